@@ -1,0 +1,78 @@
+// swift-tools-version: 6.2
+// One product, `stint`. No Swift packages: what others wrote better comes from the system libraries.
+// The target graph is the layering of docs/architecture.md; Tests/TidyTests holds every import against it.
+
+import PackageDescription
+
+let strict: [SwiftSetting] = [
+  .treatAllWarnings(as: .error),
+  .enableUpcomingFeature("ExistentialAny"),
+  .enableUpcomingFeature("MemberImportVisibility"),
+]
+
+/// A release binary carries SQLite, libyaml, OpenSSL and the Swift runtime, so that the one file can be copied to any machine.
+let linking: [LinkerSetting] = [
+  .unsafeFlags(
+    [
+      "-static-stdlib", "-Xlinker", "-l:libsqlite3.a", "-Xlinker", "-l:libyaml.a", "-Xlinker", "-l:libssl.a",
+      "-Xlinker", "-l:libcrypto.a", "-Xlinker", "--gc-sections", "-Xlinker", "-s",
+    ], .when(configuration: .release)),
+  .linkedLibrary("sqlite3", .when(configuration: .debug)),
+  .linkedLibrary("yaml", .when(configuration: .debug)),
+  .linkedLibrary("ssl", .when(configuration: .debug)),
+  .linkedLibrary("crypto", .when(configuration: .debug)),
+]
+
+let package = Package(
+  name: "stint",
+  products: [.executable(name: "stint", targets: ["stint"])],
+  targets: [
+    .target(name: "ClusterProto", path: "Sources/ClusterProto", swiftSettings: strict),
+    .target(
+      name: "CoordinatorCore", dependencies: ["ClusterProto"], path: "Sources/Coordinator/Core", swiftSettings: strict),
+    .target(
+      name: "Coordinator", dependencies: ["CoordinatorCore", "ClusterProto", "ClusterIO", "CSQLite", "CYAML"],
+      path: "Sources/Coordinator/Server", swiftSettings: strict),
+    .target(name: "AgentCore", dependencies: ["ClusterProto"], path: "Sources/NodeAgent/Core", swiftSettings: strict),
+    .target(
+      name: "NodeAgent", dependencies: ["AgentCore", "ClusterProto", "ClusterIO", "CLinux"],
+      path: "Sources/NodeAgent/Host", swiftSettings: strict),
+    .target(
+      name: "ClusterIO", dependencies: ["ClusterProto", "CLinux", "COpenSSL"], path: "Sources/ClusterIO",
+      swiftSettings: strict),
+    .target(
+      name: "Simulator", dependencies: ["ClusterProto", "CoordinatorCore", "AgentCore"], path: "Sources/Simulator",
+      swiftSettings: strict),
+    .executableTarget(
+      name: "stint",
+      dependencies: [
+        "ClusterProto", "CoordinatorCore", "Coordinator", "AgentCore", "NodeAgent", "ClusterIO", "Simulator", "CLinux",
+      ],
+      path: "Sources/stint", swiftSettings: strict, linkerSettings: linking),
+    .target(
+      name: "CLinux", path: "Sources/CLinux",
+      cSettings: [.define("_GNU_SOURCE"), .unsafeFlags(["-Wall", "-Wextra", "-Werror"])]),
+    .systemLibrary(name: "CSQLite", path: "Sources/CSQLite"),
+    .systemLibrary(name: "CYAML", path: "Sources/CYAML"),
+    .systemLibrary(name: "COpenSSL", path: "Sources/COpenSSL"),
+
+    .testTarget(name: "ClusterProtoTests", dependencies: ["ClusterProto"], swiftSettings: strict),
+    .testTarget(name: "CoordinatorCoreTests", dependencies: ["CoordinatorCore", "ClusterProto"], swiftSettings: strict),
+    .testTarget(name: "AgentCoreTests", dependencies: ["AgentCore", "ClusterProto"], swiftSettings: strict),
+    .testTarget(name: "ClusterIOTests", dependencies: ["ClusterIO", "ClusterProto", "CLinux"], swiftSettings: strict),
+    .testTarget(
+      name: "CoordinatorTests", dependencies: ["Coordinator", "CoordinatorCore", "ClusterProto", "ClusterIO"],
+      swiftSettings: strict),
+    .testTarget(
+      name: "NodeAgentTests", dependencies: ["NodeAgent", "AgentCore", "ClusterProto", "ClusterIO", "CLinux"],
+      swiftSettings: strict),
+    .testTarget(
+      name: "SimulatorTests", dependencies: ["Simulator", "ClusterProto", "CoordinatorCore", "AgentCore"],
+      swiftSettings: strict),
+    .testTarget(
+      name: "ClusterTests", dependencies: ["stint", "Coordinator", "NodeAgent", "ClusterProto", "ClusterIO"],
+      swiftSettings: strict),
+    .testTarget(name: "TidyTests", swiftSettings: strict),
+  ],
+  swiftLanguageModes: [.v6]
+)

@@ -1,0 +1,1 @@
+@main enum Stint { static func main() { print("stint") } }

@@ -1,5 +1,54 @@
-// The few calls that Swift cannot make, and the C pod init. Declarations only; each .c file says what it owns.
+// The few calls that Swift cannot make: Linux calls whose headers Swift's Glibc module lacks (linux.c), the kernel timer
+// that ends a stopped keeper (deathtimer.c), and the pod init with its containers (CLinuxPod.h). Declarations only.
 #ifndef CLINUX_H
 #define CLINUX_H
-int clinux_placeholder(void);
+
+#include <spawn.h>
+#include <stdint.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/signalfd.h>
+#include <sys/timerfd.h>
+#include <sys/types.h>
+
+#include "CLinuxPod.h"
+
+// accept4 with SOCK_NONBLOCK | SOCK_CLOEXEC; the new descriptor, or -1 and errno.
+int stint_accept(int listener);
+
+// pidfd_open; the descriptor, or -1 and errno.
+int stint_pidfd_open(pid_t pid);
+
+// pidfd_send_signal; 0, or -1 and errno.
+int stint_pidfd_signal(int pidfd, int signo);
+
+// Reaps the child of `pidfd` without waiting. 1 and *status (as waitpid's) when it was reaped, 0 when it still runs,
+// -1 and errno.
+int stint_pidfd_reap(int pidfd, int *status);
+
+// Opens a directory with O_PATH, as a handle for paths below it; the descriptor, or -1 and errno.
+int stint_open_directory(const char *path);
+
+// The flags of posix_spawnattr_setflags: signal mask, signal defaults and, when asked for, a session of its own.
+short stint_spawn_flags(int new_session);
+
+// posix_spawn_file_actions_addchdir_np.
+int stint_spawn_add_chdir(posix_spawn_file_actions_t *actions, const char *path);
+
+// Free bytes for unprivileged users and total bytes of the file system at `path`; 0, or -1 and errno.
+int stint_filesystem_space(const char *path, uint64_t *available, uint64_t *total);
+
+// Names the calling thread (at most 15 bytes are kept).
+void stint_name_thread(const char *name);
+
+// Processors that this process may run on, at least 1.
+int stint_usable_processors(void);
+
+// Arms (or re-arms) one timer of this process that sends it SIGKILL at `boottime_nanoseconds` of CLOCK_BOOTTIME, an
+// absolute time; a past time kills at once. The kernel does it, so it works on a stopped process. 0, or -1 and errno.
+int stint_death_timer_arm(int64_t boottime_nanoseconds);
+
+// Disarms that timer. 0, or -1 and errno.
+int stint_death_timer_disarm(void);
+
 #endif

@@ -1,0 +1,3 @@
+#ifndef CLINUX_POD_H
+#define CLINUX_POD_H
+#endif

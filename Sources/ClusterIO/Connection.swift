@@ -1,0 +1,248 @@
+// Owns: one non-blocking stream socket on the loop: bounded output, writes gathered per turn, one closing reason.
+// It must not know what the bytes mean. TLS will slide under it where `received` and `send` hand bytes on: the socket's
+// side then carries records, the callers' side stays as it is.
+
+import CLinux
+import Glibc
+
+/// A stream connection (TCP or unix). Registered with its loop, which keeps it alive until it is closed.
+package final class Connection {
+  /// Why a connection ended.
+  package enum CloseReason: Equatable, Sendable, CustomStringConvertible {
+    /// The other side closed it.
+    case endOfStream
+    /// `close` was called here.
+    case local
+    /// The other side did not take its bytes: more than `outputLimit` were waiting.
+    case slowPeer
+    /// The socket failed, or never connected.
+    case failed(IOError)
+
+    /// The reason in words.
+    package var description: String {
+      switch self {
+      case .endOfStream: "closed by the other side"
+      case .local: "closed here"
+      case .slowPeer: "slow peer: too many bytes waiting to be sent"
+      case .failed(let error): error.description
+      }
+    }
+  }
+
+  /// Called once an outgoing connection is established; never for an accepted one.
+  package var onOpen: (() -> Void)?
+  /// Called with received bytes, never empty, at most 64 KiB at a time.
+  package var onBytes: (([UInt8]) -> Void)?
+  /// Called exactly once, last, also after a local `close`. Drops all handlers after it.
+  package var onClose: ((CloseReason) -> Void)?
+  /// Called when output was waiting and all of it has gone: room for more of a long answer.
+  package var onDrained: (() -> Void)?
+  /// Most bytes that may wait to be sent; beyond it the connection closes as `slowPeer`.
+  package var outputLimit: Int
+  /// Bytes that wait to be sent.
+  package var pendingOutput: Int { output.count - outputStart }
+  /// Whether it has not been closed (it may still be connecting).
+  package private(set) var isOpen = true
+  /// The other side's address for the log: `HOST:PORT`, or the path of a unix socket.
+  package let peer: String
+
+  private let loop: EventLoop
+  private let descriptor: Int32
+  private var output: [UInt8] = []
+  private var outputStart = 0
+  private var isConnecting: Bool
+  private var isReading = true
+  private var isFlushScheduled = false
+  private var closesAfterFlush = false
+  private var interest: EventLoop.Interest
+  private static let readSize = 64 * 1024
+
+  /// Takes over a connected socket (`connecting`: one whose connect is under way) and watches it.
+  package init(
+    loop: EventLoop, descriptor: Int32, peer: String, connecting: Bool = false, outputLimit: Int = 8 << 20
+  ) throws(IOError) {
+    self.loop = loop
+    self.descriptor = descriptor
+    self.peer = peer
+    self.outputLimit = outputLimit
+    isConnecting = connecting
+    interest = connecting ? .writable : .readable
+    var on: Int32 = 1
+    // Both fail on a unix socket, which needs neither.
+    setsockopt(descriptor, Int32(IPPROTO_TCP), TCP_NODELAY, &on, 4)
+    setsockopt(descriptor, SOL_SOCKET, SO_KEEPALIVE, &on, 4)
+    try loop.add(descriptor, interest) { [self] ready in handle(ready) }
+  }
+
+  /// Starts connecting to `address`; success is told by `onOpen`, failure by `onClose`, both in a later turn.
+  package static func connect(
+    loop: EventLoop, to address: SocketAddress, outputLimit: Int = 8 << 20
+  ) throws(IOError) -> Connection {
+    var code: Int32 = 0
+    let (descriptor, result) = try address.withSocket { descriptor, pointer, size in
+      let result = Glibc.connect(descriptor, pointer, size)
+      code = errno
+      return result
+    }
+    guard result == 0 || code == EINPROGRESS else {
+      Glibc.close(descriptor)
+      throw IOError(code: code, operation: "connect", subject: address.description)
+    }
+    do throws(IOError) {
+      return try Connection(
+        loop: loop, descriptor: descriptor, peer: address.description, connecting: true, outputLimit: outputLimit)
+    } catch {
+      Glibc.close(descriptor)
+      throw error
+    }
+  }
+
+  /// Has the kernel give up (`onClose` with ETIMEDOUT) when sent bytes stay unacknowledged this long. TCP only.
+  package func setUserTimeout(milliseconds: UInt32) {
+    var value = milliseconds
+    setsockopt(descriptor, Int32(IPPROTO_TCP), Int32(TCP_USER_TIMEOUT), &value, 4)
+  }
+
+  /// Queues `bytes`; they are written at the end of the turn. Does nothing after `close`.
+  package func send(_ bytes: [UInt8]) {
+    guard isOpen, !closesAfterFlush, !bytes.isEmpty else { return }
+    if pendingOutput + bytes.count > outputLimit {
+      // The caller may be in the middle of a step: tell it at the turn's end, as a failed write would be told.
+      output.removeAll()
+      outputStart = 0
+      isReading = false
+      closesAfterFlush = true
+      loop.atTurnEnd { [self] in finish(.slowPeer) }
+      return
+    }
+    output.append(contentsOf: bytes)
+    scheduleFlush()
+  }
+
+  /// Stops (or resumes) reading, to hold a fast sender back. Hang-ups of the socket are still seen.
+  package func setReading(_ reading: Bool) {
+    isReading = reading
+    updateInterest()
+  }
+
+  /// Closes it: at once (dropping output), or when all output has gone. `onClose(.local)` follows at the turn's end.
+  package func close(afterFlush: Bool = false) {
+    guard isOpen, !closesAfterFlush else { return }
+    closesAfterFlush = true
+    isReading = false
+    if afterFlush, pendingOutput > 0 {
+      updateInterest()
+      scheduleFlush()
+    } else {
+      loop.atTurnEnd { [self] in finish(.local) }
+    }
+  }
+
+  private func scheduleFlush() {
+    guard !isFlushScheduled, !isConnecting, !interest.contains(.writable) else { return }
+    isFlushScheduled = true
+    loop.atTurnEnd { [self] in
+      isFlushScheduled = false
+      flush()
+    }
+  }
+
+  private func handle(_ ready: EventLoop.Interest) {
+    if isConnecting {
+      if !ready.isDisjoint(with: [.writable, .hangup]) { finishConnecting() }
+      return
+    }
+    if ready.contains(.readable) || ready.contains(.hangup), isOpen {
+      if isReading {
+        receive()
+      } else if ready.contains(.hangup) {
+        finish(.endOfStream)
+      }
+    }
+    if ready.contains(.writable), isOpen { flush() }
+  }
+
+  private func finishConnecting() {
+    var code: Int32 = 0
+    var size = socklen_t(4)
+    getsockopt(descriptor, SOL_SOCKET, SO_ERROR, &code, &size)
+    guard code == 0 else { return finish(.failed(IOError(code: code, operation: "connect", subject: peer))) }
+    isConnecting = false
+    updateInterest()
+    onOpen?()
+    if isOpen, pendingOutput > 0 { flush() }
+  }
+
+  private func receive() {
+    let bytes: [UInt8]
+    var code: Int32 = 0
+    bytes = Array(unsafeUninitializedCapacity: Connection.readSize) { buffer, count in
+      let result = recv(descriptor, buffer.baseAddress, buffer.count, 0)
+      code = errno
+      count = max(result, 0)
+      if result >= 0 { code = 0 }
+    }
+    if code == EAGAIN || code == EINTR { return }
+    if code != 0 { return finish(.failed(IOError(code: code, operation: "receive", subject: peer))) }
+    if bytes.isEmpty { return finish(.endOfStream) }
+    received(bytes)
+  }
+
+  private func received(_ bytes: [UInt8]) { onBytes?(bytes) }
+
+  private func flush() {
+    guard isOpen, !isConnecting else { return }
+    let hadOutput = pendingOutput > 0
+    while pendingOutput > 0 {
+      let sent = output.withUnsafeBytes { buffer in
+        Glibc.send(descriptor, buffer.baseAddress?.advanced(by: outputStart), pendingOutput, Int32(MSG_NOSIGNAL))
+      }
+      if sent < 0 {
+        if errno == EINTR { continue }
+        if errno == EAGAIN { break }
+        return finish(.failed(IOError.last("send", peer)))
+      }
+      outputStart += sent
+    }
+    if pendingOutput == 0 {
+      output.removeAll(keepingCapacity: output.capacity <= Connection.readSize)
+      outputStart = 0
+    } else if outputStart > output.count / 2 {
+      output.removeFirst(outputStart)
+      outputStart = 0
+    }
+    updateInterest()
+    if pendingOutput > 0 { return }
+    if closesAfterFlush { return finish(.local) }
+    if hadOutput { onDrained?() }
+  }
+
+  private func updateInterest() {
+    guard isOpen, !isConnecting else { return }
+    var wanted: EventLoop.Interest = []
+    if isReading { wanted.insert(.readable) }
+    if pendingOutput > 0, !isFlushScheduled { wanted.insert(.writable) }
+    guard wanted != interest else { return }
+    interest = wanted
+    do throws(IOError) {
+      try loop.modify(descriptor, wanted)
+    } catch {
+      finish(.failed(error))
+    }
+  }
+
+  private func finish(_ reason: CloseReason) {
+    guard isOpen else { return }
+    isOpen = false
+    loop.remove(descriptor)
+    Glibc.close(descriptor)
+    // What the handler makes of this may need a turn of its own: this can run after the turn's end.
+    loop.requestTurn()
+    let handler = onClose
+    onOpen = nil
+    onBytes = nil
+    onClose = nil
+    onDrained = nil
+    handler?(reason)
+  }
+}

@@ -1,0 +1,80 @@
+// Owns: files that stay open: the lock of a data directory, and a file that only grows.
+// They must not know what they guard or hold.
+
+import CLinux
+import Glibc
+
+/// An exclusive lock (flock) on a file, held until `release` or the end of the process, however it ends.
+package final class FileLock {
+  private var descriptor: Int32
+
+  /// Takes the lock and writes this process' id into the file. Never waits: a held lock throws EWOULDBLOCK with the
+  /// holder's pid in the message.
+  package init(path: String) throws(IOError) {
+    descriptor = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0o600)
+    guard descriptor >= 0 else { throw IOError.last("open", path) }
+    guard flock(descriptor, LOCK_EX | LOCK_NB) == 0 else {
+      let code = errno
+      guard code == EWOULDBLOCK else { throw IOError(code: code, operation: "lock", subject: path) }
+      let holder = (try? Files.readLine(path)) ?? ""
+      throw IOError(
+        operation: "lock", subject: path,
+        message: holder.isEmpty ? "held by another process" : "held by process \(holder)", code: code)
+    }
+    ftruncate(descriptor, 0)
+    let text = Array("\(getpid())\n".utf8)
+    // The id serves an error message only: a full disk must not keep the lock from being taken.
+    _ = pwrite(descriptor, text, text.count, 0)
+  }
+
+  deinit { release() }
+
+  /// Gives the lock up. A second call does nothing.
+  package func release() {
+    guard descriptor >= 0 else { return }
+    close(descriptor)
+    descriptor = -1
+  }
+}
+
+/// A file that is appended to.
+package final class AppendFile {
+  /// Where it is.
+  package let path: String
+  /// Its size in bytes, counting what was there when it was opened.
+  package private(set) var size: Int64
+  private var descriptor: Int32
+
+  /// Opens or makes the file.
+  package init(path: String, mode: UInt32 = 0o600) throws(IOError) {
+    self.path = path
+    descriptor = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, mode)
+    guard descriptor >= 0 else { throw IOError.last("open", path) }
+    size = Int64(lseek(descriptor, 0, SEEK_END))
+  }
+
+  deinit { close() }
+
+  /// Appends all of `bytes`; on an error (a full disk) part of them may be in the file, and `size` counts that part.
+  package func append(_ bytes: [UInt8]) throws(IOError) {
+    do throws(IOError) {
+      try Files.writeAll(descriptor, bytes, path: path)
+      size += Int64(bytes.count)
+    } catch {
+      size = Int64(lseek(descriptor, 0, SEEK_END))
+      throw error
+    }
+  }
+
+  /// Makes what was appended durable.
+  package func sync() throws(IOError) {
+    guard fdatasync(descriptor) == 0 else { throw IOError.last("fdatasync", path) }
+  }
+
+  /// Closes it. A second call does nothing.
+  package func close() {
+    guard descriptor >= 0 else { return }
+    Glibc.close(descriptor)
+    descriptor = -1
+  }
+}

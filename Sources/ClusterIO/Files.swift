@@ -1,0 +1,173 @@
+// Owns: whole-file reads and durable writes, directories, free space. It must not know what the files hold.
+
+import CLinux
+import Glibc
+
+/// File operations; every failure is an `IOError` that names the path.
+package enum Files {
+  /// What `status` tells of a path.
+  package struct Status: Equatable, Sendable {
+    /// The `S_IF…` bits and the permissions.
+    package let mode: UInt32
+    /// Bytes.
+    package let size: Int64
+    /// Device and inode: the file's identity on this machine.
+    package let device: UInt64
+    /// See `device`.
+    package let inode: UInt64
+    /// Owner.
+    package let userID: UInt32
+    /// Last change of content, wall nanoseconds.
+    package let modified: Int64
+    /// Whether it is a directory.
+    package var isDirectory: Bool { mode & UInt32(S_IFMT) == UInt32(S_IFDIR) }
+    /// Whether it is a symbolic link (only with `followLinks: false`).
+    package var isSymbolicLink: Bool { mode & UInt32(S_IFMT) == UInt32(S_IFLNK) }
+  }
+
+  /// The whole content of a file; fails with EFBIG over `limit` bytes.
+  package static func read(_ path: String, limit: Int = 1 << 30) throws(IOError) -> [UInt8] {
+    let descriptor = open(path, O_RDONLY | O_CLOEXEC)
+    guard descriptor >= 0 else { throw IOError.last("open", path) }
+    defer { close(descriptor) }
+    var bytes: [UInt8] = []
+    var size = 4096
+    var facts = stat()
+    if fstat(descriptor, &facts) == 0, facts.st_size > 0 { size = min(Int(facts.st_size) + 1, limit + 1) }
+    while true {
+      var count = 0
+      let chunk = [UInt8](unsafeUninitializedCapacity: size) { buffer, filled in
+        count = retryingInterrupts { Glibc.read(descriptor, buffer.baseAddress, buffer.count) }
+        filled = max(count, 0)
+      }
+      if count < 0 { throw IOError.last("read", path) }
+      if count == 0 { return bytes }
+      bytes += chunk
+      if bytes.count > limit { throw IOError(code: EFBIG, operation: "read", subject: path) }
+      size = max(4096, min(bytes.count, 1 << 20))
+    }
+  }
+
+  /// A file's content as text with the white space at its end removed; broken UTF-8 is repaired.
+  package static func readLine(_ path: String) throws(IOError) -> String {
+    var text = String(decoding: try read(path, limit: 1 << 20), as: UTF8.self)[...]
+    while let last = text.last, last.isWhitespace { text.removeLast() }
+    return String(text)
+  }
+
+  /// Replaces `path` so that a crash leaves the old or the new content, never a mix, and the new one is durable on return:
+  /// a temporary file in the same directory, fsync, rename, fsync of the directory.
+  package static func writeAtomically(_ path: String, _ bytes: [UInt8], mode: UInt32 = 0o600) throws(IOError) {
+    let temporary = "\(path).new"
+    let descriptor = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, mode)
+    guard descriptor >= 0 else { throw IOError.last("create", temporary) }
+    do throws(IOError) {
+      // The mode as asked for, whatever the umask, also where a crash left the file behind.
+      guard fchmod(descriptor, mode) == 0 else { throw IOError.last("chmod", temporary) }
+      try writeAll(descriptor, bytes, path: temporary)
+      guard fsync(descriptor) == 0 else { throw IOError.last("fsync", temporary) }
+      guard rename(temporary, path) == 0 else { throw IOError.last("rename", temporary) }
+    } catch {
+      close(descriptor)
+      unlink(temporary)
+      throw error
+    }
+    close(descriptor)
+    try syncDirectory(split(path).parent)
+  }
+
+  /// Writes all of `bytes` to a blocking descriptor; `path` names it in errors.
+  package static func writeAll(_ descriptor: Int32, _ bytes: [UInt8], path: String) throws(IOError) {
+    var start = 0
+    while start < bytes.count {
+      let count = bytes.withUnsafeBytes { buffer in
+        retryingInterrupts { write(descriptor, buffer.baseAddress?.advanced(by: start), buffer.count - start) }
+      }
+      guard count >= 0 else { throw IOError.last("write", path) }
+      start += count
+    }
+  }
+
+  /// Makes names in a directory durable.
+  package static func syncDirectory(_ path: String) throws(IOError) {
+    let descriptor = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+    guard descriptor >= 0 else { throw IOError.last("open", path) }
+    defer { close(descriptor) }
+    guard fsync(descriptor) == 0 else { throw IOError.last("fsync", path) }
+  }
+
+  /// Makes a directory, with its parents if `intermediate`; one that exists already is fine and keeps its mode.
+  package static func makeDirectory(_ path: String, mode: UInt32 = 0o700, intermediate: Bool = true) throws(IOError) {
+    if mkdir(path, mode) == 0 { return }
+    let code = errno
+    if code == EEXIST, let status = try? status(path), status.isDirectory { return }
+    guard code == ENOENT, intermediate, split(path).parent != path else {
+      throw IOError(code: code, operation: "make directory", subject: path)
+    }
+    try makeDirectory(split(path).parent, mode: mode, intermediate: true)
+    try makeDirectory(path, mode: mode, intermediate: false)
+  }
+
+  /// The names in a directory, sorted, without `.` and `..`.
+  package static func list(_ path: String) throws(IOError) -> [String] {
+    guard let directory = opendir(path) else { throw IOError.last("open directory", path) }
+    defer { closedir(directory) }
+    var names: [String] = []
+    errno = 0
+    while let entry = readdir(directory) {
+      let name = withUnsafePointer(to: &entry.pointee.d_name) { pointer in
+        pointer.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) }
+      }
+      if name != ".", name != ".." { names.append(name) }
+      errno = 0
+    }
+    guard errno == 0 else { throw IOError.last("read directory", path) }
+    return names.sorted()
+  }
+
+  /// Removes a file, or a directory with all below it, never following a symbolic link. One that is absent is fine.
+  package static func removeTree(_ path: String) throws(IOError) {
+    if unlink(path) == 0 || errno == ENOENT { return }
+    let code = errno
+    guard code == EISDIR || code == EPERM, let status = try? status(path, followLinks: false), status.isDirectory else {
+      throw IOError(code: code, operation: "remove", subject: path)
+    }
+    for name in try list(path) { try removeTree("\(path)/\(name)") }
+    guard rmdir(path) == 0 || errno == ENOENT else { throw IOError.last("remove", path) }
+  }
+
+  /// What a path is.
+  package static func status(_ path: String, followLinks: Bool = true) throws(IOError) -> Status {
+    var facts = stat()
+    let result = followLinks ? stat(path, &facts) : lstat(path, &facts)
+    guard result == 0 else { throw IOError.last("stat", path) }
+    return Status(
+      mode: facts.st_mode, size: Int64(facts.st_size), device: UInt64(facts.st_dev), inode: UInt64(facts.st_ino),
+      userID: facts.st_uid, modified: Int64(facts.st_mtim.tv_sec) * 1_000_000_000 + Int64(facts.st_mtim.tv_nsec))
+  }
+
+  /// Whether a path exists (links followed).
+  package static func exists(_ path: String) -> Bool { (try? status(path)) != nil }
+
+  /// Bytes that unprivileged users may still write, and all bytes, of the file system that holds `path`.
+  package static func space(_ path: String) throws(IOError) -> (available: UInt64, total: UInt64) {
+    var available: UInt64 = 0
+    var total: UInt64 = 0
+    guard stint_filesystem_space(path, &available, &total) == 0 else { throw IOError.last("statvfs", path) }
+    return (available, total)
+  }
+
+  /// A path's directory and last name: `/a/b` is `/a` and `b`, `b` is `.` and `b`, `/b` is `/` and `b`.
+  package static func split(_ path: String) -> (parent: String, name: String) {
+    var trimmed = path[...]
+    while trimmed.count > 1, trimmed.last == "/" { trimmed.removeLast() }
+    guard let slash = trimmed.lastIndex(of: "/") else { return (".", String(trimmed)) }
+    let parent = trimmed[..<slash]
+    return (parent.isEmpty ? "/" : String(parent), String(trimmed[trimmed.index(after: slash)...]))
+  }
+
+  /// Text up to the first NUL of a C buffer; broken UTF-8 is repaired.
+  static func string(_ buffer: [CChar]) -> String {
+    String(decoding: buffer.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
+  }
+}

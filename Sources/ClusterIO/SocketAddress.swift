@@ -1,0 +1,142 @@
+// Owns: turning `host:port` and socket paths into what bind and connect take.
+// It must not look names up in the network: a look-up waits, and the cluster names machines by address.
+
+import CLinux
+import Glibc
+
+/// Where a stream socket listens or connects to.
+package enum SocketAddress: Equatable, Sendable, CustomStringConvertible {
+  /// A numeric IPv4 or IPv6 address, or `localhost` (127.0.0.1); port 0 lets the system choose.
+  case tcp(host: String, port: UInt16)
+  /// A unix socket's path; longer ones than `sockaddr_un` holds work too.
+  case unix(path: String)
+
+  /// Reads `HOST:PORT` or `[IPV6]:PORT`; nil when it is neither.
+  package init?(parsing text: String) {
+    guard let colon = text.lastIndex(of: ":"), let port = UInt16(text[text.index(after: colon)...]) else { return nil }
+    var host = String(text[..<colon])
+    if host.hasPrefix("["), host.hasSuffix("]") {
+      host = String(host.dropFirst().dropLast())
+    } else if host.contains(":") {
+      return nil
+    }
+    if host.isEmpty { return nil }
+    self = .tcp(host: host, port: port)
+  }
+
+  /// `HOST:PORT`, with brackets around an IPv6 host, or the path.
+  package var description: String {
+    switch self {
+    case .tcp(let host, let port): host.contains(":") ? "[\(host)]:\(port)" : "\(host):\(port)"
+    case .unix(let path): path
+    }
+  }
+
+  /// Whether only processes of this machine can reach it.
+  package var isLoopback: Bool {
+    guard case .tcp(let host, _) = self else { return true }
+    if host == "localhost" || host == "::1" { return true }
+    var four = in_addr()
+    return inet_pton(AF_INET, host, &four) == 1 && UInt32(bigEndian: four.s_addr) >> 24 == 127
+  }
+
+  /// Makes a non-blocking socket of the right family and calls `use` with it and the address in the system's form.
+  /// The caller owns the socket.
+  func withSocket(_ use: (Int32, UnsafePointer<sockaddr>, socklen_t) -> Int32) throws(IOError) -> (Int32, Int32) {
+    switch self {
+    case .tcp(let host, let port): return try SocketAddress.withTCP(host, port, use)
+    case .unix(let path): return try SocketAddress.withUnix(path, use)
+    }
+  }
+
+  private static func makeSocket(_ family: Int32) throws(IOError) -> Int32 {
+    let type = Int32(SOCK_STREAM.rawValue | SOCK_NONBLOCK.rawValue | SOCK_CLOEXEC.rawValue)
+    let descriptor = socket(family, type, 0)
+    guard descriptor >= 0 else { throw IOError.last("socket") }
+    return descriptor
+  }
+
+  private static func withTCP(
+    _ host: String, _ port: UInt16, _ use: (Int32, UnsafePointer<sockaddr>, socklen_t) -> Int32
+  ) throws(IOError) -> (Int32, Int32) {
+    var four = sockaddr_in()
+    var six = sockaddr_in6()
+    if inet_pton(AF_INET, host == "localhost" ? "127.0.0.1" : host, &four.sin_addr) == 1 {
+      four.sin_family = sa_family_t(AF_INET)
+      four.sin_port = port.bigEndian
+      let descriptor = try makeSocket(AF_INET)
+      return (descriptor, call(&four, descriptor, use))
+    }
+    guard inet_pton(AF_INET6, host, &six.sin6_addr) == 1 else {
+      throw IOError(
+        operation: "address", subject: host, message: "not a numeric address; give an IPv4 or IPv6 address or localhost"
+      )
+    }
+    six.sin6_family = sa_family_t(AF_INET6)
+    six.sin6_port = port.bigEndian
+    let descriptor = try makeSocket(AF_INET6)
+    return (descriptor, call(&six, descriptor, use))
+  }
+
+  private static func withUnix(
+    _ path: String, _ use: (Int32, UnsafePointer<sockaddr>, socklen_t) -> Int32
+  ) throws(IOError) -> (Int32, Int32) {
+    var address = sockaddr_un()
+    address.sun_family = sa_family_t(AF_UNIX)
+    var directory: Int32 = -1
+    defer { if directory >= 0 { close(directory) } }
+    var bytes = Array(path.utf8)
+    let room = MemoryLayout.size(ofValue: address.sun_path)
+    if bytes.count >= room {
+      // A short name for a long one: the socket's file below a handle of its directory.
+      let (parent, name) = Files.split(path)
+      directory = stint_open_directory(parent)
+      guard directory >= 0 else { throw IOError.last("open", parent) }
+      bytes = Array("/proc/self/fd/\(directory)/\(name)".utf8)
+      guard bytes.count < room else { throw IOError(code: ENAMETOOLONG, operation: "socket", subject: path) }
+    }
+    withUnsafeMutableBytes(of: &address.sun_path) { $0.copyBytes(from: bytes) }
+    let descriptor = try makeSocket(AF_UNIX)
+    return (descriptor, call(&address, descriptor, use))
+  }
+
+  private static func call<Address>(
+    _ address: inout Address, _ descriptor: Int32, _ use: (Int32, UnsafePointer<sockaddr>, socklen_t) -> Int32
+  ) -> Int32 {
+    let size = socklen_t(MemoryLayout<Address>.size)
+    return withUnsafePointer(to: &address) { pointer in
+      pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { use(descriptor, $0, size) }
+    }
+  }
+
+  /// The address a socket is bound to (`local`) or connected to; nil for unix sockets and failures.
+  static func read(_ descriptor: Int32, local: Bool) -> SocketAddress? {
+    var storage = sockaddr_storage()
+    var size = socklen_t(MemoryLayout<sockaddr_storage>.size)
+    let result = withUnsafeMutablePointer(to: &storage) { pointer in
+      pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+        local ? getsockname(descriptor, $0, &size) : getpeername(descriptor, $0, &size)
+      }
+    }
+    guard result == 0 else { return nil }
+    let family = Int32(storage.ss_family)
+    var text = [CChar](repeating: 0, count: Int(INET6_ADDRSTRLEN))
+    return withUnsafePointer(to: &storage) { pointer -> SocketAddress? in
+      switch family {
+      case AF_INET:
+        pointer.withMemoryRebound(to: sockaddr_in.self, capacity: 1) { four in
+          var address = four.pointee.sin_addr
+          inet_ntop(AF_INET, &address, &text, socklen_t(text.count))
+          return .tcp(host: Files.string(text), port: UInt16(bigEndian: four.pointee.sin_port))
+        }
+      case AF_INET6:
+        pointer.withMemoryRebound(to: sockaddr_in6.self, capacity: 1) { six in
+          var address = six.pointee.sin6_addr
+          inet_ntop(AF_INET6, &address, &text, socklen_t(text.count))
+          return .tcp(host: Files.string(text), port: UInt16(bigEndian: six.pointee.sin6_port))
+        }
+      default: nil
+      }
+    }
+  }
+}

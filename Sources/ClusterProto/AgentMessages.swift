@@ -1,0 +1,276 @@
+// What coordinator and agents say to each other after the hello (docs/protocol.md). Pure data; encoding lives in AgentMessages+JSON.swift.
+// Numbers that must never be confused: `sequence` counts an agent's heartbeats within a session, `number` counts the coordinator's answers
+// within a session, an attempt's number is also its fencing token.
+
+/// One assignment of one pod; rises with every assignment, never reused; also the pod's fencing token.
+package typealias AttemptNumber = Int64
+
+/// What the coordinator wants of an attempt on a node.
+package enum DesiredAction: Equatable, Hashable, Sendable {
+  /// Keep it running; thaw it when it was frozen.
+  case run
+  /// SIGTERM, then SIGKILL after the grace (milliseconds; 0: at once).
+  case stop(graceMilliseconds: Int64)
+}
+
+/// One line of a node's desired set.
+package struct DesiredAttempt: Equatable, Hashable, Sendable {
+  package var attempt: AttemptNumber
+  package var action: DesiredAction
+
+  package init(attempt: AttemptNumber, action: DesiredAction) {
+    self.attempt = attempt
+    self.action = action
+  }
+}
+
+/// Everything that a node needs to run an attempt. `keeper` and `session` as rule K1 says.
+package struct Assignment: Equatable, Sendable {
+  package var attempt: AttemptNumber
+  package var keeper: String
+  package var session: String
+  package var namespace: String
+  package var podName: String
+  package var podUID: String
+  package var labels: StringMap
+  package var annotations: StringMap
+  package var spec: PodSpec
+  /// The ConfigMaps (and Secrets) that the spec names, by `configmaps/NAME` or `secrets/NAME`: name → {data, binaryData}. A missing optional one is absent.
+  package var references: JSONObject
+  /// Milliseconds that the pod tolerates an unreachable node (K3); nil: without limit.
+  package var tolerationMilliseconds: Int64?
+
+  package init(
+    attempt: AttemptNumber, keeper: String, session: String, namespace: String, podName: String, podUID: String,
+    labels: StringMap, annotations: StringMap, spec: PodSpec, references: JSONObject, tolerationMilliseconds: Int64?
+  ) {
+    self.attempt = attempt
+    self.keeper = keeper
+    self.session = session
+    self.namespace = namespace
+    self.podName = podName
+    self.podUID = podUID
+    self.labels = labels
+    self.annotations = annotations
+    self.spec = spec
+    self.references = references
+    self.tolerationMilliseconds = tolerationMilliseconds
+  }
+}
+
+/// What a keeper says of one attempt. Reports of an attempt carry a rising `revision`; an older one never overwrites a newer one.
+package struct AttemptReport: Equatable, Sendable {
+  package var attempt: AttemptNumber
+  package var revision: Int64
+  /// Phase, reason, message, conditions (without PodScheduled), startTime and container statuses as the node sees them. Terminal phase: the attempt is proven dead.
+  package var status: PodStatus
+  /// The keeper holds it frozen (K3).
+  package var frozen: Bool
+
+  package init(attempt: AttemptNumber, revision: Int64, status: PodStatus, frozen: Bool = false) {
+    self.attempt = attempt
+    self.revision = revision
+    self.status = status
+    self.frozen = frozen
+  }
+
+  /// No process of the attempt is left and none will start.
+  package var isTerminal: Bool { status.phase.isTerminal }
+}
+
+/// One line of a node's inventory: the latest report's revision and state of each attempt that the keeper holds.
+package struct InventoryEntry: Equatable, Hashable, Sendable {
+  package var attempt: AttemptNumber
+  package var revision: Int64
+  package var terminal: Bool
+  package var frozen: Bool
+
+  package init(attempt: AttemptNumber, revision: Int64, terminal: Bool, frozen: Bool) {
+    self.attempt = attempt
+    self.revision = revision
+    self.terminal = terminal
+    self.frozen = frozen
+  }
+}
+
+/// Digests of desired set and inventory: the exclusive or of the entries' hashes, so that both sides keep them in O(1) a change. Empty: 0.
+package enum SetDigest {
+  package static func of(_ entry: DesiredAttempt) -> UInt64 {
+    switch entry.action {
+    case .run: mix(UInt64(bitPattern: entry.attempt), 1)
+    case .stop(let grace): mix(UInt64(bitPattern: entry.attempt), 2 &+ UInt64(bitPattern: grace) &* 4)
+    }
+  }
+
+  package static func of(_ entry: InventoryEntry) -> UInt64 {
+    let flags: UInt64 = (entry.terminal ? 1 : 0) | (entry.frozen ? 2 : 0)
+    return mix(UInt64(bitPattern: entry.attempt), 8 &+ UInt64(bitPattern: entry.revision) &* 4 &+ flags)
+  }
+
+  package static func of(_ entries: [DesiredAttempt]) -> UInt64 { entries.reduce(0) { $0 ^ of($1) } }
+  package static func of(_ entries: [InventoryEntry]) -> UInt64 { entries.reduce(0) { $0 ^ of($1) } }
+
+  private static func mix(_ first: UInt64, _ second: UInt64) -> UInt64 {
+    var generator = SplitMix64(seed: first &* 0x9E37_79B9_7F4A_7C15 ^ second)
+    return generator.next()
+  }
+}
+
+/// First message of an agent session after the hello.
+package struct Registration: Equatable, Sendable {
+  package var node: String
+  package var machineID: String
+  package var bootID: String
+  /// The running keeper: random, new at each keeper start.
+  package var keeper: String
+  /// Keepers of this data directory before it, whose pods the running one has proven dead (verified sweep).
+  package var sweptKeepers: [String]
+  package var capacity: NodeCapacity
+  package var labels: StringMap
+  package var address: String
+  /// status.nodeInfo.
+  package var info: JSON
+  /// Node conditions that the agent itself reports, for example that it cannot fence fully: type → (status, reason, message).
+  package var conditions: [Condition]
+  /// False when neither namespaces nor cgroups are there: outside promise 1.
+  package var fencesFully: Bool
+  /// C4: the highest that this node has ever seen.
+  package var highestIncarnation: Int64
+  package var highestAttempt: AttemptNumber
+
+  package init(
+    node: String, machineID: String, bootID: String, keeper: String, sweptKeepers: [String], capacity: NodeCapacity,
+    labels: StringMap, address: String, info: JSON, conditions: [Condition], fencesFully: Bool,
+    highestIncarnation: Int64, highestAttempt: AttemptNumber
+  ) {
+    self.node = node
+    self.machineID = machineID
+    self.bootID = bootID
+    self.keeper = keeper
+    self.sweptKeepers = sweptKeepers
+    self.capacity = capacity
+    self.labels = labels
+    self.address = address
+    self.info = info
+    self.conditions = conditions
+    self.fencesFully = fencesFully
+    self.highestIncarnation = highestIncarnation
+    self.highestAttempt = highestAttempt
+  }
+}
+
+/// Sent every heartbeat interval, and at once when the agent wants a full answer.
+package struct Heartbeat: Equatable, Sendable {
+  package var sequence: Int64
+  /// Number of the last answer seen in this session; 0: none yet.
+  package var echo: Int64
+  /// Digest of the desired set that the agent holds; the coordinator sends the whole set when it differs from its own.
+  package var desiredDigest: UInt64
+  package var inventoryDigest: UInt64
+  /// The whole inventory: on connect, when asked for, and every 30 s.
+  package var inventory: [InventoryEntry]?
+
+  package init(
+    sequence: Int64, echo: Int64, desiredDigest: UInt64, inventoryDigest: UInt64, inventory: [InventoryEntry]? = nil
+  ) {
+    self.sequence = sequence
+    self.echo = echo
+    self.desiredDigest = desiredDigest
+    self.inventoryDigest = inventoryDigest
+    self.inventory = inventory
+  }
+}
+
+/// Agent → coordinator.
+package enum AgentMessage: Equatable, Sendable {
+  case register(Registration)
+  case heartbeat(Heartbeat)
+  /// Level-triggered status; terminal ones are repeated until acknowledged.
+  case reports([AttemptReport])
+  /// Asks for the bodies of desired attempts that the agent does not hold.
+  case fetch([AttemptNumber])
+  /// Attempts whose logs the agent keeps, in pages, after registering; the coordinator answers `purge` for those whose pod is gone.
+  case retained([AttemptNumber])
+}
+
+/// The answer to a heartbeat, or a push between heartbeats (then `sequence` is the last heartbeat's again).
+package struct Answer: Equatable, Sendable {
+  /// Rises with each answer of the session, from 1.
+  package var number: Int64
+  /// The heartbeat that this answers; the lease counts from its sending (K2).
+  package var sequence: Int64
+  package var leaseMilliseconds: Int64
+  /// Digest of the whole desired set after `changes` or `full` were applied.
+  package var desiredDigest: UInt64
+  /// Entries to add or replace; with `removed`, the change since the last answer. Ignored when `full` is there.
+  package var changes: [DesiredAttempt]
+  package var removed: [AttemptNumber]
+  /// The whole desired set: on connect and on a digest mismatch.
+  package var full: [DesiredAttempt]?
+  /// Terminal reports that are durable at the coordinator: agent and keeper may forget them.
+  package var acknowledged: [AttemptNumber]
+  /// The coordinator's view of the inventory differs: send the whole one, and every report.
+  package var wantsInventory: Bool
+  /// Bodies of newly assigned attempts, in the push that makes them desired.
+  package var assignments: [Assignment]
+
+  package init(
+    number: Int64, sequence: Int64, leaseMilliseconds: Int64, desiredDigest: UInt64, changes: [DesiredAttempt] = [],
+    removed: [AttemptNumber] = [], full: [DesiredAttempt]? = nil, acknowledged: [AttemptNumber] = [],
+    wantsInventory: Bool = false, assignments: [Assignment] = []
+  ) {
+    self.number = number
+    self.sequence = sequence
+    self.leaseMilliseconds = leaseMilliseconds
+    self.desiredDigest = desiredDigest
+    self.changes = changes
+    self.removed = removed
+    self.full = full
+    self.acknowledged = acknowledged
+    self.wantsInventory = wantsInventory
+    self.assignments = assignments
+  }
+}
+
+/// A request for a container's log, answered on a connection of its own that the agent opens with `stream` in its hello.
+package struct LogRequest: Equatable, Sendable {
+  package var stream: String
+  package var attempt: AttemptNumber
+  package var container: String
+  package var follow: Bool
+  package var previous: Bool
+  package var tailLines: Int64?
+  package var sinceSeconds: Int64?
+  package var sinceTime: WallTime?
+  package var timestamps: Bool
+  package var limitBytes: Int64?
+
+  package init(
+    stream: String, attempt: AttemptNumber, container: String, follow: Bool = false, previous: Bool = false,
+    tailLines: Int64? = nil, sinceSeconds: Int64? = nil, sinceTime: WallTime? = nil, timestamps: Bool = false,
+    limitBytes: Int64? = nil
+  ) {
+    self.stream = stream
+    self.attempt = attempt
+    self.container = container
+    self.follow = follow
+    self.previous = previous
+    self.tailLines = tailLines
+    self.sinceSeconds = sinceSeconds
+    self.sinceTime = sinceTime
+    self.timestamps = timestamps
+    self.limitBytes = limitBytes
+  }
+}
+
+/// Coordinator → agent.
+package enum CoordinatorMessage: Equatable, Sendable {
+  case registered(session: String, incarnation: Int64, heartbeatMilliseconds: Int64, leaseMilliseconds: Int64)
+  /// The session will not be; `retryMilliseconds` nil: do not come back with this identity.
+  case refused(reason: String, retryMilliseconds: Int64?)
+  case answer(Answer)
+  case assignments([Assignment])
+  case logs(LogRequest)
+  /// The pods of these attempts are gone: delete their logs.
+  case purge([AttemptNumber])
+}

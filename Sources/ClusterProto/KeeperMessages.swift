@@ -1,0 +1,92 @@
+// What an agent and its keeper say to each other on the unix socket. Same machine, same binary generation or one apart; times are CLOCK_BOOTTIME.
+// The keeper owns processes, deadlines and terminal reports; the agent owns session, lease arithmetic (K2) and volumes.
+
+/// Agent → keeper.
+package enum KeeperRequest: Equatable, Sendable {
+  /// First message; the keeper answers with `hello`, then its whole inventory as `reports`.
+  case hello(agentVersion: String)
+  /// New lease end for the listed attempts, or for every attempt of the keeper when nil is given. Never moves an end backwards.
+  case renew(leaseEnd: BootTime, attempts: [AttemptNumber]?)
+  /// Start, at most once an attempt, only before `leaseEnd`, only when `assignment.keeper` is this keeper (K1). Volumes are ready under `podDirectory`.
+  case start(Assignment, plan: PodPlan, leaseEnd: BootTime)
+  /// The agent could not prepare the attempt (volume, environment): the pod waits, with the reason shown on the named container; tried again by the agent.
+  case unprepared(Assignment, container: String, reason: String, message: String, leaseEnd: BootTime)
+  case stop(AttemptNumber, graceMilliseconds: Int64)
+  /// The coordinator said that a frozen attempt is still current.
+  case thaw(AttemptNumber)
+  /// Terminal reports that the coordinator holds durably.
+  case acknowledge([AttemptNumber])
+  /// `stint agent --stop`: end every pod (grace), then exit.
+  case shutDown(graceMilliseconds: Int64)
+}
+
+/// Keeper → agent.
+package enum KeeperReply: Equatable, Sendable {
+  case hello(keeper: String, sweptKeepers: [String], highestAttempt: AttemptNumber, fencesFully: Bool, fencingDetail: String)
+  case reports([AttemptReport])
+}
+
+/// How to run one pod on this host, made by the agent from assignment and node facts: nothing in it needs another look-up.
+package struct PodPlan: Equatable, Sendable {
+  /// One container with its final environment and mounts.
+  package struct Container: Equatable, Sendable {
+    package var name: String
+    package var image: String
+    /// Empty: the image's entry point would be needed; the container waits with CreateContainerConfigError.
+    package var arguments: [String]
+    package var environment: [String]
+    package var workingDirectory: String
+    package var mounts: [Mount]
+    package var isSidecar: Bool
+
+    package init(
+      name: String, image: String, arguments: [String], environment: [String], workingDirectory: String,
+      mounts: [Mount], isSidecar: Bool
+    ) {
+      self.name = name
+      self.image = image
+      self.arguments = arguments
+      self.environment = environment
+      self.workingDirectory = workingDirectory
+      self.mounts = mounts
+      self.isSidecar = isSidecar
+    }
+  }
+
+  /// `source` (a path of the host) appears at `path` inside; `subPath` is resolved inside `source` without leaving it.
+  package struct Mount: Equatable, Sendable {
+    package var source: String
+    package var subPath: String?
+    package var path: String
+    package var readOnly: Bool
+
+    package init(source: String, subPath: String?, path: String, readOnly: Bool) {
+      self.source = source
+      self.subPath = subPath
+      self.path = path
+      self.readOnly = readOnly
+    }
+  }
+
+  package var initContainers: [Container]
+  package var containers: [Container]
+  package var restartPolicy: RestartPolicy
+  package var terminationGraceMilliseconds: Int64
+  package var activeDeadlineMilliseconds: Int64?
+  package var hostname: String
+  /// Directory of this attempt on the node: volumes and logs.
+  package var podDirectory: String
+
+  package init(
+    initContainers: [Container], containers: [Container], restartPolicy: RestartPolicy,
+    terminationGraceMilliseconds: Int64, activeDeadlineMilliseconds: Int64?, hostname: String, podDirectory: String
+  ) {
+    self.initContainers = initContainers
+    self.containers = containers
+    self.restartPolicy = restartPolicy
+    self.terminationGraceMilliseconds = terminationGraceMilliseconds
+    self.activeDeadlineMilliseconds = activeDeadlineMilliseconds
+    self.hostname = hostname
+    self.podDirectory = podDirectory
+  }
+}

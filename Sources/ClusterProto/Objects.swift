@@ -1,0 +1,295 @@
+// The typed API objects: Pod, Job, Node and the generic rest. Each reads a validated tree and writes the tree that the API shows.
+// No behaviour beyond that: controllers, scheduler and validation live in the coordinator's core.
+
+/// v1 Pod. `spec` is shared among the pods of a Job; `nodeName` is the pod's own.
+package struct Pod: Equatable, Sendable {
+  package var meta: ObjectMeta
+  package var spec: PodSpec
+  package var nodeName: String?
+  package var status: PodStatus
+
+  package init(meta: ObjectMeta, spec: PodSpec, nodeName: String? = nil, status: PodStatus = PodStatus()) {
+    self.meta = meta
+    self.spec = spec
+    self.nodeName = nodeName
+    self.status = status
+  }
+
+  package var json: JSON {
+    var specification = spec.json
+    if let nodeName { specification["nodeName"] = .string(nodeName) }
+    return [
+      "apiVersion": "v1", "kind": "Pod", "metadata": meta.json, "spec": specification, "status": status.json,
+    ]
+  }
+}
+
+/// Typed part of a Job's spec; `json` is the whole with defaults.
+package struct JobSpec: Equatable, Sendable {
+  package var json: JSON
+  package var completions: Int64?
+  package var parallelism: Int64
+  package var backoffLimit: Int64
+  package var activeDeadlineSeconds: Int64?
+  package var ttlSecondsAfterFinished: Int64?
+  package var suspend: Bool
+  package var manualSelector: Bool
+  package var selector: JSON?
+  /// `TerminatingOrFailed` or `Failed`.
+  package var podReplacementPolicy: String
+  package var templateLabels: StringMap
+  package var templateAnnotations: StringMap
+  package var podSpec: PodSpec
+
+  /// Reads a defaulted, validated spec. `sharing`: the spec instance before an update, kept when the template is the same.
+  package init(json: JSON, sharing previous: PodSpec? = nil) {
+    self.json = json
+    completions = json["completions"]?.intValue
+    parallelism = json["parallelism"]?.intValue ?? 1
+    backoffLimit = json["backoffLimit"]?.intValue ?? 6
+    activeDeadlineSeconds = json["activeDeadlineSeconds"]?.intValue
+    ttlSecondsAfterFinished = json["ttlSecondsAfterFinished"]?.intValue
+    suspend = json["suspend"]?.boolValue ?? false
+    manualSelector = json["manualSelector"]?.boolValue ?? false
+    selector = json["selector"]
+    podReplacementPolicy = json["podReplacementPolicy"]?.stringValue ?? "TerminatingOrFailed"
+    templateLabels = StringMap(json: json[path: ["template", "metadata", "labels"]])
+    templateAnnotations = StringMap(json: json[path: ["template", "metadata", "annotations"]])
+    let specification = json[path: ["template", "spec"]] ?? .object(JSONObject())
+    if let previous, previous.json == specification {
+      podSpec = previous
+    } else {
+      podSpec = PodSpec(json: specification)
+    }
+  }
+}
+
+/// status of a Job (batch/v1 JobStatus).
+package struct JobStatus: Equatable, Sendable {
+  package var conditions: [Condition] = []
+  package var startTime: WallTime?
+  package var completionTime: WallTime?
+  package var active: Int64 = 0
+  package var ready: Int64 = 0
+  package var terminating: Int64 = 0
+  package var succeeded: Int64 = 0
+  package var failed: Int64 = 0
+
+  package init() {}
+
+  package init(json: JSON?) {
+    guard let json else { return }
+    conditions = (json["conditions"]?.arrayValue ?? []).map { Condition(json: $0) }
+    startTime = json["startTime"]?.stringValue.flatMap { WallTime(rfc3339: $0) }
+    completionTime = json["completionTime"]?.stringValue.flatMap { WallTime(rfc3339: $0) }
+    active = json["active"]?.intValue ?? 0
+    ready = json["ready"]?.intValue ?? 0
+    terminating = json["terminating"]?.intValue ?? 0
+    succeeded = json["succeeded"]?.intValue ?? 0
+    failed = json["failed"]?.intValue ?? 0
+  }
+
+  package var json: JSON {
+    var result: JSON = .object(JSONObject())
+    if !conditions.isEmpty { result["conditions"] = .array(conditions.map { $0.jobJSON }) }
+    if let startTime { result["startTime"] = .string(startTime.rfc3339) }
+    if let completionTime { result["completionTime"] = .string(completionTime.rfc3339) }
+    if active != 0 { result["active"] = .int(active) }
+    if succeeded != 0 { result["succeeded"] = .int(succeeded) }
+    if failed != 0 { result["failed"] = .int(failed) }
+    result["ready"] = .int(ready)
+    result["terminating"] = .int(terminating)
+    result["uncountedTerminatedPods"] = .object(JSONObject())
+    return result
+  }
+
+  package func condition(_ type: String) -> Condition? { conditions.first { $0.type == type } }
+  /// Complete or Failed is True.
+  package var isFinished: Bool { finishedCondition != nil }
+  package var finishedCondition: Condition? {
+    conditions.first { ($0.type == "Complete" || $0.type == "Failed") && $0.isTrue }
+  }
+}
+
+extension Condition {
+  /// Jobs write lastProbeTime always, as the moment of the transition.
+  fileprivate var jobJSON: JSON {
+    var result = json()
+    if lastProbe == nil { result["lastProbeTime"] = .string(lastTransition.rfc3339) }
+    return result
+  }
+}
+
+/// batch/v1 Job.
+package struct Job: Equatable, Sendable {
+  package var meta: ObjectMeta
+  package var spec: JobSpec
+  package var status: JobStatus
+
+  package init(meta: ObjectMeta, spec: JobSpec, status: JobStatus = JobStatus()) {
+    self.meta = meta
+    self.spec = spec
+    self.status = status
+  }
+
+  package var json: JSON {
+    ["apiVersion": "batch/v1", "kind": "Job", "metadata": meta.json, "spec": spec.json, "status": status.json]
+  }
+
+  /// The reference that its pods carry: controller and blockOwnerDeletion set.
+  package var controllerReference: OwnerReference {
+    OwnerReference(
+      apiVersion: "batch/v1", kind: "Job", name: meta.name, uid: meta.uid, controller: true, blockOwnerDeletion: true)
+  }
+}
+
+/// spec.taints of a node.
+package struct Taint: Equatable, Sendable {
+  package static let unreachable = "node.kubernetes.io/unreachable"
+  package static let notReady = "node.kubernetes.io/not-ready"
+  package static let unschedulable = "node.kubernetes.io/unschedulable"
+  package static let outOfService = "node.kubernetes.io/out-of-service"
+  package static let noExecute = "NoExecute"
+  package static let noSchedule = "NoSchedule"
+
+  package var key: String
+  package var value: String
+  package var effect: String
+  package var timeAdded: WallTime?
+
+  package init(key: String, value: String = "", effect: String, timeAdded: WallTime? = nil) {
+    self.key = key
+    self.value = value
+    self.effect = effect
+    self.timeAdded = timeAdded
+  }
+
+  package init(json: JSON) {
+    key = json["key"]?.stringValue ?? ""
+    value = json["value"]?.stringValue ?? ""
+    effect = json["effect"]?.stringValue ?? ""
+    timeAdded = json["timeAdded"]?.stringValue.flatMap { WallTime(rfc3339: $0) }
+  }
+
+  package var json: JSON {
+    var result: JSON = ["key": .string(key), "effect": .string(effect)]
+    if !value.isEmpty { result["value"] = .string(value) }
+    if let timeAdded { result["timeAdded"] = .string(timeAdded.rfc3339) }
+    return result
+  }
+}
+
+/// What a node can hold: millicores, bytes, pods.
+package struct NodeCapacity: Equatable, Sendable {
+  package var cpuMillicores: Int64
+  package var memoryBytes: Int64
+  package var pods: Int64
+
+  package init(cpuMillicores: Int64, memoryBytes: Int64, pods: Int64) {
+    self.cpuMillicores = cpuMillicores
+    self.memoryBytes = memoryBytes
+    self.pods = pods
+  }
+
+  package init(json: JSON?) {
+    cpuMillicores = json?["cpu"]?.stringValue.flatMap { Quantity.parseMillis($0) } ?? 0
+    memoryBytes = json?["memory"]?.stringValue.flatMap { Quantity.parseBytes($0) } ?? 0
+    pods = json?["pods"]?.stringValue.flatMap { Int64($0) } ?? 0
+  }
+
+  package var json: JSON {
+    [
+      "cpu": .string(Quantity.formatMillis(cpuMillicores)), "memory": .string(Quantity.formatBytes(memoryBytes)),
+      "pods": .string(String(pods)),
+    ]
+  }
+}
+
+/// v1 Node.
+package struct Node: Equatable, Sendable {
+  package var meta: ObjectMeta
+  package var unschedulable: Bool
+  package var taints: [Taint]
+  package var capacity: NodeCapacity
+  package var conditions: [Condition]
+  /// Address of the agent, shown as InternalIP.
+  package var address: String
+  /// status.nodeInfo as registered (machineID, bootID, kernelVersion, osImage, …).
+  package var info: JSON
+  /// Members of spec that the coordinator does not read.
+  package var otherSpec: JSONObject
+
+  package init(meta: ObjectMeta, capacity: NodeCapacity) {
+    self.meta = meta
+    unschedulable = false
+    taints = []
+    self.capacity = capacity
+    conditions = []
+    address = ""
+    info = .object(JSONObject())
+    otherSpec = JSONObject()
+  }
+
+  package init(json: JSON) {
+    meta = ObjectMeta(json: json["metadata"])
+    unschedulable = json[path: ["spec", "unschedulable"]]?.boolValue ?? false
+    taints = (json[path: ["spec", "taints"]]?.arrayValue ?? []).map { Taint(json: $0) }
+    capacity = NodeCapacity(json: json[path: ["status", "capacity"]])
+    conditions = (json[path: ["status", "conditions"]]?.arrayValue ?? []).map {
+      Condition(json: $0, probeMember: "lastHeartbeatTime")
+    }
+    let addresses = json[path: ["status", "addresses"]]?.arrayValue ?? []
+    address = addresses.first { $0["type"]?.stringValue == "InternalIP" }?["address"]?.stringValue ?? ""
+    info = json[path: ["status", "nodeInfo"]] ?? .object(JSONObject())
+    otherSpec = json["spec"]?.objectValue ?? JSONObject()
+    otherSpec["unschedulable"] = nil
+    otherSpec["taints"] = nil
+  }
+
+  package var json: JSON {
+    var spec = otherSpec
+    if unschedulable { spec["unschedulable"] = true }
+    if !taints.isEmpty { spec["taints"] = .array(taints.map(\.json)) }
+    var status: JSON = [
+      "capacity": capacity.json, "allocatable": capacity.json,
+      "conditions": .array(conditions.map { $0.json(probeMember: "lastHeartbeatTime") }), "nodeInfo": info,
+    ]
+    if !address.isEmpty {
+      status["addresses"] = [
+        ["type": "InternalIP", "address": .string(address)], ["type": "Hostname", "address": .string(meta.name)],
+      ]
+    }
+    return ["apiVersion": "v1", "kind": "Node", "metadata": meta.json, "spec": .object(spec), "status": status]
+  }
+
+  package var isReady: Bool { conditions.first { $0.type == "Ready" }?.isTrue ?? false }
+}
+
+/// Any other kind (Namespace, ConfigMap, Event, …): metadata typed, the rest as its tree.
+package struct GenericObject: Equatable, Sendable {
+  package var kind: Kind
+  package var meta: ObjectMeta
+  /// The object without `apiVersion`, `kind` and `metadata`.
+  package var body: JSONObject
+
+  package init(kind: Kind, meta: ObjectMeta, body: JSONObject = JSONObject()) {
+    self.kind = kind
+    self.meta = meta
+    self.body = body
+  }
+
+  package init(kind: Kind, json: JSON) {
+    self.kind = kind
+    meta = ObjectMeta(json: json["metadata"])
+    body = json.objectValue ?? JSONObject()
+    for member in ["apiVersion", "kind", "metadata"] { body[member] = nil }
+  }
+
+  package var json: JSON {
+    var object = body
+    object["apiVersion"] = .string(kind.apiVersion)
+    object["kind"] = .string(kind.name)
+    object["metadata"] = meta.json
+    return .object(object)
+  }
+}

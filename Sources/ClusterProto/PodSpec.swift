@@ -1,0 +1,269 @@
+// A pod's spec: the whole JSON tree as the user (and the defaults) wrote it, and beside it the typed part that
+// scheduler, agent and keeper read. Immutable and shared: all pods of one Job hold the same instance.
+// Reads only; validation (with Kubernetes' messages) happens before, in the coordinator's API layer.
+
+package enum RestartPolicy: String, Sendable { case always = "Always", onFailure = "OnFailure", never = "Never" }
+
+/// One entry of spec.containers or spec.initContainers.
+package struct ContainerSpec: Equatable, Sendable {
+  /// Where an environment variable's value comes from.
+  package enum EnvironmentSource: Equatable, Sendable {
+    case value(String)
+    /// fieldRef.fieldPath, for example `metadata.name` or `metadata.labels['a']`.
+    case field(path: String)
+    case configMapKey(name: String, key: String, optional: Bool)
+    case secretKey(name: String, key: String, optional: Bool)
+    /// resourceFieldRef: `limits.cpu` and the like, with its divisor text.
+    case resource(container: String?, name: String, divisor: String?)
+  }
+
+  package struct EnvironmentVariable: Equatable, Sendable {
+    package var name: String
+    package var source: EnvironmentSource
+  }
+
+  /// envFrom: every key of a ConfigMap or Secret, each with `prefix` before it.
+  package struct EnvironmentImport: Equatable, Sendable {
+    package var configMap: String?
+    package var secret: String?
+    package var prefix: String
+    package var optional: Bool
+  }
+
+  package struct VolumeMount: Equatable, Sendable {
+    package var name: String
+    package var mountPath: String
+    package var subPath: String?
+    package var readOnly: Bool
+  }
+
+  package var name: String
+  package var image: String
+  package var command: [String]
+  package var arguments: [String]
+  package var workingDirectory: String?
+  package var environment: [EnvironmentVariable]
+  package var environmentImports: [EnvironmentImport]
+  package var mounts: [VolumeMount]
+  /// resources.requests; a missing request falls back to the limit, as Kubernetes defaults it.
+  package var cpuMillicores: Int64
+  package var memoryBytes: Int64
+  /// True for an init container with `restartPolicy: Always` (a sidecar).
+  package var isSidecar: Bool
+  package var terminationMessagePath: String
+
+  package init(json: JSON) {
+    name = json["name"]?.stringValue ?? ""
+    image = json["image"]?.stringValue ?? ""
+    command = Self.strings(json["command"])
+    arguments = Self.strings(json["args"])
+    workingDirectory = json["workingDir"]?.stringValue
+    environment = (json["env"]?.arrayValue ?? []).map(Self.environmentVariable)
+    environmentImports = (json["envFrom"]?.arrayValue ?? []).map { entry in
+      let reference = entry["configMapRef"] ?? entry["secretRef"]
+      return EnvironmentImport(
+        configMap: entry[path: ["configMapRef", "name"]]?.stringValue,
+        secret: entry[path: ["secretRef", "name"]]?.stringValue,
+        prefix: entry["prefix"]?.stringValue ?? "", optional: reference?["optional"]?.boolValue ?? false)
+    }
+    mounts = (json["volumeMounts"]?.arrayValue ?? []).map { entry in
+      VolumeMount(
+        name: entry["name"]?.stringValue ?? "", mountPath: entry["mountPath"]?.stringValue ?? "",
+        subPath: entry["subPath"]?.stringValue.flatMap { $0.isEmpty ? nil : $0 },
+        readOnly: entry["readOnly"]?.boolValue ?? false)
+    }
+    func amount(_ resource: String) -> String? {
+      let value = json[path: ["resources", "requests", resource]] ?? json[path: ["resources", "limits", resource]]
+      return value?.stringValue ?? value?.text
+    }
+    cpuMillicores = amount("cpu").flatMap { Quantity.parseMillis($0) } ?? 0
+    memoryBytes = amount("memory").flatMap { Quantity.parseBytes($0) } ?? 0
+    isSidecar = json["restartPolicy"]?.stringValue == RestartPolicy.always.rawValue
+    terminationMessagePath = json["terminationMessagePath"]?.stringValue ?? "/dev/termination-log"
+  }
+
+  private static func strings(_ json: JSON?) -> [String] { (json?.arrayValue ?? []).compactMap(\.stringValue) }
+
+  private static func environmentVariable(_ json: JSON) -> EnvironmentVariable {
+    let name = json["name"]?.stringValue ?? ""
+    guard let from = json["valueFrom"] else {
+      return EnvironmentVariable(name: name, source: .value(json["value"]?.stringValue ?? ""))
+    }
+    func key(_ reference: JSON) -> (String, String, Bool) {
+      (
+        reference["name"]?.stringValue ?? "", reference["key"]?.stringValue ?? "",
+        reference["optional"]?.boolValue ?? false
+      )
+    }
+    let source: EnvironmentSource
+    if let reference = from["configMapKeyRef"] {
+      let (map, entry, optional) = key(reference)
+      source = .configMapKey(name: map, key: entry, optional: optional)
+    } else if let reference = from["secretKeyRef"] {
+      let (secret, entry, optional) = key(reference)
+      source = .secretKey(name: secret, key: entry, optional: optional)
+    } else if let reference = from["resourceFieldRef"] {
+      source = .resource(
+        container: reference["containerName"]?.stringValue, name: reference["resource"]?.stringValue ?? "",
+        divisor: reference["divisor"]?.stringValue)
+    } else {
+      source = .field(path: from[path: ["fieldRef", "fieldPath"]]?.stringValue ?? "")
+    }
+    return EnvironmentVariable(name: name, source: source)
+  }
+}
+
+/// One entry of spec.volumes.
+package struct VolumeSpec: Equatable, Sendable {
+  package struct Item: Equatable, Sendable {
+    package var key: String
+    package var path: String
+    package var mode: Int64?
+  }
+
+  package enum Source: Equatable, Sendable {
+    case configMap(name: String, items: [Item]?, defaultMode: Int64, optional: Bool)
+    case secret(name: String, items: [Item]?, defaultMode: Int64, optional: Bool)
+    case emptyDirectory(medium: String)
+    /// hostPath with its `type` (empty, Directory, DirectoryOrCreate, File, FileOrCreate, Socket, …).
+    case hostPath(path: String, type: String)
+    /// A volume source that this version does not run; validation refuses it by name.
+    case unsupported(String)
+  }
+
+  package var name: String
+  package var source: Source
+
+  package init(json: JSON) {
+    name = json["name"]?.stringValue ?? ""
+    func items(_ json: JSON) -> [Item]? {
+      json["items"]?.arrayValue?.map { entry in
+        Item(
+          key: entry["key"]?.stringValue ?? "", path: entry["path"]?.stringValue ?? "", mode: entry["mode"]?.intValue)
+      }
+    }
+    if let map = json["configMap"] {
+      source = .configMap(
+        name: map["name"]?.stringValue ?? "", items: items(map), defaultMode: map["defaultMode"]?.intValue ?? 0o644,
+        optional: map["optional"]?.boolValue ?? false)
+    } else if let secret = json["secret"] {
+      source = .secret(
+        name: secret["secretName"]?.stringValue ?? "", items: items(secret),
+        defaultMode: secret["defaultMode"]?.intValue ?? 0o644, optional: secret["optional"]?.boolValue ?? false)
+    } else if let empty = json["emptyDir"] {
+      source = .emptyDirectory(medium: empty["medium"]?.stringValue ?? "")
+    } else if let host = json["hostPath"] {
+      source = .hostPath(path: host["path"]?.stringValue ?? "", type: host["type"]?.stringValue ?? "")
+    } else {
+      let member = json.objectValue?.keys.first { $0 != "name" }
+      source = member.map { .unsupported($0) } ?? .emptyDirectory(medium: "")
+    }
+  }
+}
+
+/// One entry of spec.tolerations. `seconds` nil means without limit.
+package struct Toleration: Equatable, Sendable {
+  package var key: String?
+  package var exists: Bool
+  package var value: String
+  package var effect: String?
+  package var seconds: Int64?
+
+  package init(key: String?, exists: Bool, value: String = "", effect: String?, seconds: Int64? = nil) {
+    self.key = key
+    self.exists = exists
+    self.value = value
+    self.effect = effect
+    self.seconds = seconds
+  }
+
+  package init(json: JSON) {
+    key = json["key"]?.stringValue.flatMap { $0.isEmpty ? nil : $0 }
+    exists = json["operator"]?.stringValue == "Exists"
+    value = json["value"]?.stringValue ?? ""
+    effect = json["effect"]?.stringValue.flatMap { $0.isEmpty ? nil : $0 }
+    seconds = json["tolerationSeconds"]?.intValue
+  }
+
+  /// Kubernetes' `ToleratesTaint`: an empty key with Exists tolerates everything, an empty effect any effect.
+  package func tolerates(_ taint: Taint) -> Bool {
+    if let effect, effect != taint.effect { return false }
+    guard let key else { return exists }
+    return key == taint.key && (exists || value == taint.value)
+  }
+}
+
+/// The typed view of a pod spec together with its whole tree.
+package final class PodSpec: Sendable, Equatable {
+  /// The spec with defaults, without `nodeName` (that is the pod's own).
+  package let json: JSON
+  /// Digest of `json`'s text: equal specs have equal digests.
+  package let digest: String
+  package let restartPolicy: RestartPolicy
+  package let initContainers: [ContainerSpec]
+  package let containers: [ContainerSpec]
+  package let volumes: [VolumeSpec]
+  package let tolerations: [Toleration]
+  package let nodeSelector: StringMap
+  package let terminationGracePeriodSeconds: Int64
+  package let activeDeadlineSeconds: Int64?
+  package let hostname: String?
+  package let serviceAccountName: String
+  package let priority: Int64
+  /// Effective scheduling request: max(sum of containers and sidecars, each init container beside the sidecars before it).
+  package let cpuMillicores: Int64
+  package let memoryBytes: Int64
+
+  package init(json source: JSON) {
+    var json = source
+    json["nodeName"] = nil
+    self.json = json
+    digest = StableHash.hex(of: Array(json.text.utf8))
+    restartPolicy = json["restartPolicy"]?.stringValue.flatMap { RestartPolicy(rawValue: $0) } ?? .always
+    let initContainers = (json["initContainers"]?.arrayValue ?? []).map { ContainerSpec(json: $0) }
+    let containers = (json["containers"]?.arrayValue ?? []).map { ContainerSpec(json: $0) }
+    self.initContainers = initContainers
+    self.containers = containers
+    volumes = (json["volumes"]?.arrayValue ?? []).map { VolumeSpec(json: $0) }
+    tolerations = (json["tolerations"]?.arrayValue ?? []).map { Toleration(json: $0) }
+    nodeSelector = StringMap(json: json["nodeSelector"])
+    terminationGracePeriodSeconds = max(0, json["terminationGracePeriodSeconds"]?.intValue ?? 30)
+    activeDeadlineSeconds = json["activeDeadlineSeconds"]?.intValue
+    hostname = json["hostname"]?.stringValue
+    serviceAccountName = json["serviceAccountName"]?.stringValue ?? "default"
+    priority = json["priority"]?.intValue ?? 0
+    cpuMillicores = Self.effective(initContainers, containers, \.cpuMillicores)
+    memoryBytes = Self.effective(initContainers, containers, \.memoryBytes)
+  }
+
+  package static func == (left: PodSpec, right: PodSpec) -> Bool { left === right || left.json == right.json }
+
+  /// tolerationSeconds for `node.kubernetes.io/unreachable` in milliseconds; nil: without limit (never replaced without a person).
+  /// Without a matching toleration the pod has none: zero.
+  package var unreachableTolerationMilliseconds: Int64? {
+    let taint = Taint(key: Taint.unreachable, value: "", effect: Taint.noExecute)
+    let matching = tolerations.filter { $0.tolerates(taint) }
+    if matching.isEmpty { return 0 }
+    // Kubernetes' getMinTolerationTime: the smallest limit counts; one without a limit means no limit of its own.
+    let limits = matching.compactMap(\.seconds)
+    return limits.min().map { max(0, min($0, Int64(Int32.max))) * 1000 }
+  }
+
+  private static func effective(
+    _ initContainers: [ContainerSpec], _ containers: [ContainerSpec], _ amount: (ContainerSpec) -> Int64
+  ) -> Int64 {
+    var sidecars: Int64 = 0
+    var largestInit: Int64 = 0
+    for container in initContainers {
+      if container.isSidecar { sidecars = sum(sidecars, amount(container)) }
+      largestInit = max(largestInit, container.isSidecar ? sidecars : sum(sidecars, amount(container)))
+    }
+    return max(largestInit, containers.reduce(sidecars) { sum($0, amount($1)) })
+  }
+
+  /// Addition that stops at the largest number instead of trapping: quantities come from manifests.
+  private static func sum(_ left: Int64, _ right: Int64) -> Int64 {
+    let (result, overflow) = left.addingReportingOverflow(right)
+    return overflow ? Int64.max : result
+  }
+}

@@ -1,0 +1,236 @@
+// A pod's status as agents report it and the API shows it. Typed and small: there may be 100,000 finished pods in memory.
+
+package enum PodPhase: String, Sendable {
+  case pending = "Pending", running = "Running", succeeded = "Succeeded", failed = "Failed", unknown = "Unknown"
+  package var isTerminal: Bool { self == .succeeded || self == .failed }
+}
+
+/// A condition of a pod, node or Job. `lastTransition` and `lastProbe` in wall time, shown in whole seconds.
+package struct Condition: Equatable, Sendable {
+  package var type: String
+  package var status: String
+  package var reason: String
+  package var message: String
+  package var lastTransition: WallTime
+  /// lastProbeTime (Jobs, pods) or lastHeartbeatTime (nodes); nil is written as null.
+  package var lastProbe: WallTime?
+
+  package init(
+    type: String, status: String, reason: String = "", message: String = "", lastTransition: WallTime,
+    lastProbe: WallTime? = nil
+  ) {
+    self.type = type
+    self.status = status
+    self.reason = reason
+    self.message = message
+    self.lastTransition = lastTransition
+    self.lastProbe = lastProbe
+  }
+
+  package var isTrue: Bool { status == "True" }
+
+  package init(json: JSON, probeMember: String = "lastProbeTime") {
+    type = json["type"]?.stringValue ?? ""
+    status = json["status"]?.stringValue ?? ""
+    reason = json["reason"]?.stringValue ?? ""
+    message = json["message"]?.stringValue ?? ""
+    lastTransition =
+      json["lastTransitionTime"]?.stringValue.flatMap { WallTime(rfc3339: $0) } ?? WallTime(nanoseconds: 0)
+    lastProbe = json[probeMember]?.stringValue.flatMap { WallTime(rfc3339: $0) }
+  }
+
+  package func json(probeMember: String = "lastProbeTime") -> JSON {
+    var result: JSON = ["type": .string(type), "status": .string(status)]
+    result[probeMember] = lastProbe.map { .string($0.rfc3339) } ?? .null
+    result["lastTransitionTime"] = .string(lastTransition.rfc3339)
+    if !reason.isEmpty { result["reason"] = .string(reason) }
+    if !message.isEmpty { result["message"] = .string(message) }
+    return result
+  }
+}
+
+/// State of one container: exactly one of the three.
+package enum ContainerState: Equatable, Sendable {
+  case waiting(reason: String, message: String)
+  case running(startedAt: WallTime)
+  case terminated(Termination)
+
+  package struct Termination: Equatable, Sendable {
+    package var exitCode: Int64
+    /// 0 when the container was not ended by a signal; then exitCode is 128 + signal.
+    package var signal: Int64
+    package var reason: String
+    package var message: String
+    package var startedAt: WallTime
+    package var finishedAt: WallTime
+
+    package init(
+      exitCode: Int64, signal: Int64 = 0, reason: String, message: String = "", startedAt: WallTime, finishedAt: WallTime
+    ) {
+      self.exitCode = exitCode
+      self.signal = signal
+      self.reason = reason
+      self.message = message
+      self.startedAt = startedAt
+      self.finishedAt = finishedAt
+    }
+  }
+
+  package init?(json: JSON?) {
+    func time(_ json: JSON?) -> WallTime {
+      json?.stringValue.flatMap { WallTime(rfc3339: $0) } ?? WallTime(nanoseconds: 0)
+    }
+    if let waiting = json?["waiting"] {
+      self = .waiting(reason: waiting["reason"]?.stringValue ?? "", message: waiting["message"]?.stringValue ?? "")
+    } else if let running = json?["running"] {
+      self = .running(startedAt: time(running["startedAt"]))
+    } else if let ended = json?["terminated"] {
+      self = .terminated(
+        Termination(
+          exitCode: ended["exitCode"]?.intValue ?? 0, signal: ended["signal"]?.intValue ?? 0,
+          reason: ended["reason"]?.stringValue ?? "", message: ended["message"]?.stringValue ?? "",
+          startedAt: time(ended["startedAt"]), finishedAt: time(ended["finishedAt"])))
+    } else {
+      return nil
+    }
+  }
+
+  package var json: JSON {
+    switch self {
+    case .waiting(let reason, let message):
+      var body: JSON = ["reason": .string(reason)]
+      if !message.isEmpty { body["message"] = .string(message) }
+      return ["waiting": body]
+    case .running(let startedAt): return ["running": ["startedAt": .string(startedAt.rfc3339)]]
+    case .terminated(let end):
+      var body: JSON = ["exitCode": .int(end.exitCode), "reason": .string(end.reason)]
+      if end.signal != 0 { body["signal"] = .int(end.signal) }
+      if !end.message.isEmpty { body["message"] = .string(end.message) }
+      if end.startedAt.nanoseconds != 0 { body["startedAt"] = .string(end.startedAt.rfc3339) }
+      if end.finishedAt.nanoseconds != 0 { body["finishedAt"] = .string(end.finishedAt.rfc3339) }
+      return ["terminated": body]
+    }
+  }
+
+  package var termination: Termination? { if case .terminated(let end) = self { end } else { nil } }
+  package var isRunning: Bool { if case .running = self { true } else { false } }
+}
+
+/// One entry of status.containerStatuses or status.initContainerStatuses.
+package struct ContainerStatus: Equatable, Sendable {
+  package var name: String
+  package var image: String
+  package var state: ContainerState
+  package var lastTermination: ContainerState.Termination?
+  package var ready: Bool
+  package var started: Bool?
+  package var restartCount: Int64
+
+  package init(
+    name: String, image: String, state: ContainerState, lastTermination: ContainerState.Termination? = nil,
+    ready: Bool = false, started: Bool? = nil, restartCount: Int64 = 0
+  ) {
+    self.name = name
+    self.image = image
+    self.state = state
+    self.lastTermination = lastTermination
+    self.ready = ready
+    self.started = started
+    self.restartCount = restartCount
+  }
+
+  package init(json: JSON) {
+    name = json["name"]?.stringValue ?? ""
+    image = json["image"]?.stringValue ?? ""
+    state = ContainerState(json: json["state"]) ?? .waiting(reason: "ContainerCreating", message: "")
+    lastTermination = ContainerState(json: json["lastState"])?.termination
+    ready = json["ready"]?.boolValue ?? false
+    started = json["started"]?.boolValue
+    restartCount = json["restartCount"]?.intValue ?? 0
+  }
+
+  package var json: JSON {
+    var result: JSON = [
+      "name": .string(name), "image": .string(image), "imageID": "", "state": state.json, "ready": .bool(ready),
+      "restartCount": .int(restartCount),
+    ]
+    result["lastState"] = lastTermination.map { ContainerState.terminated($0).json } ?? .object(JSONObject())
+    if let started { result["started"] = .bool(started) }
+    return result
+  }
+}
+
+/// status of a pod.
+package struct PodStatus: Equatable, Sendable {
+  package var phase = PodPhase.pending
+  package var reason = ""
+  package var message = ""
+  package var conditions: [Condition] = []
+  package var hostIP = ""
+  package var podIP = ""
+  package var startTime: WallTime?
+  package var initContainers: [ContainerStatus] = []
+  package var containers: [ContainerStatus] = []
+  /// The attempt's fencing token (C8); nil until assigned.
+  package var fencingToken: Int64?
+  package var qosClass = ""
+
+  package init() {}
+
+  package init(json: JSON?) {
+    guard let json else { return }
+    phase = json["phase"]?.stringValue.flatMap { PodPhase(rawValue: $0) } ?? .pending
+    reason = json["reason"]?.stringValue ?? ""
+    message = json["message"]?.stringValue ?? ""
+    conditions = (json["conditions"]?.arrayValue ?? []).map { Condition(json: $0) }
+    hostIP = json["hostIP"]?.stringValue ?? ""
+    podIP = json["podIP"]?.stringValue ?? ""
+    startTime = json["startTime"]?.stringValue.flatMap { WallTime(rfc3339: $0) }
+    initContainers = (json["initContainerStatuses"]?.arrayValue ?? []).map { ContainerStatus(json: $0) }
+    containers = (json["containerStatuses"]?.arrayValue ?? []).map { ContainerStatus(json: $0) }
+    fencingToken = json["fencingToken"]?.intValue
+    qosClass = json["qosClass"]?.stringValue ?? ""
+  }
+
+  package var json: JSON {
+    var result: JSON = ["phase": .string(phase.rawValue)]
+    if !reason.isEmpty { result["reason"] = .string(reason) }
+    if !message.isEmpty { result["message"] = .string(message) }
+    if !conditions.isEmpty { result["conditions"] = .array(conditions.map { $0.json() }) }
+    if !hostIP.isEmpty {
+      result["hostIP"] = .string(hostIP)
+      result["hostIPs"] = [["ip": .string(hostIP)]]
+    }
+    if !podIP.isEmpty {
+      result["podIP"] = .string(podIP)
+      result["podIPs"] = [["ip": .string(podIP)]]
+    }
+    if let startTime { result["startTime"] = .string(startTime.rfc3339) }
+    if !initContainers.isEmpty { result["initContainerStatuses"] = .array(initContainers.map(\.json)) }
+    if !containers.isEmpty { result["containerStatuses"] = .array(containers.map(\.json)) }
+    if let fencingToken { result["fencingToken"] = .int(fencingToken) }
+    if !qosClass.isEmpty { result["qosClass"] = .string(qosClass) }
+    return result
+  }
+
+  package func condition(_ type: String) -> Condition? { conditions.first { $0.type == type } }
+
+  /// Sets or replaces the condition of that type; the transition time is kept when the status does not change.
+  package mutating func set(_ condition: Condition) { conditions.set(condition) }
+
+  /// True when the Ready condition is True.
+  package var isReady: Bool { condition("Ready")?.isTrue ?? false }
+}
+
+extension [Condition] {
+  /// Sets or replaces by type; keeps lastTransition when `status` stays the same (Kubernetes' condition rule).
+  package mutating func set(_ condition: Condition) {
+    guard let position = firstIndex(where: { $0.type == condition.type }) else {
+      append(condition)
+      return
+    }
+    var next = condition
+    if self[position].status == condition.status { next.lastTransition = self[position].lastTransition }
+    self[position] = next
+  }
+}

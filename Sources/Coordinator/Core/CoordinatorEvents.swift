@@ -1,0 +1,117 @@
+// The coordinator core's input and output. The shell (Coordinator/Server) and the simulator both speak only this.
+// Order law: everything in a step's effects that is not `immediate` leaves only after the step's `persist` effects are durable.
+
+import ClusterProto
+
+/// One connection of one agent, named by the shell at random; never reused.
+package typealias SessionID = String
+/// One request of one client connection, numbered by the shell; never reused within an incarnation.
+package typealias RequestID = Int64
+
+/// What the shell tells the core. A step takes a batch of them.
+package enum CoordinatorEvent: Equatable, Sendable {
+  /// An agent connection has passed the hello.
+  case sessionOpened(SessionID)
+  case sessionClosed(SessionID)
+  case agent(SessionID, AgentMessage)
+  case request(RequestID, APIRequest)
+  /// The client of a watch or a log has gone.
+  case requestCancelled(RequestID)
+  /// The wake-up that the last `wake` effect asked for, or later.
+  case timer
+  /// Free space fell below (true) or rose above (false) the mark: client writes are refused while true.
+  case diskLow(Bool)
+  /// The process is to stop politely: extend the leases (C2) and say so to every agent.
+  case stopRequested
+}
+
+/// What the core asks of the shell, in order.
+package enum CoordinatorEffect: Equatable, Sendable {
+  /// One row of the store, written in the step's transaction.
+  case persist(StoreWrite)
+  /// To an agent. `immediate`: a pure lease renewal, which waits for no commit.
+  case send(SessionID, CoordinatorMessage, immediate: Bool)
+  /// After what was sent before it.
+  case closeSession(SessionID, reason: String)
+  /// To a client; ends with `done`.
+  case reply(RequestID, APIReply)
+  /// Ask that agent session for a container log, and pass the bytes to the request's client until either ends. The shell answers the client's `done`.
+  case startLogs(RequestID, SessionID, LogRequest)
+  /// Call `timer` at this time of the boot clock; replaces the one before. nil: no wake needed.
+  case wake(at: BootTime?)
+  /// A line for the operator's log.
+  case log(String)
+  /// Polite stop is complete: every lease extension was handed to the sessions.
+  case stopped
+  /// An invariant is broken or the disk is from another world (C4): stop the process with this message, answer nobody.
+  case halt(String)
+}
+
+/// Tables of the store. Raw values are table names in SQLite.
+package enum StoreTable: String, CaseIterable, Sendable, Comparable {
+  /// Facts: `incarnation`, `lmax`, `resourceVersion`, `attempt`, `cluster`.
+  case facts
+  /// Pod spec texts by digest; rows of `pods` name the digest.
+  case podspecs
+  /// API objects by `KIND/NAMESPACE/NAME`; text is the object's JSON (pods without their spec).
+  case objects
+  /// Attempts possibly live, by number.
+  case attempts
+  /// What the coordinator remembers of nodes beyond the Node object (keeper, machine, last lease), by node name.
+  case noderecords
+  /// Controller memory that the API does not show (recreation backoff …), by Job uid.
+  case jobrecords
+
+  package static func < (left: StoreTable, right: StoreTable) -> Bool { left.rawValue < right.rawValue }
+}
+
+/// Writes (or with nil deletes) one row.
+package struct StoreWrite: Equatable, Sendable {
+  package var table: StoreTable
+  package var key: String
+  /// UTF-8 JSON.
+  package var value: [UInt8]?
+
+  package init(table: StoreTable, key: String, value: [UInt8]?) {
+    self.table = table
+    self.key = key
+    self.value = value
+  }
+}
+
+/// A row as read at start.
+package struct StoreRow: Equatable, Sendable {
+  package var table: StoreTable
+  package var key: String
+  package var value: [UInt8]
+
+  package init(table: StoreTable, key: String, value: [UInt8]) {
+    self.table = table
+    self.key = key
+    self.value = value
+  }
+}
+
+/// Settings of a coordinator; defaults are the design's.
+package struct CoordinatorConfiguration: Equatable, Sendable {
+  package var heartbeatMilliseconds: Int64 = 1_000
+  package var leaseMilliseconds: Int64 = 5_000
+  /// tolerationSeconds given to pods that name none for node.kubernetes.io/unreachable and not-ready.
+  package var defaultTolerationSeconds: Int64 = 10
+  /// C2: the lease given at a polite stop.
+  package var politeStopLeaseMilliseconds: Int64 = 600_000
+  /// C5: count fenced attempts as Kubernetes does.
+  package var chargeLostAttempts = false
+  /// C6 hold and pace.
+  package var massLossHoldMilliseconds: Int64 = 120_000
+  package var massLossPaceMilliseconds: Int64 = 10_000
+  package var clusterID = ""
+  package var version = ""
+  package var eventTTLMilliseconds: Int64 = 3_600_000
+  /// Watch events kept in memory for resumption.
+  package var watchHistoryLimit = 20_000
+  /// Finished pods kept before the oldest are collected (Kubernetes' terminated-pod-gc-threshold).
+  package var terminatedPodLimit = 12_500
+
+  package init() {}
+}

@@ -1,0 +1,138 @@
+// The one in-memory state of API objects and the indexes that keep every step's cost with the work, not with the size.
+// Changed only through CoordinatorCore+Changes.swift. Knows nothing of sessions, verbs or time.
+
+import ClusterProto
+
+struct ClusterState: Sendable {
+  private(set) var pods = ObjectTable<Pod>()
+  private(set) var jobs = ObjectTable<Job>()
+  private(set) var nodes = ObjectTable<Node>()
+  private var others: [Kind: ObjectTable<GenericObject>] = [:]
+
+  /// Every object by uid.
+  private(set) var references: [String: ObjectReference] = [:]
+  /// Objects by the uid of an owner that they name, whether that owner exists or not.
+  private(set) var dependents: [String: InsertionSet<ObjectReference>] = [:]
+  /// Pods that are bound to a node and not Succeeded or Failed, by node name.
+  private(set) var boundPods: [String: InsertionSet<ObjectKey>] = [:]
+  /// Pod specs by digest with the number of pods that hold each.
+  private(set) var specs: [String: (spec: PodSpec, pods: Int)] = [:]
+  /// Change number of the last write; every write gets the next.
+  var resourceVersion: Int64 = 0
+
+  subscript(reference: ObjectReference) -> APIObject? {
+    switch reference.kind {
+    case .pods: pods[reference.key].map { .pod($0) }
+    case .jobs: jobs[reference.key].map { .job($0) }
+    case .nodes: nodes[reference.key].map { .node($0) }
+    default: others[reference.kind]?[reference.key].map { .other($0) }
+    }
+  }
+
+  func other(_ kind: Kind, _ key: ObjectKey) -> GenericObject? { others[kind]?[key] }
+
+  func object(uid: String) -> APIObject? { references[uid].flatMap { self[$0] } }
+
+  func count(of kind: Kind) -> Int {
+    switch kind {
+    case .pods: pods.count
+    case .jobs: jobs.count
+    case .nodes: nodes.count
+    default: others[kind]?.count ?? 0
+    }
+  }
+
+  /// Keys of a kind in list order; an empty namespace means all.
+  mutating func keys(of kind: Kind, in namespace: String = "") -> ArraySlice<ObjectKey> {
+    switch kind {
+    case .pods: pods.keys(in: namespace)
+    case .jobs: jobs.keys(in: namespace)
+    case .nodes: nodes.keys(in: namespace)
+    default: others[kind]?.keys(in: namespace) ?? []
+    }
+  }
+
+  /// The instance that pods with this spec share.
+  func shared(_ spec: PodSpec) -> PodSpec { specs[spec.digest]?.spec ?? spec }
+
+  /// Puts `after` in the place of `before` (nil: none) and keeps the indexes. Both have the same reference and uid.
+  /// Returns the digest of a pod spec that came into use, and of one that went out of use.
+  mutating func replace(_ before: APIObject?, with after: APIObject?) -> (specAdded: String?, specRemoved: String?) {
+    var added: String?
+    var removed: String?
+    if case .pod(let pod)? = after { added = retain(pod.spec) }
+    if case .pod(let pod)? = before { removed = release(pod.spec) }
+    unindex(before, unless: after)
+    index(after, unless: before)
+    if let after { store(after) } else if let before { drop(before.reference) }
+    return (added == removed ? nil : added, added == removed ? nil : removed)
+  }
+
+  private mutating func store(_ object: APIObject) {
+    let key = object.meta.key
+    switch object {
+    case .pod(let pod): pods.set(pod, for: key)
+    case .job(let job): jobs.set(job, for: key)
+    case .node(let node): nodes.set(node, for: key)
+    case .other(let other): others[other.kind, default: ObjectTable()].set(other, for: key)
+    }
+  }
+
+  private mutating func drop(_ reference: ObjectReference) {
+    switch reference.kind {
+    case .pods: pods.remove(reference.key)
+    case .jobs: jobs.remove(reference.key)
+    case .nodes: nodes.remove(reference.key)
+    default: others[reference.kind]?.remove(reference.key)
+    }
+  }
+
+  private mutating func retain(_ spec: PodSpec) -> String? {
+    let isNew = specs[spec.digest] == nil
+    specs[spec.digest, default: (spec, 0)].pods += 1
+    return isNew ? spec.digest : nil
+  }
+
+  private mutating func release(_ spec: PodSpec) -> String? {
+    guard let entry = specs[spec.digest] else { return nil }
+    if entry.pods > 1 {
+      specs[spec.digest]?.pods -= 1
+      return nil
+    }
+    specs[spec.digest] = nil
+    return spec.digest
+  }
+
+  private func boundNode(_ object: APIObject?) -> String? {
+    guard case .pod(let pod)? = object, !pod.status.phase.isTerminal else { return nil }
+    return pod.nodeName
+  }
+
+  private mutating func index(_ object: APIObject?, unless before: APIObject?) {
+    guard let object else { return }
+    let meta = object.meta
+    if before?.meta.uid != meta.uid { references[meta.uid] = object.reference }
+    if before?.meta.ownerReferences != meta.ownerReferences {
+      for owner in meta.ownerReferences { dependents[owner.uid, default: InsertionSet()].insert(object.reference) }
+    }
+    if let node = boundNode(object), boundNode(before) != node {
+      boundPods[node, default: InsertionSet()].insert(meta.key)
+    }
+  }
+
+  private mutating func unindex(_ object: APIObject?, unless after: APIObject?) {
+    guard let object else { return }
+    let meta = object.meta
+    if after?.meta.uid != meta.uid, references[meta.uid] == object.reference { references[meta.uid] = nil }
+    if after?.meta.ownerReferences != meta.ownerReferences {
+      for owner in meta.ownerReferences {
+        dependents[owner.uid]?.remove(object.reference)
+        if dependents[owner.uid]?.isEmpty == true { dependents[owner.uid] = nil }
+      }
+    }
+    if let node = boundNode(object), boundNode(after) != node {
+      boundPods[node]?.remove(meta.key)
+      if boundPods[node]?.isEmpty == true { boundPods[node] = nil }
+    }
+  }
+}

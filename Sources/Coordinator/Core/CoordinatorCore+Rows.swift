@@ -1,0 +1,91 @@
+// Objects to rows of the store and back. A pod's row names its spec by digest; the spec's text is a row of its own, shared.
+
+import ClusterProto
+
+extension CoordinatorCore {
+  static func rowKey(_ reference: ObjectReference) -> String {
+    "\(reference.kind.rawValue)/\(reference.key.namespace)/\(reference.key.name)"
+  }
+
+  /// The write that makes the store hold what memory holds for this object.
+  func row(of reference: ObjectReference) -> StoreWrite {
+    let key = Self.rowKey(reference)
+    guard let object = state[reference] else { return StoreWrite(table: .objects, key: key, value: nil) }
+    return StoreWrite(table: .objects, key: key, value: Array(Self.rowJSON(object).text.utf8))
+  }
+
+  private static func rowJSON(_ object: APIObject) -> JSON {
+    var json: JSON
+    if case .pod(let pod) = object {
+      json = ["metadata": pod.meta.json, "spec": .string(pod.spec.digest), "status": pod.status.json]
+      if let node = pod.nodeName { json["nodeName"] = .string(node) }
+    } else {
+      json = object.json
+    }
+    // RFC 3339 seconds are what the API shows, but order within a second must survive a restart.
+    json["createdNanoseconds"] = .int(object.meta.creationTimestamp.nanoseconds)
+    return json
+  }
+
+  mutating func restore(_ rows: [StoreRow]) throws(CoordinatorStartError) {
+    var specs: [String: PodSpec] = [:]
+    for row in rows where row.table == .podspecs {
+      let spec = PodSpec(json: try parse(row))
+      specs[row.key] = spec
+    }
+    for row in rows {
+      switch row.table {
+      case .podspecs: break
+      case .facts: try restoreFact(row)
+      case .objects: try restoreObject(row, specs: specs)
+      case .attempts, .noderecords: try restoreFleet(row.table, key: row.key, value: parse(row))
+      case .jobrecords: try restoreJobRecord(key: row.key, value: parse(row))
+      }
+    }
+  }
+
+  private func parse(_ row: StoreRow) throws(CoordinatorStartError) -> JSON {
+    do {
+      return try JSON(parsing: row.value)
+    } catch {
+      throw CoordinatorStartError(
+        message: "the store's row \(row.table.rawValue)/\(row.key) is not JSON (\(error.message)); restore a backup")
+    }
+  }
+
+  private mutating func restoreFact(_ row: StoreRow) throws(CoordinatorStartError) {
+    let value = try parse(row)
+    switch row.key {
+    case "incarnation": incarnation = value.intValue ?? 0
+    case "resourceVersion": state.resourceVersion = max(state.resourceVersion, value.intValue ?? 0)
+    default: try restoreFleet(.facts, key: row.key, value: value)
+    }
+  }
+
+  private mutating func restoreObject(_ row: StoreRow, specs: [String: PodSpec]) throws(CoordinatorStartError) {
+    var json = try parse(row)
+    let plural = row.key.prefix { $0 != "/" }
+    guard let kind = Kind(rawValue: String(plural)) else {
+      throw CoordinatorStartError(message: "the store holds an object of an unknown kind: \(row.key)")
+    }
+    let created = json["createdNanoseconds"]?.intValue
+    json["createdNanoseconds"] = nil
+    var object: APIObject
+    if kind == .pods {
+      guard let digest = json["spec"]?.stringValue, let spec = specs[digest] else {
+        throw CoordinatorStartError(message: "the store's row \(row.key) names a pod spec that is not there; restore a backup")
+      }
+      object = .pod(
+        Pod(
+          meta: ObjectMeta(json: json["metadata"]), spec: spec, nodeName: json["nodeName"]?.stringValue,
+          status: PodStatus(json: json["status"])))
+    } else {
+      object = APIObject(kind: kind, json: json)
+    }
+    if let created { object.meta.creationTimestamp = WallTime(nanoseconds: created) }
+    state.resourceVersion = max(state.resourceVersion, object.meta.resourceVersion)
+    _ = state.replace(nil, with: object)
+    workloadsObserve(ObjectChange(before: nil, after: object))
+    fleetObserve(ObjectChange(before: nil, after: object))
+  }
+}

@@ -1,0 +1,132 @@
+// The coordinator's pure state machine: events in, effects out. This file owns the turn: dispatch, controllers, order of effects.
+// Controllers are extensions in Workloads/ (Jobs, garbage, TTL), Fleet/ (sessions, leases, scheduler) and API/ (verbs, tables, watches).
+
+import ClusterProto
+
+package struct CoordinatorStartError: Error, Equatable {
+  package var message: String
+  package init(message: String) { self.message = message }
+}
+
+package struct CoordinatorCore: Sendable {
+  package let configuration: CoordinatorConfiguration
+  /// Objects that one controller round may touch before it lets the next turn in (design: bounded turns).
+  static let roundLimit = 256
+
+  var state = ClusterState()
+  var workloads = WorkloadsState()
+  var fleet = FleetState()
+  var api = APIState()
+  var random: SplitMix64
+  var now: Now
+  /// This start's number; persisted, one more at each start.
+  package internal(set) var incarnation: Int64 = 0
+
+  /// Rows that the current step changed, in the order of the first change.
+  var dirty = InsertionSet<ObjectReference>()
+  /// Events ride along with the next commit, they never cause one.
+  var dirtyEvents = InsertionSet<ObjectReference>()
+  var writes: [StoreWrite] = []
+  var outputs: [CoordinatorEffect] = []
+  private var persistedResourceVersion: Int64 = 0
+  private var lastWake: BootTime?
+  private var started = false
+
+  /// Rebuilds the state from the store's rows, in any order, and begins the next incarnation, whose number the first step persists.
+  /// Throws a message for a row that it cannot read.
+  package init(configuration: CoordinatorConfiguration, rows: [StoreRow], seed: UInt64, now: Now)
+    throws(CoordinatorStartError)
+  {
+    self.configuration = configuration
+    self.now = now
+    random = SplitMix64(seed: seed)
+    try restore(rows)
+    persistedResourceVersion = state.resourceVersion
+    incarnation += 1
+    restoreFleetAfterRows()
+    restoreWorkloadsAfterRows()
+  }
+
+  /// Takes a batch of events and returns what follows, `persist` first. Never traps on what the events carry.
+  package mutating func step(_ events: [CoordinatorEvent], at now: Now) -> [CoordinatorEffect] {
+    self.now = now
+    if !started { begin() }
+    for event in events { dispatch(event) }
+    fireTimers()
+    let more = runControllers()
+    finishFleetTurn()
+    finishAPITurn()
+    return flush(more: more)
+  }
+
+  private mutating func begin() {
+    started = true
+    writes.append(fact("incarnation", .int(incarnation)))
+    beginFleet()
+    beginAPI()
+  }
+
+  private mutating func dispatch(_ event: CoordinatorEvent) {
+    switch event {
+    case .sessionOpened(let session): sessionOpened(session)
+    case .sessionClosed(let session): sessionClosed(session)
+    case .agent(let session, let message): receive(message, from: session)
+    case .request(let id, let request): handle(request, id: id)
+    case .requestCancelled(let id): cancelRequest(id)
+    case .timer: break
+    case .diskLow(let low): api.diskLow = low
+    case .stopRequested: beginPoliteStop()
+    }
+  }
+
+  /// One bounded round of every controller; true when work is left for the next turn.
+  private mutating func runControllers() -> Bool {
+    // Each controller may make work for the others (a finished pod → its Job → a new pod → the scheduler), so go round until
+    // nothing is due or the round's budget is spent.
+    var budget = Self.roundLimit
+    while budget > 0 {
+      let before = budget
+      budget -= runWorkloads(limit: budget)
+      if budget > 0 { budget -= runFleet(limit: budget) }
+      if budget > 0 { budget -= runAPI(limit: budget) }
+      if budget == before { return false }
+    }
+    return true
+  }
+
+  private mutating func fireTimers() {
+    fireWorkloadTimers()
+    fireFleetTimers()
+    fireAPITimers()
+  }
+
+  private mutating func flush(more: Bool) -> [CoordinatorEffect] {
+    for reference in dirty { writes.append(row(of: reference)) }
+    dirty.removeAll()
+    if !writes.isEmpty {
+      for reference in dirtyEvents { writes.append(row(of: reference)) }
+      dirtyEvents.removeAll()
+      if state.resourceVersion != persistedResourceVersion {
+        persistedResourceVersion = state.resourceVersion
+        writes.append(fact("resourceVersion", .int(state.resourceVersion)))
+      }
+    }
+    var effects = writes.map { CoordinatorEffect.persist($0) }
+    effects.append(contentsOf: outputs)
+    writes.removeAll(keepingCapacity: true)
+    outputs.removeAll(keepingCapacity: true)
+    let wake = more ? now.boot : [nextWorkloadTimer(), nextFleetTimer(), nextAPITimer()].compactMap { $0 }.min()
+    if wake != lastWake || more {
+      lastWake = wake
+      effects.append(.wake(at: wake))
+    }
+    return effects
+  }
+
+  func fact(_ key: String, _ value: JSON) -> StoreWrite {
+    StoreWrite(table: .facts, key: key, value: Array(value.text.utf8))
+  }
+
+  /// A new random uid.
+  mutating func newUID() -> String { Names.uuid(random.next(), random.next()) }
+}

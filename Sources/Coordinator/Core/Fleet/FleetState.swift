@@ -1,0 +1,21 @@
+// What the coordinator knows of nodes beyond the API objects: sessions, keepers, leases, attempts.
+
+import ClusterProto
+
+struct FleetState: Sendable {
+}
+
+extension CoordinatorCore {
+  mutating func fleetObserve(_ change: ObjectChange) {}
+  mutating func restoreFleet(_ table: StoreTable, key: String, value: JSON) throws(CoordinatorStartError) {}
+  mutating func restoreFleetAfterRows() {}
+  mutating func beginFleet() {}
+  mutating func sessionOpened(_ session: SessionID) {}
+  mutating func sessionClosed(_ session: SessionID) {}
+  mutating func receive(_ message: AgentMessage, from session: SessionID) {}
+  mutating func beginPoliteStop() {}
+  mutating func runFleet(limit: Int) -> Int { 0 }
+  mutating func fireFleetTimers() {}
+  mutating func finishFleetTurn() {}
+  mutating func nextFleetTimer() -> BootTime? { nil }
+}

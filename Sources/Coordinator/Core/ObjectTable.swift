@@ -1,0 +1,92 @@
+// One kind's objects by key, with lists in key order. Knows nothing of what the objects mean.
+
+import ClusterProto
+
+/// Objects by namespace and name. `keys` are sorted lazily: a create appends, the first list after it merges.
+struct ObjectTable<Object: Sendable>: Sendable {
+  private var objects: [ObjectKey: Object] = [:]
+  private var sorted: [ObjectKey] = []
+  private var fresh: [ObjectKey] = []
+  private var removedSinceSort = 0
+
+  var count: Int { objects.count }
+
+  subscript(key: ObjectKey) -> Object? { objects[key] }
+
+  /// Sets an object; true when the key is new.
+  @discardableResult
+  mutating func set(_ object: Object, for key: ObjectKey) -> Bool {
+    let isNew = objects.updateValue(object, forKey: key) == nil
+    if isNew { fresh.append(key) }
+    return isNew
+  }
+
+  /// Changes an object in place; nil when there is none.
+  mutating func modify<Result>(_ key: ObjectKey, _ change: (inout Object) -> Result) -> Result? {
+    guard let index = objects.index(forKey: key) else { return nil }
+    return change(&objects.values[index])
+  }
+
+  @discardableResult
+  mutating func remove(_ key: ObjectKey) -> Object? {
+    guard let object = objects.removeValue(forKey: key) else { return nil }
+    removedSinceSort += 1
+    return object
+  }
+
+  /// All keys in order, or those of one namespace. Merges what came since the last call.
+  mutating func keys(in namespace: String = "") -> ArraySlice<ObjectKey> {
+    mergeFresh()
+    guard !namespace.isEmpty else { return sorted[...] }
+    let low = lowerBound(ObjectKey(namespace: namespace, name: ""))
+    var high = low
+    // The end of the namespace by doubling steps and then bisection, so that small namespaces stay cheap.
+    var step = 1
+    while high + step < sorted.count, sorted[high + step].namespace == namespace { step *= 2 }
+    high = min(sorted.count, high + step)
+    var bottom = low
+    while bottom < high {
+      let middle = (bottom + high) / 2
+      if sorted[middle].namespace == namespace { bottom = middle + 1 } else { high = middle }
+    }
+    return sorted[low..<bottom]
+  }
+
+  /// The first position at or after `key` in the order of `keys()`.
+  private func lowerBound(_ key: ObjectKey) -> Int {
+    var low = 0
+    var high = sorted.count
+    while low < high {
+      let middle = (low + high) / 2
+      if sorted[middle] < key { low = middle + 1 } else { high = middle }
+    }
+    return low
+  }
+
+  private mutating func mergeFresh() {
+    if removedSinceSort > 0 {
+      // A key that was removed and created again stands in both lists: keep it in `fresh` only.
+      let again = Set(fresh)
+      sorted.removeAll { objects[$0] == nil || again.contains($0) }
+      removedSinceSort = 0
+    }
+    guard !fresh.isEmpty else { return }
+    var seen: Set<ObjectKey> = []
+    let added = fresh.filter { objects[$0] != nil && seen.insert($0).inserted }.sorted()
+    fresh.removeAll()
+    var merged: [ObjectKey] = []
+    merged.reserveCapacity(sorted.count + added.count)
+    var left = 0
+    var right = 0
+    while left < sorted.count || right < added.count {
+      if right == added.count || (left < sorted.count && sorted[left] < added[right]) {
+        merged.append(sorted[left])
+        left += 1
+      } else {
+        merged.append(added[right])
+        right += 1
+      }
+    }
+    sorted = merged
+  }
+}

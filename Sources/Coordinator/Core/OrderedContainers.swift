@@ -1,0 +1,162 @@
+// Containers whose order is the same in every process: insertion-ordered set, work queue, timers. They own no behaviour.
+
+import ClusterProto
+
+/// Hashable members in insertion order; insert, remove and contains in amortised O(1).
+struct InsertionSet<Member: Hashable & Sendable>: Sendable, Sequence, Equatable {
+  private var positions: [Member: Int] = [:]
+  private var slots: [Member?] = []
+
+  var count: Int { positions.count }
+  var isEmpty: Bool { positions.isEmpty }
+  func contains(_ member: Member) -> Bool { positions[member] != nil }
+
+  /// True when the member was not there.
+  @discardableResult
+  mutating func insert(_ member: Member) -> Bool {
+    guard positions[member] == nil else { return false }
+    positions[member] = slots.count
+    slots.append(member)
+    return true
+  }
+
+  @discardableResult
+  mutating func remove(_ member: Member) -> Bool {
+    guard let position = positions.removeValue(forKey: member) else { return false }
+    slots[position] = nil
+    if slots.count > 32, positions.count * 2 < slots.count { compact() }
+    return true
+  }
+
+  /// Removes and returns the oldest member.
+  mutating func popFirst() -> Member? {
+    guard let first = first(where: { _ in true }) else { return nil }
+    remove(first)
+    return first
+  }
+
+  mutating func removeAll() {
+    positions.removeAll()
+    slots.removeAll()
+  }
+
+  func makeIterator() -> AnyIterator<Member> {
+    var iterator = slots.makeIterator()
+    return AnyIterator {
+      while let slot = iterator.next() {
+        if let member = slot { return member }
+      }
+      return nil
+    }
+  }
+
+  static func == (left: InsertionSet, right: InsertionSet) -> Bool { left.positions.keys == right.positions.keys }
+
+  private mutating func compact() {
+    slots = slots.filter { $0 != nil }
+    for (position, member) in slots.enumerated() {
+      if let member { positions[member] = position }
+    }
+  }
+}
+
+/// A queue of distinct members, oldest first: work that is due. Enqueueing a member that waits already changes nothing.
+struct WorkQueue<Member: Hashable & Sendable>: Sendable {
+  private var members: [Member] = []
+  private var head = 0
+  private var waiting: Set<Member> = []
+
+  var isEmpty: Bool { waiting.isEmpty }
+  var count: Int { waiting.count }
+
+  mutating func add(_ member: Member) {
+    if waiting.insert(member).inserted { members.append(member) }
+  }
+
+  mutating func next() -> Member? {
+    while head < members.count {
+      let member = members[head]
+      head += 1
+      if head > 1024, head * 2 > members.count {
+        members.removeFirst(head)
+        head = 0
+      }
+      if waiting.remove(member) != nil { return member }
+    }
+    members.removeAll(keepingCapacity: true)
+    head = 0
+    return nil
+  }
+
+  mutating func remove(_ member: Member) { waiting.remove(member) }
+}
+
+/// Named timers by boot time: a binary heap with lazy deletion; one time a name.
+struct TimerQueue<Name: Hashable & Comparable & Sendable>: Sendable {
+  private struct Entry: Sendable {
+    var at: BootTime
+    var name: Name
+  }
+  private var heap: [Entry] = []
+  private var times: [Name: BootTime] = [:]
+
+  /// Sets or moves a timer.
+  mutating func set(_ name: Name, at time: BootTime) {
+    if times[name] == time { return }
+    times[name] = time
+    heap.append(Entry(at: time, name: name))
+    siftUp(heap.count - 1)
+  }
+
+  mutating func cancel(_ name: Name) { times[name] = nil }
+
+  func time(of name: Name) -> BootTime? { times[name] }
+
+  /// The earliest time set.
+  mutating func earliest() -> BootTime? {
+    dropStale()
+    return heap.first?.at
+  }
+
+  /// Removes and returns one timer due at `now`, earliest first.
+  mutating func popDue(at now: BootTime) -> Name? {
+    dropStale()
+    guard let first = heap.first, first.at <= now else { return nil }
+    removeTop()
+    times[first.name] = nil
+    return first.name
+  }
+
+  private mutating func dropStale() {
+    while let first = heap.first, times[first.name] != first.at { removeTop() }
+  }
+
+  private func before(_ left: Entry, _ right: Entry) -> Bool {
+    left.at == right.at ? left.name < right.name : left.at < right.at
+  }
+
+  private mutating func siftUp(_ start: Int) {
+    var child = start
+    while child > 0 {
+      let parent = (child - 1) / 2
+      guard before(heap[child], heap[parent]) else { return }
+      heap.swapAt(child, parent)
+      child = parent
+    }
+  }
+
+  private mutating func removeTop() {
+    heap.swapAt(0, heap.count - 1)
+    heap.removeLast()
+    var parent = 0
+    while true {
+      let left = parent * 2 + 1
+      guard left < heap.count else { return }
+      let right = left + 1
+      let least = right < heap.count && before(heap[right], heap[left]) ? right : left
+      guard before(heap[least], heap[parent]) else { return }
+      heap.swapAt(least, parent)
+      parent = least
+    }
+  }
+}

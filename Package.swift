@@ -27,7 +27,8 @@ let package = Package(
   name: "stint",
   products: [.executable(name: "stint", targets: ["stint"])],
   targets: [
-    .target(name: "ClusterProto", path: "Sources/ClusterProto", swiftSettings: strict),
+    .target(
+      name: "ClusterProto", path: "Sources/ClusterProto", swiftSettings: strict, linkerSettings: [.linkedLibrary("m")]),
     .target(
       name: "CoordinatorCore", dependencies: ["ClusterProto"], path: "Sources/Coordinator/Core", swiftSettings: strict),
     .target(
@@ -57,7 +58,8 @@ let package = Package(
     .systemLibrary(name: "COpenSSL", path: "Sources/COpenSSL"),
 
     .testTarget(name: "ClusterProtoTests", dependencies: ["ClusterProto"], swiftSettings: strict),
-    .testTarget(name: "CoordinatorCoreTests", dependencies: ["CoordinatorCore", "ClusterProto"], swiftSettings: strict),
+    .testTarget(
+      name: "CoordinatorCoreTests", dependencies: ["CoordinatorCore", "ClusterProto"], swiftSettings: strict),
     .testTarget(name: "AgentCoreTests", dependencies: ["AgentCore", "ClusterProto"], swiftSettings: strict),
     .testTarget(name: "ClusterIOTests", dependencies: ["ClusterIO", "ClusterProto", "CLinux"], swiftSettings: strict),
     .testTarget(

@@ -22,7 +22,8 @@ package enum KeeperRequest: Equatable, Sendable {
 
 /// Keeper → agent.
 package enum KeeperReply: Equatable, Sendable {
-  case hello(keeper: String, sweptKeepers: [String], highestAttempt: AttemptNumber, fencesFully: Bool, fencingDetail: String)
+  case hello(
+    keeper: String, sweptKeepers: [String], highestAttempt: AttemptNumber, fencesFully: Bool, fencingDetail: String)
   case reports([AttemptReport])
 }
 

@@ -28,7 +28,8 @@ package struct OwnerReference: Equatable, Hashable, Sendable {
   package var blockOwnerDeletion: Bool?
 
   package init(
-    apiVersion: String, kind: String, name: String, uid: String, controller: Bool? = nil, blockOwnerDeletion: Bool? = nil
+    apiVersion: String, kind: String, name: String, uid: String, controller: Bool? = nil,
+    blockOwnerDeletion: Bool? = nil
   ) {
     self.apiVersion = apiVersion
     self.kind = kind
@@ -48,7 +49,9 @@ package struct OwnerReference: Equatable, Hashable, Sendable {
   }
 
   package var json: JSON {
-    var result: JSON = ["apiVersion": .string(apiVersion), "kind": .string(kind), "name": .string(name), "uid": .string(uid)]
+    var result: JSON = [
+      "apiVersion": .string(apiVersion), "kind": .string(kind), "name": .string(name), "uid": .string(uid),
+    ]
     if let controller { result["controller"] = .bool(controller) }
     if let blockOwnerDeletion { result["blockOwnerDeletion"] = .bool(blockOwnerDeletion) }
     return result

@@ -65,7 +65,8 @@ package enum ContainerState: Equatable, Sendable {
     package var finishedAt: WallTime
 
     package init(
-      exitCode: Int64, signal: Int64 = 0, reason: String, message: String = "", startedAt: WallTime, finishedAt: WallTime
+      exitCode: Int64, signal: Int64 = 0, reason: String, message: String = "", startedAt: WallTime,
+      finishedAt: WallTime
     ) {
       self.exitCode = exitCode
       self.signal = signal

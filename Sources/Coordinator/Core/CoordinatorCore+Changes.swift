@@ -59,7 +59,8 @@ extension CoordinatorCore {
     guard let before = state.nodes[key] else { return nil }
     var after = before
     change(&after)
-    guard after != before, case .node(let node)? = apply(ObjectChange(before: .node(before), after: .node(after))) else {
+    guard after != before, case .node(let node)? = apply(ObjectChange(before: .node(before), after: .node(after)))
+    else {
       return before
     }
     return node

@@ -73,7 +73,8 @@ extension CoordinatorCore {
     var object: APIObject
     if kind == .pods {
       guard let digest = json["spec"]?.stringValue, let spec = specs[digest] else {
-        throw CoordinatorStartError(message: "the store's row \(row.key) names a pod spec that is not there; restore a backup")
+        throw CoordinatorStartError(
+          message: "the store's row \(row.key) names a pod spec that is not there; restore a backup")
       }
       object = .pod(
         Pod(

@@ -1,0 +1,223 @@
+// Points in time and their texts: RFC 3339 as the API writes it, RFC 1123 as describe prints it, Go durations. Civil dates by arithmetic; UTC only.
+
+/// Wall time, nanoseconds since 1970 UTC: for stamps, never for deadlines.
+package struct WallTime: Comparable, Hashable, Sendable {
+  package var nanoseconds: Int64
+
+  package init(nanoseconds: Int64) { self.nanoseconds = nanoseconds }
+
+  package static func < (left: WallTime, right: WallTime) -> Bool { left.nanoseconds < right.nanoseconds }
+
+  /// Seconds since 1970, rounded down.
+  package var seconds: Int64 { Self.floorDivide(nanoseconds, 1_000_000_000) }
+  package var milliseconds: Int64 { Self.floorDivide(nanoseconds, 1_000_000) }
+
+  /// The time that many milliseconds later.
+  package func adding(milliseconds: Int64) -> WallTime {
+    WallTime(nanoseconds: nanoseconds &+ milliseconds &* 1_000_000)
+  }
+
+  /// `self - other` in milliseconds.
+  package func milliseconds(since other: WallTime) -> Int64 { (nanoseconds &- other.nanoseconds) / 1_000_000 }
+
+  /// `2026-11-23T12:00:00Z`.
+  package var rfc3339: String { base + "Z" }
+  /// `2026-11-23T12:00:00.123456Z` (MicroTime).
+  package var rfc3339Micro: String { "\(base).\(Self.padded(fraction / 1000, 6))Z" }
+  /// `2026-11-23T12:00:00.123456789Z`.
+  package var rfc3339Nano: String { "\(base).\(Self.padded(fraction, 9))Z" }
+  /// `Mon, 23 Nov 2026 12:00:00 +0000`.
+  package var rfc1123Z: String {
+    let date = civil
+    let days = ["Thu", "Fri", "Sat", "Sun", "Mon", "Tue", "Wed"]
+    let months = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
+    let dayNumber = Self.floorDivide(seconds, 86_400)
+    let weekday = days[Int(((dayNumber % 7) + 7) % 7)]
+    return
+      "\(weekday), \(Self.padded(date.day, 2)) \(months[Int(date.month) - 1]) \(Self.padded(date.year, 4)) \(clock) +0000"
+  }
+
+  /// Reads RFC 3339 with any offset and fraction; nil for anything else.
+  package init?(rfc3339 text: String) {
+    let bytes = Array(text.utf8)
+    guard bytes.count >= 20, bytes.count <= 40 else { return nil }
+    func number(_ range: Range<Int>) -> Int64? {
+      var value: Int64 = 0
+      for byte in bytes[range] {
+        guard (48...57).contains(byte) else { return nil }
+        value = value * 10 + Int64(byte - 48)
+      }
+      return value
+    }
+    guard let year = number(0..<4), bytes[4] == 45, let month = number(5..<7), bytes[7] == 45, let day = number(8..<10),
+      bytes[10] == 84 || bytes[10] == 116, let hour = number(11..<13), bytes[13] == 58, let minute = number(14..<16),
+      bytes[16] == 58, let second = number(17..<19), (1...12).contains(month), (1...31).contains(day), hour < 24,
+      minute < 60, second < 61, year > 1700, year < 2250
+    else { return nil }
+    var position = 19
+    var fraction: Int64 = 0
+    if bytes[position] == 46 {
+      position += 1
+      var scale: Int64 = 100_000_000
+      let first = position
+      while position < bytes.count, (48...57).contains(bytes[position]) {
+        fraction += Int64(bytes[position] - 48) * scale
+        scale /= 10
+        position += 1
+      }
+      guard position > first else { return nil }
+    }
+    guard position < bytes.count, let offset = Self.offset(bytes[position...]) else { return nil }
+    let total = Self.days(year: year, month: month, day: day) * 86_400 + hour * 3600 + minute * 60 + second - offset
+    nanoseconds = total * 1_000_000_000 + fraction
+  }
+
+  /// Seconds east of UTC of `Z` or `+hh:mm`.
+  private static func offset(_ zone: ArraySlice<UInt8>) -> Int64? {
+    let bytes = Array(zone)
+    if bytes == [90] || bytes == [122] { return 0 }
+    guard bytes.count == 6, bytes[0] == 43 || bytes[0] == 45, bytes[3] == 58 else { return nil }
+    var digits: [Int64] = []
+    for position in [1, 2, 4, 5] {
+      guard (48...57).contains(bytes[position]) else { return nil }
+      digits.append(Int64(bytes[position] - 48))
+    }
+    let value = (digits[0] * 10 + digits[1]) * 3600 + (digits[2] * 10 + digits[3]) * 60
+    return bytes[0] == 43 ? value : -value
+  }
+
+  private var fraction: Int64 { nanoseconds - seconds * 1_000_000_000 }
+
+  private var base: String {
+    let date = civil
+    return "\(Self.padded(date.year, 4))-\(Self.padded(date.month, 2))-\(Self.padded(date.day, 2))T\(clock)"
+  }
+
+  private var clock: String {
+    let second = seconds - Self.floorDivide(seconds, 86_400) * 86_400
+    return "\(Self.padded(second / 3600, 2)):\(Self.padded(second / 60 % 60, 2)):\(Self.padded(second % 60, 2))"
+  }
+
+  /// Howard Hinnant's civil-from-days.
+  private var civil: (year: Int64, month: Int64, day: Int64) {
+    let shifted = Self.floorDivide(seconds, 86_400) + 719_468
+    let era = Self.floorDivide(shifted, 146_097)
+    let dayOfEra = shifted - era * 146_097
+    let yearOfEra = (dayOfEra - dayOfEra / 1460 + dayOfEra / 36_524 - dayOfEra / 146_096) / 365
+    let dayOfYear = dayOfEra - (365 * yearOfEra + yearOfEra / 4 - yearOfEra / 100)
+    let monthIndex = (5 * dayOfYear + 2) / 153
+    let month = monthIndex < 10 ? monthIndex + 3 : monthIndex - 9
+    return (yearOfEra + era * 400 + (month <= 2 ? 1 : 0), month, dayOfYear - (153 * monthIndex + 2) / 5 + 1)
+  }
+
+  private static func days(year: Int64, month: Int64, day: Int64) -> Int64 {
+    let shifted = month <= 2 ? year - 1 : year
+    let era = floorDivide(shifted, 400)
+    let yearOfEra = shifted - era * 400
+    let dayOfYear = (153 * (month > 2 ? month - 3 : month + 9) + 2) / 5 + day - 1
+    return era * 146_097 + yearOfEra * 365 + yearOfEra / 4 - yearOfEra / 100 + dayOfYear - 719_468
+  }
+
+  private static func floorDivide(_ value: Int64, _ divisor: Int64) -> Int64 {
+    let quotient = value / divisor
+    return value % divisor < 0 ? quotient - 1 : quotient
+  }
+
+  static func padded(_ value: Int64, _ width: Int) -> String {
+    let digits = String(value)
+    return digits.count >= width ? digits : String(repeating: "0", count: width - digits.count) + digits
+  }
+}
+
+/// Boot time (CLOCK_BOOTTIME) in milliseconds: for intervals, leases, deadlines and TTLs. Means nothing across boots.
+package struct BootTime: Comparable, Hashable, Sendable {
+  package var milliseconds: Int64
+
+  package init(milliseconds: Int64) { self.milliseconds = milliseconds }
+
+  package static func < (left: BootTime, right: BootTime) -> Bool { left.milliseconds < right.milliseconds }
+  /// Saturates instead of trapping: durations come from manifests.
+  package static func + (left: BootTime, right: Int64) -> BootTime {
+    let (sum, overflow) = left.milliseconds.addingReportingOverflow(right)
+    return BootTime(milliseconds: overflow ? (right > 0 ? Int64.max : Int64.min) : sum)
+  }
+  package static func - (left: BootTime, right: Int64) -> BootTime {
+    let (difference, overflow) = left.milliseconds.subtractingReportingOverflow(right)
+    return BootTime(milliseconds: overflow ? (right > 0 ? Int64.min : Int64.max) : difference)
+  }
+  /// Milliseconds between.
+  package static func - (left: BootTime, right: BootTime) -> Int64 { left.milliseconds &- right.milliseconds }
+}
+
+/// Both clocks at the start of a step.
+package struct Now: Equatable, Sendable {
+  package var boot: BootTime
+  package var wall: WallTime
+
+  package init(boot: BootTime, wall: WallTime) {
+    self.boot = boot
+    self.wall = wall
+  }
+}
+
+/// Go's duration texts.
+package enum DurationText {
+  /// Milliseconds of `1m30s`, `500ms`, `1.5h` or `0`; nil for anything else.
+  package static func parse(_ text: String) -> Int64? {
+    if text == "0" { return 0 }
+    var rest = Substring(text)
+    var total = 0.0
+    guard !rest.isEmpty else { return nil }
+    let units: [(name: String, milliseconds: Double)] = [
+      ("ms", 1), ("us", 0.001), ("ns", 0.000001), ("h", 3_600_000), ("m", 60_000), ("s", 1000),
+    ]
+    while !rest.isEmpty {
+      let digits = rest.prefix { $0.isASCII && ($0.isNumber || $0 == ".") }
+      guard let number = Double(digits), number >= 0 else { return nil }
+      rest = rest.dropFirst(digits.count)
+      guard let unit = units.first(where: { rest.hasPrefix($0.name) }) else { return nil }
+      rest = rest.dropFirst(unit.name.count)
+      total += number * unit.milliseconds
+    }
+    return total < 9e15 ? Int64(total) : nil
+  }
+
+  /// `1h2m3s`, `1.5s`, `500ms`, `0s`.
+  package static func format(milliseconds: Int64) -> String {
+    if milliseconds == 0 { return "0s" }
+    let sign = milliseconds < 0 ? "-" : ""
+    let value = milliseconds.magnitude
+    if value < 1000 { return "\(sign)\(value)ms" }
+    let seconds = value / 1000
+    var result = sign
+    if seconds >= 3600 { result += "\(seconds / 3600)h" }
+    if seconds >= 60 { result += "\(seconds / 60 % 60)m" }
+    var fraction = String(value % 1000 + 1000).dropFirst()
+    while fraction.last == "0" { fraction = fraction.dropLast() }
+    result += fraction.isEmpty ? "\(seconds % 60)s" : "\(seconds % 60).\(fraction)s"
+    return result
+  }
+}
+
+/// Kubernetes' HumanDuration, as in AGE and DURATION columns.
+package func humanDuration(milliseconds: Int64) -> String {
+  let seconds = milliseconds / 1000
+  if milliseconds < -1000 { return "<invalid>" }
+  if seconds <= 0 { return "0s" }
+  if seconds < 120 { return "\(seconds)s" }
+  let minutes = seconds / 60
+  func pair(_ large: Int64, _ largeUnit: String, _ small: Int64, _ smallUnit: String) -> String {
+    small == 0 ? "\(large)\(largeUnit)" : "\(large)\(largeUnit)\(small)\(smallUnit)"
+  }
+  if minutes < 10 { return pair(minutes, "m", seconds % 60, "s") }
+  if minutes < 180 { return "\(minutes)m" }
+  let hours = minutes / 60
+  if hours < 8 { return pair(hours, "h", minutes % 60, "m") }
+  if hours < 48 { return "\(hours)h" }
+  let days = hours / 24
+  if hours < 192 { return pair(days, "d", hours % 24, "h") }
+  if days < 730 { return "\(days)d" }
+  let years = days / 365
+  if years < 8 { return pair(years, "y", days % 365, "d") }
+  return "\(years)y"
+}

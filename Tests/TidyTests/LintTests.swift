@@ -1,0 +1,65 @@
+// Each lint fires on what it is against, and only there.
+
+import Testing
+
+@Suite("Lints fire") struct LintTests {
+  @Test("an upward import is found, an allowed one is not")
+  func importTable() {
+    let core = SourceFile(
+      path: "Sources/Coordinator/Core/A.swift", text: "// a\nimport ClusterProto\nimport ClusterIO\n")
+    #expect(Lints.imports(core).map(\.rule) == ["CoordinatorCore may not import ClusterIO"])
+  }
+
+  @Test("Foundation in the agent is found, with an attribute or an access level before it too")
+  func foundation() {
+    let text = "import Foundation\n@preconcurrency import Foundation\npackage import Foundation.NSDate\n"
+    let file = SourceFile(path: "Sources/NodeAgent/Host/A.swift", text: text)
+    #expect(Lints.imports(file).map(\.line) == [1, 2, 3])
+  }
+
+  @Test("a function of 71 lines is found, one of 70 is not")
+  func functionLength() {
+    func text(_ lines: Int) -> String {
+      "  func f() {\n" + String(repeating: "    work()\n", count: lines - 2) + "  }\n"
+    }
+    #expect(Lints.functionLengths(SourceFile(path: "a", text: text(70))).isEmpty)
+    #expect(Lints.functionLengths(SourceFile(path: "a", text: text(71))).count == 1)
+  }
+
+  @Test("a line of 121 columns and a file of 501 lines are found")
+  func lengths() {
+    let wide = String(repeating: "x", count: 121)
+    #expect(Lints.lengths(SourceFile(path: "a", text: wide)).count == 1)
+    #expect(Lints.lengths(SourceFile(path: "a", text: String(repeating: "x\n", count: 501))).count == 1)
+    #expect(Lints.lengths(SourceFile(path: "a", text: String(repeating: "x\n", count: 500))).isEmpty)
+  }
+
+  @Test("every banned text is found", arguments: Lints.banned.map(\.text))
+  func bans(text: String) {
+    #expect(Lints.bans(SourceFile(path: "a", text: "let a = \(text)")).count == 1)
+  }
+
+  @Test("a sleeping test is found")
+  func sleeps() {
+    #expect(Lints.sleeps(SourceFile(path: "a", text: "usle" + "ep(10)")).count == 1)
+  }
+
+  @Test("a file without an opening comment is found")
+  func opening() {
+    #expect(Lints.opening(SourceFile(path: "a", text: "import Testing\n")).count == 1)
+    #expect(Lints.opening(SourceFile(path: "a", text: "// What it owns.\nimport Testing\n")).isEmpty)
+  }
+
+  @Test("an undocumented package type is found, a documented one with an attribute is not")
+  func docstrings() {
+    #expect(Lints.docstrings(SourceFile(path: "a", text: "package struct A {}\n")).count == 1)
+    #expect(Lints.docstrings(SourceFile(path: "a", text: "/// A.\n@frozen\npackage struct A {}\n")).isEmpty)
+  }
+
+  @Test("iterating a dictionary is found, iterating it sorted is not")
+  func unorderedIteration() {
+    let text =
+      "// a\nvar rows: [String: Int] = [:]\nfor row in rows {\nfor row in rows.sorted() {\nfor row in other {\n"
+    #expect(UnorderedIteration.lint(SourceFile(path: "a", text: text)).map(\.line) == [3])
+  }
+}

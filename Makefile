@@ -1,0 +1,53 @@
+# The one entry: `make demo` shows a cluster at work, `make test` checks everything. Both run on a bare machine with a Swift toolchain.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+.PHONY: help deps build release lint test sim demo bench install clean
+
+SEEDS ?= 200
+HOURS ?= 1
+PREFIX ?= /usr/local
+
+PACKAGES := libsqlite3-dev libyaml-dev libssl-dev bubblewrap sqlite3
+SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
+# Prints how long a step took: $(call timed,what,command)
+timed = @start=$$(date +%s.%N); $(2); status=$$?; printf '%-28s %6.1f s\n' '$(1)' $$(echo "$$(date +%s.%N) $$start" | awk '{print $$1 - $$2}'); exit $$status
+
+help: ## Lists the targets
+	@awk -F':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+deps: ## Installs the system packages that the build needs (asks sudo when you are not root)
+	@missing=""; for package in $(PACKAGES); do \
+	  dpkg-query -W -f='$${Status}' $$package 2>/dev/null | grep -q 'install ok installed' || missing="$$missing $$package"; \
+	done; \
+	if [ -n "$$missing" ]; then \
+	  echo "installing from Debian:$$missing"; \
+	  $(SUDO) apt-get update -qq && $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing >/dev/null; \
+	fi
+
+build: deps ## Builds everything for tests (debug)
+	$(call timed,debug build,swift build --build-tests 2>&1 | grep -vE '^\[[0-9]+/[0-9]+\]'; exit $${PIPESTATUS[0]})
+
+release: deps ## Builds the release binary .build/release/stint
+	$(call timed,release build,swift build -c release --product stint 2>&1 | grep -vE '^\[[0-9]+/[0-9]+\]'; exit $${PIPESTATUS[0]})
+
+lint: ## Checks the format of every Swift file
+	$(call timed,swift format lint,swift format lint --strict --recursive Sources Tests Package.swift)
+
+test: release build lint ## Lint, unit and cluster tests, a batch of simulated hours
+	$(call timed,tests,swift test --skip-build)
+	$(call timed,$(SEEDS) simulated seeds,.build/release/stint simulate --seeds $(SEEDS) --hours $(HOURS))
+
+sim: release ## Simulates SEEDS (200) clusters for HOURS (1) each, from seed 1
+	$(call timed,$(SEEDS) simulated seeds,.build/release/stint simulate --seeds $(SEEDS) --hours $(HOURS))
+
+demo: release ## Starts a cluster on this machine, runs the example Jobs, kills an agent, shows the work finish elsewhere
+	@compose/demo.sh .build/release/stint
+
+bench: release ## Measures speed and memory beside the machine's own limit
+	@.build/release/stint bench
+
+install: release ## Installs the binary under PREFIX (/usr/local)
+	install -D -m 0755 .build/release/stint $(DESTDIR)$(PREFIX)/bin/stint
+
+clean: ## Removes what was built
+	rm -rf .build

@@ -1,0 +1,108 @@
+// The agent core's input and output. The shell (NodeAgent/Host) and the simulator both speak only this.
+// Effects are done in order. Connections are numbered by the core, so that a word from an old one changes nothing.
+
+import ClusterProto
+
+/// One connection (to the coordinator or to the keeper) that the core asked for; rises, never reused in one agent.
+package typealias ConnectionNumber = Int64
+
+/// What the shell tells the agent core.
+package enum AgentEvent: Equatable, Sendable {
+  /// First event, once: begin to work.
+  case started
+  /// The keeper's socket is open (the core says hello on it).
+  case keeperConnected(ConnectionNumber)
+  case keeper(ConnectionNumber, KeeperReply)
+  /// The keeper could not be started or reached, or its socket closed.
+  case keeperLost(ConnectionNumber, reason: String)
+  /// The coordinator connection is open and both sides have proven the token (the core registers on it).
+  case coordinatorOpened(ConnectionNumber)
+  case coordinator(ConnectionNumber, CoordinatorMessage)
+  /// The connection could not be made, or is closed.
+  case coordinatorClosed(ConnectionNumber, reason: String)
+  /// The worker has made the volumes; `number` is that of the `prepare` effect.
+  case prepared(AttemptNumber, number: Int64, PodPlan)
+  /// The worker could not. `container` is empty when the fault is the whole pod's (a volume). Not retryable: only a changed body helps.
+  case preparationFailed(
+    AttemptNumber, number: Int64, container: String, reason: String, message: String, retryable: Bool)
+  /// The wake-up that the last `wake` effect asked for, or later.
+  case timer
+  /// SIGTERM: leave keeper and pods running and go.
+  case stopRequested
+  /// `stint agent --stop` and the end of `stint up`: end every pod, then the keeper, then the agent.
+  case shutDownRequested(graceMilliseconds: Int64)
+}
+
+/// What the agent core asks of the shell, in order.
+package enum AgentEffect: Equatable, Sendable {
+  /// Connect to the running keeper of this data directory, or start one; answer `keeperConnected` or `keeperLost`. Ends the connection before.
+  case connectKeeper(ConnectionNumber)
+  /// To the keeper's latest connection.
+  case keeper(KeeperRequest)
+  /// Connect to the coordinator and do the hello; answer `coordinatorOpened` or `coordinatorClosed`. Ends the connection before.
+  case connectCoordinator(ConnectionNumber)
+  /// Close the latest coordinator connection; no `coordinatorClosed` needs to follow.
+  case disconnectCoordinator(reason: String)
+  /// To the coordinator's latest connection.
+  case send(AgentMessage)
+  /// Let the worker make the volumes and the plan (PodPlanner) of this attempt; answer `prepared` or `preparationFailed` with `number`.
+  case prepare(Assignment, number: Int64)
+  /// Drop the volumes of this attempt, after stopping a preparation of it that still goes on. Logs stay. A later `prepare` of it comes after.
+  case cleanUp(AttemptNumber)
+  /// The pods are gone: delete these attempts' log directories.
+  case deleteLogs([AttemptNumber])
+  /// Answer this on a connection of its own.
+  case serveLogs(LogRequest)
+  /// Write the highest incarnation seen to the data directory (C4); no sync needed.
+  case remember(incarnation: Int64)
+  /// A line for the operator's log.
+  case log(String)
+  /// Call `timer` at this time of the boot clock; replaces the one before. nil: no wake needed.
+  case wake(at: BootTime?)
+  /// Leave the process.
+  case exit
+}
+
+/// Facts and settings of one agent, given at its start.
+package struct AgentConfiguration: Equatable, Sendable {
+  package var node: String
+  package var machineID: String
+  package var bootID: String
+  package var agentVersion: String
+  package var capacity: NodeCapacity
+  package var labels: StringMap
+  /// podIP and hostIP of its pods.
+  package var address: String
+  /// status.nodeInfo.
+  package var info: JSON
+  /// Conditions that the agent itself reports; the one about fencing is added by the core from the keeper's hello.
+  package var conditions: [Condition] = []
+  /// As remembered by an earlier agent of this data directory; 0: none (C4).
+  package var highestIncarnation: Int64 = 0
+  /// Attempts whose log directories are on disk at the start.
+  package var retainedLogs: [AttemptNumber] = []
+  /// Reconnection: first delay, and the most (before jitter, which takes off up to half).
+  package var reconnectMilliseconds: Int64 = 100
+  package var reconnectCapMilliseconds: Int64 = 2_000
+  /// Pause after a refusal without a retry time.
+  package var refusedMilliseconds: Int64 = 10_000
+  /// An open connection that brings no `registered` (or a connection attempt without a result) is given up after this.
+  package var handshakeMilliseconds: Int64 = 5_000
+  package var wholeInventoryMilliseconds: Int64 = 30_000
+  /// A failed preparation asks for the body again after this.
+  package var preparationRetryMilliseconds: Int64 = 2_000
+
+  package init(
+    node: String, machineID: String, bootID: String, agentVersion: String, capacity: NodeCapacity,
+    labels: StringMap = StringMap(), address: String, info: JSON
+  ) {
+    self.node = node
+    self.machineID = machineID
+    self.bootID = bootID
+    self.agentVersion = agentVersion
+    self.capacity = capacity
+    self.labels = labels
+    self.address = address
+    self.info = info
+  }
+}

@@ -1,0 +1,144 @@
+// The keeper core's input and output. The keeper process (NodeAgent/Host) and the simulator both speak only this.
+// Effects are done in order and at once; none of them waits for another process.
+
+import ClusterProto
+
+/// One run of one container: `slot` counts the plan's initContainers, then its containers, from 0; `restart` is 0 for the first run.
+package struct ContainerRun: Hashable, Sendable {
+  package var attempt: AttemptNumber
+  package var slot: Int
+  package var restart: Int64
+
+  package init(attempt: AttemptNumber, slot: Int, restart: Int64) {
+    self.attempt = attempt
+    self.slot = slot
+    self.restart = restart
+  }
+}
+
+/// Why a container's command did not run.
+package struct StartFailure: Equatable, Sendable {
+  package enum Stage: String, Sendable { case mount, workingDirectory, execute, other }
+
+  package var stage: Stage
+  /// Linux errno; 0 when the failure has none.
+  package var errorNumber: Int32
+  /// What failed, for people, for example the path that could not be mounted; may be empty for `execute`.
+  package var detail: String
+
+  package init(stage: Stage, errorNumber: Int32, detail: String) {
+    self.stage = stage
+    self.errorNumber = errorNumber
+    self.detail = detail
+  }
+}
+
+/// What the shell tells the keeper core.
+package enum KeeperEvent: Equatable, Sendable {
+  /// An agent has connected; a newer connection replaces an older one.
+  case agentConnected
+  /// The (newest) agent connection is closed.
+  case agentDisconnected
+  case request(KeeperRequest)
+  /// The pod's init runs, answer to `startPod`.
+  case podStarted(AttemptNumber)
+  /// `startPod` failed and left no process.
+  case podStartFailed(AttemptNumber, message: String)
+  case containerStarted(ContainerRun)
+  case containerStartFailed(ContainerRun, StartFailure)
+  /// The container's first process ended. `signal` 0: it exited by itself. `message`: its termination log, or empty.
+  case containerExited(ContainerRun, exitCode: Int64, signal: Int64, outOfMemory: Bool, message: String)
+  /// The pod's init is reaped and its PID namespace empty: every process of the attempt is proven dead. Comes also unasked.
+  case podGone(AttemptNumber)
+  /// Answers to `freezePod` and `thawPod`.
+  case podFrozen(AttemptNumber)
+  case freezeFailed(AttemptNumber, message: String)
+  case podThawed(AttemptNumber)
+  /// The wake-up that the last `wake` effect asked for, or later.
+  case timer
+}
+
+/// What the keeper core asks of the shell, in order.
+package enum KeeperEffect: Equatable, Sendable {
+  /// Append to the keeper's journal before doing what follows. It has to outlive the keeper, not the kernel: write, no sync.
+  case journal([KeeperRecord])
+  /// Replace the journal by these records (write a new file, rename).
+  case rewriteJournal([KeeperRecord])
+  /// Make the pod's cgroup, PID namespace and init; answer `podStarted` or `podStartFailed`.
+  case startPod(AttemptNumber, PodPlan)
+  /// Answer `containerStarted` or `containerStartFailed`, later `containerExited`.
+  case startContainer(ContainerRun, PodPlan.Container)
+  /// To the run's first process; nothing when it has ended.
+  case signal(ContainerRun, Int32)
+  /// SIGKILL to everything of the pod, frozen or not, its init included, also when it is still being started; answer `podGone`.
+  case killPod(AttemptNumber)
+  /// Answer `podFrozen` once every process stands still, or `freezeFailed`.
+  case freezePod(AttemptNumber)
+  /// Answer `podThawed`.
+  case thawPod(AttemptNumber)
+  /// The pod is gone: close its log files, give its cgroup back.
+  case releasePod(AttemptNumber)
+  /// To the agent's newest connection.
+  case reply(KeeperReply)
+  /// K4: (re)arm the kernel timer that kills the keeper itself at this time; nil: disarm.
+  case armDeathTimer(at: BootTime?)
+  /// A line for the operator's log.
+  case log(String)
+  /// Call `timer` at this time of the boot clock; replaces the one before. nil: no wake needed.
+  case wake(at: BootTime?)
+  /// Leave the process: nothing of it runs any more.
+  case exit
+}
+
+/// One record of a keeper's journal; the next keeper of the data directory reads them back in order.
+package enum KeeperRecord: Equatable, Sendable {
+  /// The attempt may have processes from here on. Also what is remembered of the highest attempt.
+  case started(AttemptNumber)
+  /// Its terminal report (also that of an attempt that was never started and never will be): proven dead, not yet acknowledged.
+  case ended(AttemptReport)
+  case acknowledged([AttemptNumber])
+}
+
+/// Settings of a keeper; defaults are the design's. Milliseconds.
+package struct KeeperConfiguration: Equatable, Sendable {
+  /// K3: a frozen attempt is killed after this.
+  package var frozenKillMilliseconds: Int64 = 600_000
+  /// A freeze that is not confirmed by then becomes a kill; below the 500 of the death timer.
+  package var freezeConfirmMilliseconds: Int64 = 250
+  /// K4: the death timer stands this long after the earliest deadline.
+  package var deathTimerMarginMilliseconds: Int64 = 500
+  package var crashLoopMilliseconds: Int64 = 10_000
+  package var crashLoopCapMilliseconds: Int64 = 300_000
+  /// A container that ran this long starts its backoff anew.
+  package var crashLoopResetMilliseconds: Int64 = 600_000
+  /// A keeper with no agent, no pods and no unacknowledged reports exits after this.
+  package var idleExitMilliseconds: Int64 = 60_000
+  /// After `shutDown`: how long ended attempts wait for their acknowledgement before the keeper exits.
+  package var shutDownLingerMilliseconds: Int64 = 2_000
+
+  package init() {}
+}
+
+/// What a keeper knows at its start.
+package struct KeeperStart: Equatable, Sendable {
+  /// Random, new at each start.
+  package var keeper: String
+  /// Earlier keepers of this data directory whose pods the host's sweep has proven dead.
+  package var sweptKeepers: [String]
+  /// False: neither namespaces nor cgroups (K4), `fencingDetail` says why.
+  package var fencesFully: Bool
+  package var fencingDetail: String
+  /// The earlier keepers' journal, read after the sweep.
+  package var records: [KeeperRecord]
+
+  package init(
+    keeper: String, sweptKeepers: [String] = [], fencesFully: Bool = true, fencingDetail: String = "",
+    records: [KeeperRecord] = []
+  ) {
+    self.keeper = keeper
+    self.sweptKeepers = sweptKeepers
+    self.fencesFully = fencesFully
+    self.fencingDetail = fencingDetail
+    self.records = records
+  }
+}

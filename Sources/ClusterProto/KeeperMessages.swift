@@ -3,7 +3,7 @@
 
 /// Agent → keeper.
 package enum KeeperRequest: Equatable, Sendable {
-  /// First message; the keeper answers with `hello`, then its whole inventory as `reports`.
+  /// First message; the keeper answers with `hello`, then its whole inventory as any number of `reports`, the last one empty.
   case hello(agentVersion: String)
   /// New lease end for the listed attempts, or for every attempt of the keeper when nil is given. Never moves an end backwards.
   case renew(leaseEnd: BootTime, attempts: [AttemptNumber]?)
@@ -11,6 +11,8 @@ package enum KeeperRequest: Equatable, Sendable {
   case start(Assignment, plan: PodPlan, leaseEnd: BootTime)
   /// The agent could not prepare the attempt (volume, environment): the pod waits, with the reason shown on the named container; tried again by the agent.
   case unprepared(Assignment, container: String, reason: String, message: String, leaseEnd: BootTime)
+  /// SIGTERM, then SIGKILL to everything after the grace (negative: the pod's own). An attempt that the keeper does not know gets a terminal
+  /// report and will never start.
   case stop(AttemptNumber, graceMilliseconds: Int64)
   /// The coordinator said that a frozen attempt is still current.
   case thaw(AttemptNumber)

@@ -49,6 +49,8 @@ package enum AgentEffect: Equatable, Sendable {
   case prepare(Assignment, number: Int64)
   /// Drop the volumes of this attempt, after stopping a preparation of it that still goes on. Logs stay. A later `prepare` of it comes after.
   case cleanUp(AttemptNumber)
+  /// A keeper's inventory is complete: the same as `cleanUp` for every attempt that is not listed here, whoever made its volumes.
+  case cleanUpExcept([AttemptNumber])
   /// The pods are gone: delete these attempts' log directories.
   case deleteLogs([AttemptNumber])
   /// Answer this on a connection of its own.

@@ -1,0 +1,289 @@
+// The agent's pure core: dispatches events, keeps the two connections up, and tells the shell when to wake it.
+// The session lives in AgentSession, lease arithmetic in AgentLease, attempts in AgentReconciliation. Runs nothing itself.
+
+import ClusterProto
+
+/// The state machine of one agent process: session with the coordinator, leases, and what its node should run.
+/// Everything that must survive it lives in the keeper, which tells its inventory at each connect.
+package struct AgentCore {
+  /// How far the connection to the keeper is.
+  enum KeeperLink: Equatable {
+    case down(until: BootTime)
+    case connecting
+    /// Connected; its hello and its inventory are awaited.
+    case greeting
+    case loading
+    case ready
+  }
+
+  /// How far the connection to the coordinator is.
+  enum CoordinatorLink: Equatable {
+    case down(until: BootTime)
+    case connecting(until: BootTime)
+    case registering(until: BootTime)
+    case up
+  }
+
+  /// What the keeper's hello said.
+  struct KeeperIdentity: Equatable {
+    var keeper: String
+    var sweptKeepers: [String]
+    var fencesFully: Bool
+    var fencingDetail: String
+  }
+
+  let configuration: AgentConfiguration
+  var keeperLink = KeeperLink.down(until: BootTime(milliseconds: 0))
+  var coordinatorLink = CoordinatorLink.down(until: BootTime(milliseconds: 0))
+  var identity: KeeperIdentity?
+  var session: AgentSession?
+  var attempts: [AttemptNumber: LocalAttempt] = [:]
+  /// Digest of the latest reports of all attempts that have one.
+  var inventoryDigest: UInt64 = 0
+  var highestIncarnation: Int64
+  var highestAttempt: AttemptNumber = 0
+  /// Attempts that have a log directory.
+  var retained: Set<AttemptNumber>
+  var lastPreparation: Int64 = 0
+  var effects: [AgentEffect] = []
+  private var random: SplitMix64
+  private var keeperConnection: ConnectionNumber = 0
+  private var coordinatorConnection: ConnectionNumber = 0
+  private var keeperFailures: Int64 = 0
+  private var coordinatorFailures: Int64 = 0
+  private var shutDownGrace: Int64?
+  private var hasStarted = false
+  private var hasStopped = false
+  private var wake: BootTime?
+
+  /// `seed`: only for the jitter of reconnections.
+  package init(configuration: AgentConfiguration, seed: UInt64) {
+    self.configuration = configuration
+    random = SplitMix64(seed: seed)
+    highestIncarnation = configuration.highestIncarnation
+    retained = Set(configuration.retainedLogs)
+  }
+
+  /// The node is being emptied: nothing new is started.
+  var isShuttingDown: Bool { shutDownGrace != nil }
+
+  /// Handles one event and gives what the shell has to do, in order. `now` never goes back.
+  package mutating func step(_ event: AgentEvent, at now: Now) -> [AgentEffect] {
+    guard !hasStopped else { return [] }
+    effects = []
+    switch event {
+    case .started: hasStarted = true
+    case .timer: break
+    case .keeperConnected(let number): greetKeeper(number)
+    case .keeper(let number, let reply): hear(reply, number, now)
+    case .keeperLost(let number, let reason): loseKeeper(number, reason, now)
+    case .coordinatorOpened(let number): register(number, now)
+    case .coordinator(let number, let message): hear(message, number, now)
+    case .coordinatorClosed(let number, let reason):
+      if number == coordinatorConnection { loseCoordinator(reason, disconnect: false, now) }
+    case .prepared(let attempt, let number, let plan): prepared(attempt, number, plan, now)
+    case .preparationFailed(let attempt, let number, let container, let reason, let message, let retryable):
+      let failure = PreparationFailure(container: container, reason: reason, message: message, isRetryable: retryable)
+      preparationFailed(attempt, number, failure, now)
+    case .stopRequested: leave()
+    case .shutDownRequested(let grace): shutDown(graceMilliseconds: grace)
+    }
+    if hasStarted, !hasStopped { settle(now) }
+    defer { effects = [] }
+    return effects
+  }
+
+  /// Does what time asks for: connections, heartbeats, retries; then sets the next wake.
+  private mutating func settle(_ now: Now) {
+    if case .down(let until) = keeperLink, until <= now.boot {
+      keeperConnection += 1
+      keeperLink = .connecting
+      effects.append(.connectKeeper(keeperConnection))
+    }
+    switch coordinatorLink {
+    case .connecting(let until), .registering(let until):
+      if until <= now.boot { loseCoordinator("no answer to the connection attempt", disconnect: true, now) }
+    case .up: beatIfDue(now)
+    case .down: break
+    }
+    if case .down(let until) = coordinatorLink, keeperLink == .ready, until <= now.boot {
+      coordinatorConnection += 1
+      coordinatorLink = .connecting(until: now.boot.after(configuration.handshakeMilliseconds))
+      effects.append(.connectCoordinator(coordinatorConnection))
+    }
+    let next = nextWake()
+    if next != wake {
+      wake = next
+      effects.append(.wake(at: next))
+    }
+  }
+
+  private func nextWake() -> BootTime? {
+    var next: BootTime?
+    if case .down(let until) = keeperLink { next = until }
+    switch coordinatorLink {
+    case .down(let until): if keeperLink == .ready { next = earliest(next, until) }
+    case .connecting(let until), .registering(let until): next = earliest(next, until)
+    case .up: next = earliest(next, session?.nextWake)
+    }
+    return next
+  }
+
+  /// 100 ms doubled with each failure up to the cap, less up to half of it.
+  private mutating func pause(failures: Int64) -> Int64 {
+    let doublings = min(failures, 16)
+    let whole = min(configuration.reconnectCapMilliseconds, configuration.reconnectMilliseconds << doublings)
+    let half = max(1, whole / 2)
+    return half + Int64(random.next() % UInt64(half + 1))
+  }
+}
+
+// MARK: - The keeper's connection
+
+extension AgentCore {
+  private mutating func greetKeeper(_ number: ConnectionNumber) {
+    guard number == keeperConnection, keeperLink == .connecting else { return }
+    keeperLink = .greeting
+    effects.append(.keeper(.hello(agentVersion: configuration.agentVersion)))
+  }
+
+  private mutating func hear(_ reply: KeeperReply, _ number: ConnectionNumber, _ now: Now) {
+    guard number == keeperConnection else { return }
+    switch reply {
+    case .hello(let keeper, let swept, let highest, let fencesFully, let detail):
+      guard keeperLink == .greeting else { return }
+      keeperLink = .loading
+      identity = KeeperIdentity(
+        keeper: keeper, sweptKeepers: swept, fencesFully: fencesFully, fencingDetail: detail)
+      highestAttempt = max(highestAttempt, highest)
+    case .reports(let reports):
+      if keeperLink == .loading, reports.isEmpty {
+        keeperLink = .ready
+        keeperFailures = 0
+        effects.append(.cleanUpExcept(attempts.keys.sorted()))
+        if let shutDownGrace { effects.append(.keeper(.shutDown(graceMilliseconds: shutDownGrace))) }
+      } else if keeperLink == .loading || keeperLink == .ready {
+        take(reports, now)
+      }
+    }
+  }
+
+  /// Without a keeper there is nothing to speak for: the session ends, and the next one names the next keeper.
+  private mutating func loseKeeper(_ number: ConnectionNumber, _ reason: String, _ now: Now) {
+    guard number == keeperConnection, hasStarted else { return }
+    if case .down = keeperLink { return }
+    if shutDownGrace != nil {
+      leave()
+      return
+    }
+    let wasReady = keeperLink == .ready
+    keeperLink = .down(until: now.boot.after(wasReady ? 0 : pause(failures: keeperFailures)))
+    keeperFailures += 1
+    identity = nil
+    effects.append(.log("the keeper is gone: \(reason)"))
+    dropCoordinator("the keeper is gone", until: now.boot)
+    attempts = [:]
+    inventoryDigest = 0
+  }
+
+  private mutating func shutDown(graceMilliseconds: Int64) {
+    shutDownGrace = max(0, graceMilliseconds)
+    if keeperLink == .ready { effects.append(.keeper(.shutDown(graceMilliseconds: max(0, graceMilliseconds)))) }
+  }
+
+  private mutating func leave() {
+    hasStopped = true
+    if coordinatorIsOpen { effects.append(.disconnectCoordinator(reason: "the agent stops")) }
+    effects.append(.exit)
+  }
+}
+
+// MARK: - The coordinator's connection
+
+extension AgentCore {
+  private var coordinatorIsOpen: Bool {
+    if case .down = coordinatorLink { false } else { true }
+  }
+
+  private mutating func register(_ number: ConnectionNumber, _ now: Now) {
+    guard number == coordinatorConnection, case .connecting = coordinatorLink, let identity else { return }
+    coordinatorLink = .registering(until: now.boot.after(configuration.handshakeMilliseconds))
+    var conditions = configuration.conditions
+    conditions.set(
+      Condition(
+        type: "FencingIncomplete", status: identity.fencesFully ? "False" : "True",
+        reason: identity.fencesFully ? "KeeperFencesFully" : "KeeperCannotFence", message: identity.fencingDetail,
+        lastTransition: now.wall))
+    effects.append(
+      .send(
+        .register(
+          Registration(
+            node: configuration.node, machineID: configuration.machineID, bootID: configuration.bootID,
+            keeper: identity.keeper, sweptKeepers: identity.sweptKeepers, capacity: configuration.capacity,
+            labels: configuration.labels, address: configuration.address, info: configuration.info,
+            conditions: conditions, fencesFully: identity.fencesFully, highestIncarnation: highestIncarnation,
+            highestAttempt: highestAttempt))))
+  }
+
+  private mutating func hear(_ message: CoordinatorMessage, _ number: ConnectionNumber, _ now: Now) {
+    guard number == coordinatorConnection else { return }
+    switch (message, coordinatorLink) {
+    case (.registered(let id, let incarnation, let heartbeat, let lease), .registering):
+      begin(id, incarnation, heartbeat, lease, now)
+    case (.refused(let reason, let retry), .registering), (.refused(let reason, let retry), .up):
+      effects.append(.log("the coordinator refuses this agent: \(reason)"))
+      effects.append(.disconnectCoordinator(reason: "refused"))
+      dropCoordinator(nil, until: now.boot.after(retry.map { max(1, $0) } ?? configuration.refusedMilliseconds))
+    case (.answer(let answer), .up): hear(answer, now)
+    case (.assignments(let assignments), .up):
+      take(assignments, now)
+      reconcile(assignments.map(\.attempt), now)
+    case (.logs(let request), .up): effects.append(.serveLogs(request))
+    case (.purge(let purged), .up): purge(purged)
+    default: break
+    }
+  }
+
+  private mutating func begin(
+    _ id: String, _ incarnation: Int64, _ heartbeat: Int64, _ lease: Int64, _ now: Now
+  ) {
+    guard incarnation >= highestIncarnation else {
+      effects.append(
+        .log("the coordinator's incarnation \(incarnation) is older than \(highestIncarnation), which this node has seen"))
+      effects.append(.disconnectCoordinator(reason: "stale incarnation"))
+      dropCoordinator(nil, until: now.boot.after(configuration.refusedMilliseconds))
+      return
+    }
+    if incarnation > highestIncarnation {
+      highestIncarnation = incarnation
+      effects.append(.remember(incarnation: incarnation))
+    }
+    coordinatorLink = .up
+    session = AgentSession(id: id, incarnation: incarnation, heartbeatMilliseconds: heartbeat, now: now.boot)
+    beat(now)
+    sendReports(attempts.values.compactMap(\.report))
+    sendRetained()
+  }
+
+  /// The connection failed or fell silent: again after a pause that grows with each failure since the last answer.
+  mutating func loseCoordinator(_ reason: String, disconnect: Bool, _ now: Now) {
+    guard coordinatorIsOpen else { return }
+    // Every try of a long outage would repeat the line: the first says it.
+    if coordinatorFailures == 0 { effects.append(.log("the coordinator is out of reach: \(reason)")) }
+    if disconnect { effects.append(.disconnectCoordinator(reason: reason)) }
+    let until = now.boot.after(pause(failures: coordinatorFailures))
+    coordinatorFailures += 1
+    dropCoordinator(nil, until: until)
+  }
+
+  /// An answer has come: the connection is good.
+  mutating func coordinatorAnswered() { coordinatorFailures = 0 }
+
+  /// Ends the session. `reason` not nil: the connection is still to be closed.
+  private mutating func dropCoordinator(_ reason: String?, until: BootTime) {
+    if let reason, coordinatorIsOpen { effects.append(.disconnectCoordinator(reason: reason)) }
+    coordinatorLink = .down(until: until)
+    session = nil
+    forgetUnstarted()
+  }
+}

@@ -1,0 +1,247 @@
+// Makes the node what the coordinator wants: fetches bodies, prepares, starts, stops, and forwards the keeper's reports.
+// Level-triggered: looks at desired set, keeper reports and preparations, and asks for what is missing. Grants no leases.
+
+import ClusterProto
+
+/// Why the worker could not prepare an attempt.
+struct PreparationFailure: Equatable {
+  var container: String
+  var reason: String
+  var message: String
+  var isRetryable: Bool
+}
+
+/// What the agent knows of one attempt beside the desired set.
+struct LocalAttempt {
+  enum Progress: Equatable {
+    /// Nothing of ours: not yet looked at, or adopted from a keeper that runs it.
+    case none
+    case preparing(number: Int64)
+    case prepared(PodPlan)
+    /// The keeper was asked to start it under that lease, in that session, and has not said yet that it did.
+    case startSent(PodPlan, leaseEnd: BootTime, session: String)
+    /// It waits for another body or another try.
+    case unprepared(PreparationFailure)
+  }
+
+  var assignment: Assignment?
+  var progress = Progress.none
+  /// Until when the coordinator's word holds; zero: no word yet.
+  var leaseEnd = BootTime(milliseconds: 0)
+  var report: AttemptReport?
+  /// Grace of the last stop sent to the keeper.
+  var stopSent: Int64?
+  /// When the body was last asked for.
+  var fetchedAt: BootTime?
+
+  /// The keeper may hold it: renewals reach it.
+  var isKnownToKeeper: Bool {
+    if report != nil { return true }
+    switch progress {
+    case .startSent, .unprepared: return true
+    case .none, .preparing, .prepared: return false
+    }
+  }
+
+  /// The keeper runs it, or has run it: it is never prepared or started again.
+  var isAdopted: Bool { report.map { !$0.isUnstarted } ?? false }
+}
+
+extension AttemptReport {
+  /// The keeper holds it but was never asked to start it: such a report has no PodReadyToStartContainers condition.
+  var isUnstarted: Bool { !isTerminal && status.condition("PodReadyToStartContainers") == nil }
+}
+
+extension AgentCore {
+  /// The keeper's word for "the pod's own grace".
+  static let ownGrace: Int64 = -1
+  /// A start whose lease is over for this long and that the keeper never reported was refused.
+  private static let startSettleMilliseconds: Int64 = 1_000
+
+  /// Takes reports of the keeper and forwards those that are new.
+  mutating func take(_ reports: [AttemptReport], _ now: Now) {
+    var fresh: [AttemptReport] = []
+    for report in reports {
+      let number = report.attempt
+      highestAttempt = max(highestAttempt, number)
+      let known = attempts[number]?.report
+      if let known, known.revision > report.revision || known.isTerminal && known != addressed(report) { continue }
+      let shown = addressed(report)
+      if let known { inventoryDigest ^= SetDigest.of(Self.entry(known)) }
+      inventoryDigest ^= SetDigest.of(Self.entry(shown))
+      attempts[number, default: LocalAttempt()].report = shown
+      // Ended or started: the preparation has served.
+      if !shown.isUnstarted {
+        attempts[number]?.progress = .none
+        attempts[number]?.assignment = nil
+      }
+      retained.insert(number)
+      fresh.append(shown)
+    }
+    sendReports(fresh)
+    reconcile(fresh.map(\.attempt), now)
+  }
+
+  /// hostIP always, podIP once the pod has been set up: both are the agent's address.
+  private func addressed(_ report: AttemptReport) -> AttemptReport {
+    var shown = report
+    shown.status.hostIP = configuration.address
+    let isSetUp = shown.status.condition("PodReadyToStartContainers")?.isTrue == true
+    let hasRun = (shown.status.initContainers + shown.status.containers).contains { status in
+      if case .waiting = status.state { status.lastTermination != nil } else { true }
+    }
+    if isSetUp || hasRun { shown.status.podIP = configuration.address }
+    return shown
+  }
+
+  /// Takes bodies that name this session and this keeper (K1) and are desired; others change nothing.
+  mutating func take(_ assignments: [Assignment], _ now: Now) {
+    guard let session, let identity else { return }
+    for assignment in assignments {
+      let number = assignment.attempt
+      guard assignment.session == session.id, assignment.keeper == identity.keeper, session.desired[number] == .run
+      else { continue }
+      highestAttempt = max(highestAttempt, number)
+      let attempt = attempts[number] ?? LocalAttempt()
+      switch attempt.progress {
+      case .none where !attempt.isAdopted: break
+      case .unprepared(let failure) where failure.isRetryable || attempt.assignment != assignment: break
+      default: continue
+      }
+      attempts[number, default: LocalAttempt()].assignment = assignment
+      guard !isShuttingDown else { continue }
+      lastPreparation += 1
+      attempts[number]?.progress = .preparing(number: lastPreparation)
+      attempts[number]?.fetchedAt = nil
+      effects.append(.prepare(assignment, number: lastPreparation))
+    }
+  }
+
+  mutating func prepared(_ number: AttemptNumber, _ preparation: Int64, _ plan: PodPlan, _ now: Now) {
+    guard attempts[number]?.progress == .preparing(number: preparation) else { return }
+    attempts[number]?.progress = .prepared(plan)
+    reconcile([number], now)
+  }
+
+  mutating func preparationFailed(
+    _ number: AttemptNumber, _ preparation: Int64, _ failure: PreparationFailure, _ now: Now
+  ) {
+    guard let attempt = attempts[number], attempt.progress == .preparing(number: preparation),
+      let assignment = attempt.assignment
+    else { return }
+    attempts[number]?.progress = .unprepared(failure)
+    attempts[number]?.fetchedAt = now.boot
+    effects.append(
+      .keeper(
+        .unprepared(
+          assignment, container: failure.container, reason: failure.reason, message: failure.message,
+          leaseEnd: attempt.leaseEnd)))
+    reconcile([number], now)
+  }
+
+  /// The session is over: what the keeper was never asked to start has to be assigned anew (K1).
+  mutating func forgetUnstarted() {
+    for number in attempts.keys.sorted() {
+      attempts[number]?.stopSent = nil
+      attempts[number]?.fetchedAt = nil
+      switch attempts[number]?.progress {
+      case .preparing, .prepared, .unprepared: cancel(number)
+      default: break
+      }
+    }
+  }
+
+  /// Drops the preparation of an attempt that was never started.
+  private mutating func cancel(_ number: AttemptNumber) {
+    effects.append(.cleanUp(number))
+    attempts[number]?.progress = .none
+    attempts[number]?.assignment = nil
+    // What is left is only the keeper's waiting entry, if any; its report keeps the attempt known here.
+    if attempts[number]?.report == nil { attempts[number] = nil }
+  }
+}
+
+// MARK: - Wanted and held
+
+extension AgentCore {
+  mutating func reconcileAll(_ now: Now) {
+    guard let session else { return }
+    self.session?.retryAt = nil
+    reconcile(Set(attempts.keys).union(session.desired.keys).sorted(), now)
+  }
+
+  /// Compares each attempt with the desired set and asks for what is missing.
+  mutating func reconcile(_ numbers: [AttemptNumber], _ now: Now) {
+    guard let session, keeperLink == .ready else { return }
+    var bodies: [AttemptNumber] = []
+    for number in numbers {
+      switch session.desired[number] {
+      case .run: if !isShuttingDown, needsBody(number, now) { bodies.append(number) }
+      case .stop(let grace): stop(number, grace: max(0, grace))
+      case nil: if session.isComplete { stopUnwanted(number) }
+      }
+    }
+    for number in bodies { attempts[number, default: LocalAttempt()].fetchedAt = now.boot }
+    if !bodies.isEmpty { sendFetch(bodies) }
+  }
+
+  /// Drives a wanted attempt on as far as it goes without its body; true: the body has to be fetched now.
+  private mutating func needsBody(_ number: AttemptNumber, _ now: Now) -> Bool {
+    let attempt = attempts[number] ?? LocalAttempt()
+    if attempt.isAdopted { return false }
+    switch attempt.progress {
+    case .preparing: return false
+    case .prepared(let plan):
+      start(number, plan, now)
+      return false
+    case .startSent(let plan, let leaseEnd, let startSession):
+      guard now.boot > leaseEnd.after(Self.startSettleMilliseconds), attempt.leaseEnd > now.boot else { return false }
+      if startSession == session?.id {
+        start(number, plan, now)
+        return false
+      }
+      attempts[number]?.progress = .none
+      return true
+    case .none, .unprepared:
+      guard let fetchedAt = attempt.fetchedAt else { return true }
+      let due = fetchedAt.after(configuration.preparationRetryMilliseconds)
+      if due > now.boot { session?.retryAt = earliest(session?.retryAt, due) }
+      return due <= now.boot
+    }
+  }
+
+  /// Hands the attempt to the keeper under a lease that has not ended; else it waits for the next renewal.
+  private mutating func start(_ number: AttemptNumber, _ plan: PodPlan, _ now: Now) {
+    guard let attempt = attempts[number], let assignment = attempt.assignment, let session,
+      attempt.leaseEnd > now.boot
+    else { return }
+    attempts[number]?.progress = .startSent(plan, leaseEnd: attempt.leaseEnd, session: session.id)
+    retained.insert(number)
+    effects.append(.keeper(.start(assignment, plan: plan, leaseEnd: attempt.leaseEnd)))
+  }
+
+  /// Passes the coordinator's stop on, once a grace. The keeper is the one authority: it answers for an attempt that it never
+  /// started with a terminal report too, and will never start it.
+  private mutating func stop(_ number: AttemptNumber, grace: Int64) {
+    let attempt = attempts[number] ?? LocalAttempt()
+    guard attempt.report?.isTerminal != true, attempt.stopSent != grace else { return }
+    switch attempt.progress {
+    case .preparing, .prepared, .unprepared: cancel(number)
+    case .none, .startSent: break
+    }
+    attempts[number, default: LocalAttempt()].stopSent = grace
+    effects.append(.keeper(.stop(number, graceMilliseconds: grace)))
+  }
+
+  /// Unknown to the coordinator: stopped when it runs here, forgotten when it was never started.
+  private mutating func stopUnwanted(_ number: AttemptNumber) {
+    guard let attempt = attempts[number], attempt.report?.isTerminal != true else { return }
+    if attempt.isKnownToKeeper {
+      stop(number, grace: Self.ownGrace)
+    } else if attempt.progress != .none {
+      cancel(number)
+    } else if attempt.stopSent == nil {
+      attempts[number] = nil
+    }
+  }
+}

@@ -1,0 +1,180 @@
+// One container of a pod as the keeper sees it: its runs, its restarts and their backoff, and the status that users see.
+// Knows nothing of pods beyond the restart policy that it is asked about.
+
+import ClusterProto
+
+/// A container of a pod; init containers first, in the plan's order.
+struct ContainerSlot {
+  enum Run: Equatable {
+    /// Never started in this attempt.
+    case idle
+    /// Asked to start; no answer yet.
+    case starting
+    case running(since: Now)
+    /// The latest run is over; `ContainerSlot.retryAt` says whether another follows.
+    case ended
+  }
+
+  let name: String
+  let image: String
+  let isInit: Bool
+  let isSidecar: Bool
+  /// nil until the agent's plan is there.
+  var container: PodPlan.Container?
+  var run = Run.idle
+  /// The process was confirmed at least once.
+  var hasStarted = false
+  /// SIGTERM was sent to the present run.
+  var signalled = false
+  var restarts: Int64 = 0
+  /// The end of the latest run, and of the one before.
+  var latest: ContainerState.Termination?
+  var previous: ContainerState.Termination?
+  /// When the next run may start; nil: no further run.
+  var retryAt: BootTime?
+  /// The pause before that run, and the one for the run after it (0: none yet).
+  private(set) var pause: Int64 = 0
+  private var nextPause: Int64 = 0
+  /// Set by the agent when it could not prepare the container.
+  var waiting: (reason: String, message: String)?
+
+  init(name: String, image: String, isInit: Bool, isSidecar: Bool) {
+    self.name = name
+    self.image = image
+    self.isInit = isInit
+    self.isSidecar = isSidecar
+  }
+
+  /// A process of it may be there.
+  var isAlive: Bool {
+    switch run {
+    case .starting, .running: true
+    case .idle, .ended: false
+    }
+  }
+
+  /// The image's entry point would be needed: it never starts.
+  var lacksCommand: Bool { container.map { $0.arguments.isEmpty } ?? false }
+
+  var succeeded: Bool { run == .ended && latest?.exitCode == 0 }
+
+  /// Whether a run that ended so is followed by another (Kubernetes' ShouldContainerBeRestarted, and sidecars always).
+  func restarts(after exitCode: Int64, policy: RestartPolicy) -> Bool {
+    if isSidecar { return true }
+    switch policy {
+    case .never: return false
+    case .onFailure: return exitCode != 0
+    case .always: return isInit ? exitCode != 0 : true
+    }
+  }
+
+  /// Notes the end of a run. The first restart is immediate, later ones wait as kubelet's crash loop: 10 s, doubled up to the cap.
+  mutating func finish(
+    _ end: ContainerState.Termination, policy: RestartPolicy, configuration: KeeperConfiguration, now: Now
+  ) {
+    if case .running(let since) = run, now.boot.elapsed(since: since.boot) >= configuration.crashLoopResetMilliseconds {
+      nextPause = 0
+    }
+    previous = latest
+    latest = end
+    run = .ended
+    signalled = false
+    guard restarts(after: end.exitCode, policy: policy) else {
+      retryAt = nil
+      return
+    }
+    pause = nextPause
+    retryAt = now.boot.after(pause)
+    let doubled = min(pause, configuration.crashLoopCapMilliseconds) * 2
+    nextPause =
+      pause == 0 ? configuration.crashLoopMilliseconds : min(doubled, configuration.crashLoopCapMilliseconds)
+  }
+
+  /// The state shown. `pod`: as kubelet names it, NAME_NAMESPACE(UID). Before its first run it waits with PodInitializing in a pod that
+  /// has init containers, else with ContainerCreating.
+  func status(podHasInit: Bool, pod: String, ending: Bool) -> ContainerStatus {
+    let notYet = ContainerState.waiting(reason: podHasInit ? "PodInitializing" : "ContainerCreating", message: "")
+    var shown = ContainerStatus(name: name, image: image, state: notYet, restartCount: restarts)
+    shown.started = false
+    switch run {
+    case .idle:
+      if let waiting { shown.state = .waiting(reason: waiting.reason, message: waiting.message) }
+      if lacksCommand { shown.state = .waiting(reason: "CreateContainerConfigError", message: Self.noCommand) }
+    case .starting:
+      guard let latest else { break }
+      shown.state = .terminated(latest)
+      shown.lastTermination = previous
+    case .running(let since):
+      shown.state = .running(startedAt: since.wall)
+      shown.lastTermination = latest
+      shown.ready = !isInit || isSidecar
+      shown.started = true
+    case .ended:
+      guard let latest else { break }
+      if retryAt != nil, pause > 0, !ending {
+        let message = "back-off \(goDuration(milliseconds: pause)) restarting failed container=\(name) pod=\(pod)"
+        shown.state = .waiting(reason: "CrashLoopBackOff", message: message)
+        shown.lastTermination = latest
+      } else {
+        shown.state = .terminated(latest)
+        shown.lastTermination = previous
+        shown.ready = isInit && !isSidecar && latest.exitCode == 0
+      }
+    }
+    return shown
+  }
+
+  static let noCommand =
+    "container has no command: image entry points are not run yet, name the program in `command`"
+}
+
+extension ContainerState.Termination {
+  /// How a process ended. A signal n shows as exit code 128 + n.
+  static func exited(code: Int64, signal: Int64, outOfMemory: Bool, message: String, since: WallTime, at: WallTime)
+    -> Self
+  {
+    let shown = signal > 0 ? 128 &+ signal : code
+    let reason = outOfMemory ? "OOMKilled" : shown == 0 ? "Completed" : "Error"
+    return Self(
+      exitCode: shown, signal: max(0, signal), reason: reason, message: message, startedAt: since, finishedAt: at)
+  }
+
+  /// A command that did not run: 127 for one that is not there, 126 for one that may not run, 128 for everything before it.
+  static func failed(_ failure: StartFailure, command: String, at: WallTime) -> Self {
+    let (noEntry, noAccess): (Int32, Int32) = (2, 13)
+    var end = Self(exitCode: 128, reason: "StartError", message: failure.detail, startedAt: at, finishedAt: at)
+    guard failure.stage == .execute else {
+      if end.message.isEmpty { end.message = "\(failure.stage.rawValue) failed (errno \(failure.errorNumber))" }
+      return end
+    }
+    end.reason = "ContainerCannotRun"
+    switch failure.errorNumber {
+    case noEntry where command.contains("/"):
+      end.exitCode = 127
+      end.message = "exec: \"\(command)\": stat \(command): no such file or directory"
+    case noEntry:
+      end.exitCode = 127
+      end.message = "exec: \"\(command)\": executable file not found in $PATH"
+    case noAccess:
+      end.exitCode = 126
+      end.message = "exec: \"\(command)\": permission denied"
+    default:
+      end.exitCode = 126
+      let detail = failure.detail.isEmpty ? "errno \(failure.errorNumber)" : failure.detail
+      end.message = "exec: \"\(command)\": \(detail)"
+    }
+    return end
+  }
+
+  /// Was alive when the whole pod was killed.
+  static func killed(since: WallTime, at: WallTime) -> Self {
+    Self(exitCode: 137, signal: 9, reason: "Error", startedAt: since, finishedAt: at)
+  }
+
+  /// The pod's processes went without our doing, and nobody saw this one's end: kubelet's words.
+  static func unknown(since: WallTime, at: WallTime) -> Self {
+    Self(
+      exitCode: 137, reason: "ContainerStatusUnknown",
+      message: "The container could not be located when the pod was terminated", startedAt: since, finishedAt: at)
+  }
+}

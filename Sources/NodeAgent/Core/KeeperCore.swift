@@ -1,0 +1,291 @@
+// The keeper's pure core: dispatches events to the pods, keeps terminal reports until they are acknowledged, and tells the shell when to wake it.
+// Owns attempts from their first word to the acknowledgement of their end; knows nothing of sessions, volumes or the coordinator.
+
+import ClusterProto
+
+/// The state machine of one keeper process. It outlives the agent and enforces every deadline by itself.
+/// The shell's first event is `timer`; every event is handled completely, deadlines first.
+package struct KeeperCore {
+  let start: KeeperStart
+  let configuration: KeeperConfiguration
+  var pods: [AttemptNumber: KeeperPod] = [:]
+  var memory: KeeperMemory
+  var isAgentConnected = false
+  /// `shutDown` was asked for.
+  var isShuttingDown = false
+  private var emptySince: BootTime?
+  private var deathTimer: BootTime?
+  private var wake: BootTime?
+
+  /// Reports and entries a message carries at most, so that a frame stays under its limit.
+  private static let page = 64
+  /// Above every revision that an earlier keeper may have reported of the attempt.
+  private static let tombstoneRevision = Int64(Int32.max)
+  /// A tombstone's words.
+  private static let neverStarted = "The pod was stopped before its containers were started"
+
+  package init(_ start: KeeperStart, configuration: KeeperConfiguration) {
+    self.start = start
+    self.configuration = configuration
+    memory = KeeperMemory(restoring: start.records)
+  }
+
+  /// Handles one event and gives what the shell has to do, in order. `now` never goes back.
+  package mutating func step(_ event: KeeperEvent, at now: Now) -> [KeeperEffect] {
+    var turn = KeeperTurn(now: now, configuration: configuration)
+    var touched = enforceDeadlines(&turn)
+    switch event {
+    case .agentConnected, .agentDisconnected:
+      isAgentConnected = event == .agentConnected
+    case .request(let request):
+      handle(request, &turn, &touched)
+    case .timer: break
+    case .podStarted(let attempt): on(attempt, &touched) { $0.started(&turn) }
+    case .podStartFailed(let attempt, let message): on(attempt, &touched) { $0.unstartable(message) }
+    case .containerStarted(let run): on(run.attempt, &touched) { $0.containerStarted(run, &turn) }
+    case .containerStartFailed(let run, let failure):
+      on(run.attempt, &touched) { $0.containerFailedToStart(run, failure, &turn) }
+    case .containerExited(let run, let code, let signal, let outOfMemory, let message):
+      on(run.attempt, &touched) {
+        $0.containerExited(run, code: code, signal: signal, outOfMemory: outOfMemory, message: message, &turn)
+      }
+    case .podGone(let attempt): on(attempt, &touched) { $0.gone(&turn) }
+    case .podFrozen(let attempt): on(attempt, &touched) { $0.frozen(&turn) }
+    case .freezeFailed(let attempt, let message):
+      turn.effects.append(.log("attempt \(attempt) cannot be frozen and is killed instead: \(message)"))
+      on(attempt, &touched) { $0.freezeFailed(&turn) }
+    case .podThawed(let attempt): on(attempt, &touched) { $0.thawed(&turn) }
+    }
+    flush(touched, &turn)
+    finishTurn(&turn)
+    return turn.effects
+  }
+
+  private mutating func on(
+    _ attempt: AttemptNumber, _ touched: inout [AttemptNumber], _ change: (inout KeeperPod) -> Void
+  ) {
+    guard pods[attempt] != nil else { return }
+    pods[attempt]?.apply(change)
+    touched.append(attempt)
+  }
+
+  /// Past deadlines are dealt with before the event is heard; gives the attempts that were looked at, in order.
+  private mutating func enforceDeadlines(_ turn: inout KeeperTurn) -> [AttemptNumber] {
+    var due: [AttemptNumber] = []
+    for (attempt, pod) in pods {
+      if let next = pod.nextWake(configuration), next <= turn.now.boot { due.append(attempt) }
+    }
+    due.sort()
+    for attempt in due {
+      pods[attempt]?.enforceDeadlines(&turn)
+      pods[attempt]?.advance(&turn)
+    }
+    return due
+  }
+}
+
+// MARK: - The agent's requests
+
+extension KeeperCore {
+  private mutating func handle(
+    _ request: KeeperRequest, _ turn: inout KeeperTurn, _ touched: inout [AttemptNumber]
+  ) {
+    switch request {
+    case .hello: greet(&turn)
+    case .renew(let leaseEnd, let attempts):
+      for attempt in attempts ?? Array(pods.keys) {
+        guard let pod = pods[attempt], pod.stage != .gone, pod.leaseEnd < leaseEnd else { continue }
+        pods[attempt]?.leaseEnd = leaseEnd
+      }
+    case .start(let assignment, let plan, let leaseEnd):
+      startPod(assignment, plan, leaseEnd, &turn)
+      touched.append(assignment.attempt)
+    case .unprepared(let assignment, let container, let reason, let message, let leaseEnd):
+      guard hold(assignment, leaseEnd, &turn) else { return }
+      pods[assignment.attempt]?.wait(container: container, reason: reason, message: message)
+      touched.append(assignment.attempt)
+    case .stop(let attempt, let grace):
+      stop(attempt, graceMilliseconds: grace, &turn)
+      touched.append(attempt)
+    case .thaw(let attempt):
+      on(attempt, &touched) { $0.thaw(&turn) }
+    case .acknowledge(let attempts):
+      let known = attempts.filter { memory.ended[$0] != nil }
+      guard !known.isEmpty else { return }
+      turn.effects.append(contentsOf: memory.record([.acknowledged(known)]))
+    case .shutDown(let grace):
+      isShuttingDown = true
+      for attempt in pods.keys.sorted() {
+        let killAt = turn.now.boot.after(grace)
+        on(attempt, &touched) { $0.end(.shutDown, killAt: killAt, &turn) }
+      }
+    }
+  }
+
+  /// Answers an agent's hello, then sends the whole inventory: any number of `reports`, the last one empty.
+  private mutating func greet(_ turn: inout KeeperTurn) {
+    isAgentConnected = true
+    turn.effects.append(
+      .reply(
+        .hello(
+          keeper: start.keeper, sweptKeepers: start.sweptKeepers, highestAttempt: memory.highestAttempt,
+          fencesFully: start.fencesFully, fencingDetail: start.fencingDetail)))
+    let reports = Array(memory.ended.values) + pods.values.compactMap(\.reported)
+    reply(reports.sorted { $0.attempt < $1.attempt }, &turn)
+    turn.effects.append(.reply(.reports([])))
+  }
+
+  /// Makes the attempt known, or finds it. False: it is addressed to another keeper, has ended, or is long over.
+  private mutating func hold(_ assignment: Assignment, _ leaseEnd: BootTime, _ turn: inout KeeperTurn) -> Bool {
+    let attempt = assignment.attempt
+    guard assignment.keeper == start.keeper else {
+      turn.effects.append(.log("attempt \(attempt) is addressed to keeper \(assignment.keeper), not to this one"))
+      return false
+    }
+    if pods[attempt] != nil { return true }
+    if let report = memory.ended[attempt] {
+      reply([report], &turn)
+      return false
+    }
+    if isShuttingDown || memory.isOver(attempt) {
+      bury(attempt, &turn)
+      return false
+    }
+    pods[attempt] = KeeperPod(assignment: assignment, leaseEnd: leaseEnd, now: turn.now)
+    return true
+  }
+
+  /// K1: at most once an attempt, only before its lease ends, only for this keeper.
+  private mutating func startPod(
+    _ assignment: Assignment, _ plan: PodPlan, _ leaseEnd: BootTime, _ turn: inout KeeperTurn
+  ) {
+    let attempt = assignment.attempt
+    guard turn.now.boot < leaseEnd || pods[attempt]?.mayRun == true else {
+      turn.effects.append(.log("attempt \(attempt) is not started: its lease is over"))
+      return
+    }
+    guard hold(assignment, leaseEnd, &turn), var pod = pods[attempt] else { return }
+    guard pod.stage == .waiting else {
+      pods[attempt]?.isUnannounced = true
+      return
+    }
+    guard pod.adopt(plan) else {
+      turn.effects.append(.log("attempt \(attempt) is not started: its plan does not fit its spec"))
+      return
+    }
+    pod.leaseEnd = max(pod.leaseEnd, leaseEnd)
+    pod.stage = .starting
+    pods[attempt] = pod
+    turn.effects.append(contentsOf: memory.record([.started(attempt)]))
+    turn.effects.append(.startPod(attempt, plan))
+  }
+
+  /// A negative grace is the pod's own. An attempt that was never heard of ends here and now, so that it can never start.
+  private mutating func stop(_ attempt: AttemptNumber, graceMilliseconds: Int64, _ turn: inout KeeperTurn) {
+    if let report = memory.ended[attempt] {
+      reply([report], &turn)
+    } else if let own = pods[attempt]?.graceMilliseconds {
+      let killAt = turn.now.boot.after(graceMilliseconds < 0 ? own : graceMilliseconds)
+      pods[attempt]?.end(.stopped, killAt: killAt, &turn)
+    } else {
+      bury(attempt, &turn)
+    }
+  }
+
+  /// A tombstone: the terminal report of an attempt that never ran and never will.
+  private mutating func bury(_ attempt: AttemptNumber, _ turn: inout KeeperTurn) {
+    var status = PodStatus()
+    status.phase = .failed
+    status.message = Self.neverStarted
+    status.fencingToken = attempt
+    let report = AttemptReport(attempt: attempt, revision: Self.tombstoneRevision, status: status)
+    turn.effects.append(contentsOf: memory.record([.ended(report)]))
+    reply([report], &turn)
+  }
+}
+
+// MARK: - The end of a turn
+
+extension KeeperCore {
+  /// One report for each touched attempt that changed; those that are gone move to the memory of ended ones.
+  private mutating func flush(_ touched: [AttemptNumber], _ turn: inout KeeperTurn) {
+    var reports: [AttemptReport] = []
+    for attempt in Set(touched).sorted() {
+      guard pods[attempt] != nil else { continue }
+      let always = pods[attempt]?.isUnannounced == true
+      pods[attempt]?.isUnannounced = false
+      guard let report = pods[attempt]?.makeReport(now: turn.now, always: always) else { continue }
+      if report.isTerminal, let pod = pods.removeValue(forKey: attempt) {
+        turn.effects.append(contentsOf: memory.record([.ended(report)]))
+        if pod.plan != nil { turn.effects.append(.releasePod(attempt)) }
+      }
+      reports.append(report)
+    }
+    reply(reports, &turn)
+  }
+
+  private func reply(_ reports: [AttemptReport], _ turn: inout KeeperTurn) {
+    guard isAgentConnected else { return }
+    var rest = reports[...]
+    while !rest.isEmpty {
+      turn.effects.append(.reply(.reports(Array(rest.prefix(Self.page)))))
+      rest = rest.dropFirst(Self.page)
+    }
+  }
+
+  /// Journal size, death timer, idle exit and the next wake.
+  private mutating func finishTurn(_ turn: inout KeeperTurn) {
+    if let records = memory.rewriteIfLong(live: pods.values.filter(\.mayRun).map(\.attempt)) {
+      turn.effects.append(.rewriteJournal(records))
+    }
+    var danger: BootTime?
+    var next: BootTime?
+    for pod in pods.values {
+      danger = earliest(danger, pod.dangerAt)
+      next = earliest(next, pod.nextWake(configuration))
+    }
+    let timer = danger?.after(configuration.deathTimerMarginMilliseconds)
+    if timer != deathTimer {
+      deathTimer = timer
+      turn.effects.append(.armDeathTimer(at: timer))
+    }
+    next = earliest(next, exitTime(turn.now.boot))
+    if let exitAt = exitTime(turn.now.boot), exitAt <= turn.now.boot {
+      turn.effects.append(.exit)
+      return
+    }
+    if next != wake {
+      wake = next
+      turn.effects.append(.wake(at: next))
+    }
+  }
+
+  /// When a keeper that has nothing left to do leaves; nil: it has. After `shutDown` it waits only shortly for acknowledgements.
+  private mutating func exitTime(_ now: BootTime) -> BootTime? {
+    let hasPods = pods.values.contains { $0.mayRun || isShuttingDown }
+    let isEmpty = !hasPods && (isShuttingDown || (!isAgentConnected && memory.ended.isEmpty))
+    guard isEmpty else {
+      emptySince = nil
+      return nil
+    }
+    let since = emptySince ?? now
+    emptySince = since
+    if isShuttingDown {
+      return memory.ended.isEmpty || !isAgentConnected ? now : since.after(configuration.shutDownLingerMilliseconds)
+    }
+    return since.after(configuration.idleExitMilliseconds)
+  }
+}
+
+extension KeeperPod {
+  fileprivate mutating func apply(_ change: (inout KeeperPod) -> Void) { change(&self) }
+
+  /// Shows why the agent could not prepare it, on the named container or on all that have not started.
+  mutating func wait(container: String, reason: String, message: String) {
+    guard stage == .waiting else { return }
+    for position in slots.indices {
+      let named = container.isEmpty || slots[position].name == container
+      slots[position].waiting = named ? (reason, message) : nil
+    }
+  }
+}

@@ -1,0 +1,70 @@
+// What a keeper remembers of attempts beyond their life: terminal reports until they are acknowledged, which attempts are over, the highest number.
+// Folds journal records into state and says when the journal should be rewritten. Touches no file.
+
+import ClusterProto
+
+/// The fold of a keeper's journal.
+struct KeeperMemory {
+  /// Terminal reports that the coordinator has not acknowledged.
+  private(set) var ended: [AttemptNumber: AttemptReport] = [:]
+  private(set) var highestAttempt: AttemptNumber = 0
+  /// Acknowledged attempts, the latest ones, and in which order they came.
+  private var over: Set<AttemptNumber> = []
+  private var overInOrder: [AttemptNumber] = []
+  /// Everything up to it that is not otherwise known counts as over, since it fell out of `over`.
+  private var overUpTo: AttemptNumber = 0
+  private var journalled = 0
+
+  private static let rememberedLimit = 8_192
+  private static let rewriteAfter = 1_024
+
+  /// Attempts that earlier keepers started and did not end are not invented: their keeper is listed as swept instead.
+  init(restoring records: [KeeperRecord]) {
+    for record in records { fold(record) }
+    journalled = records.count
+  }
+
+  /// Notes the records and gives the effect that writes them.
+  mutating func record(_ records: [KeeperRecord]) -> [KeeperEffect] {
+    for record in records { fold(record) }
+    journalled += records.count
+    return [.journal(records)]
+  }
+
+  /// It has ended and was acknowledged, or is so old that it must have.
+  func isOver(_ attempt: AttemptNumber) -> Bool { attempt <= overUpTo || over.contains(attempt) }
+
+  /// The records that say the same in short, when the journal has grown long. `live`: attempts that may have processes.
+  mutating func rewriteIfLong(live: [AttemptNumber]) -> [KeeperRecord]? {
+    let needed = live.count + ended.count + 1
+    guard journalled > Self.rewriteAfter, journalled > needed * 4 else { return nil }
+    var records = [KeeperRecord.started(highestAttempt)]
+    records += live.sorted().filter { $0 != highestAttempt }.map { .started($0) }
+    records += ended.values.sorted { $0.attempt < $1.attempt }.map { .ended($0) }
+    journalled = records.count
+    return records
+  }
+
+  private mutating func fold(_ record: KeeperRecord) {
+    switch record {
+    case .started(let attempt):
+      highestAttempt = max(highestAttempt, attempt)
+    case .ended(let report):
+      highestAttempt = max(highestAttempt, report.attempt)
+      ended[report.attempt] = report
+    case .acknowledged(let attempts):
+      for attempt in attempts where ended.removeValue(forKey: attempt) != nil { retire(attempt) }
+    }
+  }
+
+  private mutating func retire(_ attempt: AttemptNumber) {
+    guard over.insert(attempt).inserted else { return }
+    overInOrder.append(attempt)
+    guard overInOrder.count >= Self.rememberedLimit * 2 else { return }
+    for old in overInOrder.prefix(Self.rememberedLimit) {
+      over.remove(old)
+      overUpTo = max(overUpTo, old)
+    }
+    overInOrder.removeFirst(Self.rememberedLimit)
+  }
+}

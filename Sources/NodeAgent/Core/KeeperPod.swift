@@ -1,0 +1,130 @@
+// One attempt in the keeper: its identity, lease and deadlines, its containers, and how far it has come.
+// State and questions about it; what happens next is decided in KeeperLifecycle and KeeperDeadlines.
+
+import ClusterProto
+
+/// An attempt that the keeper holds and that has not ended.
+struct KeeperPod {
+  enum Stage: Equatable {
+    /// Known, but never started: the agent could not prepare it yet.
+    case waiting
+    /// Its init was asked for.
+    case starting
+    case running
+    /// Proven dead; only its terminal report is left to make.
+    case gone
+  }
+
+  /// K3. A freeze is asked for, holds, or is being taken back.
+  enum Freeze: Equatable { case none, freezing(since: BootTime), frozen(since: BootTime), thawing }
+
+  /// Why a pod is on its way out.
+  enum EndCause: Equatable {
+    /// Its containers are done, or an init container failed for good.
+    case finished
+    /// The coordinator's word, or the agent's for an attempt that nobody wants.
+    case stopped
+    case deadlineExceeded
+    /// The lease was over: killed at D, or frozen for too long.
+    case leaseLost
+    case shutDown
+    /// Its processes went without our doing.
+    case vanished
+    /// The init could not be made.
+    case unstartable(message: String)
+  }
+
+  struct Ending: Equatable {
+    var cause: EndCause
+    /// SIGKILL to everything.
+    var killAt: BootTime
+  }
+
+  /// The annotation by which a pod prefers death to a freeze.
+  static let onLeaseEnd = "stint.dev/on-lease-end"
+
+  let attempt: AttemptNumber
+  let namespace: String
+  let name: String
+  let uid: String
+  let killsAtLeaseEnd: Bool
+  let tolerationMilliseconds: Int64?
+  let restartPolicy: RestartPolicy
+  let graceMilliseconds: Int64
+  /// Counted from when the keeper first held the attempt, frozen time included, as kubelet counts from startTime.
+  let activeDeadline: BootTime?
+  let acceptedAt: Now
+  let initCount: Int
+
+  var leaseEnd: BootTime
+  var plan: PodPlan?
+  var slots: [ContainerSlot]
+  var stage = Stage.waiting
+  var freeze = Freeze.none
+  var ending: Ending?
+  /// SIGKILL to everything was asked for; no instruction of it runs after that.
+  var killed = false
+  /// Every init container is done, every sidecar was up once.
+  var initialized = false
+  var revision: Int64 = 0
+  var reported: AttemptReport?
+  var conditions: [Condition] = []
+  /// The agent asks again for what was done: report it even when nothing changed.
+  var isUnannounced = false
+
+  init(assignment: Assignment, leaseEnd: BootTime, now: Now) {
+    let spec = assignment.spec
+    attempt = assignment.attempt
+    namespace = assignment.namespace
+    name = assignment.podName
+    uid = assignment.podUID
+    killsAtLeaseEnd = assignment.annotations[Self.onLeaseEnd] == "kill"
+    tolerationMilliseconds = assignment.tolerationMilliseconds
+    restartPolicy = spec.restartPolicy
+    graceMilliseconds = Self.milliseconds(seconds: spec.terminationGracePeriodSeconds)
+    activeDeadline = spec.activeDeadlineSeconds.map { now.boot.after(Self.milliseconds(seconds: $0)) }
+    acceptedAt = now
+    initCount = spec.initContainers.count
+    self.leaseEnd = leaseEnd
+    slots =
+      spec.initContainers.map { ContainerSlot(name: $0.name, image: $0.image, isInit: true, isSidecar: $0.isSidecar) }
+      + spec.containers.map { ContainerSlot(name: $0.name, image: $0.image, isInit: false, isSidecar: false) }
+  }
+
+  /// Takes the plan; false when it does not have the spec's containers.
+  mutating func adopt(_ plan: PodPlan) -> Bool {
+    let planned = plan.initContainers + plan.containers
+    guard planned.count == slots.count, plan.initContainers.count == initCount,
+      zip(planned, slots).allSatisfy({ $0.name == $1.name })
+    else { return false }
+    for position in slots.indices {
+      slots[position].container = planned[position]
+      slots[position].waiting = nil
+    }
+    self.plan = plan
+    return true
+  }
+
+  /// D of K3; nil: an unlimited toleration means never replaced without a person, so nothing has to end.
+  var deadline: BootTime? { tolerationMilliseconds.map { leaseEnd.after($0) } }
+
+  /// Some process of it may run.
+  var mayRun: Bool { stage == .starting || stage == .running }
+
+  /// NAME_NAMESPACE(UID), as kubelet's messages name pods.
+  var fullName: String { "\(name)_\(namespace)(\(uid))" }
+
+  var mainIndices: Range<Int> { initCount..<slots.count }
+
+  /// The slot of a run that is the latest one; nil: the word is stale.
+  func index(of run: ContainerRun) -> Int? {
+    guard slots.indices.contains(run.slot), slots[run.slot].restarts == run.restart, slots[run.slot].isAlive else {
+      return nil
+    }
+    return run.slot
+  }
+
+  private static func milliseconds(seconds: Int64) -> Int64 {
+    max(0, min(seconds, Int64.max / 1000)) * 1000
+  }
+}

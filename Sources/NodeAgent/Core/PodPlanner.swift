@@ -1,0 +1,89 @@
+// From an assignment to the plan that the keeper runs: final command lines, environments and mounts, in kubelet's rules and words.
+// Pure: the volumes are made by the host's worker, which passes their paths.
+
+import ClusterProto
+
+/// Why no plan could be made; shown on the container as its waiting state.
+package struct PlanningError: Error, Equatable {
+  package var container: String
+  package var reason: String
+  package var message: String
+}
+
+/// What a plan needs to know of the node and of the attempt's place on it.
+package struct PodPlace: Equatable, Sendable {
+  package var node: String
+  /// podIP and hostIP.
+  package var address: String
+  /// What `limits` mean for a container that names none.
+  package var capacity: NodeCapacity
+  package var podDirectory: String
+  /// Host path of each volume of the spec, by volume name.
+  package var volumes: [String: String]
+
+  package init(
+    node: String, address: String, capacity: NodeCapacity, podDirectory: String, volumes: [String: String]
+  ) {
+    self.node = node
+    self.address = address
+    self.capacity = capacity
+    self.podDirectory = podDirectory
+    self.volumes = volumes
+  }
+}
+
+/// Makes plans.
+package enum PodPlanner {
+  static let configError = "CreateContainerConfigError"
+
+  /// The plan of an attempt. Throws the first container's error, in the order in which they start.
+  package static func plan(_ assignment: Assignment, place: PodPlace) throws(PlanningError) -> PodPlan {
+    let spec = assignment.spec
+    let environment = EnvironmentBuilder(assignment: assignment, place: place, hostname: hostname(assignment))
+    var initContainers: [PodPlan.Container] = []
+    for container in spec.initContainers {
+      initContainers.append(try plan(container, environment, place))
+    }
+    var containers: [PodPlan.Container] = []
+    for container in spec.containers { containers.append(try plan(container, environment, place)) }
+    return PodPlan(
+      initContainers: initContainers, containers: containers, restartPolicy: spec.restartPolicy,
+      terminationGraceMilliseconds: milliseconds(spec.terminationGracePeriodSeconds),
+      activeDeadlineMilliseconds: spec.activeDeadlineSeconds.map(milliseconds),
+      hostname: hostname(assignment), podDirectory: place.podDirectory)
+  }
+
+  private static func plan(
+    _ container: ContainerSpec, _ environment: EnvironmentBuilder, _ place: PodPlace
+  ) throws(PlanningError) -> PodPlan.Container {
+    let variables = try environment.variables(of: container)
+    let lookUp = { (name: String) -> String? in variables[name] }
+    // Without a command the arguments belong to the image's entry point, which is not run yet.
+    let words = container.command.isEmpty ? [] : container.command + container.arguments
+    var mounts: [PodPlan.Mount] = []
+    for mount in container.mounts {
+      guard let source = place.volumes[mount.name] else {
+        throw PlanningError(
+          container: container.name, reason: configError, message: "volume \"\(mount.name)\" is not there")
+      }
+      mounts.append(
+        PodPlan.Mount(source: source, subPath: mount.subPath, path: mount.mountPath, readOnly: mount.readOnly))
+    }
+    return PodPlan.Container(
+      name: container.name, image: container.image,
+      arguments: words.map { VariableExpansion.expand($0, lookUp) },
+      environment: variables.map { "\($0.key)=\($0.value)" },
+      workingDirectory: container.workingDirectory.flatMap { $0.isEmpty ? nil : $0 } ?? "/", mounts: mounts,
+      isSidecar: container.isSidecar)
+  }
+
+  /// spec.hostname, else the pod's name cut to the 63 characters that a host name may have.
+  private static func hostname(_ assignment: Assignment) -> String {
+    if let name = assignment.spec.hostname, !name.isEmpty { return name }
+    var name = String(assignment.podName.prefix(63))
+    while let last = name.last, last == "-" || last == "." { name.removeLast() }
+    return name
+  }
+
+  private static func milliseconds(_ seconds: Int64) -> Int64 { max(0, min(seconds, Int64.max / 1000)) * 1000 }
+}

@@ -1,0 +1,270 @@
+// The JSON of what coordinator and agents say to each other (docs/protocol.md). Each message is an object with a `type`.
+// Unknown members are ignored; an unknown type, a missing or a mistyped member is an error that names it. Never traps.
+
+extension AgentMessage {
+  /// The message as the frame's JSON.
+  package var json: JSON {
+    switch self {
+    case .register(let registration):
+      var result = registration.json
+      result["type"] = "register"
+      return result
+    case .heartbeat(let heartbeat):
+      var result = heartbeat.json
+      result["type"] = "heartbeat"
+      return result
+    case .reports(let reports): return ["type": "reports", "reports": .array(reports.map(\.json))]
+    case .fetch(let attempts): return ["type": "fetch", "attempts": .integers(attempts)]
+    case .retained(let attempts): return ["type": "retained", "attempts": .integers(attempts)]
+    }
+  }
+
+  package init(json: JSON) throws(MessageError) {
+    let reader = try MessageReader(json, "agent message")
+    let type = try reader.string("type")
+    switch type {
+    case "register": self = .register(try Registration(json: json, type))
+    case "heartbeat": self = .heartbeat(try Heartbeat(json: json, type))
+    case "reports":
+      self = .reports(try MessageReader(json, type).list("reports", AttemptReport.init(json:_:)))
+    case "fetch": self = .fetch(try MessageReader(json, type).list("attempts", MessageReader.integer))
+    case "retained": self = .retained(try MessageReader(json, type).list("attempts", MessageReader.integer))
+    default: throw MessageError("unknown agent message type \"\(type)\"")
+    }
+  }
+}
+
+extension CoordinatorMessage {
+  /// The message as the frame's JSON.
+  package var json: JSON {
+    switch self {
+    case .registered(let session, let incarnation, let heartbeat, let lease):
+      return [
+        "type": "registered", "session": .string(session), "incarnation": .int(incarnation),
+        "heartbeatMilliseconds": .int(heartbeat), "leaseMilliseconds": .int(lease),
+      ]
+    case .refused(let reason, let retry):
+      var result: JSON = ["type": "refused", "reason": .string(reason)]
+      if let retry { result["retryMilliseconds"] = .int(retry) }
+      return result
+    case .answer(let answer):
+      var result = answer.json
+      result["type"] = "answer"
+      return result
+    case .assignments(let assignments):
+      return ["type": "assignments", "assignments": .array(assignments.map(\.json))]
+    case .logs(let request):
+      var result = request.json
+      result["type"] = "logs"
+      return result
+    case .purge(let attempts): return ["type": "purge", "attempts": .integers(attempts)]
+    }
+  }
+
+  package init(json: JSON) throws(MessageError) {
+    let type = try MessageReader(json, "coordinator message").string("type")
+    let reader = try MessageReader(json, type)
+    switch type {
+    case "registered":
+      self = .registered(
+        session: try reader.string("session"), incarnation: try reader.integer("incarnation"),
+        heartbeatMilliseconds: try reader.integer("heartbeatMilliseconds"),
+        leaseMilliseconds: try reader.integer("leaseMilliseconds"))
+    case "refused":
+      self = .refused(
+        reason: try reader.string("reason"), retryMilliseconds: try reader.optionalInteger("retryMilliseconds"))
+    case "answer": self = .answer(try Answer(json: json, type))
+    case "assignments": self = .assignments(try reader.list("assignments", Assignment.init(json:_:)))
+    case "logs": self = .logs(try LogRequest(json: json, type))
+    case "purge": self = .purge(try reader.list("attempts", MessageReader.integer))
+    default: throw MessageError("unknown coordinator message type \"\(type)\"")
+    }
+  }
+}
+
+extension DesiredAttempt {
+  var json: JSON {
+    var result: JSON = ["attempt": .int(attempt)]
+    if case .stop(let grace) = action { result["stopGraceMilliseconds"] = .int(grace) }
+    return result
+  }
+
+  init(json: JSON, _ what: String) throws(MessageError) {
+    let reader = try MessageReader(json, what)
+    let grace = try reader.optionalInteger("stopGraceMilliseconds")
+    self.init(attempt: try reader.integer("attempt"), action: grace.map { .stop(graceMilliseconds: $0) } ?? .run)
+  }
+}
+
+extension Assignment {
+  package var json: JSON {
+    var result: JSON = [
+      "attempt": .int(attempt), "keeper": .string(keeper), "session": .string(session),
+      "namespace": .string(namespace), "podName": .string(podName), "podUID": .string(podUID), "labels": labels.json,
+      "annotations": annotations.json, "spec": spec.json, "references": .object(references),
+    ]
+    if let tolerationMilliseconds { result["tolerationMilliseconds"] = .int(tolerationMilliseconds) }
+    return result
+  }
+
+  package init(json: JSON, _ what: String) throws(MessageError) {
+    let reader = try MessageReader(json, what)
+    self.init(
+      attempt: try reader.integer("attempt"), keeper: try reader.string("keeper"),
+      session: try reader.string("session"), namespace: try reader.string("namespace"),
+      podName: try reader.string("podName"), podUID: try reader.string("podUID"),
+      labels: StringMap(json: .object(try reader.object("labels"))),
+      annotations: StringMap(json: .object(try reader.object("annotations"))),
+      spec: PodSpec(json: .object(try reader.object("spec"))), references: try reader.object("references"),
+      tolerationMilliseconds: try reader.optionalInteger("tolerationMilliseconds"))
+  }
+}
+
+extension AttemptReport {
+  package var json: JSON {
+    var result: JSON = ["attempt": .int(attempt), "revision": .int(revision), "status": status.json]
+    if frozen { result["frozen"] = true }
+    return result
+  }
+
+  package init(json: JSON, _ what: String) throws(MessageError) {
+    let reader = try MessageReader(json, what)
+    let status = try reader.object("status")
+    // A report whose phase cannot be read would pass for Pending.
+    guard let phase = status["phase"]?.stringValue, PodPhase(rawValue: phase) != nil else {
+      throw MessageError("\(what).status.phase: expected a pod phase")
+    }
+    self.init(
+      attempt: try reader.integer("attempt"), revision: try reader.integer("revision"),
+      status: PodStatus(json: .object(status)), frozen: try reader.flag("frozen"))
+  }
+}
+
+extension InventoryEntry {
+  var json: JSON {
+    var result: JSON = ["attempt": .int(attempt), "revision": .int(revision)]
+    if terminal { result["terminal"] = true }
+    if frozen { result["frozen"] = true }
+    return result
+  }
+
+  init(json: JSON, _ what: String) throws(MessageError) {
+    let reader = try MessageReader(json, what)
+    self.init(
+      attempt: try reader.integer("attempt"), revision: try reader.integer("revision"),
+      terminal: try reader.flag("terminal"), frozen: try reader.flag("frozen"))
+  }
+}
+
+extension Registration {
+  var json: JSON {
+    [
+      "node": .string(node), "machineID": .string(machineID), "bootID": .string(bootID), "keeper": .string(keeper),
+      "sweptKeepers": .strings(sweptKeepers),
+      "capacity": [
+        "cpuMillicores": .int(capacity.cpuMillicores), "memoryBytes": .int(capacity.memoryBytes),
+        "pods": .int(capacity.pods),
+      ], "labels": labels.json, "address": .string(address), "info": info,
+      "conditions": .array(conditions.map { $0.json() }), "fencesFully": .bool(fencesFully),
+      "highestIncarnation": .int(highestIncarnation), "highestAttempt": .int(highestAttempt),
+    ]
+  }
+
+  init(json: JSON, _ what: String) throws(MessageError) {
+    let reader = try MessageReader(json, what)
+    let capacity = try reader.member("capacity") { (json, what) throws(MessageError) in
+      let reader = try MessageReader(json, what)
+      return NodeCapacity(
+        cpuMillicores: try reader.integer("cpuMillicores"), memoryBytes: try reader.integer("memoryBytes"),
+        pods: try reader.integer("pods"))
+    }
+    let conditions = try reader.list("conditions") { (json, what) throws(MessageError) in
+      let reader = try MessageReader(json, what)
+      _ = try reader.string("type")
+      _ = try reader.string("status")
+      return Condition(json: json)
+    }
+    self.init(
+      node: try reader.string("node"), machineID: try reader.string("machineID"), bootID: try reader.string("bootID"),
+      keeper: try reader.string("keeper"), sweptKeepers: try reader.list("sweptKeepers", MessageReader.string),
+      capacity: capacity, labels: StringMap(json: .object(try reader.object("labels"))),
+      address: try reader.string("address"), info: .object(try reader.object("info")), conditions: conditions,
+      fencesFully: try reader.boolean("fencesFully"), highestIncarnation: try reader.integer("highestIncarnation"),
+      highestAttempt: try reader.integer("highestAttempt"))
+  }
+}
+
+extension Heartbeat {
+  var json: JSON {
+    var result: JSON = [
+      "sequence": .int(sequence), "echo": .int(echo), "desiredDigest": .digest(desiredDigest),
+      "inventoryDigest": .digest(inventoryDigest),
+    ]
+    if let inventory { result["inventory"] = .array(inventory.map(\.json)) }
+    return result
+  }
+
+  init(json: JSON, _ what: String) throws(MessageError) {
+    let reader = try MessageReader(json, what)
+    let inventory =
+      reader.optional("inventory") == nil ? nil : try reader.list("inventory", InventoryEntry.init(json:_:))
+    self.init(
+      sequence: try reader.integer("sequence"), echo: try reader.integer("echo"),
+      desiredDigest: try reader.digest("desiredDigest"), inventoryDigest: try reader.digest("inventoryDigest"),
+      inventory: inventory)
+  }
+}
+
+extension Answer {
+  var json: JSON {
+    var result: JSON = [
+      "number": .int(number), "sequence": .int(sequence), "leaseMilliseconds": .int(leaseMilliseconds),
+      "desiredDigest": .digest(desiredDigest),
+    ]
+    if !changes.isEmpty { result["changes"] = .array(changes.map(\.json)) }
+    if !removed.isEmpty { result["removed"] = .integers(removed) }
+    if let full { result["full"] = .array(full.map(\.json)) }
+    if !acknowledged.isEmpty { result["acknowledged"] = .integers(acknowledged) }
+    if wantsInventory { result["wantsInventory"] = true }
+    if !assignments.isEmpty { result["assignments"] = .array(assignments.map(\.json)) }
+    return result
+  }
+
+  init(json: JSON, _ what: String) throws(MessageError) {
+    let reader = try MessageReader(json, what)
+    let full = reader.optional("full") == nil ? nil : try reader.list("full", DesiredAttempt.init(json:_:))
+    self.init(
+      number: try reader.integer("number"), sequence: try reader.integer("sequence"),
+      leaseMilliseconds: try reader.integer("leaseMilliseconds"), desiredDigest: try reader.digest("desiredDigest"),
+      changes: try reader.optionalList("changes", DesiredAttempt.init(json:_:)),
+      removed: try reader.optionalList("removed", MessageReader.integer), full: full,
+      acknowledged: try reader.optionalList("acknowledged", MessageReader.integer),
+      wantsInventory: try reader.flag("wantsInventory"),
+      assignments: try reader.optionalList("assignments", Assignment.init(json:_:)))
+  }
+}
+
+extension LogRequest {
+  var json: JSON {
+    var result: JSON = ["stream": .string(stream), "attempt": .int(attempt), "container": .string(container)]
+    if follow { result["follow"] = true }
+    if previous { result["previous"] = true }
+    if timestamps { result["timestamps"] = true }
+    if let tailLines { result["tailLines"] = .int(tailLines) }
+    if let sinceSeconds { result["sinceSeconds"] = .int(sinceSeconds) }
+    if let sinceTime { result["sinceTimeNanoseconds"] = .int(sinceTime.nanoseconds) }
+    if let limitBytes { result["limitBytes"] = .int(limitBytes) }
+    return result
+  }
+
+  init(json: JSON, _ what: String) throws(MessageError) {
+    let reader = try MessageReader(json, what)
+    self.init(
+      stream: try reader.string("stream"), attempt: try reader.integer("attempt"),
+      container: try reader.string("container"), follow: try reader.flag("follow"),
+      previous: try reader.flag("previous"), tailLines: try reader.optionalInteger("tailLines"),
+      sinceSeconds: try reader.optionalInteger("sinceSeconds"),
+      sinceTime: try reader.optionalInteger("sinceTimeNanoseconds").map { WallTime(nanoseconds: $0) },
+      timestamps: try reader.flag("timestamps"), limitBytes: try reader.optionalInteger("limitBytes"))
+  }
+}

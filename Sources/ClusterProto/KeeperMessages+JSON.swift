@@ -1,0 +1,145 @@
+// The JSON of what an agent and its keeper say to each other: objects with a `type`, as in AgentMessages+JSON.
+// Agent and keeper may be one version apart: unknown members are ignored, an unknown type is an error value.
+
+extension KeeperRequest {
+  /// The message as the frame's JSON.
+  package var json: JSON {
+    switch self {
+    case .hello(let version): return ["type": "hello", "agentVersion": .string(version)]
+    case .renew(let leaseEnd, let attempts):
+      var result: JSON = ["type": "renew", "leaseEnd": .int(leaseEnd.milliseconds)]
+      if let attempts { result["attempts"] = .integers(attempts) }
+      return result
+    case .start(let assignment, let plan, let leaseEnd):
+      return [
+        "type": "start", "assignment": assignment.json, "plan": plan.json, "leaseEnd": .int(leaseEnd.milliseconds),
+      ]
+    case .unprepared(let assignment, let container, let reason, let message, let leaseEnd):
+      return [
+        "type": "unprepared", "assignment": assignment.json, "container": .string(container),
+        "reason": .string(reason), "message": .string(message), "leaseEnd": .int(leaseEnd.milliseconds),
+      ]
+    case .stop(let attempt, let grace):
+      return ["type": "stop", "attempt": .int(attempt), "graceMilliseconds": .int(grace)]
+    case .thaw(let attempt): return ["type": "thaw", "attempt": .int(attempt)]
+    case .acknowledge(let attempts): return ["type": "acknowledge", "attempts": .integers(attempts)]
+    case .shutDown(let grace): return ["type": "shutDown", "graceMilliseconds": .int(grace)]
+    }
+  }
+
+  package init(json: JSON) throws(MessageError) {
+    let type = try MessageReader(json, "keeper request").string("type")
+    let reader = try MessageReader(json, type)
+    func leaseEnd() throws(MessageError) -> BootTime { BootTime(milliseconds: try reader.integer("leaseEnd")) }
+    switch type {
+    case "hello": self = .hello(agentVersion: try reader.string("agentVersion"))
+    case "renew":
+      let all = reader.optional("attempts") == nil
+      self = .renew(
+        leaseEnd: try leaseEnd(), attempts: all ? nil : try reader.list("attempts", MessageReader.integer))
+    case "start":
+      self = .start(
+        try reader.member("assignment", Assignment.init(json:_:)), plan: try reader.member("plan", PodPlan.init(json:_:)),
+        leaseEnd: try leaseEnd())
+    case "unprepared":
+      self = .unprepared(
+        try reader.member("assignment", Assignment.init(json:_:)), container: try reader.string("container"),
+        reason: try reader.string("reason"), message: try reader.string("message"), leaseEnd: try leaseEnd())
+    case "stop":
+      self = .stop(try reader.integer("attempt"), graceMilliseconds: try reader.integer("graceMilliseconds"))
+    case "thaw": self = .thaw(try reader.integer("attempt"))
+    case "acknowledge": self = .acknowledge(try reader.list("attempts", MessageReader.integer))
+    case "shutDown": self = .shutDown(graceMilliseconds: try reader.integer("graceMilliseconds"))
+    default: throw MessageError("unknown keeper request type \"\(type)\"")
+    }
+  }
+}
+
+extension KeeperReply {
+  /// The message as the frame's JSON.
+  package var json: JSON {
+    switch self {
+    case .hello(let keeper, let swept, let highest, let fencesFully, let detail):
+      [
+        "type": "hello", "keeper": .string(keeper), "sweptKeepers": .strings(swept), "highestAttempt": .int(highest),
+        "fencesFully": .bool(fencesFully), "fencingDetail": .string(detail),
+      ]
+    case .reports(let reports): ["type": "reports", "reports": .array(reports.map(\.json))]
+    }
+  }
+
+  package init(json: JSON) throws(MessageError) {
+    let type = try MessageReader(json, "keeper reply").string("type")
+    let reader = try MessageReader(json, type)
+    switch type {
+    case "hello":
+      self = .hello(
+        keeper: try reader.string("keeper"), sweptKeepers: try reader.list("sweptKeepers", MessageReader.string),
+        highestAttempt: try reader.integer("highestAttempt"), fencesFully: try reader.boolean("fencesFully"),
+        fencingDetail: try reader.string("fencingDetail"))
+    case "reports": self = .reports(try reader.list("reports", AttemptReport.init(json:_:)))
+    default: throw MessageError("unknown keeper reply type \"\(type)\"")
+    }
+  }
+}
+
+extension PodPlan {
+  package var json: JSON {
+    var result: JSON = [
+      "initContainers": .array(initContainers.map(\.json)), "containers": .array(containers.map(\.json)),
+      "restartPolicy": .string(restartPolicy.rawValue),
+      "terminationGraceMilliseconds": .int(terminationGraceMilliseconds), "hostname": .string(hostname),
+      "podDirectory": .string(podDirectory),
+    ]
+    if let activeDeadlineMilliseconds { result["activeDeadlineMilliseconds"] = .int(activeDeadlineMilliseconds) }
+    return result
+  }
+
+  package init(json: JSON, _ what: String) throws(MessageError) {
+    let reader = try MessageReader(json, what)
+    guard let policy = RestartPolicy(rawValue: try reader.string("restartPolicy")) else {
+      throw MessageError("\(what).restartPolicy: expected a restart policy")
+    }
+    self.init(
+      initContainers: try reader.list("initContainers", Container.init(json:_:)),
+      containers: try reader.list("containers", Container.init(json:_:)), restartPolicy: policy,
+      terminationGraceMilliseconds: try reader.integer("terminationGraceMilliseconds"),
+      activeDeadlineMilliseconds: try reader.optionalInteger("activeDeadlineMilliseconds"),
+      hostname: try reader.string("hostname"), podDirectory: try reader.string("podDirectory"))
+  }
+}
+
+extension PodPlan.Container {
+  var json: JSON {
+    [
+      "name": .string(name), "image": .string(image), "arguments": .strings(arguments),
+      "environment": .strings(environment), "workingDirectory": .string(workingDirectory),
+      "mounts": .array(mounts.map(\.json)), "isSidecar": .bool(isSidecar),
+    ]
+  }
+
+  init(json: JSON, _ what: String) throws(MessageError) {
+    let reader = try MessageReader(json, what)
+    self.init(
+      name: try reader.string("name"), image: try reader.string("image"),
+      arguments: try reader.list("arguments", MessageReader.string),
+      environment: try reader.list("environment", MessageReader.string),
+      workingDirectory: try reader.string("workingDirectory"),
+      mounts: try reader.list("mounts", PodPlan.Mount.init(json:_:)), isSidecar: try reader.boolean("isSidecar"))
+  }
+}
+
+extension PodPlan.Mount {
+  var json: JSON {
+    var result: JSON = ["source": .string(source), "path": .string(path), "readOnly": .bool(readOnly)]
+    if let subPath { result["subPath"] = .string(subPath) }
+    return result
+  }
+
+  init(json: JSON, _ what: String) throws(MessageError) {
+    let reader = try MessageReader(json, what)
+    self.init(
+      source: try reader.string("source"), subPath: try reader.optionalString("subPath"),
+      path: try reader.string("path"), readOnly: try reader.boolean("readOnly"))
+  }
+}

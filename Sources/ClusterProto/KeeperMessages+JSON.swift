@@ -39,7 +39,8 @@ extension KeeperRequest {
         leaseEnd: try leaseEnd(), attempts: all ? nil : try reader.list("attempts", MessageReader.integer))
     case "start":
       self = .start(
-        try reader.member("assignment", Assignment.init(json:_:)), plan: try reader.member("plan", PodPlan.init(json:_:)),
+        try reader.member("assignment", Assignment.init(json:_:)),
+        plan: try reader.member("plan", PodPlan.init(json:_:)),
         leaseEnd: try leaseEnd())
     case "unprepared":
       self = .unprepared(

@@ -108,7 +108,7 @@ package struct AgentCore {
     }
     if case .down(let until) = coordinatorLink, keeperLink == .ready, until <= now.boot {
       coordinatorConnection += 1
-      coordinatorLink = .connecting(until: now.boot.after(configuration.handshakeMilliseconds))
+      coordinatorLink = .connecting(until: now.boot + configuration.handshakeMilliseconds)
       effects.append(.connectCoordinator(coordinatorConnection))
     }
     let next = nextWake()
@@ -177,7 +177,7 @@ extension AgentCore {
       return
     }
     let wasReady = keeperLink == .ready
-    keeperLink = .down(until: now.boot.after(wasReady ? 0 : pause(failures: keeperFailures)))
+    keeperLink = .down(until: now.boot + (wasReady ? 0 : pause(failures: keeperFailures)))
     keeperFailures += 1
     identity = nil
     effects.append(.log("the keeper is gone: \(reason)"))
@@ -207,7 +207,7 @@ extension AgentCore {
 
   private mutating func register(_ number: ConnectionNumber, _ now: Now) {
     guard number == coordinatorConnection, case .connecting = coordinatorLink, let identity else { return }
-    coordinatorLink = .registering(until: now.boot.after(configuration.handshakeMilliseconds))
+    coordinatorLink = .registering(until: now.boot + configuration.handshakeMilliseconds)
     var conditions = configuration.conditions
     conditions.set(
       Condition(
@@ -233,7 +233,7 @@ extension AgentCore {
     case (.refused(let reason, let retry), .registering), (.refused(let reason, let retry), .up):
       effects.append(.log("the coordinator refuses this agent: \(reason)"))
       effects.append(.disconnectCoordinator(reason: "refused"))
-      dropCoordinator(nil, until: now.boot.after(retry.map { max(1, $0) } ?? configuration.refusedMilliseconds))
+      dropCoordinator(nil, until: now.boot + (retry.map { max(1, $0) } ?? configuration.refusedMilliseconds))
     case (.answer(let answer), .up): hear(answer, now)
     case (.assignments(let assignments), .up):
       take(assignments, now)
@@ -249,9 +249,10 @@ extension AgentCore {
   ) {
     guard incarnation >= highestIncarnation else {
       effects.append(
-        .log("the coordinator's incarnation \(incarnation) is older than \(highestIncarnation), which this node has seen"))
+        .log(
+          "the coordinator's incarnation \(incarnation) is older than \(highestIncarnation), which this node has seen"))
       effects.append(.disconnectCoordinator(reason: "stale incarnation"))
-      dropCoordinator(nil, until: now.boot.after(configuration.refusedMilliseconds))
+      dropCoordinator(nil, until: now.boot + configuration.refusedMilliseconds)
       return
     }
     if incarnation > highestIncarnation {
@@ -271,7 +272,7 @@ extension AgentCore {
     // Every try of a long outage would repeat the line: the first says it.
     if coordinatorFailures == 0 { effects.append(.log("the coordinator is out of reach: \(reason)")) }
     if disconnect { effects.append(.disconnectCoordinator(reason: reason)) }
-    let until = now.boot.after(pause(failures: coordinatorFailures))
+    let until = now.boot + pause(failures: coordinatorFailures)
     coordinatorFailures += 1
     dropCoordinator(nil, until: until)
   }

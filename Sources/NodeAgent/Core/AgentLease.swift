@@ -6,7 +6,7 @@ import ClusterProto
 extension AgentCore {
   mutating func hear(_ answer: Answer, _ now: Now) {
     guard var session, answer.number > session.echo, let sentAt = session.sendTime(of: answer.sequence) else { return }
-    let leaseEnd = sentAt.after(answer.leaseMilliseconds)
+    let leaseEnd = sentAt + answer.leaseMilliseconds
     guard leaseEnd > now.boot else { return }
     coordinatorAnswered()
     session.echo = answer.number

@@ -195,7 +195,7 @@ extension AgentCore {
       start(number, plan, now)
       return false
     case .startSent(let plan, let leaseEnd, let startSession):
-      guard now.boot > leaseEnd.after(Self.startSettleMilliseconds), attempt.leaseEnd > now.boot else { return false }
+      guard now.boot > leaseEnd + Self.startSettleMilliseconds, attempt.leaseEnd > now.boot else { return false }
       if startSession == session?.id {
         start(number, plan, now)
         return false
@@ -204,8 +204,11 @@ extension AgentCore {
       return true
     case .none, .unprepared:
       guard let fetchedAt = attempt.fetchedAt else { return true }
-      let due = fetchedAt.after(configuration.preparationRetryMilliseconds)
-      if due > now.boot { session?.retryAt = earliest(session?.retryAt, due) }
+      let due = fetchedAt + configuration.preparationRetryMilliseconds
+      if due > now.boot {
+        let present = session?.retryAt
+        session?.retryAt = earliest(present, due)
+      }
       return due <= now.boot
     }
   }

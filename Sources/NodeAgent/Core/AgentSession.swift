@@ -95,11 +95,11 @@ extension AgentCore {
     guard var session else { return }
     session.sequence += 1
     session.sent.append((session.sequence, now.boot))
-    session.nextHeartbeat = now.boot.after(session.heartbeatMilliseconds)
+    session.nextHeartbeat = now.boot + session.heartbeatMilliseconds
     session.asks = false
-    session.mayAskAt = now.boot.after(AgentSession.askPause)
+    session.mayAskAt = now.boot + AgentSession.askPause
     let isOld =
-      session.inventorySentAt.map { now.boot >= $0.after(configuration.wholeInventoryMilliseconds) } ?? true
+      session.inventorySentAt.map { now.boot >= $0 + configuration.wholeInventoryMilliseconds } ?? true
     var inventory: [InventoryEntry]?
     if session.wantsInventory || isOld {
       inventory = attempts.values.compactMap { $0.report.map(Self.entry) }.sorted { $0.attempt < $1.attempt }

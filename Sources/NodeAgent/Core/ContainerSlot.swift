@@ -72,7 +72,7 @@ struct ContainerSlot {
   mutating func finish(
     _ end: ContainerState.Termination, policy: RestartPolicy, configuration: KeeperConfiguration, now: Now
   ) {
-    if case .running(let since) = run, now.boot.elapsed(since: since.boot) >= configuration.crashLoopResetMilliseconds {
+    if case .running(let since) = run, now.boot - since.boot >= configuration.crashLoopResetMilliseconds {
       nextPause = 0
     }
     previous = latest
@@ -84,7 +84,7 @@ struct ContainerSlot {
       return
     }
     pause = nextPause
-    retryAt = now.boot.after(pause)
+    retryAt = now.boot + pause
     let doubled = min(pause, configuration.crashLoopCapMilliseconds) * 2
     nextPause =
       pause == 0 ? configuration.crashLoopMilliseconds : min(doubled, configuration.crashLoopCapMilliseconds)
@@ -112,7 +112,8 @@ struct ContainerSlot {
     case .ended:
       guard let latest else { break }
       if retryAt != nil, pause > 0, !ending {
-        let message = "back-off \(goDuration(milliseconds: pause)) restarting failed container=\(name) pod=\(pod)"
+        let message =
+          "back-off \(DurationText.format(milliseconds: pause)) restarting failed container=\(name) pod=\(pod)"
         shown.state = .waiting(reason: "CrashLoopBackOff", message: message)
         shown.lastTermination = latest
       } else {

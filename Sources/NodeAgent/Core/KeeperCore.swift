@@ -116,7 +116,7 @@ extension KeeperCore {
     case .shutDown(let grace):
       isShuttingDown = true
       for attempt in pods.keys.sorted() {
-        let killAt = turn.now.boot.after(grace)
+        let killAt = turn.now.boot + grace
         on(attempt, &touched) { $0.end(.shutDown, killAt: killAt, &turn) }
       }
     }
@@ -185,7 +185,7 @@ extension KeeperCore {
     if let report = memory.ended[attempt] {
       reply([report], &turn)
     } else if let own = pods[attempt]?.graceMilliseconds {
-      let killAt = turn.now.boot.after(graceMilliseconds < 0 ? own : graceMilliseconds)
+      let killAt = turn.now.boot + (graceMilliseconds < 0 ? own : graceMilliseconds)
       pods[attempt]?.end(.stopped, killAt: killAt, &turn)
     } else {
       bury(attempt, &turn)
@@ -244,7 +244,7 @@ extension KeeperCore {
       danger = earliest(danger, pod.dangerAt)
       next = earliest(next, pod.nextWake(configuration))
     }
-    let timer = danger?.after(configuration.deathTimerMarginMilliseconds)
+    let timer = danger.map { $0 + configuration.deathTimerMarginMilliseconds }
     if timer != deathTimer {
       deathTimer = timer
       turn.effects.append(.armDeathTimer(at: timer))
@@ -271,9 +271,9 @@ extension KeeperCore {
     let since = emptySince ?? now
     emptySince = since
     if isShuttingDown {
-      return memory.ended.isEmpty || !isAgentConnected ? now : since.after(configuration.shutDownLingerMilliseconds)
+      return memory.ended.isEmpty || !isAgentConnected ? now : since + configuration.shutDownLingerMilliseconds
     }
-    return since.after(configuration.idleExitMilliseconds)
+    return since + configuration.idleExitMilliseconds
   }
 }
 

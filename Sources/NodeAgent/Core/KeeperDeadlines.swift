@@ -13,15 +13,15 @@ extension KeeperPod {
     guard mayRun, !killed else { return }
     switch freeze {
     case .frozen(let since):
-      if now >= since.after(turn.configuration.frozenKillMilliseconds) { endFrozen(.leaseLost, &turn) }
+      if now >= since + turn.configuration.frozenKillMilliseconds { endFrozen(.leaseLost, &turn) }
     case .freezing(let since):
-      if now >= since.after(turn.configuration.freezeConfirmMilliseconds) { endFrozen(.leaseLost, &turn) }
+      if now >= since + turn.configuration.freezeConfirmMilliseconds { endFrozen(.leaseLost, &turn) }
     case .none, .thawing:
       enforceLease(&turn)
     }
     guard !killed else { return }
     if let activeDeadline, activeDeadline <= now, ending == nil {
-      end(.deadlineExceeded, killAt: now.after(graceMilliseconds), &turn)
+      end(.deadlineExceeded, killAt: now + graceMilliseconds, &turn)
     }
     if let ending, ending.killAt <= now { kill(&turn) }
   }
@@ -45,8 +45,7 @@ extension KeeperPod {
   /// `on-lease-end: kill`: SIGTERM at max(lease end, D − grace), so that grace never extends D.
   private var killWarning: BootTime? {
     guard killsAtLeaseEnd, let deadline else { return nil }
-    let (early, overflow) = deadline.milliseconds.subtractingReportingOverflow(graceMilliseconds)
-    return overflow ? leaseEnd : max(leaseEnd, BootTime(milliseconds: early))
+    return max(leaseEnd, deadline - graceMilliseconds)
   }
 
   private mutating func endFrozen(_ cause: EndCause, _ turn: inout KeeperTurn) {
@@ -93,8 +92,8 @@ extension KeeperPod {
     var next = ending?.killAt
     if ending == nil { next = earliest(next, activeDeadline) }
     switch freeze {
-    case .frozen(let since): return earliest(next, since.after(configuration.frozenKillMilliseconds))
-    case .freezing(let since): return earliest(next, since.after(configuration.freezeConfirmMilliseconds))
+    case .frozen(let since): return earliest(next, since + configuration.frozenKillMilliseconds)
+    case .freezing(let since): return earliest(next, since + configuration.freezeConfirmMilliseconds)
     case .none, .thawing: break
     }
     next = earliest(next, deadline)

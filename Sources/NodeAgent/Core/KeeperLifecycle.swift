@@ -61,7 +61,7 @@ extension KeeperPod {
       case .ended:
         if !slot.isSidecar, slot.succeeded { continue }
         guard slot.retryAt != nil else {
-          end(.finished, killAt: turn.now.boot.after(graceMilliseconds), &turn)
+          end(.finished, killAt: turn.now.boot + graceMilliseconds, &turn)
           return
         }
         restartIfDue(position, &turn)
@@ -80,7 +80,7 @@ extension KeeperPod {
       }
     }
     if mainIndices.allSatisfy({ slots[$0].run == .ended && slots[$0].retryAt == nil }) {
-      ending = Ending(cause: .finished, killAt: turn.now.boot.after(graceMilliseconds))
+      ending = Ending(cause: .finished, killAt: turn.now.boot + graceMilliseconds)
     }
   }
 
@@ -162,7 +162,8 @@ extension KeeperPod {
     finish(
       position,
       .exited(
-        code: code, signal: signal, outOfMemory: outOfMemory, message: message, since: startTime(of: position, turn.now),
+        code: code, signal: signal, outOfMemory: outOfMemory, message: message,
+        since: startTime(of: position, turn.now),
         at: turn.now.wall), &turn)
   }
 

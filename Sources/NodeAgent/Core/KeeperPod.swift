@@ -79,10 +79,10 @@ struct KeeperPod {
     name = assignment.podName
     uid = assignment.podUID
     killsAtLeaseEnd = assignment.annotations[Self.onLeaseEnd] == "kill"
-    tolerationMilliseconds = assignment.tolerationMilliseconds
+    tolerationMilliseconds = assignment.tolerationMilliseconds.map { max(0, $0) }
     restartPolicy = spec.restartPolicy
     graceMilliseconds = Self.milliseconds(seconds: spec.terminationGracePeriodSeconds)
-    activeDeadline = spec.activeDeadlineSeconds.map { now.boot.after(Self.milliseconds(seconds: $0)) }
+    activeDeadline = spec.activeDeadlineSeconds.map { now.boot + Self.milliseconds(seconds: $0) }
     acceptedAt = now
     initCount = spec.initContainers.count
     self.leaseEnd = leaseEnd
@@ -106,7 +106,7 @@ struct KeeperPod {
   }
 
   /// D of K3; nil: an unlimited toleration means never replaced without a person, so nothing has to end.
-  var deadline: BootTime? { tolerationMilliseconds.map { leaseEnd.after($0) } }
+  var deadline: BootTime? { tolerationMilliseconds.map { leaseEnd + $0 } }
 
   /// Some process of it may run.
   var mayRun: Bool { stage == .starting || stage == .running }

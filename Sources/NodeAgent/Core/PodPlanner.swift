@@ -71,7 +71,7 @@ package enum PodPlanner {
     }
     return PodPlan.Container(
       name: container.name, image: container.image,
-      arguments: words.map { VariableExpansion.expand($0, lookUp) },
+      arguments: words.map { VariableExpansion.expand($0, with: lookUp) },
       environment: variables.map { "\($0.key)=\($0.value)" },
       workingDirectory: container.workingDirectory.flatMap { $0.isEmpty ? nil : $0 } ?? "/", mounts: mounts,
       isSidecar: container.isSidecar)

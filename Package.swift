@@ -61,7 +61,13 @@ let package = Package(
     .testTarget(
       name: "CoordinatorCoreTests", dependencies: ["CoordinatorCore", "ClusterProto"], swiftSettings: strict),
     .testTarget(name: "AgentCoreTests", dependencies: ["AgentCore", "ClusterProto"], swiftSettings: strict),
-    .testTarget(name: "ClusterIOTests", dependencies: ["ClusterIO", "ClusterProto", "CLinux"], swiftSettings: strict),
+    // A keeper in miniature for ClusterIOTests to kill and stop, and the measure of the pod start rate.
+    .executableTarget(
+      name: "PodHarness", dependencies: ["ClusterIO", "CLinux"], path: "Tests/PodHarness", swiftSettings: strict,
+      linkerSettings: [.linkedLibrary("crypto")]),
+    .testTarget(
+      name: "ClusterIOTests", dependencies: ["ClusterIO", "ClusterProto", "CLinux", "PodHarness"], swiftSettings: strict
+    ),
     .testTarget(
       name: "CoordinatorTests", dependencies: ["Coordinator", "CoordinatorCore", "ClusterProto", "ClusterIO"],
       swiftSettings: strict),

@@ -1,5 +1,6 @@
-// The few calls that Swift cannot make: Linux calls whose headers Swift's Glibc module lacks (linux.c), the kernel timer
-// that ends a stopped keeper (deathtimer.c), and the pod init with its containers (CLinuxPod.h). Declarations only.
+// The few calls that Swift cannot make: Linux calls whose headers Swift's Glibc module lacks (linux.c), the kernel
+// timer that ends a stopped keeper (deathtimer.c), and the pod init with its containers (CLinuxPod.h). Declarations
+// only.
 #ifndef CLINUX_H
 #define CLINUX_H
 

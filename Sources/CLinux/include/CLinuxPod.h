@@ -1,3 +1,104 @@
+// The pod init and its keeper: how a pod is started, and the messages of its control socket (SOCK_SEQPACKET, one
+// message a packet, host byte order: both ends are this binary). ClusterIO's PodProcess is the keeper's end, podinit.c
+// the pod's.
 #ifndef CLINUX_POD_H
 #define CLINUX_POD_H
+
+#include <stdint.h>
+#include <sys/types.h>
+
+enum {
+  STINT_SLOTS = 128,               // containers of a pod that may run at once
+  STINT_PART_LIMIT = 48 * 1024,    // payload bytes of one message
+  STINT_PLAN_LIMIT = 4 << 20,      // bytes of a whole plan
+  STINT_DETAIL_LIMIT = 480,        // bytes of STINT_FAILED's text
+  STINT_POD_CONTROL = 3,           // the control socket's descriptor in every pod init
+  STINT_POD_MARKER = 4,            // the keeper's marker directory there: a successor finds its pods by it
+};
+
+enum stint_message_type {
+  // keeper to init
+  STINT_START = 1,       // slot; value = bytes of the whole plan; payload = its first part; passes stdout and stderr
+  STINT_PART = 2,        // slot; payload = the plan's next part; the container starts when all are there
+  STINT_SIGNAL = 3,      // slot; value = signal, to the container's main process
+  STINT_KILL = 4,        // slot: SIGKILL to every process of the container
+  STINT_STOP_ALL = 5,    // SIGSTOP to every process of the pod, until none runs; answered by STINT_STOPPED
+  STINT_CONTINUE_ALL = 6,
+  // init to keeper
+  STINT_HELLO = 16,      // sent by a pod init under bubblewrap only: passes a pidfd of itself; value is 0
+  STINT_STARTED = 17,    // slot; value = the main process' id inside the pod
+  STINT_EXITED = 18,     // slot; value = wait status of the main process; no process of the container is left
+  STINT_FAILED = 19,     // slot; value = errno; extra = stint_stage; payload = what it was done to
+  STINT_STOPPED = 20,    // value = processes that still run (0: all stopped)
+};
+
+// Where a container's start failed.
+enum stint_stage {
+  STINT_STAGE_PLAN = 1,
+  STINT_STAGE_CLONE = 2,
+  STINT_STAGE_MOUNT = 3,
+  STINT_STAGE_DIRECTORY = 4,
+  STINT_STAGE_USER = 5,
+  STINT_STAGE_STREAMS = 6,
+  STINT_STAGE_EXEC = 7,
+};
+
+struct stint_message {
+  uint32_t type;
+  uint32_t slot;
+  int32_t value;
+  int32_t extra;
+};
+
+// A plan is this header, then NUL-terminated strings: arguments, environment, working directory; then group_count
+// uint32_t; then each mount operation: a stint_operation and its strings source, destination, detail.
+struct stint_plan {
+  int32_t user;             // -1: as the keeper
+  int32_t group;            // -1: as the keeper
+  int32_t oom_score_adjust; // -1000...1000; INT32_MIN leaves it
+  uint32_t argument_count;
+  uint32_t environment_count;
+  uint32_t group_count;
+  uint32_t operation_count;
+};
+
+struct stint_operation {
+  uint32_t kind;  // stint_operation_kind
+  uint32_t flags; // 1: read-only (bind)
+  uint32_t mode;  // permissions of what is made
+};
+
+// Executed in order in the container's own mount namespace. Sources are paths of the host; destinations are resolved
+// inside the current root (the host's, or the one of NEW_ROOT) as the container would, links included. Nothing is
+// ever made on the host's own file systems: MAKE_* outside a mount made here fails with EROFS.
+enum stint_operation_kind {
+  STINT_BIND = 1,           // source (detail: a path below it that may not leave it) onto destination, recursive
+  STINT_TMPFS = 2,          // an empty tmpfs on destination; detail: options, as size=64m
+  STINT_MAKE_DIRECTORY = 3, // destination, with its parents
+  STINT_MAKE_FILE = 4,      // destination, empty; its parents are made too
+  STINT_SYMLINK = 5,        // destination pointing to source
+  STINT_OVERLAY = 6,        // destination's content (or source's) with changes kept in memory
+  STINT_MIRROR = 7,         // a tmpfs on destination with source's entries bound in
+  STINT_NEW_ROOT = 8,       // destinations are below source from here on
+  STINT_PIVOT = 9,          // makes the new root the container's root
+  STINT_PROC = 10,          // the pod's own /proc on destination
+};
+
+// Starts a pod: a child in a PID namespace of its own that runs the pod init at once, without exec. `control` and
+// `marker` (or -1) stay the caller's. `cgroup` is a cgroup v2 directory to start it in, or -1. The init starts nothing
+// before it is told to, dies with the calling thread, and takes the pod along. Its id, and *pidfd; or -1 and errno.
+pid_t stint_pod_start(int control, int marker, int cgroup, int *pidfd);
+
+// sendmsg with up to two descriptors; the message's size, or -1 and errno. Never waits.
+ssize_t stint_message_send(int socket, const struct stint_message *header, const void *payload, size_t length,
+                           const int *descriptors, int count);
+
+// recvmsg: payload bytes (its room is `room`), 0 payload for a bare header, -1 and errno (EPIPE at the end).
+// The passed descriptors, close-on-exec, are in `descriptors`; -1 where none came. Never waits.
+ssize_t stint_message_receive(int socket, struct stint_message *header, void *payload, size_t room,
+                              int descriptors[2]);
+
+// Two connected sockets for a pod's control, close-on-exec, the keeper's end (first) non-blocking. 0, or -1 and errno.
+int stint_control_pair(int pair[2]);
+
 #endif

@@ -1,0 +1,146 @@
+// Owns: one container's start: its plan, its mount namespace, its user and its exec. Runs in the pod init and, up to
+// the exec, in a child that shares the init's memory (vfork), so a failure comes back as a value. No malloc.
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <linux/close_range.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "pod.h"
+
+const char *stint_take_string(const char **cursor, const char *end) {
+  const char *text = *cursor;
+  const char *nul = text < end ? memchr(text, 0, (size_t)(end - text)) : NULL;
+  if (nul == NULL) return NULL;
+  *cursor = nul + 1;
+  return text;
+}
+
+static int parse(struct container_start *start, const char *bytes, size_t length, char **pointers, size_t room) {
+  const char *cursor = bytes + sizeof(struct stint_plan);
+  start->end = bytes + length;
+  if (length < sizeof(struct stint_plan)) return -1;
+  start->plan = (const struct stint_plan *)bytes;
+  size_t arguments = start->plan->argument_count, environment = start->plan->environment_count;
+  if (arguments == 0 || arguments > length || environment > length || arguments + environment + 2 > room) return -1;
+  start->arguments = pointers;
+  start->environment = pointers + arguments + 1;
+  for (size_t index = 0; index < arguments; index++)
+    if ((start->arguments[index] = (char *)stint_take_string(&cursor, start->end)) == NULL) return -1;
+  start->arguments[arguments] = NULL;
+  for (size_t index = 0; index < environment; index++)
+    if ((start->environment[index] = (char *)stint_take_string(&cursor, start->end)) == NULL) return -1;
+  start->environment[environment] = NULL;
+  if ((start->directory = stint_take_string(&cursor, start->end)) == NULL) return -1;
+  start->groups = cursor;
+  if ((size_t)(start->end - cursor) / sizeof(uint32_t) < start->plan->group_count) return -1;
+  start->operations = cursor + start->plan->group_count * sizeof(uint32_t);
+  return 0;
+}
+
+static int fail(struct container_start *start, int stage, const char *detail) {
+  start->error = errno;
+  start->stage = stage;
+  if (detail != NULL) snprintf(start->detail, sizeof start->detail, "%s", detail);
+  return 127;
+}
+
+static int take_user(const struct container_start *start) {
+  const struct stint_plan *plan = start->plan;
+  // Raw calls: the library's would try to tell other threads, of which this memory may hold stale traces.
+  if (plan->user >= 0 || plan->group >= 0 || plan->group_count > 0) {
+    static gid_t groups[64];
+    if (plan->group_count > 64) return errno = EINVAL, -1;
+    memcpy(groups, start->groups, plan->group_count * sizeof(uint32_t));
+    if (syscall(SYS_setgroups, plan->group_count, groups) != 0) return -1;
+  }
+  if (plan->group >= 0 && syscall(SYS_setresgid, plan->group, plan->group, plan->group) != 0) return -1;
+  if (plan->user >= 0 && syscall(SYS_setresuid, plan->user, plan->user, plan->user) != 0) return -1;
+  // bubblewrap hands its capabilities on as ambient ones: the container gets none.
+  prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
+  return 0;
+}
+
+static void set_oom_score(int32_t adjust) {
+  char text[16];
+  int length = snprintf(text, sizeof text, "%d", adjust);
+  int file = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
+  if (file < 0) return;
+  // Lowering it may be forbidden; the container then keeps its parent's, which is no reason not to run.
+  (void)!write(file, text, (size_t)length);
+  close(file);
+}
+
+// execvp by the container's own PATH, which the library's would take from our environment.
+static int execute(const struct container_start *start) {
+  const char *name = start->arguments[0];
+  if (strchr(name, '/') != NULL || *name == 0) return execve(name, start->arguments, start->environment);
+  const char *path = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+  for (char **entry = start->environment; *entry != NULL; entry++)
+    if (strncmp(*entry, "PATH=", 5) == 0) path = *entry + 5;
+  int denied = 0;
+  while (path != NULL) {
+    char file[PATH_MAX];
+    const char *colon = strchr(path, ':');
+    int length = colon != NULL ? (int)(colon - path) : (int)strlen(path);
+    if (snprintf(file, sizeof file, "%.*s/%s", length, length > 0 ? path : ".", name) < (int)sizeof file) {
+      execve(file, start->arguments, start->environment);
+      if (errno == EACCES) denied = 1;
+      if (errno != ENOENT && errno != ENOTDIR && errno != EACCES) return -1;
+    }
+    path = colon != NULL ? colon + 1 : NULL;
+  }
+  errno = denied ? EACCES : ENOENT;
+  return -1;
+}
+
+static int container_main(void *argument) {
+  struct container_start *start = argument;
+  const struct stint_plan *plan = start->plan;
+  setsid();
+  if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0)
+    return fail(start, STINT_STAGE_MOUNT, "make the mounts private");
+  if (stint_mounts_run(start->operations, start->end, plan->operation_count, start->detail, sizeof start->detail) != 0)
+    return fail(start, STINT_STAGE_MOUNT, NULL);
+  struct stat facts;
+  if (stat("/proc/self/ns/mnt", &facts) != 0) return fail(start, STINT_STAGE_MOUNT, "/proc/self/ns/mnt");
+  start->mount_namespace = facts.st_ino;
+  if (plan->oom_score_adjust != INT32_MIN) set_oom_score(plan->oom_score_adjust);
+  if (chdir(*start->directory != 0 ? start->directory : "/") != 0)
+    return fail(start, STINT_STAGE_DIRECTORY, start->directory);
+  // Standard input is the init's: /dev/null. The passed descriptors are above 2, as the init keeps 0 to 4 in use.
+  if (dup2(start->streams[0], 1) < 0 || dup2(start->streams[1], 2) < 0 || close_range(3, ~0U, 0) != 0)
+    return fail(start, STINT_STAGE_STREAMS, "standard streams");
+  if (take_user(start) != 0) return fail(start, STINT_STAGE_USER, "user and groups");
+  sigset_t none;
+  sigemptyset(&none);
+  sigprocmask(SIG_SETMASK, &none, NULL);
+  execute(start);
+  return fail(start, STINT_STAGE_EXEC, start->arguments[0]);
+}
+
+pid_t stint_container_start(struct container_start *start, const char *bytes, size_t length, char **pointers,
+                            size_t pointer_room) {
+  static _Alignas(16) char stack[256 * 1024];
+  if (parse(start, bytes, length, pointers, pointer_room) != 0) {
+    errno = EINVAL;
+    fail(start, STINT_STAGE_PLAN, "container plan");
+    return -1;
+  }
+  pid_t pid = clone(container_main, stack + sizeof stack, CLONE_VM | CLONE_VFORK | CLONE_NEWNS | SIGCHLD, start);
+  if (pid < 0) {
+    fail(start, STINT_STAGE_CLONE, "clone");
+    return -1;
+  }
+  if (start->error == 0) return pid;
+  waitpid(pid, NULL, 0);
+  return -1;
+}

@@ -1,0 +1,133 @@
+// Owns: how a pod init comes to life: cloned from the keeper, or executed by bubblewrap as `stint pod-init`; and the
+// packets of the control socket. It must not know what a container is.
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/close_range.h>
+#include <linux/sched.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include "pod.h"
+
+// Puts the descriptors where a pod init has them and closes all others: another pod's control socket kept open here
+// would hide its keeper's end.
+static int settle_descriptors(int control, int marker) {
+  int null = open("/dev/null", O_RDWR);
+  int high_control = fcntl(control, F_DUPFD, 16);
+  int high_marker = marker >= 0 ? fcntl(marker, F_DUPFD, 16) : -1;
+  if (null < 0 || high_control < 0) return -1;
+  for (int stream = 0; stream < 3; stream++)
+    if (dup2(null, stream) < 0) return -1;
+  if (dup3(high_control, STINT_POD_CONTROL, O_CLOEXEC) < 0) return -1;
+  if (high_marker >= 0)
+    dup3(high_marker, STINT_POD_MARKER, O_CLOEXEC);
+  else
+    close(STINT_POD_MARKER);
+  return close_range(STINT_POD_MARKER + 1, ~0U, 0);
+}
+
+pid_t stint_pod_start(int control, int marker, int cgroup, int *pidfd) {
+  struct clone_args arguments;
+  memset(&arguments, 0, sizeof arguments);
+  arguments.flags = CLONE_NEWPID | CLONE_PIDFD;
+  arguments.pidfd = (uint64_t)(uintptr_t)pidfd;
+  arguments.exit_signal = SIGCHLD;
+  if (cgroup >= 0) {
+    arguments.flags |= CLONE_INTO_CGROUP;
+    arguments.cgroup = (uint64_t)cgroup;
+  }
+  pid_t pid = (pid_t)syscall(SYS_clone3, &arguments, sizeof arguments);
+  if (pid != 0) return pid;
+  // Before anything else: from here on the pod cannot outlive the keeper. A keeper that died earlier is seen by its
+  // closed end of the control socket, before the first order is read.
+  prctl(PR_SET_PDEATHSIG, SIGKILL);
+  if (settle_descriptors(control, marker) != 0) _exit(125);
+  stint_pod_init(0);
+}
+
+// `stint pod-init` must run before the Swift runtime starts threads or takes signals, hence a constructor.
+__attribute__((constructor)) static void run_as_pod_init(int argc, char **argv) {
+  if (argc != 2 || strcmp(argv[1], "pod-init") != 0) return;
+  int type = 0;
+  socklen_t size = sizeof type;
+  if (getpid() != 1 || getsockopt(STINT_POD_CONTROL, SOL_SOCKET, SO_TYPE, &type, &size) != 0 ||
+      type != SOCK_SEQPACKET) {
+    static const char text[] = "stint pod-init: only a keeper starts this\n";
+    (void)!write(2, text, sizeof text - 1);
+    _exit(2);
+  }
+  prctl(PR_SET_PDEATHSIG, SIGKILL);
+  int marker = fcntl(STINT_POD_MARKER, F_GETFD) >= 0 ? STINT_POD_MARKER : -1;
+  if (settle_descriptors(STINT_POD_CONTROL, marker) != 0) _exit(125);
+  stint_pod_init(1);
+}
+
+int stint_control_pair(int pair[2]) {
+  if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) != 0) return -1;
+  if (fcntl(pair[0], F_SETFL, O_NONBLOCK) == 0) return 0;
+  int error = errno;
+  close(pair[0]);
+  close(pair[1]);
+  errno = error;
+  return -1;
+}
+
+ssize_t stint_message_send(int socket, const struct stint_message *header, const void *payload, size_t length,
+                           const int *descriptors, int count) {
+  struct iovec parts[2] = {{(void *)header, sizeof *header}, {(void *)payload, length}};
+  struct msghdr message;
+  memset(&message, 0, sizeof message);
+  message.msg_iov = parts;
+  message.msg_iovlen = length > 0 ? 2 : 1;
+  union {
+    struct cmsghdr header;
+    char room[CMSG_SPACE(2 * sizeof(int))];
+  } control;
+  if (count > 2) count = 2;
+  if (count > 0) {
+    memset(&control, 0, sizeof control);
+    message.msg_control = &control;
+    message.msg_controllen = CMSG_SPACE((size_t)count * sizeof(int));
+    struct cmsghdr *rights = CMSG_FIRSTHDR(&message);
+    rights->cmsg_level = SOL_SOCKET;
+    rights->cmsg_type = SCM_RIGHTS;
+    rights->cmsg_len = CMSG_LEN((size_t)count * sizeof(int));
+    memcpy(CMSG_DATA(rights), descriptors, (size_t)count * sizeof(int));
+  }
+  return sendmsg(socket, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
+}
+
+ssize_t stint_message_receive(int socket, struct stint_message *header, void *payload, size_t room,
+                              int descriptors[2]) {
+  struct iovec parts[2] = {{header, sizeof *header}, {payload, room}};
+  struct msghdr message;
+  memset(&message, 0, sizeof message);
+  message.msg_iov = parts;
+  message.msg_iovlen = 2;
+  union {
+    struct cmsghdr header;
+    char room[CMSG_SPACE(2 * sizeof(int))];
+  } control;
+  message.msg_control = &control;
+  message.msg_controllen = sizeof control;
+  descriptors[0] = descriptors[1] = -1;
+  ssize_t size = recvmsg(socket, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+  if (size < 0) return -1;
+  struct cmsghdr *rights = CMSG_FIRSTHDR(&message);
+  if (rights != NULL && rights->cmsg_type == SCM_RIGHTS) {
+    size_t length = rights->cmsg_len - CMSG_LEN(0);
+    memcpy(descriptors, CMSG_DATA(rights), length <= 2 * sizeof(int) ? length : 2 * sizeof(int));
+  }
+  if (size < (ssize_t)sizeof *header) {
+    errno = EPIPE;
+    return -1;
+  }
+  return size - (ssize_t)sizeof *header;
+}

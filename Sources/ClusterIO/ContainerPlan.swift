@@ -1,0 +1,123 @@
+// Owns: what a container is to the pod init: a command, its user and its mounts, as plain data, and their encoding.
+// It must not know volumes, images or manifests: the agent turns those into mount operations.
+
+import CLinux
+import Glibc
+
+/// One step of making a container's file system, executed in its own mount namespace. Sources are the host's paths;
+/// destinations are resolved inside the current root as the container would see it, symbolic links included. Making
+/// files or directories outside a mount made by an earlier step fails with EROFS: nothing is made on the host.
+package enum MountOperation: Equatable, Sendable {
+  /// `source`, or what `below` names inside it (it may not lead out of it), with its submounts, on `destination`.
+  case bind(source: String, below: String = "", destination: String, readOnly: Bool = false)
+  /// An empty tmpfs; options as mount's, such as `size=64m,mode=1777`.
+  case tmpfs(destination: String, options: String = "")
+  /// A directory with its parents, if it is not there.
+  case makeDirectory(path: String, mode: UInt32 = 0o755)
+  /// An empty file, if it is not there; its parents are made too.
+  case makeFile(path: String, mode: UInt32 = 0o644)
+  /// A symbolic link, if the path is not there.
+  case symbolicLink(path: String, target: String)
+  /// Keeps changes below `destination` in memory from here on; its content is `lower`'s, or its own when nil.
+  case overlay(destination: String, lower: String? = nil)
+  /// A tmpfs with each entry of `source` (at most 512) bound in: new entries stay in memory, existing ones are the host's.
+  case mirror(source: String, destination: String)
+  /// Destinations are below this directory of the host from here on; it must be a mount point (a `mirror`).
+  case newRoot(path: String)
+  /// Makes the new root the container's root; the last step but `proc`.
+  case pivot
+  /// The pod's own /proc. `PodProcess` adds it to every plan where it makes the namespaces itself.
+  case proc(destination: String)
+}
+
+/// A container's process and surroundings.
+package struct ContainerPlan: Equatable, Sendable {
+  /// The command; a first word without a slash is searched for in the environment's PATH.
+  package var arguments: [String]
+  /// The whole environment, `NAME=value` each, exactly as given.
+  package var environment: [String]
+  /// The working directory inside the container.
+  package var directory = "/"
+  /// The user to run as; nil keeps the keeper's.
+  package var userID: UInt32?
+  /// The group to run as; nil keeps the keeper's.
+  package var groupID: UInt32?
+  /// Supplementary groups (at most 64), set whenever a user or group is.
+  package var groups: [UInt32] = []
+  /// `oom_score_adj`, -1000...1000; nil keeps the keeper's.
+  package var oomScoreAdjust: Int32?
+  /// How its file system is made, in order.
+  package var mounts: [MountOperation] = []
+
+  /// A plan with nothing but a command.
+  package init(arguments: [String], environment: [String] = []) {
+    self.arguments = arguments
+    self.environment = environment
+  }
+
+  /// The bytes for the pod init (CLinuxPod.h). Fails with EINVAL on an empty command or a NUL in any text, with E2BIG
+  /// over 4 MiB.
+  func encoded(mountingProc: Bool) throws(IOError) -> [UInt8] {
+    guard !arguments.isEmpty else { throw IOError(code: EINVAL, operation: "container plan", subject: "empty command") }
+    // Before a pivot paths are the host's: the pod's /proc goes in last, over whatever the root brought along.
+    let operations = mountingProc ? mounts + [.proc(destination: "/proc")] : mounts
+    var encoder = PlanEncoder()
+    encoder.append(Int32(truncatingIfNeeded: userID.map(Int64.init) ?? -1))
+    encoder.append(Int32(truncatingIfNeeded: groupID.map(Int64.init) ?? -1))
+    encoder.append(oomScoreAdjust ?? Int32.min)
+    for count in [arguments.count, environment.count, groups.count, operations.count] {
+      encoder.append(Int32(truncatingIfNeeded: count))
+    }
+    for text in arguments { try encoder.append(text) }
+    for text in environment { try encoder.append(text) }
+    try encoder.append(directory)
+    for group in groups { encoder.append(Int32(bitPattern: group)) }
+    for operation in operations { try encoder.append(operation) }
+    guard encoder.bytes.count <= Int(STINT_PLAN_LIMIT) else {
+      throw IOError(code: E2BIG, operation: "container plan", subject: "arguments, environment and mounts")
+    }
+    return encoder.bytes
+  }
+}
+
+private struct PlanEncoder {
+  var bytes: [UInt8] = []
+
+  mutating func append(_ number: Int32) { withUnsafeBytes(of: number) { bytes.append(contentsOf: $0) } }
+
+  mutating func append(_ text: String) throws(IOError) {
+    guard !text.utf8.contains(0) else {
+      throw IOError(code: EINVAL, operation: "container plan", subject: "NUL in a text")
+    }
+    bytes.append(contentsOf: text.utf8)
+    bytes.append(0)
+  }
+
+  mutating func append(_ operation: MountOperation) throws(IOError) {
+    switch operation {
+    case .bind(let source, let below, let destination, let readOnly):
+      try append(STINT_BIND, flags: readOnly ? 1 : 0, source, destination, below)
+    case .tmpfs(let destination, let options): try append(STINT_TMPFS, "", destination, options)
+    case .makeDirectory(let path, let mode): try append(STINT_MAKE_DIRECTORY, mode: mode, "", path)
+    case .makeFile(let path, let mode): try append(STINT_MAKE_FILE, mode: mode, "", path)
+    case .symbolicLink(let path, let target): try append(STINT_SYMLINK, target, path)
+    case .overlay(let destination, let lower): try append(STINT_OVERLAY, lower ?? "", destination)
+    case .mirror(let source, let destination): try append(STINT_MIRROR, source, destination)
+    case .newRoot(let path): try append(STINT_NEW_ROOT, path, "")
+    case .pivot: try append(STINT_PIVOT, "", "")
+    case .proc(let destination): try append(STINT_PROC, "", destination)
+    }
+  }
+
+  private mutating func append(
+    _ kind: stint_operation_kind, flags: Int32 = 0, mode: UInt32 = 0, _ source: String, _ destination: String,
+    _ detail: String = ""
+  ) throws(IOError) {
+    append(Int32(bitPattern: kind.rawValue))
+    append(flags)
+    append(Int32(bitPattern: mode))
+    try append(source)
+    try append(destination)
+    try append(detail)
+  }
+}

@@ -269,10 +269,11 @@ void stint_pod_init(int under_bubblewrap) {
   setsid();
   umask(022);
   // What the keeper ignored or blocked is not the containers' business: they inherit what is set here.
+  // By the raw call (all zeroes is SIG_DFL): the library's leaves out the two signals that it uses itself.
+  static const char by_default[64];
+  for (int signo = 1; signo <= 64; signo++) syscall(SYS_rt_sigaction, signo, by_default, NULL, 8);
   struct sigaction action;
   memset(&action, 0, sizeof action);
-  action.sa_handler = SIG_DFL;
-  for (int signo = 1; signo <= 64; signo++) sigaction(signo, &action, NULL);
   action.sa_handler = on_child;
   sigaction(SIGCHLD, &action, NULL);
   sigset_t all, waiting;

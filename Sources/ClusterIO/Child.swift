@@ -43,7 +43,7 @@ package final class Child {
     package var arguments: [String]
     /// The whole environment, `NAME=value` each.
     package var environment: [String]
-    /// Descriptors of the child by number; every other one of ours is closed in it. 0, 1 and 2 are /dev/null unless given.
+    /// Descriptors of the child by number; every other one of ours is closed in it. 0, 1, 2 are /dev/null by default.
     package var descriptors: [Int32: Int32] = [:]
     /// Whether it leads a session of its own, away from our terminal's signals.
     package var newSession = true

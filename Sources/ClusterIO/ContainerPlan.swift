@@ -20,7 +20,7 @@ package enum MountOperation: Equatable, Sendable {
   case symbolicLink(path: String, target: String)
   /// Keeps changes below `destination` in memory from here on; its content is `lower`'s, or its own when nil.
   case overlay(destination: String, lower: String? = nil)
-  /// A tmpfs with each entry of `source` (at most 512) bound in: new entries stay in memory, existing ones are the host's.
+  /// A tmpfs with each entry of `source` (at most 512) bound in: new entries stay in memory, old ones are the host's.
   case mirror(source: String, destination: String)
   /// Destinations are below this directory of the host from here on; it must be a mount point (a `mirror`).
   case newRoot(path: String)

@@ -55,7 +55,7 @@ package enum Files {
     return String(text)
   }
 
-  /// Replaces `path` so that a crash leaves the old or the new content, never a mix, and the new one is durable on return:
+  /// Replaces `path` so that a crash leaves the old or the new content, never a mix; the new one is durable on return:
   /// a temporary file in the same directory, fsync, rename, fsync of the directory.
   package static func writeAtomically(_ path: String, _ bytes: [UInt8], mode: UInt32 = 0o600) throws(IOError) {
     let temporary = "\(path).new"

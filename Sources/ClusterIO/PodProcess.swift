@@ -1,11 +1,11 @@
-// Owns: the keeper's end of one pod: starting its init, orders to it, its reports, and the proof that all of it is gone.
+// Owns: the keeper's end of one pod: starting its init, orders to it, its reports, the proof that all of it is gone.
 // It must not know attempts, leases or restart rules. The thread that starts pods must live as long as they shall: the
 // kernel ends a pod with the thread that made it (PDEATHSIG).
 
 import CLinux
 import Glibc
 
-/// A pod on this machine: a PID namespace whose first process is the C pod init. The loop keeps it alive until `onGone`.
+/// A pod here: a PID namespace whose first process is the C pod init. The loop keeps it alive until `onGone`.
 package final class PodProcess {
   /// Who makes the namespaces.
   package enum Isolation: Equatable, Sendable {

@@ -29,7 +29,7 @@ import Testing
         "sh", "-c",
         "env | grep -v -e ^PWD= -e ^_= -e ^SHLVL= | sort; pwd; id -u; id -g; id -G; umask; "
           + "ls /proc/self/fd | wc -l; cat /proc/$$/oom_score_adj; cat; "
-          + "grep -e SigBlk -e SigIgn /proc/$$/status; [ $(cut -d' ' -f6 /proc/$$/stat) = $$ ] && echo leads",
+          + "grep -e SigBlk -e SigIgn /proc/self/status; [ $(cut -d' ' -f6 /proc/$$/stat) = $$ ] && echo leads",
       ], environment: ["PATH=/usr/bin:/bin", "NAME=a b"])
     plan.directory = "/usr"
     plan.userID = 65534

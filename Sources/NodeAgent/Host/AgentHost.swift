@@ -1,0 +1,232 @@
+// The agent process: one loop, AgentCore.step, effects; volumes on a worker thread. Owns the two connections and log streams.
+// Pods are the keeper's: this process may die and come back at any time.
+
+import AgentCore
+import ClusterIO
+import ClusterProto
+import Glibc
+
+/// Settings of `stint agent`.
+package struct AgentOptions: Sendable {
+  package var coordinator: String
+  package var name: String
+  package var data: String
+  package var tokenFile: String
+  package var cpuMillicores: Int64?
+  package var memoryBytes: Int64?
+  package var pods: Int64 = 110
+  package var labels = StringMap()
+  package var podUser: String?
+  package var frozenKillMilliseconds: Int64 = 600_000
+  package var version = ""
+
+  /// An agent of this name that joins that coordinator (`HOST:PORT`).
+  package init(coordinator: String, name: String, data: String, tokenFile: String) {
+    self.coordinator = coordinator
+    self.name = name
+    self.data = data
+    self.tokenFile = tokenFile
+  }
+}
+
+/// Runs an agent until it is told to stop.
+package final class AgentHost {
+  private let options: AgentOptions
+  private let address: SocketAddress
+  private let loop: EventLoop
+  private let paths: NodePaths
+  private let lock: FileLock
+  private var memory: AgentMemory
+  private var core: AgentCore
+  private let worker: PreparationWorker
+  private var statuses: [AttemptNumber: PodStatus] = [:]
+  private var keeper: FrameLink?
+  private var launcher: KeeperLauncher?
+  private var coordinator: CoordinatorLink?
+  private var streams: [String: LogStream] = [:]
+  private var signals: Signals?
+  private var timer: LoopTimer?
+  private var queue: [AgentEvent] = []
+  private var isStepping = false
+  private var isDone = false
+
+  /// Runs until done; the process' exit status. Says why it cannot start.
+  package static func run(_ options: AgentOptions) -> Int32 {
+    do throws(IOError) {
+      let host = try AgentHost(options)
+      host.take(.started)
+      try host.loop.run(until: { host.isDone })
+      host.worker.stop()
+      return 0
+    } catch {
+      HostLog.line("agent: \(error)")
+      return 1
+    }
+  }
+
+  private init(_ options: AgentOptions) throws(IOError) {
+    self.options = options
+    guard let address = SocketAddress(parsing: options.coordinator) else {
+      throw IOError(operation: "--coordinator", subject: options.coordinator, message: "not HOST:PORT")
+    }
+    guard address.isLoopback else {
+      throw IOError(
+        operation: "--coordinator", subject: options.coordinator,
+        message: "only loopback addresses until connections are encrypted; TLS comes in a later version")
+    }
+    self.address = address
+    try Files.makeDirectory(options.data)
+    paths = NodePaths(data: options.data)
+    lock = try FileLock(path: paths.agentLock)
+    for directory in [paths.pods, paths.logs] { try Files.makeDirectory(directory) }
+    memory = try AgentMemory(path: paths.memory)
+    let facts = try MachineFacts.read(fallbackMachineID: memory.machineID)
+    let configuration = try Self.configuration(options, facts: facts, memory: memory, paths: paths, address: address)
+    Signals.ignoreBrokenPipes()
+    loop = try EventLoop()
+    core = AgentCore(configuration: configuration, seed: try Self.seed())
+    // Signals are blocked before the worker's thread starts, which inherits the block.
+    var handler: (Int32) -> Void = { _ in }
+    signals = try Signals(loop: loop, [SIGTERM, SIGINT, SIGUSR1]) { handler($0) }
+    worker = try PreparationWorker(
+      paths: paths, node: options.name, address: configuration.address, capacity: configuration.capacity)
+    handler = { [unowned self] number in
+      take(number == SIGUSR1 ? .shutDownRequested(graceMilliseconds: 30_000) : .stopRequested)
+    }
+    timer = loop.makeTimer { [unowned self] in take(.timer) }
+    try worker.attach(to: loop) { [unowned self] event in take(event) }
+  }
+
+  private static func seed() throws(IOError) -> UInt64 {
+    try Crypto.randomBytes(8).reduce(0) { $0 << 8 | UInt64($1) }
+  }
+
+  private static func configuration(
+    _ options: AgentOptions, facts: MachineFacts, memory: AgentMemory, paths: NodePaths, address: SocketAddress
+  ) throws(IOError) -> AgentConfiguration {
+    let capacity = NodeCapacity(
+      cpuMillicores: options.cpuMillicores ?? Int64(facts.processors) * 1000,
+      memoryBytes: options.memoryBytes ?? Int64(clamping: facts.memory), pods: options.pods)
+    let info: JSON = [
+      "machineID": .string(facts.machineID), "systemUUID": .string(facts.machineID), "bootID": .string(facts.bootID),
+      "kernelVersion": .string(facts.kernelRelease), "osImage": .string(facts.osImage),
+      "containerRuntimeVersion": .string("stint://\(options.version)"), "kubeletVersion": .string(options.version),
+      "kubeProxyVersion": "", "operatingSystem": "linux", "architecture": .string(facts.architecture),
+    ]
+    var host = "127.0.0.1"
+    if case .tcp(let name, _) = address, name != "localhost" { host = name }
+    var configuration = AgentConfiguration(
+      node: options.name, machineID: facts.machineID, bootID: facts.bootID, agentVersion: options.version,
+      capacity: capacity, labels: options.labels, address: host, info: info)
+    configuration.highestIncarnation = memory.highestIncarnation
+    configuration.retainedLogs = try Files.list(paths.logs).compactMap { Int64($0) }.sorted()
+    return configuration
+  }
+
+  /// Steps the core. What an effect brings at once is taken after the effects before it are done.
+  private func take(_ event: AgentEvent) {
+    queue.append(event)
+    guard !isStepping else { return }
+    isStepping = true
+    defer { isStepping = false }
+    var position = 0
+    while position < queue.count {
+      let clocks = Clocks.now()
+      let now = Now(
+        boot: BootTime(milliseconds: clocks.boot / 1_000_000), wall: WallTime(nanoseconds: clocks.wall))
+      for effect in core.step(queue[position], at: now) { perform(effect) }
+      position += 1
+    }
+    queue.removeAll(keepingCapacity: true)
+  }
+
+  private func perform(_ effect: AgentEffect) {
+    switch effect {
+    case .connectKeeper(let number): connectKeeper(number)
+    case .keeper(let request):
+      if case .acknowledge(let attempts) = request { for attempt in attempts { statuses[attempt] = nil } }
+      keeper?.send(request.json)
+    case .connectCoordinator(let number): connectCoordinator(number)
+    case .disconnectCoordinator(let reason):
+      HostLog.line("agent: leaving the coordinator connection: \(reason)")
+      coordinator?.onClosed = nil
+      coordinator?.close()
+      coordinator = nil
+    case .send(let message): coordinator?.send(message.json)
+    case .prepare(let assignment, let number):
+      if let event = worker.prepare(assignment, number: number) { queue.append(event) }
+    case .cleanUp(let attempt): worker.cleanUp(attempt)
+    case .cleanUpExcept(let attempts): worker.cleanUpExcept(attempts)
+    case .deleteLogs(let attempts): worker.deleteLogs(attempts)
+    case .serveLogs(let request): serve(request)
+    case .remember(let incarnation): memory.remember(incarnation: incarnation)
+    case .log(let line): HostLog.line("agent: \(line)")
+    case .wake(let time): timer?.arm(at: time.map { $0.nanoseconds })
+    case .exit:
+      coordinator?.close(afterFlush: true)
+      keeper?.close(afterFlush: true)
+      loop.atTurnEnd { [unowned self] in isDone = true }
+      loop.requestTurn()
+    }
+  }
+
+  private func connectKeeper(_ number: ConnectionNumber) {
+    keeper?.onClosed = nil
+    keeper?.close()
+    keeper = nil
+    launcher?.cancel()
+    var arguments = ["--data", options.data, "--frozen-kill", "\(options.frozenKillMilliseconds)ms"]
+    if let user = options.podUser { arguments += ["--pod-user", user] }
+    launcher = KeeperLauncher(loop: loop, paths: paths, arguments: arguments) { [unowned self] connection, reason in
+      guard let connection else { return take(.keeperLost(number, reason: reason)) }
+      let link = FrameLink(connection, maximumLength: 16 << 20)
+      keeper = link
+      link.onMessage = { [unowned self] message in receive(message, number) }
+      link.onClosed = { [unowned self] reason in take(.keeperLost(number, reason: reason)) }
+      take(.keeperConnected(number))
+    }
+  }
+
+  private func receive(_ message: JSON, _ number: ConnectionNumber) {
+    do throws(MessageError) {
+      let reply = try KeeperReply(json: message)
+      if case .reports(let reports) = reply {
+        for report in reports { statuses[report.attempt] = report.status }
+      }
+      take(.keeper(number, reply))
+    } catch {
+      HostLog.line("agent: a word of the keeper is not understood: \(error)")
+    }
+  }
+
+  private func connectCoordinator(_ number: ConnectionNumber) {
+    coordinator?.onClosed = nil
+    coordinator?.close()
+    let link = CoordinatorLink(loop: loop, address: address, tokenFile: options.tokenFile, role: .agent)
+    coordinator = link
+    link.onOpen = { [unowned self] _ in take(.coordinatorOpened(number)) }
+    link.onMessage = { [unowned self] message in
+      do throws(MessageError) {
+        take(.coordinator(number, try CoordinatorMessage(json: message)))
+      } catch {
+        HostLog.line("agent: a word of the coordinator is not understood: \(error)")
+      }
+    }
+    link.onClosed = { [unowned self] reason in take(.coordinatorClosed(number, reason: reason)) }
+  }
+
+  private func serve(_ request: LogRequest) {
+    let link = CoordinatorLink(
+      loop: loop, address: address, tokenFile: options.tokenFile, role: .logs, stream: request.stream)
+    streams[request.stream] = LogStream(
+      loop: loop, request: request, link: link, paths: paths, isLive: { [unowned self] in isLive(request) },
+      ended: { [unowned self] in streams[request.stream] = nil })
+  }
+
+  /// Whether the container may still write: it is known to the keeper and not ended for good.
+  private func isLive(_ request: LogRequest) -> Bool {
+    guard let status = statuses[request.attempt], !status.phase.isTerminal else { return false }
+    let container = (status.containers + status.initContainers).first { $0.name == request.container }
+    return container?.state.termination == nil
+  }
+}

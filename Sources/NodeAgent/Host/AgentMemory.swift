@@ -1,0 +1,39 @@
+// What an agent remembers across its starts, in DATA/agent.json: the highest incarnation seen (C4) and a machine id for
+// machines that have none. Knows nothing of the core.
+
+import ClusterIO
+import ClusterProto
+
+struct AgentMemory {
+  private let path: String
+  private(set) var highestIncarnation: Int64 = 0
+  private(set) var machineID = ""
+
+  /// Reads the memory, or begins one.
+  init(path: String) throws(IOError) {
+    self.path = path
+    if let bytes = try? Files.read(path), let json = try? JSON(parsing: bytes) {
+      highestIncarnation = json["highestIncarnation"]?.intValue ?? 0
+      machineID = json["machineID"]?.stringValue ?? ""
+    }
+    if machineID.isEmpty {
+      machineID = Crypto.hex(try Crypto.randomBytes(16))
+      try save()
+    }
+  }
+
+  mutating func remember(incarnation: Int64) {
+    guard incarnation > highestIncarnation else { return }
+    highestIncarnation = incarnation
+    do throws(IOError) {
+      try save()
+    } catch {
+      HostLog.line("agent: \(error)")
+    }
+  }
+
+  private func save() throws(IOError) {
+    let json: JSON = ["highestIncarnation": .int(highestIncarnation), "machineID": .string(machineID)]
+    try Files.writeAtomically(path, Array(json.text.utf8))
+  }
+}

@@ -1,0 +1,92 @@
+// A connection to the coordinator with its hello done: used for the agent's session and for each log stream.
+// Knows the token file and the hello, not what is said after it.
+
+import ClusterIO
+import ClusterProto
+
+/// Opens a connection, proves the token, then hands messages through.
+final class CoordinatorLink {
+  private let loop: EventLoop
+  private var link: FrameLink?
+  private var handshake: HandshakeClient
+  private var token: [UInt8] = []
+  private var isOpen = false
+  private let timer: LoopTimer
+  /// The hello is over.
+  var onOpen: ((HandshakeResult) -> Void)?
+  var onMessage: ((JSON) -> Void)?
+  /// Called once, last.
+  var onClosed: ((String) -> Void)?
+
+  /// Starts to connect. Failures come by `onClosed`, in a later turn.
+  init(loop: EventLoop, address: SocketAddress, tokenFile: String, role: ProtocolRole, stream: String = "") {
+    self.loop = loop
+    timer = loop.makeTimer {}
+    let nonce = (try? Crypto.randomBytes(Handshake.nonceBytes)) ?? []
+    handshake = HandshakeClient(role: role, nonce: Crypto.hex(nonce), stream: stream)
+    do throws(IOError) {
+      token = Array(try Files.readLine(tokenFile).utf8)
+      let connection = try Connection.connect(loop: loop, to: address)
+      connection.outputLimit = 64 << 20
+      start(connection)
+    } catch {
+      let reason = error.description
+      loop.atTurnEnd { [self] in closed(reason) }
+      loop.requestTurn()
+    }
+  }
+
+  var pendingOutput: Int { link?.pendingOutput ?? 0 }
+  var onDrained: (() -> Void)? {
+    get { link?.onDrained }
+    set { link?.onDrained = newValue }
+  }
+
+  func send(_ message: JSON) { if isOpen { link?.send(message) } }
+  func send(payload: [UInt8]) { if isOpen { link?.send(payload: payload) } }
+
+  func close(afterFlush: Bool = false) {
+    link?.close(afterFlush: afterFlush)
+  }
+
+  private func start(_ connection: Connection) {
+    let link = FrameLink(connection)
+    self.link = link
+    link.onMessage = { [self] message in receive(message) }
+    link.onClosed = { [self] reason in closed(reason) }
+    connection.onOpen = { [self] in
+      link.setUserTimeout(milliseconds: 10_000)
+      link.send(handshake.hello)
+    }
+  }
+
+  private func receive(_ message: JSON) {
+    if isOpen {
+      onMessage?(message)
+      return
+    }
+    do throws(ProtocolError) {
+      let step = try handshake.receive(message) { [token] text in
+        Crypto.hex(Crypto.hmacSHA256(key: token, Array(text.utf8)))
+      }
+      switch step {
+      case .send(let answer): link?.send(answer)
+      case .finished(let result, _):
+        isOpen = true
+        onOpen?(result)
+      }
+    } catch {
+      link?.close()
+      closed(error.message)
+    }
+  }
+
+  private func closed(_ reason: String) {
+    let handler = onClosed
+    onClosed = nil
+    onOpen = nil
+    onMessage = nil
+    link = nil
+    handler?(reason)
+  }
+}

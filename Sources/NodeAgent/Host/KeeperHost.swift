@@ -1,0 +1,222 @@
+// The keeper process: one loop, KeeperCore.step, effects. Owns the pods' processes, the journal, the death timer and the socket
+// for its agent. It outlives agents; its own death takes the pods along (K4).
+
+import AgentCore
+import CLinux
+import ClusterIO
+import ClusterProto
+import Glibc
+
+/// Settings of `stint keeper`.
+package struct KeeperOptions: Sendable {
+  package var data: String
+  package var podUser: String?
+  package var frozenKillMilliseconds: Int64 = 600_000
+
+  /// A keeper of this data directory.
+  package init(data: String) { self.data = data }
+}
+
+/// Runs a keeper until it has nothing left to keep.
+package final class KeeperHost {
+  private let loop: EventLoop
+  private let paths: NodePaths
+  private let lock: FileLock
+  private let journal: KeeperJournal
+  private var core: KeeperCore
+  private var surroundings: PodSurroundings
+  private var cgroups: CgroupPool?
+  private var runners: [AttemptNumber: PodRunner] = [:]
+  private var link: FrameLink?
+  private var listener: Listener?
+  private var signals: Signals?
+  private var timer: LoopTimer?
+  private var queue: [KeeperEvent] = []
+  private var isStepping = false
+  private var isDone = false
+
+  /// Runs until done; the process' exit status. Prints why it cannot start.
+  package static func run(_ options: KeeperOptions) -> Int32 {
+    do throws(IOError) {
+      let host = try KeeperHost(options)
+      try host.loop.run(until: { host.isDone })
+      host.cgroups?.remove()
+      return 0
+    } catch {
+      HostLog.line("keeper: \(error)")
+      return 1
+    }
+  }
+
+  private init(_ options: KeeperOptions) throws(IOError) {
+    paths = NodePaths(data: options.data)
+    try Files.makeDirectory(options.data)
+    lock = try FileLock(path: paths.keeperLock)
+    Signals.ignoreBrokenPipes()
+    loop = try EventLoop()
+    var user: PodUser?
+    if let name = options.podUser {
+      user = PodUser(named: name)
+      if user == nil { throw IOError(operation: "--pod-user", subject: name, message: "no such user on this machine") }
+    }
+    // Former pods are dead before anything of ours can start, and before we say who we are.
+    let killed = try PodSweep.run(directory: options.data, timeoutMilliseconds: 60_000)
+    if !killed.isEmpty { HostLog.line("keeper: ended \(killed.count) pods of a former keeper") }
+    let records = KeeperJournal.read(path: paths.keeperJournal)
+    journal = try KeeperJournal(path: paths.keeperJournal)
+    let (identity, former) = try KeeperHost.takeIdentity(options.data)
+    let rootDirectory = options.data + "/root"
+    try Files.makeDirectory(rootDirectory)
+    let marker = stint_open_directory(options.data)
+    guard marker >= 0 else { throw IOError.last("open", options.data) }
+    let fencing = FencingProbe.run(loop: loop)
+    surroundings = PodSurroundings(
+      loop: loop, paths: paths, isolation: fencing.isolation, marker: marker, user: user, rootDirectory: rootDirectory)
+    if fencing.isolation == .namespaces {
+      cgroups = try? CgroupPool(name: "stint-" + String(identity.prefix(12)))
+    }
+    var configuration = KeeperConfiguration()
+    configuration.frozenKillMilliseconds = options.frozenKillMilliseconds
+    core = KeeperCore(
+      KeeperStart(
+        keeper: identity, sweptKeepers: former, fencesFully: fencing.fencesFully, fencingDetail: fencing.detail,
+        records: records), configuration: configuration)
+    Self.protectFromMemoryPressure()
+    try begin()
+  }
+
+  private func begin() throws(IOError) {
+    timer = loop.makeTimer { [unowned self] in take(.timer) }
+    signals = try Signals(loop: loop, [SIGTERM, SIGINT]) { [unowned self] _ in
+      take(.request(.shutDown(graceMilliseconds: 30_000)))
+    }
+    listener = try Listener(loop: loop, at: .unix(path: paths.keeperSocket)) { [unowned self] connection in
+      accept(connection)
+    }
+    // Arms the exit of a keeper that nobody ever talks to.
+    take(.timer)
+    HostLog.line("keeper: ready, \(surroundings.isolation == .namespaces ? "namespaces" : "bubblewrap")")
+  }
+
+  /// A new random identity, and those of the keepers before, kept in DATA/keepers (the last 64).
+  private static func takeIdentity(_ data: String) throws(IOError) -> (String, [String]) {
+    let path = data + "/keepers"
+    let former = ((try? Files.readLine(path)) ?? "").split(separator: "\n").map { String($0) }.suffix(64)
+    let identity = Crypto.hex(try Crypto.randomBytes(16))
+    try Files.writeAtomically(path, Array((former + [identity]).joined(separator: "\n").utf8))
+    return (identity, Array(former))
+  }
+
+  private static func protectFromMemoryPressure() {
+    // Root may lower it; anyone may leave it. Not worth a word when it fails.
+    let descriptor = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC)
+    guard descriptor >= 0 else { return }
+    _ = Glibc.write(descriptor, "-500", 4)
+    close(descriptor)
+  }
+
+  private func accept(_ connection: Connection) {
+    link?.close()
+    connection.outputLimit = 64 << 20
+    let next = FrameLink(connection, maximumLength: 16 << 20)
+    link = next
+    next.onMessage = { [unowned self] message in
+      do throws(MessageError) {
+        take(.request(try KeeperRequest(json: message)))
+      } catch {
+        HostLog.line("keeper: a request is not understood: \(error)")
+      }
+    }
+    next.onClosed = { [unowned self, weak next] _ in
+      guard link === next else { return }
+      link = nil
+      take(.agentDisconnected)
+    }
+    take(.agentConnected)
+  }
+
+  /// Steps the core. What an effect reports at once is taken after the effects before it are done.
+  private func take(_ event: KeeperEvent) {
+    queue.append(event)
+    guard !isStepping else { return }
+    isStepping = true
+    defer { isStepping = false }
+    var position = 0
+    while position < queue.count {
+      let clocks = Clocks.now()
+      let now = Now(
+        boot: BootTime(milliseconds: clocks.boot / 1_000_000), wall: WallTime(nanoseconds: clocks.wall))
+      for effect in core.step(queue[position], at: now) { perform(effect) }
+      position += 1
+    }
+    queue.removeAll(keepingCapacity: true)
+  }
+
+  private func perform(_ effect: KeeperEffect) {
+    switch effect {
+    case .journal(let records): write { () throws(IOError) in try journal.append(records) }
+    case .rewriteJournal(let records): write { () throws(IOError) in try journal.rewrite(records) }
+    case .startPod(let attempt, let plan): startPod(attempt, plan)
+    case .startContainer(let run, let container): runners[run.attempt]?.start(run, container)
+    case .signal(let run, let number): runners[run.attempt]?.signal(run, number)
+    case .killPod(let attempt):
+      if let runner = runners[attempt] { runner.kill() } else { queue.append(.podGone(attempt)) }
+    case .freezePod(let attempt): runners[attempt]?.freeze()
+    case .thawPod(let attempt): runners[attempt]?.thaw()
+    case .releasePod: break
+    case .reply(let reply): link?.send(reply.json)
+    case .armDeathTimer(let time): armDeathTimer(time)
+    case .log(let line): HostLog.line("keeper: \(line)")
+    case .wake(let time): timer?.arm(at: time.map { $0.nanoseconds })
+    case .exit:
+      link?.close(afterFlush: true)
+      loop.atTurnEnd { [unowned self] in isDone = true }
+      loop.requestTurn()
+    }
+  }
+
+  /// A keeper that cannot write its journal must not start what it could not account for.
+  private func write(_ work: () throws(IOError) -> Void) {
+    do throws(IOError) {
+      try work()
+    } catch {
+      HostLog.line("keeper: the journal cannot be written, stopping: \(error)")
+      exit(1)
+    }
+  }
+
+  private func startPod(_ attempt: AttemptNumber, _ plan: PodPlan) {
+    let cgroup = try? cgroups?.take()
+    do throws(IOError) {
+      let runner = try PodRunner(attempt, plan: plan, surroundings: surroundings, cgroup: cgroup) {
+        [unowned self] event in take(event)
+      }
+      runners[attempt] = runner
+      runner.watchEnd { [unowned self] message in
+        runners[attempt] = nil
+        if let cgroup { cgroups?.giveBack(cgroup) }
+        if !message.isEmpty { HostLog.line("keeper: attempt \(attempt): bubblewrap: \(message)") }
+        take(.podGone(attempt))
+      }
+      queue.append(.podStarted(attempt))
+    } catch {
+      if let cgroup { cgroups?.giveBack(cgroup) }
+      queue.append(.podStartFailed(attempt, message: error.description))
+    }
+  }
+
+  private func armDeathTimer(_ time: BootTime?) {
+    let result = time.map { stint_death_timer_arm($0.nanoseconds) } ?? stint_death_timer_disarm()
+    guard result != 0 else { return }
+    HostLog.line("keeper: the kernel timer cannot be armed, stopping: \(IOError.text(errno))")
+    exit(1)
+  }
+}
+
+extension BootTime {
+  /// For the kernel's clocks; saturates.
+  var nanoseconds: Int64 {
+    let (result, overflow) = milliseconds.multipliedReportingOverflow(by: 1_000_000)
+    return overflow ? Int64.max : result
+  }
+}

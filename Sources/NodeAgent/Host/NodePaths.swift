@@ -1,0 +1,36 @@
+// Where an agent and its keeper keep things under DATA. Names only; knows nothing of what is in the files.
+
+import ClusterProto
+
+/// Paths below one agent's data directory.
+package struct NodePaths: Sendable {
+  /// The data directory, absolute, without a slash at its end.
+  package let data: String
+
+  /// Paths below `data`.
+  package init(data: String) { self.data = data }
+
+  /// Held by the running agent.
+  package var agentLock: String { data + "/agent.lock" }
+  /// Held by the running keeper; it outlives agents.
+  package var keeperLock: String { data + "/keeper.lock" }
+  /// Where the keeper listens for its agent.
+  package var keeperSocket: String { data + "/keeper.sock" }
+  /// What the keeper did, for its successor.
+  package var keeperJournal: String { data + "/keeper.journal" }
+  /// Lines of the keeper's own log.
+  package var keeperLog: String { data + "/keeper.log" }
+  /// What the agent remembers across starts (highest incarnation, generated machine id).
+  package var memory: String { data + "/agent.json" }
+  /// Volumes of attempts, a directory each.
+  package var pods: String { data + "/pods" }
+  /// Logs of attempts, a directory each.
+  package var logs: String { data + "/logs" }
+
+  /// Volumes of one attempt.
+  package func pod(_ attempt: AttemptNumber) -> String { "\(pods)/\(attempt)" }
+  /// Logs of one attempt.
+  package func logs(_ attempt: AttemptNumber) -> String { "\(logs)/\(attempt)" }
+  /// Logs of one container: `RESTART.log`, and `RESTART.log.1` for what was rotated out.
+  package func logs(_ attempt: AttemptNumber, container: String) -> String { "\(logs(attempt))/\(container)" }
+}

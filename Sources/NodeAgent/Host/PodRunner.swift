@@ -1,0 +1,190 @@
+// One attempt's processes as the keeper holds them: its pod init, its containers' output pipes and log files.
+// Turns what PodProcess reports into the keeper core's events. Knows no deadlines and no restart rules.
+
+import AgentCore
+import CLinux
+import ClusterIO
+import ClusterProto
+import Glibc
+
+/// What every pod of one keeper shares.
+struct PodSurroundings {
+  var loop: EventLoop
+  var paths: NodePaths
+  var isolation: PodProcess.Isolation
+  /// Descriptor of the data directory: a successor finds our pods by it.
+  var marker: Int32
+  var user: PodUser?
+  /// An empty directory that a container's own root may be mounted on, privately.
+  var rootDirectory: String
+}
+
+/// Who pods run as (`--pod-user`).
+package struct PodUser: Equatable, Sendable {
+  package var userID: UInt32
+  package var groupID: UInt32
+  package var groups: [UInt32]
+
+  /// Looks a user up by name or number; nil when there is none.
+  package init?(named name: String) {
+    var entry = getpwnam(name)
+    if entry == nil, let number = UInt32(name) { entry = getpwuid(number) }
+    guard let entry else { return nil }
+    userID = entry.pointee.pw_uid
+    groupID = entry.pointee.pw_gid
+    var list = [gid_t](repeating: 0, count: 64)
+    var count = Int32(list.count)
+    let result = getgrouplist(entry.pointee.pw_name, groupID, &list, &count)
+    groups = result < 0 ? [groupID] : list.prefix(Int(count)).map { UInt32($0) }
+  }
+}
+
+final class PodRunner {
+  private struct Output {
+    var descriptor: Int32
+    var log: LogFile
+    var run: ContainerRun
+  }
+
+  let attempt: AttemptNumber
+  private let surroundings: PodSurroundings
+  private let plan: PodPlan
+  private let process: PodProcess
+  private let report: (KeeperEvent) -> Void
+  private var outputs: [Int: Output] = [:]
+  private var isEnding = false
+
+  /// Starts the pod's init. `report` gets the core's events, always from the loop.
+  init(
+    _ attempt: AttemptNumber, plan: PodPlan, surroundings: PodSurroundings, cgroup: PodCgroup?,
+    report: @escaping (KeeperEvent) -> Void
+  ) throws(IOError) {
+    self.attempt = attempt
+    self.plan = plan
+    self.surroundings = surroundings
+    self.report = report
+    var options = PodProcess.Options(isolation: surroundings.isolation)
+    options.marker = surroundings.marker
+    options.cgroup = cgroup
+    process = try PodProcess(loop: surroundings.loop, options: options)
+    process.onStarted = { [unowned self] slot, _ in
+      if let run = outputs[slot]?.run { report(.containerStarted(run)) }
+    }
+    process.onExited = { [unowned self] slot, status in exited(slot, status) }
+    process.onStartFailed = { [unowned self] slot, failure in startFailed(slot, failure) }
+    process.onFrozen = { isFrozen in
+      report(isFrozen ? .podFrozen(attempt) : .freezeFailed(attempt, message: "processes still run"))
+    }
+  }
+
+  var cgroup: PodCgroup? { process.cgroup }
+
+  /// `gone` is called once, last, when every process is proven dead; with what bubblewrap said, if anything.
+  func watchEnd(_ gone: @escaping (String) -> Void) {
+    process.onGone = { [self] end in
+      for slot in outputs.keys.sorted() { closeOutput(slot) }
+      gone(end.message)
+    }
+  }
+
+  func start(_ run: ContainerRun, _ container: PodPlan.Container) {
+    var pipes: [Int32] = [-1, -1]
+    guard pipe(&pipes) == 0 else { return startFailed(run, .other, errno, "pipe") }
+    for descriptor in pipes { _ = fcntl(descriptor, F_SETFD, FD_CLOEXEC) }
+    _ = fcntl(pipes[0], F_SETFL, O_NONBLOCK)
+    let errors = fcntl(pipes[1], F_DUPFD_CLOEXEC, 3)
+    let directory = surroundings.paths.logs(attempt, container: container.name)
+    outputs[run.slot] = Output(descriptor: pipes[0], log: LogFile(directory: directory, restart: run.restart), run: run)
+    do throws(IOError) {
+      try surroundings.loop.add(pipes[0], .readable) { [unowned self] _ in readOutput(run.slot) }
+      try process.startContainer(slot: run.slot, containerPlan(container), output: pipes[1], errors: errors)
+    } catch {
+      closeOutput(run.slot)
+      startFailed(run, .other, error.code, error.description)
+    }
+  }
+
+  func signal(_ run: ContainerRun, _ number: Int32) { process.signal(slot: run.slot, number) }
+
+  /// Nothing that the core asked before this may start anything after it.
+  func kill() {
+    isEnding = true
+    process.kill()
+  }
+
+  func freeze() { process.freeze() }
+
+  func thaw() {
+    process.thaw()
+    report(.podThawed(attempt))
+  }
+
+  private func containerPlan(_ container: PodPlan.Container) -> ContainerPlan {
+    var result = ContainerPlan(arguments: container.arguments, environment: container.environment)
+    result.directory = container.workingDirectory
+    result.userID = surroundings.user?.userID
+    result.groupID = surroundings.user?.groupID
+    result.groups = surroundings.user?.groups ?? []
+    // Memory pressure ends pods before the keeper that holds their deadlines.
+    result.oomScoreAdjust = 500
+    result.mounts = MountPlan.operations(
+      for: container, podDirectory: plan.podDirectory, rootDirectory: surroundings.rootDirectory)
+    return result
+  }
+
+  /// Reads what is in the pipe, bounded, so that a chatty container cannot hold up the keeper's deadlines.
+  private func readOutput(_ slot: Int, limit: Int = 4) {
+    guard let output = outputs[slot] else { return }
+    let wall = Clocks.now().wall
+    for _ in 0..<limit {
+      var count = 0
+      let bytes = [UInt8](unsafeUninitializedCapacity: 65_536) { buffer, used in
+        count = read(output.descriptor, buffer.baseAddress, buffer.count)
+        used = max(0, count)
+      }
+      if count > 0 { output.log.append(bytes[...], wall: wall) }
+      if count < bytes.count || count < 65_536 {
+        if count == 0 { surroundings.loop.remove(output.descriptor) }
+        return
+      }
+    }
+  }
+
+  private func closeOutput(_ slot: Int) {
+    guard outputs[slot] != nil else { return }
+    // Every writer is dead or being killed: what is in the pipe is all there will be, at most its capacity.
+    readOutput(slot, limit: 32)
+    guard let output = outputs.removeValue(forKey: slot) else { return }
+    surroundings.loop.remove(output.descriptor)
+    close(output.descriptor)
+    output.log.close(wall: Clocks.now().wall)
+  }
+
+  private func exited(_ slot: Int, _ status: ProcessExit) {
+    guard let run = outputs[slot]?.run else { return }
+    closeOutput(slot)
+    switch status {
+    case .exited(let code):
+      report(.containerExited(run, exitCode: Int64(code), signal: 0, outOfMemory: false, message: ""))
+    case .signaled(let number):
+      report(.containerExited(run, exitCode: 128 + Int64(number), signal: Int64(number), outOfMemory: false, message: ""))
+    }
+  }
+
+  private func startFailed(_ slot: Int, _ failure: PodProcess.StartFailure) {
+    guard let run = outputs[slot]?.run else { return }
+    closeOutput(slot)
+    let stage: StartFailure.Stage =
+      switch failure.stage {
+      case "mount": .mount
+      case "workingDir": .workingDirectory
+      case "exec": .execute
+      default: .other
+      }
+    startFailed(run, stage, failure.error.code, "\(failure.error.subject): \(failure.error.message)")
+  }
+
+  private func startFailed(_ run: ContainerRun, _ stage: StartFailure.Stage, _ code: Int32, _ detail: String) {
+    report(.containerStartFailed(run, StartFailure(stage: stage, errorNumber: code, detail: detail)))
+  }
+}

@@ -1,0 +1,101 @@
+// The agent's slow work on a thread of its own: volumes, clean-up, logs' deletion. Results come back to the loop in order.
+
+import AgentCore
+import ClusterIO
+import ClusterProto
+
+final class PreparationWorker {
+  private let thread: WorkerThread
+  private let results: Mailbox<AgentEvent>
+  private let paths: NodePaths
+  private let node: String
+  private let address: String
+  private let capacity: NodeCapacity
+  /// Attempts with something under DATA/pods: the others cost no system call at the end.
+  private var prepared: Set<AttemptNumber>
+
+  init(paths: NodePaths, node: String, address: String, capacity: NodeCapacity) throws(IOError) {
+    self.paths = paths
+    self.node = node
+    self.address = address
+    self.capacity = capacity
+    thread = try WorkerThread(name: "stint-volumes")
+    results = try Mailbox()
+    prepared = Set(try Files.list(paths.pods).compactMap { Int64($0) })
+  }
+
+  /// Hands results to `handler` on the loop.
+  func attach(to loop: EventLoop, _ handler: @escaping (AgentEvent) -> Void) throws(IOError) {
+    try loop.attach(results) { events in for event in events { handler(event) } }
+  }
+
+  /// Makes volumes and plan. A pod without volumes is planned at once and its event returned; else it follows by the handler.
+  func prepare(_ assignment: Assignment, number: Int64) -> AgentEvent? {
+    if assignment.spec.volumes.isEmpty { return plan(assignment, number: number, volumes: [:]) }
+    prepared.insert(assignment.attempt)
+    let work = Preparation(paths: paths, node: node, address: address, capacity: capacity)
+    thread.post { [results] in results.post(work.run(assignment, number: number)) }
+    return nil
+  }
+
+  func cleanUp(_ attempt: AttemptNumber) {
+    guard prepared.remove(attempt) != nil else { return }
+    let path = paths.pod(attempt)
+    thread.post { Self.remove(path) }
+  }
+
+  /// Drops the volumes of every attempt but these.
+  func cleanUpExcept(_ attempts: [AttemptNumber]) {
+    for attempt in prepared.subtracting(attempts).sorted() { cleanUp(attempt) }
+  }
+
+  func deleteLogs(_ attempts: [AttemptNumber]) {
+    let directories = attempts.map { paths.logs($0) }
+    thread.post { for directory in directories { Self.remove(directory) } }
+  }
+
+  func stop() { thread.stop() }
+
+  private func plan(_ assignment: Assignment, number: Int64, volumes: [String: String]) -> AgentEvent {
+    Preparation(paths: paths, node: node, address: address, capacity: capacity)
+      .plan(assignment, number: number, volumes: volumes)
+  }
+
+  private static func remove(_ path: String) {
+    do throws(IOError) {
+      try Files.removeTree(path)
+    } catch {
+      HostLog.line("agent: \(error)")
+    }
+  }
+}
+
+/// One preparation; safe to run on any thread.
+private struct Preparation: Sendable {
+  var paths: NodePaths
+  var node: String
+  var address: String
+  var capacity: NodeCapacity
+
+  func run(_ assignment: Assignment, number: Int64) -> AgentEvent {
+    do throws(VolumeError) {
+      return plan(assignment, number: number, volumes: try Volumes.make(assignment, paths: paths))
+    } catch {
+      return .preparationFailed(
+        assignment.attempt, number: number, container: "", reason: error.reason, message: error.message,
+        retryable: error.retryable)
+    }
+  }
+
+  func plan(_ assignment: Assignment, number: Int64, volumes: [String: String]) -> AgentEvent {
+    let place = PodPlace(
+      node: node, address: address, capacity: capacity, podDirectory: paths.pod(assignment.attempt), volumes: volumes)
+    do throws(PlanningError) {
+      return .prepared(assignment.attempt, number: number, try PodPlanner.plan(assignment, place: place))
+    } catch {
+      return .preparationFailed(
+        assignment.attempt, number: number, container: error.container, reason: error.reason, message: error.message,
+        retryable: true)
+    }
+  }
+}

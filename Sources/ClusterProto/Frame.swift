@@ -33,7 +33,8 @@ package enum Frame {
 
 /// Cuts a stream of bytes into frames, in any pieces they come.
 package struct FrameDecoder: Sendable {
-  private let maximumLength: Int
+  /// Most bytes of a frame from here on; the native protocol raises it after the hello.
+  package var maximumLength: Int
   private var buffer: [UInt8] = []
   private var start = 0
 

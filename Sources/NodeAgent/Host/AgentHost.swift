@@ -179,7 +179,7 @@ package final class AgentHost {
     if let user = options.podUser { arguments += ["--pod-user", user] }
     launcher = KeeperLauncher(loop: loop, paths: paths, arguments: arguments) { [unowned self] connection, reason in
       guard let connection else { return take(.keeperLost(number, reason: reason)) }
-      let link = FrameLink(connection, maximumLength: 16 << 20)
+      let link = FrameLink(connection)
       keeper = link
       link.onMessage = { [unowned self] message in receive(message, number) }
       link.onClosed = { [unowned self] reason in take(.keeperLost(number, reason: reason)) }

@@ -1,4 +1,4 @@
-// JSON frames over a connection: cuts incoming bytes into messages and closes on what is no frame. Knows no message.
+// Messages over a connection, those longer than a frame in parts; closes on what is no message. Knows no message.
 
 import ClusterIO
 import ClusterProto
@@ -6,13 +6,12 @@ import ClusterProto
 /// One framed connection. `onMessage` gets each message; `onClosed` is called once with the reason in words.
 final class FrameLink {
   private let connection: Connection
-  private var decoder: FrameDecoder
+  private var stream = MessageStream(messageLimit: MessageLimits.fromCoordinator)
   var onMessage: ((JSON) -> Void)?
   var onClosed: ((String) -> Void)?
 
-  init(_ connection: Connection, maximumLength: Int = Frame.maximumLength) {
+  init(_ connection: Connection) {
     self.connection = connection
-    decoder = FrameDecoder(maximumLength: maximumLength)
     connection.onBytes = { [self] bytes in receive(bytes) }
     connection.onClose = { [self] reason in ended(reason.description) }
   }
@@ -26,14 +25,8 @@ final class FrameLink {
 
   func setUserTimeout(milliseconds: UInt32) { connection.setUserTimeout(milliseconds: milliseconds) }
 
-  /// Sends one message; a message over the frame limit closes the connection, since the other side could not read on.
-  func send(_ message: JSON) {
-    do {
-      connection.send(try Frame.encode(message))
-    } catch {
-      fail(error.message)
-    }
-  }
+  /// Sends one message.
+  func send(_ message: JSON) { connection.send(MessageWriter.frames(message)) }
 
   func send(payload: [UInt8]) {
     do {
@@ -46,16 +39,14 @@ final class FrameLink {
   func close(afterFlush: Bool = false) { connection.close(afterFlush: afterFlush) }
 
   private func receive(_ bytes: [UInt8]) {
-    decoder.append(bytes)
-    do {
-      while let frame = try decoder.next() {
+    stream.append(bytes)
+    do throws(ProtocolError) {
+      while let message = try stream.next() {
         guard connection.isOpen else { return }
-        onMessage?(try JSON(parsing: frame))
+        onMessage?(message)
       }
-    } catch let error as FrameError {
-      fail(error.message)
     } catch {
-      fail("a frame is not JSON: \(error)")
+      fail(error.message)
     }
   }
 

@@ -118,7 +118,7 @@ package final class KeeperHost {
   private func accept(_ connection: Connection) {
     link?.close()
     connection.outputLimit = 64 << 20
-    let next = FrameLink(connection, maximumLength: 16 << 20)
+    let next = FrameLink(connection)
     link = next
     next.onMessage = { [unowned self] message in
       do throws(MessageError) {

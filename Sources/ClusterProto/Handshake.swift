@@ -113,7 +113,8 @@ package struct HandshakeServer: Sendable {
     self.session = session
   }
 
-  /// Takes the next message of the connecting side. After an error, which goes to it as a frame, the connection closes.
+  /// Takes the next message of the connecting side. After an error, which goes to it as a frame, the connection
+  /// closes.
   package mutating func receive(
     _ message: JSON, prove: (String) -> String
   ) throws(ProtocolError) -> HandshakeStep {
@@ -185,7 +186,8 @@ package struct HandshakeClient: Sendable {
   private let sent: Handshake.Hello
   private var state = State.waitsForChallenge
 
-  /// `nonce`: 32 fresh random bytes in hexadecimal. `cluster`: the one to insist on, or empty. `stream`: role logs only.
+  /// `nonce`: 32 fresh random bytes in hexadecimal. `cluster`: the one to insist on, or empty. `stream`: role logs
+  /// only.
   package init(role: ProtocolRole, nonce: String, cluster: String = "", stream: String = "") {
     sent = Handshake.Hello(versions: Handshake.versions, role: role, cluster: cluster, nonce: nonce, stream: stream)
   }
@@ -201,7 +203,8 @@ package struct HandshakeClient: Sendable {
     return message
   }
 
-  /// Takes the coordinator's next message. The coordinator's own error is thrown as it came; after any error close the
+  /// Takes the coordinator's next message. The coordinator's own error is thrown as it came; after any error close
+  /// the
   /// connection. `prove` as in `HandshakeServer`.
   package mutating func receive(
     _ message: JSON, prove: (String) -> String

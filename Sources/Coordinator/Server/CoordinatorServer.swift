@@ -1,0 +1,260 @@
+// Owns: the coordinator process: start, the turn (events → core → store → sockets) and the polite stop.
+// It must not know what messages mean: bytes are Peers', meaning is the core's, order is the TurnQueue's.
+
+import ClusterIO
+import ClusterProto
+import CoordinatorCore
+import Glibc
+
+/// Why the coordinator stopped or never started, for the operator.
+package struct ServerError: Error, Equatable, Sendable, CustomStringConvertible {
+  package var description: String
+
+  package init(_ description: String) { self.description = description }
+}
+
+/// Settings of the process around the core.
+package struct ServerOptions {
+  /// The data directory.
+  package var directory: String
+  /// Loopback only; port 0 lets the system choose.
+  package var listen = SocketAddress.tcp(host: "127.0.0.1", port: 7420)
+  /// Of the core; `clusterID` is filled in from the store.
+  package var configuration = CoordinatorConfiguration()
+  /// Client writes are refused while the disk has fewer free bytes.
+  package var freeSpaceMark: UInt64 = 64 << 20
+  /// SIGTERM and SIGINT stop it politely. False in tests, where signals are the test's.
+  package var handlesSignals = true
+  /// Runs on the store's thread before each transaction: lets a test hold it.
+  package var beforeCommit: @Sendable () -> Void = {}
+
+  /// The defaults for a data directory.
+  package init(directory: String) { self.directory = directory }
+}
+
+/// A coordinator. Made, run and ended on one thread.
+package final class CoordinatorServer {
+  private enum Phase {
+    case starting, serving
+    /// The core was told; nothing new is accepted.
+    case stopping
+    /// Waits for the last bytes to leave.
+    case draining(deadline: Int64)
+    case ended(ServerError?)
+  }
+
+  /// Where it listens.
+  package var address: SocketAddress { listener?.address ?? options.listen }
+  /// The cluster's identity.
+  package let cluster: String
+
+  private let options: ServerOptions
+  private let loop: EventLoop
+  private let store: Store
+  private var core: CoordinatorCore
+  private var turns = TurnQueue()
+  private var phase = Phase.starting
+  private var queue = EventQueue()
+  private let door: Door
+  private var listener: Listener?
+  private var signals: Signals?
+  private var wakeTimer: LoopTimer?
+  private var spaceTimer: LoopTimer?
+  private var isDiskLow = false
+  private static let spaceCheckNanoseconds: Int64 = 5_000_000_000
+  private static let drainNanoseconds: Int64 = 2_000_000_000
+
+  /// Opens the store, rebuilds the core, makes its new incarnation durable, and listens. Messages of errors are for
+  /// the
+  /// operator.
+  package init(_ options: ServerOptions) throws(ServerError) {
+    self.options = options
+    guard options.listen.isLoopback else {
+      throw ServerError(
+        "--listen \(options.listen): only loopback addresses until connections are encrypted (TLS comes in a later "
+          + "release); use 127.0.0.1:PORT")
+    }
+    do {
+      Signals.ignoreBrokenPipes()
+      loop = try EventLoop()
+      // Before the store's thread starts, which must inherit the block.
+      let stop = StopFlag()
+      if options.handlesSignals {
+        signals = try Signals(loop: loop, [SIGTERM, SIGINT]) { _ in stop.handler?() }
+      }
+      store = try Store(directory: options.directory, beforeCommit: options.beforeCommit)
+      let directory = DataDirectory(path: options.directory)
+      let token = try directory.token()
+      var rows = try store.load()
+      var configuration = options.configuration
+      configuration.clusterID = try CoordinatorServer.clusterID(&rows, &queue)
+      cluster = configuration.clusterID
+      let seed = try Crypto.randomBytes(8).reduce(UInt64(0)) { $0 << 8 | UInt64($1) }
+      core = try CoordinatorCore(configuration: configuration, rows: rows, seed: seed, now: CoordinatorServer.now())
+      door = Door(loop: loop, cluster: cluster, incarnation: core.incarnation, token: token)
+      door.post = { [unowned self] peer, event in queue.append(event, from: peer) }
+      stop.handler = { [unowned self] in requestStop() }
+      try attach()
+      try start(directory)
+    } catch let error as ServerError {
+      throw error
+    } catch let error as CoordinatorStartError {
+      throw ServerError(error.message)
+    } catch {
+      throw ServerError("\(error)")
+    }
+  }
+
+  /// Serves until it is stopped politely (returns) or must stop (throws).
+  package func run() throws(ServerError) {
+    var failure: ServerError?
+    while true {
+      if case .ended(let error) = phase {
+        failure = error
+        break
+      }
+      do throws(IOError) { try loop.runOnce(timeoutMilliseconds: -1) } catch {
+        failure = ServerError("\(error)"); break
+      }
+    }
+    listener?.close()
+    door.closeAll()
+    if let failure {
+      ServerLog.error("stopped", ("reason", failure.description))
+      throw failure
+    }
+    store.close()
+    ServerLog.info("stopped politely")
+  }
+
+  /// Begins the polite stop, as SIGTERM does. A second call stops without waiting for agents or clients.
+  package func requestStop() {
+    switch phase {
+    case .starting, .serving:
+      phase = .stopping
+      listener?.close()
+      queue.append(.stopRequested, from: nil)
+      loop.requestTurn()
+    case .stopping, .draining:
+      phase = .ended(nil)
+      loop.requestTurn()
+    case .ended: break
+    }
+  }
+
+  private final class StopFlag { var handler: (() -> Void)? }
+
+  private func attach() throws(IOError) {
+    loop.onTurnEnd = { [unowned self] in turn() }
+    try loop.attach(store.outcomes) { [unowned self] outcomes in
+      for outcome in outcomes {
+        switch outcome {
+        case .success: perform(turns.committed())
+        case .failure(let error): phase = .ended(ServerError(error.description))
+        }
+      }
+    }
+    wakeTimer = loop.makeTimer { [unowned self] in queue.append(.timer, from: nil) }
+    spaceTimer = loop.makeTimer { [unowned self] in checkSpace() }
+  }
+
+  /// The first step, whose writes (the new incarnation) must be durable before anybody hears of it.
+  private func start(_ directory: DataDirectory) throws {
+    checkSpace()
+    queue.append(.timer, from: nil)
+    loop.requestTurn()
+    repeat {
+      try loop.runOnce(timeoutMilliseconds: -1)
+      if case .ended(let error?) = phase { throw error }
+    } while !turns.isEmpty || !queue.isEmpty
+    listener = try Listener(loop: loop, at: options.listen) { [unowned self] connection in door.accept(connection) }
+    try directory.announce(address: address, pid: getpid(), cluster: cluster)
+    if case .starting = phase { phase = .serving }
+    ServerLog.info(
+      "coordinator serves", ("address", address.description), ("cluster", cluster),
+      ("incarnation", String(core.incarnation)), ("data", options.directory))
+  }
+
+  /// The row that names the cluster is the shell's own; it is made at the first start, with the first commit.
+  private static func clusterID(_ rows: inout [StoreRow], _ queue: inout EventQueue) throws -> String {
+    if let position = rows.firstIndex(where: { $0.table == .facts && $0.key == "cluster" }) {
+      let row = rows.remove(at: position)
+      guard let name = (try? JSON(parsing: row.value))?.stringValue else {
+        throw ServerError("the store's row facts/cluster is damaged: restore a backup")
+      }
+      return name
+    }
+    let name = Crypto.hex(try Crypto.randomBytes(16))
+    queue.firstWrites = [StoreWrite(table: .facts, key: "cluster", value: JSON.string(name).bytes)]
+    return name
+  }
+
+  private static func now() -> Now {
+    let (boot, wall) = Clocks.now()
+    return Now(boot: BootTime(milliseconds: boot / 1_000_000), wall: WallTime(nanoseconds: wall))
+  }
+
+  // The turn.
+
+  /// Steps what came in, at most 256 events or about 5 ms, and starts the next commit.
+  private func turn() {
+    let end = Clocks.boot() + EventQueue.turnNanoseconds
+    var left = EventQueue.turnLimit
+    while left > 0, !queue.isEmpty, !isEnded {
+      let batch = queue.take(min(left, EventQueue.batchLimit))
+      left -= batch.events.count
+      var effects = queue.firstWrites.map { CoordinatorEffect.persist($0) }
+      queue.firstWrites = []
+      effects += core.step(batch.events, at: CoordinatorServer.now())
+      perform(turns.add(effects))
+      for peer in batch.peers { peer.unprocessed -= 1 }
+      if Clocks.boot() >= end { break }
+    }
+    if isEnded { return }
+    if let writes = turns.nextCommit() { store.commit(writes) }
+    if !queue.isEmpty { loop.requestTurn() }
+    if case .draining(let deadline) = phase, door.isIdle || Clocks.boot() >= deadline { phase = .ended(nil) }
+  }
+
+  private var isEnded: Bool { if case .ended = phase { true } else { false } }
+
+  private func perform(_ effects: [CoordinatorEffect]) {
+    for effect in effects {
+      if isEnded { return }
+      switch effect {
+      case .persist: break
+      case .send(let session, let message, _): door.send(message, to: session)
+      case .closeSession(let session, let reason): door.close(session, reason: reason)
+      case .reply(let request, let reply): door.reply(reply, to: request)
+      case .startLogs(let request, let session, let logs): door.startLogs(logs, of: session, for: request)
+      case .wake(let time): wakeTimer?.arm(at: time.map { EventQueue.nanoseconds($0) })
+      case .log(let line): ServerLog.info(line)
+      case .stopped: drain()
+      case .halt(let message): phase = .ended(ServerError(message))
+      }
+    }
+  }
+
+  /// The polite stop is durable and said: the last bytes leave, then the process ends.
+  private func drain() {
+    guard case .stopping = phase else { return }
+    let deadline = Clocks.boot() + Self.drainNanoseconds
+    phase = .draining(deadline: deadline)
+    door.closeAfterFlush()
+    spaceTimer?.arm(at: deadline)
+    loop.requestTurn()
+  }
+
+  private func checkSpace() {
+    spaceTimer?.arm(at: Clocks.boot() + Self.spaceCheckNanoseconds)
+    guard let space = try? Files.space(options.directory) else { return }
+    // Back only well above the mark, or it would flap.
+    let mark = isDiskLow ? options.freeSpaceMark + options.freeSpaceMark / 4 : options.freeSpaceMark
+    let low = space.available < mark
+    guard low != isDiskLow else { return }
+    isDiskLow = low
+    ServerLog.info(
+      low ? "disk is nearly full: client writes are refused" : "disk has room again", ("free", String(space.available)))
+    queue.append(.diskLow(low), from: nil)
+  }
+}

@@ -1,0 +1,44 @@
+// Owns: the small files beside the store: the token, and where the coordinator can be reached. It must not know the
+// store.
+
+import ClusterIO
+import ClusterProto
+
+/// The data directory of a coordinator, once the store holds its lock.
+package struct DataDirectory {
+  /// Its path.
+  package let path: String
+
+  /// The directory at `path`, which exists.
+  package init(path: String) { self.path = path }
+
+  /// `PATH/token`: who can read it may use the cluster.
+  package var tokenPath: String { "\(path)/token" }
+
+  /// The token, made at the first start: 32 random bytes in hexadecimal, in a file that only its owner reads.
+  package func token() throws(IOError) -> [UInt8] {
+    if !Files.exists(tokenPath) {
+      let text = Crypto.hex(try Crypto.randomBytes(32))
+      try Files.writeAtomically(tokenPath, Array("\(text)\n".utf8), mode: 0o600)
+    }
+    return try DataDirectory.readToken(tokenPath)
+  }
+
+  /// Reads a token file; a short one (an empty file) is refused: it would be no secret.
+  package static func readToken(_ path: String) throws(IOError) -> [UInt8] {
+    let token = Array(try Files.readLine(path).utf8)
+    guard token.count >= 32 else {
+      throw IOError(operation: "token", subject: path, message: "holds no token of at least 32 characters")
+    }
+    return token
+  }
+
+  /// Writes `PATH/coordinator.json` for clients on this machine: `{"address","pid","cluster","token"}`.
+  package func announce(address: SocketAddress, pid: Int32, cluster: String) throws(IOError) {
+    let json: JSON = [
+      "address": .string(address.description), "pid": .int(Int64(pid)), "cluster": .string(cluster),
+      "token": .string(tokenPath),
+    ]
+    try Files.writeAtomically("\(path)/coordinator.json", Array("\(json.text)\n".utf8), mode: 0o600)
+  }
+}

@@ -1,0 +1,166 @@
+// Owns: SQLite's C interface: one connection, prepared statements, errors with their codes. One thread at a time
+// uses it.
+// It must not know which tables there are.
+
+import CSQLite
+import ClusterProto
+
+/// Why the store cannot go on, in words that say what to do.
+package struct StoreError: Error, Equatable, Sendable, CustomStringConvertible {
+  /// Primary result code of SQLite; 0 when it was not SQLite that failed.
+  package var code: Int32
+  /// The whole sentence for the operator.
+  package var description: String
+
+  /// An error with this text.
+  package init(code: Int32 = 0, _ description: String) {
+    self.code = code
+    self.description = description
+  }
+}
+
+/// One connection to one SQLite file.
+final class Database {
+  private let handle: OpaquePointer
+  private let path: String
+  private var statements: [String: OpaquePointer] = [:]
+  private static let transient = unsafeBitCast(-1, to: sqlite3_destructor_type.self)
+
+  /// Opens or makes the file. Reads nothing of it yet.
+  init(path: String) throws(StoreError) {
+    self.path = path
+    var opened: OpaquePointer?
+    let flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE
+    let result = sqlite3_open_v2(path, &opened, flags, nil)
+    guard result == SQLITE_OK, let opened else {
+      sqlite3_close_v2(opened)
+      throw Database.error(result, path: path, detail: String(cString: sqlite3_errstr(result)))
+    }
+    handle = opened
+  }
+
+  deinit { close() }
+
+  private var isOpen = true
+
+  /// Finishes all statements and closes the file, which checkpoints it.
+  func close() {
+    guard isOpen else { return }
+    isOpen = false
+    for statement in statements.values { sqlite3_finalize(statement) }
+    statements = [:]
+    sqlite3_close_v2(handle)
+  }
+
+  /// Runs one statement without parameters, dropping its rows.
+  func execute(_ sql: String) throws(StoreError) { try rows(sql) { _ in } }
+
+  /// The first column of the first row, or nil.
+  func text(_ sql: String) throws(StoreError) -> String? {
+    var result: String?
+    try rows(sql) { row in if result == nil { result = row.text(0) } }
+    return result
+  }
+
+  /// The first column of the first row as a number, 0 without a row.
+  func number(_ sql: String) throws(StoreError) -> Int64 {
+    var result: Int64 = 0
+    try rows(sql) { row in result = row.number(0) }
+    return result
+  }
+
+  /// Hands each row to `each` as it is read.
+  func rows(_ sql: String, _ each: (Row) -> Void) throws(StoreError) {
+    let statement = try prepare(sql)
+    defer { sqlite3_reset(statement) }
+    while true {
+      let result = sqlite3_step(statement)
+      if result == SQLITE_DONE { return }
+      guard result == SQLITE_ROW else { throw failure(result) }
+      each(Row(statement: statement))
+    }
+  }
+
+  /// Runs a statement with a text and, if the statement has a second parameter, a blob.
+  func run(_ sql: String, key: String, value: [UInt8]?) throws(StoreError) {
+    let statement = try prepare(sql)
+    defer { sqlite3_reset(statement) }
+    var result = sqlite3_bind_text(statement, 1, key, Int32(key.utf8.count), Database.transient)
+    if result == SQLITE_OK, let value {
+      // An empty array has no address, and a blob without one would be NULL.
+      result =
+        value.isEmpty
+        ? sqlite3_bind_zeroblob(statement, 2, 0)
+        : sqlite3_bind_blob64(statement, 2, value, UInt64(value.count), Database.transient)
+    }
+    guard result == SQLITE_OK else { throw failure(result) }
+    let stepped = sqlite3_step(statement)
+    guard stepped == SQLITE_DONE else { throw failure(stepped) }
+  }
+
+  /// Whether a transaction is open: an error can have rolled it back already.
+  var isInTransaction: Bool { sqlite3_get_autocommit(handle) == 0 }
+
+  private func prepare(_ sql: String) throws(StoreError) -> OpaquePointer {
+    if let statement = statements[sql] { return statement }
+    var statement: OpaquePointer?
+    let result = sqlite3_prepare_v3(handle, sql, -1, UInt32(SQLITE_PREPARE_PERSISTENT), &statement, nil)
+    guard result == SQLITE_OK, let statement else { throw failure(result) }
+    statements[sql] = statement
+    return statement
+  }
+
+  private func failure(_ result: Int32) -> StoreError {
+    Database.error(result, path: path, detail: String(cString: sqlite3_errmsg(handle)))
+  }
+
+  /// SQLite's code in the operator's words.
+  private static func error(_ result: Int32, path: String, detail: String) -> StoreError {
+    let code = result & 0xff
+    switch code {
+    case SQLITE_FULL:
+      return StoreError(
+        code: code, "the disk that holds \(path) is full: free some space, then start the coordinator again")
+    case SQLITE_CORRUPT, SQLITE_NOTADB: return damaged(path: path, detail: detail, code: code)
+    case SQLITE_READONLY, SQLITE_CANTOPEN, SQLITE_PERM, SQLITE_AUTH:
+      return StoreError(
+        code: code,
+        "\(path) cannot be written (\(detail)): give the coordinator a data directory that it may write to")
+    case SQLITE_IOERR:
+      return StoreError(
+        code: code,
+        "writing or reading \(path) failed (\(detail), code \(result)): check the disk and the kernel's log, "
+          + "then start the coordinator again")
+    case SQLITE_BUSY, SQLITE_LOCKED:
+      return StoreError(code: code, "\(path) is in use by another program: close it, then start the coordinator again")
+    default: return StoreError(code: code, "\(path): \(detail) (SQLite code \(result))")
+    }
+  }
+
+  /// The error of a file that is no intact database.
+  static func damaged(path: String, detail: String, code: Int32 = SQLITE_CORRUPT) -> StoreError {
+    StoreError(
+      code: code,
+      "\(path) is damaged (\(detail)): stop here, copy the data directory away, and put a backup of it in its place; "
+        + "`sqlite3 \(path) .recover` may save what is left")
+  }
+
+  /// A row while it is current.
+  struct Row {
+    fileprivate let statement: OpaquePointer
+
+    func text(_ column: Int32) -> String {
+      guard let pointer = sqlite3_column_text(statement, column) else { return "" }
+      let count = Int(sqlite3_column_bytes(statement, column))
+      return String(decoding: UnsafeBufferPointer(start: pointer, count: count), as: UTF8.self)
+    }
+
+    func number(_ column: Int32) -> Int64 { sqlite3_column_int64(statement, column) }
+
+    func blob(_ column: Int32) -> [UInt8] {
+      guard let pointer = sqlite3_column_blob(statement, column) else { return [] }
+      let count = Int(sqlite3_column_bytes(statement, column))
+      return Array(UnsafeRawBufferPointer(start: pointer, count: count))
+    }
+  }
+}

@@ -1,0 +1,250 @@
+// Owns: all connections to the coordinator: who they are (sessions, requests, log streams), what each role may say,
+// and
+// limits on those that have not proven anything yet. It must not know the core: events go out by `post`.
+
+import ClusterIO
+import ClusterProto
+import CoordinatorCore
+
+/// The native protocol's side of the server.
+final class Door {
+  /// Hands an event to the core's queue.
+  var post: (Peer?, CoordinatorEvent) -> Void = { _, _ in }
+
+  private struct OpenRequest {
+    var peer: Peer
+    var clientID: Int64
+  }
+
+  private let loop: EventLoop
+  private let cluster: String
+  private let incarnation: Int64
+  private let token: [UInt8]
+  private var peers: [ObjectIdentifier: Peer] = [:]
+  /// When connections in the hello, or refused ones, are closed: boot nanoseconds.
+  private var deadlines: [ObjectIdentifier: Int64] = [:]
+  private var inHello: Set<ObjectIdentifier> = []
+  private var sessions: [SessionID: Peer] = [:]
+  private var requests: [RequestID: OpenRequest] = [:]
+  private var streams: [ObjectIdentifier: String] = [:]
+  private var lastRequest: RequestID = 0
+  private lazy var relays = LogRelays(loop: loop) { [unowned self] request in forget(request) }
+  private lazy var deadlineTimer = loop.makeTimer { [unowned self] in expire() }
+
+  /// Connections that may be in their hello at once.
+  static let helloLimit = 256
+  /// Open requests of one client connection.
+  static let requestLimit = 256
+  /// How long a refused connection may stay to read why.
+  private static let refusedNanoseconds: Int64 = 1_000_000_000
+  private static let itemsInFrame = 64
+
+  init(loop: EventLoop, cluster: String, incarnation: Int64, token: [UInt8]) {
+    self.loop = loop
+    self.cluster = cluster
+    self.incarnation = incarnation
+    self.token = token
+  }
+
+  /// Nothing waits to be sent any more.
+  var isIdle: Bool { peers.isEmpty }
+
+  func accept(_ connection: Connection) {
+    guard let nonce = try? Crypto.randomBytes(Handshake.nonceBytes), let name = try? Crypto.randomBytes(16) else {
+      connection.close()
+      return
+    }
+    let session = Crypto.hex(name)
+    let handshake = HandshakeServer(
+      cluster: cluster, incarnation: incarnation, nonce: Crypto.hex(nonce), session: session)
+    let peer = Peer(
+      connection: connection, handshake: handshake, session: session, handler: handler,
+      prove: { [token] text in Crypto.hex(Crypto.hmacSHA256(key: token, Array(text.utf8))) })
+    peers[ObjectIdentifier(peer)] = peer
+    inHello.insert(ObjectIdentifier(peer))
+    setDeadline(peer, Handshake.timeoutMilliseconds * 1_000_000)
+    if inHello.count > Self.helloLimit {
+      peer.refuse(ProtocolError(.busy, "too many connections are in their hello: try again"))
+    }
+  }
+
+  // What the core sends.
+
+  func send(_ message: CoordinatorMessage, to session: SessionID) { sessions[session]?.send(message.json) }
+
+  func close(_ session: SessionID, reason: String) {
+    guard let peer = sessions[session] else { return }
+    ServerLog.info("session closed", ("session", session), ("peer", peer.connection.peer), ("reason", reason))
+    peer.connection.close(afterFlush: true)
+  }
+
+  func reply(_ reply: APIReply, to request: RequestID) {
+    guard let open = requests[request] else { return }
+    switch reply {
+    case .items(let items):
+      // Small frames: each is written only when the one before has been taken.
+      for start in stride(from: 0, to: items.count, by: Self.itemsInFrame) {
+        let piece = Array(items[start..<min(start + Self.itemsInFrame, items.count)])
+        open.peer.send(ClientReply(id: open.clientID, reply: .items(piece)).json)
+      }
+    case .event, .bytes: open.peer.send(ClientReply(id: open.clientID, reply: reply).json)
+    case .done:
+      open.peer.send(ClientReply(id: open.clientID, reply: reply).json)
+      forget(request)
+    }
+  }
+
+  func startLogs(_ logs: LogRequest, of session: SessionID, for request: RequestID) {
+    guard let open = requests[request] else { return }
+    guard let agent = sessions[session] else {
+      let message = "the node's agent is not connected"
+      let status = ReplyStatus.failure(code: 500, message: message)
+      return reply(.done(code: 500, object: status, warnings: []), to: request)
+    }
+    relays.expect(stream: logs.stream, client: open.peer, clientID: open.clientID, request: request)
+    agent.send(CoordinatorMessage.logs(logs).json)
+  }
+
+  /// Every connection closes when its output has gone.
+  func closeAfterFlush() { for peer in peers.values { peer.connection.close(afterFlush: true) } }
+
+  /// Every connection closes now.
+  func closeAll() { for peer in peers.values { peer.connection.close() } }
+
+  // What connections bring.
+
+  private lazy var handler = Peer.Handler(
+    opened: { [unowned self] peer, result in opened(peer, result) },
+    message: { [unowned self] (peer, message) throws(ProtocolError) in try receive(message, from: peer) },
+    logFrame: { [unowned self] (peer, frame) throws(ProtocolError) in
+      guard let stream = streams[ObjectIdentifier(peer)] else { return }
+      try relays.receive(frame, stream: stream)
+    },
+    refused: { [unowned self] peer, error in
+      ServerLog.info(
+        "connection refused", ("peer", peer.connection.peer), ("code", error.code.rawValue), ("reason", error.message))
+      leave(peer)
+      setDeadline(peer, Self.refusedNanoseconds)
+    },
+    closed: { [unowned self] peer, _ in
+      leave(peer)
+      peers[ObjectIdentifier(peer)] = nil
+      deadlines[ObjectIdentifier(peer)] = nil
+    },
+    drained: { [unowned self] peer in relays.drained(peer) })
+
+  private func opened(_ peer: Peer, _ result: HandshakeResult) {
+    deadlines[ObjectIdentifier(peer)] = nil
+    inHello.remove(ObjectIdentifier(peer))
+    switch result.role {
+    case .client: break
+    case .agent:
+      sessions[peer.session] = peer
+      peer.connection.setUserTimeout(milliseconds: 10_000)
+      post(peer, .sessionOpened(peer.session))
+    case .logs:
+      do throws(ProtocolError) {
+        try relays.attach(peer, stream: result.stream)
+        streams[ObjectIdentifier(peer)] = result.stream
+      } catch {
+        peer.refuse(error)
+      }
+    }
+  }
+
+  private func receive(_ message: JSON, from peer: Peer) throws(ProtocolError) {
+    let isAgent = if case .agent = peer.stage { true } else { false }
+    try Self.checkType(of: message, isAgent: isAgent)
+    let parsed: ClientMessage
+    do throws(MessageError) {
+      if isAgent { return post(peer, .agent(peer.session, try AgentMessage(json: message))) }
+      parsed = try ClientMessage(json: message)
+    } catch {
+      throw ProtocolError(.malformed, error.description)
+    }
+    switch parsed {
+    case .request(let id, let request): try open(request, id: id, from: peer)
+    case .cancel(let id):
+      guard let request = peer.requests[id] else { return }
+      cancel(request)
+    }
+  }
+
+  /// Who may say what.
+  private static let agentTypes = ["register", "heartbeat", "reports", "fetch", "retained"]
+  private static let clientTypes = ["request", "cancel"]
+
+  /// A type of the other role is a mistake; one that nobody knows may come from a newer version, and the connection
+  /// stays.
+  private static func checkType(of message: JSON, isAgent: Bool) throws(ProtocolError) {
+    guard let type = message["type"]?.stringValue else { throw .missing("type", in: "(unknown)") }
+    let known = isAgent ? agentTypes : clientTypes
+    if known.contains(type) { return }
+    let isOthers = (isAgent ? clientTypes : agentTypes).contains(type)
+    throw ProtocolError(
+      isOthers ? .unexpected : .unknownType,
+      "message type \(type.prefix(64)) is none of \(isAgent ? "an agent" : "a client")'s: "
+        + known.joined(separator: ", "))
+  }
+
+  private func open(_ request: APIRequest, id: Int64, from peer: Peer) throws(ProtocolError) {
+    guard peer.requests[id] == nil else {
+      throw ProtocolError(.unexpected, "request \(id) is open already")
+    }
+    guard peer.requests.count < Self.requestLimit else {
+      let status = ReplyStatus.failure(code: 429, message: "too many open requests on this connection")
+      peer.send(ClientReply(id: id, reply: .done(code: 429, object: status, warnings: [])).json)
+      return
+    }
+    lastRequest += 1
+    peer.requests[id] = lastRequest
+    requests[lastRequest] = OpenRequest(peer: peer, clientID: id)
+    post(peer, .request(lastRequest, request))
+  }
+
+  private func cancel(_ request: RequestID) {
+    relays.cancel(request)
+    forget(request)
+    post(nil, .requestCancelled(request))
+  }
+
+  private func forget(_ request: RequestID) {
+    guard let open = requests.removeValue(forKey: request) else { return }
+    open.peer.requests[open.clientID] = nil
+  }
+
+  /// Whatever the connection was, it is no longer; happens once for a refusal and again when it closes.
+  private func leave(_ peer: Peer) {
+    let identity = ObjectIdentifier(peer)
+    if sessions[peer.session] === peer {
+      sessions[peer.session] = nil
+      post(nil, .sessionClosed(peer.session))
+    }
+    for request in peer.requests.values.sorted() { cancel(request) }
+    if let stream = streams.removeValue(forKey: identity) { relays.sourceClosed(stream: stream) }
+    inHello.remove(identity)
+  }
+
+  // Deadlines of connections that have proven nothing.
+
+  private func setDeadline(_ peer: Peer, _ nanoseconds: Int64) {
+    let time = Clocks.boot() + nanoseconds
+    deadlines[ObjectIdentifier(peer)] = time
+    if time < deadlineTimer.deadline { deadlineTimer.arm(at: time) }
+  }
+
+  private func expire() {
+    let now = Clocks.boot()
+    // In any order: each concerns one connection alone.
+    for (identity, time) in deadlines where time <= now {
+      deadlines[identity] = nil
+      guard let peer = peers[identity] else { continue }
+      if peer.isInHello {
+        peer.refuse(ProtocolError(.timeout, "no complete hello within \(Handshake.timeoutMilliseconds / 1000) seconds"))
+      } else {
+        peer.connection.close()
+      }
+    }
+    deadlineTimer.arm(at: deadlines.values.min())
+  }
+}

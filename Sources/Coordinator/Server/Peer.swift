@@ -1,0 +1,185 @@
+// Owns: one connection to the coordinator: its stage (hello, agent, client, logs), the messages it brings, and the
+// replies
+// that wait until it takes them. It must not know the core: what it reads goes to its handler.
+
+import ClusterIO
+import ClusterProto
+import CoordinatorCore
+
+/// One connection, from accept to close. Used on the loop's thread only.
+final class Peer {
+  enum Stage {
+    case hello(HandshakeServer)
+    case agent
+    case client
+    case logs
+    /// An error was sent; what still comes is dropped, so that the other side can read it before the socket closes.
+    case refused
+  }
+
+  /// What a peer tells the server. All calls come from within a turn.
+  struct Handler {
+    /// The hello is over.
+    var opened: (Peer, HandshakeResult) -> Void
+    /// A message after the hello; throwing refuses the connection.
+    var message: (Peer, JSON) throws(ProtocolError) -> Void
+    /// A frame of a log stream.
+    var logFrame: (Peer, [UInt8]) throws(ProtocolError) -> Void
+    var refused: (Peer, ProtocolError) -> Void
+    var closed: (Peer, Connection.CloseReason) -> Void
+    /// All output has gone.
+    var drained: (Peer) -> Void
+  }
+
+  let connection: Connection
+  private(set) var stage: Stage
+  /// Names the connection; an agent's session.
+  let session: String
+  /// Events of this connection that wait for the core.
+  var unprocessed = 0 { didSet { resumeIfPossible() } }
+  /// A log relay's client is behind: read no more until it has caught up.
+  var isHeld = false { didSet { resumeIfPossible() } }
+  /// Client: its open requests, by its own number.
+  var requests: [Int64: RequestID] = [:]
+
+  private var reader = MessageStream()
+  private var outbox: [JSON] = []
+  private var outboxStart = 0
+  private var isPaused = false
+  private var isPumping = false
+  private let handler: Handler
+  private let prove: (String) -> String
+
+  /// Bytes that wait in the socket before replies wait as values instead.
+  static let outputMark = 1 << 20
+  /// Replies that may wait; a watcher that is further behind is cut off and lists again, as Kubernetes does it.
+  static let outboxLimit = 20_000
+  /// Events of one connection that wait for the core before reading stops.
+  static let eventLimit = 64
+
+  init(
+    connection: Connection, handshake: HandshakeServer, session: String, handler: Handler,
+    prove: @escaping (String) -> String
+  ) {
+    self.connection = connection
+    self.session = session
+    self.handler = handler
+    self.prove = prove
+    stage = .hello(handshake)
+    // One message more than the mark, and room for what agents are sent without a queue.
+    connection.outputLimit = Peer.outputMark + MessageLimits.fromCoordinator
+    connection.onBytes = { [unowned self] bytes in
+      if case .refused = stage { return }
+      reader.append(bytes)
+      pump()
+    }
+    connection.onDrained = { [unowned self] in
+      fill()
+      if connection.isOpen { handler.drained(self) }
+    }
+    // The loop holds the connection and this closure holds the peer: until the connection closes.
+    connection.onClose = { [self] reason in
+      stage = .refused
+      outbox = []
+      handler.closed(self, reason)
+    }
+  }
+
+  var isInHello: Bool { if case .hello = stage { true } else { false } }
+  var isRefused: Bool { if case .refused = stage { true } else { false } }
+  /// The client has more waiting than it takes.
+  var isBehind: Bool { connection.pendingOutput > Peer.outputMark / 4 || outbox.count > outboxStart }
+
+  /// Sends a message, or keeps it until the other side has taken what is before it.
+  func send(_ message: JSON) {
+    guard connection.isOpen, !isRefused else { return }
+    if connection.pendingOutput <= Peer.outputMark, outbox.count == outboxStart {
+      connection.send(MessageWriter.frames(message))
+    } else if outbox.count - outboxStart >= Peer.outboxLimit {
+      refuse(ProtocolError(.busy, "too slow: \(Peer.outboxLimit) messages wait for you"))
+    } else {
+      outbox.append(message)
+    }
+  }
+
+  /// Tells the other side why, and closes soon.
+  func refuse(_ error: ProtocolError) {
+    guard connection.isOpen, !isRefused else { return }
+    connection.send(MessageWriter.frames(error.json))
+    stage = .refused
+    outbox = []
+    outboxStart = 0
+    connection.setReading(true)
+    handler.refused(self, error)
+  }
+
+  private func fill() {
+    while outboxStart < outbox.count, connection.pendingOutput <= Peer.outputMark {
+      connection.send(MessageWriter.frames(outbox[outboxStart]))
+      outboxStart += 1
+    }
+    if outboxStart == outbox.count || outboxStart > 1_024 {
+      outbox.removeFirst(outboxStart)
+      outboxStart = 0
+    }
+  }
+
+  private func resumeIfPossible() {
+    guard isPaused, !isHeld, unprocessed <= Peer.eventLimit / 2, connection.isOpen, !isRefused else { return }
+    isPaused = false
+    connection.setReading(true)
+    pump()
+  }
+
+  /// Takes whole messages while the core keeps up; the rest stays in the reader and the socket.
+  private func pump() {
+    guard !isPumping else { return }
+    isPumping = true
+    defer { isPumping = false }
+    do throws(ProtocolError) {
+      while connection.isOpen {
+        if isHeld || unprocessed >= Peer.eventLimit {
+          isPaused = true
+          connection.setReading(false)
+          return
+        }
+        switch stage {
+        case .refused: return
+        case .logs:
+          guard let frame = try reader.nextFrame() else { return }
+          try handler.logFrame(self, frame)
+        case .hello(var handshake):
+          guard let message = try reader.next() else { return }
+          let step = try handshake.receive(message, prove: prove)
+          stage = .hello(handshake)
+          take(step)
+        case .agent, .client:
+          guard let message = try reader.next() else { return }
+          do throws(ProtocolError) {
+            try handler.message(self, message)
+          } catch {
+            guard error.code == .unknownType else { throw error }
+            send(error.json)
+          }
+        }
+      }
+    } catch {
+      refuse(error)
+    }
+  }
+
+  private func take(_ step: HandshakeStep) {
+    switch step {
+    case .send(let message): send(message)
+    case .finished(let result, let final):
+      reader.finishHello(messageLimit: MessageLimits.toCoordinator)
+      switch result.role {
+      case .agent: stage = .agent
+      case .client: stage = .client
+      case .logs: stage = .logs
+      }
+      if let final { send(final) }
+      handler.opened(self, result)
+    }
+  }
+}

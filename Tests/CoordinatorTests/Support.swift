@@ -1,0 +1,51 @@
+// What the tests of this target share: directories that go away, and small file systems.
+
+import ClusterIO
+import Glibc
+
+/// A directory below /tmp that is removed with its last user.
+final class TemporaryDirectory: Sendable {
+  let path: String
+
+  init() throws {
+    path = "/tmp/stint-test-\(getpid())-\(Crypto.hex(try Crypto.randomBytes(6)))"
+    try Files.makeDirectory(path)
+  }
+
+  deinit { try? Files.removeTree(path) }
+
+  func overwrite(_ name: String, at offset: Int64, _ bytes: [UInt8]) throws {
+    let descriptor = open("\(path)/\(name)", O_WRONLY)
+    guard descriptor >= 0 else { throw IOError.last("open", name) }
+    defer { close(descriptor) }
+    guard pwrite(descriptor, bytes, bytes.count, off_t(offset)) == bytes.count else {
+      throw IOError.last("write", name)
+    }
+  }
+}
+
+/// A small tmpfs, for tests as root.
+struct Filesystem {
+  let path: String
+
+  /// Whether this process may mount.
+  static let canMount: Bool = {
+    guard geteuid() == 0, let directory = try? TemporaryDirectory() else { return false }
+    guard let mounted = try? Filesystem(at: directory.path, size: "64k") else { return false }
+    mounted.unmount()
+    return true
+  }()
+
+  init(at path: String, size: String) throws {
+    self.path = path
+    guard mount("tmpfs", path, "tmpfs", 0, "size=\(size)") == 0 else { throw IOError.last("mount", path) }
+  }
+
+  func makeReadOnly() throws {
+    guard mount("tmpfs", path, "tmpfs", UInt(MS_REMOUNT | MS_RDONLY), nil) == 0 else {
+      throw IOError.last("remount", path)
+    }
+  }
+
+  func unmount() { umount2(path, Int32(MNT_DETACH)) }
+}

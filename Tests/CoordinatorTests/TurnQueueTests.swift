@@ -1,0 +1,88 @@
+// Persist before send, as the queue between core and sockets keeps it.
+
+import ClusterProto
+import Coordinator
+import CoordinatorCore
+import Testing
+
+@Suite("Turn queue")
+struct TurnQueueTests {
+  private func write(_ key: String, _ value: String = "1") -> CoordinatorEffect {
+    .persist(StoreWrite(table: .objects, key: key, value: Array(value.utf8)))
+  }
+  private func reply(_ id: RequestID) -> CoordinatorEffect { .reply(id, .event(type: "ADDED", object: .null)) }
+  private func send(_ session: String, _ attempt: Int64, immediate: Bool = false) -> CoordinatorEffect {
+    .send(session, .purge([attempt]), immediate: immediate)
+  }
+
+  @Test("a reply leaves only after the commit of its own turn")
+  func replyWaits() {
+    var queue = TurnQueue()
+    #expect(queue.add([write("a"), reply(1)]) == [])
+    #expect(queue.nextCommit()?.map(\.key) == ["a"])
+    #expect(queue.nextCommit() == nil)
+    #expect(queue.committed() == [reply(1)])
+    #expect(queue.isEmpty)
+  }
+
+  @Test("a read with nothing in flight leaves at once")
+  func readLeaves() {
+    var queue = TurnQueue()
+    #expect(queue.add([reply(1), .wake(at: nil)]) == [reply(1), .wake(at: nil)])
+    #expect(queue.nextCommit() == nil)
+  }
+
+  @Test("a read waits for the commit in flight, whose state it shows, and for no later turn")
+  func readWaitsForTheCommitInFlight() {
+    var queue = TurnQueue()
+    _ = queue.add([write("a")])
+    _ = queue.nextCommit()
+    #expect(queue.add([reply(1)]) == [])
+    #expect(queue.add([write("b"), reply(2)]) == [])
+    #expect(queue.committed() == [reply(1)])
+    #expect(queue.nextCommit()?.map(\.key) == ["b"])
+    #expect(queue.committed() == [reply(2)])
+  }
+
+  @Test("turns that come while a commit is in flight share the next one, the latest value of a row wins")
+  func groupCommit() {
+    var queue = TurnQueue()
+    _ = queue.add([write("a")])
+    _ = queue.nextCommit()
+    _ = queue.add([write("b", "old"), reply(1)])
+    _ = queue.add([write("c"), reply(2)])
+    _ = queue.add([write("b", "new"), reply(3)])
+    #expect(queue.committed() == [])
+    let writes = queue.nextCommit()
+    #expect(writes?.map(\.key) == ["b", "c"])
+    #expect(writes?.first?.value == Array("new".utf8))
+    #expect(queue.committed() == [reply(1), reply(2), reply(3)])
+  }
+
+  @Test("a pure lease renewal passes a slow commit, unless something for its own session waits")
+  func immediateSends() {
+    var queue = TurnQueue()
+    _ = queue.add([write("a"), send("one", 1)])
+    _ = queue.nextCommit()
+    #expect(queue.add([send("two", 2, immediate: true)]) == [send("two", 2, immediate: true)])
+    #expect(queue.add([send("one", 3, immediate: true)]) == [])
+    #expect(queue.committed() == [send("one", 1), send("one", 3, immediate: true)])
+    #expect(queue.add([send("one", 4, immediate: true)]) == [send("one", 4, immediate: true)])
+  }
+
+  @Test("halt, wake and log do not wait: they concern this process alone")
+  func ownEffects() {
+    var queue = TurnQueue()
+    #expect(queue.add([write("a"), .log("x"), reply(1), .halt("broken")]) == [.log("x"), .halt("broken")])
+  }
+
+  @Test("ten thousand held effects leave in order")
+  func order() {
+    var queue = TurnQueue()
+    for id in 0..<10_000 { _ = queue.add([write("row\(id % 7)"), reply(Int64(id))]) }
+    #expect(queue.heldCount == 10_000)
+    #expect(queue.nextCommit()?.count == 7)
+    #expect(queue.committed() == (0..<10_000).map { reply(Int64($0)) })
+    #expect(queue.isEmpty)
+  }
+}

@@ -62,9 +62,8 @@ package enum PodSweep {
           guard device == wanted.device, inode == wanted.inode else { continue }
           if end(candidate, before: deadline), !killed.contains(candidate) { killed.append(candidate) }
           pending = true
-        case .none:
-          // An init on its way out has no descriptors any more but waits for its namespace to die: not dead yet.
-          pending = pending || candidate.isAlive
+        case .hidden: pending = pending || candidate.isAlive
+        case .unmarked: continue
         }
       }
       // Only a look that finds none is the proof: another may have been in its first microseconds.
@@ -79,15 +78,18 @@ package enum PodSweep {
 
   private enum Marker: Equatable {
     case directory(UInt64, UInt64)
-    case none
+    /// A keeper without a data directory started it.
+    case unmarked
+    /// An init on its way out has no descriptors any more but waits for its namespace to die: not dead yet.
+    case hidden
   }
 
-  /// Our user's processes that are named as a pod init.
+  /// Our user's processes (as root: everybody's) that are named as a pod init.
   private static func candidates() throws(IOError) -> [ProcessIdentity] {
     var found: [ProcessIdentity] = []
     for name in try Files.list("/proc") {
       guard let pid = Int32(name), (try? Files.readLine("/proc/\(name)/comm")) == "stint-pod",
-        let status = try? Files.status("/proc/\(name)"), status.userID == geteuid(),
+        let status = try? Files.status("/proc/\(name)"), geteuid() == 0 || status.userID == geteuid(),
         let identity = ProcessIdentity.read(pid: pid)
       else { continue }
       found.append(identity)
@@ -96,8 +98,12 @@ package enum PodSweep {
   }
 
   private static func marker(of process: ProcessIdentity) -> Marker {
-    guard let status = try? Files.status("/proc/\(process.pid)/fd/\(STINT_POD_MARKER)") else { return .none }
-    return .directory(status.device, status.inode)
+    let descriptors = "/proc/\(process.pid)/fd"
+    if let status = try? Files.status("\(descriptors)/\(STINT_POD_MARKER)") {
+      return .directory(status.device, status.inode)
+    }
+    // An init takes its name only once its descriptors are in place: one with a control socket never had a marker.
+    return Files.exists("\(descriptors)/\(STINT_POD_CONTROL)") ? .unmarked : .hidden
   }
 
   /// Kills it by pidfd, checked to be that process, and waits for its end.

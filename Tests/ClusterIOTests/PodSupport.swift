@@ -8,11 +8,11 @@ let isRoot = geteuid() == 0
 let bubblewrapPath = "/usr/bin/bwrap"
 
 /// The front of a command that runs as another user than root.
-let asNobody = ["/usr/bin/setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
+let nobody = ["/usr/bin/setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
 
 /// Whether bubblewrap can make a user namespace here without root.
 let hasRootless: Bool = {
-  let command = (isRoot ? asNobody : []) + [bubblewrapPath, "--unshare-user", "--dev-bind", "/", "/", "/bin/true"]
+  let command = (isRoot ? nobody : []) + [bubblewrapPath, "--unshare-user", "--dev-bind", "/", "/", "/bin/true"]
   let child = try? Child(Child.Options(path: command[0], arguments: command, environment: []))
   return eventually { child?.reap() != nil } && child?.status == .exited(code: 0)
 }()
@@ -100,10 +100,15 @@ final class HarnessKeeper {
   private let pipe: Int32
   private(set) var text = ""
 
-  init(
-    isolation: String = "clone", marker: String, deathMilliseconds: Int = 0, asNobody dropsRoot: Bool = false,
-    command: [String]
+  convenience init(
+    isolation: String = "clone", marker: String, deathMilliseconds: Int = 0, asNobody: Bool = false, command: [String]
   ) throws {
+    try self.init(
+      scratch: marker, asNobody: asNobody, arguments: ["hold", isolation, marker, "\(deathMilliseconds)"] + command)
+  }
+
+  /// Any command of the harness; another user gets a copy of it in `scratch`.
+  init(scratch: String, asNobody dropsRoot: Bool, arguments: [String]) throws {
     var ends: [Int32] = [-1, -1]
     guard Glibc.pipe(&ends) == 0 else { throw IOError.last("pipe") }
     for end in ends { _ = fcntl(end, F_SETFD, FD_CLOEXEC) }
@@ -113,11 +118,11 @@ final class HarnessKeeper {
     // Beside the test bundle, which is what runs. Another user may not reach it there: it gets a copy.
     var program = "\(Files.split(CommandLine.arguments[0]).parent)/PodHarness"
     if dropsRoot {
-      try Files.writeAtomically("\(marker)/PodHarness", try Files.read(program), mode: 0o755)
-      program = "\(marker)/PodHarness"
+      let copy = "\(scratch)/PodHarness"
+      if !Files.exists(copy) { try Files.writeAtomically(copy, try Files.read(program), mode: 0o755) }
+      program = copy
     }
-    let line =
-      (dropsRoot && isRoot ? asNobody : []) + [program, "hold", isolation, marker, "\(deathMilliseconds)"] + command
+    let line = (dropsRoot && isRoot ? nobody : []) + [program] + arguments
     var options = Child.Options(path: line[0], arguments: line, environment: [])
     options.descriptors = [1: ends[1], 2: ends[1]]
     child = try Child(options)

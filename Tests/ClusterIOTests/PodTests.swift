@@ -246,4 +246,18 @@ import Testing
     keeper.child.signal(SIGKILL)
     #expect(eventually { keeper.ended() })
   }
+
+  @Test("without root a successor finds and ends the pods of a stopped keeper", .enabled(if: hasRootless))
+  func sweepUnderBubblewrap() throws {
+    let scratch = try Scratch()
+    let keeper = try HarnessKeeper(
+      isolation: "bwrap", marker: scratch.path, asNobody: true, command: ["sleep", "1000"])
+    #expect(keeper.says("ready"))
+    let pods = try PodSweep.inits(of: scratch.path)
+    #expect(pods.count == 1)
+    keeper.child.signal(SIGSTOP)
+    let successor = try HarnessKeeper(scratch: scratch.path, asNobody: true, arguments: ["sweep", scratch.path])
+    #expect(successor.says("swept \(pods.map(\.pid))\n"))
+    #expect(pods.allSatisfy { !$0.isAlive })
+  }
 }

@@ -1,4 +1,5 @@
-// Owns: a keeper in miniature. `hold` keeps one pod until it is killed; `rate` measures how fast pods start and end.
+// Owns: a keeper in miniature. `hold` keeps one pod until it is killed, `sweep` ends such pods as a successor would;
+// `rate` measures how fast pods start and end.
 // It must not know the cluster: it stands on ClusterIO alone.
 
 import CLinux
@@ -12,8 +13,13 @@ struct Harness {
       let arguments = Array(CommandLine.arguments.dropFirst())
       if arguments.first == "hold", arguments.count >= 5 { return try hold(Array(arguments.dropFirst())) }
       if arguments.first == "rate", arguments.count == 4 { return try rate(Array(arguments.dropFirst())) }
+      if arguments.first == "sweep", arguments.count == 2 {
+        let dead = try PodSweep.run(directory: arguments[1], timeoutMilliseconds: 10_000)
+        return try Files.writeAll(1, Array("swept \(dead.map(\.pid))\n".utf8), path: "stdout")
+      }
       complain(
-        "usage: PodHarness hold clone|bwrap DIRECTORY DEATH-MS COMMAND... | rate clone|cgroup|bwrap PODS AT-ONCE")
+        "usage: PodHarness hold clone|bwrap DIRECTORY DEATH-MS COMMAND... | sweep DIRECTORY"
+          + " | rate clone|cgroup|bwrap|spawn PODS AT-ONCE")
     } catch {
       complain("\(error)")
     }
@@ -59,8 +65,17 @@ struct Harness {
     var gone = 0
     var failures = 0
     let null = open("/dev/null", O_RDWR | O_CLOEXEC)
+    /// The yardstick: a bare posix_spawn and reap of the same program.
+    func spawn() throws {
+      let child = try Child(Child.Options(path: "/bin/true", arguments: ["true"], environment: []))
+      try child.watch(loop: loop) { exit in
+        gone += 1
+        if exit != .exited(code: 0) { failures += 1 }
+      }
+    }
     func start() throws {
       started += 1
+      if arguments[0] == "spawn" { return try spawn() }
       var options = PodProcess.Options(isolation: isolation(arguments[0]))
       options.cgroup = try pool?.take()
       let pod = try PodProcess(loop: loop, options: options)

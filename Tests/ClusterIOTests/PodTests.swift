@@ -201,6 +201,18 @@ import Testing
     #expect(eventually { keeper.ended() })
   }
 
+  @Test("a killed keeper takes along a pod whose init cannot act: the kernel does it")
+  func killedWithStoppedInit() throws {
+    let scratch = try Scratch()
+    let keeper = try HarnessKeeper(marker: scratch.path, command: escaping)
+    #expect(keeper.says("ready"))
+    let pod = try #require(try PodSweep.inits(of: scratch.path).first)
+    #expect(kill(pod.pid, SIGSTOP) == 0)
+    defer { kill(pod.pid, SIGKILL) }
+    keeper.child.signal(SIGKILL)
+    #expect(eventually { keeper.ended() })
+  }
+
   @Test("a set-uid program, which loses its own parent-death signal, dies with the keeper too")
   func setUserID() throws {
     let scratch = try Scratch()

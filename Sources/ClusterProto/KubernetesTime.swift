@@ -1,4 +1,5 @@
-// Points in time and their texts: RFC 3339 as the API writes it, RFC 1123 as describe prints it, Go durations. Civil dates by arithmetic; UTC only.
+// Points in time and their texts: RFC 3339 as the API writes it, RFC 1123 as describe prints it, Go durations.
+// Civil dates by arithmetic, UTC only; must not read a clock.
 
 /// Wall time, nanoseconds since 1970 UTC: for stamps, never for deadlines.
 package struct WallTime: Comparable, Hashable, Sendable {
@@ -33,8 +34,8 @@ package struct WallTime: Comparable, Hashable, Sendable {
     let months = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
     let dayNumber = Self.floorDivide(seconds, 86_400)
     let weekday = days[Int(((dayNumber % 7) + 7) % 7)]
-    return
-      "\(weekday), \(Self.padded(date.day, 2)) \(months[Int(date.month) - 1]) \(Self.padded(date.year, 4)) \(clock) +0000"
+    let day = "\(Self.padded(date.day, 2)) \(months[Int(date.month) - 1]) \(Self.padded(date.year, 4))"
+    return "\(weekday), \(day) \(clock) +0000"
   }
 
   /// Reads RFC 3339 with any offset and fraction; nil for anything else.
@@ -51,8 +52,9 @@ package struct WallTime: Comparable, Hashable, Sendable {
     }
     guard let year = number(0..<4), bytes[4] == 45, let month = number(5..<7), bytes[7] == 45, let day = number(8..<10),
       bytes[10] == 84 || bytes[10] == 116, let hour = number(11..<13), bytes[13] == 58, let minute = number(14..<16),
-      bytes[16] == 58, let second = number(17..<19), (1...12).contains(month), (1...31).contains(day), hour < 24,
-      minute < 60, second < 61, year > 1700, year < 2250
+      bytes[16] == 58, let second = number(17..<19), (1...12).contains(month),
+      day >= 1, day <= Self.daysInMonth(year: year, month: month), hour < 24, minute < 60, second < 60, year > 1700,
+      year < 2250
     else { return nil }
     var position = 19
     var fraction: Int64 = 0
@@ -118,6 +120,11 @@ package struct WallTime: Comparable, Hashable, Sendable {
     return era * 146_097 + yearOfEra * 365 + yearOfEra / 4 - yearOfEra / 100 + dayOfYear - 719_468
   }
 
+  private static func daysInMonth(year: Int64, month: Int64) -> Int64 {
+    let following = month == 12 ? days(year: year + 1, month: 1, day: 1) : days(year: year, month: month + 1, day: 1)
+    return following - days(year: year, month: month, day: 1)
+  }
+
   private static func floorDivide(_ value: Int64, _ divisor: Int64) -> Int64 {
     let quotient = value / divisor
     return value % divisor < 0 ? quotient - 1 : quotient
@@ -162,24 +169,47 @@ package struct Now: Equatable, Sendable {
 
 /// Go's duration texts.
 package enum DurationText {
-  /// Milliseconds of `1m30s`, `500ms`, `1.5h` or `0`; nil for anything else.
+  /// Milliseconds of `1m30s`, `500ms`, `1.5h` or `0`, rounded down; nil for anything else, a sign included.
   package static func parse(_ text: String) -> Int64? {
     if text == "0" { return 0 }
     var rest = Substring(text)
-    var total = 0.0
+    var nanoseconds: Int64 = 0
     guard !rest.isEmpty else { return nil }
-    let units: [(name: String, milliseconds: Double)] = [
-      ("ms", 1), ("us", 0.001), ("ns", 0.000001), ("h", 3_600_000), ("m", 60_000), ("s", 1000),
-    ]
     while !rest.isEmpty {
-      let digits = rest.prefix { $0.isASCII && ($0.isNumber || $0 == ".") }
-      guard let number = Double(digits), number >= 0 else { return nil }
-      rest = rest.dropFirst(digits.count)
-      guard let unit = units.first(where: { rest.hasPrefix($0.name) }) else { return nil }
+      let number = rest.prefix { ("0"..."9").contains($0) || $0 == "." }
+      rest = rest.dropFirst(number.count)
+      guard let unit = units.first(where: { rest.hasPrefix($0.name) }),
+        let part = scaled(number, by: unit.nanoseconds)
+      else { return nil }
       rest = rest.dropFirst(unit.name.count)
-      total += number * unit.milliseconds
+      let (sum, overflow) = nanoseconds.addingReportingOverflow(part)
+      if overflow { return nil }
+      nanoseconds = sum
     }
-    return total < 9e15 ? Int64(total) : nil
+    return nanoseconds / 1_000_000
+  }
+
+  private static let units: [(name: String, nanoseconds: Int64)] = [
+    ("ms", 1_000_000), ("us", 1000), ("\u{B5}s", 1000), ("\u{3BC}s", 1000), ("ns", 1), ("h", 3_600_000_000_000),
+    ("m", 60_000_000_000), ("s", 1_000_000_000),
+  ]
+
+  /// `number` (digits with at most one point) times `unit`, exact down to nanoseconds; nil on overflow.
+  private static func scaled(_ number: Substring, by unit: Int64) -> Int64? {
+    let parts = number.split(separator: ".", omittingEmptySubsequences: false)
+    guard parts.count <= 2, number.contains(where: { $0 != "." }) else { return nil }
+    guard let whole = parts[0].isEmpty ? 0 : Int64(parts[0]) else { return nil }
+    let (product, overflow) = whole.multipliedReportingOverflow(by: unit)
+    if overflow { return nil }
+    var fraction: Int64 = 0
+    var scale: Int64 = 1
+    for digit in parts.count == 2 ? parts[1].utf8.prefix(12) : "".utf8.prefix(0) {
+      fraction = fraction * 10 + Int64(digit - 48)
+      scale *= 10
+    }
+    let (high, low) = fraction.multipliedFullWidth(by: unit)
+    let (sum, carried) = product.addingReportingOverflow(scale.dividingFullWidth((high, low)).quotient)
+    return carried ? nil : sum
   }
 
   /// `1h2m3s`, `1.5s`, `500ms`, `0s`.
@@ -202,7 +232,7 @@ package enum DurationText {
 /// Kubernetes' HumanDuration, as in AGE and DURATION columns.
 package func humanDuration(milliseconds: Int64) -> String {
   let seconds = milliseconds / 1000
-  if milliseconds < -1000 { return "<invalid>" }
+  if seconds < -1 { return "<invalid>" }
   if seconds <= 0 { return "0s" }
   if seconds < 120 { return "\(seconds)s" }
   let minutes = seconds / 60

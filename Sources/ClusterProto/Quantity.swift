@@ -1,5 +1,6 @@
 // Kubernetes' resource quantities (resource.Quantity): 500m, 1.5, 8Gi, 1e3. Exact integer arithmetic, saturating.
 
+/// Reading and writing of quantities.
 package enum Quantity {
   /// Kubernetes' words for a quantity that cannot be read.
   package static let formatMessage =

@@ -1,7 +1,9 @@
 // Kubernetes' `$(NAME)` expansion in command, args and env values. Text in, text out.
 
+/// The `$(NAME)` syntax.
 package enum VariableExpansion {
-  /// Replaces `$(NAME)` by what `value` gives; unknown names stay as they are; `$$` becomes `$`, so `$$(NAME)` gives `$(NAME)`.
+  /// Replaces `$(NAME)` by what `value` gives; unknown names stay as they are; `$$` becomes `$`, so that `$$(NAME)`
+  /// gives `$(NAME)`.
   package static func expand(_ text: String, with value: (String) -> String?) -> String {
     let bytes = Array(text.utf8)
     guard bytes.contains(36) else { return text }

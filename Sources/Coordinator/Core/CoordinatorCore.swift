@@ -30,7 +30,8 @@ package struct CoordinatorCore: Sendable {
   var outputs: [CoordinatorEffect] = []
   private var persistedResourceVersion: Int64 = 0
   private var lastWake: BootTime?
-  private var started = false
+  /// False while the rows are read, until the first step.
+  private(set) var started = false
 
   /// Rebuilds the state from the store's rows, in any order, and begins the next incarnation, whose number the first step persists.
   /// Throws a message for a row that it cannot read.
@@ -62,6 +63,7 @@ package struct CoordinatorCore: Sendable {
   private mutating func begin() {
     started = true
     writes.append(fact("incarnation", .int(incarnation)))
+    beginWorkloads()
     beginFleet()
     beginAPI()
   }

@@ -16,6 +16,9 @@ extension CoordinatorCore {
   mutating func beginPoliteStop() {}
   mutating func runFleet(limit: Int) -> Int { 0 }
   mutating func fireFleetTimers() {}
+  func isPossiblyLive(podUID: String) -> Bool { false }
+  func possiblyLiveCount(jobUID: String) -> Int { 0 }
+  mutating func stopAttempt(podUID: String, graceMilliseconds: Int64) {}
   mutating func finishFleetTurn() {}
   mutating func nextFleetTimer() -> BootTime? { nil }
 }

@@ -1,17 +1,131 @@
-// What the workload controllers (Job, garbage collector, TTL, pod GC) remember between turns.
+// What the workload controllers (Job, garbage collector, TTL, pod GC, namespaces) remember between turns, and their hooks into the turn.
+// Everything here derives from the store's rows; nothing is a second truth. Knows nothing of sessions, leases or verbs.
 
 import ClusterProto
 
+/// Names of the controllers' timers.
+enum WorkloadTimer: Hashable, Comparable, Sendable {
+  /// A Job's recreation backoff or active deadline, by Job uid.
+  case job(String)
+  /// A finished Job's TTL, by Job uid.
+  case expiry(String)
+  /// The quarantine of a node that is gone, by node name: its pods are collected after it.
+  case missingNode(String)
+  /// The oldest event's end.
+  case events
+}
+
 struct WorkloadsState: Sendable {
+  /// Pods of each Job, by Job uid, kept with every pod change: no sync scans a Job's pods.
+  var tallies: [String: JobTally] = [:]
+  /// What the API does not show of a Job, by Job uid.
+  var memories: [String: JobMemory] = [:]
+  /// Jobs that choose their own selector, by namespace: they may adopt pods.
+  var manualJobs: [String: InsertionSet<ObjectKey>] = [:]
+  /// Objects in each namespace, the Events included.
+  var contents: [String: Int] = [:]
+  /// Pods that ended, by their creation, for the pod collector.
+  var terminated = TimerQueue<ObjectKey>()
+  var terminatedCount = 0
+
+  var jobs = WorkQueue<ObjectKey>()
+  /// Objects marked for deletion whose finalizers are gone.
+  var removals = WorkQueue<ObjectReference>()
+  /// Objects whose owners or dependents want a look from the garbage collector.
+  var garbage = WorkQueue<ObjectReference>()
+  /// Pods with the tracking finalizer and no Job to take it away.
+  var strays = WorkQueue<ObjectKey>()
+  /// Pods whose labels may have changed hands.
+  var adoptions = WorkQueue<ObjectKey>()
+  /// Contents of namespaces that are being deleted.
+  var doomed = WorkQueue<ObjectReference>()
+  var emptyNamespaces = WorkQueue<String>()
+  var timers = TimerQueue<WorkloadTimer>()
+  var events = EventIndex()
 }
 
 extension CoordinatorCore {
   /// Called for every object change, also for each row at start (then nothing may be written or sent).
-  mutating func workloadsObserve(_ change: ObjectChange) {}
-  mutating func restoreJobRecord(key: String, value: JSON) throws(CoordinatorStartError) {}
-  mutating func restoreWorkloadsAfterRows() {}
+  mutating func workloadsObserve(_ change: ObjectChange) {
+    guard let subject = change.subject else { return }
+    countContents(change, of: subject)
+    switch subject {
+    case .pod: observePod(change)
+    case .job: observeJob(change)
+    case .node: observeNode(change)
+    case .other(let other):
+      if other.kind == .events { observeEvent(change) }
+      if other.kind == .namespaces { observeNamespace(change) }
+    }
+    observeOwnership(change)
+    if let meta = change.after?.meta, meta.deletionTimestamp != nil, meta.finalizers.isEmpty,
+      subject.kind != .namespaces
+    {
+      workloads.removals.add(subject.reference)
+    }
+  }
+
+  mutating func restoreWorkloadsAfterRows() {
+    findGarbageAfterRows()
+    findMissingNodes()
+  }
+
+  /// The namespaces that every cluster has.
+  mutating func beginWorkloads() {
+    for name in ["default", "kube-system"] where state.other(.namespaces, ObjectKey(namespace: "", name: name)) == nil {
+      var meta = ObjectMeta()
+      meta.name = name
+      meta.labels = ["kubernetes.io/metadata.name": name]
+      insert(
+        .other(
+          GenericObject(
+            kind: .namespaces, meta: meta,
+            body: ["spec": ["finalizers": ["kubernetes"]], "status": ["phase": "Active"]])))
+    }
+  }
+
   /// Runs due work on at most `limit` objects; returns how many it touched.
-  mutating func runWorkloads(limit: Int) -> Int { 0 }
-  mutating func fireWorkloadTimers() {}
-  mutating func nextWorkloadTimer() -> BootTime? { nil }
+  mutating func runWorkloads(limit: Int) -> Int {
+    var budget = limit
+    while budget > 0 {
+      let before = budget
+      budget -= removeDeleted(limit: budget)
+      budget -= stripStrays(limit: budget)
+      budget -= adoptPods(limit: budget)
+      if budget > 0, let key = workloads.jobs.next() { budget -= max(1, syncJob(key, limit: budget)) }
+      budget -= collectGarbage(limit: budget)
+      budget -= emptyNamespaces(limit: budget)
+      budget -= collectTerminated(limit: budget)
+      if budget == before { break }
+    }
+    return limit - budget
+  }
+
+  mutating func fireWorkloadTimers() {
+    while let timer = workloads.timers.popDue(at: now.boot) {
+      switch timer {
+      case .job(let uid): if let job = jobReference(uid: uid) { workloads.jobs.add(job) }
+      case .expiry(let uid): expireJob(uid: uid)
+      case .missingNode(let name): collectPods(ofMissingNode: name)
+      case .events: expireEvents()
+      }
+    }
+  }
+
+  mutating func nextWorkloadTimer() -> BootTime? { workloads.timers.earliest() }
+
+  /// The Job with that uid, if it is there.
+  func jobReference(uid: String) -> ObjectKey? {
+    guard let reference = state.references[uid], reference.kind == .jobs else { return nil }
+    return reference.key
+  }
+
+  /// Now in whole seconds, as the API and the store keep times: what memory holds is what a restart reads.
+  var stamp: WallTime { WallTime(nanoseconds: now.wall.seconds * 1_000_000_000) }
+
+  /// The boot time at which `wall` was, for a past stamp; never in the future, so that a clock set back cannot stretch a limit.
+  func bootTime(of wall: WallTime) -> BootTime { now.boot - max(0, now.wall.milliseconds(since: wall)) }
+
+  /// Seconds of a manifest in milliseconds, clamped instead of trapping.
+  static func milliseconds(seconds: Int64) -> Int64 { max(0, min(seconds, 1_000_000_000_000)) * 1000 }
 }

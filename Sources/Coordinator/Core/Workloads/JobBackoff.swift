@@ -1,0 +1,87 @@
+// The pause before a Job's next pod after failures: 10 s doubling to 10 min since the last failure, forgotten at the next success.
+// Kept in a row of its own, so that a restart of the coordinator does not cut it short.
+
+import ClusterProto
+
+struct JobBackoff: Equatable, Sendable {
+  static let firstMilliseconds: Int64 = 10_000
+  static let longestMilliseconds: Int64 = 600_000
+
+  /// Failures that finished after the latest success.
+  var failures: Int64 = 0
+  /// When the latest of them finished.
+  var lastFailure = WallTime(nanoseconds: 0)
+  /// The same by this incarnation's boot clock: what the pause counts.
+  var lastFailureBoot = BootTime(milliseconds: 0)
+
+  static func == (left: JobBackoff, right: JobBackoff) -> Bool {
+    left.failures == right.failures && left.lastFailure == right.lastFailure
+  }
+
+  /// The end of the pause; nil without one.
+  var end: BootTime? {
+    guard failures > 0 else { return nil }
+    let doublings = min(failures - 1, 10)
+    return lastFailureBoot + min(Self.firstMilliseconds << doublings, Self.longestMilliseconds)
+  }
+
+  mutating func success() {
+    failures = 0
+    lastFailure = WallTime(nanoseconds: 0)
+  }
+
+  mutating func failure(at wall: WallTime, boot: BootTime) {
+    lastFailure = failures == 0 ? wall : max(lastFailure, wall)
+    lastFailureBoot = failures == 0 ? boot : max(lastFailureBoot, boot)
+    failures += 1
+  }
+}
+
+extension CoordinatorCore {
+  mutating func restoreJobRecord(key: String, value: JSON) throws(CoordinatorStartError) {
+    guard let failures = value["failures"]?.intValue, let last = value["lastFailureNanoseconds"]?.intValue else {
+      throw CoordinatorStartError(message: "the store's row jobrecords/\(key) is incomplete; restore a backup")
+    }
+    let wall = WallTime(nanoseconds: last)
+    workloads.memories[key, default: JobMemory()].backoff = JobBackoff(
+      failures: failures, lastFailure: wall, lastFailureBoot: bootTime(of: wall))
+  }
+
+  /// Sets a Job's backoff and writes it, where it changed.
+  mutating func setBackoff(_ backoff: JobBackoff, uid: String) {
+    let before = workloads.memories[uid]?.backoff ?? JobBackoff()
+    guard backoff != before else { return }
+    workloads.memories[uid, default: JobMemory()].backoff = backoff
+    let value: JSON = [
+      "failures": .int(backoff.failures), "lastFailureNanoseconds": .int(backoff.lastFailure.nanoseconds),
+    ]
+    writes.append(
+      StoreWrite(table: .jobrecords, key: uid, value: backoff.failures == 0 ? nil : Array(value.text.utf8)))
+  }
+
+  mutating func dropMemory(uid: String) {
+    setBackoff(JobBackoff(), uid: uid)
+    workloads.memories[uid] = nil
+  }
+
+  /// When a pod finished: the latest end of its containers, else when it stopped being ready, else when its deletion was asked, else its creation.
+  static func finishTime(of pod: Pod) -> WallTime {
+    let ends = (pod.status.initContainers + pod.status.containers).compactMap { $0.state.termination?.finishedAt }
+    if let last = ends.max(), last.nanoseconds > 0 { return last }
+    if let ready = pod.status.condition("Ready"), !ready.isTrue, ready.lastTransition.nanoseconds > 0 {
+      return ready.lastTransition
+    }
+    if let deletion = pod.meta.deletionTimestamp {
+      return deletion.adding(milliseconds: -milliseconds(seconds: pod.meta.deletionGracePeriodSeconds ?? 0))
+    }
+    return pod.meta.creationTimestamp
+  }
+
+  /// A finish stamp on this coordinator's clock. A node whose clock is wrong must not shorten the pause: what lies before the
+  /// pod's creation or after now is taken as now.
+  func trustedFinishTime(of pod: Pod) -> WallTime {
+    let time = Self.finishTime(of: pod)
+    let seconds = pod.meta.creationTimestamp.seconds
+    return time.seconds < seconds || time > now.wall ? now.wall : time
+  }
+}

@@ -1,0 +1,103 @@
+// How a Job's ended pods come into its counters, each exactly once: the tracking finalizer is the guard, taken in the step that counts.
+// Knows what counts as a failure and what is not charged; finishing and creating are elsewhere.
+
+import ClusterProto
+
+extension CoordinatorCore {
+  /// Counts what ended since the last sync, at most the round's budget of pods.
+  mutating func countPods(_ round: inout JobRound) {
+    let uid = round.job.meta.uid
+    guard let tally = workloads.tallies[uid], !tally.finished.isEmpty || !tally.deleted.isEmpty else { return }
+    var outcomes: [(time: WallTime, key: ObjectKey, succeeded: Bool)] = []
+    for key in tally.finished {
+      guard round.remaining > 0 else { break }
+      guard let pod = state.pods[key] else { continue }
+      count(pod, &round, &outcomes)
+    }
+    for key in tally.deleted {
+      guard round.remaining > 0 else { break }
+      guard let pod = state.pods[key] else { continue }
+      countDeleted(pod, &round, &outcomes)
+    }
+    remember(outcomes, uid: uid)
+    round.isCut = round.remaining == 0
+  }
+
+  private mutating func count(
+    _ pod: Pod, _ round: inout JobRound, _ outcomes: inout [(time: WallTime, key: ObjectKey, succeeded: Bool)]
+  ) {
+    round.touched += 1
+    if pod.status.phase == .succeeded {
+      round.status.succeeded += 1
+      outcomes.append((trustedFinishTime(of: pod), pod.meta.key, true))
+    } else if isCharged(pod) {
+      round.status.failed += 1
+      outcomes.append((trustedFinishTime(of: pod), pod.meta.key, false))
+    }
+    stripTracking(pod.meta.key)
+  }
+
+  /// A pod marked for deletion that has not ended: a failure at once, unless the Job waits for its end.
+  private mutating func countDeleted(
+    _ pod: Pod, _ round: inout JobRound, _ outcomes: inout [(time: WallTime, key: ObjectKey, succeeded: Bool)]
+  ) {
+    let failing = round.status.condition("FailureTarget")?.isTrue ?? false
+    let succeeding = round.status.condition("SuccessCriteriaMet")?.isTrue ?? false
+    let waits = round.job.spec.podReplacementPolicy == "Failed"
+    if failing || !waits {
+      round.touched += 1
+      // Not in the backoff: who deletes a pod by hand gets its replacement at once.
+      if isCharged(pod) { round.status.failed += 1 }
+      stripTracking(pod.meta.key)
+    } else if succeeding || round.job.meta.deletionTimestamp != nil {
+      round.touched += 1
+      stripTracking(pod.meta.key)
+    } else if !isPossiblyLive(podUID: pod.meta.uid) {
+      // Nobody will report its end: it ends here, as Kubernetes' pod collector ends pods that were never started.
+      round.touched += 1
+      updatePod(pod.meta.key) { $0.status.phase = .failed }
+    }
+  }
+
+  /// C5: an attempt that was lost with its node is not the Job's failure, unless the cluster is set to count as Kubernetes does.
+  private func isCharged(_ pod: Pod) -> Bool {
+    if configuration.chargeLostAttempts { return true }
+    guard let disruption = pod.status.condition("DisruptionTarget"), disruption.isTrue else { return true }
+    return disruption.reason != "DeletionByTaintManager"
+  }
+
+  private mutating func remember(_ outcomes: [(time: WallTime, key: ObjectKey, succeeded: Bool)], uid: String) {
+    guard !outcomes.isEmpty else { return }
+    var backoff = workloads.memories[uid]?.backoff ?? JobBackoff()
+    for outcome in outcomes.sorted(by: { $0.time == $1.time ? $0.key < $1.key : $0.time < $1.time }) {
+      if outcome.succeeded {
+        backoff.success()
+      } else {
+        backoff.failure(at: outcome.time, boot: bootTime(of: outcome.time))
+      }
+    }
+    setBackoff(backoff, uid: uid)
+  }
+
+  /// How many attempts of the Job may run at once now. Promise 1: a replacement waits until the attempt before it is proven dead.
+  /// The scheduler asks for each pod before it assigns it; false also for Jobs that are suspended, ending or gone.
+  func mayAssign(_ pod: Pod) -> Bool {
+    guard let uid = Self.jobUID(of: pod) else { return true }
+    guard let key = jobKey(owning: pod), let job = state.jobs[key], job.meta.deletionTimestamp == nil,
+      !job.spec.suspend,
+      !job.status.conditions.contains(where: {
+        ["Complete", "Failed", "FailureTarget", "SuccessCriteriaMet"].contains($0.type) && $0.isTrue
+      })
+    else { return false }
+    var allowed = job.spec.parallelism
+    if let completions = job.spec.completions {
+      var succeeded = job.status.succeeded
+      for key in (workloads.tallies[uid]?.finished ?? InsertionSet()) where state.pods[key]?.status.phase == .succeeded
+      {
+        succeeded += 1
+      }
+      allowed = min(allowed, max(0, completions - succeeded))
+    }
+    return Int64(possiblyLiveCount(jobUID: uid)) < allowed
+  }
+}

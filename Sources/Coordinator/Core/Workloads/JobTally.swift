@@ -1,0 +1,197 @@
+// The running account of each Job's pods, changed by what one pod's change adds and takes away: a sync costs what changed, not what the Job holds.
+// Only counts and keys; decisions are the Job controller's.
+
+import ClusterProto
+
+/// What one pod is to its Job.
+struct JobPodStanding: Equatable, Sendable {
+  /// Neither ended nor marked for deletion.
+  var isActive: Bool
+  var isReady: Bool
+  /// Marked for deletion and not ended.
+  var isTerminating: Bool
+  /// Carries the tracking finalizer: it is not in the Job's counters yet.
+  var isTracked: Bool
+  var isEnded: Bool
+  /// restartCount over all containers of a pod that is Pending or Running.
+  var restarts: Int64
+
+  init(_ pod: Pod) {
+    isEnded = pod.status.phase.isTerminal
+    let deleting = pod.meta.deletionTimestamp != nil
+    isActive = !isEnded && !deleting
+    isReady = isActive && pod.status.isReady
+    isTerminating = !isEnded && deleting
+    isTracked = pod.meta.finalizers.contains(JobNames.trackingFinalizer)
+    restarts = 0
+    if pod.status.phase == .pending || pod.status.phase == .running {
+      for container in pod.status.initContainers + pod.status.containers { restarts &+= container.restartCount }
+    }
+  }
+}
+
+struct JobTally: Equatable, Sendable {
+  var active = InsertionSet<ObjectKey>()
+  /// Ended and not counted yet.
+  var finished = InsertionSet<ObjectKey>()
+  /// Marked for deletion, not ended, not counted yet.
+  var deleted = InsertionSet<ObjectKey>()
+  var ready = 0
+  var terminating = 0
+  var restarts: Int64 = 0
+  /// Pods of the Job in any state.
+  var pods = 0
+
+  mutating func add(_ standing: JobPodStanding, _ key: ObjectKey) {
+    pods += 1
+    if standing.isActive { active.insert(key) }
+    if standing.isReady { ready += 1 }
+    if standing.isTerminating { terminating += 1 }
+    if standing.isTracked, standing.isEnded { finished.insert(key) }
+    if standing.isTracked, standing.isTerminating { deleted.insert(key) }
+    restarts &+= standing.restarts
+  }
+
+  mutating func take(_ standing: JobPodStanding, _ key: ObjectKey) {
+    pods -= 1
+    if standing.isActive { active.remove(key) }
+    if standing.isReady { ready -= 1 }
+    if standing.isTerminating { terminating -= 1 }
+    if standing.isTracked, standing.isEnded { finished.remove(key) }
+    if standing.isTracked, standing.isTerminating { deleted.remove(key) }
+    restarts &-= standing.restarts
+  }
+}
+
+/// What the API does not show of a Job.
+struct JobMemory: Equatable, Sendable {
+  var backoff = JobBackoff()
+  /// When the active time began, by the boot clock; nil after a restart until it is asked for.
+  var started: BootTime?
+  /// The template's spec with what admission adds, made once and shared by the pods.
+  var podSpec: (template: PodSpec, admitted: PodSpec)?
+
+  static func == (left: JobMemory, right: JobMemory) -> Bool { left.backoff == right.backoff }
+}
+
+/// Names that Kubernetes gives to what belongs to a Job.
+enum JobNames {
+  static let trackingFinalizer = "batch.kubernetes.io/job-tracking"
+  static let uidLabel = "batch.kubernetes.io/controller-uid"
+  static let component = "job-controller"
+}
+
+extension CoordinatorCore {
+  mutating func observePod(_ change: ObjectChange) {
+    var before: Pod?
+    var after: Pod?
+    if case .pod(let pod)? = change.before { before = pod }
+    if case .pod(let pod)? = change.after { after = pod }
+    tally(before: before, after: after)
+    observeTermination(before: before, after: after)
+    if let after { observeBinding(after, before: before) }
+    guard let after else { return }
+    if after.meta.finalizers.contains(JobNames.trackingFinalizer), jobKey(owning: after) == nil {
+      workloads.strays.add(after.meta.key)
+    }
+    if before == nil || before?.meta.labels != after.meta.labels
+      || before?.meta.ownerReferences != after.meta.ownerReferences
+    {
+      considerAdoption(of: after)
+    }
+  }
+
+  private mutating func tally(before: Pod?, after: Pod?) {
+    let old = before.flatMap { Self.jobUID(of: $0) }
+    let new = after.flatMap { Self.jobUID(of: $0) }
+    if let before, let after, let uid = new, old == new {
+      let was = JobPodStanding(before)
+      let standing = JobPodStanding(after)
+      if was == standing { return }
+      workloads.tallies[uid, default: JobTally()].take(was, before.meta.key)
+      workloads.tallies[uid, default: JobTally()].add(standing, after.meta.key)
+    } else {
+      if let before, let uid = old {
+        workloads.tallies[uid, default: JobTally()].take(JobPodStanding(before), before.meta.key)
+      }
+      if let after, let uid = new {
+        workloads.tallies[uid, default: JobTally()].add(JobPodStanding(after), after.meta.key)
+      }
+    }
+    for uid in [old, new == old ? nil : new].compactMap({ $0 }) {
+      if let job = jobReference(uid: uid) {
+        workloads.jobs.add(job)
+      } else if workloads.tallies[uid]?.pods == 0 {
+        workloads.tallies[uid] = nil
+      }
+    }
+  }
+
+  /// The uid of the Job that a pod names as its controller, whether that Job exists or not.
+  static func jobUID(of pod: Pod) -> String? {
+    guard let owner = pod.meta.controllerReference, owner.kind == Kind.jobs.name else { return nil }
+    return owner.uid
+  }
+
+  /// The Job that controls the pod, if it exists.
+  func jobKey(owning pod: Pod) -> ObjectKey? {
+    guard let uid = Self.jobUID(of: pod), let key = jobReference(uid: uid), key.namespace == pod.meta.namespace else {
+      return nil
+    }
+    return key
+  }
+
+  mutating func observeJob(_ change: ObjectChange) {
+    guard let subject = change.subject, case .job(let job) = subject else { return }
+    let key = job.meta.key
+    guard case .job(let after)? = change.after else {
+      forgetJob(job)
+      return
+    }
+    let before: Job? = if case .job(let job)? = change.before { job } else { nil }
+    if before == nil, after.spec.manualSelector { manualJobAdded(after) }
+    if after.status.isFinished {
+      if after != before { armExpiry(of: after, before: before) }
+      if after.meta.deletionTimestamp == nil, workloads.tallies[after.meta.uid]?.finished.isEmpty ?? true,
+        workloads.tallies[after.meta.uid]?.deleted.isEmpty ?? true
+      {
+        return
+      }
+    }
+    // The status is this controller's own: its change alone makes no work.
+    if before?.spec != after.spec || before?.meta.deletionTimestamp != after.meta.deletionTimestamp
+      || before?.status.isFinished != after.status.isFinished
+    {
+      workloads.jobs.add(key)
+    }
+  }
+
+  private mutating func forgetJob(_ job: Job) {
+    let uid = job.meta.uid
+    dropMemory(uid: uid)
+    workloads.jobs.remove(job.meta.key)
+    workloads.timers.cancel(.job(uid))
+    workloads.timers.cancel(.expiry(uid))
+    workloads.manualJobs[job.meta.namespace]?.remove(job.meta.key)
+    if workloads.tallies[uid]?.pods == 0 { workloads.tallies[uid] = nil }
+    // Its pods may hold the tracking finalizer; nobody else takes it away.
+    for key in (workloads.tallies[uid]?.finished ?? InsertionSet()) { workloads.strays.add(key) }
+    for key in (workloads.tallies[uid]?.deleted ?? InsertionSet()) { workloads.strays.add(key) }
+    for key in (workloads.tallies[uid]?.active ?? InsertionSet()) { workloads.strays.add(key) }
+  }
+
+  /// Takes the tracking finalizer from pods that no Job counts any more.
+  mutating func stripStrays(limit: Int) -> Int {
+    var touched = 0
+    while touched < limit, let key = workloads.strays.next() {
+      touched += 1
+      guard let pod = state.pods[key], jobKey(owning: pod) == nil else { continue }
+      stripTracking(key)
+    }
+    return touched
+  }
+
+  mutating func stripTracking(_ key: ObjectKey) {
+    updatePod(key) { pod in pod.meta.finalizers.removeAll { $0 == JobNames.trackingFinalizer } }
+  }
+}

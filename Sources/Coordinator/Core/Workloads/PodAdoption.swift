@@ -1,0 +1,73 @@
+// Which Job a pod belongs to by its labels: adopts pods that no controller has, releases those that no longer match.
+// Almost every Job selects by its own uid; only those with manualSelector look at pods of others' making.
+
+import ClusterProto
+
+extension CoordinatorCore {
+  mutating func considerAdoption(of pod: Pod) {
+    if Self.jobUID(of: pod) != nil {
+      // A new pod carries its Job's labels: only a change can make it leave.
+      if started, let key = jobKey(owning: pod), let job = state.jobs[key], !selects(job, pod) {
+        workloads.adoptions.add(pod.meta.key)
+      }
+      return
+    }
+    guard pod.meta.controllerReference == nil, pod.meta.deletionTimestamp == nil, !pod.meta.labels.isEmpty else {
+      return
+    }
+    if pod.meta.labels[JobNames.uidLabel] != nil || workloads.manualJobs[pod.meta.namespace]?.isEmpty == false {
+      workloads.adoptions.add(pod.meta.key)
+    }
+  }
+
+  mutating func manualJobAdded(_ job: Job) {
+    workloads.manualJobs[job.meta.namespace, default: InsertionSet()].insert(job.meta.key)
+    for key in state.keys(of: .pods, in: job.meta.namespace) where state.pods[key]?.meta.controllerReference == nil {
+      workloads.adoptions.add(key)
+    }
+  }
+
+  mutating func adoptPods(limit: Int) -> Int {
+    var touched = 0
+    while touched < limit, let key = workloads.adoptions.next() {
+      touched += 1
+      guard let pod = state.pods[key], pod.meta.deletionTimestamp == nil else { continue }
+      if let owner = jobKey(owning: pod), let job = state.jobs[owner] {
+        if !selects(job, pod), job.meta.deletionTimestamp == nil { release(pod, from: job) }
+      } else if pod.meta.controllerReference == nil, let job = adopter(of: pod) {
+        adopt(pod, by: job)
+      }
+    }
+    return touched
+  }
+
+  private func selects(_ job: Job, _ pod: Pod) -> Bool {
+    guard let selector = job.spec.selector else { return true }
+    return LabelSelector(json: selector).matches(pod.meta.labels)
+  }
+
+  private func adopter(of pod: Pod) -> Job? {
+    var candidates = Array(workloads.manualJobs[pod.meta.namespace] ?? InsertionSet())
+    if let uid = pod.meta.labels[JobNames.uidLabel], let key = jobReference(uid: uid) { candidates.append(key) }
+    return candidates.sorted().compactMap { state.jobs[$0] }.first { job in
+      job.meta.namespace == pod.meta.namespace && job.meta.deletionTimestamp == nil && !job.status.isFinished
+        && job.spec.selector != nil && selects(job, pod)
+    }
+  }
+
+  private mutating func adopt(_ pod: Pod, by job: Job) {
+    updatePod(pod.meta.key) { pod in
+      pod.meta.ownerReferences.append(job.controllerReference)
+      if !pod.meta.finalizers.contains(JobNames.trackingFinalizer) {
+        pod.meta.finalizers.append(JobNames.trackingFinalizer)
+      }
+    }
+  }
+
+  private mutating func release(_ pod: Pod, from job: Job) {
+    updatePod(pod.meta.key) { pod in
+      pod.meta.ownerReferences.removeAll { $0.uid == job.meta.uid }
+      pod.meta.finalizers.removeAll { $0 == JobNames.trackingFinalizer }
+    }
+  }
+}

@@ -1,0 +1,111 @@
+// What goes by itself: finished Jobs after their TTL, the oldest ended pods above the limit, pods of nodes that are gone.
+// Driven by timers and counts, never by scans.
+
+import ClusterProto
+
+extension CoordinatorCore {
+  /// How long a missing node's pods are left alone (Kubernetes' quarantine), and how often one that may still run is looked at again.
+  static let missingNodeMilliseconds: Int64 = 40_000
+  static let missingNodeRetryMilliseconds: Int64 = 20_000
+
+  // MARK: TTL after finished
+
+  /// The finish stamp is the API's, in seconds; the interval counts boot time from when this incarnation saw the finish.
+  mutating func armExpiry(of job: Job, before: Job?) {
+    let timer = WorkloadTimer.expiry(job.meta.uid)
+    guard let seconds = job.spec.ttlSecondsAfterFinished, let finish = job.status.finishedCondition,
+      job.meta.deletionTimestamp == nil
+    else {
+      workloads.timers.cancel(timer)
+      return
+    }
+    let isNew = before.map { !$0.status.isFinished } ?? false
+    let finished = isNew ? now.boot : bootTime(of: finish.lastTransition)
+    if isNew || before?.spec.ttlSecondsAfterFinished != seconds || workloads.timers.time(of: timer) == nil {
+      workloads.timers.set(timer, at: finished + Self.milliseconds(seconds: seconds))
+    }
+  }
+
+  mutating func expireJob(uid: String) {
+    guard let key = jobReference(uid: uid), let job = state.jobs[key], job.status.isFinished,
+      job.meta.deletionTimestamp == nil, job.spec.ttlSecondsAfterFinished != nil
+    else { return }
+    deleteObject(ObjectReference(kind: .jobs, key: key), propagation: .foreground, graceSeconds: nil)
+  }
+
+  // MARK: Ended pods above the limit
+
+  mutating func observeTermination(before: Pod?, after: Pod?) {
+    let was = before?.status.phase.isTerminal ?? false
+    let ended = after?.status.phase.isTerminal ?? false
+    guard was != ended, let pod = after ?? before else { return }
+    workloads.terminatedCount += ended ? 1 : -1
+    if ended {
+      let created = BootTime(milliseconds: pod.meta.creationTimestamp.milliseconds)
+      workloads.terminated.set(pod.meta.key, at: created)
+    } else {
+      workloads.terminated.cancel(pod.meta.key)
+    }
+  }
+
+  mutating func collectTerminated(limit: Int) -> Int {
+    let threshold = configuration.terminatedPodLimit
+    var touched = 0
+    guard threshold > 0 else { return 0 }
+    var excess = workloads.terminatedCount - threshold
+    let end = BootTime(milliseconds: Int64.max)
+    while touched < limit, excess > 0, let key = workloads.terminated.popDue(at: end) {
+      touched += 1
+      excess -= 1
+      deletePod(key, graceSeconds: 0)
+    }
+    return touched
+  }
+
+  // MARK: Pods of missing nodes
+
+  mutating func observeNode(_ change: ObjectChange) {
+    guard let name = change.subject?.meta.name else { return }
+    if change.after == nil {
+      armMissingNode(name)
+    } else if change.before == nil {
+      workloads.timers.cancel(.missingNode(name))
+    }
+  }
+
+  mutating func observeBinding(_ pod: Pod, before: Pod?) {
+    guard let node = pod.nodeName, before?.nodeName != node, started else { return }
+    armMissingNode(node)
+  }
+
+  mutating func findMissingNodes() {
+    for node in state.boundPods.keys.sorted() { armMissingNode(node) }
+  }
+
+  private mutating func armMissingNode(_ name: String) {
+    guard state.nodes[ObjectKey(namespace: "", name: name)] == nil, state.boundPods[name] != nil,
+      workloads.timers.time(of: .missingNode(name)) == nil
+    else { return }
+    workloads.timers.set(.missingNode(name), at: now.boot + Self.missingNodeMilliseconds)
+  }
+
+  /// Ends the pods of a node that has no Node object any more. One that may still run is the fleet's to end (rule C3: deleting a Node proves nothing).
+  mutating func collectPods(ofMissingNode name: String) {
+    guard state.nodes[ObjectKey(namespace: "", name: name)] == nil, let bound = state.boundPods[name] else { return }
+    let stamp = stamp
+    for key in Array(bound).sorted() {
+      guard let pod = state.pods[key], !isPossiblyLive(podUID: pod.meta.uid) else { continue }
+      updatePod(key) { pod in
+        pod.status.phase = .failed
+        pod.status.set(
+          Condition(
+            type: "DisruptionTarget", status: "True", reason: "DeletionByPodGC",
+            message: "PodGC: node no longer exists", lastTransition: stamp))
+      }
+      deletePod(key, graceSeconds: 0)
+    }
+    if state.boundPods[name] != nil {
+      workloads.timers.set(.missingNode(name), at: now.boot + Self.missingNodeRetryMilliseconds)
+    }
+  }
+}

@@ -25,7 +25,9 @@ package struct JSONObject: Sendable {
   package subscript(key: String) -> JSON? {
     get {
       let (index, found) = position(of: key)
-      return found ? entries[index].value : nil
+      // Not `found ? … : nil`: there nil would be read as JSON's null, and no member would ever be absent.
+      guard found else { return nil }
+      return entries[index].value
     }
     set {
       let (index, found) = position(of: key)
@@ -48,7 +50,8 @@ package struct JSONObject: Sendable {
   @discardableResult
   package mutating func removeValue(forKey key: String) -> JSON? {
     let (index, found) = position(of: key)
-    return found ? entries.remove(at: index).value : nil
+    guard found else { return nil }
+    return entries.remove(at: index).value
   }
 
   private func position(of key: String) -> (index: Int, found: Bool) {

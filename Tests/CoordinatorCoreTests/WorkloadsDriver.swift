@@ -1,5 +1,5 @@
-// Plays the store, the clock and the nodes for the workload controllers' tests: collects what is persisted, lets time pass, ends pods.
-// It knows only the core's own doors: steps, the change funnel and the deletion calls.
+// Plays the store, the clock and the nodes for the workload controllers' tests: collects what is persisted, lets time
+// pass, ends pods. It knows only the core's own doors: steps, the change funnel and the deletion calls.
 
 import ClusterProto
 import Testing

@@ -77,7 +77,8 @@ struct WorkloadsJobTableTests {
     #expect(try driver.reason("sequence", "Complete") == "CompletionsReached")
   }
 
-  @Test("no completions with parallelism 5: after one success nothing is created, and the Job ends when the rest has ended")
+  @Test(
+    "no completions with parallelism 5: after one success nothing is created, and the Job ends when the rest has ended")
   func workQueue() throws {
     var driver = try WorkloadsDriver()
     driver.createJob("queue", ["completions": .null, "parallelism": 5])

@@ -1,5 +1,5 @@
-// v1 Events: one object a distinct happening, a count for its repetitions, one combined object for floods. They end after their TTL.
-// Nothing may ever be decided from them.
+// v1 Events: one object a distinct happening, a count for its repetitions, one combined object for floods. They end
+// after their TTL. Nothing may ever be decided from them.
 
 import ClusterProto
 

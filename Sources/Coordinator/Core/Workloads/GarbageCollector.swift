@@ -1,5 +1,5 @@
-// The garbage collector: follows ownerReferences by uid and coordinates, driven by changes. Background, foreground and orphan deletion,
-// second owners, cross-namespace references, cycles. Never collects what it cannot look up.
+// The garbage collector: follows ownerReferences by uid and coordinates, driven by changes. Background, foreground
+// and orphan deletion, second owners, cross-namespace references, cycles. Never collects what it cannot look up.
 
 import ClusterProto
 

@@ -1,5 +1,5 @@
-// The pause before a Job's next pod after failures: 10 s doubling to 10 min since the last failure, forgotten at the next success.
-// Kept in a row of its own, so that a restart of the coordinator does not cut it short.
+// The pause before a Job's next pod after failures: 10 s doubling to 10 min since the last failure, forgotten at the
+// next success. Kept in a row of its own, so that a restart of the coordinator does not cut it short.
 
 import ClusterProto
 
@@ -64,7 +64,8 @@ extension CoordinatorCore {
     workloads.memories[uid] = nil
   }
 
-  /// When a pod finished: the latest end of its containers, else when it stopped being ready, else when its deletion was asked, else its creation.
+  /// When a pod finished: the latest end of its containers, else when it stopped being ready, else when its deletion
+  /// was asked, else its creation.
   static func finishTime(of pod: Pod) -> WallTime {
     let ends = (pod.status.initContainers + pod.status.containers).compactMap { $0.state.termination?.finishedAt }
     if let last = ends.max(), last.nanoseconds > 0 { return last }
@@ -77,8 +78,8 @@ extension CoordinatorCore {
     return pod.meta.creationTimestamp
   }
 
-  /// A finish stamp on this coordinator's clock. A node whose clock is wrong must not shorten the pause: what lies before the
-  /// pod's creation or after now is taken as now.
+  /// A finish stamp on this coordinator's clock. A node whose clock is wrong must not shorten the pause: what lies
+  /// before the pod's creation or after now is taken as now.
   func trustedFinishTime(of pod: Pod) -> WallTime {
     let time = Self.finishTime(of: pod)
     let seconds = pod.meta.creationTimestamp.seconds

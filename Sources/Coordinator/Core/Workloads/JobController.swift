@@ -1,5 +1,6 @@
-// The Job controller: one level-triggered sync of one Job, in Kubernetes' order of evaluation. Counting, finishing, suspending, creating.
-// One writer, so no expectations and no uncounted list: counting a pod and taking its finalizer are one step and one transaction.
+// The Job controller: one level-triggered sync of one Job, in Kubernetes' order of evaluation. Counting, finishing,
+// suspending, creating. One writer, so no expectations and no uncounted list: counting a pod and taking its finalizer
+// are one step and one transaction.
 
 import ClusterProto
 
@@ -16,7 +17,8 @@ struct JobRound {
 }
 
 extension CoordinatorCore {
-  /// Brings one Job forward; touches at most `limit` pods and queues itself again when that was not enough. Returns how many it touched.
+  /// Brings one Job forward; touches at most `limit` pods and queues itself again when that was not enough. Returns
+  /// how many it touched.
   mutating func syncJob(_ key: ObjectKey, limit: Int) -> Int {
     guard let job = state.jobs[key] else { return 0 }
     var round = JobRound(job: job, status: job.status, limit: min(limit, Self.roundLimit))
@@ -99,7 +101,8 @@ extension CoordinatorCore {
   private mutating func markSuspension(_ round: inout JobRound) {
     let condition = round.status.condition("Suspended")
     if round.job.spec.suspend {
-      // Kubernetes 1.36 clears the start with the suspension, so that DURATION is empty; resuming starts the deadline anew.
+      // Kubernetes 1.36 clears the start with the suspension, so that DURATION is empty; resuming starts the deadline
+      // anew.
       round.status.startTime = nil
       workloads.memories[round.job.meta.uid]?.started = nil
       guard condition?.isTrue != true else { return }

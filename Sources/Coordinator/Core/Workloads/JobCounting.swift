@@ -1,5 +1,5 @@
-// How a Job's ended pods come into its counters, each exactly once: the tracking finalizer is the guard, taken in the step that counts.
-// Knows what counts as a failure and what is not charged; finishing and creating are elsewhere.
+// How a Job's ended pods come into its counters, each exactly once: the tracking finalizer is the guard, taken in the
+// step that counts. Knows what counts as a failure and what is not charged; finishing and creating are elsewhere.
 
 import ClusterProto
 
@@ -59,7 +59,8 @@ extension CoordinatorCore {
     }
   }
 
-  /// C5: an attempt that was lost with its node is not the Job's failure, unless the cluster is set to count as Kubernetes does.
+  /// C5: an attempt that was lost with its node is not the Job's failure, unless the cluster is set to count as
+  /// Kubernetes does.
   private func isCharged(_ pod: Pod) -> Bool {
     if configuration.chargeLostAttempts { return true }
     guard let disruption = pod.status.condition("DisruptionTarget"), disruption.isTrue else { return true }
@@ -79,8 +80,9 @@ extension CoordinatorCore {
     setBackoff(backoff, uid: uid)
   }
 
-  /// How many attempts of the Job may run at once now. Promise 1: a replacement waits until the attempt before it is proven dead.
-  /// The scheduler asks for each pod before it assigns it; false also for Jobs that are suspended, ending or gone.
+  /// How many attempts of the Job may run at once now. Promise 1: a replacement waits until the attempt before it is
+  /// proven dead. The scheduler asks for each pod before it assigns it; false also for Jobs that are suspended,
+  /// ending or gone.
   func mayAssign(_ pod: Pod) -> Bool {
     guard let uid = Self.jobUID(of: pod) else { return true }
     guard let key = jobKey(owning: pod), let job = state.jobs[key], job.meta.deletionTimestamp == nil,

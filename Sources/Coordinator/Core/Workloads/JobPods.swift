@@ -141,8 +141,8 @@ extension CoordinatorCore {
     return admitted
   }
 
-  /// A pod spec with what Kubernetes' admission adds to every pod: service account, priority, and the two tolerations that say how
-  /// long a pod stays on a node that is not ready or cannot be reached.
+  /// A pod spec with what Kubernetes' admission adds to every pod: service account, priority, and the two tolerations
+  /// that say how long a pod stays on a node that is not ready or cannot be reached.
   func admittedPodSpec(_ spec: PodSpec) -> PodSpec {
     var json = spec.json
     let defaults: [(String, JSON)] = [
@@ -166,7 +166,8 @@ extension CoordinatorCore {
     return PodSpec(json: json)
   }
 
-  /// status.qosClass: BestEffort without any request or limit, Guaranteed where each container's limits are its requests, else Burstable.
+  /// status.qosClass: BestEffort without any request or limit, Guaranteed where each container's limits are its
+  /// requests, else Burstable.
   static func qualityOfService(_ spec: PodSpec) -> String {
     var named = false
     var guaranteed = true

@@ -1,5 +1,5 @@
-// The running account of each Job's pods, changed by what one pod's change adds and takes away: a sync costs what changed, not what the Job holds.
-// Only counts and keys; decisions are the Job controller's.
+// The running account of each Job's pods, changed by what one pod's change adds and takes away: a sync costs what
+// changed, not what the Job holds. Only counts and keys; decisions are the Job controller's.
 
 import ClusterProto
 

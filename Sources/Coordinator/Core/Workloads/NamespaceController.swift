@@ -1,4 +1,5 @@
-// Deleting a namespace: its content goes first, Jobs before their pods, then the namespace itself. Counts content by changes, never by lists.
+// Deleting a namespace: its content goes first, Jobs before their pods, then the namespace itself. Counts content by
+// changes, never by lists.
 
 import ClusterProto
 

@@ -1,16 +1,18 @@
-// What goes by itself: finished Jobs after their TTL, the oldest ended pods above the limit, pods of nodes that are gone.
-// Driven by timers and counts, never by scans.
+// What goes by itself: finished Jobs after their TTL, the oldest ended pods above the limit, pods of nodes that are
+// gone. Driven by timers and counts, never by scans.
 
 import ClusterProto
 
 extension CoordinatorCore {
-  /// How long a missing node's pods are left alone (Kubernetes' quarantine), and how often one that may still run is looked at again.
+  /// How long a missing node's pods are left alone (Kubernetes' quarantine), and how often one that may still run is
+  /// looked at again.
   static let missingNodeMilliseconds: Int64 = 40_000
   static let missingNodeRetryMilliseconds: Int64 = 20_000
 
   // MARK: TTL after finished
 
-  /// The finish stamp is the API's, in seconds; the interval counts boot time from when this incarnation saw the finish.
+  /// The finish stamp is the API's, in seconds; the interval counts boot time from when this incarnation saw the
+  /// finish.
   mutating func armExpiry(of job: Job, before: Job?) {
     let timer = WorkloadTimer.expiry(job.meta.uid)
     guard let seconds = job.spec.ttlSecondsAfterFinished, let finish = job.status.finishedCondition,
@@ -89,7 +91,8 @@ extension CoordinatorCore {
     workloads.timers.set(.missingNode(name), at: now.boot + Self.missingNodeMilliseconds)
   }
 
-  /// Ends the pods of a node that has no Node object any more. One that may still run is the fleet's to end (rule C3: deleting a Node proves nothing).
+  /// Ends the pods of a node that has no Node object any more. One that may still run is the fleet's to end (rule C3:
+  /// deleting a Node proves nothing).
   mutating func collectPods(ofMissingNode name: String) {
     guard state.nodes[ObjectKey(namespace: "", name: name)] == nil, let bound = state.boundPods[name] else { return }
     let stamp = stamp

@@ -1,5 +1,6 @@
-// Deleting pods and other objects by Kubernetes' rules: grace, finalizers, propagation. The object of a pod that may still run
-// goes only when the fleet has proved its end, or by force; a forced delete proves nothing, the attempt's record stays with the fleet.
+// Deleting pods and other objects by Kubernetes' rules: grace, finalizers, propagation. The object of a pod that may
+// still run goes only when the fleet has proved its end, or by force; a forced delete proves nothing, the attempt's
+// record stays with the fleet.
 
 import ClusterProto
 
@@ -14,8 +15,8 @@ extension CoordinatorCore {
   static let orphanFinalizer = "orphan"
   static let foregroundFinalizer = "foregroundDeletion"
 
-  /// Deletes a pod gracefully. `graceSeconds` nil: the spec's. 0: by force, the object goes at once (finalizers permitting).
-  /// A repeated delete can only shorten the grace.
+  /// Deletes a pod gracefully. `graceSeconds` nil: the spec's. 0: by force, the object goes at once (finalizers
+  /// permitting). A repeated delete can only shorten the grace.
   mutating func deletePod(_ key: ObjectKey, graceSeconds: Int64?) {
     guard let pod = state.pods[key] else { return }
     let isLive = isPossiblyLive(podUID: pod.meta.uid)
@@ -46,7 +47,8 @@ extension CoordinatorCore {
     }
   }
 
-  /// Deletes an object of any kind. Owned objects follow, stay, or go first, as `propagation` says; finalizers hold it back.
+  /// Deletes an object of any kind. Owned objects follow, stay, or go first, as `propagation` says; finalizers hold
+  /// it back.
   mutating func deleteObject(_ reference: ObjectReference, propagation: Propagation, graceSeconds: Int64?) {
     guard let object = state[reference] else { return }
     if reference.kind == .namespaces {

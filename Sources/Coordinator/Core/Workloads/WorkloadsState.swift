@@ -1,5 +1,6 @@
-// What the workload controllers (Job, garbage collector, TTL, pod GC, namespaces) remember between turns, and their hooks into the turn.
-// Everything here derives from the store's rows; nothing is a second truth. Knows nothing of sessions, leases or verbs.
+// What the workload controllers (Job, garbage collector, TTL, pod GC, namespaces) remember between turns, and their
+// hooks into the turn. Everything here derives from the store's rows; nothing is a second truth. Knows nothing of
+// sessions, leases or verbs.
 
 import ClusterProto
 
@@ -123,7 +124,8 @@ extension CoordinatorCore {
   /// Now in whole seconds, as the API and the store keep times: what memory holds is what a restart reads.
   var stamp: WallTime { WallTime(nanoseconds: now.wall.seconds * 1_000_000_000) }
 
-  /// The boot time at which `wall` was, for a past stamp; never in the future, so that a clock set back cannot stretch a limit.
+  /// The boot time at which `wall` was, for a past stamp; never in the future, so that a clock set back cannot
+  /// stretch a limit.
   func bootTime(of wall: WallTime) -> BootTime { now.boot - max(0, now.wall.milliseconds(since: wall)) }
 
   /// Seconds of a manifest in milliseconds, clamped instead of trapping.

@@ -1,0 +1,163 @@
+// What the API server fills in: SetDefaults of batch/v1 and core/v1, and the admission that completes a pod.
+// Works on decoded trees; never overwrites what is there.
+
+import ClusterProto
+
+enum Defaults {
+  private static func set(_ json: inout JSON, _ key: String, _ value: JSON) {
+    if json[key] == nil { json[key] = value }
+  }
+
+  private static func each(_ json: inout JSON, _ key: String, _ change: (inout JSON) -> Void) {
+    guard var values = json[key]?.arrayValue else { return }
+    for index in values.indices { change(&values[index]) }
+    json[key] = .array(values)
+  }
+
+  private static func within(_ json: inout JSON, _ key: String, _ change: (inout JSON) -> Void) {
+    guard var value = json[key], value.objectValue != nil else { return }
+    change(&value)
+    json[key] = value
+  }
+
+  /// Defaults of one decoded object, before validation.
+  static func apply(_ json: inout JSON, kind: Kind) {
+    switch kind {
+    case .jobs: within(&json, "spec", job)
+    case .pods:
+      within(&json, "spec") { spec in
+        podSpec(&spec)
+        pod(&spec)
+      }
+    case .secrets: set(&json, "type", "Opaque")
+    case .namespaces:
+      if json["spec"] == nil { json["spec"] = .object(JSONObject()) }
+      within(&json, "spec") { set(&$0, "finalizers", ["kubernetes"]) }
+      json["status"] = ["phase": "Active"]
+    case .events:
+      set(&json, "source", .object(JSONObject()))
+      set(&json, "reportingComponent", "")
+      set(&json, "reportingInstance", "")
+    case .priorityclasses: set(&json, "preemptionPolicy", "PreemptLowerPriority")
+    default: break
+    }
+  }
+
+  /// SetDefaults_Job with the pod template's.
+  static func job(_ spec: inout JSON) {
+    if spec["completions"] == nil, spec["parallelism"] == nil { spec["completions"] = 1 }
+    set(&spec, "parallelism", 1)
+    let perIndex = spec["backoffLimitPerIndex"] != nil
+    set(&spec, "backoffLimit", perIndex ? 2_147_483_647 : 6)
+    set(&spec, "completionMode", "NonIndexed")
+    set(&spec, "suspend", false)
+    set(&spec, "manualSelector", false)
+    set(&spec, "podReplacementPolicy", spec["podFailurePolicy"] == nil ? "TerminatingOrFailed" : "Failed")
+    if spec["template"] == nil { spec["template"] = .object(JSONObject()) }
+    within(&spec, "template") { template in
+      if template["metadata"] == nil { template["metadata"] = .object(JSONObject()) }
+      if template["spec"] == nil { template["spec"] = .object(JSONObject()) }
+      within(&template, "spec", podSpec)
+    }
+  }
+
+  /// SetDefaults_PodSpec and its containers and volumes: what a template gets as well.
+  static func podSpec(_ spec: inout JSON) {
+    set(&spec, "dnsPolicy", "ClusterFirst")
+    set(&spec, "restartPolicy", "Always")
+    set(&spec, "schedulerName", "default-scheduler")
+    set(&spec, "securityContext", .object(JSONObject()))
+    set(&spec, "terminationGracePeriodSeconds", 30)
+    // The old and the new name of one field.
+    if let account = spec["serviceAccountName"] { set(&spec, "serviceAccount", account) }
+    if let account = spec["serviceAccount"] { set(&spec, "serviceAccountName", account) }
+    each(&spec, "volumes", volume)
+    each(&spec, "initContainers", container)
+    each(&spec, "containers", container)
+  }
+
+  private static func volume(_ volume: inout JSON) {
+    if volume.objectValue?.keys.allSatisfy({ $0 == "name" }) == true { volume["emptyDir"] = .object(JSONObject()) }
+    for source in ["configMap", "secret", "downwardAPI", "projected"] {
+      within(&volume, source) { set(&$0, "defaultMode", 420) }
+    }
+    within(&volume, "hostPath") { set(&$0, "type", "") }
+  }
+
+  private static func container(_ container: inout JSON) {
+    set(&container, "terminationMessagePath", "/dev/termination-log")
+    set(&container, "terminationMessagePolicy", "File")
+    set(&container, "resources", .object(JSONObject()))
+    if let image = container["image"]?.stringValue, !image.isEmpty {
+      set(&container, "imagePullPolicy", .string(pullPolicy(image)))
+    } else {
+      set(&container, "imagePullPolicy", "IfNotPresent")
+    }
+    each(&container, "ports") { set(&$0, "protocol", "TCP") }
+    each(&container, "env") { variable in
+      within(&variable, "valueFrom") { source in
+        within(&source, "fieldRef") { set(&$0, "apiVersion", "v1") }
+        within(&source, "resourceFieldRef") { set(&$0, "divisor", "0") }
+      }
+    }
+    for probe in ["livenessProbe", "readinessProbe", "startupProbe"] {
+      within(&container, probe) { probe in
+        set(&probe, "timeoutSeconds", 1)
+        set(&probe, "periodSeconds", 10)
+        set(&probe, "successThreshold", 1)
+        set(&probe, "failureThreshold", 3)
+        within(&probe, "httpGet") { get in
+          set(&get, "path", "/")
+          set(&get, "scheme", "HTTP")
+        }
+      }
+    }
+  }
+
+  /// `Always` for the tag `latest` or none, else `IfNotPresent`.
+  private static func pullPolicy(_ image: String) -> String {
+    if image.contains("@") { return "IfNotPresent" }
+    let last = image.split(separator: "/").last ?? ""
+    guard let colon = last.lastIndex(of: ":") else { return "Always" }
+    return last[last.index(after: colon)...] == "latest" ? "Always" : "IfNotPresent"
+  }
+
+  /// SetDefaults_Pod: what a pod gets beyond its template.
+  private static func pod(_ spec: inout JSON) {
+    set(&spec, "enableServiceLinks", true)
+    for list in ["containers", "initContainers"] {
+      each(&spec, list) { container in
+        guard let limits = container[path: ["resources", "limits"]]?.objectValue else { return }
+        var resources = container["resources"] ?? .object(JSONObject())
+        var requests = resources["requests"]?.objectValue ?? JSONObject()
+        for (name, amount) in limits where requests[name] == nil { requests[name] = amount }
+        resources["requests"] = .object(requests)
+        container["resources"] = resources
+      }
+    }
+  }
+
+  /// What admission adds to every pod, the Job controller's included: service account, priority and the tolerations of
+  /// unreachable and not-ready nodes for `tolerationSeconds`. Takes and returns a defaulted pod spec.
+  static func admit(podSpec source: JSON, tolerationSeconds: Int64) -> JSON {
+    var spec = source
+    pod(&spec)
+    set(&spec, "serviceAccountName", "default")
+    set(&spec, "serviceAccount", spec["serviceAccountName"] ?? "default")
+    set(&spec, "priority", 0)
+    set(&spec, "preemptionPolicy", "PreemptLowerPriority")
+    var tolerations = spec["tolerations"]?.arrayValue ?? []
+    let given = tolerations.map { Toleration(json: $0) }
+    for key in [Taint.notReady, Taint.unreachable] {
+      // Kubernetes' admission looks at key and effect only: any toleration of that taint is the pod's own choice.
+      let own = given.contains { ($0.key == key || $0.key == nil) && ($0.effect == Taint.noExecute || $0.effect == nil) }
+      if own { continue }
+      tolerations.append([
+        "key": .string(key), "operator": "Exists", "effect": .string(Taint.noExecute),
+        "tolerationSeconds": .int(tolerationSeconds),
+      ])
+    }
+    if !tolerations.isEmpty { spec["tolerations"] = .array(tolerations) }
+    return spec
+  }
+}

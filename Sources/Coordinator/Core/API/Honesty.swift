@@ -1,0 +1,132 @@
+// What this version says about fields that it knows but does not act on: a Warning that names the field, or a refusal by name where
+// ignoring it would run the pod wrongly or with more rights. The schema marks the plain cases; here are those that depend on a value.
+
+import ClusterProto
+
+struct Honesty {
+  private(set) var warnings: [String] = []
+  private(set) var errors = FieldErrors()
+
+  static let notHonoured = "not honoured by this version, ignored"
+  static let notSupported = "not supported by this version"
+
+  /// `tree`: a decoded object before defaults; `final`: the same with defaults.
+  static func inspect(_ tree: DecodedTree, kind: Kind, final: JSON) -> Honesty {
+    var honesty = Honesty()
+    for path in tree.refused { honesty.errors.forbidden(path, notSupported) }
+    for path in tree.ignored { honesty.warn(path) }
+    switch kind {
+    case .jobs:
+      honesty.job(final)
+      honesty.podSpec(tree.json[path: ["spec", "template", "spec"]] ?? .null, "spec.template.spec")
+      honesty.unlimitedToleration(final[path: ["spec", "template", "spec"]] ?? .null, "spec.template.spec")
+    case .pods:
+      honesty.podSpec(tree.json["spec"] ?? .null, "spec")
+      honesty.unlimitedToleration(final["spec"] ?? .null, "spec")
+    default: break
+    }
+    return honesty
+  }
+
+  private mutating func warn(_ path: String, _ text: String = Honesty.notHonoured) { warnings.append("\(path): \(text)") }
+
+  private mutating func refuse(_ path: String, _ detail: String = Honesty.notSupported) { errors.forbidden(path, detail) }
+
+  private mutating func job(_ job: JSON) {
+    if job[path: ["spec", "completionMode"]]?.stringValue == "Indexed" {
+      refuse("spec.completionMode", "\"Indexed\" is \(Self.notSupported)")
+    }
+    if let manager = job[path: ["spec", "managedBy"]]?.stringValue, manager != "kubernetes.io/job-controller" {
+      refuse("spec.managedBy")
+    }
+    let name = job[path: ["metadata", "name"]]?.stringValue ?? ""
+    let problems = NameRules.dnsLabel(name)
+    if !problems.isEmpty, NameRules.dnsSubdomain(name).isEmpty {
+      warnings.append(
+        "metadata.name: this is used in Pod names and hostnames, which can result in surprising behavior; a DNS label is "
+          + "recommended: [\(problems.joined(separator: ", "))]")
+    }
+  }
+
+  private mutating func podSpec(_ spec: JSON, _ path: String) {
+    securityContext(spec["securityContext"] ?? .null, "\(path).securityContext")
+    if spec["hostUsers"]?.boolValue == false { refuse("\(path).hostUsers") }
+    if let node = spec["nodeName"]?.stringValue, !node.isEmpty {
+      refuse("\(path).nodeName", "\(Self.notSupported); use nodeSelector")
+    }
+    if let system = spec[path: ["os", "name"]]?.stringValue, system != "linux" { refuse("\(path).os.name") }
+    if let scheduler = spec["schedulerName"]?.stringValue, !["", "default-scheduler"].contains(scheduler) {
+      refuse("\(path).schedulerName", "only \"default-scheduler\" is supported by this version")
+    }
+    if let account = spec["serviceAccountName"]?.stringValue, !["", "default"].contains(account) {
+      warn("\(path).serviceAccountName")
+    }
+    if let policy = spec["dnsPolicy"]?.stringValue, policy == "None" { warn("\(path).dnsPolicy") }
+    if let priority = spec["priority"]?.intValue, priority != 0 { warn("\(path).priority") }
+    for (index, constraint) in (spec["topologySpreadConstraints"]?.arrayValue ?? []).enumerated() {
+      let at = "\(path).topologySpreadConstraints[\(index)]"
+      if constraint["whenUnsatisfiable"]?.stringValue == "ScheduleAnyway" { warn(at) } else { refuse(at) }
+    }
+    for list in ["initContainers", "containers"] {
+      for (index, container) in (spec[list]?.arrayValue ?? []).enumerated() {
+        self.container(container, "\(path).\(list)[\(index)]")
+      }
+    }
+  }
+
+  private mutating func container(_ container: JSON, _ path: String) {
+    securityContext(container["securityContext"] ?? .null, "\(path).securityContext")
+    if container["securityContext"]?["allowPrivilegeEscalation"]?.boolValue == false {
+      refuse("\(path).securityContext.allowPrivilegeEscalation")
+    }
+    if (container["command"]?.arrayValue ?? []).isEmpty {
+      warn(
+        "\(path).command", "not set; image entry points are not run by this version, so the pod will wait with "
+          + "CreateContainerConfigError")
+    }
+    if container["terminationMessagePolicy"]?.stringValue == "FallbackToLogsOnError" {
+      warn("\(path).terminationMessagePolicy")
+    }
+    resources(container["resources"] ?? .null, "\(path).resources")
+    for (index, mount) in (container["volumeMounts"]?.arrayValue ?? []).enumerated() {
+      if let mode = mount["recursiveReadOnly"]?.stringValue, !["", "Disabled"].contains(mode) {
+        refuse("\(path).volumeMounts[\(index)].recursiveReadOnly")
+      }
+    }
+  }
+
+  private mutating func resources(_ resources: JSON, _ path: String) {
+    var refusedNames: Set<String> = []
+    for group in ["limits", "requests"] {
+      for (name, amount) in resources[group]?.objectValue ?? JSONObject() {
+        switch name {
+        case "cpu", "memory":
+          if group == "limits" { warn("\(path).limits.\(name)", "not enforced by this version") }
+        case "ephemeral-storage": warn("\(path).\(group).\(name)")
+        default:
+          // A request for none of a device changes nothing.
+          if Quantity.parseMillis(amount.stringValue ?? "") == 0 || !refusedNames.insert(name).inserted { continue }
+          refuse("\(path).\(group)[\(name)]")
+        }
+      }
+    }
+  }
+
+  private mutating func securityContext(_ context: JSON, _ path: String) {
+    for name in ["seccompProfile", "appArmorProfile"] {
+      guard let type = context[path: [name, "type"]]?.stringValue, type != "Unconfined" else { continue }
+      refuse("\(path).\(name)")
+    }
+  }
+
+  /// Promise 1 without a bound: such a pod waits for its node for ever.
+  private mutating func unlimitedToleration(_ spec: JSON, _ path: String) {
+    let taint = Taint(key: Taint.unreachable, effect: Taint.noExecute)
+    let given = (spec["tolerations"]?.arrayValue ?? []).map { Toleration(json: $0) }.filter { $0.tolerates(taint) }
+    guard !given.isEmpty, given.allSatisfy({ $0.seconds == nil }) else { return }
+    warn(
+      "\(path).tolerations",
+      "tolerates node.kubernetes.io/unreachable without a limit: a pod on a lost node is not replaced until a person declares "
+        + "the node dead")
+  }
+}

@@ -1,0 +1,186 @@
+// The Job's own rules: labels and selector that the server sets, validation of create and update with Kubernetes' messages.
+// Knows nothing of storage or of what becomes of the Job.
+
+import ClusterProto
+
+enum JobLabels {
+  static let controllerUID = "batch.kubernetes.io/controller-uid"
+  static let jobName = "batch.kubernetes.io/job-name"
+  static let legacyControllerUID = "controller-uid"
+  static let legacyJobName = "job-name"
+
+  /// generateSelector: labels on the template and the selector, unless there already or `manualSelector`.
+  static func generate(_ job: inout JSON, name: String, uid: String) {
+    guard job[path: ["spec", "manualSelector"]]?.boolValue != true else { return }
+    let own = [(legacyControllerUID, uid), (legacyJobName, name), (controllerUID, uid), (jobName, name)]
+    var labels = job[path: ["spec", "template", "metadata", "labels"]]?.objectValue ?? JSONObject()
+    for (key, value) in own where labels[key] == nil { labels[key] = .string(value) }
+    job[path: ["spec", "template", "metadata", "labels"]] = .object(labels)
+    if job[path: ["spec", "selector", "matchLabels", controllerUID]] == nil {
+      job[path: ["spec", "selector", "matchLabels", controllerUID]] = .string(uid)
+    }
+  }
+
+  /// SetDefaults_Job: a Job without labels of its own shows its template's.
+  static func inherit(_ job: inout JSON) {
+    guard (job[path: ["metadata", "labels"]]?.objectValue ?? JSONObject()).isEmpty,
+      let labels = job[path: ["spec", "template", "metadata", "labels"]], labels.objectValue?.isEmpty == false
+    else { return }
+    job[path: ["metadata", "labels"]] = labels
+  }
+}
+
+struct JobValidation {
+  var errors = FieldErrors()
+  static let notNegative = "must be greater than or equal to 0"
+
+  /// ValidateJob: metadata, the generated selector, the spec.
+  mutating func create(_ job: JSON) {
+    MetaValidation.object(job, kind: .jobs, into: &errors)
+    generatedSelector(job)
+    spec(job["spec"] ?? .null)
+  }
+
+  private mutating func generatedSelector(_ job: JSON) {
+    let spec = job["spec"] ?? .null
+    if spec["manualSelector"]?.boolValue == true { return }
+    let uid = job[path: ["metadata", "uid"]]?.stringValue ?? ""
+    let name = job[path: ["metadata", "name"]]?.stringValue ?? ""
+    let labels = spec[path: ["template", "metadata", "labels"]] ?? .object(JSONObject())
+    let expected = [
+      (JobLabels.legacyControllerUID, uid), (JobLabels.legacyJobName, name), (JobLabels.controllerUID, uid),
+      (JobLabels.jobName, name),
+    ]
+    for (key, value) in expected where labels[key]?.stringValue != value {
+      errors.invalid("spec.template.metadata.labels[\(key)]", labels, "must be '\(value)'")
+    }
+    let generated: JSON = ["matchLabels": [JobLabels.controllerUID: .string(uid)]]
+    if spec["selector"] != generated {
+      errors.invalid("spec.selector", spec["selector"] ?? .null, "`selector` not auto-generated")
+    }
+  }
+
+  private mutating func notNegative(_ spec: JSON, _ name: String) {
+    if let number = spec[name]?.intValue, number < 0 { errors.invalid("spec.\(name)", .int(number), Self.notNegative) }
+  }
+
+  /// ValidateJobSpec's order.
+  private mutating func spec(_ spec: JSON) {
+    for name in ["parallelism", "completions", "activeDeadlineSeconds", "backoffLimit", "ttlSecondsAfterFinished"] {
+      notNegative(spec, name)
+    }
+    let mode = spec["completionMode"]?.stringValue ?? ""
+    if !["NonIndexed", "Indexed"].contains(mode) {
+      errors.unsupported("spec.completionMode", mode, ["NonIndexed", "Indexed"])
+    }
+    if mode == "Indexed", spec["completions"] == nil {
+      errors.required("spec.completions", "when completion mode is Indexed")
+    }
+    if mode == "Indexed", let parallelism = spec["parallelism"]?.intValue, parallelism > 100_000 {
+      errors.invalid(
+        "spec.parallelism", .int(parallelism), "must be less than or equal to 100000 when completion mode is Indexed")
+    }
+    if mode != "Indexed" {
+      for name in ["backoffLimitPerIndex", "maxFailedIndexes", "successPolicy"] {
+        if let value = spec[name] { errors.invalid("spec.\(name)", value, "requires indexed completion mode") }
+      }
+    }
+    replacementPolicy(spec)
+    template(spec)
+    selector(spec)
+  }
+
+  private mutating func replacementPolicy(_ spec: JSON) {
+    let policy = spec["podReplacementPolicy"]?.stringValue ?? ""
+    let supported = spec["podFailurePolicy"] == nil ? ["TerminatingOrFailed", "Failed"] : ["Failed"]
+    if !supported.contains(policy) { errors.unsupported("spec.podReplacementPolicy", policy, supported) }
+  }
+
+  private mutating func template(_ spec: JSON) {
+    let template = spec["template"] ?? .null
+    MetaValidation.labels(template[path: ["metadata", "labels"]], "spec.template.labels", into: &errors)
+    MetaValidation.annotations(template[path: ["metadata", "annotations"]], "spec.template.annotations", into: &errors)
+    var pod = PodValidation()
+    pod.podSpec(template["spec"] ?? .null, "spec.template.spec")
+    errors.append(pod.errors.all)
+    let policy = template[path: ["spec", "restartPolicy"]]?.stringValue ?? ""
+    if policy == "Always" || policy.isEmpty {
+      errors.required("spec.template.spec.restartPolicy", "valid values: \"OnFailure\", \"Never\"")
+    } else if policy != "OnFailure", policy != "Never" {
+      errors.unsupported("spec.template.spec.restartPolicy", policy, ["OnFailure", "Never"])
+    } else if policy != "Never", spec["podFailurePolicy"] != nil {
+      errors.invalid(
+        "spec.template.spec.restartPolicy", policy, "only \"Never\" is supported when podFailurePolicy is specified")
+    }
+  }
+
+  private mutating func selector(_ spec: JSON) {
+    guard let selector = spec["selector"] else {
+      errors.required("spec.selector")
+      return
+    }
+    MetaValidation.selector(selector, "spec.selector", into: &errors)
+    let labels = spec[path: ["template", "metadata", "labels"]] ?? .object(JSONObject())
+    if !Self.matches(selector, StringMap(json: labels)) {
+      errors.invalid("spec.template.metadata.labels", labels, "`selector` does not match template `labels`")
+    }
+  }
+
+  /// Whether a spec's LabelSelector matches.
+  static func matches(_ selector: JSON, _ labels: StringMap) -> Bool {
+    for entry in StringMap(json: selector["matchLabels"]) where labels[entry.key] != entry.value { return false }
+    for requirement in selector["matchExpressions"]?.arrayValue ?? [] {
+      let value = labels[requirement["key"]?.stringValue ?? ""]
+      let values = (requirement["values"]?.arrayValue ?? []).compactMap(\.stringValue)
+      let holds =
+        switch requirement["operator"]?.stringValue {
+        case "In": value.map { values.contains($0) } ?? false
+        case "NotIn": value.map { !values.contains($0) } ?? true
+        case "Exists": value != nil
+        case "DoesNotExist": value == nil
+        default: false
+        }
+      if !holds { return false }
+    }
+    return true
+  }
+
+  /// ValidateJobUpdate: the new object is validated whole, then what may not change.
+  mutating func update(_ new: JSON, _ old: Job) {
+    spec(new["spec"] ?? .null)
+    let before = old.spec.json
+    let spec = new["spec"] ?? .null
+    let immutable = "field is immutable"
+    // Elastic changes of completions come with Indexed Jobs.
+    if spec["completions"] != before["completions"] {
+      errors.invalid("spec.completions", spec["completions"] ?? .null, immutable)
+    }
+    if spec["selector"] != before["selector"] {
+      errors.invalid("spec.selector", spec["selector"] ?? .null, immutable)
+    }
+    if Self.frozen(spec["template"], old) != Self.frozen(before["template"], old) {
+      errors.invalid("spec.template", spec["template"] ?? .null, immutable)
+    }
+    for name in ["completionMode", "podFailurePolicy", "backoffLimitPerIndex", "managedBy", "successPolicy"]
+    where spec[name] != before[name] {
+      errors.invalid("spec.\(name)", spec[name] ?? .null, immutable)
+    }
+  }
+
+  /// The part of a template that may not change: all of it, or without the scheduling directives while the Job is
+  /// suspended and has nothing running.
+  private static func frozen(_ template: JSON?, _ old: Job) -> JSON? {
+    let paused = old.status.startTime == nil || old.status.condition("Suspended")?.isTrue == true
+    guard old.spec.suspend, paused, old.status.active == 0, var frozen = template else { return template }
+    for name in ["labels", "annotations"] { frozen[path: ["metadata", name]] = nil }
+    for name in ["nodeSelector", "tolerations", "schedulingGates"] { frozen[path: ["spec", name]] = nil }
+    frozen[path: ["spec", "affinity", "nodeAffinity"]] = nil
+    if frozen[path: ["spec", "affinity"]]?.objectValue?.isEmpty == true { frozen[path: ["spec", "affinity"]] = nil }
+    for list in ["containers", "initContainers"] {
+      guard var containers = frozen[path: ["spec", list]]?.arrayValue else { continue }
+      for index in containers.indices { containers[index]["resources"] = nil }
+      frozen[path: ["spec", list]] = .array(containers)
+    }
+    return frozen
+  }
+}

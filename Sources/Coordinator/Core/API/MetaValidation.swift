@@ -1,0 +1,127 @@
+// Validation of metadata, labels and label selectors, the same for every kind, with Kubernetes' messages.
+
+import ClusterProto
+
+enum MetaValidation {
+  /// Total bytes of annotations that Kubernetes allows.
+  static let annotationBytes = 256 * 1024
+
+  /// What a name of this kind must be.
+  static func nameProblems(_ kind: Kind, _ name: String) -> [String] {
+    switch kind {
+    case .namespaces: NameRules.dnsLabel(name)
+    case .events: NameRules.dnsSubdomain(name)
+    default: NameRules.dnsSubdomain(name)
+    }
+  }
+
+  static func object(_ json: JSON, kind: Kind, into errors: inout FieldErrors) {
+    let meta = json["metadata"] ?? .object(JSONObject())
+    let name = meta["name"]?.stringValue ?? ""
+    if let prefix = meta["generateName"]?.stringValue, !prefix.isEmpty {
+      // A prefix may end in a dash that the random part follows.
+      let trimmed = prefix.last == "-" ? String(prefix.dropLast()) + "a" : prefix
+      for problem in nameProblems(kind, trimmed) { errors.invalid("metadata.generateName", prefix, problem) }
+    }
+    if name.isEmpty {
+      errors.required("metadata.name", "name or generateName is required")
+    } else {
+      for problem in nameProblems(kind, name) { errors.invalid("metadata.name", name, problem) }
+    }
+    labels(meta["labels"], "metadata.labels", into: &errors)
+    annotations(meta["annotations"], "metadata.annotations", into: &errors)
+    owners(meta["ownerReferences"], into: &errors)
+    for (index, finalizer) in (meta["finalizers"]?.arrayValue ?? []).enumerated() {
+      let text = finalizer.stringValue ?? ""
+      let standard = ["orphan", "foregroundDeletion", "kubernetes"].contains(text)
+      for problem in NameRules.qualifiedName(text) { errors.invalid("metadata.finalizers", text, problem) }
+      if !text.contains("/"), !standard, NameRules.qualifiedName(text).isEmpty {
+        errors.invalid(
+          "metadata.finalizers[\(index)]", text,
+          "name is neither a standard finalizer name nor is it fully qualified")
+      }
+    }
+  }
+
+  static func labels(_ json: JSON?, _ path: String, into errors: inout FieldErrors) {
+    for (key, value) in json?.objectValue ?? JSONObject() {
+      for problem in NameRules.qualifiedName(key) { errors.invalid(path, key, problem) }
+      let text = value.stringValue ?? ""
+      for problem in NameRules.labelValue(text) { errors.invalid(path, text, problem) }
+    }
+  }
+
+  static func annotations(_ json: JSON?, _ path: String, into errors: inout FieldErrors) {
+    var bytes = 0
+    for (key, value) in json?.objectValue ?? JSONObject() {
+      for problem in NameRules.qualifiedName(key.lowercased()) { errors.invalid(path, key, problem) }
+      bytes += key.utf8.count + (value.stringValue?.utf8.count ?? 0)
+    }
+    if bytes > annotationBytes { errors.tooLong(path, bytes: annotationBytes) }
+  }
+
+  private static func owners(_ json: JSON?, into errors: inout FieldErrors) {
+    var controllers = 0
+    for (index, owner) in (json?.arrayValue ?? []).enumerated() {
+      let path = "metadata.ownerReferences[\(index)]"
+      for member in ["apiVersion", "kind", "name", "uid"] {
+        let text = owner[member]?.stringValue ?? ""
+        if text.isEmpty {
+          let detail = member == "apiVersion" ? "version must not be empty" : "must not be empty"
+          errors.invalid("\(path).\(member)", text, detail)
+        }
+      }
+      if owner["controller"]?.boolValue == true { controllers += 1 }
+    }
+    if controllers > 1 {
+      errors.invalid(
+        "metadata.ownerReferences", json ?? .null,
+        "Only one reference can have Controller set to true. Found \"true\" in references for \(controllers) owners")
+    }
+  }
+
+  /// A LabelSelector of a spec.
+  static func selector(_ json: JSON, _ path: String, into errors: inout FieldErrors) {
+    labels(json["matchLabels"], "\(path).matchLabels", into: &errors)
+    for (index, requirement) in (json["matchExpressions"]?.arrayValue ?? []).enumerated() {
+      let at = "\(path).matchExpressions[\(index)]"
+      let values = requirement["values"]?.arrayValue ?? []
+      switch requirement["operator"]?.stringValue ?? "" {
+      case "In", "NotIn":
+        if values.isEmpty {
+          errors.required("\(at).values", "must be specified when `operator` is 'In' or 'NotIn'")
+        }
+      case "Exists", "DoesNotExist":
+        if !values.isEmpty {
+          errors.forbidden("\(at).values", "may not be specified when `operator` is 'Exists' or 'DoesNotExist'")
+        }
+      case let other: errors.invalid("\(at).operator", other, "not a valid selector operator")
+      }
+      let key = requirement["key"]?.stringValue ?? ""
+      for problem in NameRules.qualifiedName(key) { errors.invalid("\(at).key", key, problem) }
+      for (position, value) in values.enumerated() {
+        for problem in NameRules.labelValue(value.stringValue ?? "") {
+          errors.invalid("\(at).values[\(position)]", value, problem)
+        }
+      }
+    }
+  }
+
+  /// metadata of an update against what is stored; ValidateObjectMetaUpdate's order.
+  static func update(_ new: ObjectMeta, _ old: ObjectMeta, into errors: inout FieldErrors) {
+    func immutable(_ field: String, _ value: String, _ before: String) {
+      if value != before { errors.invalid("metadata.\(field)", value, "field is immutable") }
+    }
+    immutable("name", new.name, old.name)
+    immutable("namespace", new.namespace, old.namespace)
+    if old.deletionTimestamp != nil {
+      let added = new.finalizers.filter { !old.finalizers.contains($0) }
+      if !added.isEmpty {
+        errors.forbidden(
+          "metadata.finalizers",
+          "no new finalizers can be added if the object is being deleted, found new finalizers []string{"
+            + added.map { "\"\($0)\"" }.joined(separator: ", ") + "}")
+      }
+    }
+  }
+}

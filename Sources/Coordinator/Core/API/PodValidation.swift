@@ -1,0 +1,279 @@
+// Validation of pod specs with Kubernetes' messages (core/validation): containers, mounts, restart policies, scheduling fields.
+// Runs on defaulted trees whose types are right. What this version refuses is Honesty's.
+
+import ClusterProto
+
+struct PodValidation {
+  var errors = FieldErrors()
+  private var volumeNames: Set<String> = []
+
+  /// Largest names list that a message repeats is bounded by the object's size; the number of containers is not.
+  static let pullPolicies = ["Always", "IfNotPresent", "Never"]
+
+  /// ValidatePodSpec's order.
+  mutating func podSpec(_ spec: JSON, _ path: String) {
+    var volumes = VolumeValidation()
+    volumes.all(spec["volumes"]?.arrayValue ?? [], "\(path).volumes")
+    errors.append(volumes.errors.all)
+    volumeNames = volumes.names
+    containers(spec, path)
+    restartPolicy(spec, path)
+    member(spec, "dnsPolicy", ["ClusterFirstWithHostNet", "ClusterFirst", "Default", "None"], path)
+    MetaValidation.labels(spec["nodeSelector"], "\(path).nodeSelector", into: &errors)
+    for name in ["serviceAccountName", "nodeName", "priorityClassName"] {
+      guard let text = spec[name]?.stringValue, !text.isEmpty else { continue }
+      for problem in NameRules.dnsSubdomain(text) { errors.invalid("\(path).\(name)", text, problem) }
+    }
+    if let seconds = spec["activeDeadlineSeconds"]?.intValue, seconds < 1 || seconds > Int64(Int32.max) {
+      errors.invalid("\(path).activeDeadlineSeconds", .int(seconds), "must be between 1 and 2147483647, inclusive")
+    }
+    for name in ["hostname", "subdomain"] {
+      guard let text = spec[name]?.stringValue, !text.isEmpty else { continue }
+      for problem in NameRules.dnsLabel(text) { errors.invalid("\(path).\(name)", text, problem) }
+    }
+    for (index, toleration) in (spec["tolerations"]?.arrayValue ?? []).enumerated() {
+      self.toleration(toleration, "\(path).tolerations[\(index)]")
+    }
+    if let seconds = spec["terminationGracePeriodSeconds"]?.intValue, seconds < 0 {
+      errors.invalid(
+        "\(path).terminationGracePeriodSeconds", .int(seconds), "must be greater than or equal to 0")
+    }
+  }
+
+  private mutating func restartPolicy(_ spec: JSON, _ path: String) {
+    let policy = spec["restartPolicy"]?.stringValue ?? ""
+    if policy.isEmpty {
+      errors.required("\(path).restartPolicy")
+    } else if RestartPolicy(rawValue: policy) == nil {
+      errors.unsupported("\(path).restartPolicy", policy, ["Always", "OnFailure", "Never"])
+    }
+  }
+
+  private mutating func member(_ json: JSON, _ name: String, _ supported: [String], _ path: String) {
+    let value = json[name]?.stringValue ?? ""
+    if !supported.contains(value) { errors.unsupported("\(path).\(name)", value, supported) }
+  }
+
+  private mutating func containers(_ spec: JSON, _ path: String) {
+    let regular = spec["containers"]?.arrayValue ?? []
+    let initial = spec["initContainers"]?.arrayValue ?? []
+    if regular.isEmpty { errors.required("\(path).containers") }
+    var names: Set<String> = []
+    for (index, container) in regular.enumerated() {
+      let at = "\(path).containers[\(index)]"
+      self.container(container, at)
+      unique(container, at, &names)
+      if let policy = container["restartPolicy"]?.stringValue {
+        errors.forbidden("\(at).restartPolicy", "may not be set for non-init containers")
+        _ = policy
+      }
+    }
+    for (index, container) in initial.enumerated() {
+      let at = "\(path).initContainers[\(index)]"
+      self.container(container, at)
+      unique(container, at, &names)
+      if let policy = container["restartPolicy"]?.stringValue, policy != "Always" {
+        errors.unsupported("\(at).restartPolicy", policy, ["Always"])
+      }
+      if container["restartPolicy"]?.stringValue == "Always" { continue }
+      for forbidden in ["lifecycle", "livenessProbe", "readinessProbe", "startupProbe"] where container[forbidden] != nil {
+        errors.forbidden("\(at).\(forbidden)", "may not be set for init containers without restartPolicy=Always")
+      }
+    }
+  }
+
+  private mutating func unique(_ container: JSON, _ at: String, _ names: inout Set<String>) {
+    guard let name = container["name"]?.stringValue, !name.isEmpty else { return }
+    if !names.insert(name).inserted { errors.duplicate("\(at).name", name) }
+  }
+
+  private mutating func container(_ container: JSON, _ at: String) {
+    let name = container["name"]?.stringValue ?? ""
+    if name.isEmpty {
+      errors.required("\(at).name")
+    } else {
+      for problem in NameRules.dnsLabel(name) { errors.invalid("\(at).name", name, problem) }
+    }
+    let image = container["image"]?.stringValue ?? ""
+    if image.isEmpty {
+      errors.required("\(at).image")
+    } else if image.utf8.first == 0x20 || image.utf8.last == 0x20 {
+      errors.invalid("\(at).image", image, "must not have leading or trailing whitespace")
+    }
+    member(container, "terminationMessagePolicy", ["File", "FallbackToLogsOnError"], at)
+    ports(container["ports"]?.arrayValue ?? [], "\(at).ports")
+    environment(container["env"]?.arrayValue ?? [], "\(at).env")
+    imports(container["envFrom"]?.arrayValue ?? [], "\(at).envFrom")
+    mounts(container["volumeMounts"]?.arrayValue ?? [], "\(at).volumeMounts")
+    member(container, "imagePullPolicy", Self.pullPolicies, at)
+    resources(container["resources"] ?? .null, "\(at).resources")
+  }
+
+  private mutating func ports(_ ports: [JSON], _ at: String) {
+    var names: Set<String> = []
+    for (index, port) in ports.enumerated() {
+      let path = "\(at)[\(index)]"
+      if let name = port["name"]?.stringValue, !name.isEmpty {
+        if name.utf8.count > 15 { errors.invalid("\(path).name", name, "must be no more than 15 characters") }
+        if !names.insert(name).inserted { errors.duplicate("\(path).name", name) }
+      }
+      for member in ["containerPort", "hostPort"] {
+        let number = port[member]?.intValue ?? 0
+        if number == 0 {
+          if member == "containerPort" { errors.required("\(path).containerPort") }
+        } else if number < 1 || number > 65535 {
+          errors.invalid("\(path).\(member)", .int(number), "must be between 1 and 65535, inclusive")
+        }
+      }
+      let transport = port["protocol"]?.stringValue ?? ""
+      if transport.isEmpty {
+        errors.required("\(path).protocol")
+      } else if !["SCTP", "TCP", "UDP"].contains(transport) {
+        errors.unsupported("\(path).protocol", transport, ["SCTP", "TCP", "UDP"])
+      }
+    }
+  }
+
+  private mutating func environment(_ variables: [JSON], _ at: String) {
+    for (index, variable) in variables.enumerated() {
+      let path = "\(at)[\(index)]"
+      let name = variable["name"]?.stringValue ?? ""
+      if name.isEmpty {
+        errors.required("\(path).name")
+      } else {
+        for problem in NameRules.environmentName(name) { errors.invalid("\(path).name", name, problem) }
+      }
+      if let source = variable["valueFrom"] { environmentSource(source, variable, "\(path).valueFrom") }
+    }
+  }
+
+  private static let sources = ["fieldRef", "resourceFieldRef", "configMapKeyRef", "secretKeyRef", "fileKeyRef"]
+
+  private mutating func environmentSource(_ source: JSON, _ variable: JSON, _ path: String) {
+    let given = Self.sources.filter { source[$0] != nil }
+    if given.isEmpty {
+      errors.invalid(path, "", "must specify one of: `fieldRef`, `resourceFieldRef`, `configMapKeyRef` or `secretKeyRef`")
+      return
+    }
+    if let value = variable["value"]?.stringValue, !value.isEmpty {
+      errors.invalid(path, "", "may not be specified when `value` is not empty")
+    }
+    if given.count > 1 { errors.invalid(path, "", "may not have more than one field specified at a time") }
+    if let reference = source["fieldRef"] { fieldReference(reference, "\(path).fieldRef") }
+    for name in ["configMapKeyRef", "secretKeyRef"] {
+      guard let reference = source[name] else { continue }
+      if (reference["name"]?.stringValue ?? "").isEmpty { errors.required("\(path).\(name).name") }
+      let key = reference["key"]?.stringValue ?? ""
+      if key.isEmpty {
+        errors.required("\(path).\(name).key")
+      } else {
+        for problem in NameRules.configMapKey(key) { errors.invalid("\(path).\(name).key", key, problem) }
+      }
+    }
+  }
+
+  static let fieldPaths = [
+    "metadata.name", "metadata.namespace", "metadata.uid", "spec.nodeName", "spec.serviceAccountName", "status.hostIP",
+    "status.hostIPs", "status.podIP", "status.podIPs",
+  ]
+
+  private mutating func fieldReference(_ reference: JSON, _ path: String) {
+    if (reference["apiVersion"]?.stringValue ?? "").isEmpty { errors.required("\(path).apiVersion") }
+    let field = reference["fieldPath"]?.stringValue ?? ""
+    if field.isEmpty {
+      errors.required("\(path).fieldPath")
+      return
+    }
+    for map in ["metadata.labels", "metadata.annotations"] where field.hasPrefix("\(map)['") && field.hasSuffix("']") {
+      let key = String(field.dropFirst(map.count + 2).dropLast(2))
+      for problem in NameRules.qualifiedName(key) { errors.invalid(path, key, problem) }
+      return
+    }
+    if !Self.fieldPaths.contains(field) {
+      errors.unsupported(
+        "\(path).fieldPath", field,
+        ["metadata.name", "metadata.namespace", "metadata.uid", "spec.nodeName", "spec.serviceAccountName",
+          "status.hostIP", "status.hostIPs", "status.podIP", "status.podIPs"].sorted())
+    }
+  }
+
+  private mutating func imports(_ imports: [JSON], _ at: String) {
+    for (index, entry) in imports.enumerated() {
+      let path = "\(at)[\(index)]"
+      if let prefix = entry["prefix"]?.stringValue, !prefix.isEmpty {
+        for problem in NameRules.environmentName(prefix) { errors.invalid("\(path).prefix", prefix, problem) }
+      }
+      let given = ["configMapRef", "secretRef"].filter { entry[$0] != nil }
+      if given.isEmpty { errors.invalid(path, "", "must specify one of: `configMapRef` or `secretRef`") }
+      if given.count > 1 { errors.invalid(path, "", "may not have more than one field specified at a time") }
+      for name in given where (entry[path: [name, "name"]]?.stringValue ?? "").isEmpty {
+        errors.required("\(path).\(name).name")
+      }
+    }
+  }
+
+  private mutating func mounts(_ mounts: [JSON], _ at: String) {
+    var paths: Set<String> = []
+    for (index, mount) in mounts.enumerated() {
+      let path = "\(at)[\(index)]"
+      let name = mount["name"]?.stringValue ?? ""
+      if name.isEmpty {
+        errors.required("\(path).name")
+      } else if !volumeNames.contains(name) {
+        errors.notFound("\(path).name", name)
+      }
+      let target = mount["mountPath"]?.stringValue ?? ""
+      if target.isEmpty {
+        errors.required("\(path).mountPath")
+      } else if !paths.insert(target).inserted {
+        errors.invalid("\(path).mountPath", target, "must be unique")
+      }
+      if let sub = mount["subPath"]?.stringValue, !sub.isEmpty {
+        VolumeValidation.relative(sub, "\(path).subPath", into: &errors)
+      }
+    }
+  }
+
+  private mutating func resources(_ resources: JSON, _ at: String) {
+    for group in ["limits", "requests"] {
+      for (name, amount) in resources[group]?.objectValue ?? JSONObject() {
+        let text = amount.stringValue ?? ""
+        for problem in NameRules.qualifiedName(name) { errors.invalid("\(at).\(group)", name, problem) }
+        guard let millis = Quantity.parseMillis(text) else { continue }
+        if millis < 0 { errors.invalid("\(at).\(group)[\(name)]", text, "must be greater than or equal to 0") }
+        let limit = resources[path: ["limits", name]]?.stringValue
+        if group == "requests", let limit, let bound = Quantity.parseMillis(limit), millis > bound {
+          errors.invalid("\(at).requests", text, "must be less than or equal to \(name) limit of \(limit)")
+        }
+      }
+    }
+  }
+
+  private mutating func toleration(_ toleration: JSON, _ at: String) {
+    let key = toleration["key"]?.stringValue ?? ""
+    let comparison = toleration["operator"]?.stringValue ?? ""
+    let effect = toleration["effect"]?.stringValue ?? ""
+    if !key.isEmpty { for problem in NameRules.qualifiedName(key) { errors.invalid("\(at).key", key, problem) } }
+    if key.isEmpty, comparison != "Exists" {
+      errors.invalid(
+        "\(at).operator", comparison, "operator must be Exists when `key` is empty, which means \"match all values and all keys\"")
+    }
+    if toleration["tolerationSeconds"] != nil, effect != "NoExecute" {
+      errors.invalid("\(at).effect", effect, "effect must be 'NoExecute' when `tolerationSeconds` is set")
+    }
+    switch comparison {
+    case "Equal", "":
+      for problem in NameRules.labelValue(toleration["value"]?.stringValue ?? "") {
+        errors.invalid("\(at).operator", toleration["value"] ?? "", problem)
+      }
+    case "Exists":
+      if let value = toleration["value"]?.stringValue, !value.isEmpty {
+        errors.invalid("\(at).operator", value, "value must be empty when `operator` is 'Exists'")
+      }
+    default: errors.unsupported("\(at).operator", comparison, ["Equal", "Exists"])
+    }
+    if !["", "NoSchedule", "PreferNoSchedule", "NoExecute"].contains(effect) {
+      errors.unsupported("\(at).effect", effect, ["NoSchedule", "PreferNoSchedule", "NoExecute"])
+    }
+  }
+}

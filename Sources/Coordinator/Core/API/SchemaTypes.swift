@@ -1,0 +1,178 @@
+// The schema table: batch/v1 Job and core/v1 Pod, as Kubernetes 1.36 knows them. One line a type, continued by indentation.
+// `~` after a type: known and kept, not honoured. `!`: refused by name. Rules that depend on a value are in Honesty.swift.
+
+extension Schema {
+  static let metaTypes = """
+    ObjectMeta = name:string generateName:string namespace:string selfLink:string uid:string resourceVersion:string
+      generation:int64 creationTimestamp:time deletionTimestamp:time deletionGracePeriodSeconds:int64 labels:{}string
+      annotations:{}string ownerReferences:[]OwnerReference finalizers:[]string managedFields:[]ManagedFieldsEntry
+    OwnerReference = apiVersion:string kind:string name:string uid:string controller:bool blockOwnerDeletion:bool
+    ManagedFieldsEntry = manager:string operation:string apiVersion:string time:time fieldsType:string fieldsV1:any
+      subresource:string
+    LabelSelector = matchLabels:{}string matchExpressions:[]LabelSelectorRequirement
+    LabelSelectorRequirement = key:string operator:string values:[]string
+    LocalObjectReference = name:string
+    ObjectReference = kind:string namespace:string name:string uid:string apiVersion:string resourceVersion:string
+      fieldPath:string
+    """
+
+  static let jobTypes = """
+    Job = apiVersion:string kind:string metadata:ObjectMeta spec:JobSpec status:JobStatus
+    JobSpec = parallelism:int32 completions:int32 activeDeadlineSeconds:int64 podFailurePolicy:PodFailurePolicy!
+      successPolicy:SuccessPolicy! backoffLimit:int32 backoffLimitPerIndex:int32! maxFailedIndexes:int32!
+      selector:LabelSelector manualSelector:bool template:PodTemplateSpec ttlSecondsAfterFinished:int32
+      completionMode:string suspend:bool podReplacementPolicy:string managedBy:string scheduling:any!
+    PodFailurePolicy = rules:[]PodFailurePolicyRule
+    PodFailurePolicyRule = action:string onExitCodes:PodFailurePolicyOnExitCodesRequirement
+      onPodConditions:[]PodFailurePolicyOnPodConditionsPattern
+    PodFailurePolicyOnExitCodesRequirement = containerName:string operator:string values:[]int32
+    PodFailurePolicyOnPodConditionsPattern = type:string status:string
+    SuccessPolicy = rules:[]SuccessPolicyRule
+    SuccessPolicyRule = succeededIndexes:string succeededCount:int32
+    PodTemplateSpec = metadata:ObjectMeta spec:PodSpec
+    JobStatus = conditions:[]JobCondition startTime:time completionTime:time active:int32 succeeded:int32 failed:int32
+      terminating:int32 completedIndexes:string failedIndexes:string uncountedTerminatedPods:UncountedTerminatedPods
+      ready:int32
+    JobCondition = type:string status:string lastProbeTime:time lastTransitionTime:time reason:string message:string
+    UncountedTerminatedPods = succeeded:[]string failed:[]string
+    """
+
+  static let podTypes = """
+    Pod = apiVersion:string kind:string metadata:ObjectMeta spec:PodSpec status:PodStatus
+    PodSpec = volumes:[]Volume initContainers:[]Container containers:[]Container ephemeralContainers:[]any!
+      restartPolicy:string terminationGracePeriodSeconds:int64 activeDeadlineSeconds:int64 dnsPolicy:string
+      nodeSelector:{}string serviceAccountName:string serviceAccount:string automountServiceAccountToken:bool
+      nodeName:string hostNetwork:bool hostPID:bool~ hostIPC:bool~ shareProcessNamespace:bool
+      securityContext:PodSecurityContext imagePullSecrets:[]LocalObjectReference hostname:string subdomain:string~
+      affinity:Affinity schedulerName:string tolerations:[]Toleration hostAliases:[]HostAlias~ priorityClassName:string~
+      priority:int32 dnsConfig:PodDNSConfig~ readinessGates:[]PodReadinessGate~ runtimeClassName:string!
+      enableServiceLinks:bool preemptionPolicy:string overhead:{}quantity~
+      topologySpreadConstraints:[]TopologySpreadConstraint setHostnameAsFQDN:bool~ os:PodOS hostUsers:bool
+      schedulingGates:[]PodSchedulingGate! resourceClaims:[]any! resources:ResourceRequirements! hostnameOverride:string~
+      workloadRef:any! schedulingGroup:any!
+    PodSecurityContext = seLinuxOptions:any! windowsOptions:any! runAsUser:int64! runAsGroup:int64! runAsNonRoot:bool!
+      supplementalGroups:[]int64! supplementalGroupsPolicy:string~ fsGroup:int64! sysctls:[]any!
+      fsGroupChangePolicy:string~ seccompProfile:SeccompProfile appArmorProfile:SeccompProfile
+      seLinuxChangePolicy:string~
+    SeccompProfile = type:string localhostProfile:string
+    SecurityContext = capabilities:Capabilities privileged:bool~ seLinuxOptions:any! windowsOptions:any!
+      runAsUser:int64! runAsGroup:int64! runAsNonRoot:bool! readOnlyRootFilesystem:bool!
+      allowPrivilegeEscalation:bool procMount:string~ seccompProfile:SeccompProfile appArmorProfile:SeccompProfile
+    Capabilities = add:[]string~ drop:[]string!
+    PodReadinessGate = conditionType:string
+    PodSchedulingGate = name:string
+    PodOS = name:string
+    HostAlias = ip:string hostnames:[]string
+    PodDNSConfig = nameservers:[]string searches:[]string options:[]PodDNSConfigOption
+    PodDNSConfigOption = name:string value:string
+    Toleration = key:string operator:string value:string effect:string tolerationSeconds:int64
+    TopologySpreadConstraint = maxSkew:int32 topologyKey:string whenUnsatisfiable:string labelSelector:LabelSelector
+      minDomains:int32 nodeAffinityPolicy:string nodeTaintsPolicy:string matchLabelKeys:[]string
+    Affinity = nodeAffinity:NodeAffinity podAffinity:PodAffinity podAntiAffinity:PodAffinity
+    NodeAffinity = requiredDuringSchedulingIgnoredDuringExecution:NodeSelector!
+      preferredDuringSchedulingIgnoredDuringExecution:[]PreferredSchedulingTerm~
+    NodeSelector = nodeSelectorTerms:[]NodeSelectorTerm
+    NodeSelectorTerm = matchExpressions:[]LabelSelectorRequirement matchFields:[]LabelSelectorRequirement
+    PreferredSchedulingTerm = weight:int32 preference:NodeSelectorTerm
+    PodAffinity = requiredDuringSchedulingIgnoredDuringExecution:[]PodAffinityTerm!
+      preferredDuringSchedulingIgnoredDuringExecution:[]WeightedPodAffinityTerm~
+    PodAffinityTerm = labelSelector:LabelSelector namespaces:[]string topologyKey:string
+      namespaceSelector:LabelSelector matchLabelKeys:[]string mismatchLabelKeys:[]string
+    WeightedPodAffinityTerm = weight:int32 podAffinityTerm:PodAffinityTerm
+    Container = name:string image:string command:[]string args:[]string workingDir:string ports:[]ContainerPort
+      envFrom:[]EnvFromSource env:[]EnvVar resources:ResourceRequirements resizePolicy:[]any~ restartPolicy:string
+      restartPolicyRules:[]any! volumeMounts:[]VolumeMount volumeDevices:[]any! livenessProbe:Probe~
+      readinessProbe:Probe~ startupProbe:Probe~ lifecycle:Lifecycle~ terminationMessagePath:string
+      terminationMessagePolicy:string imagePullPolicy:string securityContext:SecurityContext stdin:bool~
+      stdinOnce:bool~ tty:bool~
+    ContainerPort = name:string hostPort:int32 containerPort:int32 protocol:string hostIP:string
+    EnvFromSource = prefix:string configMapRef:ConfigMapEnvSource secretRef:SecretEnvSource!
+    ConfigMapEnvSource = name:string optional:bool
+    SecretEnvSource = name:string optional:bool
+    EnvVar = name:string value:string valueFrom:EnvVarSource
+    EnvVarSource = fieldRef:ObjectFieldSelector resourceFieldRef:ResourceFieldSelector!
+      configMapKeyRef:ConfigMapKeySelector secretKeyRef:SecretKeySelector! fileKeyRef:any!
+    ObjectFieldSelector = apiVersion:string fieldPath:string
+    ResourceFieldSelector = containerName:string resource:string divisor:quantity
+    ConfigMapKeySelector = name:string key:string optional:bool
+    SecretKeySelector = name:string key:string optional:bool
+    ResourceRequirements = limits:{}quantity requests:{}quantity claims:[]any!
+    VolumeMount = name:string readOnly:bool recursiveReadOnly:string mountPath:string subPath:string
+      mountPropagation:string~ subPathExpr:string!
+    Probe = exec:ExecAction httpGet:HTTPGetAction tcpSocket:TCPSocketAction grpc:GRPCAction initialDelaySeconds:int32
+      timeoutSeconds:int32 periodSeconds:int32 successThreshold:int32 failureThreshold:int32
+      terminationGracePeriodSeconds:int64
+    Lifecycle = postStart:LifecycleHandler preStop:LifecycleHandler stopSignal:string
+    LifecycleHandler = exec:ExecAction httpGet:HTTPGetAction tcpSocket:TCPSocketAction sleep:SleepAction
+    ExecAction = command:[]string
+    HTTPGetAction = path:string port:intOrString host:string scheme:string httpHeaders:[]HTTPHeader
+    HTTPHeader = name:string value:string
+    TCPSocketAction = port:intOrString host:string
+    GRPCAction = port:int32 service:string
+    SleepAction = seconds:int64
+    """
+
+  static let volumeTypes = """
+    Volume = name:string configMap:ConfigMapVolumeSource secret:SecretVolumeSource! emptyDir:EmptyDirVolumeSource
+      hostPath:HostPathVolumeSource downwardAPI:any! projected:any! awsElasticBlockStore:any! azureDisk:any!
+      azureFile:any! cephfs:any! cinder:any! csi:any! ephemeral:any! fc:any! flexVolume:any! flocker:any!
+      gcePersistentDisk:any! gitRepo:any! glusterfs:any! image:any! iscsi:any! nfs:any! persistentVolumeClaim:any!
+      photonPersistentDisk:any! portworxVolume:any! quobyte:any! rbd:any! scaleIO:any! storageos:any!
+      vsphereVolume:any!
+    ConfigMapVolumeSource = name:string items:[]KeyToPath defaultMode:int32 optional:bool
+    SecretVolumeSource = secretName:string items:[]KeyToPath defaultMode:int32 optional:bool
+    KeyToPath = key:string path:string mode:int32
+    EmptyDirVolumeSource = medium:string sizeLimit:quantity~
+    HostPathVolumeSource = path:string type:string
+    """
+
+  static let statusTypes = """
+    PodStatus = observedGeneration:int64 phase:string conditions:[]PodCondition message:string reason:string
+      nominatedNodeName:string hostIP:string hostIPs:[]HostIP podIP:string podIPs:[]PodIP startTime:time
+      initContainerStatuses:[]ContainerStatus containerStatuses:[]ContainerStatus qosClass:string
+      ephemeralContainerStatuses:[]any resize:string resourceClaimStatuses:[]any fencingToken:int64
+      extendedResourceClaimStatus:any allocatedResources:any resources:any
+    PodCondition = type:string observedGeneration:int64 status:string lastProbeTime:time lastTransitionTime:time
+      reason:string message:string
+    HostIP = ip:string
+    PodIP = ip:string
+    ContainerStatus = name:string state:ContainerState lastState:ContainerState ready:bool restartCount:int32
+      image:string imageID:string containerID:string started:bool allocatedResources:{}quantity resources:any
+      volumeMounts:[]any user:any allocatedResourcesStatus:[]any stopSignal:string
+    ContainerState = waiting:ContainerStateWaiting running:ContainerStateRunning terminated:ContainerStateTerminated
+    ContainerStateWaiting = reason:string message:string
+    ContainerStateRunning = startedAt:time
+    ContainerStateTerminated = exitCode:int32 signal:int32 reason:string message:string startedAt:time finishedAt:time
+      containerID:string
+    """
+
+  static let otherTypes = """
+    Namespace = apiVersion:string kind:string metadata:ObjectMeta spec:NamespaceSpec status:NamespaceStatus
+    NamespaceSpec = finalizers:[]string
+    NamespaceStatus = phase:string conditions:[]any
+    ConfigMap = apiVersion:string kind:string metadata:ObjectMeta immutable:bool data:{}string binaryData:{}bytes
+    Secret = apiVersion:string kind:string metadata:ObjectMeta immutable:bool data:{}bytes stringData:{}string type:string
+    ServiceAccount = apiVersion:string kind:string metadata:ObjectMeta secrets:[]ObjectReference
+      imagePullSecrets:[]LocalObjectReference automountServiceAccountToken:bool
+    Service = apiVersion:string kind:string metadata:ObjectMeta spec:any status:any
+    Lease = apiVersion:string kind:string metadata:ObjectMeta spec:LeaseSpec
+    LeaseSpec = holderIdentity:string leaseDurationSeconds:int32 acquireTime:time renewTime:time leaseTransitions:int32
+      strategy:string preferredHolder:string
+    PriorityClass = apiVersion:string kind:string metadata:ObjectMeta value:int32 globalDefault:bool description:string
+      preemptionPolicy:string
+    Node = apiVersion:string kind:string metadata:ObjectMeta spec:NodeSpec status:NodeStatus
+    NodeSpec = podCIDR:string podCIDRs:[]string providerID:string unschedulable:bool taints:[]Taint configSource:any
+      externalID:string
+    Taint = key:string value:string effect:string timeAdded:time
+    NodeStatus = capacity:{}quantity allocatable:{}quantity phase:string conditions:[]NodeCondition
+      addresses:[]NodeAddress daemonEndpoints:any nodeInfo:{}any images:[]any volumesInUse:[]string volumesAttached:[]any
+      config:any runtimeHandlers:[]any features:any declaredFeatures:[]string
+    NodeCondition = type:string status:string lastHeartbeatTime:time lastTransitionTime:time reason:string message:string
+    NodeAddress = type:string address:string
+    Event = apiVersion:string kind:string metadata:ObjectMeta involvedObject:ObjectReference reason:string
+      message:string source:EventSource firstTimestamp:time lastTimestamp:time count:int32 type:string eventTime:time
+      series:EventSeries action:string related:ObjectReference reportingComponent:string reportingInstance:string
+    EventSource = component:string host:string
+    EventSeries = count:int32 lastObservedTime:time
+    """
+}

@@ -1,0 +1,85 @@
+// Validation of volumes with Kubernetes' messages: names, one source each, items, modes, paths that stay inside.
+// Volume types that this version does not run are Honesty's to refuse.
+
+import ClusterProto
+
+struct VolumeValidation {
+  var errors = FieldErrors()
+  private(set) var names: Set<String> = []
+
+  mutating func all(_ volumes: [JSON], _ at: String) {
+    for (index, volume) in volumes.enumerated() {
+      let path = "\(at)[\(index)]"
+      source(volume, path)
+      let name = volume["name"]?.stringValue ?? ""
+      if name.isEmpty {
+        errors.required("\(path).name")
+        continue
+      }
+      for problem in NameRules.dnsLabel(name) { errors.invalid("\(path).name", name, problem) }
+      if !names.insert(name).inserted { errors.duplicate("\(path).name", name) }
+    }
+  }
+
+  private mutating func source(_ volume: JSON, _ path: String) {
+    let given = (volume.objectValue?.keys ?? []).filter { $0 != "name" }
+    if given.isEmpty { errors.required(path, "must specify a volume type") }
+    for extra in given.dropFirst() {
+      errors.forbidden("\(path).\(extra)", "may not specify more than 1 volume type")
+    }
+    if let map = volume["configMap"] {
+      if (map["name"]?.stringValue ?? "").isEmpty { errors.required("\(path).configMap.name") }
+      items(map, "\(path).configMap")
+    }
+    if let secret = volume["secret"] {
+      if (secret["secretName"]?.stringValue ?? "").isEmpty { errors.required("\(path).secret.secretName") }
+      items(secret, "\(path).secret")
+    }
+    if let host = volume["hostPath"] { hostPath(host, "\(path).hostPath") }
+  }
+
+  private mutating func items(_ source: JSON, _ path: String) {
+    mode(source["defaultMode"], "\(path).defaultMode")
+    for (index, item) in (source["items"]?.arrayValue ?? []).enumerated() {
+      let at = "\(path).items[\(index)]"
+      if (item["key"]?.stringValue ?? "").isEmpty { errors.required("\(at).key") }
+      let target = item["path"]?.stringValue ?? ""
+      if target.isEmpty {
+        errors.required("\(at).path")
+      } else {
+        Self.relative(target, "\(at).path", into: &errors)
+        if target.hasPrefix(".."), !target.split(separator: "/").contains("..") {
+          errors.invalid("\(at).path", target, "must not start with '..'")
+        }
+      }
+      mode(item["mode"], "\(at).mode")
+    }
+  }
+
+  private mutating func mode(_ json: JSON?, _ path: String) {
+    guard let mode = json?.intValue, mode < 0 || mode > 0o777 else { return }
+    errors.invalid(path, .int(mode), "must be a number between 0 and 0777 (octal), both inclusive")
+  }
+
+  private static let hostTypes = [
+    "", "BlockDevice", "CharDevice", "Directory", "DirectoryOrCreate", "File", "FileOrCreate", "Socket",
+  ]
+
+  private mutating func hostPath(_ host: JSON, _ path: String) {
+    let target = host["path"]?.stringValue ?? ""
+    if target.isEmpty {
+      errors.required("\(path).path")
+    } else if target.split(separator: "/").contains("..") {
+      errors.invalid("\(path).path", target, "must not contain '..'")
+    }
+    let type = host["type"]?.stringValue ?? ""
+    if !Self.hostTypes.contains(type) { errors.unsupported("\(path).type", type, Self.hostTypes) }
+  }
+
+  /// A path that may not leave the directory it is taken from.
+  static func relative(_ text: String, _ path: String, into errors: inout FieldErrors) {
+    if text.hasPrefix("/") { errors.invalid(path, text, "must be a relative path") }
+    if text.split(separator: "/").contains("..") { errors.invalid(path, text, "must not contain '..'") }
+    if text.utf8.contains(0) { errors.invalid(path, text, "must not contain a zero byte") }
+  }
+}

@@ -1,19 +1,115 @@
-// What the API layer remembers between turns: watches, their history, streams that are cut into turns.
+// What the API layer remembers between turns: watches and their index, the history for resumption, answers that are cut into turns.
+// Also the frame's hooks. Knows nothing of sessions or of the store.
 
 import ClusterProto
 
 struct APIState: Sendable {
   /// Below the free-space mark: client writes are refused, reports and deletes still taken.
   var diskLow = false
+  var watches = WatchTable()
+  var history = WatchHistory()
+  /// Lists and collections that go on in the next turn.
+  var streams: [RequestID: APIStream] = [:]
+  var dueStreams = WorkQueue<RequestID>()
+  var timers = TimerQueue<WatchTimer>()
 }
 
 extension CoordinatorCore {
-  mutating func apiObserve(_ change: ObjectChange, resourceVersion: Int64) {}
-  mutating func beginAPI() {}
-  mutating func handle(_ request: APIRequest, id: RequestID) {}
-  mutating func cancelRequest(_ id: RequestID) {}
+  /// Namespaces that every cluster has and that nobody can delete.
+  static let systemNamespaces = ["default", "kube-system"]
+
+  mutating func beginAPI() {
+    api.history.limit = max(1, configuration.watchHistoryLimit)
+    for name in Self.systemNamespaces {
+      let reference = ObjectReference(kind: .namespaces, key: ObjectKey(namespace: "", name: name))
+      if state[reference] == nil { insert(Self.namespace(name)) }
+    }
+  }
+
+  static func namespace(_ name: String) -> APIObject {
+    var meta = ObjectMeta()
+    meta.name = name
+    meta.labels["kubernetes.io/metadata.name"] = name
+    return .other(
+      GenericObject(
+        kind: .namespaces, meta: meta,
+        body: ["spec": ["finalizers": ["kubernetes"]], "status": ["phase": "Active"]]))
+  }
+
+  mutating func handle(_ request: APIRequest, id: RequestID) {
+    do {
+      try serve(request, id)
+    } catch {
+      answer(id, failure: error, request)
+    }
+  }
+
+  mutating func answer(_ id: RequestID, failure: APIFailure, _ request: APIRequest) {
+    var warnings: [String] = []
+    if preservesByDefault(request) { warnings.append(Self.preservedWarning) }
+    reply(id, .done(code: failure.code, object: failure.status, warnings: warnings))
+  }
+
+  mutating func reply(_ id: RequestID, _ reply: APIReply) { outputs.append(.reply(id, reply)) }
+
+  private mutating func serve(_ request: APIRequest, _ id: RequestID) throws(APIFailure) {
+    var request = request
+    if !request.kind.isNamespaced { request.namespace = "" }
+    try checkSubresource(request)
+    if api.diskLow { try refuseWhenDiskLow(request.verb) }
+    switch request.verb {
+    case .get: try get(request, id)
+    case .list: try list(request, id)
+    case .watch: try watch(request, id)
+    case .create: try create(request, id)
+    case .update: try replace(request, id)
+    case .patch: try patch(request, id)
+    case .delete: try delete(request, id)
+    case .deletecollection: try deleteCollection(request, id)
+    case .log: try log(request, id)
+    }
+  }
+
+  private func refuseWhenDiskLow(_ verb: APIVerb) throws(APIFailure) {
+    guard [.create, .update, .patch].contains(verb) else { return }
+    throw APIFailure(
+      code: 507, reason: "InsufficientStorage",
+      message: "the coordinator's disk is almost full: writes are refused until space is freed (deletes still work)",
+      details: .object(JSONObject()))
+  }
+
+  private func checkSubresource(_ request: APIRequest) throws(APIFailure) {
+    switch request.subresource {
+    case "": return
+    case "log":
+      if request.kind == .pods, request.verb == .log { return }
+    case "status":
+      guard [.jobs, .pods, .nodes, .namespaces].contains(request.kind) else { break }
+      if [.get, .update, .patch].contains(request.verb) { return }
+      throw .methodNotAllowed("the server does not allow this method on the requested resource")
+    case "binding", "eviction", "exec", "attach", "portforward", "proxy", "ephemeralcontainers", "resize":
+      guard request.kind == .pods else { break }
+      throw .methodNotAllowed("pods/\(request.subresource) is not served by this version")
+    default: break
+    }
+    throw .noSuchResource
+  }
+
+  mutating func cancelRequest(_ id: RequestID) {
+    api.streams[id] = nil
+    api.dueStreams.remove(id)
+    endWatch(id)
+  }
+
+  /// Streams advance in `finishAPITurn`, once a turn, so that busy controllers cannot starve a list.
   mutating func runAPI(limit: Int) -> Int { 0 }
-  mutating func fireAPITimers() {}
-  mutating func finishAPITurn() {}
-  mutating func nextAPITimer() -> BootTime? { nil }
+
+  mutating func finishAPITurn() {
+    var budget = Self.roundLimit
+    while budget > 0, let id = api.dueStreams.next() { budget -= advanceDue(id, limit: budget) }
+  }
+
+  mutating func nextAPITimer() -> BootTime? {
+    api.dueStreams.isEmpty ? api.timers.earliest() : now.boot
+  }
 }

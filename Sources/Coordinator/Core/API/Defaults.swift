@@ -161,3 +161,26 @@ enum Defaults {
     return spec
   }
 }
+
+extension Defaults {
+  /// Kubernetes' quality-of-service class of a pod spec: BestEffort without cpu and memory amounts, Guaranteed where every
+  /// container's limits are set and equal its requests, else Burstable.
+  static func qosClass(podSpec: JSON) -> String {
+    let containers = (podSpec["containers"]?.arrayValue ?? []) + (podSpec["initContainers"]?.arrayValue ?? [])
+    var isGuaranteed = true
+    var isBestEffort = true
+    for container in containers {
+      for resource in ["cpu", "memory"] {
+        func amount(_ group: String) -> Int64? {
+          container[path: ["resources", group, resource]]?.stringValue.flatMap { Quantity.parseMillis($0) }
+            .flatMap { $0 == 0 ? nil : $0 }
+        }
+        let limit = amount("limits")
+        let request = amount("requests") ?? limit
+        if request != nil { isBestEffort = false }
+        if limit == nil || request != limit { isGuaranteed = false }
+      }
+    }
+    return isBestEffort ? "BestEffort" : isGuaranteed ? "Guaranteed" : "Burstable"
+  }
+}

@@ -40,8 +40,8 @@ struct Honesty {
       refuse("spec.managedBy")
     }
     let name = job[path: ["metadata", "name"]]?.stringValue ?? ""
-    let problems = NameRules.dnsLabel(name)
-    if !problems.isEmpty, NameRules.dnsSubdomain(name).isEmpty {
+    let problems = Names.labelErrors(name)
+    if !problems.isEmpty, Names.subdomainErrors(name).isEmpty {
       warnings.append(
         "metadata.name: this is used in Pod names and hostnames, which can result in surprising behavior; a DNS label is "
           + "recommended: [\(problems.joined(separator: ", "))]")

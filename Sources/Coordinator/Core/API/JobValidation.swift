@@ -121,28 +121,9 @@ struct JobValidation {
     }
     MetaValidation.selector(selector, "spec.selector", into: &errors)
     let labels = spec[path: ["template", "metadata", "labels"]] ?? .object(JSONObject())
-    if !Self.matches(selector, StringMap(json: labels)) {
+    if !LabelSelector(json: selector).matches(StringMap(json: labels)) {
       errors.invalid("spec.template.metadata.labels", labels, "`selector` does not match template `labels`")
     }
-  }
-
-  /// Whether a spec's LabelSelector matches.
-  static func matches(_ selector: JSON, _ labels: StringMap) -> Bool {
-    for entry in StringMap(json: selector["matchLabels"]) where labels[entry.key] != entry.value { return false }
-    for requirement in selector["matchExpressions"]?.arrayValue ?? [] {
-      let value = labels[requirement["key"]?.stringValue ?? ""]
-      let values = (requirement["values"]?.arrayValue ?? []).compactMap(\.stringValue)
-      let holds =
-        switch requirement["operator"]?.stringValue {
-        case "In": value.map { values.contains($0) } ?? false
-        case "NotIn": value.map { !values.contains($0) } ?? true
-        case "Exists": value != nil
-        case "DoesNotExist": value == nil
-        default: false
-        }
-      if !holds { return false }
-    }
-    return true
   }
 
   /// ValidateJobUpdate: the new object is validated whole, then what may not change.

@@ -9,9 +9,9 @@ enum MetaValidation {
   /// What a name of this kind must be.
   static func nameProblems(_ kind: Kind, _ name: String) -> [String] {
     switch kind {
-    case .namespaces: NameRules.dnsLabel(name)
-    case .events: NameRules.dnsSubdomain(name)
-    default: NameRules.dnsSubdomain(name)
+    case .namespaces: Names.labelErrors(name)
+    case .events: Names.subdomainErrors(name)
+    default: Names.subdomainErrors(name)
     }
   }
 
@@ -34,8 +34,8 @@ enum MetaValidation {
     for (index, finalizer) in (meta["finalizers"]?.arrayValue ?? []).enumerated() {
       let text = finalizer.stringValue ?? ""
       let standard = ["orphan", "foregroundDeletion", "kubernetes"].contains(text)
-      for problem in NameRules.qualifiedName(text) { errors.invalid("metadata.finalizers", text, problem) }
-      if !text.contains("/"), !standard, NameRules.qualifiedName(text).isEmpty {
+      for problem in Names.labelKeyErrors(text) { errors.invalid("metadata.finalizers", text, problem) }
+      if !text.contains("/"), !standard, Names.labelKeyErrors(text).isEmpty {
         errors.invalid(
           "metadata.finalizers[\(index)]", text,
           "name is neither a standard finalizer name nor is it fully qualified")
@@ -45,16 +45,16 @@ enum MetaValidation {
 
   static func labels(_ json: JSON?, _ path: String, into errors: inout FieldErrors) {
     for (key, value) in json?.objectValue ?? JSONObject() {
-      for problem in NameRules.qualifiedName(key) { errors.invalid(path, key, problem) }
+      for problem in Names.labelKeyErrors(key) { errors.invalid(path, key, problem) }
       let text = value.stringValue ?? ""
-      for problem in NameRules.labelValue(text) { errors.invalid(path, text, problem) }
+      for problem in Names.labelValueErrors(text) { errors.invalid(path, text, problem) }
     }
   }
 
   static func annotations(_ json: JSON?, _ path: String, into errors: inout FieldErrors) {
     var bytes = 0
     for (key, value) in json?.objectValue ?? JSONObject() {
-      for problem in NameRules.qualifiedName(key.lowercased()) { errors.invalid(path, key, problem) }
+      for problem in Names.labelKeyErrors(key.lowercased()) { errors.invalid(path, key, problem) }
       bytes += key.utf8.count + (value.stringValue?.utf8.count ?? 0)
     }
     if bytes > annotationBytes { errors.tooLong(path, bytes: annotationBytes) }
@@ -98,9 +98,9 @@ enum MetaValidation {
       case let other: errors.invalid("\(at).operator", other, "not a valid selector operator")
       }
       let key = requirement["key"]?.stringValue ?? ""
-      for problem in NameRules.qualifiedName(key) { errors.invalid("\(at).key", key, problem) }
+      for problem in Names.labelKeyErrors(key) { errors.invalid("\(at).key", key, problem) }
       for (position, value) in values.enumerated() {
-        for problem in NameRules.labelValue(value.stringValue ?? "") {
+        for problem in Names.labelValueErrors(value.stringValue ?? "") {
           errors.invalid("\(at).values[\(position)]", value, problem)
         }
       }

@@ -30,12 +30,12 @@ enum OtherValidation {
     let binary = json["binaryData"]?.objectValue ?? JSONObject()
     var bytes = 0
     for (key, value) in json["data"]?.objectValue ?? JSONObject() {
-      for problem in NameRules.configMapKey(key) { errors.invalid("data[\(key)]", key, problem) }
+      for problem in Names.configKeyErrors(key) { errors.invalid("data[\(key)]", key, problem) }
       if binary[key] != nil { errors.invalid("data[\(key)]", key, "duplicate of key present in binaryData") }
       bytes += value.stringValue?.utf8.count ?? 0
     }
     for (key, value) in binary {
-      for problem in NameRules.configMapKey(key) { errors.invalid("binaryData[\(key)]", key, problem) }
+      for problem in Names.configKeyErrors(key) { errors.invalid("binaryData[\(key)]", key, problem) }
       bytes += Base64.decodedCount(value.stringValue ?? "")
     }
     if bytes > dataBytes { errors.tooLong("", bytes: dataBytes) }
@@ -44,7 +44,7 @@ enum OtherValidation {
   private static func secret(_ json: JSON, into errors: inout FieldErrors) {
     var bytes = 0
     for (key, value) in json["data"]?.objectValue ?? JSONObject() {
-      for problem in NameRules.configMapKey(key) { errors.invalid("data[\(key)]", key, problem) }
+      for problem in Names.configKeyErrors(key) { errors.invalid("data[\(key)]", key, problem) }
       bytes += Base64.decodedCount(value.stringValue ?? "")
     }
     if bytes > dataBytes { errors.tooLong("data", bytes: dataBytes) }
@@ -56,8 +56,8 @@ enum OtherValidation {
       let at = "spec.taints[\(index)]"
       let key = taint["key"]?.stringValue ?? ""
       let effect = taint["effect"]?.stringValue ?? ""
-      for problem in NameRules.qualifiedName(key) { errors.invalid("\(at).key", key, problem) }
-      for problem in NameRules.labelValue(taint["value"]?.stringValue ?? "") {
+      for problem in Names.labelKeyErrors(key) { errors.invalid("\(at).key", key, problem) }
+      for problem in Names.labelValueErrors(taint["value"]?.stringValue ?? "") {
         errors.invalid("\(at).value", taint["value"] ?? "", problem)
       }
       if effect.isEmpty {

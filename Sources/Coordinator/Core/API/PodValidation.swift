@@ -22,14 +22,14 @@ struct PodValidation {
     MetaValidation.labels(spec["nodeSelector"], "\(path).nodeSelector", into: &errors)
     for name in ["serviceAccountName", "nodeName", "priorityClassName"] {
       guard let text = spec[name]?.stringValue, !text.isEmpty else { continue }
-      for problem in NameRules.dnsSubdomain(text) { errors.invalid("\(path).\(name)", text, problem) }
+      for problem in Names.subdomainErrors(text) { errors.invalid("\(path).\(name)", text, problem) }
     }
     if let seconds = spec["activeDeadlineSeconds"]?.intValue, seconds < 1 || seconds > Int64(Int32.max) {
       errors.invalid("\(path).activeDeadlineSeconds", .int(seconds), "must be between 1 and 2147483647, inclusive")
     }
     for name in ["hostname", "subdomain"] {
       guard let text = spec[name]?.stringValue, !text.isEmpty else { continue }
-      for problem in NameRules.dnsLabel(text) { errors.invalid("\(path).\(name)", text, problem) }
+      for problem in Names.labelErrors(text) { errors.invalid("\(path).\(name)", text, problem) }
     }
     for (index, toleration) in (spec["tolerations"]?.arrayValue ?? []).enumerated() {
       self.toleration(toleration, "\(path).tolerations[\(index)]")
@@ -92,7 +92,7 @@ struct PodValidation {
     if name.isEmpty {
       errors.required("\(at).name")
     } else {
-      for problem in NameRules.dnsLabel(name) { errors.invalid("\(at).name", name, problem) }
+      for problem in Names.labelErrors(name) { errors.invalid("\(at).name", name, problem) }
     }
     let image = container["image"]?.stringValue ?? ""
     if image.isEmpty {
@@ -141,7 +141,7 @@ struct PodValidation {
       if name.isEmpty {
         errors.required("\(path).name")
       } else {
-        for problem in NameRules.environmentName(name) { errors.invalid("\(path).name", name, problem) }
+        for problem in Names.environmentNameErrors(name) { errors.invalid("\(path).name", name, problem) }
       }
       if let source = variable["valueFrom"] { environmentSource(source, variable, "\(path).valueFrom") }
     }
@@ -167,7 +167,7 @@ struct PodValidation {
       if key.isEmpty {
         errors.required("\(path).\(name).key")
       } else {
-        for problem in NameRules.configMapKey(key) { errors.invalid("\(path).\(name).key", key, problem) }
+        for problem in Names.configKeyErrors(key) { errors.invalid("\(path).\(name).key", key, problem) }
       }
     }
   }
@@ -186,7 +186,7 @@ struct PodValidation {
     }
     for map in ["metadata.labels", "metadata.annotations"] where field.hasPrefix("\(map)['") && field.hasSuffix("']") {
       let key = String(field.dropFirst(map.count + 2).dropLast(2))
-      for problem in NameRules.qualifiedName(key) { errors.invalid(path, key, problem) }
+      for problem in Names.labelKeyErrors(key) { errors.invalid(path, key, problem) }
       return
     }
     if !Self.fieldPaths.contains(field) {
@@ -201,7 +201,7 @@ struct PodValidation {
     for (index, entry) in imports.enumerated() {
       let path = "\(at)[\(index)]"
       if let prefix = entry["prefix"]?.stringValue, !prefix.isEmpty {
-        for problem in NameRules.environmentName(prefix) { errors.invalid("\(path).prefix", prefix, problem) }
+        for problem in Names.environmentNameErrors(prefix) { errors.invalid("\(path).prefix", prefix, problem) }
       }
       let given = ["configMapRef", "secretRef"].filter { entry[$0] != nil }
       if given.isEmpty { errors.invalid(path, "", "must specify one of: `configMapRef` or `secretRef`") }
@@ -238,7 +238,7 @@ struct PodValidation {
     for group in ["limits", "requests"] {
       for (name, amount) in resources[group]?.objectValue ?? JSONObject() {
         let text = amount.stringValue ?? ""
-        for problem in NameRules.qualifiedName(name) { errors.invalid("\(at).\(group)", name, problem) }
+        for problem in Names.labelKeyErrors(name) { errors.invalid("\(at).\(group)", name, problem) }
         guard let millis = Quantity.parseMillis(text) else { continue }
         if millis < 0 { errors.invalid("\(at).\(group)[\(name)]", text, "must be greater than or equal to 0") }
         let limit = resources[path: ["limits", name]]?.stringValue
@@ -253,7 +253,7 @@ struct PodValidation {
     let key = toleration["key"]?.stringValue ?? ""
     let comparison = toleration["operator"]?.stringValue ?? ""
     let effect = toleration["effect"]?.stringValue ?? ""
-    if !key.isEmpty { for problem in NameRules.qualifiedName(key) { errors.invalid("\(at).key", key, problem) } }
+    if !key.isEmpty { for problem in Names.labelKeyErrors(key) { errors.invalid("\(at).key", key, problem) } }
     if key.isEmpty, comparison != "Exists" {
       errors.invalid(
         "\(at).operator", comparison, "operator must be Exists when `key` is empty, which means \"match all values and all keys\"")
@@ -263,7 +263,7 @@ struct PodValidation {
     }
     switch comparison {
     case "Equal", "":
-      for problem in NameRules.labelValue(toleration["value"]?.stringValue ?? "") {
+      for problem in Names.labelValueErrors(toleration["value"]?.stringValue ?? "") {
         errors.invalid("\(at).operator", toleration["value"] ?? "", problem)
       }
     case "Exists":

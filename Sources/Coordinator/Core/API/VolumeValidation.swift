@@ -16,7 +16,7 @@ struct VolumeValidation {
         errors.required("\(path).name")
         continue
       }
-      for problem in NameRules.dnsLabel(name) { errors.invalid("\(path).name", name, problem) }
+      for problem in Names.labelErrors(name) { errors.invalid("\(path).name", name, problem) }
       if !names.insert(name).inserted { errors.duplicate("\(path).name", name) }
     }
   }

@@ -22,3 +22,13 @@ extension CoordinatorCore {
   mutating func finishFleetTurn() {}
   mutating func nextFleetTimer() -> BootTime? { nil }
 }
+
+/// Where a pod's log can be asked for.
+enum LogTarget: Equatable, Sendable {
+  case agent(SessionID, AttemptNumber)
+  case unreachable(String)
+}
+
+extension CoordinatorCore {
+  func logTarget(forPod key: ObjectKey) -> LogTarget { .unreachable("the pod's node is not connected") }
+}

@@ -1,0 +1,88 @@
+// patch: lays a JSON, merge or strategic merge patch over the stored object and hands the result to the update path.
+
+import ClusterProto
+
+extension CoordinatorCore {
+  mutating func patch(_ request: APIRequest, _ id: RequestID) throws(APIFailure) {
+    guard let patchKind = request.options.patchKind else {
+      throw .unsupportedMediaType("415: Unsupported Media Type")
+    }
+    if patchKind == .apply {
+      throw .unsupportedMediaType(
+        "server-side apply (application/apply-patch+yaml) is not supported by this version; apply without --server-side")
+    }
+    let before = try existing(request)
+    guard let body = request.body else { throw .badRequest("the patch is empty") }
+    let original = before.json
+    var patched: JSON
+    switch patchKind {
+    case .json: patched = try JSONPatch.apply(body, to: original)
+    case .merge:
+      guard body.objectValue != nil else { throw .badRequest("error decoding patch: the patch is not an object") }
+      patched = MergePatch.apply(body, to: original)
+    case .strategic, .apply:
+      guard body.objectValue != nil else { throw .badRequest("error decoding patch: the patch is not an object") }
+      patched = try StrategicMergePatch.apply(body, to: original, Schema.root(request.kind))
+    }
+    guard patched.objectValue != nil else { throw .badRequest("the patch makes the object something else") }
+    if let name = patched[path: ["metadata", "name"]]?.stringValue, name != request.name {
+      throw .badRequest("the name of the object (\(name)) does not match the name on the URL (\(request.name))")
+    }
+    if patched["kind"]?.stringValue != request.kind.name || patched["apiVersion"]?.stringValue != request.kind.apiVersion {
+      throw .badRequest("a patch may not change kind or apiVersion")
+    }
+    let tree: DecodedTree
+    let unknown: [String]
+    do {
+      tree = try SchemaDecoder.decode(patched, as: request.kind)
+      unknown = try unknownFields(tree, request)
+    } catch {
+      throw Self.undecodable(error, patchKind == .strategic ? body : patched, patchKind, request)
+    }
+    var json = tree.json
+    if json[path: ["metadata", "resourceVersion"]]?.stringValue == String(before.meta.resourceVersion) {
+      json[path: ["metadata", "resourceVersion"]] = nil
+    }
+    if let namespace = json[path: ["metadata", "namespace"]]?.stringValue, namespace != request.namespace {
+      throw .badRequest("the namespace of the provided object does not match the namespace sent on the request")
+    }
+    try write(DecodedTree(json: json, ignored: tree.ignored, refused: tree.refused), over: before, request, id, unknown)
+  }
+
+  /// A patched object that does not fit its type: Kubernetes blames the patch.
+  private static func undecodable(
+    _ failure: APIFailure, _ shown: JSON, _ patchKind: PatchKind, _ request: APIRequest
+  ) -> APIFailure {
+    let prefix = "\(request.kind.name) in version \"v1\" cannot be handled as a \(request.kind.name): "
+    guard failure.message.hasPrefix(prefix) else { return failure }
+    var detail = String(failure.message.dropFirst(prefix.count))
+    let value: String
+    if patchKind == .strategic {
+      value = GoText.map(shown)
+      if detail.hasPrefix("json: cannot unmarshal"), let type = detail.split(separator: " ").last {
+        detail = "unrecognized type: \(type)"
+      }
+    } else {
+      value = shown.text
+    }
+    let message = "Invalid value: \(JSON.string(value).text): \(detail)"
+    return APIFailure(
+      code: 422, reason: "Invalid", message: " \"\" is invalid: patch: \(message)",
+      details: [
+        "causes": [["reason": "FieldValueInvalid", "message": .string(message), "field": "patch"]]
+      ])
+  }
+}
+
+/// Go's `%+v` of a decoded JSON value, which some of Kubernetes' messages carry.
+enum GoText {
+  static func map(_ json: JSON) -> String {
+    switch json {
+    case .null: "<nil>"
+    case .object(let members): "map[" + members.map { "\($0.key):\(map($0.value))" }.joined(separator: " ") + "]"
+    case .array(let values): "[" + values.map(map).joined(separator: " ") + "]"
+    case .string(let text): text
+    default: json.text
+    }
+  }
+}

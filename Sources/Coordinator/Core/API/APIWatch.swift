@@ -1,0 +1,190 @@
+// watch: from a version, or from the objects that there are; selector transitions, bookmarks, time limits, 410 for what is too old.
+// Delivery is per change to the watches concerned; a beginning or a backlog longer than a turn goes on in the next.
+
+import ClusterProto
+
+extension CoordinatorCore {
+  static let bookmarkMilliseconds: Int64 = 60_000
+
+  mutating func watch(_ request: APIRequest, _ id: RequestID) throws(APIFailure) {
+    let (labels, fields) = try selectors(request)
+    let options = request.options
+    let named = fields.terms.first { $0.field == "metadata.name" && !$0.isNegative }?.value
+    let scope = WatchScope(kind: request.kind, namespace: request.namespace, name: named ?? request.name)
+    var watch = Watch(request: request, scope: scope, labels: labels, fields: fields)
+    let version = try watchVersion(options.resourceVersion)
+    let beginsWithObjects = options.sendInitialEvents ?? (version == nil)
+    if beginsWithObjects {
+      if let version, version > state.resourceVersion { throw tooLarge(version) }
+      watch.initial = watchKeys(scope)
+      watch.owesInitialBookmark = options.sendInitialEvents == true && options.allowWatchBookmarks
+    } else if let version {
+      let oldest = api.history.oldest(current: state.resourceVersion)
+      if version < oldest {
+        let failure = APIFailure.expired("too old resource version: \(version) (\(oldest))")
+        reply(id, .event(type: "ERROR", object: failure.status))
+        reply(id, .done(code: 200, object: .null, warnings: []))
+        return
+      }
+      watch.waiting = api.history.changes(after: version)
+    }
+    if let seconds = options.timeoutSeconds, seconds > 0 {
+      api.timers.set(WatchTimer(id: id, purpose: .end), at: now.boot + min(seconds, 1_000_000_000) * 1000)
+    }
+    if options.allowWatchBookmarks {
+      api.timers.set(WatchTimer(id: id, purpose: .bookmark), at: now.boot + Self.bookmarkMilliseconds)
+    }
+    api.watches.add(watch, id)
+    _ = advanceWatch(id, limit: Self.roundLimit)
+  }
+
+  /// nil: begin with the objects that there are (no version, or 0).
+  private func watchVersion(_ text: String?) throws(APIFailure) -> Int64? {
+    guard let text, !text.isEmpty, text != "0" else { return nil }
+    guard let version = Int64(text), version >= 0 else {
+      throw .badRequest("resourceVersion: Invalid value: \"\(text)\": strconv.ParseUint: parsing \"\(text)\": invalid syntax")
+    }
+    return version
+  }
+
+  private func tooLarge(_ version: Int64) -> APIFailure {
+    APIFailure(
+      code: 504, reason: "Timeout", message: "Too large resource version: \(version), current: \(state.resourceVersion)",
+      details: .object(JSONObject()))
+  }
+
+  private mutating func watchKeys(_ scope: WatchScope) -> ArraySlice<ObjectKey> {
+    if !scope.name.isEmpty, !scope.namespace.isEmpty || !scope.kind.isNamespaced {
+      let key = ObjectKey(namespace: scope.namespace, name: scope.name)
+      return state[ObjectReference(kind: scope.kind, key: key)] == nil ? [] : [key]
+    }
+    return state.keys(of: scope.kind, in: scope.namespace)
+  }
+
+  mutating func endWatch(_ id: RequestID) {
+    api.watches.remove(id)
+    api.dueStreams.remove(id)
+    api.timers.cancel(WatchTimer(id: id, purpose: .end))
+    api.timers.cancel(WatchTimer(id: id, purpose: .bookmark))
+  }
+
+  /// Called for every change of every object.
+  mutating func apiObserve(_ change: ObjectChange, resourceVersion: Int64) {
+    guard let subject = change.subject else { return }
+    let entry = WatchChange(change, subject: subject, resourceVersion: resourceVersion)
+    api.history.append(entry)
+    for id in api.watches.concerned(by: subject.reference) {
+      guard let watch = api.watches[id] else { continue }
+      if watch.isCaughtUp {
+        deliver(entry, to: id)
+      } else {
+        api.watches.modify(id) { $0.waiting.append(entry) }
+      }
+    }
+  }
+
+  /// Shows a change to one watch, if its selectors concern it.
+  private mutating func deliver(_ change: WatchChange, to id: RequestID) {
+    guard let watch = api.watches[id], watch.request.kind == change.object.kind else { return }
+    let isNow = !change.isGone && watch.matches(change.object)
+    let was = !change.isNew && watch.matches(change.previous ?? change.object)
+    switch (was, isNow) {
+    case (false, false): return
+    case (false, true): emit("ADDED", change.object, to: id)
+    case (true, true): emit("MODIFIED", change.object, to: id)
+    case (true, false):
+      // What leaves is shown as the selector last saw it, at the version of its leaving.
+      var object = change.previous ?? change.object
+      object.meta.resourceVersion = change.resourceVersion
+      emit("DELETED", object, to: id)
+    }
+  }
+
+  private mutating func emit(_ type: String, _ object: APIObject, to id: RequestID) {
+    guard let watch = api.watches[id] else { return }
+    var shown: JSON
+    switch watch.request.form {
+    case .object: shown = object.json
+    case .metadata: shown = Self.partialMetadata(object)
+    case .table:
+      let row = Tables.row(object, include: watch.request.options.includeObject, now: now.wall)
+      shown = Tables.table(
+        rows: [row], of: watch.request.kind, resourceVersion: object.meta.resourceVersion,
+        withColumns: !watch.hasSentColumns)
+      if !watch.hasSentColumns { api.watches.modify(id) { $0.hasSentColumns = true } }
+    }
+    reply(id, .event(type: type, object: shown))
+  }
+
+  /// Shows what waits, at most `limit` of it. Returns what it cost.
+  private mutating func advanceWatch(_ id: RequestID, limit: Int) -> Int {
+    var cost = 0
+    while cost < limit, let key = api.watches[id]?.initial.first {
+      api.watches.modify(id) { $0.initial.removeFirst() }
+      cost += 1
+      guard let watch = api.watches[id],
+        let object = state[ObjectReference(kind: watch.request.kind, key: key)], watch.matches(object)
+      else { continue }
+      emit("ADDED", object, to: id)
+      // Changes that happened while the beginning was shown are in it already: they must not be shown twice.
+      api.watches.modify(id) { watch in
+        watch.waiting.removeAll { $0.object.meta.key == key && $0.resourceVersion <= object.meta.resourceVersion }
+      }
+    }
+    if let watch = api.watches[id], watch.initial.isEmpty, watch.owesInitialBookmark {
+      api.watches.modify(id) { $0.owesInitialBookmark = false }
+      bookmark(id, endsBeginning: true)
+    }
+    while cost < limit, let watch = api.watches[id], watch.initial.isEmpty, watch.position < watch.waiting.count {
+      let change = watch.waiting[watch.position]
+      api.watches.modify(id) { $0.position += 1 }
+      cost += 1
+      deliver(change, to: id)
+    }
+    guard let watch = api.watches[id] else { return cost }
+    if watch.isCaughtUp {
+      api.watches.modify(id) { watch in
+        watch.waiting = []
+        watch.position = 0
+      }
+    } else {
+      api.dueStreams.add(id)
+    }
+    return cost
+  }
+
+  private mutating func bookmark(_ id: RequestID, endsBeginning: Bool = false) {
+    guard let watch = api.watches[id] else { return }
+    var meta: JSON = ["resourceVersion": .string(String(state.resourceVersion)), "creationTimestamp": nil]
+    if endsBeginning { meta["annotations"] = ["k8s.io/initial-events-end": "true"] }
+    let object: JSON
+    switch watch.request.form {
+    case .object:
+      object = [
+        "kind": .string(watch.request.kind.name), "apiVersion": .string(watch.request.kind.apiVersion), "metadata": meta,
+      ]
+    case .metadata: object = ["kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1", "metadata": meta]
+    case .table: object = ["kind": "Table", "apiVersion": "meta.k8s.io/v1", "metadata": meta, "rows": []]
+    }
+    reply(id, .event(type: "BOOKMARK", object: object))
+  }
+
+  /// Takes a list, a collection or a watch on. Returns what it cost.
+  mutating func advanceDue(_ id: RequestID, limit: Int) -> Int {
+    api.watches[id] == nil ? advance(id, limit: limit) : advanceWatch(id, limit: limit)
+  }
+
+  mutating func fireAPITimers() {
+    while let timer = api.timers.popDue(at: now.boot) {
+      guard let watch = api.watches[timer.id] else { continue }
+      switch timer.purpose {
+      case .end:
+        endWatch(timer.id)
+        reply(timer.id, .done(code: 200, object: .null, warnings: []))
+      case .bookmark:
+        if watch.isCaughtUp { bookmark(timer.id) }
+        api.timers.set(timer, at: now.boot + Self.bookmarkMilliseconds)
+      }
+    }
+  }
+}

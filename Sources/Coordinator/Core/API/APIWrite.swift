@@ -1,0 +1,332 @@
+// create, update and the end of patch: decode against the schema, defaults, validation, honesty, then one change of the state.
+// How patches are laid over an object is in the patch files.
+
+import ClusterProto
+
+extension CoordinatorCore {
+  /// Bytes of one object as JSON: etcd's order of magnitude, and what one turn can carry.
+  static let objectBytesLimit = 1024 * 1024
+
+  /// Members that only the server writes.
+  private static let serverOwned = [
+    "uid", "resourceVersion", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds", "generation",
+    "selfLink", "managedFields",
+  ]
+
+  /// A decoded body and the warnings that its unknown fields earned.
+  func decode(_ request: APIRequest) throws(APIFailure) -> (tree: DecodedTree, warnings: [String]) {
+    guard let body = request.body, body.objectValue != nil else {
+      throw .badRequest(
+        "the object provided is unrecognized (must be of type \(request.kind.name)): couldn't get version/kind; json parse "
+          + "error: " + (request.body == nil ? "unexpected end of JSON input (<empty>)" : "the body is not an object"))
+    }
+    let kind = body["kind"]?.stringValue ?? request.kind.name
+    let version = body["apiVersion"]?.stringValue ?? request.kind.apiVersion
+    if kind.isEmpty || version.isEmpty {
+      throw .badRequest(
+        "Object '\(kind.isEmpty ? "Kind" : "apiVersion")' is missing in the object provided (must be of type "
+          + "\(request.kind.name))")
+    }
+    if version != request.kind.apiVersion {
+      throw .badRequest(
+        "the API version in the data (\(version)) does not match the expected API version (\(request.kind.apiVersion))")
+    }
+    if kind != request.kind.name {
+      throw .badRequest(
+        "\(kind) in version \"v1\" cannot be handled as a \(request.kind.name): no kind \"\(kind)\" is registered for version "
+          + "\"\(version)\" here")
+    }
+    let tree = try SchemaDecoder.decode(body, as: request.kind)
+    return (tree, try unknownFields(tree, request))
+  }
+
+  /// fieldValidation: Strict refuses, Warn (the default) warns, Ignore says nothing.
+  func unknownFields(_ tree: DecodedTree, _ request: APIRequest) throws(APIFailure) -> [String] {
+    let mode = request.options.fieldValidation ?? ""
+    guard ["", "Strict", "Warn", "Ignore"].contains(mode) else {
+      throw .badRequest(
+        "fieldValidation: Unsupported value: \"\(mode)\": supported values: \"Ignore\", \"Warn\", \"Strict\"")
+    }
+    let texts = tree.unknown.map { "unknown field \"\($0)\"" }
+    if mode == "Strict", !texts.isEmpty {
+      throw .badRequest(
+        "\(request.kind.name) in version \"v1\" cannot be handled as a \(request.kind.name): strict decoding error: "
+          + texts.joined(separator: ", "))
+    }
+    return mode == "Ignore" ? [] : texts
+  }
+
+  private func checkNamespace(_ request: APIRequest) throws(APIFailure) {
+    guard request.kind.isNamespaced else { return }
+    if request.namespace.isEmpty {
+      throw .badRequest("an empty namespace may not be set during creation")
+    }
+    guard let namespace = state.other(.namespaces, ObjectKey(namespace: "", name: request.namespace)) else {
+      throw .notFound(.namespaces, request.namespace)
+    }
+    let isEnding =
+      namespace.meta.deletionTimestamp != nil || namespace.body["status"]?["phase"]?.stringValue == "Terminating"
+    if isEnding {
+      var failure = APIFailure.forbidden(
+        request.kind, request.name,
+        "unable to create new content in namespace \(request.namespace) because it is being terminated")
+      failure.details?["causes"] = [
+        [
+          "reason": "NamespaceTerminating", "message": .string("namespace \(request.namespace) is being terminated"),
+          "field": "metadata.namespace",
+        ]
+      ]
+      throw failure
+    }
+  }
+
+  mutating func create(_ original: APIRequest, _ id: RequestID) throws(APIFailure) {
+    var request = original
+    if !request.name.isEmpty {
+      throw .methodNotAllowed("the server does not allow this method on the requested resource")
+    }
+    let (tree, unknown) = try decode(request)
+    var json = tree.json
+    try settleNamespace(&json, request)
+    for member in Self.serverOwned {
+      if member == "resourceVersion", let version = json[path: ["metadata", member]]?.stringValue, !version.isEmpty {
+        throw .badRequest("resourceVersion should not be set on objects to be created")
+      }
+      json[path: ["metadata", member]] = nil
+    }
+    nameNew(&json, &request)
+    let name = json[path: ["metadata", "name"]]?.stringValue ?? ""
+    request.name = name
+    try checkNamespace(request)
+    json["status"] = nil
+    json["apiVersion"] = .string(request.kind.apiVersion)
+    json["kind"] = .string(request.kind.name)
+    json[path: ["metadata", "uid"]] = .string(newUID())
+    json = prepared(json, kind: request.kind, name: name)
+    var errors = FieldErrors()
+    validateNew(json, kind: request.kind, into: &errors)
+    if !errors.isEmpty { throw .invalid(request.kind, name, errors.all) }
+    let honesty = Honesty.inspect(tree, kind: request.kind, final: json)
+    if !honesty.errors.isEmpty { throw .invalid(request.kind, name, honesty.errors.all) }
+    try checkSize(json)
+    if state[reference(request)] != nil { throw .alreadyExists(request.kind, name) }
+    var object = APIObject(kind: request.kind, json: json)
+    object.meta.creationTimestamp = now.wall
+    if request.options.dryRun {
+      if request.kind == .jobs || request.kind == .pods { object.meta.generation = 1 }
+    } else {
+      object = insert(object)
+    }
+    reply(id, .done(code: 201, object: shown(object, request), warnings: unknown + honesty.warnings))
+  }
+
+  /// metadata.namespace is the request's: a different one in the body is an error, none is filled in.
+  private func settleNamespace(_ json: inout JSON, _ request: APIRequest) throws(APIFailure) {
+    let given = json[path: ["metadata", "namespace"]]?.stringValue ?? ""
+    if given != request.namespace, !given.isEmpty {
+      throw .badRequest("the namespace of the provided object does not match the namespace sent on the request")
+    }
+    json[path: ["metadata", "namespace"]] = request.namespace.isEmpty ? nil : .string(request.namespace)
+  }
+
+  /// generateName: five random characters behind the prefix, tried again while the name is taken.
+  private mutating func nameNew(_ json: inout JSON, _ request: inout APIRequest) {
+    guard (json[path: ["metadata", "name"]]?.stringValue ?? "").isEmpty,
+      let prefix = json[path: ["metadata", "generateName"]]?.stringValue, !prefix.isEmpty
+    else { return }
+    // Kubernetes cuts the prefix so that the whole stays a label.
+    let base = String(decoding: prefix.utf8.prefix(58), as: UTF8.self)
+    for _ in 0..<8 {
+      request.name = base + Names.suffix(from: random.next())
+      if state[reference(request)] == nil { break }
+    }
+    json[path: ["metadata", "name"]] = .string(request.name)
+  }
+
+  /// Defaults, generated labels, admission: everything that the server adds to a new object.
+  private func prepared(_ source: JSON, kind: Kind, name: String) -> JSON {
+    var json = source
+    if kind == .secrets { Self.foldStringData(&json) }
+    if [.jobs, .pods].contains(kind), json["spec"] == nil { json["spec"] = .object(JSONObject()) }
+    Defaults.apply(&json, kind: kind)
+    switch kind {
+    case .jobs:
+      JobLabels.generate(&json, name: name, uid: json[path: ["metadata", "uid"]]?.stringValue ?? "")
+      JobLabels.inherit(&json)
+    case .pods:
+      let spec = json["spec"] ?? .object(JSONObject())
+      json["spec"] = Defaults.admit(podSpec: spec, tolerationSeconds: configuration.defaultTolerationSeconds)
+      json["status"] = ["phase": "Pending", "qosClass": .string(Defaults.qosClass(podSpec: spec))]
+    case .namespaces: json[path: ["metadata", "labels", "kubernetes.io/metadata.name"]] = .string(name)
+    default: break
+    }
+    return json
+  }
+
+  /// A Secret's stringData is written as data and never shown.
+  private static func foldStringData(_ json: inout JSON) {
+    guard let texts = json["stringData"]?.objectValue else { return }
+    for (key, value) in texts {
+      json[path: ["data", key]] = .string(Base64.encode(Array((value.stringValue ?? "").utf8)))
+    }
+    json["stringData"] = nil
+  }
+
+  private func validateNew(_ json: JSON, kind: Kind, into errors: inout FieldErrors) {
+    switch kind {
+    case .jobs:
+      var validation = JobValidation()
+      validation.create(json)
+      errors.append(validation.errors.all)
+    case .pods:
+      MetaValidation.object(json, kind: .pods, into: &errors)
+      var validation = PodValidation()
+      validation.podSpec(json["spec"] ?? .null, "spec")
+      errors.append(validation.errors.all)
+    default: OtherValidation.create(json, kind: kind, into: &errors)
+    }
+  }
+
+  private func checkSize(_ json: JSON) throws(APIFailure) {
+    if json.bytes.count > Self.objectBytesLimit {
+      throw APIFailure(
+        code: 413, reason: "RequestEntityTooLarge",
+        message: "Request entity too large: limit is \(Self.objectBytesLimit)", details: .object(JSONObject()))
+    }
+  }
+
+  mutating func replace(_ request: APIRequest, _ id: RequestID) throws(APIFailure) {
+    let (tree, unknown) = try decode(request)
+    if let name = tree.json[path: ["metadata", "name"]]?.stringValue, !name.isEmpty, name != request.name {
+      throw .badRequest("the name of the object (\(name)) does not match the name on the URL (\(request.name))")
+    }
+    var json = tree.json
+    try settleNamespace(&json, request)
+    json[path: ["metadata", "name"]] = .string(request.name)
+    let before = try existing(request)
+    try write(DecodedTree(json: json, ignored: tree.ignored, refused: tree.refused), over: before, request, id, unknown)
+  }
+
+  /// Writes a decoded tree over an existing object: the common end of update and patch.
+  mutating func write(
+    _ tree: DecodedTree, over before: APIObject, _ request: APIRequest, _ id: RequestID, _ unknown: [String]
+  ) throws(APIFailure) {
+    let meta = ObjectMeta(json: tree.json["metadata"])
+    if meta.resourceVersion != 0, meta.resourceVersion != before.meta.resourceVersion {
+      throw .conflict(request.kind, request.name, APIFailure.modified)
+    }
+    if !meta.uid.isEmpty, meta.uid != before.meta.uid {
+      throw .conflict(
+        request.kind, request.name,
+        "Precondition failed: UID in precondition: \(meta.uid), UID in object meta: \(before.meta.uid)")
+    }
+    var warnings = unknown
+    var after: APIObject
+    if request.subresource == "status" {
+      after = try StatusWrite.apply(tree.json, over: before)
+    } else {
+      after = try specWrite(tree, over: before, request, &warnings)
+    }
+    after.meta = Self.keepingServerOwned(meta, before.meta, isStatus: request.subresource == "status")
+    if case .job(let new) = after, case .job(let old) = before, new.spec.json != old.spec.json {
+      after.meta.generation += 1
+    }
+    if case .pod(let new) = after, case .pod(let old) = before, new.spec != old.spec { after.meta.generation += 1 }
+    var errors = FieldErrors()
+    MetaValidation.update(after.meta, before.meta, into: &errors)
+    MetaValidation.labels(after.meta.labels.json, "metadata.labels", into: &errors)
+    MetaValidation.annotations(after.meta.annotations.json, "metadata.annotations", into: &errors)
+    if !errors.isEmpty { throw .invalid(request.kind, request.name, errors.all) }
+    try checkSize(after.json)
+    var stored = after
+    if !request.options.dryRun {
+      stored = update(before.reference) { $0 = after } ?? after
+      finishDeletion(stored)
+    }
+    reply(id, .done(code: 200, object: shown(stored, request), warnings: warnings))
+  }
+
+  /// What the client may not set is the stored object's.
+  private static func keepingServerOwned(_ new: ObjectMeta, _ old: ObjectMeta, isStatus: Bool) -> ObjectMeta {
+    var meta = isStatus ? old : new
+    meta.name = old.name
+    meta.namespace = old.namespace
+    meta.uid = old.uid
+    meta.generateName = old.generateName
+    meta.resourceVersion = old.resourceVersion
+    meta.generation = old.generation
+    meta.creationTimestamp = old.creationTimestamp
+    meta.deletionTimestamp = old.deletionTimestamp
+    meta.deletionGracePeriodSeconds = old.deletionGracePeriodSeconds
+    meta.others = old.others
+    if isStatus { return meta }
+    return meta
+  }
+
+  /// The object with the tree's spec (or data) and the stored status, validated as an update.
+  private func specWrite(
+    _ tree: DecodedTree, over before: APIObject, _ request: APIRequest, _ warnings: inout [String]
+  ) throws(APIFailure) -> APIObject {
+    var json = tree.json
+    if request.kind == .secrets { Self.foldStringData(&json) }
+    if [.jobs, .pods].contains(request.kind), json["spec"] == nil { json["spec"] = .object(JSONObject()) }
+    let old = before.json
+    if request.kind == .namespaces {
+      json["spec"] = old["spec"]
+      json["status"] = old["status"]
+    } else {
+      Defaults.apply(&json, kind: request.kind)
+    }
+    if request.kind == .nodes { json["status"] = old["status"] }
+    if case .job(let job) = before { keepGenerated(&json, of: job) }
+    var errors = FieldErrors()
+    switch before {
+    case .job(let job):
+      var validation = JobValidation()
+      validation.update(json, job)
+      errors.append(validation.errors.all)
+    case .pod(let pod): OtherValidation.podUpdate(json, pod, into: &errors)
+    case .node: OtherValidation.contents(json, kind: .nodes, into: &errors)
+    case .other: OtherValidation.update(json, old, kind: request.kind, into: &errors)
+    }
+    if !errors.isEmpty { throw .invalid(request.kind, request.name, errors.all) }
+    if case .pod = before {} else {
+      let honesty = Honesty.inspect(tree, kind: request.kind, final: json)
+      if !honesty.errors.isEmpty { throw .invalid(request.kind, request.name, honesty.errors.all) }
+      warnings.append(contentsOf: honesty.warnings)
+    }
+    var after = APIObject(kind: request.kind, json: json, sharing: before)
+    switch (before, after) {
+    case (.job(let old), .job(var new)):
+      new.status = old.status
+      after = .job(new)
+    case (.pod(let old), .pod(var new)):
+      new.status = old.status
+      after = .pod(new)
+    default: break
+    }
+    return after
+  }
+
+  /// A manifest applied again does not carry the labels and the selector that the server generated.
+  private func keepGenerated(_ json: inout JSON, of job: Job) {
+    if job.spec.manualSelector { return }
+    if json[path: ["spec", "selector"]] == nil { json[path: ["spec", "selector"]] = job.spec.json["selector"] }
+    let generated = [
+      JobLabels.controllerUID, JobLabels.jobName, JobLabels.legacyControllerUID, JobLabels.legacyJobName,
+    ]
+    for key in generated where json[path: ["spec", "template", "metadata", "labels", key]] == nil {
+      guard let value = job.spec.templateLabels[key] else { continue }
+      json[path: ["spec", "template", "metadata", "labels", key]] = .string(value)
+    }
+    JobLabels.inherit(&json)
+  }
+
+  /// An update that takes the last finalizer off an object that is being deleted removes it. Pods wait for their agent.
+  private mutating func finishDeletion(_ object: APIObject) {
+    guard object.meta.deletionTimestamp != nil, object.meta.finalizers.isEmpty, object.kind != .pods,
+      object.kind != .namespaces, state[object.reference] != nil
+    else { return }
+    erase(object.reference)
+  }
+}

@@ -1,0 +1,143 @@
+// Kubernetes' strategic merge patches: objects merge, lists of objects merge by their key where the schema has one, directives
+// `$patch`, `$deleteFromPrimitiveList`, `$setElementOrder`, `$retainKeys`. Which lists merge by what is the table here.
+
+import ClusterProto
+
+enum StrategicMergePatch {
+  static let depthLimit = SchemaDecoder.depthLimit
+
+  /// Merge keys of lists by owner and field (patchMergeKey in the API types). A list that is not here is replaced whole.
+  private static let mergeKeys: [String: String] = [
+    "ObjectMeta.ownerReferences": "uid", "PodSpec.volumes": "name", "PodSpec.initContainers": "name",
+    "PodSpec.containers": "name", "PodSpec.imagePullSecrets": "name", "PodSpec.hostAliases": "ip",
+    "PodSpec.topologySpreadConstraints": "topologyKey", "PodSpec.schedulingGates": "name", "Container.ports": "containerPort",
+    "Container.env": "name", "Container.volumeMounts": "mountPath", "JobStatus.conditions": "type",
+    "PodStatus.conditions": "type", "PodStatus.podIPs": "ip", "PodStatus.hostIPs": "ip", "NodeStatus.conditions": "type",
+    "NodeStatus.addresses": "type", "ServiceAccount.secrets": "name",
+  ]
+  /// Lists of plain values that are merged as sets.
+  private static let primitiveLists: Set<String> = ["ObjectMeta.finalizers", "NodeSpec.podCIDRs"]
+
+  static func apply(_ patch: JSON, to target: JSON, _ type: SchemaType) throws(APIFailure) -> JSON {
+    try merge(patch, target, type, 0)
+  }
+
+  private static func isDirective(_ key: String) -> Bool { key.hasPrefix("$") }
+
+  private static func merge(_ patch: JSON, _ target: JSON, _ type: SchemaType, _ depth: Int) throws(APIFailure) -> JSON {
+    if depth > depthLimit { throw .badRequest("the patch is nested too deeply") }
+    guard case .object(let members) = patch else { return patch }
+    var result = target.objectValue ?? JSONObject()
+    switch members["$patch"]?.stringValue {
+    case "replace":
+      var whole = members
+      whole["$patch"] = nil
+      return try cleaned(.object(whole), depth)
+    case "delete": return .object(JSONObject())
+    case nil, "merge": break
+    case let other?:
+      throw .badRequest("Unknown patch type found: \(other)")
+    }
+    if let kept = members["$retainKeys"]?.arrayValue {
+      let names = kept.compactMap(\.stringValue)
+      for key in result.keys where !names.contains(key) { result[key] = nil }
+    }
+    for (key, value) in members {
+      if key.hasPrefix("$deleteFromPrimitiveList/") {
+        let field = String(key.dropFirst("$deleteFromPrimitiveList/".count))
+        let gone = value.arrayValue ?? []
+        if let values = result[field]?.arrayValue { result[field] = .array(values.filter { !gone.contains($0) }) }
+      }
+    }
+    for (key, value) in members where !isDirective(key) {
+      let (owner, fieldType) = field(key, of: type)
+      if value.isNull {
+        result[key] = nil
+        continue
+      }
+      if case .array(let patches) = value {
+        result[key] = try list(patches, result[key]?.arrayValue, "\(owner).\(key)", fieldType, depth + 1)
+      } else {
+        result[key] = try merge(value, result[key] ?? .null, fieldType, depth + 1)
+      }
+    }
+    try reorder(&result, members, type)
+    return .object(result)
+  }
+
+  private static func field(_ key: String, of type: SchemaType) -> (owner: String, type: SchemaType) {
+    switch type {
+    case .named(let name): (name, Schema.structs[name]?[key]?.type ?? .any)
+    case .map(let element): ("", element)
+    default: ("", .any)
+    }
+  }
+
+  /// Values that come in whole lose their directives.
+  private static func cleaned(_ json: JSON, _ depth: Int) throws(APIFailure) -> JSON {
+    if depth > depthLimit { throw .badRequest("the patch is nested too deeply") }
+    switch json {
+    case .object(let members):
+      var result = JSONObject()
+      for (key, value) in members where !isDirective(key) && !value.isNull { result[key] = try cleaned(value, depth + 1) }
+      return .object(result)
+    case .array(let values):
+      var result: [JSON] = []
+      for value in values where value["$patch"] == nil { result.append(try cleaned(value, depth + 1)) }
+      return .array(result)
+    default: return json
+    }
+  }
+
+  private static func list(
+    _ patches: [JSON], _ target: [JSON]?, _ name: String, _ type: SchemaType, _ depth: Int
+  ) throws(APIFailure) -> JSON {
+    if primitiveLists.contains(name) {
+      var values = target ?? []
+      for value in patches where !values.contains(value) { values.append(value) }
+      return .array(values)
+    }
+    guard let mergeKey = mergeKeys[name], case .list(let element) = type else {
+      return try cleaned(.array(patches), depth)
+    }
+    var values = target ?? []
+    if patches.contains(where: { $0["$patch"]?.stringValue == "replace" }) { values = [] }
+    for patch in patches {
+      guard patch.objectValue != nil else { throw .badRequest("map: \(GoText.map(patch)) does not contain declared merge key: \(mergeKey)") }
+      let directive = patch["$patch"]?.stringValue
+      if directive == "replace", patch.objectValue?.count == 1 { continue }
+      guard let key = patch[mergeKey], !key.isNull else {
+        throw .badRequest("map: \(GoText.map(patch)) does not contain declared merge key: \(mergeKey)")
+      }
+      let position = values.firstIndex { $0[mergeKey] == key }
+      if directive == "delete" {
+        values.removeAll { $0[mergeKey] == key }
+      } else if let position, directive != "replace" {
+        values[position] = try merge(patch, values[position], element, depth + 1)
+      } else {
+        values.append(try merge(try cleaned(patch, depth), .null, element, depth + 1))
+      }
+    }
+    return .array(values)
+  }
+
+  /// `$setElementOrder/field`: the listed elements in that order; others keep their place behind the one they followed.
+  private static func reorder(_ result: inout JSONObject, _ members: JSONObject, _ type: SchemaType) throws(APIFailure) {
+    for (key, value) in members where key.hasPrefix("$setElementOrder/") {
+      let name = String(key.dropFirst("$setElementOrder/".count))
+      guard let order = value.arrayValue, let values = result[name]?.arrayValue else { continue }
+      let mergeKey = mergeKeys["\(field(name, of: type).owner).\(name)"]
+      func identity(_ json: JSON) -> JSON { mergeKey.flatMap { json[$0] } ?? json }
+      var rank: [JSON: Int] = [:]
+      for (position, entry) in order.enumerated() { rank[identity(entry)] = position }
+      var last = -1
+      var ranked: [(rank: Int, position: Int, value: JSON)] = []
+      for (position, element) in values.enumerated() {
+        if let own = rank[identity(element)] { last = own }
+        ranked.append((rank[identity(element)] ?? last, position, element))
+      }
+      ranked.sort { $0.rank == $1.rank ? $0.position < $1.position : $0.rank < $1.rank }
+      result[name] = .array(ranked.map(\.value))
+    }
+  }
+}

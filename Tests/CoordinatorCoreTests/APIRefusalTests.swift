@@ -178,7 +178,8 @@ private let jobRefusals: [Refusal] = [
       let answer = harness.ask(APIRequest(verb: .create, kind: .jobs, namespace: "default", body: body))
       #expect(answer.code == 400)
       #expect(
-        answer.message.hasPrefix("the object provided is unrecognized (must be of type Job): couldn't get version/kind"))
+        answer.message.hasPrefix("the object provided is unrecognized (must be of type Job): couldn't get version/kind")
+      )
     }
   }
 
@@ -207,8 +208,14 @@ private let jobRefusals: [Refusal] = [
         "containers[0].securityContext.allowPrivilegeEscalation",
         main(["securityContext": ["allowPrivilegeEscalation": false]])
       ),
-      ("containers[0].securityContext.capabilities.drop", main(["securityContext": ["capabilities": ["drop": ["ALL"]]]])),
-      ("containers[0].securityContext.readOnlyRootFilesystem", main(["securityContext": ["readOnlyRootFilesystem": true]])),
+      (
+        "containers[0].securityContext.capabilities.drop",
+        main(["securityContext": ["capabilities": ["drop": ["ALL"]]]])
+      ),
+      (
+        "containers[0].securityContext.readOnlyRootFilesystem",
+        main(["securityContext": ["readOnlyRootFilesystem": true]])
+      ),
       ("containers[0].envFrom[0].secretRef", main(["envFrom": [["secretRef": ["name": "s"]]]])),
       (
         "containers[0].env[0].valueFrom.secretKeyRef",
@@ -258,7 +265,8 @@ private let jobRefusals: [Refusal] = [
   func otherWarnings() throws {
     let harness = try APIHarness()
     let bare = harness.create(.jobs, Manifest.job("a", pod: ["containers": [["name": "m", "image": "i"]]]))
-    #expect(bare.warnings.first?.hasPrefix("spec.template.spec.containers[0].command: not set; image entry points") == true)
+    #expect(
+      bare.warnings.first?.hasPrefix("spec.template.spec.containers[0].command: not set; image entry points") == true)
     let limited = harness.create(.jobs, Manifest.job("b", pod: main(["resources": ["limits": ["memory": "1Gi"]]])))
     #expect(
       limited.warnings == ["spec.template.spec.containers[0].resources.limits.memory: not enforced by this version"])
@@ -276,7 +284,8 @@ private let jobRefusals: [Refusal] = [
     #expect(answer.code == 422)
     #expect(
       answer.message
-        == "Job.batch \"\(name)\" is invalid: spec.template.labels: Invalid value: \"\(name)\": must be no more than 63 bytes")
+        == "Job.batch \"\(name)\" is invalid: spec.template.labels: Invalid value: \"\(name)\": must be no more than 63 bytes"
+    )
     #expect(harness.create(.jobs, Manifest.job(String(repeating: "a", count: 63))).code == 201)
   }
 }

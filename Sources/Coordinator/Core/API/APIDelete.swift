@@ -1,4 +1,5 @@
-// delete and deletecollection: options and preconditions, the propagation each kind has by default, the answer that Kubernetes gives.
+// delete and deletecollection: options and preconditions, the propagation each kind has by default, the answer that
+// Kubernetes gives.
 // What deletion does to the object and to what depends on it is the workload controllers'.
 
 import ClusterProto
@@ -28,7 +29,8 @@ struct DeleteOptions: Equatable, Sendable {
     let text = body["propagationPolicy"]?.stringValue ?? options.propagationPolicy
     if orphan != nil, text != nil {
       throw Self.invalid(
-        "propagationPolicy", "Invalid value: \"\(text ?? "")\": orphanDependents and deletionPropagation cannot be both set")
+        "propagationPolicy",
+        "Invalid value: \"\(text ?? "")\": orphanDependents and deletionPropagation cannot be both set")
     }
     if let orphan { propagation = orphan ? .orphan : .background }
     switch text {
@@ -39,7 +41,9 @@ struct DeleteOptions: Equatable, Sendable {
     case let other?:
       throw Self.invalid(
         "propagationPolicy",
-        "Invalid value: \"\(other)\": DeletionPropagation need to be one of \"Foreground\", \"Background\", \"Orphan\" or nil")
+        "Invalid value: \"\(other)\": DeletionPropagation need to be one of \"Foreground\", \"Background\", "
+          + "\"Orphan\" or nil"
+      )
     }
     uid = body[path: ["preconditions", "uid"]]?.stringValue ?? options.preconditionUID
     resourceVersion =
@@ -104,7 +108,8 @@ extension CoordinatorCore {
     if let uid = options.uid, uid != object.meta.uid {
       throw .conflict(
         request.kind, request.name,
-        "the UID in the precondition (\(uid)) does not match the UID in record (\(object.meta.uid)). The object might have "
+        "the UID in the precondition (\(uid)) does not match the UID in record (\(object.meta.uid)). The object "
+          + "might have "
           + "been deleted and then recreated")
     }
     if let version = options.resourceVersion, version != String(object.meta.resourceVersion) {

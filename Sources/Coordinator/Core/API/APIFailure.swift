@@ -36,7 +36,8 @@ struct APIFailure: Error, Equatable, Sendable {
 
   static func notFound(_ kind: Kind, _ name: String) -> APIFailure {
     APIFailure(
-      code: 404, reason: "NotFound", message: "\(kind.qualifiedPlural) \"\(name)\" not found", details: details(kind, name))
+      code: 404, reason: "NotFound", message: "\(kind.qualifiedPlural) \"\(name)\" not found",
+      details: details(kind, name))
   }
 
   /// The answer for a path that nothing serves.

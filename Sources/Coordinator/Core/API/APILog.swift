@@ -1,4 +1,5 @@
-// log: which pod, container and attempt a log is of, or Kubernetes' words for why there is none. The bytes go past the core.
+// log: which pod, container and attempt a log is of, or Kubernetes' words for why there is none. The bytes go past
+// the core.
 
 import ClusterProto
 

@@ -9,7 +9,8 @@ extension CoordinatorCore {
     }
     if patchKind == .apply {
       throw .unsupportedMediaType(
-        "server-side apply (application/apply-patch+yaml) is not supported by this version; apply without --server-side")
+        "server-side apply (application/apply-patch+yaml) is not supported by this version; apply without --server-side"
+      )
     }
     let before = try existing(request)
     guard let body = request.body else { throw .badRequest("the patch is empty") }
@@ -28,7 +29,9 @@ extension CoordinatorCore {
     if let name = patched[path: ["metadata", "name"]]?.stringValue, name != request.name {
       throw .badRequest("the name of the object (\(name)) does not match the name on the URL (\(request.name))")
     }
-    if patched["kind"]?.stringValue != request.kind.name || patched["apiVersion"]?.stringValue != request.kind.apiVersion {
+    if patched["kind"]?.stringValue != request.kind.name
+      || patched["apiVersion"]?.stringValue != request.kind.apiVersion
+    {
       throw .badRequest("a patch may not change kind or apiVersion")
     }
     let tree: DecodedTree

@@ -1,4 +1,5 @@
-// get and list: one object, or any number in order, cut into turns. What a reader sees is in memory and goes out after what it shows
+// get and list: one object, or any number in order, cut into turns. What a reader sees is in memory and goes out
+// after what it shows
 // is durable. Knows the answer's forms (object, Table, metadata) only by name.
 
 import ClusterProto
@@ -77,7 +78,8 @@ extension CoordinatorCore {
     if let limit = request.options.limit, limit < 0 { throw .badRequest("limit: must be greater than or equal to 0") }
     let room = request.options.limit.flatMap { $0 > 0 ? $0 : nil }
     api.streams[id] = APIStream(
-      purpose: .list, request: request, labels: labels, fields: fields, keys: keys, room: room, resourceVersion: version)
+      purpose: .list, request: request, labels: labels, fields: fields, keys: keys, room: room, resourceVersion: version
+    )
     // A short list is answered at once.
     _ = advance(id, limit: Self.roundLimit)
   }
@@ -107,20 +109,27 @@ extension CoordinatorCore {
     let text = options.resourceVersion ?? ""
     let match = options.resourceVersionMatch ?? ""
     if !["", "Exact", "NotOlderThan"].contains(match) {
-      throw .badRequest("resourceVersionMatch: Unsupported value: \"\(match)\": supported values: \"Exact\", \"NotOlderThan\"")
+      throw .badRequest(
+        "resourceVersionMatch: Unsupported value: \"\(match)\": supported values: \"Exact\", \"NotOlderThan\"")
     }
     if text.isEmpty {
-      if !match.isEmpty { throw .badRequest("resourceVersionMatch: Forbidden: resourceVersionMatch is forbidden unless resourceVersion is provided") }
+      if !match.isEmpty {
+        throw .badRequest(
+          "resourceVersionMatch: Forbidden: resourceVersionMatch is forbidden unless resourceVersion is provided")
+      }
       return
     }
     guard let version = Int64(text), version >= 0 else {
-      throw .badRequest("resourceVersion: Invalid value: \"\(text)\": strconv.ParseUint: parsing \"\(text)\": invalid syntax")
+      throw .badRequest(
+        "resourceVersion: Invalid value: \"\(text)\": strconv.ParseUint: parsing \"\(text)\": invalid syntax")
     }
     if version > state.resourceVersion {
       throw APIFailure(
-        code: 504, reason: "Timeout", message: "Too large resource version: \(version), current: \(state.resourceVersion)",
+        code: 504, reason: "Timeout",
+        message: "Too large resource version: \(version), current: \(state.resourceVersion)",
         details: [
-          "causes": [["reason": "ResourceVersionTooLarge", "message": "Too large resource version"]], "retryAfterSeconds": 1,
+          "causes": [["reason": "ResourceVersionTooLarge", "message": "Too large resource version"]],
+          "retryAfterSeconds": 1,
         ])
     }
     if match == "Exact", version != state.resourceVersion {

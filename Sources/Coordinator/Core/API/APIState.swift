@@ -1,4 +1,5 @@
-// What the API layer remembers between turns: watches and their index, the history for resumption, answers that are cut into turns.
+// What the API layer remembers between turns: watches and their index, the history for resumption, answers that are
+// cut into turns.
 // Also the frame's hooks. Knows nothing of sessions or of the store.
 
 import ClusterProto

@@ -1,4 +1,5 @@
-// watch: from a version, or from the objects that there are; selector transitions, bookmarks, time limits, 410 for what is too old.
+// watch: from a version, or from the objects that there are; selector transitions, bookmarks, time limits, 410 for
+// what is too old.
 // Delivery is per change to the watches concerned; a beginning or a backlog longer than a turn goes on in the next.
 
 import ClusterProto
@@ -42,14 +43,16 @@ extension CoordinatorCore {
   private func watchVersion(_ text: String?) throws(APIFailure) -> Int64? {
     guard let text, !text.isEmpty, text != "0" else { return nil }
     guard let version = Int64(text), version >= 0 else {
-      throw .badRequest("resourceVersion: Invalid value: \"\(text)\": strconv.ParseUint: parsing \"\(text)\": invalid syntax")
+      throw .badRequest(
+        "resourceVersion: Invalid value: \"\(text)\": strconv.ParseUint: parsing \"\(text)\": invalid syntax")
     }
     return version
   }
 
   private func tooLarge(_ version: Int64) -> APIFailure {
     APIFailure(
-      code: 504, reason: "Timeout", message: "Too large resource version: \(version), current: \(state.resourceVersion)",
+      code: 504, reason: "Timeout",
+      message: "Too large resource version: \(version), current: \(state.resourceVersion)",
       details: .object(JSONObject()))
   }
 
@@ -155,13 +158,14 @@ extension CoordinatorCore {
 
   private mutating func bookmark(_ id: RequestID, endsBeginning: Bool = false) {
     guard let watch = api.watches[id] else { return }
-    var meta: JSON = ["resourceVersion": .string(String(state.resourceVersion)), "creationTimestamp": nil]
+    var meta: JSON = ["resourceVersion": .string(String(state.resourceVersion)), "creationTimestamp": .null]
     if endsBeginning { meta["annotations"] = ["k8s.io/initial-events-end": "true"] }
     let object: JSON
     switch watch.request.form {
     case .object:
       object = [
-        "kind": .string(watch.request.kind.name), "apiVersion": .string(watch.request.kind.apiVersion), "metadata": meta,
+        "kind": .string(watch.request.kind.name), "apiVersion": .string(watch.request.kind.apiVersion),
+        "metadata": meta,
       ]
     case .metadata: object = ["kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1", "metadata": meta]
     case .table: object = ["kind": "Table", "apiVersion": "meta.k8s.io/v1", "metadata": meta, "rows": []]

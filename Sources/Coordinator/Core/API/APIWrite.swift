@@ -1,4 +1,5 @@
-// create, update and the end of patch: decode against the schema, defaults, validation, honesty, then one change of the state.
+// create, update and the end of patch: decode against the schema, defaults, validation, honesty, then one change of
+// the state.
 // How patches are laid over an object is in the patch files.
 
 import ClusterProto
@@ -17,7 +18,8 @@ extension CoordinatorCore {
   func decode(_ request: APIRequest) throws(APIFailure) -> (tree: DecodedTree, warnings: [String]) {
     guard let body = request.body, body.objectValue != nil else {
       throw .badRequest(
-        "the object provided is unrecognized (must be of type \(request.kind.name)): couldn't get version/kind; json parse "
+        "the object provided is unrecognized (must be of type \(request.kind.name)): couldn't get version/kind; "
+          + "json parse "
           + "error: " + (request.body == nil ? "unexpected end of JSON input (<empty>)" : "the body is not an object"))
     }
     let kind = body["kind"]?.stringValue ?? request.kind.name
@@ -33,7 +35,8 @@ extension CoordinatorCore {
     }
     if kind != request.kind.name {
       throw .badRequest(
-        "\(kind) in version \"v1\" cannot be handled as a \(request.kind.name): no kind \"\(kind)\" is registered for version "
+        "\(kind) in version \"v1\" cannot be handled as a \(request.kind.name): no kind \"\(kind)\" is "
+          + "registered for version "
           + "\"\(version)\" here")
     }
     let tree = try SchemaDecoder.decode(body, as: request.kind)
@@ -108,6 +111,7 @@ extension CoordinatorCore {
     if !errors.isEmpty { throw .invalid(request.kind, name, errors.all) }
     let honesty = Honesty.inspect(tree, kind: request.kind, final: json)
     if !honesty.errors.isEmpty { throw .invalid(request.kind, name, honesty.errors.all) }
+    if request.kind == .jobs { JobLabels.inherit(&json) }
     try checkSize(json)
     if state[reference(request)] != nil { throw .alreadyExists(request.kind, name) }
     var object = APIObject(kind: request.kind, json: json)
@@ -152,7 +156,6 @@ extension CoordinatorCore {
     switch kind {
     case .jobs:
       JobLabels.generate(&json, name: name, uid: json[path: ["metadata", "uid"]]?.stringValue ?? "")
-      JobLabels.inherit(&json)
     case .pods:
       let spec = json["spec"] ?? .object(JSONObject())
       json["spec"] = Defaults.admit(podSpec: spec, tolerationSeconds: configuration.defaultTolerationSeconds)
@@ -290,7 +293,8 @@ extension CoordinatorCore {
     case .other: OtherValidation.update(json, old, kind: request.kind, into: &errors)
     }
     if !errors.isEmpty { throw .invalid(request.kind, request.name, errors.all) }
-    if case .pod = before {} else {
+    if case .pod = before {
+    } else {
       let honesty = Honesty.inspect(tree, kind: request.kind, final: json)
       if !honesty.errors.isEmpty { throw .invalid(request.kind, request.name, honesty.errors.all) }
       warnings.append(contentsOf: honesty.warnings)
@@ -322,7 +326,8 @@ extension CoordinatorCore {
     JobLabels.inherit(&json)
   }
 
-  /// An update that takes the last finalizer off an object that is being deleted removes it. Pods wait for their agent.
+  /// An update that takes the last finalizer off an object that is being deleted removes it. Pods wait for their
+  /// agent.
   private mutating func finishDeletion(_ object: APIObject) {
     guard object.meta.deletionTimestamp != nil, object.meta.finalizers.isEmpty, object.kind != .pods,
       object.kind != .namespaces, state[object.reference] != nil

@@ -137,7 +137,8 @@ enum Defaults {
     }
   }
 
-  /// What admission adds to every pod, the Job controller's included: service account, priority and the tolerations of
+  /// What admission adds to every pod, the Job controller's included: service account, priority and the tolerations
+  /// of
   /// unreachable and not-ready nodes for `tolerationSeconds`. Takes and returns a defaulted pod spec.
   static func admit(podSpec source: JSON, tolerationSeconds: Int64) -> JSON {
     var spec = source
@@ -150,7 +151,9 @@ enum Defaults {
     let given = tolerations.map { Toleration(json: $0) }
     for key in [Taint.notReady, Taint.unreachable] {
       // Kubernetes' admission looks at key and effect only: any toleration of that taint is the pod's own choice.
-      let own = given.contains { ($0.key == key || $0.key == nil) && ($0.effect == Taint.noExecute || $0.effect == nil) }
+      let own = given.contains {
+        ($0.key == key || $0.key == nil) && ($0.effect == Taint.noExecute || $0.effect == nil)
+      }
       if own { continue }
       tolerations.append([
         "key": .string(key), "operator": "Exists", "effect": .string(Taint.noExecute),
@@ -163,7 +166,8 @@ enum Defaults {
 }
 
 extension Defaults {
-  /// Kubernetes' quality-of-service class of a pod spec: BestEffort without cpu and memory amounts, Guaranteed where every
+  /// Kubernetes' quality-of-service class of a pod spec: BestEffort without cpu and memory amounts, Guaranteed where
+  /// every
   /// container's limits are set and equal its requests, else Burstable.
   static func qosClass(podSpec: JSON) -> String {
     let containers = (podSpec["containers"]?.arrayValue ?? []) + (podSpec["initContainers"]?.arrayValue ?? [])

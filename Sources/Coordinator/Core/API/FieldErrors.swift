@@ -1,4 +1,5 @@
-// Field errors as Kubernetes' validation prints them: path, type, value, detail. Collected in order, never thrown one by one.
+// Field errors as Kubernetes' validation prints them: path, type, value, detail. Collected in order, never thrown one
+// by one.
 
 import ClusterProto
 

@@ -1,5 +1,7 @@
-// What this version says about fields that it knows but does not act on: a Warning that names the field, or a refusal by name where
-// ignoring it would run the pod wrongly or with more rights. The schema marks the plain cases; here are those that depend on a value.
+// What this version says about fields that it knows but does not act on: a Warning that names the field, or a refusal
+// by name where
+// ignoring it would run the pod wrongly or with more rights. The schema marks the plain cases; here are those that
+// depend on a value.
 
 import ClusterProto
 
@@ -28,9 +30,13 @@ struct Honesty {
     return honesty
   }
 
-  private mutating func warn(_ path: String, _ text: String = Honesty.notHonoured) { warnings.append("\(path): \(text)") }
+  private mutating func warn(_ path: String, _ text: String = Honesty.notHonoured) {
+    warnings.append("\(path): \(text)")
+  }
 
-  private mutating func refuse(_ path: String, _ detail: String = Honesty.notSupported) { errors.forbidden(path, detail) }
+  private mutating func refuse(_ path: String, _ detail: String = Honesty.notSupported) {
+    errors.forbidden(path, detail)
+  }
 
   private mutating func job(_ job: JSON) {
     if job[path: ["spec", "completionMode"]]?.stringValue == "Indexed" {
@@ -43,7 +49,8 @@ struct Honesty {
     let problems = Names.labelErrors(name)
     if !problems.isEmpty, Names.subdomainErrors(name).isEmpty {
       warnings.append(
-        "metadata.name: this is used in Pod names and hostnames, which can result in surprising behavior; a DNS label is "
+        "metadata.name: this is used in Pod names and hostnames, which can result in surprising behavior; a DNS "
+          + "label is "
           + "recommended: [\(problems.joined(separator: ", "))]")
     }
   }
@@ -81,7 +88,8 @@ struct Honesty {
     }
     if (container["command"]?.arrayValue ?? []).isEmpty {
       warn(
-        "\(path).command", "not set; image entry points are not run by this version, so the pod will wait with "
+        "\(path).command",
+        "not set; image entry points are not run by this version, so the pod will wait with "
           + "CreateContainerConfigError")
     }
     if container["terminationMessagePolicy"]?.stringValue == "FallbackToLogsOnError" {
@@ -126,7 +134,8 @@ struct Honesty {
     guard !given.isEmpty, given.allSatisfy({ $0.seconds == nil }) else { return }
     warn(
       "\(path).tolerations",
-      "tolerates node.kubernetes.io/unreachable without a limit: a pod on a lost node is not replaced until a person declares "
+      "tolerates node.kubernetes.io/unreachable without a limit: a pod on a lost node is not replaced until a "
+        + "person declares "
         + "the node dead")
   }
 }

@@ -1,4 +1,5 @@
-// The Job's own rules: labels and selector that the server sets, validation of create and update with Kubernetes' messages.
+// The Job's own rules: labels and selector that the server sets, validation of create and update with Kubernetes'
+// messages.
 // Knows nothing of storage or of what becomes of the Job.
 
 import ClusterProto

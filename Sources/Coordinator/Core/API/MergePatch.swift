@@ -18,11 +18,13 @@ enum JSONPatch {
   /// Operations in one patch, as in Kubernetes.
   static let operationLimit = 10_000
 
-  private static let rejected = APIFailure.invalidPatch("the server rejected our request due to an error in our request")
+  private static let rejected = APIFailure.invalidPatch(
+    "the server rejected our request due to an error in our request")
 
   static func apply(_ patch: JSON, to target: JSON) throws(APIFailure) -> JSON {
     guard let operations = patch.arrayValue else {
-      throw .badRequest("error decoding patch: json: cannot unmarshal \(patch.typeName) into Go value of type jsonpatch.Patch")
+      throw .badRequest(
+        "error decoding patch: json: cannot unmarshal \(patch.typeName) into Go value of type jsonpatch.Patch")
     }
     if operations.count > operationLimit {
       throw APIFailure(

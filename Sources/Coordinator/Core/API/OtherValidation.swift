@@ -1,4 +1,5 @@
-// Validation of the smaller kinds with Kubernetes' messages: ConfigMap, Secret, Namespace, Node, Event, PriorityClass, Lease,
+// Validation of the smaller kinds with Kubernetes' messages: ConfigMap, Secret, Namespace, Node, Event,
+// PriorityClass, Lease,
 // and of updates of pods. Pods' and Jobs' own rules are in their files.
 
 import ClusterProto

@@ -13,7 +13,8 @@ enum PodCells {
     let met = gates.filter { pod.status.condition($0["conditionType"]?.stringValue ?? "")?.isTrue == true }.count
     return [
       .string(pod.meta.name), .string("\(summary.ready)/\(summary.total)"), .string(summary.reason), .string(restarts),
-      .string(Tables.age(pod.meta.creationTimestamp, now)), Tables.orNone(pod.status.podIP), Tables.orNone(pod.nodeName),
+      .string(Tables.age(pod.meta.creationTimestamp, now)), Tables.orNone(pod.status.podIP),
+      Tables.orNone(pod.nodeName),
       "<none>", .string(gates.isEmpty ? "<none>" : "\(met)/\(gates.count)"),
     ]
   }

@@ -1,4 +1,5 @@
-// Validation of pod specs with Kubernetes' messages (core/validation): containers, mounts, restart policies, scheduling fields.
+// Validation of pod specs with Kubernetes' messages (core/validation): containers, mounts, restart policies,
+// scheduling fields.
 // Runs on defaulted trees whose types are right. What this version refuses is Honesty's.
 
 import ClusterProto
@@ -76,7 +77,8 @@ struct PodValidation {
         errors.unsupported("\(at).restartPolicy", policy, ["Always"])
       }
       if container["restartPolicy"]?.stringValue == "Always" { continue }
-      for forbidden in ["lifecycle", "livenessProbe", "readinessProbe", "startupProbe"] where container[forbidden] != nil {
+      for forbidden in ["lifecycle", "livenessProbe", "readinessProbe", "startupProbe"]
+      where container[forbidden] != nil {
         errors.forbidden("\(at).\(forbidden)", "may not be set for init containers without restartPolicy=Always")
       }
     }
@@ -152,7 +154,8 @@ struct PodValidation {
   private mutating func environmentSource(_ source: JSON, _ variable: JSON, _ path: String) {
     let given = Self.sources.filter { source[$0] != nil }
     if given.isEmpty {
-      errors.invalid(path, "", "must specify one of: `fieldRef`, `resourceFieldRef`, `configMapKeyRef` or `secretKeyRef`")
+      errors.invalid(
+        path, "", "must specify one of: `fieldRef`, `resourceFieldRef`, `configMapKeyRef` or `secretKeyRef`")
       return
     }
     if let value = variable["value"]?.stringValue, !value.isEmpty {
@@ -192,8 +195,10 @@ struct PodValidation {
     if !Self.fieldPaths.contains(field) {
       errors.unsupported(
         "\(path).fieldPath", field,
-        ["metadata.name", "metadata.namespace", "metadata.uid", "spec.nodeName", "spec.serviceAccountName",
-          "status.hostIP", "status.hostIPs", "status.podIP", "status.podIPs"].sorted())
+        [
+          "metadata.name", "metadata.namespace", "metadata.uid", "spec.nodeName", "spec.serviceAccountName",
+          "status.hostIP", "status.hostIPs", "status.podIP", "status.podIPs",
+        ].sorted())
     }
   }
 
@@ -256,7 +261,8 @@ struct PodValidation {
     if !key.isEmpty { for problem in Names.labelKeyErrors(key) { errors.invalid("\(at).key", key, problem) } }
     if key.isEmpty, comparison != "Exists" {
       errors.invalid(
-        "\(at).operator", comparison, "operator must be Exists when `key` is empty, which means \"match all values and all keys\"")
+        "\(at).operator", comparison,
+        "operator must be Exists when `key` is empty, which means \"match all values and all keys\"")
     }
     if toleration["tolerationSeconds"] != nil, effect != "NoExecute" {
       errors.invalid("\(at).effect", effect, "effect must be 'NoExecute' when `tolerationSeconds` is set")

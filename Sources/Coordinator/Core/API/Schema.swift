@@ -1,5 +1,7 @@
-// The schema of what is served: per type its fields, their types, and which of them this version does not honour or refuses.
-// A compact table (SchemaTypes.swift) read once; validation, patches, `explain` and the OpenAPI document use the same one.
+// The schema of what is served: per type its fields, their types, and which of them this version does not honour or
+// refuses.
+// A compact table (SchemaTypes.swift) read once; validation, patches, `explain` and the OpenAPI document use the same
+// one.
 
 import ClusterProto
 

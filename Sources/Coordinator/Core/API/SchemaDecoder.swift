@@ -1,4 +1,5 @@
-// Reads an untyped tree against the schema as Kubernetes' decoder does: the first wrong type ends it, unknown fields are dropped and
+// Reads an untyped tree against the schema as Kubernetes' decoder does: the first wrong type ends it, unknown fields
+// are dropped and
 // listed, nulls vanish. What the version does not honour is collected on the way. Knows no rule beyond types.
 
 import ClusterProto
@@ -26,7 +27,8 @@ struct SchemaDecoder {
   /// Decodes a whole object of `kind`. The error's message is Go's unmarshalling error.
   static func decode(_ json: JSON, as kind: Kind) throws(APIFailure) -> DecodedTree {
     var decoder = SchemaDecoder(tree: DecodedTree(json: .null))
-    let value = try decoder.value(json, Schema.root(kind), Position(kind: kind, path: "", goPath: "", owner: "", depth: 0))
+    let value = try decoder.value(
+      json, Schema.root(kind), Position(kind: kind, path: "", goPath: "", owner: "", depth: 0))
     return DecodedTree(
       json: value, unknown: decoder.unknown, ignored: decoder.ignored, refused: decoder.refused)
   }

@@ -1,5 +1,7 @@
-// The schema table: batch/v1 Job and core/v1 Pod, as Kubernetes 1.36 knows them. One line a type, continued by indentation.
-// `~` after a type: known and kept, not honoured. `!`: refused by name. Rules that depend on a value are in Honesty.swift.
+// The schema table: batch/v1 Job and core/v1 Pod, as Kubernetes 1.36 knows them. One line a type, continued by
+// indentation.
+// `~` after a type: known and kept, not honoured. `!`: refused by name. Rules that depend on a value are in
+// Honesty.swift.
 
 extension Schema {
   static let metaTypes = """
@@ -48,7 +50,8 @@ extension Schema {
       priority:int32 dnsConfig:PodDNSConfig~ readinessGates:[]PodReadinessGate~ runtimeClassName:string!
       enableServiceLinks:bool preemptionPolicy:string overhead:{}quantity~
       topologySpreadConstraints:[]TopologySpreadConstraint setHostnameAsFQDN:bool~ os:PodOS hostUsers:bool
-      schedulingGates:[]PodSchedulingGate! resourceClaims:[]any! resources:ResourceRequirements! hostnameOverride:string~
+      schedulingGates:[]PodSchedulingGate! resourceClaims:[]any! resources:ResourceRequirements!
+      hostnameOverride:string~
       workloadRef:any! schedulingGroup:any!
     PodSecurityContext = seLinuxOptions:any! windowsOptions:any! runAsUser:int64! runAsGroup:int64! runAsNonRoot:bool!
       supplementalGroups:[]int64! supplementalGroupsPolicy:string~ fsGroup:int64! sysctls:[]any!
@@ -151,7 +154,8 @@ extension Schema {
     NamespaceSpec = finalizers:[]string
     NamespaceStatus = phase:string conditions:[]any
     ConfigMap = apiVersion:string kind:string metadata:ObjectMeta immutable:bool data:{}string binaryData:{}bytes
-    Secret = apiVersion:string kind:string metadata:ObjectMeta immutable:bool data:{}bytes stringData:{}string type:string
+    Secret = apiVersion:string kind:string metadata:ObjectMeta immutable:bool data:{}bytes stringData:{}string
+      type:string
     ServiceAccount = apiVersion:string kind:string metadata:ObjectMeta secrets:[]ObjectReference
       imagePullSecrets:[]LocalObjectReference automountServiceAccountToken:bool
     Service = apiVersion:string kind:string metadata:ObjectMeta spec:any status:any
@@ -165,9 +169,11 @@ extension Schema {
       externalID:string
     Taint = key:string value:string effect:string timeAdded:time
     NodeStatus = capacity:{}quantity allocatable:{}quantity phase:string conditions:[]NodeCondition
-      addresses:[]NodeAddress daemonEndpoints:any nodeInfo:{}any images:[]any volumesInUse:[]string volumesAttached:[]any
+      addresses:[]NodeAddress daemonEndpoints:any nodeInfo:{}any images:[]any volumesInUse:[]string
+      volumesAttached:[]any
       config:any runtimeHandlers:[]any features:any declaredFeatures:[]string
-    NodeCondition = type:string status:string lastHeartbeatTime:time lastTransitionTime:time reason:string message:string
+    NodeCondition = type:string status:string lastHeartbeatTime:time lastTransitionTime:time reason:string
+      message:string
     NodeAddress = type:string address:string
     Event = apiVersion:string kind:string metadata:ObjectMeta involvedObject:ObjectReference reason:string
       message:string source:EventSource firstTimestamp:time lastTimestamp:time count:int32 type:string eventTime:time

@@ -1,4 +1,5 @@
-// Field selectors: which fields of which kind can be selected by, their values, and Kubernetes' refusals for the others.
+// Field selectors: which fields of which kind can be selected by, their values, and Kubernetes' refusals for the
+// others.
 
 import ClusterProto
 

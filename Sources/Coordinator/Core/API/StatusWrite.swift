@@ -46,7 +46,9 @@ enum StatusWrite {
     }
     for type in ["Complete", "Failed"] where job.status.condition(type)?.isTrue == true {
       if new.condition(type)?.isTrue != true {
-        errors.invalid("status.conditions", .array(new.conditions.map { $0.json() }), "cannot disable the terminal condition \(type)=True")
+        errors.invalid(
+          "status.conditions", .array(new.conditions.map { $0.json() }),
+          "cannot disable the terminal condition \(type)=True")
       }
     }
     if !errors.isEmpty { throw .invalid(.jobs, job.meta.name, errors.all) }

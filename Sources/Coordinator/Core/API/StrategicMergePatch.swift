@@ -1,18 +1,23 @@
-// Kubernetes' strategic merge patches: objects merge, lists of objects merge by their key where the schema has one, directives
-// `$patch`, `$deleteFromPrimitiveList`, `$setElementOrder`, `$retainKeys`. Which lists merge by what is the table here.
+// Kubernetes' strategic merge patches: objects merge, lists of objects merge by their key where the schema has one,
+// directives
+// `$patch`, `$deleteFromPrimitiveList`, `$setElementOrder`, `$retainKeys`. Which lists merge by what is the table
+// here.
 
 import ClusterProto
 
 enum StrategicMergePatch {
   static let depthLimit = SchemaDecoder.depthLimit
 
-  /// Merge keys of lists by owner and field (patchMergeKey in the API types). A list that is not here is replaced whole.
+  /// Merge keys of lists by owner and field (patchMergeKey in the API types). A list that is not here is replaced
+  /// whole.
   private static let mergeKeys: [String: String] = [
     "ObjectMeta.ownerReferences": "uid", "PodSpec.volumes": "name", "PodSpec.initContainers": "name",
     "PodSpec.containers": "name", "PodSpec.imagePullSecrets": "name", "PodSpec.hostAliases": "ip",
-    "PodSpec.topologySpreadConstraints": "topologyKey", "PodSpec.schedulingGates": "name", "Container.ports": "containerPort",
+    "PodSpec.topologySpreadConstraints": "topologyKey", "PodSpec.schedulingGates": "name",
+    "Container.ports": "containerPort",
     "Container.env": "name", "Container.volumeMounts": "mountPath", "JobStatus.conditions": "type",
-    "PodStatus.conditions": "type", "PodStatus.podIPs": "ip", "PodStatus.hostIPs": "ip", "NodeStatus.conditions": "type",
+    "PodStatus.conditions": "type", "PodStatus.podIPs": "ip", "PodStatus.hostIPs": "ip",
+    "NodeStatus.conditions": "type",
     "NodeStatus.addresses": "type", "ServiceAccount.secrets": "name",
   ]
   /// Lists of plain values that are merged as sets.
@@ -24,7 +29,8 @@ enum StrategicMergePatch {
 
   private static func isDirective(_ key: String) -> Bool { key.hasPrefix("$") }
 
-  private static func merge(_ patch: JSON, _ target: JSON, _ type: SchemaType, _ depth: Int) throws(APIFailure) -> JSON {
+  private static func merge(_ patch: JSON, _ target: JSON, _ type: SchemaType, _ depth: Int) throws(APIFailure) -> JSON
+  {
     if depth > depthLimit { throw .badRequest("the patch is nested too deeply") }
     guard case .object(let members) = patch else { return patch }
     var result = target.objectValue ?? JSONObject()
@@ -79,7 +85,9 @@ enum StrategicMergePatch {
     switch json {
     case .object(let members):
       var result = JSONObject()
-      for (key, value) in members where !isDirective(key) && !value.isNull { result[key] = try cleaned(value, depth + 1) }
+      for (key, value) in members where !isDirective(key) && !value.isNull {
+        result[key] = try cleaned(value, depth + 1)
+      }
       return .object(result)
     case .array(let values):
       var result: [JSON] = []
@@ -103,7 +111,9 @@ enum StrategicMergePatch {
     var values = target ?? []
     if patches.contains(where: { $0["$patch"]?.stringValue == "replace" }) { values = [] }
     for patch in patches {
-      guard patch.objectValue != nil else { throw .badRequest("map: \(GoText.map(patch)) does not contain declared merge key: \(mergeKey)") }
+      guard patch.objectValue != nil else {
+        throw .badRequest("map: \(GoText.map(patch)) does not contain declared merge key: \(mergeKey)")
+      }
       let directive = patch["$patch"]?.stringValue
       if directive == "replace", patch.objectValue?.count == 1 { continue }
       guard let key = patch[mergeKey], !key.isNull else {
@@ -121,8 +131,10 @@ enum StrategicMergePatch {
     return .array(values)
   }
 
-  /// `$setElementOrder/field`: the listed elements in that order; others keep their place behind the one they followed.
-  private static func reorder(_ result: inout JSONObject, _ members: JSONObject, _ type: SchemaType) throws(APIFailure) {
+  /// `$setElementOrder/field`: the listed elements in that order; others keep their place behind the one they
+  /// followed.
+  private static func reorder(_ result: inout JSONObject, _ members: JSONObject, _ type: SchemaType) throws(APIFailure)
+  {
     for (key, value) in members where key.hasPrefix("$setElementOrder/") {
       let name = String(key.dropFirst("$setElementOrder/".count))
       guard let order = value.arrayValue, let values = result[name]?.arrayValue else { continue }

@@ -1,4 +1,5 @@
-// Tables as kubectl asks for them (meta.k8s.io/v1 Table): columns of every kind and their rows. Cell rules of Jobs and pods are in
+// Tables as kubectl asks for them (meta.k8s.io/v1 Table): columns of every kind and their rows. Cell rules of Jobs
+// and pods are in
 // their own files.
 
 import ClusterProto
@@ -23,15 +24,19 @@ enum Tables {
   private static let name = TableColumn(
     name: "Name", format: "name",
     description:
-      "Name must be unique within a namespace. Is required when creating resources, although some resources may allow a client "
-      + "to request the generation of an appropriate name automatically. Name is primarily intended for creation idempotence "
+      "Name must be unique within a namespace. Is required when creating resources, although some resources may "
+      + "allow a client "
+      + "to request the generation of an appropriate name automatically. Name is primarily intended for creation "
+      + "idempotence "
       + "and configuration definition. Cannot be updated. More info: "
       + "https://kubernetes.io/docs/concepts/overview/working-with-objects/names#names")
   private static let age = TableColumn(
     name: "Age",
     description:
-      "CreationTimestamp is a timestamp representing the server time when this object was created. It is not guaranteed to be "
-      + "set in happens-before order across separate operations. Clients may not set this value. It is represented in RFC3339 "
+      "CreationTimestamp is a timestamp representing the server time when this object was created. It is not "
+      + "guaranteed to be "
+      + "set in happens-before order across separate operations. Clients may not set this value. It is represented "
+      + "in RFC3339 "
       + "form and is in UTC.\n\nPopulated by the system. Read-only. Null for lists. More info: "
       + "https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#metadata")
 
@@ -72,14 +77,16 @@ enum Tables {
     name, column("Status", "Status of the job."),
     column(
       "Completions",
-      "The number of pods which reached phase Succeeded. The value increases monotonically for a given spec. However, it may "
+      "The number of pods which reached phase Succeeded. The value increases monotonically for a given spec. "
+        + "However, it may "
         + "decrease in reaction to scale down of elastic indexed jobs."),
     column("Duration", "Time required to complete the job."), age,
     column("Containers", "Names of each container in the template.", wide: true),
     column("Images", "Images referenced by each container in the template.", wide: true),
     column(
       "Selector",
-      "A label query over pods that should match the pod count. Normally, the system sets this field for you. More info: "
+      "A label query over pods that should match the pod count. Normally, the system sets this field for you. "
+        + "More info: "
         + "https://kubernetes.io/docs/concepts/overview/working-with-objects/labels/#label-selectors", wide: true),
   ]
   private static let pod: [TableColumn] = [

@@ -1,4 +1,5 @@
-// The last changes, for watches that resume, and the table of watches with its index. A change costs only the watches of its kind and
+// The last changes, for watches that resume, and the table of watches with its index. A change costs only the watches
+// of its kind and
 // namespace. Objects are kept as values and rendered when somebody is shown them.
 
 import ClusterProto

@@ -131,15 +131,3 @@ extension CoordinatorCore {
   /// Seconds of a manifest in milliseconds, clamped instead of trapping.
   static func milliseconds(seconds: Int64) -> Int64 { max(0, min(seconds, 1_000_000_000_000)) * 1000 }
 }
-
-/// propagationPolicy of a deletion.
-enum Propagation: Equatable, Sendable { case background, foreground, orphan }
-
-extension CoordinatorCore {
-  mutating func deleteObject(_ reference: ObjectReference, propagation: Propagation, graceSeconds: Int64?) {
-    erase(reference)
-  }
-  mutating func deletePod(_ key: ObjectKey, graceSeconds: Int64?) {
-    erase(ObjectReference(kind: .pods, key: key))
-  }
-}

@@ -1,5 +1,6 @@
-// The JSON of what coordinator and agents say to each other (docs/protocol.md). Each message is an object with a `type`.
-// Unknown members are ignored; an unknown type, a missing or a mistyped member is an error that names it. Never traps.
+// The JSON of what coordinator and agents say to each other (docs/protocol.md). Each message is an object with a
+// `type`. Unknown members are ignored; an unknown type, a missing or a mistyped member is an error that names it.
+// Never traps.
 
 extension AgentMessage {
   /// The message as the frame's JSON.

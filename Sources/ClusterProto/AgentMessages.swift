@@ -1,6 +1,6 @@
-// What coordinator and agents say to each other after the hello (docs/protocol.md). Pure data; encoding lives in AgentMessages+JSON.swift.
-// Numbers that must never be confused: `sequence` counts an agent's heartbeats within a session, `number` counts the coordinator's answers
-// within a session, an attempt's number is also its fencing token.
+// What coordinator and agents say to each other after the hello (docs/protocol.md). Pure data; encoding lives in
+// AgentMessages+JSON.swift. Numbers that must never be confused: `sequence` counts an agent's heartbeats within a
+// session, `number` counts the coordinator's answers within a session, an attempt's number is also its fencing token.
 
 /// One assignment of one pod; rises with every assignment, never reused; also the pod's fencing token.
 package typealias AttemptNumber = Int64
@@ -35,7 +35,8 @@ package struct Assignment: Equatable, Sendable {
   package var labels: StringMap
   package var annotations: StringMap
   package var spec: PodSpec
-  /// The ConfigMaps (and Secrets) that the spec names, by `configmaps/NAME` or `secrets/NAME`: name → {data, binaryData}. A missing optional one is absent.
+  /// The ConfigMaps (and Secrets) that the spec names, by `configmaps/NAME` or `secrets/NAME`: name → {data,
+  /// binaryData}. A missing optional one is absent.
   package var references: JSONObject
   /// Milliseconds that the pod tolerates an unreachable node (K3); nil: without limit.
   package var tolerationMilliseconds: Int64?
@@ -58,11 +59,13 @@ package struct Assignment: Equatable, Sendable {
   }
 }
 
-/// What a keeper says of one attempt. Reports of an attempt carry a rising `revision`; an older one never overwrites a newer one.
+/// What a keeper says of one attempt. Reports of an attempt carry a rising `revision`; an older one never overwrites
+/// a newer one.
 package struct AttemptReport: Equatable, Sendable {
   package var attempt: AttemptNumber
   package var revision: Int64
-  /// Phase, reason, message, conditions (without PodScheduled), startTime and container statuses as the node sees them. Terminal phase: the attempt is proven dead.
+  /// Phase, reason, message, conditions (without PodScheduled), startTime and container statuses as the node sees
+  /// them. Terminal phase: the attempt is proven dead.
   package var status: PodStatus
   /// The keeper holds it frozen (K3).
   package var frozen: Bool
@@ -93,7 +96,8 @@ package struct InventoryEntry: Equatable, Hashable, Sendable {
   }
 }
 
-/// Digests of desired set and inventory: the exclusive or of the entries' hashes, so that both sides keep them in O(1) a change. Empty: 0.
+/// Digests of desired set and inventory: the exclusive or of the entries' hashes, so that both sides keep them in
+/// O(1) a change. Empty: 0.
 package enum SetDigest {
   package static func of(_ entry: DesiredAttempt) -> UInt64 {
     switch entry.action {
@@ -130,7 +134,8 @@ package struct Registration: Equatable, Sendable {
   package var address: String
   /// status.nodeInfo.
   package var info: JSON
-  /// Node conditions that the agent itself reports, for example that it cannot fence fully: type → (status, reason, message).
+  /// Node conditions that the agent itself reports, for example that it cannot fence fully: type → (status, reason,
+  /// message).
   package var conditions: [Condition]
   /// False when neither namespaces nor cgroups are there: outside promise 1.
   package var fencesFully: Bool
@@ -189,7 +194,8 @@ package enum AgentMessage: Equatable, Sendable {
   case reports([AttemptReport])
   /// Asks for the bodies of desired attempts that the agent does not hold.
   case fetch([AttemptNumber])
-  /// Attempts whose logs the agent keeps, in pages, after registering; the coordinator answers `purge` for those whose pod is gone.
+  /// Attempts whose logs the agent keeps, in pages, after registering; the coordinator answers `purge` for those
+  /// whose pod is gone.
   case retained([AttemptNumber])
 }
 
@@ -232,7 +238,8 @@ package struct Answer: Equatable, Sendable {
   }
 }
 
-/// A request for a container's log, answered on a connection of its own that the agent opens with `stream` in its hello.
+/// A request for a container's log, answered on a connection of its own that the agent opens with `stream` in its
+/// hello.
 package struct LogRequest: Equatable, Sendable {
   package var stream: String
   package var attempt: AttemptNumber

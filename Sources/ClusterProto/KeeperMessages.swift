@@ -1,18 +1,23 @@
-// What an agent and its keeper say to each other on the unix socket. Same machine, same binary generation or one apart; times are CLOCK_BOOTTIME.
-// The keeper owns processes, deadlines and terminal reports; the agent owns session, lease arithmetic (K2) and volumes.
+// What an agent and its keeper say to each other on the unix socket. Same machine, same binary generation or one
+// apart; times are CLOCK_BOOTTIME. The keeper owns processes, deadlines and terminal reports; the agent owns session,
+// lease arithmetic (K2) and volumes.
 
 /// Agent → keeper.
 package enum KeeperRequest: Equatable, Sendable {
-  /// First message; the keeper answers with `hello`, then its whole inventory as any number of `reports`, the last one empty.
+  /// First message; the keeper answers with `hello`, then its whole inventory as any number of `reports`, the last
+  /// one empty.
   case hello(agentVersion: String)
-  /// New lease end for the listed attempts, or for every attempt of the keeper when nil is given. Never moves an end backwards.
+  /// New lease end for the listed attempts, or for every attempt of the keeper when nil is given. Never moves an end
+  /// backwards.
   case renew(leaseEnd: BootTime, attempts: [AttemptNumber]?)
-  /// Start, at most once an attempt, only before `leaseEnd`, only when `assignment.keeper` is this keeper (K1). Volumes are ready under `podDirectory`.
+  /// Start, at most once an attempt, only before `leaseEnd`, only when `assignment.keeper` is this keeper (K1).
+  /// Volumes are ready under `podDirectory`.
   case start(Assignment, plan: PodPlan, leaseEnd: BootTime)
-  /// The agent could not prepare the attempt (volume, environment): the pod waits, with the reason shown on the named container; tried again by the agent.
+  /// The agent could not prepare the attempt (volume, environment): the pod waits, with the reason shown on the named
+  /// container; tried again by the agent.
   case unprepared(Assignment, container: String, reason: String, message: String, leaseEnd: BootTime)
-  /// SIGTERM, then SIGKILL to everything after the grace (negative: the pod's own). An attempt that the keeper does not know gets a terminal
-  /// report and will never start.
+  /// SIGTERM, then SIGKILL to everything after the grace (negative: the pod's own). An attempt that the keeper does
+  /// not know gets a terminal report and will never start.
   case stop(AttemptNumber, graceMilliseconds: Int64)
   /// The coordinator said that a frozen attempt is still current.
   case thaw(AttemptNumber)
@@ -29,7 +34,8 @@ package enum KeeperReply: Equatable, Sendable {
   case reports([AttemptReport])
 }
 
-/// How to run one pod on this host, made by the agent from assignment and node facts: nothing in it needs another look-up.
+/// How to run one pod on this host, made by the agent from assignment and node facts: nothing in it needs another
+/// look-up.
 package struct PodPlan: Equatable, Sendable {
   /// One container with its final environment and mounts.
   package struct Container: Equatable, Sendable {

@@ -1,5 +1,6 @@
 // The agent's pure core: dispatches events, keeps the two connections up, and tells the shell when to wake it.
-// The session lives in AgentSession, lease arithmetic in AgentLease, attempts in AgentReconciliation. Runs nothing itself.
+// The session lives in AgentSession, lease arithmetic in AgentLease, attempts in AgentReconciliation. Runs nothing
+// itself.
 
 import ClusterProto
 

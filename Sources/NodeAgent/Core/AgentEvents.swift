@@ -22,7 +22,8 @@ package enum AgentEvent: Equatable, Sendable {
   case coordinatorClosed(ConnectionNumber, reason: String)
   /// The worker has made the volumes; `number` is that of the `prepare` effect.
   case prepared(AttemptNumber, number: Int64, PodPlan)
-  /// The worker could not. `container` is empty when the fault is the whole pod's (a volume). Not retryable: only a changed body helps.
+  /// The worker could not. `container` is empty when the fault is the whole pod's (a volume). Not retryable: only a
+  /// changed body helps.
   case preparationFailed(
     AttemptNumber, number: Int64, container: String, reason: String, message: String, retryable: Bool)
   /// The wake-up that the last `wake` effect asked for, or later.
@@ -35,21 +36,26 @@ package enum AgentEvent: Equatable, Sendable {
 
 /// What the agent core asks of the shell, in order.
 package enum AgentEffect: Equatable, Sendable {
-  /// Connect to the running keeper of this data directory, or start one; answer `keeperConnected` or `keeperLost`. Ends the connection before.
+  /// Connect to the running keeper of this data directory, or start one; answer `keeperConnected` or `keeperLost`.
+  /// Ends the connection before.
   case connectKeeper(ConnectionNumber)
   /// To the keeper's latest connection.
   case keeper(KeeperRequest)
-  /// Connect to the coordinator and do the hello; answer `coordinatorOpened` or `coordinatorClosed`. Ends the connection before.
+  /// Connect to the coordinator and do the hello; answer `coordinatorOpened` or `coordinatorClosed`. Ends the
+  /// connection before.
   case connectCoordinator(ConnectionNumber)
   /// Close the latest coordinator connection; no `coordinatorClosed` needs to follow.
   case disconnectCoordinator(reason: String)
   /// To the coordinator's latest connection.
   case send(AgentMessage)
-  /// Let the worker make the volumes and the plan (PodPlanner) of this attempt; answer `prepared` or `preparationFailed` with `number`.
+  /// Let the worker make the volumes and the plan (PodPlanner) of this attempt; answer `prepared` or
+  /// `preparationFailed` with `number`.
   case prepare(Assignment, number: Int64)
-  /// Drop the volumes of this attempt, after stopping a preparation of it that still goes on. Logs stay. A later `prepare` of it comes after.
+  /// Drop the volumes of this attempt, after stopping a preparation of it that still goes on. Logs stay. A later
+  /// `prepare` of it comes after.
   case cleanUp(AttemptNumber)
-  /// A keeper's inventory is complete: the same as `cleanUp` for every attempt that is not listed here, whoever made its volumes.
+  /// A keeper's inventory is complete: the same as `cleanUp` for every attempt that is not listed here, whoever made
+  /// its volumes.
   case cleanUpExcept([AttemptNumber])
   /// The pods are gone: delete these attempts' log directories.
   case deleteLogs([AttemptNumber])

@@ -1,5 +1,6 @@
-// K2: what an answer of the coordinator renews. The lease counts from the sending of the heartbeat that the answer echoes;
-// an answer that is already past changes nothing; it renews only what it lists, or everything desired when the digests agree.
+// K2: what an answer of the coordinator renews. The lease counts from the sending of the heartbeat that the answer
+// echoes; an answer that is already past changes nothing; it renews only what it lists, or everything desired when
+// the digests agree.
 
 import ClusterProto
 
@@ -43,8 +44,8 @@ extension AgentCore {
     return Set(entries.map(\.attempt)).sorted()
   }
 
-  /// Renews these attempts, those being stopped too: their grace may be longer than a lease, and every answer counts in the
-  /// coordinator's R anyway (C1). A frozen one that is still to run may thaw.
+  /// Renews these attempts, those being stopped too: their grace may be longer than a lease, and every answer counts
+  /// in the coordinator's R anyway (C1). A frozen one that is still to run may thaw.
   private mutating func renew(_ numbers: [AttemptNumber], _ leaseEnd: BootTime) {
     var held: [AttemptNumber] = []
     var thawed: [AttemptNumber] = []
@@ -60,7 +61,8 @@ extension AgentCore {
     for number in thawed { effects.append(.keeper(.thaw(number))) }
   }
 
-  /// The coordinator holds these reports durably: keeper and agent forget them, and the volumes go. Logs stay until `purge`.
+  /// The coordinator holds these reports durably: keeper and agent forget them, and the volumes go. Logs stay until
+  /// `purge`.
   private mutating func acknowledge(_ numbers: [AttemptNumber]) {
     var known: [AttemptNumber] = []
     for number in numbers {

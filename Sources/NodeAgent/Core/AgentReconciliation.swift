@@ -1,5 +1,6 @@
-// Makes the node what the coordinator wants: fetches bodies, prepares, starts, stops, and forwards the keeper's reports.
-// Level-triggered: looks at desired set, keeper reports and preparations, and asks for what is missing. Grants no leases.
+// Makes the node what the coordinator wants: fetches bodies, prepares, starts, stops, and forwards the keeper's
+// reports. Level-triggered: looks at desired set, keeper reports and preparations, and asks for what is missing.
+// Grants no leases.
 
 import ClusterProto
 
@@ -223,8 +224,8 @@ extension AgentCore {
     effects.append(.keeper(.start(assignment, plan: plan, leaseEnd: attempt.leaseEnd)))
   }
 
-  /// Passes the coordinator's stop on, once a grace. The keeper is the one authority: it answers for an attempt that it never
-  /// started with a terminal report too, and will never start it.
+  /// Passes the coordinator's stop on, once a grace. The keeper is the one authority: it answers for an attempt that
+  /// it never started with a terminal report too, and will never start it.
   private mutating func stop(_ number: AttemptNumber, grace: Int64) {
     let attempt = attempts[number] ?? LocalAttempt()
     guard attempt.report?.isTerminal != true, attempt.stopSent != grace else { return }

@@ -70,7 +70,8 @@ extension AgentCore {
   private static let reportPage = 64
   private static let numberPage = 8_192
 
-  /// Sends the regular heartbeat when its time has come, and extra ones as they are asked for. Two unanswered ones end the session (C7).
+  /// Sends the regular heartbeat when its time has come, and extra ones as they are asked for. Two unanswered ones
+  /// end the session (C7).
   mutating func beatIfDue(_ now: Now) {
     guard let session else { return }
     if session.nextHeartbeat <= now.boot {

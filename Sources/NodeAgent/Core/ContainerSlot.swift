@@ -1,5 +1,5 @@
-// One container of a pod as the keeper sees it: its runs, its restarts and their backoff, and the status that users see.
-// Knows nothing of pods beyond the restart policy that it is asked about.
+// One container of a pod as the keeper sees it: its runs, its restarts and their backoff, and the status that users
+// see. Knows nothing of pods beyond the restart policy that it is asked about.
 
 import ClusterProto
 
@@ -68,7 +68,8 @@ struct ContainerSlot {
     }
   }
 
-  /// Notes the end of a run. The first restart is immediate, later ones wait as kubelet's crash loop: 10 s, doubled up to the cap.
+  /// Notes the end of a run. The first restart is immediate, later ones wait as kubelet's crash loop: 10 s, doubled
+  /// up to the cap.
   mutating func finish(
     _ end: ContainerState.Termination, policy: RestartPolicy, configuration: KeeperConfiguration, now: Now
   ) {
@@ -90,8 +91,8 @@ struct ContainerSlot {
       pause == 0 ? configuration.crashLoopMilliseconds : min(doubled, configuration.crashLoopCapMilliseconds)
   }
 
-  /// The state shown. `pod`: as kubelet names it, NAME_NAMESPACE(UID). Before its first run it waits with PodInitializing in a pod that
-  /// has init containers, else with ContainerCreating.
+  /// The state shown. `pod`: as kubelet names it, NAME_NAMESPACE(UID). Before its first run it waits with
+  /// PodInitializing in a pod that has init containers, else with ContainerCreating.
   func status(podHasInit: Bool, pod: String, ending: Bool) -> ContainerStatus {
     let notYet = ContainerState.waiting(reason: podHasInit ? "PodInitializing" : "ContainerCreating", message: "")
     var shown = ContainerStatus(name: name, image: image, state: notYet, restartCount: restarts)
@@ -140,7 +141,8 @@ extension ContainerState.Termination {
       exitCode: shown, signal: max(0, signal), reason: reason, message: message, startedAt: since, finishedAt: at)
   }
 
-  /// A command that did not run: 127 for one that is not there, 126 for one that may not run, 128 for everything before it.
+  /// A command that did not run: 127 for one that is not there, 126 for one that may not run, 128 for everything
+  /// before it.
   static func failed(_ failure: StartFailure, command: String, at: WallTime) -> Self {
     let (noEntry, noAccess): (Int32, Int32) = (2, 13)
     var end = Self(exitCode: 128, reason: "StartError", message: failure.detail, startedAt: at, finishedAt: at)

@@ -1,5 +1,5 @@
-// A container's environment: envFrom, then env in order with $(VAR) expansion, fieldRef, configMapKeyRef and resourceFieldRef.
-// kubelet's rules and error messages; nothing of the agent's own environment is inherited.
+// A container's environment: envFrom, then env in order with $(VAR) expansion, fieldRef, configMapKeyRef and
+// resourceFieldRef. kubelet's rules and error messages; nothing of the agent's own environment is inherited.
 
 import ClusterProto
 
@@ -109,7 +109,8 @@ struct EnvironmentBuilder {
     return String(path.dropFirst(opening.count).dropLast(closing.count))
   }
 
-  /// `limits.cpu` and the like in whole units of the divisor, rounded up. A missing limit means what the node has; a missing request, 0.
+  /// `limits.cpu` and the like in whole units of the divisor, rounded up. A missing limit means what the node has; a
+  /// missing request, 0.
   private func resource(
     _ path: String, of target: String, _ divisor: String?, _ container: String
   ) throws(PlanningError) -> String {

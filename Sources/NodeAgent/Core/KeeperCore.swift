@@ -1,5 +1,6 @@
-// The keeper's pure core: dispatches events to the pods, keeps terminal reports until they are acknowledged, and tells the shell when to wake it.
-// Owns attempts from their first word to the acknowledgement of their end; knows nothing of sessions, volumes or the coordinator.
+// The keeper's pure core: dispatches events to the pods, keeps terminal reports until they are acknowledged, and
+// tells the shell when to wake it. Owns attempts from their first word to the acknowledgement of their end; knows
+// nothing of sessions, volumes or the coordinator.
 
 import ClusterProto
 
@@ -71,11 +72,9 @@ package struct KeeperCore {
 
   /// Past deadlines are dealt with before the event is heard; gives the attempts that were looked at, in order.
   private mutating func enforceDeadlines(_ turn: inout KeeperTurn) -> [AttemptNumber] {
-    var due: [AttemptNumber] = []
-    for (attempt, pod) in pods {
-      if let next = pod.nextWake(configuration), next <= turn.now.boot { due.append(attempt) }
-    }
-    due.sort()
+    let due = pods.values.filter { pod in
+      pod.nextWake(configuration).map { $0 <= turn.now.boot } ?? false
+    }.map(\.attempt).sorted()
     for attempt in due {
       pods[attempt]?.enforceDeadlines(&turn)
       pods[attempt]?.advance(&turn)
@@ -180,7 +179,8 @@ extension KeeperCore {
     turn.effects.append(.startPod(attempt, plan))
   }
 
-  /// A negative grace is the pod's own. An attempt that was never heard of ends here and now, so that it can never start.
+  /// A negative grace is the pod's own. An attempt that was never heard of ends here and now, so that it can never
+  /// start.
   private mutating func stop(_ attempt: AttemptNumber, graceMilliseconds: Int64, _ turn: inout KeeperTurn) {
     if let report = memory.ended[attempt] {
       reply([report], &turn)
@@ -238,12 +238,8 @@ extension KeeperCore {
     if let records = memory.rewriteIfLong(live: pods.values.filter(\.mayRun).map(\.attempt)) {
       turn.effects.append(.rewriteJournal(records))
     }
-    var danger: BootTime?
-    var next: BootTime?
-    for pod in pods.values {
-      danger = earliest(danger, pod.dangerAt)
-      next = earliest(next, pod.nextWake(configuration))
-    }
+    let danger = pods.values.compactMap(\.dangerAt).min()
+    var next = pods.values.compactMap { $0.nextWake(configuration) }.min()
     let timer = danger.map { $0 + configuration.deathTimerMarginMilliseconds }
     if timer != deathTimer {
       deathTimer = timer
@@ -260,7 +256,8 @@ extension KeeperCore {
     }
   }
 
-  /// When a keeper that has nothing left to do leaves; nil: it has. After `shutDown` it waits only shortly for acknowledgements.
+  /// When a keeper that has nothing left to do leaves; nil: it has. After `shutDown` it waits only shortly for
+  /// acknowledgements.
   private mutating func exitTime(_ now: BootTime) -> BootTime? {
     let hasPods = pods.values.contains { $0.mayRun || isShuttingDown }
     let isEmpty = !hasPods && (isShuttingDown || (!isAgentConnected && memory.ended.isEmpty))

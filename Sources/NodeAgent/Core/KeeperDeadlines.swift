@@ -4,7 +4,8 @@
 import ClusterProto
 
 extension KeeperPod {
-  /// Does what is due by this time. Called before any other word is heard, so that a late renewal never revives a pod past D.
+  /// Does what is due by this time. Called before any other word is heard, so that a late renewal never revives a pod
+  /// past D.
   mutating func enforceDeadlines(_ turn: inout KeeperTurn) {
     let now = turn.now.boot
     if stage == .waiting, ending == nil, let activeDeadline, activeDeadline <= now {
@@ -30,7 +31,8 @@ extension KeeperPod {
     guard let deadline else { return }
     let now = turn.now.boot
     if now >= deadline {
-      // A pod that is on its way out anyway, one without a cgroup yet, and one that must not stop twice: dead is as safe as frozen.
+      // A pod that is on its way out anyway, one without a cgroup yet, and one that must not stop twice: dead is as
+      // safe as frozen.
       if killsAtLeaseEnd || ending != nil || stage == .starting || freeze == .thawing {
         endFrozen(.leaseLost, &turn)
       } else {

@@ -3,7 +3,8 @@
 
 import ClusterProto
 
-/// One run of one container: `slot` counts the plan's initContainers, then its containers, from 0; `restart` is 0 for the first run.
+/// One run of one container: `slot` counts the plan's initContainers, then its containers, from 0; `restart` is 0 for
+/// the first run.
 package struct ContainerRun: Hashable, Sendable {
   package var attempt: AttemptNumber
   package var slot: Int
@@ -48,7 +49,8 @@ package enum KeeperEvent: Equatable, Sendable {
   case containerStartFailed(ContainerRun, StartFailure)
   /// The container's first process ended. `signal` 0: it exited by itself. `message`: its termination log, or empty.
   case containerExited(ContainerRun, exitCode: Int64, signal: Int64, outOfMemory: Bool, message: String)
-  /// The pod's init is reaped and its PID namespace empty: every process of the attempt is proven dead. Comes also unasked.
+  /// The pod's init is reaped and its PID namespace empty: every process of the attempt is proven dead. Comes also
+  /// unasked.
   case podGone(AttemptNumber)
   /// Answers to `freezePod` and `thawPod`.
   case podFrozen(AttemptNumber)
@@ -60,7 +62,8 @@ package enum KeeperEvent: Equatable, Sendable {
 
 /// What the keeper core asks of the shell, in order.
 package enum KeeperEffect: Equatable, Sendable {
-  /// Append to the keeper's journal before doing what follows. It has to outlive the keeper, not the kernel: write, no sync.
+  /// Append to the keeper's journal before doing what follows. It has to outlive the keeper, not the kernel: write,
+  /// no sync.
   case journal([KeeperRecord])
   /// Replace the journal by these records (write a new file, rename).
   case rewriteJournal([KeeperRecord])
@@ -70,7 +73,8 @@ package enum KeeperEffect: Equatable, Sendable {
   case startContainer(ContainerRun, PodPlan.Container)
   /// To the run's first process; nothing when it has ended.
   case signal(ContainerRun, Int32)
-  /// SIGKILL to everything of the pod, frozen or not, its init included, also when it is still being started; answer `podGone`.
+  /// SIGKILL to everything of the pod, frozen or not, its init included, also when it is still being started; answer
+  /// `podGone`.
   case killPod(AttemptNumber)
   /// Answer `podFrozen` once every process stands still, or `freezeFailed`.
   case freezePod(AttemptNumber)
@@ -94,7 +98,8 @@ package enum KeeperEffect: Equatable, Sendable {
 package enum KeeperRecord: Equatable, Sendable {
   /// The attempt may have processes from here on. Also what is remembered of the highest attempt.
   case started(AttemptNumber)
-  /// Its terminal report (also that of an attempt that was never started and never will be): proven dead, not yet acknowledged.
+  /// Its terminal report (also that of an attempt that was never started and never will be): proven dead, not yet
+  /// acknowledged.
   case ended(AttemptReport)
   case acknowledged([AttemptNumber])
 }

@@ -1,5 +1,6 @@
-// What a pod's containers do next: init containers in order, sidecars that stay, main containers together, restarts, and the way out.
-// Level-triggered: `advance` looks at the whole pod and asks for what is missing. Deadlines are KeeperDeadlines' business.
+// What a pod's containers do next: init containers in order, sidecars that stay, main containers together, restarts,
+// and the way out. Level-triggered: `advance` looks at the whole pod and asks for what is missing. Deadlines are
+// KeeperDeadlines' business.
 
 import ClusterProto
 
@@ -84,8 +85,8 @@ extension KeeperPod {
     }
   }
 
-  /// SIGTERM to the main containers (and a running init container), then to the sidecars one by one from the last; when none is
-  /// left the rest of the pod, such as what a container has forked away, is killed.
+  /// SIGTERM to the main containers (and a running init container), then to the sidecars one by one from the last;
+  /// when none is left the rest of the pod, such as what a container has forked away, is killed.
   private mutating func advanceEnding(_ turn: inout KeeperTurn) {
     var waits = false
     for position in slots.indices where !slots[position].isSidecar && slots[position].isAlive {
@@ -172,7 +173,8 @@ extension KeeperPod {
     advance(&turn)
   }
 
-  /// The pod's processes are all proven dead. Those whose end nobody reported were killed with the pod, or vanished with it.
+  /// The pod's processes are all proven dead. Those whose end nobody reported were killed with the pod, or vanished
+  /// with it.
   mutating func gone(_ turn: inout KeeperTurn) {
     guard mayRun else { return }
     if ending == nil { ending = Ending(cause: .vanished, killAt: turn.now.boot) }

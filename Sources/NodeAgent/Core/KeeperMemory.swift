@@ -1,5 +1,6 @@
-// What a keeper remembers of attempts beyond their life: terminal reports until they are acknowledged, which attempts are over, the highest number.
-// Folds journal records into state and says when the journal should be rewritten. Touches no file.
+// What a keeper remembers of attempts beyond their life: terminal reports until they are acknowledged, which attempts
+// are over, the highest number. Folds journal records into state and says when the journal should be rewritten.
+// Touches no file.
 
 import ClusterProto
 

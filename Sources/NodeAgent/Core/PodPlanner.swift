@@ -1,5 +1,5 @@
-// From an assignment to the plan that the keeper runs: final command lines, environments and mounts, in kubelet's rules and words.
-// Pure: the volumes are made by the host's worker, which passes their paths.
+// From an assignment to the plan that the keeper runs: final command lines, environments and mounts, in kubelet's
+// rules and words. Pure: the volumes are made by the host's worker, which passes their paths.
 
 import ClusterProto
 

@@ -1,0 +1,274 @@
+// Rules K1 to K4 as the keeper core keeps them.
+
+import AgentCore
+import ClusterProto
+import Testing
+
+@Suite struct KeeperFencingTests {
+  // MARK: K1
+
+  @Test("an attempt whose lease is over is never started")
+  func leaseOver() throws {
+    var bench = KeeperBench()
+    let body = assignment()
+    let effects = bench.request(.start(body, plan: try plan(body), leaseEnd: boot(bench.now)))
+    #expect(effects.startedPods.isEmpty)
+    #expect(effects.reports.isEmpty)
+  }
+
+  @Test("an attempt addressed to another keeper is not started and not reported")
+  func otherKeeper() throws {
+    var bench = KeeperBench()
+    let body = assignment(keeper: "keeper-old")
+    let effects = bench.request(.start(body, plan: try plan(body), leaseEnd: boot(bench.now + 5_000)))
+    #expect(effects.startedPods.isEmpty && effects.reports.isEmpty && effects.records.isEmpty)
+  }
+
+  @Test("a second start of an attempt starts nothing, but says again how it is")
+  func twice() throws {
+    var bench = KeeperBench()
+    try bench.run(assignment())
+    let body = assignment()
+    let effects = bench.request(.start(body, plan: try plan(body), leaseEnd: boot(bench.now + 9_000)))
+    #expect(effects.startedPods.isEmpty && effects.startedRuns.isEmpty)
+    #expect(effects.reports.map(\.attempt) == [1])
+  }
+
+  @Test("an attempt that has ended and was acknowledged is never started again")
+  func afterTheEnd() throws {
+    var bench = KeeperBench()
+    try bench.run(assignment())
+    bench.exit(0)
+    bench.send(.podGone(1))
+    bench.request(.acknowledge([1]))
+    let body = assignment()
+    let effects = bench.request(.start(body, plan: try plan(body), leaseEnd: boot(bench.now + 5_000)))
+    #expect(effects.startedPods.isEmpty)
+    #expect(effects.reports.map(\.isTerminal) == [true])
+  }
+
+  @Test("a stop for an unknown attempt gives a terminal report, and a start that comes later starts nothing")
+  func tombstone() throws {
+    var bench = KeeperBench()
+    let stopped = bench.request(.stop(7, graceMilliseconds: 0))
+    #expect(stopped.reports.map(\.attempt) == [7])
+    #expect(stopped.reports.first?.status.phase == .failed)
+    let position = try #require(stopped.firstIndex { if case .journal = $0 { true } else { false } })
+    let reply = try #require(stopped.firstIndex { if case .reply = $0 { true } else { false } })
+    #expect(position < reply)
+    let body = assignment(7)
+    let started = bench.request(.start(body, plan: try plan(body), leaseEnd: boot(bench.now + 5_000)))
+    #expect(started.startedPods.isEmpty)
+    #expect(started.reports.map(\.isTerminal) == [true])
+  }
+
+  @Test("the journal names an attempt before its pod is started")
+  func journalFirst() throws {
+    var bench = KeeperBench()
+    let effects = try bench.start(assignment())
+    let journal = try #require(effects.firstIndex(of: .journal([.started(1)])))
+    let start = try #require(effects.firstIndex { if case .startPod = $0 { true } else { false } })
+    #expect(journal < start)
+  }
+
+  // MARK: K2 at the keeper
+
+  @Test("a renewal never moves a lease end backwards")
+  func backwards() throws {
+    var bench = KeeperBench()
+    try bench.run(assignment(), lease: 9_000)
+    bench.request(.renew(leaseEnd: boot(bench.now + 1_000), attempts: [1]))
+    #expect(bench.deathTimer == boot(1_000 + 9_000 + 10_000 + 500))
+  }
+
+  @Test("a renewal reaches only the attempts that it lists")
+  func listed() throws {
+    var bench = KeeperBench()
+    try bench.run(assignment(1))
+    try bench.run(assignment(2))
+    bench.request(.renew(leaseEnd: boot(bench.now + 60_000), attempts: [2]))
+    let effects = bench.pass(20_000)
+    #expect(effects.contains(.freezePod(1)))
+    #expect(!effects.contains(.freezePod(2)))
+  }
+
+  @Test("a renewal that is read after D does not save the attempt")
+  func lateRenewal() throws {
+    var bench = KeeperBench()
+    try bench.run(assignment())
+    bench.now += 15_000
+    let effects = bench.request(.renew(leaseEnd: boot(bench.now + 60_000), attempts: nil))
+    #expect(effects.contains(.freezePod(1)))
+  }
+
+  // MARK: K3
+
+  @Test("at D the attempt is frozen, not a millisecond before", arguments: [0, 10_000, 300_000] as [Int64])
+  func freezeAtDeadline(toleration: Int64) throws {
+    var bench = KeeperBench()
+    try bench.run(assignment(toleration: toleration))
+    #expect(!bench.pass(5_000 + toleration - 1).contains(.freezePod(1)))
+    #expect(bench.pass(1).contains(.freezePod(1)))
+    #expect(bench.latest[1]?.frozen == true)
+  }
+
+  @Test("deadlines go on while no agent is connected")
+  func withoutAgent() throws {
+    var bench = KeeperBench()
+    try bench.run(assignment())
+    bench.send(.agentDisconnected)
+    #expect(bench.pass(15_000).contains(.freezePod(1)))
+  }
+
+  @Test("an unlimited toleration has no deadline and no death timer")
+  func unlimited() throws {
+    var bench = KeeperBench()
+    try bench.run(assignment(toleration: nil))
+    #expect(bench.deathTimer == nil)
+    let effects = bench.pass(86_400_000)
+    #expect(!effects.contains(.freezePod(1)) && !effects.contains(.killPod(1)))
+  }
+
+  @Test("a frozen attempt thaws only on the word that it is current, under a renewed lease")
+  func thaw() throws {
+    var bench = KeeperBench()
+    try bench.run(assignment())
+    bench.pass(15_000)
+    #expect(!bench.request(.thaw(1)).contains(.thawPod(1)))
+    #expect(!bench.request(.renew(leaseEnd: boot(bench.now + 5_000), attempts: [1])).contains(.thawPod(1)))
+    #expect(bench.request(.thaw(1)).contains(.thawPod(1)))
+    bench.send(.podThawed(1))
+    #expect(bench.latest[1]?.frozen == false)
+    #expect(try bench.main().state.isRunning)
+    #expect(bench.pass(15_000).contains(.freezePod(1)))
+  }
+
+  @Test("a frozen attempt is killed after frozen-kill, and its end is a disruption and not its own failure")
+  func frozenKill() throws {
+    var bench = KeeperBench()
+    try bench.run(assignment())
+    bench.pass(15_000)
+    #expect(!bench.pass(599_999).contains(.killPod(1)))
+    #expect(bench.pass(1).contains(.killPod(1)))
+    bench.send(.podGone(1))
+    #expect(try bench.status().phase == .failed)
+    #expect(try bench.status().reason == "NodeLost")
+    #expect(try bench.status().condition("DisruptionTarget")?.reason == "DeletionByTaintManager")
+  }
+
+  @Test("a stop of a frozen attempt kills it without a thaw")
+  func stopFrozen() throws {
+    var bench = KeeperBench()
+    try bench.run(assignment())
+    bench.pass(15_000)
+    let effects = bench.request(.stop(1, graceMilliseconds: 30_000))
+    #expect(effects.contains(.killPod(1)))
+    #expect(!effects.contains(.thawPod(1)) && effects.terms.isEmpty)
+  }
+
+  @Test("an attempt that cannot be frozen is killed")
+  func freezeFailure() throws {
+    var bench = KeeperBench()
+    bench.freezes = false
+    try bench.run(assignment())
+    bench.pass(15_000)
+    #expect(bench.send(.freezeFailed(1, message: "no freezer")).contains(.killPod(1)))
+  }
+
+  @Test("a freeze that nobody confirms becomes a kill before the death timer strikes")
+  func unconfirmedFreeze() throws {
+    var bench = KeeperBench()
+    bench.freezes = false
+    try bench.run(assignment())
+    let effects = bench.pass(15_300)
+    #expect(effects.contains(.freezePod(1)) && effects.contains(.killPod(1)))
+    #expect(!bench.isKilled)
+  }
+
+  @Test("nothing is started or restarted in a frozen attempt")
+  func noStartWhileFrozen() throws {
+    var bench = KeeperBench()
+    try bench.run(assignment(spec: podSpec(policy: .always), toleration: 0), lease: 3_000)
+    bench.exit(0, code: 1)
+    bench.send(.containerStarted(ContainerRun(attempt: 1, slot: 0, restart: 1)))
+    bench.exit(0, restart: 1, code: 1)
+    let effects = bench.pass(60_000)
+    #expect(effects.contains(.freezePod(1)))
+    #expect(effects.startedRuns.isEmpty)
+  }
+
+  @Test("on-lease-end kill: SIGTERM grace before D, SIGKILL at D, grace never extends D")
+  func killMode() throws {
+    var bench = KeeperBench()
+    let body = assignment(spec: podSpec(grace: 4), annotations: ["stint.dev/on-lease-end": "kill"])
+    try bench.run(body)
+    #expect(bench.pass(10_999).isEmpty)
+    #expect(bench.pass(1).terms == [0])
+    #expect(!bench.pass(3_999).contains(.killPod(1)))
+    let atDeadline = bench.pass(1)
+    #expect(atDeadline.contains(.killPod(1)))
+    #expect(!bench.all.contains(.freezePod(1)))
+  }
+
+  @Test("on-lease-end kill with a long grace: SIGTERM waits for the lease end")
+  func killModeLongGrace() throws {
+    var bench = KeeperBench()
+    try bench.run(assignment(spec: podSpec(grace: 300), annotations: ["stint.dev/on-lease-end": "kill"]))
+    #expect(bench.pass(4_999).terms.isEmpty)
+    #expect(bench.pass(1).terms == [0])
+    #expect(bench.pass(10_000).contains(.killPod(1)))
+  }
+
+  @Test("a pod that is being stopped within its grace is killed at D")
+  func graceDoesNotExtend() throws {
+    var bench = KeeperBench()
+    try bench.run(assignment())
+    bench.request(.stop(1, graceMilliseconds: 600_000))
+    #expect(!bench.pass(14_999).contains(.killPod(1)))
+    #expect(bench.pass(1).contains(.killPod(1)))
+  }
+
+  @Test("renewals keep a grace that is longer than lease and toleration")
+  func graceIsKept() throws {
+    var bench = KeeperBench()
+    try bench.run(assignment())
+    bench.request(.stop(1, graceMilliseconds: 60_000))
+    for _ in 0..<59 {
+      #expect(!bench.pass(1_000).contains(.killPod(1)))
+      bench.request(.renew(leaseEnd: boot(bench.now + 5_000), attempts: [1]))
+    }
+    #expect(bench.pass(1_000).contains(.killPod(1)))
+  }
+
+  @Test("a pod whose init is still being made at D is killed")
+  func startingAtDeadline() throws {
+    var bench = KeeperBench()
+    let body = assignment()
+    bench.request(.start(body, plan: try plan(body), leaseEnd: boot(bench.now + 5_000)))
+    #expect(bench.pass(15_000).contains(.killPod(1)))
+    #expect(bench.send(.podStarted(1)).startedRuns.isEmpty)
+  }
+
+  // MARK: K4
+
+  @Test("the death timer stands at the earliest deadline plus half a second and moves with renewals")
+  func deathTimer() throws {
+    var bench = KeeperBench()
+    try bench.run(assignment(1, toleration: 60_000))
+    try bench.run(assignment(2, toleration: 10_000))
+    #expect(bench.deathTimer == boot(1_000 + 5_000 + 10_000 + 500))
+    bench.request(.renew(leaseEnd: boot(11_000), attempts: nil))
+    #expect(bench.deathTimer == boot(11_000 + 10_000 + 500))
+  }
+
+  @Test("the death timer is disarmed when everything is frozen or gone, and not before the freeze is confirmed")
+  func disarm() throws {
+    var bench = KeeperBench()
+    bench.freezes = false
+    try bench.run(assignment())
+    bench.pass(15_000)
+    #expect(bench.deathTimer != nil)
+    bench.send(.podFrozen(1))
+    #expect(bench.deathTimer == nil)
+  }
+}

@@ -1,0 +1,242 @@
+// The agent's connections and session: who comes first, what a registration says, heartbeats, silence, refusals.
+
+import AgentCore
+import ClusterProto
+import Testing
+
+@Suite struct AgentSessionTests {
+  @Test("nothing happens before the start, then the keeper is connected first")
+  func keeperFirst() throws {
+    var bench = AgentBench()
+    #expect(bench.send(.timer).isEmpty)
+    let effects = bench.send(.started)
+    #expect(effects.contains(.connectKeeper(1)))
+    #expect(!effects.connects)
+    #expect(bench.send(.keeperConnected(1)).requests == [.hello(agentVersion: "1")])
+    let hello = KeeperReply.hello(
+      keeper: "keeper-a", sweptKeepers: [], highestAttempt: 3, fencesFully: true, fencingDetail: "")
+    #expect(!bench.send(.keeper(1, hello)).connects)
+    #expect(bench.keeper([]).connects)
+  }
+
+  @Test("the registration names keeper, swept keepers, fencing and the highest numbers seen")
+  func registration() throws {
+    var configuration = AgentBench.configuration
+    configuration.highestIncarnation = 4
+    var bench = AgentBench(configuration)
+    bench.send(.started)
+    bench.send(.keeperConnected(1))
+    bench.send(
+      .keeper(
+        1,
+        .hello(
+          keeper: "keeper-b", sweptKeepers: ["keeper-a"], highestAttempt: 41, fencesFully: false,
+          fencingDetail: "no namespaces")))
+    bench.keeper([])
+    let sent = bench.send(.coordinatorOpened(bench.connection)).sent
+    guard case .register(let registration)? = sent.first else {
+      Issue.record("no registration")
+      return
+    }
+    #expect(registration.keeper == "keeper-b" && registration.sweptKeepers == ["keeper-a"])
+    #expect(registration.highestIncarnation == 4 && registration.highestAttempt == 41)
+    #expect(!registration.fencesFully)
+    #expect(registration.conditions.first { $0.type == "FencingIncomplete" }?.message == "no namespaces")
+  }
+
+  @Test("after registered come a heartbeat with the whole inventory, every report and the kept logs")
+  func firstWords() throws {
+    var configuration = AgentBench.configuration
+    configuration.retainedLogs = [9, 2]
+    var bench = AgentBench(configuration)
+    bench.send(.started)
+    bench.connectKeeper(inventory: [report(1), report(5, phase: .succeeded)])
+    let sent = bench.register().sent
+    #expect(sent.count == 4)
+    guard case .heartbeat(let beat) = sent[1] else {
+      Issue.record("no heartbeat")
+      return
+    }
+    #expect(beat.sequence == 1 && beat.echo == 0)
+    #expect(beat.inventory?.map(\.attempt) == [1, 5])
+    #expect(beat.inventoryDigest == SetDigest.of(try #require(beat.inventory)))
+    #expect([sent[2]].flatMap { [AgentEffect.send($0)].reports }.map(\.attempt) == [1, 5])
+    #expect(sent[3] == .retained([1, 2, 5, 9]))
+  }
+
+  @Test("a heartbeat goes every interval, with the inventory only every 30 s")
+  func interval() throws {
+    var bench = AgentBench()
+    bench.begin()
+    bench.answer()
+    var beats: [Heartbeat] = []
+    for _ in 0..<31 {
+      beats += bench.pass(1_000).heartbeats
+      bench.answer()
+    }
+    #expect(beats.map(\.sequence) == Array(2...32))
+    #expect(beats.map(\.echo) == Array(1...31))
+    #expect(beats.filter { $0.inventory != nil }.map(\.sequence) == [31])
+  }
+
+  @Test("two unanswered heartbeats end the session, and the agent reconnects with jitter")
+  func silence() throws {
+    var bench = AgentBench()
+    bench.begin()
+    bench.answer()
+    #expect(!bench.pass(2_999).disconnects)
+    #expect(bench.pass(1).disconnects)
+    let pause = try #require(bench.wake).milliseconds - bench.now
+    #expect((50...101).contains(pause))
+    #expect(bench.pass(pause).connects)
+  }
+
+  @Test("failed connections wait longer and longer, one to two seconds at last, and no two agents alike")
+  func backoff() throws {
+    func pauses(seed: UInt64) throws -> [Int64] {
+      var bench = AgentBench(seed: seed)
+      bench.send(.started)
+      bench.connectKeeper()
+      var pauses: [Int64] = []
+      for _ in 0..<10 {
+        bench.send(.coordinatorClosed(bench.connection, reason: "refused"))
+        let pause = try #require(bench.wake).milliseconds - bench.now
+        pauses.append(pause)
+        #expect(bench.pass(pause).connects)
+      }
+      return pauses
+    }
+    let first = try pauses(seed: 1)
+    #expect(first[0] <= 101)
+    #expect(first.suffix(4).allSatisfy { (1_000...2_001).contains($0) })
+    #expect(try pauses(seed: 1) == first)
+    #expect(try pauses(seed: 2) != first)
+  }
+
+  @Test("a connection that brings no result is given up")
+  func handshakeTimeout() throws {
+    var bench = AgentBench()
+    bench.send(.started)
+    bench.connectKeeper()
+    #expect(bench.pass(5_000).disconnects)
+    bench.pass(2_000)
+    bench.send(.coordinatorOpened(bench.connection))
+    #expect(bench.pass(5_000).disconnects)
+  }
+
+  @Test(
+    "a refusal with a time is retried then, one without is retried slowly, and both say why", arguments: [3_000, nil])
+  func refused(retry: Int64?) throws {
+    var bench = AgentBench()
+    bench.send(.started)
+    bench.connectKeeper()
+    bench.send(.coordinatorOpened(bench.connection))
+    let effects = bench.hear(.refused(reason: "name is taken", retryMilliseconds: retry))
+    #expect(effects.contains(.log("the coordinator refuses this agent: name is taken")))
+    #expect(effects.disconnects)
+    let wait = retry ?? 10_000
+    #expect(!bench.pass(wait - 1).connects)
+    #expect(bench.pass(1).connects)
+  }
+
+  @Test("a coordinator of an older incarnation is left alone; a newer one is remembered")
+  func incarnation() throws {
+    var bench = AgentBench()
+    bench.send(.started)
+    bench.connectKeeper()
+    #expect(bench.register(incarnation: 7).contains(.remember(incarnation: 7)))
+    bench.send(.coordinatorClosed(bench.connection, reason: "gone"))
+    bench.pass(2_000)
+    let effects = bench.register(incarnation: 6)
+    #expect(effects.disconnects && effects.heartbeats.isEmpty)
+    #expect(!bench.pass(9_999).connects)
+    #expect(bench.pass(1).connects)
+  }
+
+  @Test("words from an earlier connection change nothing")
+  func staleConnection() throws {
+    var bench = AgentBench()
+    bench.begin()
+    let old = bench.connection
+    bench.send(.coordinatorClosed(old, reason: "cut"))
+    bench.pass(200)
+    #expect(bench.connection == old + 1)
+    #expect(bench.send(.coordinatorOpened(old)).isEmpty)
+    #expect(
+      bench.send(
+        .coordinator(
+          old, .registered(session: "x", incarnation: 9, heartbeatMilliseconds: 1, leaseMilliseconds: 1))
+      ).isEmpty)
+    #expect(bench.send(.coordinatorClosed(old, reason: "again")).isEmpty)
+    #expect(bench.send(.keeperLost(0, reason: "old")).isEmpty)
+    #expect(bench.send(.keeper(0, .reports([report(1)]))).isEmpty)
+  }
+
+  @Test("a lost keeper ends the session; the next session names the next keeper and its inventory")
+  func keeperLost() throws {
+    var bench = AgentBench()
+    bench.begin(inventory: [report(1)])
+    bench.answer()
+    let effects = bench.send(.keeperLost(bench.keeperConnection, reason: "killed"))
+    #expect(effects.disconnects)
+    #expect(effects.contains(.connectKeeper(2)))
+    #expect(!effects.connects)
+    bench.connectKeeper("keeper-b")
+    let sent = bench.register().sent
+    guard case .register(let registration)? = sent.first else {
+      Issue.record("no registration")
+      return
+    }
+    #expect(registration.keeper == "keeper-b")
+    #expect([AgentEffect.send(sent[1])].heartbeats.first?.inventory == [])
+  }
+
+  @Test("a keeper that cannot be started is tried again after a pause")
+  func keeperFails() throws {
+    var bench = AgentBench()
+    bench.send(.started)
+    #expect(!bench.send(.keeperLost(1, reason: "no binary")).contains(.connectKeeper(2)))
+    #expect(bench.pass(2_000).contains(.connectKeeper(2)))
+  }
+
+  @Test("SIGTERM leaves the keeper alone")
+  func stop() throws {
+    var bench = AgentBench()
+    bench.begin(inventory: [report(1)])
+    let effects = bench.send(.stopRequested)
+    #expect(effects.contains(.exit) && effects.disconnects && effects.requests.isEmpty)
+    #expect(bench.send(.timer).isEmpty)
+  }
+
+  @Test("shutting down tells the keeper, starts nothing new, passes the last reports on and leaves with the keeper")
+  func shutDown() throws {
+    var bench = AgentBench()
+    bench.begin(inventory: [report(1)])
+    #expect(bench.send(.shutDownRequested(graceMilliseconds: 500)).requests == [.shutDown(graceMilliseconds: 500)])
+    bench.desired = [1: .run, 2: .run]
+    let answered = bench.answer(assignments: [assignment(2)])
+    #expect(answered.preparations.isEmpty && answered.fetched.isEmpty)
+    #expect(bench.keeper([report(1, revision: 2, phase: .failed)]).reports.count == 1)
+    #expect(bench.send(.keeperLost(bench.keeperConnection, reason: "exit")).contains(.exit))
+  }
+
+  @Test("shutting down before the keeper is there waits for it")
+  func shutDownEarly() throws {
+    var bench = AgentBench()
+    bench.send(.started)
+    bench.send(.shutDownRequested(graceMilliseconds: 500))
+    #expect(bench.connectKeeper().requests.contains(.shutDown(graceMilliseconds: 500)))
+  }
+
+  @Test("log requests are served and purged logs deleted, but never those of an attempt that still runs")
+  func logs() throws {
+    var configuration = AgentBench.configuration
+    configuration.retainedLogs = [2]
+    var bench = AgentBench(configuration)
+    bench.begin(inventory: [report(1)])
+    let request = LogRequest(stream: "s", attempt: 1, container: "main")
+    #expect(bench.hear(.logs(request)).contains(.serveLogs(request)))
+    #expect(bench.hear(.purge([1, 2, 3])).contains(.deleteLogs([2])))
+    #expect(bench.hear(.purge([2])).isEmpty)
+  }
+}

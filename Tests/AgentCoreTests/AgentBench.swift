@@ -12,6 +12,8 @@ struct AgentBench {
   var keeperConnection: ConnectionNumber = 0
   var connection: ConnectionNumber = 0
   var answers: Int64 = 0
+  /// Of the latest heartbeat.
+  var lastSequence: Int64 = 0
   var session = "session-a"
   /// What the played coordinator wants.
   var desired: [AttemptNumber: DesiredAction] = [:]
@@ -36,6 +38,7 @@ struct AgentBench {
       case .wake(let time): wake = time
       case .connectKeeper(let number): keeperConnection = number
       case .connectCoordinator(let number): connection = number
+      case .send(.heartbeat(let beat)): lastSequence = beat.sequence
       default: break
       }
     }
@@ -89,7 +92,7 @@ struct AgentBench {
     return hear(
       .answer(
         Answer(
-          number: answers, sequence: sequence ?? all.heartbeats.last?.sequence ?? 0, leaseMilliseconds: lease,
+          number: answers, sequence: sequence ?? lastSequence, leaseMilliseconds: lease,
           desiredDigest: SetDigest.of(full), full: full, acknowledged: acknowledged, wantsInventory: wantsInventory,
           assignments: assignments)))
   }

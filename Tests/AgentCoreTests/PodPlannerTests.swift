@@ -1,0 +1,162 @@
+// Command lines, environments and mounts of a plan, and kubelet's errors.
+
+import AgentCore
+import ClusterProto
+import Testing
+
+@Suite struct PodPlannerTests {
+  private func planned(
+    _ container: JSON, references: JSONObject = JSONObject(), spec extra: JSON = [:], place: PodPlace = place
+  ) throws -> PodPlan {
+    var named = container
+    named["name"] = "main"
+    if named["command"] == nil { named["command"] = ["/bin/work"] }
+    var spec = extra
+    spec["restartPolicy"] = "Never"
+    spec["containers"] = [named]
+    var body = assignment(7, spec: PodSpec(json: spec), annotations: ["note": "n"], references: references)
+    body.labels = ["app": "x", "a.b/c": "y"]
+    return try PodPlanner.plan(body, place: place)
+  }
+
+  private func environment(
+    _ env: JSON, from: JSON = [], references: JSONObject = JSONObject(), resources: JSON = [:]
+  ) throws -> [String] {
+    try #require(
+      try planned(["env": env, "envFrom": from, "resources": resources], references: references).containers.first
+    ).environment
+  }
+
+  private func message(_ env: JSON, from: JSON = [], references: JSONObject = JSONObject()) -> String? {
+    do {
+      _ = try environment(env, from: from, references: references)
+      return nil
+    } catch let error as PlanningError {
+      return error.reason == "CreateContainerConfigError" && error.container == "main" ? error.message : nil
+    } catch {
+      return nil
+    }
+  }
+
+  private let maps: JSONObject = ["configmaps/cm": ["data": ["key": "value", "bad=name": "x", "other": "o"]]]
+
+  @Test("a missing ConfigMap or key fails in kubelet's words, an optional one leaves the variable out")
+  func missing() throws {
+    func reference(_ map: String, _ key: String, optional: Bool) -> JSON {
+      [
+        [
+          "name": "V",
+          "valueFrom": ["configMapKeyRef": ["name": .string(map), "key": .string(key), "optional": .bool(optional)]],
+        ]
+      ]
+    }
+    #expect(message(reference("no", "key", optional: false), references: maps) == "configmap \"no\" not found")
+    #expect(
+      message(reference("cm", "no", optional: false), references: maps) == "couldn't find key no in ConfigMap ns/cm")
+    for absent in [reference("no", "key", optional: true), reference("cm", "no", optional: true)] {
+      #expect(try environment(absent, references: maps).allSatisfy { !$0.hasPrefix("V=") })
+    }
+    #expect(try environment(reference("cm", "key", optional: false), references: maps).contains("V=value"))
+    #expect(message([], from: [["configMapRef": ["name": "no"]]]) == "configmap \"no\" not found")
+    #expect(message([], from: [["secretRef": ["name": "s"]]]) == "secret \"s\" not found")
+  }
+
+  @Test("envFrom takes every key with its prefix, env wins, and names that cannot be are left out")
+  func imports() throws {
+    let result = try environment(
+      [["name": "P_key", "value": "mine"]], from: [["configMapRef": ["name": "cm"], "prefix": "P_"]], references: maps)
+    #expect(result.contains("P_key=mine") && result.contains("P_other=o"))
+    #expect(result.allSatisfy { !$0.contains("bad") })
+  }
+
+  @Test("$(VAR) expands in env in order, in command and args, and $$ escapes it")
+  func expansion() throws {
+    let container: JSON = [
+      "command": ["run", "$(A)", "$(NONE)", "$$(A)"], "args": ["$(B)", "$(STINT_FENCING_TOKEN)"],
+      "env": [["name": "A", "value": "1"], ["name": "B", "value": "$(A)2$(C)"], ["name": "C", "value": "3"]],
+    ]
+    let main = try #require(try planned(container).containers.first)
+    #expect(main.arguments == ["run", "1", "$(NONE)", "$(A)", "12$(C)", "7"])
+  }
+
+  @Test("every container has its fencing token, which the manifest cannot overwrite, HOSTNAME and a PATH, and no more")
+  func defaults() throws {
+    let result = try environment([["name": "STINT_FENCING_TOKEN", "value": "999"]])
+    #expect(
+      result == [
+        "HOSTNAME=pod-7", "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "STINT_FENCING_TOKEN=7",
+      ])
+  }
+
+  @Test(
+    "fieldRef reads the pod's own fields",
+    arguments: [
+      ("metadata.name", "pod-7"), ("metadata.namespace", "ns"), ("metadata.uid", "uid-7"),
+      ("metadata.labels['a.b/c']", "y"), ("metadata.labels['none']", ""), ("metadata.annotations['note']", "n"),
+      ("spec.nodeName", "node-1"), ("spec.serviceAccountName", "default"), ("status.podIP", "127.0.0.1"),
+      ("status.hostIP", "127.0.0.1"),
+    ])
+  func fields(path: String, value: String) throws {
+    let env: JSON = [["name": "V", "valueFrom": ["fieldRef": ["fieldPath": .string(path)]]]]
+    #expect(try environment(env).contains("V=\(value)"))
+  }
+
+  @Test("an unknown field path is an error", arguments: ["status.phase", "metadata.labels", "metadata.labels['']", ""])
+  func unknownField(path: String) throws {
+    let env: JSON = [["name": "V", "valueFrom": ["fieldRef": ["fieldPath": .string(path)]]]]
+    #expect(message(env) == "unsupported fieldPath: \(path)")
+  }
+
+  @Test("resourceFieldRef counts in whole divisors, rounded up; a missing limit is the node's, a missing request 0")
+  func resources() throws {
+    func value(_ resource: String, _ divisor: String?) throws -> String? {
+      var reference: JSON = ["resource": .string(resource)]
+      if let divisor { reference["divisor"] = .string(divisor) }
+      let env: JSON = [["name": "V", "valueFrom": ["resourceFieldRef": reference]]]
+      let resources: JSON = ["limits": ["cpu": "1500m"], "requests": ["memory": "3Mi"]]
+      return try environment(env, resources: resources).first { $0.hasPrefix("V=") }
+    }
+    #expect(try value("limits.cpu", nil) == "V=2")
+    #expect(try value("limits.cpu", "1m") == "V=1500")
+    #expect(try value("requests.memory", "1Mi") == "V=3")
+    #expect(try value("limits.memory", "1Mi") == "V=8192")
+    #expect(try value("requests.cpu", nil) == "V=0")
+    #expect(message([["name": "V", "valueFrom": ["resourceFieldRef": ["resource": "limits.gpu"]]]]) != nil)
+    #expect(message([["name": "V", "valueFrom": ["resourceFieldRef": ["resource": "cpu"]]]]) != nil)
+  }
+
+  @Test("args without a command are no command line: they belong to the image")
+  func argsOnly() throws {
+    let main = try #require(try planned(["command": [], "args": ["-x"]]).containers.first)
+    #expect(main.arguments.isEmpty)
+  }
+
+  @Test("mounts take their volume's path; a volume without one is an error")
+  func mounts() throws {
+    var place = place
+    place.volumes = ["q": "/pods/7/volumes/q"]
+    let mount: JSON = ["name": "q", "mountPath": "/questions.json", "subPath": "questions.json", "readOnly": true]
+    let main = try #require(try planned(["volumeMounts": [mount]], place: place).containers.first)
+    #expect(
+      main.mounts == [
+        PodPlan.Mount(
+          source: "/pods/7/volumes/q", subPath: "questions.json", path: "/questions.json", readOnly: true)
+      ])
+    #expect(main.workingDirectory == "/")
+    #expect(throws: PlanningError.self) {
+      try planned(["volumeMounts": [["name": "none", "mountPath": "/x"]]], place: place)
+    }
+  }
+
+  @Test("grace, deadline and host name come from the spec; a long pod name is cut to 63 characters")
+  func pod() throws {
+    let plan = try planned(
+      [:], spec: ["terminationGracePeriodSeconds": 5, "activeDeadlineSeconds": .int(Int64.max), "hostname": "h"])
+    #expect(plan.terminationGraceMilliseconds == 5_000)
+    #expect(try #require(plan.activeDeadlineMilliseconds) > 0)
+    #expect(plan.hostname == "h")
+    var body = assignment()
+    body.podName = String(repeating: "a", count: 62) + "-" + "bcdef"
+    #expect(try PodPlanner.plan(body, place: place).hostname == String(repeating: "a", count: 62))
+  }
+}

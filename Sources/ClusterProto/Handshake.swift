@@ -203,8 +203,7 @@ package struct HandshakeClient: Sendable {
     return message
   }
 
-  /// Takes the coordinator's next message. The coordinator's own error is thrown as it came; after any error close
-  /// the
+  /// Takes the coordinator's next message. The coordinator's own error is thrown as it came; after any error close the
   /// connection. `prove` as in `HandshakeServer`.
   package mutating func receive(
     _ message: JSON, prove: (String) -> String

@@ -1,5 +1,4 @@
-// Owns: messages as frames: one JSON value a frame, one that is longer than a frame as several `part` frames in a
-// row.
+// Owns: messages as frames: one JSON value a frame, one that is longer than a frame as several `part` frames in a row.
 // It must not know what the messages mean.
 
 /// Limits of the native protocol.

@@ -23,6 +23,8 @@ package struct ServerOptions {
   package var configuration = CoordinatorConfiguration()
   /// Client writes are refused while the disk has fewer free bytes.
   package var freeSpaceMark: UInt64 = 64 << 20
+  /// Connections whose hello takes longer are closed.
+  package var helloMilliseconds = Handshake.timeoutMilliseconds
   /// SIGTERM and SIGINT stop it politely. False in tests, where signals are the test's.
   package var handlesSignals = true
   /// Runs on the store's thread before each transaction: lets a test hold it.
@@ -39,7 +41,7 @@ package final class CoordinatorServer {
     /// The core was told; nothing new is accepted.
     case stopping
     /// Waits for the last bytes to leave.
-    case draining(deadline: Int64)
+    case draining
     case ended(ServerError?)
   }
 
@@ -62,11 +64,12 @@ package final class CoordinatorServer {
   private var spaceTimer: LoopTimer?
   private var isDiskLow = false
   private static let spaceCheckNanoseconds: Int64 = 5_000_000_000
-  private static let drainNanoseconds: Int64 = 2_000_000_000
+  /// A polite stop takes no longer, whatever disk and clients do.
+  private static let stopNanoseconds: Int64 = 5_000_000_000
+  private var stopTimer: LoopTimer?
 
   /// Opens the store, rebuilds the core, makes its new incarnation durable, and listens. Messages of errors are for
-  /// the
-  /// operator.
+  /// the operator.
   package init(_ options: ServerOptions) throws(ServerError) {
     self.options = options
     guard options.listen.isLoopback else {
@@ -92,6 +95,7 @@ package final class CoordinatorServer {
       let seed = try Crypto.randomBytes(8).reduce(UInt64(0)) { $0 << 8 | UInt64($1) }
       core = try CoordinatorCore(configuration: configuration, rows: rows, seed: seed, now: CoordinatorServer.now())
       door = Door(loop: loop, cluster: cluster, incarnation: core.incarnation, token: token)
+      door.helloMilliseconds = options.helloMilliseconds
       door.post = { [unowned self] peer, event in queue.append(event, from: peer) }
       stop.handler = { [unowned self] in requestStop() }
       try attach()
@@ -107,24 +111,31 @@ package final class CoordinatorServer {
 
   /// Serves until it is stopped politely (returns) or must stop (throws).
   package func run() throws(ServerError) {
-    var failure: ServerError?
-    while true {
-      if case .ended(let error) = phase {
-        failure = error
-        break
-      }
-      do throws(IOError) { try loop.runOnce(timeoutMilliseconds: -1) } catch {
-        failure = ServerError("\(error)"); break
+    while try serveOnce(timeoutMilliseconds: -1) {}
+  }
+
+  /// One turn of the loop, after at most that wait; false once the polite stop is over. Throws when the process must
+  /// stop; connections are closed then and nothing more is sent.
+  package func serveOnce(timeoutMilliseconds: Int32) throws(ServerError) -> Bool {
+    if !isEnded {
+      do throws(IOError) {
+        try loop.runOnce(timeoutMilliseconds: timeoutMilliseconds)
+      } catch {
+        phase = .ended(ServerError("\(error)"))
       }
     }
+    guard case .ended(let failure) = phase else { return true }
     listener?.close()
     door.closeAll()
+    // The closing happens in a turn; the phase keeps that turn from doing anything else.
+    try? loop.runOnce(timeoutMilliseconds: 0)
     if let failure {
       ServerLog.error("stopped", ("reason", failure.description))
       throw failure
     }
     store.close()
     ServerLog.info("stopped politely")
+    return false
   }
 
   /// Begins the polite stop, as SIGTERM does. A second call stops without waiting for agents or clients.
@@ -132,6 +143,7 @@ package final class CoordinatorServer {
     switch phase {
     case .starting, .serving:
       phase = .stopping
+      stopTimer?.arm(at: Clocks.boot() + Self.stopNanoseconds)
       listener?.close()
       queue.append(.stopRequested, from: nil)
       loop.requestTurn()
@@ -156,6 +168,10 @@ package final class CoordinatorServer {
     }
     wakeTimer = loop.makeTimer { [unowned self] in queue.append(.timer, from: nil) }
     spaceTimer = loop.makeTimer { [unowned self] in checkSpace() }
+    stopTimer = loop.makeTimer { [unowned self] in
+      ServerLog.error("the polite stop took too long: leases may not be extended")
+      phase = .ended(nil)
+    }
   }
 
   /// The first step, whose writes (the new incarnation) must be durable before anybody hears of it.
@@ -213,7 +229,7 @@ package final class CoordinatorServer {
     if isEnded { return }
     if let writes = turns.nextCommit() { store.commit(writes) }
     if !queue.isEmpty { loop.requestTurn() }
-    if case .draining(let deadline) = phase, door.isIdle || Clocks.boot() >= deadline { phase = .ended(nil) }
+    if case .draining = phase, door.isIdle { phase = .ended(nil) }
   }
 
   private var isEnded: Bool { if case .ended = phase { true } else { false } }
@@ -238,10 +254,8 @@ package final class CoordinatorServer {
   /// The polite stop is durable and said: the last bytes leave, then the process ends.
   private func drain() {
     guard case .stopping = phase else { return }
-    let deadline = Clocks.boot() + Self.drainNanoseconds
-    phase = .draining(deadline: deadline)
+    phase = .draining
     door.closeAfterFlush()
-    spaceTimer?.arm(at: deadline)
     loop.requestTurn()
   }
 

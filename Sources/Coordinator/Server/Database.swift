@@ -1,6 +1,5 @@
-// Owns: SQLite's C interface: one connection, prepared statements, errors with their codes. One thread at a time
-// uses it.
-// It must not know which tables there are.
+// Owns: SQLite's C interface: one connection, prepared statements, errors with their codes. One thread at a time uses
+// it. It must not know which tables there are.
 
 import CSQLite
 import ClusterProto

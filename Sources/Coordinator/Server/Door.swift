@@ -1,6 +1,5 @@
 // Owns: all connections to the coordinator: who they are (sessions, requests, log streams), what each role may say,
-// and
-// limits on those that have not proven anything yet. It must not know the core: events go out by `post`.
+// and limits on those that have not proven anything yet. It must not know the core: events go out by `post`.
 
 import ClusterIO
 import ClusterProto
@@ -10,6 +9,9 @@ import CoordinatorCore
 final class Door {
   /// Hands an event to the core's queue.
   var post: (Peer?, CoordinatorEvent) -> Void = { _, _ in }
+
+  /// How long a hello may take.
+  var helloMilliseconds = Handshake.timeoutMilliseconds
 
   private struct OpenRequest {
     var peer: Peer
@@ -28,6 +30,7 @@ final class Door {
   private var requests: [RequestID: OpenRequest] = [:]
   private var streams: [ObjectIdentifier: String] = [:]
   private var lastRequest: RequestID = 0
+  private var refusals = (second: Int64(0), count: 0)
   private lazy var relays = LogRelays(loop: loop) { [unowned self] request in forget(request) }
   private lazy var deadlineTimer = loop.makeTimer { [unowned self] in expire() }
 
@@ -38,6 +41,7 @@ final class Door {
   /// How long a refused connection may stay to read why.
   private static let refusedNanoseconds: Int64 = 1_000_000_000
   private static let itemsInFrame = 64
+  private static let refusalLines = 10
 
   init(loop: EventLoop, cluster: String, incarnation: Int64, token: [UInt8]) {
     self.loop = loop
@@ -62,7 +66,7 @@ final class Door {
       prove: { [token] text in Crypto.hex(Crypto.hmacSHA256(key: token, Array(text.utf8))) })
     peers[ObjectIdentifier(peer)] = peer
     inHello.insert(ObjectIdentifier(peer))
-    setDeadline(peer, Handshake.timeoutMilliseconds * 1_000_000)
+    setDeadline(peer, helloMilliseconds * 1_000_000)
     if inHello.count > Self.helloLimit {
       peer.refuse(ProtocolError(.busy, "too many connections are in their hello: try again"))
     }
@@ -121,8 +125,7 @@ final class Door {
       try relays.receive(frame, stream: stream)
     },
     refused: { [unowned self] peer, error in
-      ServerLog.info(
-        "connection refused", ("peer", peer.connection.peer), ("code", error.code.rawValue), ("reason", error.message))
+      logRefusal(peer, error)
       leave(peer)
       setDeadline(peer, Self.refusedNanoseconds)
     },
@@ -225,6 +228,20 @@ final class Door {
     inHello.remove(identity)
   }
 
+  /// Anybody can make the server refuse: only so many lines a second.
+  private func logRefusal(_ peer: Peer, _ error: ProtocolError) {
+    let second = Clocks.boot() / 1_000_000_000
+    if second != refusals.second {
+      let dropped = refusals.count - Self.refusalLines
+      if dropped > 0 { ServerLog.info("more connections were refused", ("count", String(dropped))) }
+      refusals = (second, 0)
+    }
+    refusals.count += 1
+    guard refusals.count <= Self.refusalLines else { return }
+    ServerLog.info(
+      "connection refused", ("peer", peer.connection.peer), ("code", error.code.rawValue), ("reason", error.message))
+  }
+
   // Deadlines of connections that have proven nothing.
 
   private func setDeadline(_ peer: Peer, _ nanoseconds: Int64) {
@@ -240,7 +257,7 @@ final class Door {
       deadlines[identity] = nil
       guard let peer = peers[identity] else { continue }
       if peer.isInHello {
-        peer.refuse(ProtocolError(.timeout, "no complete hello within \(Handshake.timeoutMilliseconds / 1000) seconds"))
+        peer.refuse(ProtocolError(.timeout, "no complete hello within \(helloMilliseconds) ms"))
       } else {
         peer.connection.close()
       }

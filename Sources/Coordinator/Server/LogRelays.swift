@@ -1,6 +1,5 @@
 // Owns: logs on their way from an agent's log connection to a client: who waits for which stream, and holding the
-// agent
-// back while the client is behind. It must not know what a log says.
+// agent back while the client is behind. It must not know what a log says.
 
 import ClusterIO
 import ClusterProto

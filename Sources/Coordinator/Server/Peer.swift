@@ -1,6 +1,5 @@
 // Owns: one connection to the coordinator: its stage (hello, agent, client, logs), the messages it brings, and the
-// replies
-// that wait until it takes them. It must not know the core: what it reads goes to its handler.
+// replies that wait until it takes them. It must not know the core: what it reads goes to its handler.
 
 import ClusterIO
 import ClusterProto

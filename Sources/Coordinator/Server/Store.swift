@@ -1,6 +1,5 @@
-// Owns: the coordinator's durable rows: one SQLite file in the data directory, one transaction at a time on a
-// thread of
-// its own. It must not know what rows mean, nor when the loop may send what depends on them (TurnQueue).
+// Owns: the coordinator's durable rows: one SQLite file in the data directory, one transaction at a time on a thread
+// of its own. It must not know what rows mean, nor when the loop may send what depends on them (TurnQueue).
 
 import CSQLite
 import ClusterIO
@@ -37,8 +36,7 @@ package final class Store {
 
   /// Opens the store of `directory` (made with mode 0700 if absent): takes the lock, checks version and integrity,
   /// checkpoints and syncs. `beforeCommit` runs on the store's thread ahead of each transaction, so that a test can
-  /// hold
-  /// it. Errors say what to do.
+  /// hold it. Errors say what to do.
   package init(directory: String, beforeCommit: @escaping @Sendable () -> Void = {}) throws(StoreError) {
     path = "\(directory)/stint.db"
     self.beforeCommit = beforeCommit

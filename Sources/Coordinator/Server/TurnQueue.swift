@@ -1,6 +1,5 @@
-// Owns: persist before send. Effects of a turn wait here until every write of that turn, and of the turns before
-// it, is
-// durable. It must not know sockets or SQLite: it is told of commits and says what may leave.
+// Owns: persist before send. Effects of a turn wait here until every write of that turn, and of the turns before it,
+// is durable. It must not know sockets or SQLite: it is told of commits and says what may leave.
 
 import CoordinatorCore
 
@@ -36,9 +35,8 @@ package struct TurnQueue {
   /// How many effects wait.
   package var heldCount: Int { held.count - heldStart }
 
-  /// Takes a step's effects and returns those that may leave now, in order. `persist` never comes out. `wake`,
-  /// `log` and
-  /// `halt` concern only this process and come out at once; an `immediate` send too, unless something for the same
+  /// Takes a step's effects and returns those that may leave now, in order. `persist` never comes out. `wake`, `log`
+  /// and `halt` concern only this process and come out at once; an `immediate` send too, unless something for the same
   /// session waits: it must not overtake that.
   package mutating func add(_ effects: [CoordinatorEffect]) -> [CoordinatorEffect] {
     for case .persist(let write) in effects { add(write) }
@@ -64,8 +62,7 @@ package struct TurnQueue {
   }
 
   /// The next transaction, when none is in flight and there is something to write. The caller commits it and then
-  /// calls
-  /// `committed`.
+  /// calls `committed`.
   package mutating func nextCommit() -> [StoreWrite]? {
     guard !isInFlight, !writes.isEmpty else { return nil }
     isInFlight = true

@@ -1,6 +1,5 @@
 // Owns: YAML or JSON text → JSON trees: documents, anchors, merge keys, tags, and the limits that keep a small text
-// from
-// becoming a huge tree. It must not know what the documents describe.
+// from becoming a huge tree. It must not know what the documents describe.
 
 import ClusterProto
 

@@ -1,6 +1,5 @@
 // Owns: what a plain YAML scalar means: null, boolean, number or string, by the rules of the YAML library behind
-// kubectl
-// (goyaml.v2: YAML 1.1 words and octals, YAML 1.2's 0o). It must not know of documents or anchors.
+// kubectl (goyaml.v2: YAML 1.1 words and octals, YAML 1.2's 0o). It must not know of documents or anchors.
 
 import ClusterProto
 

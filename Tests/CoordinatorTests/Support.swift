@@ -41,10 +41,12 @@ struct Filesystem {
     guard mount("tmpfs", path, "tmpfs", 0, "size=\(size)") == 0 else { throw IOError.last("mount", path) }
   }
 
-  func makeReadOnly() throws {
-    guard mount("tmpfs", path, "tmpfs", UInt(MS_REMOUNT | MS_RDONLY), nil) == 0 else {
-      throw IOError.last("remount", path)
-    }
+  func makeReadOnly() throws { try remount(UInt(MS_REMOUNT | MS_RDONLY), nil) }
+
+  func grow(to size: String) throws { try remount(UInt(MS_REMOUNT), "size=\(size)") }
+
+  private func remount(_ flags: UInt, _ options: String?) throws {
+    guard mount("tmpfs", path, "tmpfs", flags, options) == 0 else { throw IOError.last("remount", path) }
   }
 
   func unmount() { umount2(path, Int32(MNT_DETACH)) }

@@ -49,14 +49,16 @@ import Testing
     #expect(bench.answer().isEmpty)
   }
 
-  @Test("a push between heartbeats repeats the last sequence and extends nothing beyond it")
+  @Test("a push between heartbeats repeats the last sequence, extends nothing and renews nothing twice")
   func push() throws {
     var bench = AgentBench()
     bench.begin(inventory: [report(1)])
     bench.desired = [1: .run]
     bench.answer()
     bench.now += 500
-    #expect(bench.answer(sequence: 1).leaseEnd == boot(6_000))
+    #expect(bench.answer(sequence: 1).leaseEnd == nil)
+    bench.pass(500)
+    #expect(bench.answer().leaseEnd == boot(7_000))
   }
 
   @Test("a digest that does not match renews only what the answer names, and asks at once for the whole set")

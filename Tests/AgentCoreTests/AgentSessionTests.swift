@@ -199,6 +199,18 @@ import Testing
     #expect(bench.pass(2_000).contains(.connectKeeper(2)))
   }
 
+  @Test("a timer that comes early asks for the same wake again")
+  func earlyTimer() throws {
+    var bench = AgentBench()
+    bench.begin()
+    bench.answer()
+    let due = bench.wake
+    #expect(bench.send(.timer) == [.wake(at: due)])
+    var keeper = KeeperBench(connected: false)
+    let idle = keeper.wake
+    #expect(keeper.send(.timer) == [.wake(at: idle)])
+  }
+
   @Test("SIGTERM leaves the keeper alone")
   func stop() throws {
     var bench = AgentBench()

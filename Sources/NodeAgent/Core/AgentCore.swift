@@ -74,7 +74,8 @@ package struct AgentCore {
     effects = []
     switch event {
     case .started: hasStarted = true
-    case .timer: break
+    // Whoever was woken early is woken again.
+    case .timer: wake = nil
     case .keeperConnected(let number): greetKeeper(number)
     case .keeper(let number, let reply): hear(reply, number, now)
     case .keeperLost(let number, let reason): loseKeeper(number, reason, now)

@@ -53,8 +53,11 @@ extension AgentCore {
       guard let action = session?.desired[number] else { continue }
       if attempts[number] == nil { attempts[number] = LocalAttempt() }
       guard let attempt = attempts[number], attempt.report?.isTerminal != true else { continue }
-      attempts[number]?.leaseEnd = max(attempt.leaseEnd, leaseEnd)
-      if attempt.isKnownToKeeper { held.append(number) }
+      // A push repeats the last sequence, so it often brings no new end: the keeper is not told twice.
+      if attempt.leaseEnd < leaseEnd {
+        attempts[number]?.leaseEnd = leaseEnd
+        if attempt.isKnownToKeeper { held.append(number) }
+      }
       if action == .run, attempt.report?.frozen == true { thawed.append(number) }
     }
     if !held.isEmpty { effects.append(.keeper(.renew(leaseEnd: leaseEnd, attempts: held))) }

@@ -40,7 +40,8 @@ package struct KeeperCore {
       isAgentConnected = event == .agentConnected
     case .request(let request):
       handle(request, &turn, &touched)
-    case .timer: break
+    // Whoever was woken early is woken again.
+    case .timer: wake = nil
     case .podStarted(let attempt): on(attempt, &touched) { $0.started(&turn) }
     case .podStartFailed(let attempt, let message): on(attempt, &touched) { $0.unstartable(message) }
     case .containerStarted(let run): on(run.attempt, &touched) { $0.containerStarted(run, &turn) }

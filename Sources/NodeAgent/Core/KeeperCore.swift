@@ -10,6 +10,8 @@ package struct KeeperCore {
   let start: KeeperStart
   let configuration: KeeperConfiguration
   var pods: [AttemptNumber: KeeperPod] = [:]
+  /// `nextWake` and `dangerAt` of each pod as of its last change: looking for the earliest must not touch whole pods.
+  private var times: [AttemptNumber: (wake: BootTime?, danger: BootTime?)] = [:]
   var memory: KeeperMemory
   var isAgentConnected = false
   /// `shutDown` was asked for.
@@ -73,9 +75,8 @@ package struct KeeperCore {
 
   /// Past deadlines are dealt with before the event is heard; gives the attempts that were looked at, in order.
   private mutating func enforceDeadlines(_ turn: inout KeeperTurn) -> [AttemptNumber] {
-    let due = pods.values.filter { pod in
-      pod.nextWake(configuration).map { $0 <= turn.now.boot } ?? false
-    }.map(\.attempt).sorted()
+    guard let first = times.values.lazy.compactMap(\.wake).min(), first <= turn.now.boot else { return [] }
+    let due = times.filter { $0.value.wake.map { $0 <= turn.now.boot } ?? false }.map(\.key).sorted()
     for attempt in due {
       pods[attempt]?.enforceDeadlines(&turn)
       pods[attempt]?.advance(&turn)
@@ -96,6 +97,7 @@ extension KeeperCore {
       for attempt in attempts ?? Array(pods.keys) {
         guard let pod = pods[attempt], pod.stage != .gone, pod.leaseEnd < leaseEnd else { continue }
         pods[attempt]?.leaseEnd = leaseEnd
+        retime(attempt)
       }
     case .start(let assignment, let plan, let leaseEnd):
       startPod(assignment, plan, leaseEnd, &turn)
@@ -212,6 +214,7 @@ extension KeeperCore {
   private mutating func flush(_ touched: [AttemptNumber], _ turn: inout KeeperTurn) {
     var reports: [AttemptReport] = []
     for attempt in Set(touched).sorted() {
+      defer { retime(attempt) }
       guard pods[attempt] != nil else { continue }
       let always = pods[attempt]?.isUnannounced == true
       pods[attempt]?.isUnannounced = false
@@ -225,6 +228,10 @@ extension KeeperCore {
     reply(reports, &turn)
   }
 
+  private mutating func retime(_ attempt: AttemptNumber) {
+    times[attempt] = pods[attempt].map { ($0.nextWake(configuration), $0.dangerAt) }
+  }
+
   private func reply(_ reports: [AttemptReport], _ turn: inout KeeperTurn) {
     guard isAgentConnected else { return }
     var rest = reports[...]
@@ -236,11 +243,12 @@ extension KeeperCore {
 
   /// Journal size, death timer, idle exit and the next wake.
   private mutating func finishTurn(_ turn: inout KeeperTurn) {
-    if let records = memory.rewriteIfLong(live: pods.values.filter(\.mayRun).map(\.attempt)) {
+    if memory.isLong(pods: pods.count) {
+      let records = memory.rewrite(live: pods.values.filter(\.mayRun).map(\.attempt))
       turn.effects.append(.rewriteJournal(records))
     }
-    let danger = pods.values.compactMap(\.dangerAt).min()
-    var next = pods.values.compactMap { $0.nextWake(configuration) }.min()
+    let danger = times.values.lazy.compactMap(\.danger).min()
+    var next = times.values.lazy.compactMap(\.wake).min()
     let timer = danger.map { $0 + configuration.deathTimerMarginMilliseconds }
     if timer != deathTimer {
       deathTimer = timer
@@ -260,9 +268,8 @@ extension KeeperCore {
   /// When a keeper that has nothing left to do leaves; nil: it has. After `shutDown` it waits only shortly for
   /// acknowledgements.
   private mutating func exitTime(_ now: BootTime) -> BootTime? {
-    let hasPods = pods.values.contains { $0.mayRun || isShuttingDown }
-    let isEmpty = !hasPods && (isShuttingDown || (!isAgentConnected && memory.ended.isEmpty))
-    guard isEmpty else {
+    let mayBeEmpty = isShuttingDown || (!isAgentConnected && memory.ended.isEmpty)
+    guard mayBeEmpty, !pods.values.contains(where: { $0.mayRun || isShuttingDown }) else {
       emptySince = nil
       return nil
     }

@@ -35,10 +35,11 @@ struct KeeperMemory {
   /// It has ended and was acknowledged, or is so old that it must have.
   func isOver(_ attempt: AttemptNumber) -> Bool { attempt <= overUpTo || over.contains(attempt) }
 
-  /// The records that say the same in short, when the journal has grown long. `live`: attempts that may have processes.
-  mutating func rewriteIfLong(live: [AttemptNumber]) -> [KeeperRecord]? {
-    let needed = live.count + ended.count + 1
-    guard journalled > Self.rewriteAfter, journalled > needed * 4 else { return nil }
+  /// The journal has grown long beside what it says.
+  func isLong(pods: Int) -> Bool { journalled > Self.rewriteAfter && journalled > (pods + ended.count + 1) * 4 }
+
+  /// The records that say the same in short. `live`: attempts that may have processes.
+  mutating func rewrite(live: [AttemptNumber]) -> [KeeperRecord] {
     var records = [KeeperRecord.started(highestAttempt)]
     records += live.sorted().filter { $0 != highestAttempt }.map { .started($0) }
     records += ended.values.sorted { $0.attempt < $1.attempt }.map { .ended($0) }

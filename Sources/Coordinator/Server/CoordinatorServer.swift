@@ -134,7 +134,7 @@ package final class CoordinatorServer {
       throw failure
     }
     store.close()
-    ServerLog.info("stopped politely")
+    ServerLog.info("stopped")
     return false
   }
 

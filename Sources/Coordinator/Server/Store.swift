@@ -142,9 +142,15 @@ package final class Store {
 
   /// Version and integrity, then the settings and tables, then everything of an earlier run onto the disk.
   private static func prepare(_ database: Database, path: String) throws(StoreError) {
-    let isNew = try database.number("PRAGMA page_count") == 0
+    // New is also a file that a crash left between its first page and its tables.
+    let owner = try database.number("PRAGMA application_id")
+    let tables = try database.number("SELECT count(*) FROM sqlite_schema")
+    let isNew = owner == 0 && tables == 0
     if !isNew { try check(database, path: path) }
-    try database.execute("PRAGMA journal_mode = WAL")
+    guard try database.text("PRAGMA journal_mode = WAL") == "wal" else {
+      throw StoreError("the file system of \(path) cannot hold a write-ahead log: put --data on a local disk")
+    }
+    try database.execute("PRAGMA journal_size_limit = 67108864")
     try database.execute("PRAGMA synchronous = FULL")
     try database.execute("PRAGMA cell_size_check = ON")
     try database.execute("BEGIN IMMEDIATE")

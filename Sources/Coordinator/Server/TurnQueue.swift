@@ -16,7 +16,6 @@ package struct TurnQueue {
   private var positions: [RowName: Int] = [:]
   private var held: [Held] = []
   private var heldStart = 0
-  private var heldSends: [SessionID: Int] = [:]
   /// Number of the commit that is in flight, or was last.
   private var commit = 0
   private var isInFlight = false
@@ -35,9 +34,9 @@ package struct TurnQueue {
   /// How many effects wait.
   package var heldCount: Int { held.count - heldStart }
 
-  /// Takes a step's effects and returns those that may leave now, in order. `persist` never comes out. `wake`, `log`
-  /// and `halt` concern only this process and come out at once; an `immediate` send too, unless something for the same
-  /// session waits: it must not overtake that.
+  /// Takes a step's effects and returns those that may leave now, in order. `persist` never comes out. `wake`, `log` and
+  /// `halt` concern only this process and come out at once. So does an `immediate` send: the core makes one only when the
+  /// agent has echoed every answer that was not, so it cannot overtake one.
   package mutating func add(_ effects: [CoordinatorEffect]) -> [CoordinatorEffect] {
     for case .persist(let write) in effects { add(write) }
     let needed = writes.isEmpty ? commit : commit + 1
@@ -46,15 +45,8 @@ package struct TurnQueue {
     for effect in effects {
       switch effect {
       case .persist: continue
-      case .wake, .log, .halt: free.append(effect)
-      case .send(let session, _, let immediate):
-        if !mustWait || (immediate && heldSends[session] == nil) {
-          free.append(effect)
-        } else {
-          heldSends[session, default: 0] += 1
-          held.append(Held(commit: needed, effect: effect))
-        }
-      case .closeSession, .reply, .startLogs, .stopped:
+      case .wake, .log, .halt, .send(_, _, immediate: true): free.append(effect)
+      case .send, .closeSession, .reply, .startLogs, .stopped:
         if mustWait { held.append(Held(commit: needed, effect: effect)) } else { free.append(effect) }
       }
     }
@@ -79,12 +71,7 @@ package struct TurnQueue {
     isInFlight = false
     var released: [CoordinatorEffect] = []
     while heldStart < held.count, held[heldStart].commit <= commit {
-      let effect = held[heldStart].effect
-      if case .send(let session, _, _) = effect {
-        let left = (heldSends[session] ?? 1) - 1
-        heldSends[session] = left == 0 ? nil : left
-      }
-      released.append(effect)
+      released.append(held[heldStart].effect)
       heldStart += 1
     }
     // The front is cut off only now and then: cutting it each time would cost the length of the rest.

@@ -106,6 +106,14 @@ struct TimerQueue<Name: Hashable & Comparable & Sendable>: Sendable {
     times[name] = time
     heap.append(Entry(at: time, name: name))
     siftUp(heap.count - 1)
+    if heap.count > 64, heap.count > times.count * 4 { compact() }
+  }
+
+  /// Timers that move often would leave their old entries behind until those are due.
+  private mutating func compact() {
+    var seen: Set<Name> = []
+    let current = heap.filter { times[$0.name] == $0.at && seen.insert($0.name).inserted }
+    heap = current.sorted { $0.at == $1.at ? $0.name < $1.name : $0.at < $1.at }
   }
 
   mutating func cancel(_ name: Name) { times[name] = nil }

@@ -119,7 +119,8 @@ extension CoordinatorCore {
 
   private mutating func armEventTimer() {
     if let oldest = workloads.events.ages.earliest() {
-      workloads.timers.set(.events, at: oldest + configuration.eventTTLMilliseconds)
+      // Not before the next millisecond: what a turn leaves over is the next turn's.
+      workloads.timers.set(.events, at: max(oldest + configuration.eventTTLMilliseconds, now.boot + 1))
     } else {
       workloads.timers.cancel(.events)
     }

@@ -42,7 +42,6 @@ extension CoordinatorCore {
       round.status.startTime = stamp
       workloads.memories[job.meta.uid, default: JobMemory()].started = now.boot
     }
-    workloads.timers.cancel(.job(job.meta.uid))
     if round.status.isInterim("SuccessCriteriaMet") { return }
     if !round.status.isInterim("FailureTarget"), let reason = failureReason(round) {
       round.status.conditions.append(
@@ -76,7 +75,10 @@ extension CoordinatorCore {
     if round.status.failed > job.spec.backoffLimit || isPastRestarts(job) {
       return ("BackoffLimitExceeded", "Job has reached the specified backoff limit")
     }
-    guard let deadline = deadline(of: job, status: round.status) else { return nil }
+    guard let deadline = deadline(of: job, status: round.status) else {
+      workloads.timers.cancel(.job(job.meta.uid))
+      return nil
+    }
     if deadline <= now.boot { return ("DeadlineExceeded", "Job was active longer than specified deadline") }
     workloads.timers.set(.job(job.meta.uid), at: deadline)
     return nil
@@ -116,8 +118,6 @@ extension CoordinatorCore {
       workloads.memories[round.job.meta.uid, default: JobMemory()].started = now.boot
       recordEvent(
         on: .job(round.job), type: .normal, reason: "Resumed", message: "Job resumed", component: JobNames.component)
-      // The deadline counts from now: look again with the new start.
-      if round.job.spec.activeDeadlineSeconds != nil { workloads.jobs.add(round.job.meta.key) }
     }
   }
 

@@ -7,20 +7,30 @@ extension CoordinatorCore {
   /// Counts what ended since the last sync, at most the round's budget of pods.
   mutating func countPods(_ round: inout JobRound) {
     let uid = round.job.meta.uid
-    guard let tally = workloads.tallies[uid], !tally.finished.isEmpty || !tally.deleted.isEmpty else { return }
+    // Keys only: holding the tally while its sets change would copy them.
+    let finished = firstKeys(of: uid, \.finished, limit: round.remaining)
+    let deleted = firstKeys(of: uid, \.deleted, limit: Int.max)
+    guard !finished.isEmpty || !deleted.isEmpty else { return }
     var outcomes: [(time: WallTime, key: ObjectKey, succeeded: Bool)] = []
-    for key in tally.finished {
+    for key in finished {
       guard round.remaining > 0 else { break }
       guard let pod = state.pods[key] else { continue }
       count(pod, &round, &outcomes)
     }
-    for key in tally.deleted {
+    for key in deleted {
       guard round.remaining > 0 else { break }
       guard let pod = state.pods[key] else { continue }
       countDeleted(pod, &round, &outcomes)
     }
     remember(outcomes, uid: uid)
     round.isCut = round.remaining == 0
+  }
+
+  private func firstKeys(
+    of uid: String, _ set: KeyPath<JobTally, InsertionSet<ObjectKey>>, limit: Int
+  ) -> [ObjectKey] {
+    guard let tally = workloads.tallies[uid], !tally[keyPath: set].isEmpty else { return [] }
+    return Array(tally[keyPath: set].prefix(limit))
   }
 
   private mutating func count(

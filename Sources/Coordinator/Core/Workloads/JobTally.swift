@@ -25,7 +25,8 @@ struct JobPodStanding: Equatable, Sendable {
     isTracked = pod.meta.finalizers.contains(JobNames.trackingFinalizer)
     restarts = 0
     if pod.status.phase == .pending || pod.status.phase == .running {
-      for container in pod.status.initContainers + pod.status.containers { restarts &+= container.restartCount }
+      for container in pod.status.initContainers { restarts &+= container.restartCount }
+      for container in pod.status.containers { restarts &+= container.restartCount }
     }
   }
 }

@@ -38,8 +38,8 @@ extension CoordinatorCore {
   // MARK: Ended pods above the limit
 
   mutating func observeTermination(before: Pod?, after: Pod?) {
-    let was = before?.status.phase.isTerminal ?? false
-    let ended = after?.status.phase.isTerminal ?? false
+    let was = before.map { $0.status.phase.isTerminal && $0.meta.deletionTimestamp == nil } ?? false
+    let ended = after.map { $0.status.phase.isTerminal && $0.meta.deletionTimestamp == nil } ?? false
     guard was != ended, let pod = after ?? before else { return }
     workloads.terminatedCount += ended ? 1 : -1
     if ended {

@@ -83,6 +83,24 @@ struct WorkloadsDriver {
     return result
   }
 
+  /// The same for what memory holds.
+  var heldObjects: [String: String] {
+    var state = core.state
+    var result: [String: String] = [:]
+    for kind in Kind.allCases where kind != .events {
+      for key in state.keys(of: kind) {
+        let write = core.row(of: ObjectReference(kind: kind, key: key))
+        result[write.key] = String(decoding: write.value ?? [], as: UTF8.self)
+      }
+    }
+    return result
+  }
+
+  /// A core made from the rows as they are, not stepped.
+  func rebuilt() throws -> CoordinatorCore {
+    try CoordinatorCore(configuration: configuration, rows: rows.values.sorted { $0.key < $1.key }, seed: 5, now: now)
+  }
+
   func jobRecord(_ uid: String) -> StoreRow? { rows["jobrecords \(uid)"] }
 
   // MARK: Jobs

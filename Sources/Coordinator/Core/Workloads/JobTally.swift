@@ -120,11 +120,8 @@ extension CoordinatorCore {
       }
     }
     for uid in [old, new == old ? nil : new].compactMap({ $0 }) {
-      if let job = jobReference(uid: uid) {
-        workloads.jobs.add(job)
-      } else if workloads.tallies[uid]?.pods == 0 {
-        workloads.tallies[uid] = nil
-      }
+      if let job = jobReference(uid: uid) { workloads.jobs.add(job) }
+      if workloads.tallies[uid]?.pods == 0 { workloads.tallies[uid] = nil }
     }
   }
 
@@ -174,7 +171,6 @@ extension CoordinatorCore {
     workloads.timers.cancel(.job(uid))
     workloads.timers.cancel(.expiry(uid))
     workloads.manualJobs[job.meta.namespace]?.remove(job.meta.key)
-    if workloads.tallies[uid]?.pods == 0 { workloads.tallies[uid] = nil }
     // Its pods may hold the tracking finalizer; nobody else takes it away.
     for key in (workloads.tallies[uid]?.finished ?? InsertionSet()) { workloads.strays.add(key) }
     for key in (workloads.tallies[uid]?.deleted ?? InsertionSet()) { workloads.strays.add(key) }

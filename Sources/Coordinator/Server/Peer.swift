@@ -80,6 +80,7 @@ final class Peer {
     connection.onClose = { [self] reason in
       stage = .refused
       outbox = []
+      outboxStart = 0
       handler.closed(self, reason)
     }
   }

@@ -34,9 +34,9 @@ package struct TurnQueue {
   /// How many effects wait.
   package var heldCount: Int { held.count - heldStart }
 
-  /// Takes a step's effects and returns those that may leave now, in order. `persist` never comes out. `wake`, `log` and
-  /// `halt` concern only this process and come out at once. So does an `immediate` send: the core makes one only when the
-  /// agent has echoed every answer that was not, so it cannot overtake one.
+  /// Takes a step's effects and returns those that may leave now, in order. `persist` never comes out. `wake`, `log`
+  /// and `halt` concern only this process and come out at once. So does an `immediate` send: the core makes one only
+  /// when the agent has echoed every answer that was not, so it cannot overtake one.
   package mutating func add(_ effects: [CoordinatorEffect]) -> [CoordinatorEffect] {
     for case .persist(let write) in effects { add(write) }
     let needed = writes.isEmpty ? commit : commit + 1

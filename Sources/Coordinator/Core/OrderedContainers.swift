@@ -88,6 +88,15 @@ struct WorkQueue<Member: Hashable & Sendable>: Sendable {
     return nil
   }
 
+  /// The member that `next` would give; it stays.
+  mutating func peek() -> Member? {
+    while head < members.count {
+      if waiting.contains(members[head]) { return members[head] }
+      head += 1
+    }
+    return nil
+  }
+
   mutating func remove(_ member: Member) { waiting.remove(member) }
 }
 

@@ -1,34 +1,250 @@
-// What the coordinator knows of nodes beyond the API objects: sessions, keepers, leases, attempts.
+// What the coordinator knows of nodes beyond the API objects: attempts, node records, sessions, pods that wait for a node.
+// Data and its indexes only; what they mean is told beside the rules (Attempts, Fencing, NodeMonitor, Sessions, Scheduler).
 
 import ClusterProto
 
+/// One assignment of one pod that is not proven dead. Its row outlives pod, Job, node and namespace.
+struct Attempt: Equatable, Sendable {
+  var number: AttemptNumber
+  var pod: ObjectKey
+  var podUID: String
+  /// uid of the Job that controls the pod; empty for none.
+  var jobUID: String
+  var node: String
+  /// K1: who may start it, and the session that it was assigned in.
+  var keeper: String
+  var session: SessionID
+  /// Fixed with the attempt, so that the maximum of all tolerations ever sent for it is this one (C1); nil: without limit.
+  var tolerationMilliseconds: Int64?
+  var action: DesiredAction
+  var cpuMillicores: Int64
+  var memoryBytes: Int64
+}
+
+/// What reports have said of an attempt; forgotten at a restart, and told again by the keeper.
+struct AttemptView: Equatable, Sendable {
+  var revision: Int64 = -1
+  var frozen = false
+}
+
+/// What is known of a node name. `keeper`, `machineID` and `bootID` are persisted.
+struct NodeRecord: Sendable {
+  var keeper: String
+  var machineID: String
+  var bootID: String
+  var fencesFully: Bool
+
+  var session: SessionID?
+  /// Heartbeats come: the node may be given work.
+  var isReachable = false
+  /// When it was marked unreachable; nil while it is reachable or not yet judged.
+  var lostAt: BootTime?
+  /// A person said that the machine is off for good (v); until it registers again. Persisted.
+  var isDeclaredDead = false
+  /// C6: its losses need not wait for the brake any more.
+  var isReleased = false
+  var lastHeartbeat: BootTime
+  /// The latest boot time that any lease given out on any session of this node can reach (C1): the maximum over the answers of
+  /// time of sending + 1.05 × lease. A push between heartbeats echoes the last heartbeat and renews no further than from that
+  /// (K2), so it counts from then. Later, shorter leases never lower it: a keeper moves no lease end backwards.
+  var leaseReach: BootTime
+  var conditionsWrittenAt: BootTime
+
+  var attempts = InsertionSet<AttemptNumber>()
+  /// Digest of the desired set: the attempts addressed to `keeper`.
+  var desiredDigest: UInt64 = 0
+  /// Sum over `attempts`.
+  var usage = NodeUsage()
+  var attemptsOfJob: [String: Int] = [:]
+}
+
+/// What a node's attempts ask for together.
+struct NodeUsage: Equatable, Sendable {
+  var cpuMillicores: Int64 = 0
+  var memoryBytes: Int64 = 0
+  var pods: Int64 = 0
+
+  mutating func add(_ attempt: Attempt, sign: Int64) {
+    cpuMillicores &+= sign &* attempt.cpuMillicores
+    memoryBytes &+= sign &* attempt.memoryBytes
+    pods += sign
+  }
+}
+
+/// One connection of an agent after the hello.
+struct FleetSession: Sendable {
+  /// Empty until registered.
+  var node = ""
+  var keeper = ""
+  var openedAt: BootTime
+  /// Highest heartbeat taken; 0: none yet.
+  var sequence: Int64 = 0
+  var lastHeartbeat: Heartbeat?
+  /// When it came.
+  var heardAt: BootTime
+  /// Number of the last answer, and of the last one that had to wait for a commit.
+  var number: Int64 = 0
+  var orderedNumber: Int64 = 0
+  var echo: Int64 = 0
+  /// Send times of the answers from `echo` on.
+  var sent: [(number: Int64, at: BootTime)] = []
+  /// Answers with assignments that were not echoed yet, and the heartbeats since that could have.
+  var unacknowledged: [(number: Int64, at: BootTime, heartbeats: Int)] = []
+  /// The node's inventory as this session has told it, with its digest.
+  var inventory: [AttemptNumber: InventoryEntry] = [:]
+  var inventoryDigest: UInt64 = 0
+  /// The first whole inventory has come.
+  var hasInventory = false
+
+  // Collected during a turn, sent at its end.
+  var answerDue = false
+  var fullDue = false
+  var inventoryWanted = false
+  var changed = InsertionSet<AttemptNumber>()
+  var assigned: [AttemptNumber] = []
+  var acknowledged: [AttemptNumber] = []
+  var purged: [AttemptNumber] = []
+  /// Bodies that the agent asked for.
+  var fetches = WorkQueue<AttemptNumber>()
+}
+
+enum FleetTimer: Hashable, Comparable, Sendable {
+  /// The node's heartbeat may be overdue.
+  case monitor(String)
+  /// The toleration of a NoExecute taint ends.
+  case evict(AttemptNumber)
+  /// R passes.
+  case fence(AttemptNumber)
+  /// C6: the next node may go.
+  case brake
+  /// Leases of the incarnation before have ended: the persisted Lmax may shrink.
+  case shrinkLease
+}
+
+/// C6: many nodes went at once; their losses wait.
+struct MassLossBrake: Equatable, Sendable {
+  var engagedAt: BootTime
+}
+
 struct FleetState: Sendable {
+  var attempts: [AttemptNumber: Attempt] = [:]
+  var views: [AttemptNumber: AttemptView] = [:]
+  var attemptOfPod: [String: AttemptNumber] = [:]
+  var attemptsOfJob: [String: Int] = [:]
+  /// Highest attempt number ever given out, and as the store has it.
+  var lastAttempt: AttemptNumber = 0
+  var persistedAttempt: AttemptNumber = 0
+  /// Tokens of the pods that exist: logs of others may go.
+  var tokens: Set<AttemptNumber> = []
+
+  var nodes: [String: NodeRecord] = [:]
+  var sessions: [SessionID: FleetSession] = [:]
+  /// The longest lease that may be in use, durable before it is used (C2). Milliseconds.
+  var longestLease: Int64 = 0
+  /// The lease that answers carry now.
+  var lease: Int64 = 0
+  var isStopping = false
+  var saysStopped = false
+  var brake: MassLossBrake?
+
+  var timers = TimerQueue<FleetTimer>()
+  var touched = InsertionSet<SessionID>()
+  var dirtyAttempts = InsertionSet<AttemptNumber>()
+  var dirtyNodes = InsertionSet<String>()
+
+  var evictions = WorkQueue<AttemptNumber>()
+  var fences = WorkQueue<AttemptNumber>()
+  /// Nodes whose taints or cordon have to be looked at.
+  var changedNodes = WorkQueue<String>()
+  /// Pods of lost nodes whose Ready has to become False.
+  var unreadyPods = WorkQueue<ObjectKey>()
+  var fetching = WorkQueue<SessionID>()
+  var scheduler = SchedulerState()
 }
 
 extension CoordinatorCore {
-  mutating func fleetObserve(_ change: ObjectChange) {}
-  mutating func restoreFleet(_ table: StoreTable, key: String, value: JSON) throws(CoordinatorStartError) {}
-  mutating func restoreFleetAfterRows() {}
-  mutating func beginFleet() {}
-  mutating func sessionOpened(_ session: SessionID) {}
-  mutating func sessionClosed(_ session: SessionID) {}
-  mutating func receive(_ message: AgentMessage, from session: SessionID) {}
-  mutating func beginPoliteStop() {}
-  mutating func runFleet(limit: Int) -> Int { 0 }
-  mutating func fireFleetTimers() {}
-  func isPossiblyLive(podUID: String) -> Bool { false }
-  func possiblyLiveCount(jobUID: String) -> Int { 0 }
-  mutating func stopAttempt(podUID: String, graceMilliseconds: Int64) {}
-  mutating func finishFleetTurn() {}
-  mutating func nextFleetTimer() -> BootTime? { nil }
-}
+  /// Every object change passes here; also each row at start (then nothing is written or sent).
+  mutating func fleetObserve(_ change: ObjectChange) {
+    switch (change.before, change.after) {
+    case (.pod(let before)?, .pod(let after)?): observePod(before, after)
+    case (.pod(let before)?, nil): observePod(before, nil)
+    case (nil, .pod(let after)?): observePod(nil, after)
+    case (.node(let before)?, .node(let after)?): observeNode(before, after)
+    case (nil, .node(let after)?): observeNode(nil, after)
+    case (.node(let before)?, nil): nodeErased(before.meta.name)
+    case (.job(let before)?, nil): fleet.scheduler.failedOn[before.meta.uid] = nil
+    case (.job(let before)?, .job?): reconsiderGated(before.meta.uid)
+    default: break
+    }
+  }
 
-/// Where a pod's log can be asked for.
-enum LogTarget: Equatable, Sendable {
-  case agent(SessionID, AttemptNumber)
-  case unreachable(String)
-}
+  private mutating func observePod(_ before: Pod?, _ after: Pod?) {
+    if before?.status.fencingToken != after?.status.fencingToken {
+      if let token = before?.status.fencingToken { fleet.tokens.remove(token) }
+      if let token = after?.status.fencingToken { fleet.tokens.insert(token) }
+    }
+    let waited = before.map(Self.waitsForNode) ?? false
+    let waits = after.map(Self.waitsForNode) ?? false
+    // A waiting pod that changes hands changes its group too.
+    let isMoved = waited && waits && before.map(Self.groupKey) != after.map(Self.groupKey)
+    if waited, !waits || isMoved, let before { stopWaiting(before) }
+    if waits, !waited || isMoved, let after { startWaiting(after) }
+    if after == nil, let before { podErased(before) }
+  }
 
-extension CoordinatorCore {
-  func logTarget(forPod key: ObjectKey) -> LogTarget { .unreachable("the pod's node is not connected") }
+  private mutating func podErased(_ pod: Pod) {
+    // Whoever removed the object, its processes are not wanted any more; what they prove is the keeper's to say.
+    stopAttempt(podUID: pod.meta.uid, graceMilliseconds: 0)
+    guard let token = pod.status.fencingToken, fleet.attempts[token] == nil, let name = pod.nodeName else { return }
+    purgeLogs(of: token, on: name)
+  }
+
+  private mutating func observeNode(_ before: Node?, _ after: Node) {
+    if before?.taints != after.taints || before?.unschedulable != after.unschedulable {
+      fleet.changedNodes.add(after.meta.name)
+    }
+    let isRelevant =
+      before?.taints != after.taints || before?.unschedulable != after.unschedulable
+      || before?.meta.labels != after.meta.labels || before?.capacity != after.capacity
+      || before?.isReady != after.isReady
+    if isRelevant { reconsiderParked() }
+  }
+
+  /// Runs due work on at most `limit` objects; returns how many it touched.
+  mutating func runFleet(limit: Int) -> Int {
+    var left = limit
+    while left > 0, let name = fleet.changedNodes.next() {
+      nodeChanged(name)
+      left -= 1
+    }
+    while left > 0, let number = fleet.fences.next() {
+      fenceIfDue(number)
+      left -= 1
+    }
+    while left > 0, let number = fleet.evictions.next() {
+      evictIfDue(number)
+      left -= 1
+    }
+    while left > 0, let key = fleet.unreadyPods.next() {
+      markUnready(key)
+      left -= 1
+    }
+    if left > 0 { left -= answerFetches(limit: left) }
+    if left > 0 { left -= runScheduler(limit: left) }
+    return limit - left
+  }
+
+  mutating func fireFleetTimers() {
+    while let timer = fleet.timers.popDue(at: now.boot) {
+      switch timer {
+      case .monitor(let name): monitorNode(name)
+      case .evict(let number): fleet.evictions.add(number)
+      case .fence(let number): fleet.fences.add(number)
+      case .brake: releaseNextNode()
+      case .shrinkLease: shrinkLongestLease()
+      }
+    }
+  }
+
+  mutating func nextFleetTimer() -> BootTime? { fleet.timers.earliest() }
 }

@@ -1,0 +1,127 @@
+// The table of possibly-live attempts: made when a pod is assigned, dropped only on a proof. Rows, counts and digests follow.
+// Knows nothing of sessions' messages beyond marking what has to be said.
+
+import ClusterProto
+
+extension CoordinatorCore {
+  /// True while the pod's processes may run somewhere.
+  func isPossiblyLive(podUID: String) -> Bool { fleet.attemptOfPod[podUID] != nil }
+
+  /// Attempts of the Job's pods that may run somewhere, whether their pods still exist or not.
+  func possiblyLiveCount(jobUID: String) -> Int { fleet.attemptsOfJob[jobUID] ?? 0 }
+
+  /// Asks the node to end the pod's attempt: SIGTERM, then SIGKILL after the grace. Kept across restarts; a repeat can only shorten.
+  mutating func stopAttempt(podUID: String, graceMilliseconds: Int64) {
+    guard let number = fleet.attemptOfPod[podUID], let attempt = fleet.attempts[number] else { return }
+    let grace = max(0, graceMilliseconds)
+    if case .stop(let before) = attempt.action, before <= grace { return }
+    toggleDesired(attempt)
+    fleet.attempts[number]?.action = .stop(graceMilliseconds: grace)
+    if let changed = fleet.attempts[number] { toggleDesired(changed) }
+    fleet.dirtyAttempts.insert(number)
+    noteDesiredChange(number, node: attempt.node)
+  }
+
+  /// Enters a new attempt; the caller writes the pod.
+  mutating func add(_ attempt: Attempt) {
+    fleet.attempts[attempt.number] = attempt
+    fleet.views[attempt.number] = AttemptView()
+    link(attempt)
+    fleet.dirtyAttempts.insert(attempt.number)
+    noteDesiredChange(attempt.number, node: attempt.node)
+  }
+
+  /// Forgets an attempt that is proven dead; its row goes in this turn's commit.
+  mutating func drop(_ number: AttemptNumber) {
+    guard let attempt = fleet.attempts[number] else { return }
+    toggleDesired(attempt)
+    fleet.attempts[number] = nil
+    fleet.views[number] = nil
+    if fleet.attemptOfPod[attempt.podUID] == number { fleet.attemptOfPod[attempt.podUID] = nil }
+    if !attempt.jobUID.isEmpty {
+      let rest = (fleet.attemptsOfJob[attempt.jobUID] ?? 1) - 1
+      fleet.attemptsOfJob[attempt.jobUID] = rest > 0 ? rest : nil
+      let onNode = (fleet.nodes[attempt.node]?.attemptsOfJob[attempt.jobUID] ?? 1) - 1
+      fleet.nodes[attempt.node]?.attemptsOfJob[attempt.jobUID] = onNode > 0 ? onNode : nil
+    }
+    fleet.nodes[attempt.node]?.attempts.remove(number)
+    fleet.nodes[attempt.node]?.usage.add(attempt, sign: -1)
+    fleet.timers.cancel(.evict(number))
+    fleet.timers.cancel(.fence(number))
+    fleet.dirtyAttempts.insert(number)
+    noteDesiredChange(number, node: attempt.node)
+    if !fleet.tokens.contains(number) { purgeLogs(of: number, on: attempt.node) }
+    forgetNodeIfUnused(attempt.node)
+    reconsiderParked()
+    reconsiderGated(attempt.jobUID)
+  }
+
+  /// Enters an attempt in every index; used for new ones and for rows.
+  mutating func link(_ attempt: Attempt) {
+    fleet.attemptOfPod[attempt.podUID] = attempt.number
+    if !attempt.jobUID.isEmpty {
+      fleet.attemptsOfJob[attempt.jobUID, default: 0] += 1
+      fleet.nodes[attempt.node]?.attemptsOfJob[attempt.jobUID, default: 0] += 1
+    }
+    fleet.nodes[attempt.node]?.attempts.insert(attempt.number)
+    fleet.nodes[attempt.node]?.usage.add(attempt, sign: 1)
+    toggleDesired(attempt)
+  }
+
+  /// A new keeper is never shown what was addressed to one before it (K1).
+  func isDesired(_ attempt: Attempt) -> Bool { fleet.nodes[attempt.node]?.keeper == attempt.keeper }
+
+  /// Adds the attempt's line to the node's digest, or takes it away.
+  mutating func toggleDesired(_ attempt: Attempt) {
+    guard isDesired(attempt) else { return }
+    fleet.nodes[attempt.node]?.desiredDigest ^= SetDigest.of(
+      DesiredAttempt(attempt: attempt.number, action: attempt.action))
+  }
+
+  /// Has the change told to the node's session at the end of the turn.
+  mutating func noteDesiredChange(_ number: AttemptNumber, node: String) {
+    guard let session = fleet.nodes[node]?.session else { return }
+    fleet.sessions[session]?.changed.insert(number)
+    fleet.touched.insert(session)
+  }
+
+  mutating func purgeLogs(of number: AttemptNumber, on node: String) {
+    guard let session = fleet.nodes[node]?.session else { return }
+    fleet.sessions[session]?.purged.append(number)
+    fleet.touched.insert(session)
+  }
+
+  /// A record without Node object, session and attempts has nothing left to guard.
+  mutating func forgetNodeIfUnused(_ name: String) {
+    guard let record = fleet.nodes[name], record.attempts.isEmpty, record.session == nil,
+      state.nodes[ObjectKey(namespace: "", name: name)] == nil, record.leaseReach <= now.boot
+    else { return }
+    fleet.nodes[name] = nil
+    fleet.timers.cancel(.monitor(name))
+    fleet.dirtyNodes.insert(name)
+  }
+
+  /// The row of an attempt; nil when it was dropped.
+  static func rowJSON(_ attempt: Attempt) -> JSON {
+    var json: JSON = [
+      "namespace": .string(attempt.pod.namespace), "name": .string(attempt.pod.name), "pod": .string(attempt.podUID),
+      "job": .string(attempt.jobUID), "node": .string(attempt.node), "keeper": .string(attempt.keeper),
+      "session": .string(attempt.session), "cpu": .int(attempt.cpuMillicores), "memory": .int(attempt.memoryBytes),
+    ]
+    if let toleration = attempt.tolerationMilliseconds { json["toleration"] = .int(toleration) }
+    if case .stop(let grace) = attempt.action { json["stop"] = .int(grace) }
+    return json
+  }
+
+  static func attempt(number: AttemptNumber, row: JSON) -> Attempt? {
+    guard let namespace = row["namespace"]?.stringValue, let name = row["name"]?.stringValue,
+      let uid = row["pod"]?.stringValue, let node = row["node"]?.stringValue, let keeper = row["keeper"]?.stringValue
+    else { return nil }
+    return Attempt(
+      number: number, pod: ObjectKey(namespace: namespace, name: name), podUID: uid,
+      jobUID: row["job"]?.stringValue ?? "", node: node, keeper: keeper, session: row["session"]?.stringValue ?? "",
+      tolerationMilliseconds: row["toleration"]?.intValue,
+      action: row["stop"]?.intValue.map { .stop(graceMilliseconds: $0) } ?? .run,
+      cpuMillicores: row["cpu"]?.intValue ?? 0, memoryBytes: row["memory"]?.intValue ?? 0)
+  }
+}

@@ -1,0 +1,204 @@
+// When an attempt counts as dead without its keeper's word (design, fencing rules C1, C2, C3, C5, C6): R, proofs by boot or sweep,
+// a person's assertion, and the brake on mass loss.
+
+import ClusterProto
+
+/// Sums of rule C1. Milliseconds; clock rates may be off by 5 %.
+enum LeaseArithmetic {
+  private static let longest: Int64 = 1 << 50
+  /// What freezing and the keeper's own timer may take beyond the deadline.
+  static let margin: Int64 = 2_000
+
+  /// 1.05 × a duration, rounded up.
+  static func stretched(_ milliseconds: Int64) -> Int64 {
+    let duration = min(max(0, milliseconds), longest)
+    return duration + (duration + 19) / 20
+  }
+
+  /// R: no attempt with that toleration runs any more on a node whose leases can reach `reach`; nil: never.
+  static func fenceTime(reach: BootTime, tolerationMilliseconds: Int64?) -> BootTime? {
+    tolerationMilliseconds.map { reach + stretched($0) + margin }
+  }
+}
+
+extension CoordinatorCore {
+  /// R of an attempt as things are now; nil: without limit.
+  func fenceTime(of attempt: Attempt) -> BootTime? {
+    guard let record = fleet.nodes[attempt.node] else { return now.boot }
+    return LeaseArithmetic.fenceTime(
+      reach: record.leaseReach, tolerationMilliseconds: attempt.tolerationMilliseconds)
+  }
+
+  /// C3: when R of everything that the node may run, and of its lease itself, has passed; nil: never.
+  func takeOverTime(_ record: NodeRecord) -> BootTime? {
+    var latest = record.leaseReach + LeaseArithmetic.margin
+    for number in record.attempts {
+      guard let attempt = fleet.attempts[number], isDesired(attempt) else { continue }
+      guard let time = fenceTime(of: attempt) else { return nil }
+      latest = max(latest, time)
+    }
+    return latest
+  }
+
+  /// Starts the clocks of a lost node's attempts.
+  mutating func armLossTimers(_ name: String) {
+    guard let record = fleet.nodes[name] else { return }
+    let node = state.nodes[ObjectKey(namespace: "", name: name)]
+    for number in record.attempts {
+      guard let attempt = fleet.attempts[number] else { continue }
+      if let node { armEviction(number, node) }
+      if let time = fenceTime(of: attempt) { fleet.timers.set(.fence(number), at: time) }
+    }
+  }
+
+  /// Fences an attempt if it is proven dead by now. R may have moved since its timer was set: an answer went out on some session.
+  mutating func fenceIfDue(_ number: AttemptNumber) {
+    guard let attempt = fleet.attempts[number], let record = fleet.nodes[attempt.node] else { return }
+    if record.isDeclaredDead || isSwept(attempt, record) {
+      fence(number)
+      return
+    }
+    guard record.lostAt != nil, !isHeld(attempt.node), let time = fenceTime(of: attempt) else { return }
+    if time <= now.boot { fence(number) } else { fleet.timers.set(.fence(number), at: time) }
+  }
+
+  /// Proofs (ii) and (iii), and C3's takeover: the node has another keeper now, and it has said that it holds no last report of
+  /// the attempt. Those whose end the successor still has to report wait for that, so that a success is not run again.
+  private func isSwept(_ attempt: Attempt, _ record: NodeRecord) -> Bool {
+    guard !isDesired(attempt), let id = record.session, let session = fleet.sessions[id], session.hasInventory else {
+      return false
+    }
+    return session.inventory[attempt.number]?.terminal != true
+  }
+
+  /// The attempt is proven unable to run: its pod ends Failed with DisruptionTarget (C5), and its place may be filled.
+  mutating func fence(_ number: AttemptNumber) {
+    guard let attempt = fleet.attempts[number] else { return }
+    markDisrupted(attempt)
+    let wall = now.wall
+    updatePod(attempt.pod) { pod in
+      guard pod.meta.uid == attempt.podUID, !pod.status.phase.isTerminal else { return }
+      pod.status.phase = .failed
+      for type in ["Ready", "ContainersReady"] {
+        guard var condition = pod.status.condition(type), condition.isTrue else { continue }
+        condition.status = "False"
+        condition.reason = "PodFailed"
+        condition.lastTransition = wall
+        pod.status.set(condition)
+      }
+    }
+    noteOutcome(attempt, succeeded: false)
+    drop(number)
+    podAttemptEnded(attempt.pod, podUID: attempt.podUID)
+  }
+
+  /// Called when a session's first inventory has come.
+  mutating func fenceSweptAttempts(_ name: String) {
+    for number in fleet.nodes[name]?.attempts ?? InsertionSet() {
+      if let attempt = fleet.attempts[number], !isDesired(attempt) { fleet.fences.add(number) }
+    }
+  }
+
+  /// Proof (v): a person says that the machine is off for good. Recorded as such.
+  mutating func declareNodeDead(_ name: String) {
+    guard let record = fleet.nodes[name], !record.isDeclaredDead else { return }
+    if let session = record.session { close(session, reason: "the node was declared dead") }
+    outputs.append(.log("node \(name) was declared dead by a person: \(record.attempts.count) attempts count as ended"))
+    if let node = state.nodes[ObjectKey(namespace: "", name: name)], !record.attempts.isEmpty {
+      recordEvent(
+        on: .node(node), type: .warning, reason: "NodeDeclaredDead",
+        message: "Node \(name) was declared dead by a person; its \(record.attempts.count) attempts count as ended",
+        component: "node-controller")
+    }
+    markUnreachable(name)
+    fleet.nodes[name]?.isDeclaredDead = true
+    fleet.dirtyNodes.insert(name)
+    for number in record.attempts { fleet.fences.add(number) }
+  }
+
+  /// Proof (v) for one pod: a forced delete. For the API, before it removes the object of a pod on a node that is away.
+  mutating func assertPodDead(podUID: String) {
+    guard let number = fleet.attemptOfPod[podUID], let attempt = fleet.attempts[number] else { return }
+    outputs.append(.log("pod \(attempt.pod) (attempt \(number)) was declared dead by a forced delete"))
+    fence(number)
+  }
+
+  /// C3: deleting a Node ends its lease and proves nothing. Its agent may register again; else R passes.
+  mutating func nodeErased(_ name: String) {
+    guard let record = fleet.nodes[name] else { return }
+    if let session = record.session { close(session, reason: "the Node object was deleted") }
+    markUnreachable(name)
+    // When the lease is over, the record may go.
+    fleet.timers.set(.monitor(name), at: record.leaseReach + 1)
+    forgetNodeIfUnused(name)
+    reconsiderParked()
+  }
+
+  // MARK: - C6
+
+  /// Its losses wait for the brake.
+  func isHeld(_ name: String) -> Bool {
+    guard fleet.brake != nil, let record = fleet.nodes[name] else { return false }
+    return record.lostAt != nil && !record.isReleased
+  }
+
+  /// More than 2 and at least 55 % of the nodes went within one hold time.
+  private func isMassLoss() -> Bool {
+    var lost = 0
+    var ready = 0
+    for record in fleet.nodes.values {
+      if let at = record.lostAt {
+        if now.boot - at < configuration.massLossHoldMilliseconds, !record.isReleased { lost += 1 }
+      } else if record.isReachable {
+        ready += 1
+      }
+    }
+    return lost > 2 && lost * 100 >= (lost + ready) * 55
+  }
+
+  mutating func engageBrakeIfNeeded(_ name: String) {
+    guard fleet.brake == nil, isMassLoss() else { return }
+    fleet.brake = MassLossBrake(engagedAt: now.boot)
+    fleet.timers.set(.brake, at: now.boot + configuration.massLossHoldMilliseconds)
+    let lost = heldNodes().count
+    let message =
+      "\(lost) of \(fleet.nodes.count) nodes were lost at once: replacing their pods waits for up to "
+      + "\(configuration.massLossHoldMilliseconds / 1000) s, then goes on with one node every "
+      + "\(configuration.massLossPaceMilliseconds / 1000) s"
+    outputs.append(.log(message))
+    if let node = state.nodes[ObjectKey(namespace: "", name: name)] {
+      recordEvent(
+        on: .node(node), type: .warning, reason: "MassNodeLoss", message: message, component: "node-controller")
+    }
+  }
+
+  /// Nodes that wait for the brake, in the order in which they went.
+  private func heldNodes() -> [String] {
+    fleet.nodes.keys.filter { isHeld($0) }.sorted { left, right in
+      let first = fleet.nodes[left]?.lostAt ?? now.boot
+      let second = fleet.nodes[right]?.lostAt ?? now.boot
+      return first == second ? left < right : first < second
+    }
+  }
+
+  mutating func releaseNextNode() {
+    guard let name = heldNodes().first(where: { fleet.nodes[$0]?.attempts.isEmpty == false }) else {
+      fleet.brake = nil
+      return
+    }
+    fleet.nodes[name]?.isReleased = true
+    armLossTimers(name)
+    fleet.timers.set(.brake, at: now.boot + configuration.massLossPaceMilliseconds)
+  }
+
+  /// Enough nodes came back: the others go as single losses do.
+  mutating func disengageBrakeIfPossible() {
+    guard fleet.brake != nil else { return }
+    let held = heldNodes()
+    let ready = fleet.nodes.values.filter(\.isReachable).count
+    if held.count > 2, held.count * 100 >= (held.count + ready) * 55 { return }
+    fleet.brake = nil
+    fleet.timers.cancel(.brake)
+    for name in held { armLossTimers(name) }
+  }
+}

@@ -1,0 +1,100 @@
+// The fleet's rows: what a restart rebuilds, and what a turn writes. Sessions and leases are not here: agents come back, and R
+// counts from the start with the persisted Lmax (C2).
+
+import ClusterProto
+
+extension CoordinatorCore {
+  mutating func restoreFleet(_ table: StoreTable, key: String, value: JSON) throws(CoordinatorStartError) {
+    switch table {
+    case .facts:
+      if key == "attempt" { fleet.lastAttempt = max(fleet.lastAttempt, value.intValue ?? 0) }
+      if key == "lmax" { fleet.longestLease = max(fleet.longestLease, value.intValue ?? 0) }
+    case .attempts:
+      guard let number = Int64(key), let attempt = Self.attempt(number: number, row: value) else {
+        throw CoordinatorStartError(message: "the store's row attempts/\(key) is not an attempt; restore a backup")
+      }
+      fleet.attempts[number] = attempt
+      fleet.lastAttempt = max(fleet.lastAttempt, number)
+    case .noderecords:
+      guard let keeper = value["keeper"]?.stringValue, let machine = value["machine"]?.stringValue,
+        let boot = value["boot"]?.stringValue
+      else {
+        throw CoordinatorStartError(message: "the store's row noderecords/\(key) is not a node record; restore a backup")
+      }
+      fleet.nodes[key] = newRecord(
+        keeper: keeper, machineID: machine, bootID: boot, fencesFully: value["fencesFully"]?.boolValue ?? false)
+      fleet.nodes[key]?.isDeclaredDead = value["declaredDead"]?.boolValue ?? false
+    case .objects, .podspecs, .jobrecords: break
+    }
+  }
+
+  func newRecord(keeper: String, machineID: String, bootID: String, fencesFully: Bool) -> NodeRecord {
+    NodeRecord(
+      keeper: keeper, machineID: machineID, bootID: bootID, fencesFully: fencesFully, lastHeartbeat: now.boot,
+      leaseReach: now.boot, conditionsWrittenAt: now.boot)
+  }
+
+  /// Links the rows and starts the clocks: every lease counts as just given, nobody is judged before twice a lease has passed.
+  mutating func restoreFleetAfterRows() {
+    let before = max(fleet.longestLease, configuration.leaseMilliseconds)
+    fleet.lease = configuration.leaseMilliseconds
+    fleet.persistedAttempt = fleet.lastAttempt
+    let reach = now.boot + LeaseArithmetic.stretched(before)
+    for number in fleet.attempts.keys.sorted() {
+      guard let attempt = fleet.attempts[number] else { continue }
+      fleet.views[number] = AttemptView()
+      if fleet.nodes[attempt.node] == nil {
+        fleet.nodes[attempt.node] = newRecord(
+          keeper: attempt.keeper, machineID: "", bootID: "", fencesFully: false)
+      }
+      link(attempt)
+      if fleet.nodes[attempt.node]?.isDeclaredDead == true { fleet.fences.add(number) }
+    }
+    for name in fleet.nodes.keys.sorted() {
+      fleet.nodes[name]?.leaseReach = reach
+      fleet.timers.set(.monitor(name), at: now.boot + 2 * configuration.leaseMilliseconds)
+    }
+    if fleet.longestLease > configuration.leaseMilliseconds { fleet.timers.set(.shrinkLease, at: reach) }
+  }
+
+  mutating func beginFleet() {
+    if fleet.longestLease < configuration.leaseMilliseconds {
+      setLongestLease(configuration.leaseMilliseconds)
+    }
+  }
+
+  /// C2: the row is in this turn's commit, and nothing that uses the lease is sent before that.
+  mutating func setLongestLease(_ milliseconds: Int64) {
+    fleet.longestLease = milliseconds
+    writes.append(fact("lmax", .int(milliseconds)))
+  }
+
+  mutating func shrinkLongestLease() {
+    guard !fleet.isStopping, fleet.longestLease > configuration.leaseMilliseconds else { return }
+    setLongestLease(configuration.leaseMilliseconds)
+  }
+
+  /// The turn's rows of attempts and node records.
+  mutating func writeFleetRows() {
+    if fleet.lastAttempt != fleet.persistedAttempt {
+      fleet.persistedAttempt = fleet.lastAttempt
+      writes.append(fact("attempt", .int(fleet.lastAttempt)))
+    }
+    for number in fleet.dirtyAttempts {
+      let value = fleet.attempts[number].map { Array(Self.rowJSON($0).text.utf8) }
+      writes.append(StoreWrite(table: .attempts, key: String(number), value: value))
+    }
+    fleet.dirtyAttempts.removeAll()
+    for name in fleet.dirtyNodes {
+      let value = fleet.nodes[name].map { record in
+        let json: JSON = [
+          "keeper": .string(record.keeper), "machine": .string(record.machineID), "boot": .string(record.bootID),
+          "fencesFully": .bool(record.fencesFully), "declaredDead": .bool(record.isDeclaredDead),
+        ]
+        return Array(json.text.utf8)
+      }
+      writes.append(StoreWrite(table: .noderecords, key: name, value: value))
+    }
+    fleet.dirtyNodes.removeAll()
+  }
+}

@@ -1,0 +1,25 @@
+// Where a pod's log can be read now. The log's bytes never pass through the core.
+
+import ClusterProto
+
+/// The agent session and attempt that hold a pod's logs, or why there is none, in Kubernetes' words.
+enum LogTarget: Equatable, Sendable {
+  case agent(SessionID, AttemptNumber)
+  case unreachable(String)
+}
+
+extension CoordinatorCore {
+  /// Logs stay on the node that ran the attempt, also after its end, until the pod object goes.
+  func logTarget(forPod key: ObjectKey) -> LogTarget {
+    guard let pod = state.pods[key], let name = pod.nodeName, let attempt = pod.status.fencingToken else {
+      return .unreachable("pod \(key.name) does not have a host assigned")
+    }
+    guard let session = fleet.nodes[name]?.session else {
+      let address = state.nodes[ObjectKey(namespace: "", name: name)]?.address ?? name
+      return .unreachable(
+        "Get \"https://\(address):10250/containerLogs/\(key.namespace)/\(key.name)\": dial tcp \(address):10250: "
+          + "connect: no agent of node \(name) is connected")
+    }
+    return .agent(session, attempt)
+  }
+}

@@ -1,0 +1,189 @@
+// An agent's first word: who may bear a node name (C3), whether this coordinator is behind (C4), and the Node object.
+// What the old keeper's attempts are worth is Fencing's to say.
+
+import ClusterProto
+
+extension CoordinatorCore {
+  mutating func sessionOpened(_ session: SessionID) {
+    fleet.sessions[session] = FleetSession(openedAt: now.boot, heardAt: now.boot)
+  }
+
+  mutating func sessionClosed(_ session: SessionID) {
+    guard let gone = fleet.sessions.removeValue(forKey: session) else { return }
+    fleet.touched.remove(session)
+    fleet.fetching.remove(session)
+    guard fleet.nodes[gone.node]?.session == session else { return }
+    // Nothing is proven by a closed connection: the monitor waits for the heartbeat of the next one.
+    fleet.nodes[gone.node]?.session = nil
+    fleet.nodes[gone.node]?.isReachable = false
+    forgetNodeIfUnused(gone.node)
+  }
+
+  /// Ends a session from our side.
+  mutating func close(_ session: SessionID, reason: String) {
+    outputs.append(.closeSession(session, reason: reason))
+    sessionClosed(session)
+  }
+
+  mutating func receive(_ message: AgentMessage, from session: SessionID) {
+    guard let known = fleet.sessions[session] else { return }
+    switch message {
+    case .register(let registration):
+      if known.node.isEmpty { register(registration, session) } else { close(session, reason: "registered twice") }
+    case _ where known.node.isEmpty: close(session, reason: "not registered")
+    case .heartbeat(let heartbeat): take(heartbeat, from: session)
+    case .reports(let reports):
+      for report in reports where fleet.sessions[session] != nil { take(report, from: session) }
+    case .fetch(let numbers):
+      for number in numbers { fleet.sessions[session]?.fetches.add(number) }
+      fleet.fetching.add(session)
+    case .retained(let numbers):
+      let gone = numbers.filter { !fleet.tokens.contains($0) && fleet.attempts[$0] == nil }
+      guard !gone.isEmpty else { return }
+      fleet.sessions[session]?.purged.append(contentsOf: gone)
+      fleet.touched.insert(session)
+    }
+  }
+
+  private mutating func register(_ registration: Registration, _ session: SessionID) {
+    if let problem = behind(registration) {
+      outputs.append(.halt(problem))
+      return
+    }
+    let name = registration.node
+    if let error = Names.subdomainErrors(name).first {
+      refuse(session, "node name \"\(name)\" is not valid: \(error)", retryMilliseconds: nil)
+      return
+    }
+    if let record = fleet.nodes[name], record.keeper != registration.keeper {
+      guard isSuccessor(registration, of: record) || isFree(name, session) else { return }
+    }
+    if let old = fleet.nodes[name]?.session { close(old, reason: "replaced by a newer session of the same node") }
+    enter(registration)
+    fleet.nodes[name]?.session = session
+    fleet.nodes[name]?.isReachable = false
+    fleet.nodes[name]?.lastHeartbeat = now.boot
+    fleet.sessions[session]?.node = name
+    fleet.sessions[session]?.keeper = registration.keeper
+    fleet.timers.set(.monitor(name), at: now.boot + monitorLimit)
+    writeNode(registration)
+    outputs.append(
+      .send(
+        session,
+        .registered(
+          session: session, incarnation: incarnation, heartbeatMilliseconds: configuration.heartbeatMilliseconds,
+          leaseMilliseconds: fleet.lease), immediate: false))
+  }
+
+  /// C4: numbers that this node has seen and that we never gave out.
+  private func behind(_ registration: Registration) -> String? {
+    if registration.highestIncarnation > incarnation {
+      return "node \(registration.node) has seen incarnation \(registration.highestIncarnation) of this cluster's "
+        + "coordinator, and this is only incarnation \(incarnation): the data directory is an old copy. "
+        + "Start the coordinator on its newest data directory, or restore the backup properly with `stint restore`."
+    }
+    if registration.highestAttempt > fleet.lastAttempt {
+      return "node \(registration.node) has seen attempt \(registration.highestAttempt), and this coordinator has given "
+        + "out only \(fleet.lastAttempt): the data directory is an old copy. "
+        + "Start the coordinator on its newest data directory, or restore the backup properly with `stint restore`."
+    }
+    return nil
+  }
+
+  /// Proofs (ii) and (iii): the same machine with another boot, or a keeper that has swept the one on record.
+  private func isSuccessor(_ registration: Registration, of record: NodeRecord) -> Bool {
+    guard registration.machineID == record.machineID, !record.machineID.isEmpty else { return false }
+    return registration.bootID != record.bootID || registration.sweptKeepers.contains(record.keeper)
+  }
+
+  /// C3: a stranger gets the name once R of everything that the first keeper may run has passed; until then it is refused.
+  private mutating func isFree(_ name: String, _ session: SessionID) -> Bool {
+    guard let record = fleet.nodes[name] else { return true }
+    guard let free = takeOverTime(record) else {
+      refuse(
+        session, "node name \"\(name)\" is taken by another keeper whose pods tolerate its absence without limit",
+        retryMilliseconds: 10_000)
+      return false
+    }
+    guard free <= now.boot else {
+      refuse(
+        session, "node name \"\(name)\" is taken by another keeper until its lease and its pods' tolerations are over",
+        retryMilliseconds: min(10_000, free - now.boot))
+      return false
+    }
+    return true
+  }
+
+  private mutating func refuse(_ session: SessionID, _ reason: String, retryMilliseconds: Int64?) {
+    outputs.append(.send(session, .refused(reason: reason, retryMilliseconds: retryMilliseconds), immediate: false))
+    close(session, reason: reason)
+  }
+
+  /// The record of the node name, with the desired set of the keeper that holds it now.
+  private mutating func enter(_ registration: Registration) {
+    let name = registration.node
+    var record =
+      fleet.nodes[name]
+      ?? newRecord(
+        keeper: registration.keeper, machineID: registration.machineID, bootID: registration.bootID,
+        fencesFully: registration.fencesFully)
+    let isNew = fleet.nodes[name] == nil
+    let isChanged =
+      record.keeper != registration.keeper || record.machineID != registration.machineID
+      || record.bootID != registration.bootID || record.fencesFully != registration.fencesFully
+      || record.isDeclaredDead
+    record.keeper = registration.keeper
+    record.machineID = registration.machineID
+    record.bootID = registration.bootID
+    record.fencesFully = registration.fencesFully
+    record.isDeclaredDead = false
+    record.desiredDigest = 0
+    fleet.nodes[name] = record
+    for number in record.attempts {
+      if let attempt = fleet.attempts[number] { toggleDesired(attempt) }
+    }
+    if isNew || isChanged { fleet.dirtyNodes.insert(name) }
+  }
+
+  private mutating func writeNode(_ registration: Registration) {
+    let key = ObjectKey(namespace: "", name: registration.node)
+    let labels = registration.labels.merging([
+      "kubernetes.io/hostname": registration.node, "kubernetes.io/os": "linux", "kubernetes.io/arch": "amd64",
+    ])
+    if state.nodes[key] == nil {
+      var meta = ObjectMeta()
+      meta.name = registration.node
+      meta.labels = labels
+      var node = Node(meta: meta, capacity: registration.capacity)
+      node.address = registration.address
+      node.info = registration.info
+      node.conditions = registration.conditions
+      node.conditions.set(
+        Condition(
+          type: "Ready", status: "False", reason: "KubeletNotReady", message: "waiting for the first heartbeat",
+          lastTransition: now.wall, lastProbe: now.wall))
+      let created = insert(.node(node))
+      recordEvent(
+        on: created, type: .normal, reason: "RegisteredNode",
+        message: "Node \(registration.node) event: Registered Node \(registration.node) in Controller",
+        component: "node-controller")
+      return
+    }
+    updateNode(registration.node) { node in
+      node.meta.labels = node.meta.labels.merging(labels)
+      node.capacity = registration.capacity
+      node.address = registration.address
+      node.info = registration.info
+      for condition in registration.conditions where !Self.ownConditions.contains(condition.type) {
+        // Probe times alone are no change.
+        guard let before = node.conditions.first(where: { $0.type == condition.type }) else {
+          node.conditions.set(condition)
+          continue
+        }
+        if before.status != condition.status || before.reason != condition.reason || before.message != condition.message {
+          node.conditions.set(condition)
+        }
+      }
+    }
+  }
+}

@@ -1,0 +1,395 @@
+// When an attempt counts as dead: rules C1, C2, C3, C5, C6 and C7, the unhappy cases first.
+
+import ClusterProto
+import Testing
+
+@testable import CoordinatorCore
+
+@Suite("Fencing") struct FleetFencingTests {
+  private func cluster(_ names: [String]) throws -> FleetHarness {
+    var harness = try FleetHarness()
+    for name in names { harness.join(FakeAgent(name)) }
+    return harness
+  }
+
+  // MARK: - C1
+
+  @Test("a silent node's attempt stays possibly live until R, and not a second longer")
+  func fencedAtR() throws {
+    var harness = try cluster(["a"])
+    harness.addPod("p")
+    #expect(harness.isLive("p"))
+    // The last answer went out when the pod was assigned: R is 1.05 × (5 s + 10 s) + 2 s later.
+    let fenced = harness.timeToFence("p")
+    let time = try #require(fenced)
+    #expect(time >= 17_750)
+    #expect(time <= 17_850)
+    #expect(harness.problems().isEmpty)
+  }
+
+  @Test(
+    "R is the reach of the lease, 1.05 times the toleration, and two seconds",
+    arguments: [
+      (0, 0, 2_000), (5_000, 0, 7_250), (5_000, 10_000, 17_750), (600_000, 10_000, 642_500), (1_000, 0, 3_050),
+      (1, 1, 2_004), (20, 40, 2_063), (5_000, 2_147_483_647_000, 2_254_857_836_600),
+    ] as [(Int64, Int64, Int64)])
+  func arithmetic(lease: Int64, toleration: Int64, expected: Int64) {
+    let reach = BootTime(milliseconds: LeaseArithmetic.stretched(lease))
+    let time = LeaseArithmetic.fenceTime(reach: reach, tolerationMilliseconds: toleration)
+    #expect(time?.milliseconds == expected)
+  }
+
+  @Test("numbers from hell neither trap nor go backwards")
+  func arithmeticLimits() {
+    let reach = BootTime(milliseconds: Int64.max - 5)
+    #expect(LeaseArithmetic.fenceTime(reach: reach, tolerationMilliseconds: Int64.max)?.milliseconds == Int64.max)
+    #expect(LeaseArithmetic.stretched(-5) == 0)
+    #expect(LeaseArithmetic.fenceTime(reach: reach, tolerationMilliseconds: nil) == nil)
+  }
+
+  @Test("an answer on any session of the node moves R for attempts assigned in an earlier one")
+  func anySession() throws {
+    var harness = try cluster(["a"])
+    harness.addPod("p")
+    harness.pass(3_000)
+    harness.reconnect("a", session: "second")
+    let fenced = harness.timeToFence("p")
+    let time = try #require(fenced)
+    #expect(time >= 17_750)
+  }
+
+  @Test("lengthening the lease counts at once, shortening it never lowers the time that was promised")
+  func lengthenAndShorten() throws {
+    var harness = try cluster(["a"])
+    harness.addPod("p")
+    let number = try #require(harness.attempt(of: "p"))
+    let attempt = try #require(harness.core.fleet.attempts[number])
+    let short = try #require(harness.core.fenceTime(of: attempt))
+    harness.core.fleet.lease = 60_000
+    harness.beat("a")
+    let long = try #require(harness.core.fenceTime(of: attempt))
+    #expect(long - short == 57_750)
+    harness.core.fleet.lease = 1_000
+    harness.pass(500)
+    harness.beat("a")
+    // The keeper moves no lease end backwards, so an echo of the shorter lease proves nothing.
+    harness.beat("a")
+    #expect(harness.core.fenceTime(of: attempt) == long)
+  }
+
+  @Test("a pod that tolerates without limit is never replaced without a person")
+  func unlimited() throws {
+    var harness = try cluster(["a", "b"])
+    harness.addPod("p", toleration: nil)
+    let node = try #require(harness.pod("p")?.nodeName)
+    harness.pass(10_000_000)
+    #expect(harness.isLive("p"))
+    #expect(harness.pod("p")?.status.phase == .pending)
+    harness.core.declareNodeDead(node)
+    harness.step([])
+    #expect(!harness.isLive("p"))
+    #expect(harness.pod("p")?.status.phase == .failed)
+    #expect(harness.events("NodeDeclaredDead").count == 1)
+  }
+
+  @Test("absence from an inventory is not death")
+  func absence() throws {
+    var harness = try cluster(["a"])
+    harness.addPod("p")
+    let number = try #require(harness.attempt(of: "p"))
+    harness.report("a", number, revision: 1, .running)
+    harness.agents["a"]?.held = [:]
+    harness.beat("a", whole: true)
+    harness.pass(60_000, beating: ["a"])
+    #expect(harness.isLive("p"))
+    #expect(harness.pod("p")?.status.phase == .running)
+  }
+
+  // MARK: - C2
+
+  @Test("after a start R counts from the start with the persisted longest lease")
+  func restart() throws {
+    var harness = try cluster(["a"])
+    harness.addPod("p")
+    try harness.restart(away: 100)
+    let fenced = harness.timeToFence("p")
+    let time = try #require(fenced)
+    #expect(time >= 17_750)
+    #expect(time <= 17_850)
+  }
+
+  @Test("a polite stop promises ten minutes, durably before it says so, and the next start keeps the promise")
+  func politeStop() throws {
+    var harness = try cluster(["a"])
+    harness.addPod("p")
+    harness.effects = []
+    harness.step([.stopRequested])
+    let lmax = harness.effects.firstIndex { effect in
+      if case .persist(let write) = effect { write.table == .facts && write.key == "lmax" } else { false }
+    }
+    let answer = harness.effects.firstIndex { effect in
+      if case .send(_, .answer(let answer), let immediate) = effect {
+        answer.leaseMilliseconds == 600_000 && !immediate
+      } else {
+        false
+      }
+    }
+    let stopped = harness.effects.firstIndex(of: .stopped)
+    #expect(try #require(lmax) < #require(answer))
+    #expect(try #require(answer) < #require(stopped))
+    try harness.restart(away: 1_000)
+    // 1.05 × (600 s + 10 s) + 2 s from the start.
+    let fenced = harness.timeToFence("p")
+    let time = try #require(fenced)
+    #expect(time >= 642_500)
+    #expect(time <= 642_600)
+  }
+
+  @Test("a restart in the promised time keeps it, and one after it goes back to the short lease")
+  func longLeaseEnds() throws {
+    var harness = try cluster(["a"])
+    harness.step([.stopRequested])
+    try harness.restart()
+    #expect(harness.core.fleet.longestLease == 600_000)
+    harness.pass(10_000)
+    try harness.restart()
+    #expect(harness.core.fleet.longestLease == 600_000)
+    harness.pass(631_000)
+    #expect(harness.core.fleet.longestLease == 5_000)
+    try harness.restart()
+    #expect(harness.core.fleet.longestLease == 5_000)
+  }
+
+  @Test("the longest lease is durable before the first answer of a longer setting")
+  func longerSetting() throws {
+    var harness = try cluster(["a"])
+    var longer = FleetHarness.configuration()
+    longer.leaseMilliseconds = 30_000
+    harness.effects = []
+    try harness.restart(away: 0, longer)
+    #expect(harness.effects.contains { $0 == .persist(StoreWrite(table: .facts, key: "lmax", value: Array("30000".utf8))) })
+  }
+
+  // MARK: - C3
+
+  @Test("another keeper with a taken name is refused until R has passed, then it gets the name and the old attempt is fenced")
+  func takenName() throws {
+    var harness = try cluster(["a"])
+    harness.addPod("p")
+    harness.register(FakeAgent("a", keeper: "stranger", machine: "other", session: "s2"), as: "stranger")
+    #expect(harness.agents["stranger"]?.refusal?.contains("taken by another keeper") == true)
+    #expect(harness.isLive("p"))
+    harness.pass(17_700)
+    harness.register(FakeAgent("a", keeper: "stranger", machine: "other", session: "s3"), as: "stranger")
+    #expect(harness.agents["stranger"]?.isRegistered == false)
+    harness.pass(200)
+    harness.register(FakeAgent("a", keeper: "stranger", machine: "other", session: "s4"), as: "stranger")
+    #expect(harness.agents["stranger"]?.isRegistered == true)
+    harness.beat("stranger")
+    #expect(!harness.isLive("p"))
+    #expect(harness.agents["stranger"]?.desired.isEmpty == true)
+  }
+
+  @Test("the successor on the same machine that swept the old keeper is taken at once, and the old attempt is dead")
+  func sweptKeeper() throws {
+    var harness = try cluster(["a"])
+    harness.addPod("p")
+    var successor = FakeAgent("a", keeper: "next", session: "s2")
+    successor.swept = ["keeper-a"]
+    harness.join(successor)
+    #expect(harness.agents["a"]?.isRegistered == true)
+    #expect(!harness.isLive("p"))
+    #expect(harness.pod("p")?.status.phase == .failed)
+    #expect(harness.problems().isEmpty)
+  }
+
+  @Test("a new boot of the same machine proves its attempts dead, the same boot with an unknown keeper does not")
+  func newBoot() throws {
+    var harness = try cluster(["a"])
+    harness.addPod("p")
+    var sameBoot = FakeAgent("a", keeper: "next", session: "s2")
+    harness.register(sameBoot, as: "next")
+    #expect(harness.agents["next"]?.refusal != nil)
+    #expect(harness.isLive("p"))
+    sameBoot.boot = "boot-2"
+    sameBoot.session = "s3"
+    harness.join(sameBoot)
+    #expect(!harness.isLive("p"))
+  }
+
+  @Test("a sweep on another machine proves nothing")
+  func sweptElsewhere() throws {
+    var harness = try cluster(["a"])
+    harness.addPod("p")
+    var copy = FakeAgent("a", keeper: "next", machine: "clone", session: "s2")
+    copy.swept = ["keeper-a"]
+    harness.register(copy, as: "copy")
+    #expect(harness.agents["copy"]?.refusal != nil)
+    #expect(harness.isLive("p"))
+  }
+
+  @Test("a success that the swept keeper left behind is counted, not run again")
+  func successBehind() throws {
+    var harness = try cluster(["a"])
+    harness.addPod("p")
+    let number = try #require(harness.attempt(of: "p"))
+    var successor = FakeAgent("a", keeper: "next", session: "s2")
+    successor.swept = ["keeper-a"]
+    successor.held[number] = InventoryEntry(attempt: number, revision: 9, terminal: true, frozen: false)
+    harness.join(successor)
+    #expect(harness.isLive("p"))
+    #expect(harness.agents["a"]?.answers.last?.wantsInventory == true)
+    harness.report("a", number, revision: 9, .succeeded)
+    #expect(harness.pod("p")?.status.phase == .succeeded)
+    #expect(harness.agents["a"]?.acknowledged.contains(number) == true)
+  }
+
+  @Test("deleting a Node ends its session and proves nothing; its pod ends at R")
+  func nodeDeleted() throws {
+    var harness = try cluster(["a", "b"])
+    harness.addPod("p")
+    let name = try #require(harness.pod("p")?.nodeName)
+    harness.core.erase(ObjectReference(kind: .nodes, key: ObjectKey(namespace: "", name: name)))
+    harness.step([])
+    #expect(harness.agents[name]?.closedBecause != nil)
+    #expect(harness.isLive("p"))
+    let fenced = harness.timeToFence("p")
+    let time = try #require(fenced)
+    #expect(time >= 17_700)
+  }
+
+  @Test("a deleted Node whose agent comes back keeps its attempts")
+  func nodeDeletedAndBack() throws {
+    var harness = try cluster(["a"])
+    harness.addPod("p")
+    harness.core.erase(ObjectReference(kind: .nodes, key: ObjectKey(namespace: "", name: "a")))
+    harness.step([])
+    harness.reconnect("a", session: "again")
+    #expect(harness.node("a")?.isReady == true)
+    #expect(harness.agents["a"]?.desired.count == 1)
+    harness.pass(30_000, beating: ["a"])
+    #expect(harness.isLive("p"))
+  }
+
+  // MARK: - C4
+
+  @Test("a coordinator that is behind what a node has seen stops and says so")
+  func behind() throws {
+    var harness = try FleetHarness()
+    var agent = FakeAgent("a")
+    agent.highestIncarnation = 9
+    harness.register(agent, as: "a")
+    let halts = harness.effects.compactMap { effect in if case .halt(let text) = effect { text } else { nil } }
+    #expect(halts.count == 1)
+    #expect(halts.first?.contains("incarnation 9") == true)
+    agent.highestIncarnation = 1
+    agent.highestAttempt = 1
+    agent.session = "s2"
+    harness.effects = []
+    harness.register(agent, as: "a")
+    #expect(harness.effects.contains { if case .halt(let text) = $0 { text.contains("attempt 1") } else { false } })
+    #expect(harness.agents["a"]?.isRegistered == false)
+  }
+
+  // MARK: - C5
+
+  @Test("a fenced pod ends Failed with DisruptionTarget and the taint manager's reason")
+  func marks() throws {
+    var harness = try cluster(["a"])
+    harness.addPod("p")
+    let number = try #require(harness.attempt(of: "p"))
+    harness.report("a", number, revision: 1, .running)
+    harness.pass(5_600)
+    #expect(harness.pod("p")?.status.isReady == false)
+    #expect(harness.pod("p")?.meta.deletionTimestamp == nil)
+    harness.pass(10_000)
+    #expect(harness.pod("p")?.meta.deletionTimestamp != nil)
+    #expect(harness.isLive("p"))
+    let marked = try #require(harness.pod("p")?.status.condition("DisruptionTarget"))
+    #expect(marked.status == "True")
+    #expect(marked.reason == "DeletionByTaintManager")
+    #expect(marked.message == "Taint manager: deleting due to NoExecute taint")
+    #expect(harness.events("TaintManagerEviction") == ["Marking for deletion Pod default/p"])
+  }
+
+  // MARK: - C6
+
+  @Test("two nodes of three lost at once are two single losses")
+  func twoOfThree() throws {
+    var harness = try cluster(["a", "b", "c"])
+    for index in 0..<3 { harness.addPod("p\(index)") }
+    let lost = (0..<3).filter { harness.pod("p\($0)")?.nodeName != "c" }
+    #expect(lost.count == 2)
+    harness.pass(18_500, beating: ["c"])
+    #expect(lost.allSatisfy { !harness.isLive("p\($0)") })
+    #expect(harness.core.fleet.brake == nil)
+  }
+
+  @Test("three nodes of four lost at once hold their pods for two minutes, then go one every ten seconds")
+  func massLoss() throws {
+    var harness = try cluster(["a", "b", "c", "d"])
+    for index in 0..<4 { harness.addPod("p\(index)") }
+    let lost = (0..<4).filter { harness.pod("p\($0)")?.nodeName != "d" }
+    #expect(lost.count == 3)
+    harness.pass(120_000, beating: ["d"])
+    #expect(lost.allSatisfy { harness.isLive("p\($0)") })
+    #expect(harness.events("MassNodeLoss").count == 1)
+    harness.pass(6_000, beating: ["d"])
+    #expect(lost.filter { harness.isLive("p\($0)") }.count == 2)
+    harness.pass(10_000, beating: ["d"])
+    #expect(lost.filter { harness.isLive("p\($0)") }.count == 1)
+    harness.pass(10_000, beating: ["d"])
+    #expect(lost.filter { harness.isLive("p\($0)") }.isEmpty)
+  }
+
+  @Test("nodes that come back release the brake")
+  func brakeReleased() throws {
+    var harness = try cluster(["a", "b", "c", "d"])
+    for index in 0..<4 { harness.addPod("p\(index)") }
+    harness.pass(30_000, beating: ["d"])
+    #expect(harness.core.fleet.brake != nil)
+    harness.reconnect("a", session: "a2")
+    harness.beat("d")
+    #expect(harness.core.fleet.brake == nil)
+    // Two single losses are left, whose R has long passed.
+    harness.pass(1_000, beating: ["a", "d"])
+    let gone = (0..<4).filter { !harness.isLive("p\($0)") }
+    #expect(gone.count == 2)
+  }
+
+  // MARK: - C7
+
+  @Test("a heartbeat whose echo is older than a lease makes the node not ready and ends the session")
+  func oldEcho() throws {
+    var harness = try cluster(["a"])
+    harness.agents["a"]?.isDeaf = true
+    for _ in 0..<5 { harness.pass(1_000, beating: ["a"]) }
+    #expect(harness.agents["a"]?.closedBecause == nil)
+    harness.pass(1_000, beating: ["a"])
+    #expect(harness.agents["a"]?.closedBecause?.contains("older than a lease") == true)
+    #expect(harness.node("a")?.conditions.first { $0.type == "Ready" }?.status == "Unknown")
+  }
+
+  @Test("an assignment that two heartbeats do not acknowledge ends the session")
+  func unacknowledged() throws {
+    var harness = try cluster(["a"])
+    harness.agents["a"]?.isDeaf = true
+    harness.addPod("p")
+    harness.pass(1_000, beating: ["a"])
+    #expect(harness.agents["a"]?.closedBecause == nil)
+    harness.pass(1_000, beating: ["a"])
+    #expect(harness.agents["a"]?.closedBecause?.contains("two heartbeats") == true)
+    #expect(harness.node("a")?.isReady == false)
+    #expect(harness.isLive("p"))
+    harness.addPod("q")
+    #expect(harness.pod("q")?.nodeName == nil)
+  }
+
+  @Test("an echo of an answer that was never sent ends the session")
+  func wildEcho() throws {
+    var harness = try cluster(["a"])
+    harness.agents["a"]?.echo = 99
+    harness.beat("a")
+    #expect(harness.agents["a"]?.closedBecause?.contains("never sent") == true)
+  }
+}

@@ -1,0 +1,82 @@
+// Which faults a seed draws, how often, and when they end. Each seed has another mix: some faults absent, some extreme.
+
+import ClusterProto
+
+/// Crashes, stops, cuts and partitions until `stop`; then everything heals.
+final class FaultPlan {
+  private enum Fault: CaseIterable {
+    case coordinatorCrash, agentCrash, keeperCrash, machineCrash, agentStop, machineStop, cut, halfOpen, partition,
+      oneWayPartition, wallJump
+  }
+
+  private let cluster: SimCluster
+  private let world: World
+  private let meanPause: TrueTime
+  private var faults: [Fault] = []
+  private var isOver = false
+  private(set) var count = 0
+
+  init(cluster: SimCluster) {
+    self.cluster = cluster
+    world = cluster.world
+    meanPause = world.pick(20_000_000...240_000_000)
+    for fault in Fault.allCases where world.chance(0.6) { faults.append(fault) }
+    if faults.isEmpty { faults = [.cut] }
+  }
+
+  func begin() { scheduleNext() }
+
+  /// No more faults; what is down or cut off comes back.
+  func heal() {
+    isOver = true
+    world.record("healed")
+    cluster.network.heal()
+    cluster.coordinator.start()
+    for node in cluster.nodes {
+      node.resume()
+      node.powerOn()
+      node.startAgent()
+    }
+  }
+
+  private func scheduleNext() {
+    world.after(world.delay(mean: meanPause) + 1_000_000) { [self] in
+      guard !isOver else { return }
+      if let fault = world.choose(faults), let node = world.choose(cluster.nodes) { strike(fault, node) }
+      scheduleNext()
+    }
+  }
+
+  private func strike(_ fault: Fault, _ node: SimNode) {
+    count += 1
+    let long = world.pick(100_000...90_000_000)
+    switch fault {
+    case .coordinatorCrash:
+      cluster.coordinator.crash()
+      world.after(world.chance(0.7) ? world.pick(100_000...3_000_000) : long) { [self] in cluster.coordinator.start() }
+    case .agentCrash:
+      node.crashAgent()
+      world.after(long) { node.startAgent() }
+    case .keeperCrash: node.keeper.crash()
+    case .machineCrash:
+      node.powerOff()
+      world.after(long + 10_000_000) { node.powerOn() }
+    case .agentStop:
+      node.pause(agent: true, keeper: false)
+      world.after(long) { node.resume() }
+    case .machineStop:
+      node.pause(agent: true, keeper: true)
+      world.after(long) { node.resume() }
+    case .cut: cluster.cut(node: node.index)
+    case .halfOpen: cluster.halfOpen(node: node.index)
+    case .partition:
+      world.record("node \(node.index) is cut off")
+      cluster.network.block(node: node.index, up: true, down: true, for: long)
+    case .oneWayPartition:
+      let up = world.chance(0.5)
+      world.record("node \(node.index) is cut off \(up ? "upwards" : "downwards")")
+      cluster.network.block(node: node.index, up: up, down: !up, for: long)
+    case .wallJump: node.jumpWall()
+    }
+  }
+}

@@ -1,0 +1,164 @@
+// Coordinator, nodes and network of one simulated cluster, wired: sessions, messages, client requests. Knows no faults and no workload.
+
+import AgentCore
+import ClusterProto
+import CoordinatorCore
+
+final class SimCluster {
+  let world: World
+  let ledger: Ledger
+  let network: SimNetwork
+  let coordinator: SimCoordinator
+  private(set) var nodes: [SimNode] = []
+  private var connections: [String: SimConnection] = [:]
+  /// The live connection of each node's agent, as the agent sees it.
+  private var agentSide: [Int: SimConnection] = [:]
+  private var sessionCount = 0
+  private var requestCount: RequestID = 0
+  private var answers: [RequestID: (Int, JSON) -> Void] = [:]
+  private var items: [RequestID: [JSON]] = [:]
+
+  init(world: World, nodeCount: Int, configuration: CoordinatorConfiguration) {
+    self.world = world
+    ledger = Ledger(world: world)
+    network = SimNetwork(world: world, nodes: nodeCount)
+    coordinator = SimCoordinator(world: world, configuration: configuration)
+    coordinator.deliver = { [unowned self] effect in deliver(effect) }
+    coordinator.died = { [unowned self] in coordinatorDied() }
+    for index in 0..<nodeCount {
+      let node = SimNode(world: world, ledger: ledger, index: index)
+      node.network = { [unowned self] node, effect in perform(effect, of: node) }
+      node.agentDied = { [unowned self] node in agentDied(node) }
+      nodes.append(node)
+    }
+  }
+
+  /// Asks the coordinator; `answer` is called with code and object, or not at all when it dies before.
+  func request(_ request: APIRequest, _ answer: @escaping (Int, JSON) -> Void) {
+    requestCount += 1
+    let id = requestCount
+    answers[id] = answer
+    world.after(world.delay(mean: network.meanDelay)) { [self] in
+      if coordinator.isRunning { coordinator.take(.request(id, request)) } else { answers[id] = nil }
+    }
+  }
+
+  private func deliver(_ effect: CoordinatorEffect) {
+    switch effect {
+    case .send(let session, let message, _):
+      guard let connection = connections[session], connection.coordinatorOpen else { return }
+      let number = connection.number
+      world.after(network.arrival(connection, up: false)) { [self] in
+        guard connection.agentOpen else { return }
+        record(message, connection)
+        nodes[connection.node].take(.coordinator(number, message))
+      }
+    case .closeSession(let session, _):
+      guard let connection = connections[session] else { return }
+      endAtCoordinator(connection, tells: false)
+    case .reply(let id, .done(let code, let object, _)):
+      guard let answer = answers.removeValue(forKey: id) else { return }
+      var whole = object
+      if let pieces = items.removeValue(forKey: id) { whole["items"] = .array(pieces) }
+      world.after(world.delay(mean: network.meanDelay)) { answer(code, whole) }
+    case .reply(let id, .items(let pieces)): items[id, default: []] += pieces
+    default: break
+    }
+  }
+
+  private func record(_ message: CoordinatorMessage, _ connection: SimConnection) {
+    guard case .answer(let answer) = message else { return }
+    world.record("answer \(answer.number) to node \(connection.node) \(answer.desiredDigest)")
+  }
+
+  private func perform(_ effect: AgentEffect, of node: SimNode) {
+    switch effect {
+    case .connectCoordinator(let number): connect(node, number)
+    case .disconnectCoordinator: agentSide[node.index].map { endAtAgent($0, tells: false) }
+    case .send(let message):
+      guard let connection = agentSide[node.index], connection.agentOpen else { return }
+      world.after(network.arrival(connection, up: true)) { [self] in
+        guard connection.coordinatorOpen, coordinator.isRunning else { return }
+        coordinator.take(.agent(connection.session, message))
+      }
+    default: break
+    }
+  }
+
+  private func connect(_ node: SimNode, _ number: Int64) {
+    agentSide[node.index].map { endAtAgent($0, tells: false) }
+    let trip = 2 * world.delay(mean: network.meanDelay) + 100
+    guard coordinator.isRunning, network.reaches(node: node.index) else {
+      let wait = coordinator.isRunning ? 5_000_000 : trip
+      world.after(wait) { node.take(.coordinatorClosed(number, reason: "cannot connect")) }
+      return
+    }
+    sessionCount += 1
+    let connection = SimConnection(number: number, session: "session-\(sessionCount)", node: node.index)
+    agentSide[node.index] = connection
+    connections[connection.session] = connection
+    world.after(trip) { [self] in
+      guard connection.agentOpen, connection.coordinatorOpen, coordinator.isRunning else {
+        return endAtAgent(connection, tells: true)
+      }
+      coordinator.take(.sessionOpened(connection.session))
+      node.take(.coordinatorOpened(number))
+    }
+  }
+
+  /// The connection breaks for both sides; each learns of it in its own time.
+  func cut(node: Int) {
+    guard let connection = agentSide[node] else { return }
+    world.record("connection of node \(node) is cut")
+    endAtAgent(connection, tells: true)
+    endAtCoordinator(connection, tells: true)
+  }
+
+  /// Only one side learns that the connection is over; the other one waits for words that never come.
+  func halfOpen(node: Int) {
+    guard let connection = agentSide[node] else { return }
+    world.record("connection of node \(node) is half open")
+    if world.chance(0.5) { endAtAgent(connection, tells: true) } else { endAtCoordinator(connection, tells: true) }
+  }
+
+  private func endAtAgent(_ connection: SimConnection, tells: Bool) {
+    guard connection.agentOpen else { return }
+    connection.agentOpen = false
+    if agentSide[connection.node] === connection { agentSide[connection.node] = nil }
+    if tells {
+      let number = connection.number
+      world.after(world.pick(100...200_000)) { [self] in
+        nodes[connection.node].take(.coordinatorClosed(number, reason: "reset"))
+      }
+    }
+    // The end travels to the other side, unless the link is blocked or the connection was half open.
+    if connection.coordinatorOpen {
+      world.after(network.arrival(connection, up: true)) { [self] in endAtCoordinator(connection, tells: true) }
+    }
+  }
+
+  private func endAtCoordinator(_ connection: SimConnection, tells: Bool) {
+    guard connection.coordinatorOpen else { return }
+    connection.coordinatorOpen = false
+    connections[connection.session] = nil
+    if tells, coordinator.isRunning { coordinator.take(.sessionClosed(connection.session)) }
+    if connection.agentOpen {
+      world.after(network.arrival(connection, up: false)) { [self] in endAtAgent(connection, tells: true) }
+    }
+  }
+
+  private func coordinatorDied() {
+    answers.removeAll()
+    items.removeAll()
+    for session in connections.keys.sorted() {
+      guard let connection = connections[session] else { continue }
+      connection.coordinatorOpen = false
+      world.after(network.arrival(connection, up: false)) { [self] in endAtAgent(connection, tells: true) }
+    }
+    connections.removeAll()
+  }
+
+  private func agentDied(_ node: SimNode) {
+    agentSide[node.index].map { endAtAgent($0, tells: false) }
+  }
+}

@@ -1,0 +1,160 @@
+// The simulated coordinator process: the real core, a store with commits that take time, crashes between any two effects.
+// Keeps the order law as the real shell does: what is not immediate leaves after its commit is durable.
+
+import ClusterProto
+import CoordinatorCore
+
+final class SimCoordinator {
+  private struct Batch {
+    var writes: [StoreWrite] = []
+    var effects: [CoordinatorEffect] = []
+    var isEmpty: Bool { writes.isEmpty && effects.isEmpty }
+  }
+
+  private let world: World
+  private let configuration: CoordinatorConfiguration
+  private(set) var core: CoordinatorCore?
+  private(set) var store = SimStore()
+  var clock: MachineClock
+  private var epoch = 0
+  private var incoming: [CoordinatorEvent] = []
+  private var isStepDue = false
+  private var inFlight: Batch?
+  private var waiting = Batch()
+  private var wakeOrder = 0
+  /// Mean time of a commit in microseconds.
+  var commitTime: TrueTime
+  /// Planted fault: effects do not wait for their commit.
+  var sendsBeforeCommit = false
+  /// An effect that leaves the process: to agents and clients.
+  var deliver: ((CoordinatorEffect) -> Void)?
+  /// The process has died: its connections are gone.
+  var died: (() -> Void)?
+
+  init(world: World, configuration: CoordinatorConfiguration) {
+    self.world = world
+    self.configuration = configuration
+    clock = MachineClock(world: world)
+    commitTime = world.pick(100...20_000)
+  }
+
+  var isRunning: Bool { core != nil }
+
+  func start() {
+    guard core == nil else { return }
+    do {
+      core = try CoordinatorCore(
+        configuration: configuration, rows: store.all, seed: world.random.next(), now: clock.now(world))
+    } catch {
+      return world.violated("the coordinator does not start again: \(error.message)")
+    }
+    world.record("coordinator starts")
+    take(nil)
+  }
+
+  func crash() {
+    guard core != nil else { return }
+    world.record("coordinator crashes")
+    checkRebuild()
+    // What was being written is on the disk or it is not; what waited is not.
+    if let inFlight, world.chance(0.5) { store.apply(inFlight.writes) }
+    inFlight = nil
+    waiting = Batch()
+    incoming = []
+    isStepDue = false
+    core = nil
+    epoch += 1
+    died?()
+  }
+
+  /// Hands an event to the core, in this turn's batch; nil only asks for a turn.
+  func take(_ event: CoordinatorEvent?) {
+    guard core != nil else { return }
+    if let event { incoming.append(event) }
+    guard !isStepDue else { return }
+    isStepDue = true
+    let current = epoch
+    world.after(world.pick(10...300)) { [self] in
+      guard epoch == current else { return }
+      isStepDue = false
+      step()
+    }
+  }
+
+  private func step() {
+    let events = incoming
+    incoming = []
+    guard let effects = core?.step(events, at: clock.now(world)) else { return }
+    var changed = false
+    for effect in effects {
+      switch effect {
+      case .persist(let write):
+        waiting.writes.append(write)
+        changed = true
+      case .send(_, _, let immediate) where immediate: release(effect)
+      case .wake(let time): setWake(time)
+      case .log: break
+      case .halt(let message): world.violated("the coordinator halts: \(message)")
+      default: if sendsBeforeCommit { release(effect) } else { waiting.effects.append(effect) }
+      }
+    }
+    if changed || !events.isEmpty { checkInvariants(changed: changed) }
+    commit()
+  }
+
+  private func commit() {
+    guard inFlight == nil, !waiting.isEmpty else { return }
+    let batch = waiting
+    waiting = Batch()
+    guard !batch.writes.isEmpty else {
+      for effect in batch.effects { release(effect) }
+      return commit()
+    }
+    inFlight = batch
+    let current = epoch
+    world.after(world.chance(0.002) ? world.pick(100_000...3_000_000) : world.delay(mean: commitTime)) { [self] in
+      guard epoch == current, let done = inFlight else { return }
+      store.apply(done.writes)
+      inFlight = nil
+      for effect in done.effects {
+        // A release may crash us (a planted or drawn fault): then the rest never leaves.
+        guard epoch == current else { return }
+        release(effect)
+      }
+      commit()
+    }
+  }
+
+  private func release(_ effect: CoordinatorEffect) { deliver?(effect) }
+
+  private func setWake(_ time: BootTime?) {
+    wakeOrder += 1
+    guard let time else { return }
+    let order = wakeOrder
+    let current = epoch
+    world.after(clock.trueDelay(until: time, world)) { [self] in
+      if epoch == current, wakeOrder == order { take(.timer) }
+    }
+  }
+
+  private func checkInvariants(changed: Bool) {
+    guard changed, let core else { return }
+    for violation in core.invariantViolations() { world.violated("invariant \(violation)") }
+  }
+
+  /// I12: the state rebuilt from the rows (durable, in flight and waiting) is the state in memory.
+  func checkRebuild() {
+    guard let core else { return }
+    var complete = store
+    complete.apply(inFlight?.writes ?? [])
+    complete.apply(waiting.writes)
+    do {
+      let rebuilt = try CoordinatorCore(
+        configuration: configuration, rows: complete.all, seed: 0, now: clock.now(world))
+      let difference = core.persistentDifference(from: rebuilt)
+      if let difference { world.violated("invariant I12: \(difference)") }
+    } catch {
+      world.violated("invariant I12: the rows cannot be read: \(error.message)")
+    }
+  }
+}

@@ -1,0 +1,193 @@
+// One simulated machine: clocks, keeper, the agent process with the real AgentCore, and its faults. Wires them together.
+
+import AgentCore
+import ClusterProto
+
+/// The one clock that agent and keeper of a machine share.
+private final class Clocks {
+  var machine: MachineClock
+
+  init(_ machine: MachineClock) { self.machine = machine }
+}
+
+final class SimNode {
+  let index: Int
+  let name: String
+  private let world: World
+  let processes: SimProcesses
+  let keeper: SimKeeper
+  private let clocks: Clocks
+  private var core: AgentCore?
+  private var epoch = 0
+  private var bootNumber = 0
+  private var highestIncarnation: Int64 = 0
+  private var keeperConnection: Int64 = 0
+  private var wakeOrder = 0
+  private var isPaused = false
+  private var held: [AgentEvent] = []
+  private var isOff = false
+  /// Effects that concern the coordinator's connection.
+  var network: ((SimNode, AgentEffect) -> Void)?
+  /// The agent process is gone, its connections with it.
+  var agentDied: ((SimNode) -> Void)?
+
+  init(world: World, ledger: Ledger, index: Int) {
+    self.world = world
+    self.index = index
+    name = "node-\(index)"
+    processes = SimProcesses(world: world, ledger: ledger, node: index)
+    let clocks = Clocks(MachineClock(world: world))
+    self.clocks = clocks
+    keeper = SimKeeper(world: world, node: index, processes: processes) { clocks.machine }
+    keeper.reply = { [unowned self] number, message in
+      let current = epoch
+      world.after(world.pick(20...500)) { [self] in
+        if epoch == current, keeperConnection == number { take(.keeper(number, message)) }
+      }
+    }
+    keeper.lost = { [unowned self] number in
+      let current = epoch
+      world.after(world.pick(20...2_000)) { [self] in
+        if epoch == current { take(.keeperLost(number, reason: "closed")) }
+      }
+    }
+  }
+
+  var isAgentRunning: Bool { core != nil }
+
+  func startAgent() {
+    guard core == nil, !isOff else { return }
+    world.record("node \(index) agent starts")
+    var configuration = AgentConfiguration(
+      node: name, machineID: "machine-\(index)", bootID: "boot-\(index)-\(bootNumber)", agentVersion: "sim",
+      capacity: NodeCapacity(cpuMillicores: 8_000, memoryBytes: 8 << 30, pods: 20), address: "10.0.0.\(index + 1)",
+      info: .object(JSONObject()))
+    configuration.highestIncarnation = highestIncarnation
+    core = AgentCore(configuration: configuration, seed: world.random.next())
+    isPaused = false
+    held = []
+    take(.started)
+  }
+
+  func crashAgent() {
+    guard core != nil else { return }
+    world.record("node \(index) agent dies")
+    core = nil
+    epoch += 1
+    let number = keeperConnection
+    world.after(world.pick(20...2_000)) { [self] in keeper.disconnect(number) }
+    agentDied?(self)
+  }
+
+  func pause(agent: Bool, keeper stopsKeeper: Bool) {
+    world.record("node \(index) stops: agent \(agent) keeper \(stopsKeeper)")
+    if agent { isPaused = true }
+    if stopsKeeper { keeper.pause() }
+  }
+
+  func resume() {
+    keeper.resume()
+    guard isPaused else { return }
+    isPaused = false
+    let events = held
+    held = []
+    for event in events { take(event) }
+    take(.timer)
+  }
+
+  /// The power fails; `powerOn` boots it with a new boot id.
+  func powerOff() {
+    guard !isOff else { return }
+    world.record("node \(index) loses power")
+    isOff = true
+    processes.killAll()
+    keeper.crash()
+    crashAgent()
+  }
+
+  func powerOn() {
+    guard isOff else { return }
+    isOff = false
+    bootNumber += 1
+    clocks.machine.reboot(world)
+    startAgent()
+  }
+
+  func jumpWall() { clocks.machine.jumpWall(milliseconds: world.pick(-3_600_000...3_600_000)) }
+
+  func take(_ event: AgentEvent) {
+    guard core != nil else { return }
+    if isPaused {
+      held.append(event)
+      return
+    }
+    guard let effects = core?.step(event, at: clocks.machine.now(world)) else { return }
+    for effect in effects {
+      guard core != nil else { return }
+      perform(effect)
+    }
+  }
+
+  private func later(_ delay: TrueTime, _ event: AgentEvent) {
+    let current = epoch
+    world.after(delay) { [self] in if epoch == current { take(event) } }
+  }
+
+  private func perform(_ effect: AgentEffect) {
+    switch effect {
+    case .connectKeeper(let number): connectKeeper(number)
+    case .keeper(let request):
+      let number = keeperConnection
+      world.after(world.pick(20...500)) { [self] in
+        if keeper.connection == number { keeper.take(.request(request)) }
+      }
+    case .connectCoordinator, .disconnectCoordinator, .send, .serveLogs: network?(self, effect)
+    case .prepare(let assignment, let number): prepare(assignment, number)
+    case .cleanUp, .cleanUpExcept, .deleteLogs, .log: break
+    case .remember(let incarnation): highestIncarnation = max(highestIncarnation, incarnation)
+    case .wake(let time): setWake(time)
+    case .exit: crashAgent()
+    }
+  }
+
+  private func connectKeeper(_ number: Int64) {
+    let old = keeperConnection
+    keeperConnection = number
+    if old != number { keeper.disconnect(old) }
+    let current = epoch
+    // A keeper that has to be started sweeps first.
+    world.after(keeper.isRunning ? world.pick(50...1_000) : world.pick(20_000...300_000)) { [self] in
+      guard epoch == current, keeperConnection == number else { return }
+      keeper.start()
+      keeper.connect(number)
+      take(.keeperConnected(number))
+    }
+  }
+
+  private func prepare(_ assignment: Assignment, _ number: Int64) {
+    let place = PodPlace(
+      node: name, address: "10.0.0.\(index + 1)",
+      capacity: NodeCapacity(cpuMillicores: 8_000, memoryBytes: 8 << 30, pods: 20),
+      podDirectory: "/pods/\(assignment.attempt)", volumes: [:])
+    do {
+      let plan = try PodPlanner.plan(assignment, place: place)
+      later(world.pick(50...20_000), .prepared(assignment.attempt, number: number, plan))
+    } catch {
+      later(
+        world.pick(50...20_000),
+        .preparationFailed(
+          assignment.attempt, number: number, container: error.container, reason: error.reason,
+          message: error.message, retryable: true))
+    }
+  }
+
+  private func setWake(_ time: BootTime?) {
+    wakeOrder += 1
+    guard let time else { return }
+    let order = wakeOrder
+    let current = epoch
+    world.after(clocks.machine.trueDelay(until: time, world)) { [self] in
+      if epoch == current, wakeOrder == order { take(.timer) }
+    }
+  }
+}

@@ -1,0 +1,23 @@
+// The simulated disk of the coordinator: rows that are durable, and a commit that is or is not when the machine dies.
+
+import ClusterProto
+import CoordinatorCore
+
+struct SimStore {
+  private var rows: [StoreTable: [String: [UInt8]]] = [:]
+
+  mutating func apply(_ writes: [StoreWrite]) {
+    for write in writes { rows[write.table, default: [:]][write.key] = write.value }
+  }
+
+  /// All rows, in an order of no meaning but always the same.
+  var all: [StoreRow] {
+    var result: [StoreRow] = []
+    for table in StoreTable.allCases {
+      for (key, value) in (rows[table] ?? [:]).sorted(by: { $0.key < $1.key }) {
+        result.append(StoreRow(table: table, key: key, value: value))
+      }
+    }
+    return result
+  }
+}

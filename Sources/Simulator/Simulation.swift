@@ -1,0 +1,83 @@
+// One seed from begin to verdict: faults for the given time, then everything heals and every Job must reach its end.
+
+import ClusterProto
+import CoordinatorCore
+
+/// What a run of one seed showed.
+package struct SimulationReport: Sendable {
+  package var seed: UInt64
+  /// Two runs of one seed and build have the same hash.
+  package var traceHash: String
+  package var steps: Int
+  package var jobs: Int
+  package var faults: Int
+  package var starts: Int
+  package var freezes: Int
+  /// Empty: everything held.
+  package var violations: [String]
+  /// The last lines of the trace before the first violation.
+  package var tail: [String]
+}
+
+/// Runs one cluster of 3 to 5 nodes from one seed.
+package struct Simulation {
+  /// How long after the faults' end everything must be done, in simulated minutes: crash-loop backoff reaches 5, recreation 10.
+  private static let settleMinutes: TrueTime = 60
+
+  private let seed: UInt64
+  private let duration: TrueTime
+  /// For the test that planted faults are found.
+  package var sendsBeforeCommit = false
+
+  /// `hours` of simulated time with faults.
+  package init(seed: UInt64, hours: Double) {
+    self.seed = seed
+    duration = TrueTime(hours * 3_600_000_000)
+  }
+
+  /// Runs to the verdict.
+  package func run() -> SimulationReport {
+    let world = World(seed: seed)
+    var configuration = CoordinatorConfiguration()
+    configuration.clusterID = "simulated"
+    if world.chance(0.3) {
+      configuration.heartbeatMilliseconds = world.pick(500...3_000)
+      configuration.leaseMilliseconds = configuration.heartbeatMilliseconds * world.pick(3...6)
+      configuration.defaultTolerationSeconds = world.pick(0...30)
+    }
+    let cluster = SimCluster(world: world, nodeCount: Int(world.pick(3...5)), configuration: configuration)
+    cluster.coordinator.sendsBeforeCommit = sendsBeforeCommit
+    let faults = FaultPlan(cluster: cluster)
+    let workload = Workload(cluster: cluster)
+    cluster.coordinator.start()
+    for node in cluster.nodes { world.after(world.pick(0...2_000_000)) { node.startAgent() } }
+    faults.begin()
+    workload.begin()
+    world.run(until: duration)
+    if world.violations.isEmpty { settle(cluster, faults, workload) }
+    return SimulationReport(
+      seed: seed, traceHash: world.traceHash, steps: world.steps, jobs: workload.jobCount, faults: faults.count,
+      starts: cluster.ledger.starts, freezes: cluster.ledger.freezes, violations: world.violations,
+      tail: world.violations.isEmpty ? [] : world.tail)
+  }
+
+  private func settle(_ cluster: SimCluster, _ faults: FaultPlan, _ workload: Workload) {
+    let world = cluster.world
+    faults.heal()
+    workload.end()
+    var open: [String]? = nil
+    var minutes: TrueTime = 0
+    while open != [], minutes < Self.settleMinutes, world.violations.isEmpty {
+      world.run(until: world.now + 60_000_000)
+      minutes += 1
+      if minutes % 5 == 1 { workload.end() }
+      workload.judge { open = $0 }
+      world.run(until: world.now + 5_000_000)
+    }
+    if world.violations.isEmpty, let open, !open.isEmpty {
+      world.violated("H6: not terminal \(Self.settleMinutes) minutes after the last fault: \(open.joined(separator: ", "))")
+    }
+    if world.violations.isEmpty, open == nil { world.violated("the coordinator does not answer after the last fault") }
+    if world.violations.isEmpty { cluster.coordinator.checkRebuild() }
+  }
+}

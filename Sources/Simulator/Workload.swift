@@ -1,0 +1,209 @@
+// What simulated users do: submit Jobs of many shapes, delete pods, suspend and resume, delete Jobs; and what must be true of
+// each Job at the end. Resubmits after a lost answer, as people do.
+
+import ClusterProto
+import CoordinatorCore
+
+final class Workload {
+  /// One Job that a user means to have run.
+  private struct Wish {
+    var name: String
+    var completions: Int64?
+    var parallelism: Int64
+    var backoffLimit: Int64
+    var restartPolicy: String
+    var program: SimProgram
+    var isAcknowledged = false
+    var isDeleted = false
+    /// Pods are deleted or the Job is suspended by hand: then failures are charged that the program did not make.
+    var isMeddledWith = false
+  }
+
+  private let cluster: SimCluster
+  private let world: World
+  private var wishes: [Wish] = []
+  private let meanPause: TrueTime
+  private var isOver = false
+
+  init(cluster: SimCluster) {
+    self.cluster = cluster
+    world = cluster.world
+    meanPause = world.pick(20_000_000...120_000_000)
+  }
+
+  var jobCount: Int { wishes.count }
+
+  func begin() {
+    scheduleSubmission()
+    scheduleMeddling()
+  }
+
+  /// No more Jobs; suspended ones are resumed.
+  func end() {
+    isOver = true
+    for wish in wishes where !wish.isDeleted { suspend(wish.name, false) }
+  }
+
+  private func scheduleSubmission() {
+    world.after(world.delay(mean: meanPause)) { [self] in
+      guard !isOver else { return }
+      submitNew()
+      scheduleSubmission()
+    }
+  }
+
+  private func submitNew() {
+    let name = "job-\(wishes.count)"
+    let shape = world.pick(0...5)
+    let completions: Int64? = shape == 0 ? nil : world.pick(1...8)
+    let parallelism = shape <= 2 ? 1 : world.pick(1...6)
+    let low = world.pick(100...20_000)
+    let fail = world.chance(0.5) ? 0 : world.chance(0.1) ? 100 : world.pick(5...40)
+    let program = SimProgram([
+      "sim", name, String(low), String(low + world.pick(0...30_000)), String(fail),
+    ])
+    guard let program else { return }
+    let limit = fail == 100 ? world.pick(0...2) : 1_000
+    wishes.append(
+      Wish(
+        name: name, completions: completions, parallelism: parallelism, backoffLimit: limit,
+        restartPolicy: world.chance(0.5) ? "Never" : "OnFailure", program: program))
+    cluster.ledger.allow(job: name, atOnce: Int(min(parallelism, completions ?? parallelism)))
+    submit(wishes.count - 1)
+  }
+
+  private func submit(_ index: Int) {
+    let wish = wishes[index]
+    var spec: JSON = [
+      "parallelism": .int(wish.parallelism), "backoffLimit": .int(wish.backoffLimit),
+      "template": [
+        "spec": [
+          "restartPolicy": .string(wish.restartPolicy),
+          "terminationGracePeriodSeconds": .int(world.pick(0...10)),
+          "containers": [
+            [
+              "name": "main", "image": "none",
+              "command": .array(wish.program.arguments.map { .string($0) }),
+              "resources": ["requests": ["cpu": .string("\(world.pick(1...1500))m")]],
+            ]
+          ],
+        ]
+      ],
+    ]
+    if let completions = wish.completions { spec["completions"] = .int(completions) }
+    let body: JSON = [
+      "apiVersion": "batch/v1", "kind": "Job", "metadata": ["name": .string(wish.name)], "spec": spec,
+    ]
+    world.record("submit \(wish.name)")
+    cluster.request(APIRequest(verb: .create, kind: .jobs, namespace: "default", body: body)) { [self] code, object in
+      if code == 201 || code == 409 {
+        wishes[index].isAcknowledged = true
+      } else {
+        world.violated("creating \(wish.name) is answered \(code): \(object.text)")
+      }
+    }
+    world.after(10_000_000) { [self] in if !wishes[index].isAcknowledged { submit(index) } }
+  }
+
+  private func scheduleMeddling() {
+    world.after(world.delay(mean: meanPause * 3)) { [self] in
+      guard !isOver else { return }
+      if !wishes.isEmpty { meddle(Int(world.pick(0...Int64(wishes.count - 1)))) }
+      scheduleMeddling()
+    }
+  }
+
+  private func meddle(_ index: Int) {
+    guard wishes[index].isAcknowledged, !wishes[index].isDeleted else { return }
+    let name = wishes[index].name
+    wishes[index].isMeddledWith = true
+    switch world.pick(0...3) {
+    case 0:
+      suspend(name, true)
+      world.after(world.pick(1_000_000...60_000_000)) { [self] in if !wishes[index].isDeleted { suspend(name, false) } }
+    case 1: deletePod(of: name)
+    case 2 where world.chance(0.3):
+      wishes[index].isDeleted = true
+      world.record("delete \(name)")
+      deleteJob(name)
+    default: deletePod(of: name)
+    }
+  }
+
+  private func suspend(_ name: String, _ value: Bool) {
+    world.record("\(value ? "suspend" : "resume") \(name)")
+    var options = APIOptions()
+    options.patchKind = .merge
+    let patch: JSON = ["spec": ["suspend": .bool(value)]]
+    cluster.request(
+      APIRequest(verb: .patch, kind: .jobs, namespace: "default", name: name, options: options, body: patch)
+    ) { _, _ in }
+  }
+
+  private func deleteJob(_ name: String) {
+    var options = APIOptions()
+    options.propagationPolicy = world.chance(0.5) ? "Background" : "Foreground"
+    cluster.request(
+      APIRequest(verb: .delete, kind: .jobs, namespace: "default", name: name, options: options)
+    ) { _, _ in }
+  }
+
+  private func deletePod(of job: String) {
+    var options = APIOptions()
+    options.labelSelector = "batch.kubernetes.io/job-name=\(job)"
+    cluster.request(APIRequest(verb: .list, kind: .pods, namespace: "default", options: options)) {
+      [self] _, list in
+      let pods = list["items"]?.arrayValue ?? []
+      guard let name = world.choose(pods)?[path: ["metadata", "name"]]?.stringValue else { return }
+      world.record("delete pod of \(job)")
+      var options = APIOptions()
+      if world.chance(0.2) { options.gracePeriodSeconds = 0 }
+      cluster.request(
+        APIRequest(verb: .delete, kind: .pods, namespace: "default", name: name, options: options)
+      ) { _, _ in }
+    }
+  }
+
+  /// Asks for every Job and judges it (H1, H2, H6); `finished` gets the Jobs that are not terminal yet.
+  func judge(_ finished: @escaping ([String]) -> Void) {
+    cluster.request(APIRequest(verb: .list, kind: .jobs, namespace: "default")) { [self] code, list in
+      guard code == 200 else { return world.violated("listing Jobs is answered \(code)") }
+      var byName: [String: JSON] = [:]
+      for job in list["items"]?.arrayValue ?? [] {
+        byName[job[path: ["metadata", "name"]]?.stringValue ?? ""] = job
+      }
+      var open: [String] = []
+      for wish in wishes where wish.isAcknowledged {
+        if wish.isDeleted { continue }
+        guard let job = byName[wish.name] else {
+          world.violated("H1: \(wish.name) was acknowledged and is gone")
+          continue
+        }
+        if !judge(wish, job) { open.append(wish.name) }
+      }
+      finished(open)
+    }
+  }
+
+  /// False while the Job is not terminal.
+  private func judge(_ wish: Wish, _ job: JSON) -> Bool {
+    let status = JobStatus(json: job["status"])
+    let real = cluster.ledger.successes[wish.name] ?? 0
+    if status.succeeded > real {
+      world.violated("H2: \(wish.name) shows \(status.succeeded) successes, \(real) were real")
+    }
+    guard let condition = status.finishedCondition else { return false }
+    let failsAlways = wish.program.failPercent == 100
+    if condition.type == "Complete" {
+      if failsAlways, !wish.isMeddledWith { world.violated("\(wish.name) is Complete and cannot be") }
+      if let wanted = wish.completions, status.succeeded < wanted {
+        world.violated("\(wish.name) is Complete with \(status.succeeded) of \(wanted)")
+      }
+    } else if !failsAlways {
+      world.violated("\(wish.name) is Failed (\(condition.reason): \(condition.message)) and should be Complete")
+    } else if wish.restartPolicy == "Never", !wish.isMeddledWith, status.failed < wish.backoffLimit + 1 {
+      world.violated("\(wish.name) is Failed after \(status.failed) failures, its backoffLimit is \(wish.backoffLimit)")
+    }
+    return true
+  }
+}

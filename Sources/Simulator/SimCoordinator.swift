@@ -16,6 +16,7 @@ final class SimCoordinator {
   private(set) var core: CoordinatorCore?
   private(set) var store = SimStore()
   var clock: MachineClock
+  private var checker = InvariantChecker()
   private var epoch = 0
   private var incoming: [CoordinatorEvent] = []
   private var isStepDue = false
@@ -139,7 +140,7 @@ final class SimCoordinator {
 
   private func checkInvariants(changed: Bool) {
     guard changed, let core else { return }
-    for violation in core.invariantViolations() { world.violated("invariant \(violation)") }
+    for violation in checker.check(core) { world.violated("invariant \(violation)") }
   }
 
   /// I12: the state rebuilt from the rows (durable, in flight and waiting) is the state in memory.

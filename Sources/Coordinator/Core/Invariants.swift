@@ -1,0 +1,203 @@
+// What must be true of the coordinator's state after every step (I1–I8, I10, I11), and of memory against the rows (I12).
+// For the simulator and tests; it reads everything, changes nothing, and its cost goes with the size of the state.
+
+import ClusterProto
+
+/// Checks a coordinator's state after each step, remembering what must never go back.
+package struct InvariantChecker: Sendable {
+  private struct PodMemory {
+    var node: String?
+    var rank: Int
+    var spec: PodSpec
+  }
+
+  private struct JobMemory {
+    var succeeded: Int64
+    var failed: Int64
+    var finished: String?
+    var generation: Int64
+    var spec: JobSpec
+  }
+
+  private var pods: [String: PodMemory] = [:]
+  private var jobs: [String: JobMemory] = [:]
+
+  /// A checker that has seen nothing yet.
+  package init() {}
+
+  /// What is violated now, each with its number in the list of invariants; empty when all hold.
+  package mutating func check(_ core: CoordinatorCore) -> [String] {
+    var found: [String] = []
+    var state = core.state
+    checkIdentities(core, &state, &found)
+    var seenPods: [String: PodMemory] = [:]
+    for key in state.keys(of: .pods) {
+      guard let pod = state.pods[key] else { continue }
+      seenPods[pod.meta.uid] = check(pod, core, &found)
+    }
+    pods = seenPods
+    var seenJobs: [String: JobMemory] = [:]
+    for key in state.keys(of: .jobs) {
+      guard let job = state.jobs[key] else { continue }
+      seenJobs[job.meta.uid] = check(job, core, &found)
+    }
+    jobs = seenJobs
+    core.checkNodes(&found)
+    if core.workloads.garbage.isEmpty, core.workloads.removals.isEmpty { checkOwners(core, &state, &found) }
+    return found
+  }
+
+  private func checkIdentities(_ core: CoordinatorCore, _ state: inout ClusterState, _ found: inout [String]) {
+    var count = 0
+    for kind in Kind.allCases { count += state.count(of: kind) }
+    if state.references.count != count {
+      found.append("I1: \(count) objects have \(state.references.count) uids")
+    }
+    if let highest = core.fleet.attempts.keys.max(), highest > core.fleet.lastAttempt {
+      found.append("I1: attempt \(highest) is above the counter \(core.fleet.lastAttempt)")
+    }
+  }
+
+  private func check(_ pod: Pod, _ core: CoordinatorCore, _ found: inout [String]) -> PodMemory {
+    let name = pod.meta.key.description
+    let phase = pod.status.phase
+    let rank = phase.isTerminal ? 2 : phase == .running ? 1 : 0
+    if rank == 1, pod.nodeName == nil { found.append("I2: pod \(name) runs on no node") }
+    if let before = pods[pod.meta.uid] {
+      if let node = before.node, pod.nodeName != node { found.append("I2: pod \(name) moved from \(node)") }
+      if rank < before.rank { found.append("I3: the phase of pod \(name) went back to \(phase.rawValue)") }
+      if pod.spec !== before.spec, pod.spec != before.spec { found.append("I4: the spec of pod \(name) changed") }
+    }
+    if !phase.isTerminal, pod.meta.deletionTimestamp == nil {
+      if pod.status.fencingToken != nil {
+        if !core.isPossiblyLive(podUID: pod.meta.uid) {
+          found.append("I8: pod \(name) is assigned, not ended, and has no attempt")
+        }
+      } else if core.fleet.scheduler.groups[CoordinatorCore.groupKey(pod)] == nil {
+        found.append("I8: pod \(name) waits for a node and the scheduler does not know it")
+      }
+    }
+    if pod.meta.deletionTimestamp != nil, !core.isPossiblyLive(podUID: pod.meta.uid), pod.meta.finalizers.isEmpty,
+      core.workloads.removals.isEmpty, core.workloads.jobs.isEmpty
+    {
+      found.append("I8: pod \(name) is being deleted and nothing will end that")
+    }
+    return PodMemory(node: pod.nodeName, rank: rank, spec: pod.spec)
+  }
+
+  private func check(_ job: Job, _ core: CoordinatorCore, _ found: inout [String]) -> JobMemory {
+    let name = job.meta.key.description
+    let status = job.status
+    let isSettled = core.workloads.jobs.isEmpty
+    let tally = core.workloads.tallies[job.meta.uid]
+    if isSettled, status.active != Int64(tally?.active.count ?? 0) {
+      found.append("I5: Job \(name) shows \(status.active) active of \(tally?.active.count ?? 0)")
+    }
+    if let completions = job.spec.completions, status.succeeded > completions {
+      found.append("I5: Job \(name) succeeded \(status.succeeded) of \(completions) times")
+    }
+    if isSettled, status.active > max(job.spec.parallelism, 0) {
+      found.append("I6: Job \(name) has \(status.active) active, \(job.spec.parallelism) may be")
+    }
+    let finished = status.finishedCondition?.type
+    let conditions = status.conditions.filter(\.isTrue).map(\.type)
+    if conditions.contains("Complete"), conditions.contains("Failed") {
+      found.append("I7: Job \(name) is Complete and Failed")
+    }
+    if finished == "Complete", status.succeeded < (job.spec.completions ?? 1) {
+      found.append("I7: Job \(name) is Complete with \(status.succeeded) successes")
+    }
+    if finished != nil, isSettled, status.active + status.terminating > 0 {
+      found.append("I7: Job \(name) is finished and has pods that are not")
+    }
+    if let before = jobs[job.meta.uid] {
+      if status.succeeded < before.succeeded || status.failed < before.failed {
+        found.append("I5: a counter of Job \(name) went back")
+      }
+      if let was = before.finished, was != finished { found.append("I7: Job \(name) is no longer \(was)") }
+      if job.meta.generation == before.generation, job.spec.podSpec !== before.spec.podSpec, job.spec != before.spec {
+        found.append("I4: the spec of Job \(name) changed without a new generation")
+      }
+    }
+    return JobMemory(
+      succeeded: status.succeeded, failed: status.failed, finished: finished, generation: job.meta.generation,
+      spec: job.spec)
+  }
+
+  /// I11: an object whose owners are all gone does not outlive a collector that has nothing to do.
+  private func checkOwners(_ core: CoordinatorCore, _ state: inout ClusterState, _ found: inout [String]) {
+    for key in state.keys(of: .pods) {
+      guard let pod = state.pods[key], !pod.meta.ownerReferences.isEmpty, pod.meta.deletionTimestamp == nil else {
+        continue
+      }
+      let hasOwner = pod.meta.ownerReferences.contains { state.references[$0.uid] != nil }
+      if !hasOwner { found.append("I11: pod \(key) has outlived its owners") }
+    }
+  }
+}
+
+extension CoordinatorCore {
+  /// I6 and I10: usage is the sum of the attempts and within capacity; attempts on lost nodes end within the bound.
+  func checkNodes(_ found: inout [String]) {
+    var usage: [String: NodeUsage] = [:]
+    for attempt in fleet.attempts.values { usage[attempt.node, default: NodeUsage()].add(attempt, sign: 1) }
+    for (name, record) in fleet.nodes.sorted(by: { $0.key < $1.key }) {
+      let real = usage[name] ?? NodeUsage()
+      if real != record.usage { found.append("I6: node \(name) counts \(record.usage), its attempts ask for \(real)") }
+      if let capacity = state.nodes[ObjectKey(namespace: "", name: name)]?.capacity,
+        real.cpuMillicores > capacity.cpuMillicores || real.memoryBytes > capacity.memoryBytes
+          || real.pods > capacity.pods
+      {
+        found.append("I6: node \(name) is over its capacity")
+      }
+      checkLoss(name, record, &found)
+    }
+  }
+
+  private func checkLoss(_ name: String, _ record: NodeRecord, _ found: inout [String]) {
+    guard record.lostAt != nil else { return }
+    // The brake may hold a node for its whole time and then one pace for each node before it.
+    let brake =
+      configuration.massLossHoldMilliseconds
+      + configuration.massLossPaceMilliseconds * Int64(fleet.nodes.count + 1)
+    for number in record.attempts {
+      guard let attempt = fleet.attempts[number], let time = fenceTime(of: attempt) else { continue }
+      if time + brake + 1_000 < now.boot { found.append("I10: attempt \(number) on lost node \(name) is not fenced") }
+    }
+  }
+
+  /// I12: the first difference between this state and one rebuilt from the rows; nil when they are equal. API events ride along
+  /// with other commits and are left out.
+  package func persistentDifference(from other: CoordinatorCore) -> String? {
+    var mine = state
+    var theirs = other.state
+    for kind in Kind.allCases where kind != .events {
+      let keys = mine.keys(of: kind)
+      guard keys == theirs.keys(of: kind) else {
+        return "\(kind.rawValue): \(keys.count) in memory, \(theirs.keys(of: kind).count) in the store"
+      }
+      for key in keys {
+        let reference = ObjectReference(kind: kind, key: key)
+        if row(of: reference).value != other.row(of: reference).value { return "\(kind.rawValue) \(key) differs" }
+      }
+    }
+    if fleet.attempts != other.fleet.attempts { return "attempts differ" }
+    if fleet.lastAttempt != other.fleet.lastAttempt { return "the attempt counter differs" }
+    if fleet.longestLease > other.fleet.longestLease { return "the longest lease is shorter in the store" }
+    for (name, record) in fleet.nodes.sorted(by: { $0.key < $1.key }) {
+      guard let stored = other.fleet.nodes[name] else { return "node record \(name) is not in the store" }
+      if record.keeper != stored.keeper || record.bootID != stored.bootID || record.usage != stored.usage
+        || record.desiredDigest != stored.desiredDigest
+      {
+        return "node record \(name) differs"
+      }
+    }
+    for (uid, tally) in workloads.tallies.sorted(by: { $0.key < $1.key }) where tally.pods > 0 {
+      if other.workloads.tallies[uid] != tally { return "the tally of Job \(uid) differs" }
+    }
+    for (uid, memory) in workloads.memories.sorted(by: { $0.key < $1.key }) where memory.backoff.failures > 0 {
+      if other.workloads.memories[uid]?.backoff != memory.backoff { return "the backoff of Job \(uid) differs" }
+    }
+    return nil
+  }
+}

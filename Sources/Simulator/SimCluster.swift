@@ -67,8 +67,14 @@ final class SimCluster {
   }
 
   private func record(_ message: CoordinatorMessage, _ connection: SimConnection) {
-    guard case .answer(let answer) = message else { return }
-    world.record("answer \(answer.number) to node \(connection.node) \(answer.desiredDigest)")
+    switch message {
+    case .answer(let answer):
+      world.record("answer \(answer.number) to node \(connection.node) \(answer.desiredDigest)")
+    case .refused(let reason, let retry):
+      world.record("node \(connection.node) is refused, retry \(retry ?? -1): \(reason)")
+    case .registered(let session, _, _, _): world.record("node \(connection.node) is registered as \(session)")
+    default: break
+    }
   }
 
   private func perform(_ effect: AgentEffect, of node: SimNode) {
@@ -87,6 +93,7 @@ final class SimCluster {
 
   private func connect(_ node: SimNode, _ number: Int64) {
     agentSide[node.index].map { endAtAgent($0, tells: false) }
+    world.record("node \(node.index) connects")
     let trip = 2 * world.delay(mean: network.meanDelay) + 100
     guard coordinator.isRunning, network.reaches(node: node.index) else {
       let wait = coordinator.isRunning ? 5_000_000 : trip

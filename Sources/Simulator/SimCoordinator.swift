@@ -64,6 +64,8 @@ final class SimCoordinator {
     incoming = []
     isStepDue = false
     core = nil
+    // What was not durable may come out otherwise the next time; nobody was told of it.
+    checker = InvariantChecker()
     epoch += 1
     died?()
   }

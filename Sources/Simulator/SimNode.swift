@@ -23,6 +23,9 @@ final class SimNode {
   private var highestIncarnation: Int64 = 0
   private var keeperConnection: Int64 = 0
   private var wakeOrder = 0
+  /// Earliest next arrivals on the unix socket, which keeps order.
+  private var toKeeper: TrueTime = 0
+  private var toAgent: TrueTime = 0
   private var isPaused = false
   private var held: [AgentEvent] = []
   private var isOff = false
@@ -41,7 +44,7 @@ final class SimNode {
     keeper = SimKeeper(world: world, node: index, processes: processes) { clocks.machine }
     keeper.reply = { [unowned self] number, message in
       let current = epoch
-      world.after(world.pick(20...500)) { [self] in
+      world.after(arrival(&toAgent)) { [self] in
         if epoch == current, keeperConnection == number { take(.keeper(number, message)) }
       }
     }
@@ -138,7 +141,7 @@ final class SimNode {
     case .connectKeeper(let number): connectKeeper(number)
     case .keeper(let request):
       let number = keeperConnection
-      world.after(world.pick(20...500)) { [self] in
+      world.after(arrival(&toKeeper)) { [self] in
         if keeper.connection == number { keeper.take(.request(request)) }
       }
     case .connectCoordinator, .disconnectCoordinator, .send, .serveLogs: network?(self, effect)
@@ -148,6 +151,11 @@ final class SimNode {
     case .wake(let time): setWake(time)
     case .exit: crashAgent()
     }
+  }
+
+  private func arrival(_ last: inout TrueTime) -> TrueTime {
+    last = max(last + 1, world.now + world.pick(20...500))
+    return last - world.now
   }
 
   private func connectKeeper(_ number: Int64) {

@@ -51,7 +51,7 @@ final class World {
     trace.combine(String(now))
     guard keepsTail else { return }
     tail.append("\(Double(now / 1000) / 1000) s \(line)")
-    if tail.count > 400 { tail.removeFirst(200) }
+    if tail.count > 6000 { tail.removeFirst(3000) }
   }
 
   func violated(_ what: String) {

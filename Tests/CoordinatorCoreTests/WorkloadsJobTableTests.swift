@@ -164,12 +164,20 @@ struct WorkloadsJobTableTests {
     let pods = driver.pods(name)
     #expect(pods.count == 2 && pods.allSatisfy { $0.meta.name.count == 63 })
     #expect(pods[0].spec === pods[1].spec)
-    let own = PodSpec(json: [
-      "containers": [], "tolerations": [["key": .string(Taint.unreachable), "operator": "Exists"]],
-    ])
-    let admitted = driver.core.admittedPodSpec(own).tolerations
-    #expect(admitted.map(\.key) == [Taint.unreachable, Taint.notReady])
-    #expect(admitted.first?.seconds == nil)
+    driver.createJob(
+      "own",
+      [
+        "template": [
+          "spec": [
+            "restartPolicy": "Never", "containers": [["name": "main", "image": "busybox"]],
+            "tolerations": [["key": .string(Taint.unreachable), "operator": "Exists"]],
+          ]
+        ]
+      ])
+    let key = try #require(driver.core.workloads.tallies["uid-own"]?.active.first { _ in true })
+    let own = try #require(driver.core.state.pods[key])
+    #expect(own.spec.tolerations.map(\.key) == [Taint.unreachable, Taint.notReady])
+    #expect(own.spec.tolerations.first?.seconds == nil)
   }
 
   @Test(
@@ -183,7 +191,7 @@ struct WorkloadsJobTableTests {
   func quality(resources: String, expected: String) throws {
     let tree = try JSON(parsing: Array(resources.utf8))
     let spec = PodSpec(json: ["containers": [["name": "main", "resources": tree]]])
-    #expect(CoordinatorCore.qualityOfService(spec) == expected)
+    #expect(Defaults.qosClass(podSpec: spec.json) == expected)
   }
 
   @Test("1,000 pods are made in bounded turns")

@@ -1,5 +1,5 @@
-// Random lives of Jobs from seeds: whatever ends, fails, is lost, deleted, suspended, scaled or restarted, the counters are
-// exact, the limits hold, and what the store would give back is what memory holds.
+// Random lives of Jobs from seeds: whatever ends, fails, is lost, deleted, suspended, scaled or restarted, the
+// counters are exact, the limits hold, and what the store would give back is what memory holds.
 
 import ClusterProto
 import Testing
@@ -109,7 +109,7 @@ private struct JobLife {
 
 @Suite("Jobs: random lives")
 struct WorkloadsPropertyTests {
-  @Test("counters are exact, limits hold and the store equals memory, whatever happens", arguments: 1...16)
+  @Test("counters are exact, limits hold and the store equals memory, whatever happens", arguments: 1...10)
   func life(seed: Int) throws {
     var life = try JobLife(seed: UInt64(seed))
     for step in 0..<60 where try !life.driver.status("life").isFinished {

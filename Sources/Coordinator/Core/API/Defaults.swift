@@ -176,7 +176,9 @@ extension Defaults {
     for container in containers {
       for resource in ["cpu", "memory"] {
         func amount(_ group: String) -> Int64? {
-          container[path: ["resources", group, resource]]?.stringValue.flatMap { Quantity.parseMillis($0) }
+          // A quantity may be written as a number.
+          let quantity = container[path: ["resources", group, resource]]
+          return (quantity?.stringValue ?? quantity?.text).flatMap { Quantity.parseMillis($0) }
             .flatMap { $0 == 0 ? nil : $0 }
         }
         let limit = amount("limits")

@@ -101,7 +101,7 @@ extension CoordinatorCore {
   private mutating func createPods(_ round: inout JobRound, count: Int64) {
     var left = count
     let spec = podSpec(of: round.job)
-    let quality = Self.qualityOfService(spec)
+    let quality = Defaults.qosClass(podSpec: spec.json)
     while left > 0 {
       guard round.remaining > 0 else {
         round.isCut = true
@@ -136,55 +136,10 @@ extension CoordinatorCore {
     if let known = workloads.memories[job.meta.uid]?.podSpec, known.template == job.spec.podSpec {
       return known.admitted
     }
-    let admitted = admittedPodSpec(job.spec.podSpec)
+    let admitted = PodSpec(
+      json: Defaults.admit(
+        podSpec: job.spec.podSpec.json, tolerationSeconds: configuration.defaultTolerationSeconds))
     workloads.memories[job.meta.uid, default: JobMemory()].podSpec = (job.spec.podSpec, admitted)
     return admitted
-  }
-
-  /// A pod spec with what Kubernetes' admission adds to every pod: service account, priority, and the two tolerations
-  /// that say how long a pod stays on a node that is not ready or cannot be reached.
-  func admittedPodSpec(_ spec: PodSpec) -> PodSpec {
-    var json = spec.json
-    let defaults: [(String, JSON)] = [
-      ("enableServiceLinks", true), ("preemptionPolicy", "PreemptLowerPriority"), ("priority", 0),
-      ("serviceAccount", .string(spec.serviceAccountName)), ("serviceAccountName", .string(spec.serviceAccountName)),
-    ]
-    for (member, value) in defaults where json[member] == nil { json[member] = value }
-    var tolerations = json["tolerations"]?.arrayValue ?? []
-    for key in [Taint.notReady, Taint.unreachable] {
-      let tolerated = spec.tolerations.contains { toleration in
-        (toleration.key == nil || toleration.key == key)
-          && (toleration.effect == nil || toleration.effect == Taint.noExecute)
-      }
-      if tolerated { continue }
-      tolerations.append([
-        "effect": .string(Taint.noExecute), "key": .string(key), "operator": "Exists",
-        "tolerationSeconds": .int(configuration.defaultTolerationSeconds),
-      ])
-    }
-    if !tolerations.isEmpty { json["tolerations"] = .array(tolerations) }
-    return PodSpec(json: json)
-  }
-
-  /// status.qosClass: BestEffort without any request or limit, Guaranteed where each container's limits are its
-  /// requests, else Burstable.
-  static func qualityOfService(_ spec: PodSpec) -> String {
-    var named = false
-    var guaranteed = true
-    for list in ["initContainers", "containers"] {
-      for container in spec.json[list]?.arrayValue ?? [] {
-        for resource in ["cpu", "memory"] {
-          let limit = amount(container[path: ["resources", "limits", resource]])
-          let request = amount(container[path: ["resources", "requests", resource]])
-          if limit > 0 || request > 0 { named = true }
-          if limit == 0 || (request > 0 && request != limit) { guaranteed = false }
-        }
-      }
-    }
-    return !named ? "BestEffort" : guaranteed ? "Guaranteed" : "Burstable"
-  }
-
-  private static func amount(_ json: JSON?) -> Int64 {
-    (json?.stringValue ?? json?.text).flatMap { Quantity.parseMillis($0) } ?? 0
   }
 }

@@ -6,7 +6,7 @@ import Testing
 @testable import CoordinatorCore
 
 /// Everything that one request was answered with so far.
-struct Answer: Equatable {
+struct RequestAnswer: Equatable {
   var code: Int?
   var object: JSON = .null
   var warnings: [String] = []
@@ -15,7 +15,7 @@ struct Answer: Equatable {
   /// Steps in which pieces came.
   var pieces = 0
 
-  static func == (left: Answer, right: Answer) -> Bool {
+  static func == (left: RequestAnswer, right: RequestAnswer) -> Bool {
     left.code == right.code && left.object == right.object && left.items == right.items
   }
 
@@ -29,7 +29,7 @@ struct Answer: Equatable {
 final class APIHarness {
   var core: CoordinatorCore
   var now = Now(boot: BootTime(milliseconds: 1_000_000), wall: WallTime(rfc3339: "2026-11-23T10:00:00Z")!)
-  private(set) var answers: [RequestID: Answer] = [:]
+  private(set) var answers: [RequestID: RequestAnswer] = [:]
   private(set) var effects: [CoordinatorEffect] = []
   private var nextID: RequestID = 1
 
@@ -47,7 +47,7 @@ final class APIHarness {
     self.effects = effects
     for effect in effects {
       guard case .reply(let id, let reply) = effect else { continue }
-      var answer = answers[id] ?? Answer()
+      var answer = answers[id] ?? RequestAnswer()
       switch reply {
       case .items(let items):
         answer.items += items
@@ -74,10 +74,10 @@ final class APIHarness {
     return id
   }
 
-  func answer(_ id: RequestID) -> Answer { answers[id] ?? Answer() }
+  func answer(_ id: RequestID) -> RequestAnswer { answers[id] ?? RequestAnswer() }
 
   @discardableResult
-  func ask(_ request: APIRequest) -> Answer {
+  func ask(_ request: APIRequest) -> RequestAnswer {
     let id = send(request)
     var steps = 0
     while answer(id).code == nil, steps < 5_000 {
@@ -97,25 +97,27 @@ final class APIHarness {
   @discardableResult
   func create(
     _ kind: Kind, _ body: JSON, namespace: String = "default", _ change: (inout APIOptions) -> Void = { _ in }
-  ) -> Answer {
+  ) -> RequestAnswer {
     var options = APIOptions()
     change(&options)
     return ask(APIRequest(verb: .create, kind: kind, namespace: namespace, options: options, body: body))
   }
 
-  func get(_ kind: Kind, _ name: String, namespace: String = "default") -> Answer {
+  func get(_ kind: Kind, _ name: String, namespace: String = "default") -> RequestAnswer {
     ask(APIRequest(verb: .get, kind: kind, namespace: namespace, name: name))
   }
 
   @discardableResult
-  func list(_ kind: Kind, namespace: String = "default", _ change: (inout APIOptions) -> Void = { _ in }) -> Answer {
+  func list(_ kind: Kind, namespace: String = "default", _ change: (inout APIOptions) -> Void = { _ in })
+    -> RequestAnswer
+  {
     var options = APIOptions()
     change(&options)
     return ask(APIRequest(verb: .list, kind: kind, namespace: namespace, options: options))
   }
 
   @discardableResult
-  func update(_ kind: Kind, _ name: String, _ body: JSON, subresource: String = "") -> Answer {
+  func update(_ kind: Kind, _ name: String, _ body: JSON, subresource: String = "") -> RequestAnswer {
     ask(
       APIRequest(verb: .update, kind: kind, namespace: "default", name: name, subresource: subresource, body: body))
   }
@@ -124,7 +126,7 @@ final class APIHarness {
   func patch(
     _ kind: Kind, _ name: String, _ patchKind: PatchKind?, _ body: JSON, subresource: String = "",
     _ change: (inout APIOptions) -> Void = { _ in }
-  ) -> Answer {
+  ) -> RequestAnswer {
     var options = APIOptions()
     options.patchKind = patchKind
     change(&options)
@@ -135,7 +137,7 @@ final class APIHarness {
   }
 
   @discardableResult
-  func delete(_ kind: Kind, _ name: String, _ change: (inout APIOptions) -> Void = { _ in }) -> Answer {
+  func delete(_ kind: Kind, _ name: String, _ change: (inout APIOptions) -> Void = { _ in }) -> RequestAnswer {
     var options = APIOptions()
     change(&options)
     return ask(APIRequest(verb: .delete, kind: kind, namespace: "default", name: name, options: options))

@@ -85,6 +85,7 @@ import Testing
     harness.pass(10_000_000)
     #expect(harness.isLive("p"))
     #expect(harness.pod("p")?.status.phase == .pending)
+    harness.step([])
     harness.core.declareNodeDead(node)
     harness.step([])
     #expect(!harness.isLive("p"))
@@ -167,12 +168,15 @@ import Testing
     longer.leaseMilliseconds = 30_000
     harness.effects = []
     try harness.restart(away: 0, longer)
-    #expect(harness.effects.contains { $0 == .persist(StoreWrite(table: .facts, key: "lmax", value: Array("30000".utf8))) })
+    #expect(
+      harness.effects.contains { $0 == .persist(StoreWrite(table: .facts, key: "lmax", value: Array("30000".utf8))) })
   }
 
   // MARK: - C3
 
-  @Test("another keeper with a taken name is refused until R has passed, then it gets the name and the old attempt is fenced")
+  @Test(
+    "another keeper with a taken name is refused until R has passed, then it gets the name and the old attempt is fenced"
+  )
   func takenName() throws {
     var harness = try cluster(["a"])
     harness.addPod("p")

@@ -26,7 +26,9 @@ import Testing
       lastAttempt = fleet.lastAttempt
       tokens = fleet.tokens
       longestLease = fleet.longestLease
-      nodes = fleet.nodes.mapValues { "\($0.keeper) \($0.machineID) \($0.bootID) \($0.fencesFully) \($0.isDeclaredDead)" }
+      nodes = fleet.nodes.mapValues {
+        "\($0.keeper) \($0.machineID) \($0.bootID) \($0.fencesFully) \($0.isDeclaredDead)"
+      }
       usage = fleet.nodes.mapValues(\.usage)
       digests = fleet.nodes.mapValues(\.desiredDigest)
       waiting = fleet.scheduler.groups.mapValues(\.pods.count)
@@ -173,7 +175,8 @@ import Testing
     #expect(harness.pod("next")?.status.fencingToken == 6)
   }
 
-  @Test("a row that is no attempt or no node record stops the start with its name", arguments: ["attempts", "noderecords"])
+  @Test(
+    "a row that is no attempt or no node record stops the start with its name", arguments: ["attempts", "noderecords"])
   func damagedRow(table: String) throws {
     let storeTable = try #require(StoreTable(rawValue: table))
     let row = StoreRow(table: storeTable, key: "x", value: Array("{}".utf8))

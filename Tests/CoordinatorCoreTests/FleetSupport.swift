@@ -43,7 +43,7 @@ struct FakeAgent {
       conditions: [], fencesFully: fencesFully, highestIncarnation: highestIncarnation, highestAttempt: highestAttempt)
   }
 
-  var answers: [Answer] {
+  var answers: [ClusterProto.Answer] {
     received.compactMap { message in if case .answer(let answer) = message { answer } else { nil } }
   }
   var refusal: String? {
@@ -261,7 +261,8 @@ struct FleetHarness {
   mutating func restart(away: Int64 = 0, _ configuration: CoordinatorConfiguration = Self.configuration()) throws {
     boot += away
     let stored = rows.keys.sorted().compactMap { rows[$0] }
-    core = try CoordinatorCore(configuration: configuration, rows: stored, seed: UInt64(boot) &* 31 &+ UInt64(core.incarnation), now: now)
+    core = try CoordinatorCore(
+      configuration: configuration, rows: stored, seed: UInt64(boot) &* 31 &+ UInt64(core.incarnation), now: now)
     wake = nil
     step([])
   }

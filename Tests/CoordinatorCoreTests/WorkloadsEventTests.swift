@@ -23,7 +23,7 @@ struct WorkloadsEventTests {
   func shape() throws {
     var driver = try WorkloadsDriver()
     driver.createJob("done")
-    let event = try #require(all(driver).first)
+    let event = try #require(all(driver).first { $0.body["reason"] == "SuccessfulCreate" })
     let body = event.body
     #expect(event.meta.name.hasPrefix("done.") && event.meta.name.count == 21)
     #expect(event.meta.namespace == "default")

@@ -127,7 +127,9 @@ extension CoordinatorCore {
     var result = JSONObject()
     func add(_ kind: Kind, _ name: String) {
       let key = "\(kind.rawValue)/\(name)"
-      guard result[key] == nil, let object = state.other(kind, ObjectKey(namespace: namespace, name: name)) else { return }
+      guard result[key] == nil, let object = state.other(kind, ObjectKey(namespace: namespace, name: name)) else {
+        return
+      }
       var body = JSONObject()
       for member in ["data", "binaryData"] { body[member] = object.body[member] }
       result[key] = .object(body)

@@ -19,7 +19,8 @@ extension CoordinatorCore {
       guard let keeper = value["keeper"]?.stringValue, let machine = value["machine"]?.stringValue,
         let boot = value["boot"]?.stringValue
       else {
-        throw CoordinatorStartError(message: "the store's row noderecords/\(key) is not a node record; restore a backup")
+        throw CoordinatorStartError(
+          message: "the store's row noderecords/\(key) is not a node record; restore a backup")
       }
       fleet.nodes[key] = newRecord(
         keeper: keeper, machineID: machine, bootID: boot, fencesFully: value["fencesFully"]?.boolValue ?? false)

@@ -83,7 +83,8 @@ extension CoordinatorCore {
         + "Start the coordinator on its newest data directory, or restore the backup properly with `stint restore`."
     }
     if registration.highestAttempt > fleet.lastAttempt {
-      return "node \(registration.node) has seen attempt \(registration.highestAttempt), and this coordinator has given "
+      return
+        "node \(registration.node) has seen attempt \(registration.highestAttempt), and this coordinator has given "
         + "out only \(fleet.lastAttempt): the data directory is an old copy. "
         + "Start the coordinator on its newest data directory, or restore the backup properly with `stint restore`."
     }
@@ -180,7 +181,8 @@ extension CoordinatorCore {
           node.conditions.set(condition)
           continue
         }
-        if before.status != condition.status || before.reason != condition.reason || before.message != condition.message {
+        if before.status != condition.status || before.reason != condition.reason || before.message != condition.message
+        {
           node.conditions.set(condition)
         }
       }

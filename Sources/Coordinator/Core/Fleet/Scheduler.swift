@@ -199,7 +199,8 @@ extension CoordinatorCore {
     guard fleet.scheduler.parked.contains(group), let message = fleet.scheduler.groups[group]?.message else { return 0 }
     let wall = now.wall
     while told < limit, let key = fleet.scheduler.groups[group]?.unmarked.next() {
-      told += 1
+      // Two objects each: the pod and its event.
+      told += 2
       let after = updatePod(key) { pod in
         guard Self.waitsForNode(pod) else { return }
         pod.status.set(

@@ -96,7 +96,7 @@ extension CoordinatorCore {
 
   /// The Job changed, or one of its attempts is proven dead.
   mutating func reconsiderGated(_ jobUID: String) {
-    guard let groups = fleet.scheduler.gated.removeValue(forKey: jobUID) else { return }
-    for group in groups { fleet.scheduler.due.add(group) }
+    guard let released = fleet.scheduler.gated.removeValue(forKey: jobUID) else { return }
+    for group in released { fleet.scheduler.due.add(group) }
   }
 }

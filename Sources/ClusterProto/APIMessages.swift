@@ -1,12 +1,14 @@
 // Requests for API objects and their answers, the same for both doors (native protocol and HTTP). Pure data.
 // The meaning of verbs, validation, tables and watches is the coordinator core's.
 
+/// What a request asks for, in Kubernetes' words for authorisation.
 package enum APIVerb: String, Sendable, CaseIterable {
   case get, list, watch, create, update, patch, delete, deletecollection
   /// Log of a pod's container (`pods/log`): streams bytes, not objects.
   case log
 }
 
+/// How a patch is meant, by its media type.
 package enum PatchKind: String, Sendable {
   case json = "application/json-patch+json"
   case merge = "application/merge-patch+json"
@@ -88,7 +90,8 @@ package enum APIReply: Equatable, Sendable {
   case items([JSON])
   /// A watch event: ADDED, MODIFIED, DELETED, BOOKMARK, ERROR.
   case event(type: String, object: JSON)
-  /// Code as HTTP's; `object` is the object, list frame, Table frame or Status; warnings as Kubernetes' Warning headers.
+  /// Code as HTTP's; `object` is the object, list frame, Table frame or Status; warnings as Kubernetes' Warning
+  /// headers.
   case done(code: Int, object: JSON, warnings: [String])
   /// A piece of a log.
   case bytes([UInt8])

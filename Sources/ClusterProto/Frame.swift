@@ -1,10 +1,12 @@
 // The framing of the native protocol: 4-byte big-endian length, then that many bytes of UTF-8 JSON. Knows no message.
 
+/// A frame that is empty or over its limit.
 package struct FrameError: Error, Equatable, Sendable {
   package var message: String
   package init(message: String) { self.message = message }
 }
 
+/// One frame as bytes.
 package enum Frame {
   /// Most bytes of one frame's payload.
   package static let maximumLength = 1_048_576

@@ -1,5 +1,5 @@
-// metadata of every API object (meta/v1 ObjectMeta), typed where the coordinator reads it and kept whole where it does not.
-// Knows nothing of kinds, storage or validation.
+// metadata of every API object (meta/v1 ObjectMeta), typed where the coordinator reads it and kept whole where it does
+// not. Knows nothing of kinds, storage or validation.
 
 /// Name and namespace; `namespace` is empty for cluster-scoped kinds. Ordered as lists are: by namespace, then name.
 package struct ObjectKey: Hashable, Comparable, Sendable, CustomStringConvertible {

@@ -1,5 +1,5 @@
-// The typed API objects: Pod, Job, Node and the generic rest. Each reads a validated tree and writes the tree that the API shows.
-// No behaviour beyond that: controllers, scheduler and validation live in the coordinator's core.
+// The typed API objects: Pod, Job, Node and the generic rest. Each reads a validated tree and writes the tree that the
+// API shows. No behaviour beyond that: controllers, scheduler and validation live in the coordinator's core.
 
 /// v1 Pod. `spec` is shared among the pods of a Job; `nodeName` is the pod's own.
 package struct Pod: Equatable, Sendable {
@@ -41,7 +41,8 @@ package struct JobSpec: Equatable, Sendable {
   package var templateAnnotations: StringMap
   package var podSpec: PodSpec
 
-  /// Reads a defaulted, validated spec. `sharing`: the spec instance before an update, kept when the template is the same.
+  /// Reads a defaulted, validated spec. `sharing`: the spec instance before an update, kept when the template is the
+  /// same.
   package init(json: JSON, sharing previous: PodSpec? = nil) {
     self.json = json
     completions = json["completions"]?.intValue

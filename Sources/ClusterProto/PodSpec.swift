@@ -2,6 +2,7 @@
 // scheduler, agent and keeper read. Immutable and shared: all pods of one Job hold the same instance.
 // Reads only; validation (with Kubernetes' messages) happens before, in the coordinator's API layer.
 
+/// What becomes of a container that has ended; of a Job's pods never `always`.
 package enum RestartPolicy: String, Sendable { case always = "Always", onFailure = "OnFailure", never = "Never" }
 
 /// One entry of spec.containers or spec.initContainers.
@@ -210,7 +211,8 @@ package final class PodSpec: Sendable, Equatable {
   package let hostname: String?
   package let serviceAccountName: String
   package let priority: Int64
-  /// Effective scheduling request: max(sum of containers and sidecars, each init container beside the sidecars before it).
+  /// Effective scheduling request: max(sum of containers and sidecars, each init container beside the sidecars before
+  /// it).
   package let cpuMillicores: Int64
   package let memoryBytes: Int64
 
@@ -238,8 +240,8 @@ package final class PodSpec: Sendable, Equatable {
 
   package static func == (left: PodSpec, right: PodSpec) -> Bool { left === right || left.json == right.json }
 
-  /// tolerationSeconds for `node.kubernetes.io/unreachable` in milliseconds; nil: without limit (never replaced without a person).
-  /// Without a matching toleration the pod has none: zero.
+  /// tolerationSeconds for `node.kubernetes.io/unreachable` in milliseconds; nil: without limit (never replaced without
+  /// a person). Without a matching toleration the pod has none: zero.
   package var unreachableTolerationMilliseconds: Int64? {
     let taint = Taint(key: Taint.unreachable, value: "", effect: Taint.noExecute)
     let matching = tolerations.filter { $0.tolerates(taint) }

@@ -1,5 +1,6 @@
-// A pod's status as agents report it and the API shows it. Typed and small: there may be 100,000 finished pods in memory.
+// A pod's status as agents report it and the API shows it. Typed and small: 100,000 finished pods may be in memory.
 
+/// Where a pod is in its life, as Kubernetes names it.
 package enum PodPhase: String, Sendable {
   case pending = "Pending", running = "Running", succeeded = "Succeeded", failed = "Failed", unknown = "Unknown"
   package var isTerminal: Bool { self == .succeeded || self == .failed }

@@ -1,5 +1,5 @@
-// The house rules that a machine can check, as pure functions over a file's text. TidyTests runs them over the repository,
-// LintTests shows of each that it fires.
+// The house rules that a machine can check, as pure functions over a file's text. TidyTests runs them over the
+// repository, LintTests shows of each that it fires.
 
 /// One finding: where and what.
 struct Finding: Equatable, CustomStringConvertible {

@@ -1,5 +1,5 @@
-// A rough check that a core never lets Dictionary or Set order reach behaviour: `for … in name` where `name` was declared
-// in the same file as a Dictionary or Set. `.sorted` on the line clears it.
+// A rough check that a core never lets Dictionary or Set order reach behaviour: `for … in name` where `name` was
+// declared in the same file as a Dictionary or Set. `.sorted` on the line clears it.
 
 import Foundation
 

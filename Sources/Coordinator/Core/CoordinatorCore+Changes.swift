@@ -1,5 +1,5 @@
-// The one way to change an API object: every create, update and removal passes here, gets its resourceVersion, keeps the
-// indexes, is marked for the store and is shown to the controllers and the watches.
+// The one way to change an API object: every create, update and removal passes here, gets its resourceVersion, keeps
+// the indexes, is marked for the store and is shown to the controllers and the watches.
 
 import ClusterProto
 

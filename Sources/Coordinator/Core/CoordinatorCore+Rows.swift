@@ -1,4 +1,5 @@
-// Objects to rows of the store and back. A pod's row names its spec by digest; the spec's text is a row of its own, shared.
+// Objects to rows of the store and back. A pod's row names its spec by digest; the spec's text is a row of its own,
+// shared.
 
 import ClusterProto
 

@@ -1,13 +1,16 @@
-// The coordinator's pure state machine: events in, effects out. This file owns the turn: dispatch, controllers, order of effects.
-// Controllers are extensions in Workloads/ (Jobs, garbage, TTL), Fleet/ (sessions, leases, scheduler) and API/ (verbs, tables, watches).
+// The coordinator's pure state machine: events in, effects out. This file owns the turn: dispatch, controllers, order
+// of effects. Controllers are extensions in Workloads/ (Jobs, garbage, TTL), Fleet/ (sessions, leases, scheduler) and
+// API/ (verbs, tables, watches).
 
 import ClusterProto
 
+/// Why the state cannot be rebuilt from the rows, in words that say what to do.
 package struct CoordinatorStartError: Error, Equatable {
   package var message: String
   package init(message: String) { self.message = message }
 }
 
+/// The whole state of a coordinator and everything that changes it. One value, one writer.
 package struct CoordinatorCore: Sendable {
   package let configuration: CoordinatorConfiguration
   /// Objects that one controller round may touch before it lets the next turn in (design: bounded turns).
@@ -33,8 +36,8 @@ package struct CoordinatorCore: Sendable {
   /// False while the rows are read, until the first step.
   private(set) var started = false
 
-  /// Rebuilds the state from the store's rows, in any order, and begins the next incarnation, whose number the first step persists.
-  /// Throws a message for a row that it cannot read.
+  /// Rebuilds the state from the store's rows, in any order, and begins the next incarnation, whose number the first
+  /// step persists. Throws a message for a row that it cannot read.
   package init(configuration: CoordinatorConfiguration, rows: [StoreRow], seed: UInt64, now: Now)
     throws(CoordinatorStartError)
   {
@@ -83,8 +86,8 @@ package struct CoordinatorCore: Sendable {
 
   /// One bounded round of every controller; true when work is left for the next turn.
   private mutating func runControllers() -> Bool {
-    // Each controller may make work for the others (a finished pod → its Job → a new pod → the scheduler), so go round until
-    // nothing is due or the round's budget is spent.
+    // Each controller may make work for the others (a finished pod → its Job → a new pod → the scheduler), so go round
+    // until nothing is due or the round's budget is spent.
     var budget = Self.roundLimit
     while budget > 0 {
       let before = budget

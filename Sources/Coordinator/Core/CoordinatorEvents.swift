@@ -1,5 +1,6 @@
 // The coordinator core's input and output. The shell (Coordinator/Server) and the simulator both speak only this.
-// Order law: everything in a step's effects that is not `immediate` leaves only after the step's `persist` effects are durable.
+// Order law: everything in a step's effects that is not `immediate` leaves only after the step's `persist` effects are
+// durable.
 
 import ClusterProto
 
@@ -35,7 +36,8 @@ package enum CoordinatorEffect: Equatable, Sendable {
   case closeSession(SessionID, reason: String)
   /// To a client; ends with `done`.
   case reply(RequestID, APIReply)
-  /// Ask that agent session for a container log, and pass the bytes to the request's client until either ends. The shell answers the client's `done`.
+  /// Ask that agent session for a container log, and pass the bytes to the request's client until either ends. The
+  /// shell answers the client's `done`.
   case startLogs(RequestID, SessionID, LogRequest)
   /// Call `timer` at this time of the boot clock; replaces the one before. nil: no wake needed.
   case wake(at: BootTime?)

@@ -1,5 +1,6 @@
-// What must be true of the coordinator's state after every step (I1–I8, I10, I11), and of memory against the rows (I12).
-// For the simulator and tests; it reads everything, changes nothing, and its cost goes with the size of the state.
+// What must be true of the coordinator's state after every step (I1–I8, I10, I11), and of memory against the rows
+// (I12). For the simulator and tests; it reads everything, changes nothing, and its cost goes with the size of the
+// state.
 
 import ClusterProto
 
@@ -166,8 +167,8 @@ extension CoordinatorCore {
     }
   }
 
-  /// I12: the first difference between this state and one rebuilt from the rows; nil when they are equal. API events ride along
-  /// with other commits and are left out.
+  /// I12: the first difference between this state and one rebuilt from the rows; nil when they are equal. API events
+  /// ride along with other commits and are left out.
   package func persistentDifference(from other: CoordinatorCore) -> String? {
     var mine = state
     var theirs = other.state

@@ -1,4 +1,5 @@
-// Containers whose order is the same in every process: insertion-ordered set, work queue, timers. They own no behaviour.
+// Containers whose order is the same in every process: insertion-ordered set, work queue, timers. They own no
+// behaviour.
 
 import ClusterProto
 

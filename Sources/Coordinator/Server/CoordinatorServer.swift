@@ -47,6 +47,8 @@ package final class CoordinatorServer {
 
   /// Where it listens.
   package var address: SocketAddress { listener?.address ?? options.listen }
+  /// Connections in any stage, refused ones that still read why included.
+  package var connectionCount: Int { door.connectionCount }
   /// The cluster's identity.
   package let cluster: String
 
@@ -229,7 +231,7 @@ package final class CoordinatorServer {
     if isEnded { return }
     if let writes = turns.nextCommit() { store.commit(writes) }
     if !queue.isEmpty { loop.requestTurn() }
-    if case .draining = phase, door.isIdle { phase = .ended(nil) }
+    if case .draining = phase, door.connectionCount == 0 { phase = .ended(nil) }
   }
 
   private var isEnded: Bool { if case .ended = phase { true } else { false } }

@@ -50,8 +50,8 @@ final class Door {
     self.token = token
   }
 
-  /// Nothing waits to be sent any more.
-  var isIdle: Bool { peers.isEmpty }
+  /// Connections in any stage.
+  var connectionCount: Int { peers.count }
 
   func accept(_ connection: Connection) {
     guard let nonce = try? Crypto.randomBytes(Handshake.nonceBytes), let name = try? Crypto.randomBytes(16) else {

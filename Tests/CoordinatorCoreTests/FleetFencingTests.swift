@@ -175,7 +175,7 @@ import Testing
   // MARK: - C3
 
   @Test(
-    "another keeper with a taken name is refused until R has passed, then it gets the name and the old attempt is fenced"
+    "another keeper with a taken name is refused until R has passed, then it is taken and the old attempt fenced"
   )
   func takenName() throws {
     var harness = try cluster(["a"])

@@ -1,5 +1,5 @@
-// Restart and randomness: what rows rebuild equals what memory held, and no history of losses, returns and reports lets one pod
-// have two attempts or a node more than it can hold.
+// Restart and randomness: what rows rebuild equals what memory held, and no history of losses, returns and reports
+// lets one pod have two attempts or a node more than it can hold.
 
 import ClusterProto
 import Testing

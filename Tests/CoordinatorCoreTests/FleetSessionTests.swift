@@ -1,4 +1,5 @@
-// Sessions, heartbeats, the desired set and reports: what is said, when it may leave, and that stale words change nothing.
+// Sessions, heartbeats, the desired set and reports: what is said, when it may leave, and that stale words change
+// nothing.
 
 import ClusterProto
 import Testing
@@ -449,54 +450,5 @@ import Testing
     harness.pass(6_000)
     #expect(!harness.isLive("p"))
     #expect(harness.pod("p")?.status.phase == .failed)
-  }
-
-  // MARK: - Logs
-
-  @Test("a log is asked of the node's session, also after the pod's end; an absent agent is an error")
-  func logs() throws {
-    var harness = try cluster(["a"])
-    let key = harness.addPod("p")
-    #expect(harness.core.logTarget(forPod: key) == .agent("session-a", 1))
-    harness.report("a", 1, revision: 1, .succeeded)
-    #expect(harness.core.logTarget(forPod: key) == .agent("session-a", 1))
-    harness.step([.sessionClosed("session-a")])
-    guard case .unreachable(let text) = harness.core.logTarget(forPod: key) else {
-      Issue.record("the agent is away")
-      return
-    }
-    #expect(text.contains("no agent of node a"))
-    let waiting = harness.addPod("q")
-    #expect(harness.core.logTarget(forPod: waiting) == .unreachable("pod q does not have a host assigned"))
-  }
-
-  @Test("logs of a removed pod are purged, now or when the agent lists what it keeps")
-  func purge() throws {
-    var harness = try cluster(["a"])
-    let key = harness.addPod("p")
-    harness.addPod("q")
-    harness.report("a", 1, revision: 1, .succeeded)
-    harness.core.erase(ObjectReference(kind: .pods, key: key))
-    harness.step([])
-    #expect(harness.agents["a"]?.purged == [1])
-    harness.step([.agent("session-a", .retained([1, 2, 55]))])
-    #expect(harness.agents["a"]?.purged == [1, 1, 55])
-  }
-
-  @Test("the processes of a pod whose object is gone are stopped, and stay counted until they are proven dead")
-  func objectGone() throws {
-    var harness = try cluster(["a"])
-    let key = harness.addPod("p")
-    let uid = try #require(harness.pod("p")?.meta.uid)
-    harness.core.erase(ObjectReference(kind: .pods, key: key))
-    harness.step([])
-    #expect(harness.core.isPossiblyLive(podUID: uid))
-    #expect(harness.agents["a"]?.desired == [1: .stop(graceMilliseconds: 0)])
-    try harness.restart()
-    #expect(harness.core.isPossiblyLive(podUID: uid))
-    harness.reconnect("a", session: "second")
-    harness.report("a", 1, revision: 1, .failed)
-    #expect(!harness.core.isPossiblyLive(podUID: uid))
-    #expect(harness.agents["a"]?.purged == [1])
   }
 }

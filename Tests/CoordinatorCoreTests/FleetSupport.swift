@@ -5,7 +5,8 @@ import Testing
 
 @testable import CoordinatorCore
 
-/// An agent as the coordinator sees one: it holds the desired set that it was told, and reports what the test has it report.
+/// An agent as the coordinator sees one: it holds the desired set that it was told, and reports what the test has
+/// it report.
 struct FakeAgent {
   var name: String
   var keeper: String

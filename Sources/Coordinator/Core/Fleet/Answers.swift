@@ -1,5 +1,5 @@
-// What goes to the agents at the end of a turn: one answer a session with all that changed, bodies, purges. Answers wait for the
-// turn's commit, except pure lease renewals of a set that the agent is known to hold.
+// What goes to the agents at the end of a turn: one answer a session with all that changed, bodies, purges. Answers
+// wait for the turn's commit, except pure lease renewals of a set that the agent is known to hold.
 
 import ClusterProto
 
@@ -104,7 +104,8 @@ extension CoordinatorCore {
     return used
   }
 
-  /// The body of an attempt that this session's keeper may start, and about how many bytes it is; nil when there is nothing to start.
+  /// The body of an attempt that this session's keeper may start, and about how many bytes it is; nil when there is
+  /// nothing to start.
   private mutating func assignment(_ number: AttemptNumber, _ id: SessionID) -> (assignment: Assignment, bytes: Int)? {
     guard let attempt = fleet.attempts[number], let session = fleet.sessions[id], attempt.node == session.node,
       attempt.keeper == session.keeper, attempt.action == .run, let pod = state.pods[attempt.pod],
@@ -122,7 +123,8 @@ extension CoordinatorCore {
     )
   }
 
-  /// The ConfigMaps and Secrets that the spec names, as they are now. A missing one is left out: the agent shows the wait and asks again.
+  /// The ConfigMaps and Secrets that the spec names, as they are now. A missing one is left out: the agent shows
+  /// the wait and asks again.
   private func references(of spec: PodSpec, namespace: String) -> JSONObject {
     var result = JSONObject()
     func add(_ kind: Kind, _ name: String) {

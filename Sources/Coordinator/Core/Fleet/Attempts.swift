@@ -1,5 +1,5 @@
-// The table of possibly-live attempts: made when a pod is assigned, dropped only on a proof. Rows, counts and digests follow.
-// Knows nothing of sessions' messages beyond marking what has to be said.
+// The table of possibly-live attempts: made when a pod is assigned, dropped only on a proof. Rows, counts and
+// digests follow. Knows nothing of sessions' messages beyond marking what has to be said.
 
 import ClusterProto
 
@@ -10,7 +10,8 @@ extension CoordinatorCore {
   /// Attempts of the Job's pods that may run somewhere, whether their pods still exist or not.
   func possiblyLiveCount(jobUID: String) -> Int { fleet.attemptsOfJob[jobUID] ?? 0 }
 
-  /// Asks the node to end the pod's attempt: SIGTERM, then SIGKILL after the grace. Kept across restarts; a repeat can only shorten.
+  /// Asks the node to end the pod's attempt: SIGTERM, then SIGKILL after the grace. Kept across restarts; a repeat
+  /// can only shorten.
   mutating func stopAttempt(podUID: String, graceMilliseconds: Int64) {
     guard let number = fleet.attemptOfPod[podUID], let attempt = fleet.attempts[number] else { return }
     let grace = max(0, graceMilliseconds)

@@ -1,5 +1,5 @@
-// When an attempt counts as dead without its keeper's word (design, fencing rules C1, C2, C3, C5, C6): R, proofs by boot or sweep,
-// a person's assertion, and the brake on mass loss.
+// When an attempt counts as dead without its keeper's word (design, fencing rules C1, C2, C3, C5, C6): R, proofs by
+// boot or sweep, a person's assertion, and the brake on mass loss.
 
 import ClusterProto
 
@@ -51,7 +51,8 @@ extension CoordinatorCore {
     }
   }
 
-  /// Fences an attempt if it is proven dead by now. R may have moved since its timer was set: an answer went out on some session.
+  /// Fences an attempt if it is proven dead by now. R may have moved since its timer was set: an answer went out on
+  /// some session.
   mutating func fenceIfDue(_ number: AttemptNumber) {
     guard let attempt = fleet.attempts[number], let record = fleet.nodes[attempt.node] else { return }
     if record.isDeclaredDead || isSwept(attempt, record) {
@@ -62,8 +63,9 @@ extension CoordinatorCore {
     if time <= now.boot { fence(number) } else { fleet.timers.set(.fence(number), at: time) }
   }
 
-  /// Proofs (ii) and (iii), and C3's takeover: the node has another keeper now, and it has said that it holds no last report of
-  /// the attempt. Those whose end the successor still has to report wait for that, so that a success is not run again.
+  /// Proofs (ii) and (iii), and C3's takeover: the node has another keeper now, and it has said that it holds no
+  /// last report of the attempt. Those whose end the successor still has to report wait for that, so that a success
+  /// is not run again.
   private func isSwept(_ attempt: Attempt, _ record: NodeRecord) -> Bool {
     guard !isDesired(attempt), let id = record.session, let session = fleet.sessions[id], session.hasInventory else {
       return false

@@ -1,5 +1,5 @@
-// The fleet's rows: what a restart rebuilds, and what a turn writes. Sessions and leases are not here: agents come back, and R
-// counts from the start with the persisted Lmax (C2).
+// The fleet's rows: what a restart rebuilds, and what a turn writes. Sessions and leases are not here: agents come
+// back, and R counts from the start with the persisted Lmax (C2).
 
 import ClusterProto
 
@@ -35,7 +35,8 @@ extension CoordinatorCore {
       leaseReach: now.boot, conditionsWrittenAt: now.boot)
   }
 
-  /// Links the rows and starts the clocks: every lease counts as just given, nobody is judged before twice a lease has passed.
+  /// Links the rows and starts the clocks: every lease counts as just given, nobody is judged before twice a lease
+  /// has passed.
   mutating func restoreFleetAfterRows() {
     let before = max(fleet.longestLease, configuration.leaseMilliseconds)
     fleet.lease = configuration.leaseMilliseconds

@@ -1,5 +1,6 @@
-// What the coordinator knows of nodes beyond the API objects: attempts, node records, sessions, pods that wait for a node.
-// Data and its indexes only; what they mean is told beside the rules (Attempts, Fencing, NodeMonitor, Sessions, Scheduler).
+// What the coordinator knows of nodes beyond the API objects: attempts, node records, sessions, pods that wait for
+// a node. Data and its indexes only; what they mean is told beside the rules (Attempts, Fencing, NodeMonitor,
+// Sessions, Scheduler).
 
 import ClusterProto
 
@@ -14,7 +15,8 @@ struct Attempt: Equatable, Sendable {
   /// K1: who may start it, and the session that it was assigned in.
   var keeper: String
   var session: SessionID
-  /// Fixed with the attempt, so that the maximum of all tolerations ever sent for it is this one (C1); nil: without limit.
+  /// Fixed with the attempt, so that the maximum of all tolerations ever sent for it is this one (C1); nil: without
+  /// limit.
   var tolerationMilliseconds: Int64?
   var action: DesiredAction
   var cpuMillicores: Int64
@@ -44,9 +46,10 @@ struct NodeRecord: Sendable {
   /// C6: its losses need not wait for the brake any more.
   var isReleased = false
   var lastHeartbeat: BootTime
-  /// The latest boot time that any lease given out on any session of this node can reach (C1): the maximum over the answers of
-  /// time of sending + 1.05 × lease. A push between heartbeats echoes the last heartbeat and renews no further than from that
-  /// (K2), so it counts from then. Later, shorter leases never lower it: a keeper moves no lease end backwards.
+  /// The latest boot time that any lease given out on any session of this node can reach (C1): the maximum over the
+  /// answers of time of sending + 1.05 × lease. A push between heartbeats echoes the last heartbeat and renews no
+  /// further than from that (K2), so it counts from then. Later, shorter leases never lower it: a keeper moves no
+  /// lease end backwards.
   var leaseReach: BootTime
   var conditionsWrittenAt: BootTime
 

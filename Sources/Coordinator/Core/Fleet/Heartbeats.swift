@@ -88,7 +88,8 @@ extension CoordinatorCore {
     }
     fleet.sessions[id]?.inventory = view
     fleet.sessions[id]?.inventoryDigest = digest
-    // Reports that came before a restart are gone with it, and Ready may have been taken from pods while the node was lost.
+    // Reports that came before a restart are gone with it, and Ready may have been taken from pods while the node
+    // was lost.
     if differs || !session.hasInventory { fleet.sessions[id]?.inventoryWanted = true }
     if !session.hasInventory {
       fleet.sessions[id]?.hasInventory = true

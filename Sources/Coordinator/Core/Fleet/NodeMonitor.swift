@@ -1,5 +1,5 @@
-// The node controller: Ready and its taints follow the heartbeats, NoExecute taints evict (Kubernetes' taint manager), cordons get
-// their taint. When an attempt is proven dead is Fencing's.
+// The node controller: Ready and its taints follow the heartbeats, NoExecute taints evict (Kubernetes' taint
+// manager), cordons get their taint. When an attempt is proven dead is Fencing's.
 
 import ClusterProto
 
@@ -129,7 +129,8 @@ extension CoordinatorCore {
 
   // MARK: - Taints
 
-  /// Cordon gets its taint, an out-of-service taint on a node that is not ready is a person's word, other NoExecute taints evict.
+  /// Cordon gets its taint, an out-of-service taint on a node that is not ready is a person's word, other NoExecute
+  /// taints evict.
   mutating func nodeChanged(_ name: String) {
     guard let node = state.nodes[ObjectKey(namespace: "", name: name)] else { return }
     let isTainted = node.taints.contains { $0.key == Taint.unschedulable && $0.effect == Taint.noSchedule }
@@ -170,7 +171,8 @@ extension CoordinatorCore {
     fleet.timers.set(.evict(number), at: due)
   }
 
-  /// Milliseconds until a pod with these tolerations is evicted; nil: never. The smallest limit counts (getMinTolerationTime).
+  /// Milliseconds until a pod with these tolerations is evicted; nil: never. The smallest limit counts
+  /// (getMinTolerationTime).
   static func evictionDelay(_ tolerations: [Toleration], _ taints: [Taint]) -> Int64? {
     let evicting = taints.filter { $0.effect == Taint.noExecute && $0.key != Taint.outOfService }
     guard !evicting.isEmpty else { return nil }

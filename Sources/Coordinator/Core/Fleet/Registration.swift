@@ -97,7 +97,8 @@ extension CoordinatorCore {
     return registration.bootID != record.bootID || registration.sweptKeepers.contains(record.keeper)
   }
 
-  /// C3: a stranger gets the name once R of everything that the first keeper may run has passed; until then it is refused.
+  /// C3: a stranger gets the name once R of everything that the first keeper may run has passed; until then it is
+  /// refused.
   private mutating func isFree(_ name: String, _ session: SessionID) -> Bool {
     guard let record = fleet.nodes[name] else { return true }
     guard let free = takeOverTime(record) else {

@@ -1,4 +1,5 @@
-// What keepers say of attempts: merged into the pod's status, counted once, acknowledged when durable. Stale words change nothing.
+// What keepers say of attempts: merged into the pod's status, counted once, acknowledged when durable. Stale words
+// change nothing.
 
 import ClusterProto
 

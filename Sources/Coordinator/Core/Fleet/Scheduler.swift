@@ -1,5 +1,5 @@
-// Binds waiting pods to nodes: filters with Kubernetes' reasons, then spread. A group of equal pods is tried once, its best nodes
-// kept in a heap while it is placed. The assignment itself is an attempt (Attempts).
+// Binds waiting pods to nodes: filters with Kubernetes' reasons, then spread. A group of equal pods is tried once,
+// its best nodes kept in a heap while it is placed. The assignment itself is an attempt (Attempts).
 
 import ClusterProto
 
@@ -67,7 +67,8 @@ extension CoordinatorCore {
     return limit - left
   }
 
-  /// Places pods of one group until none is left, none fits, or the limit is reached. Returns how many pods it looked at.
+  /// Places pods of one group until none is left, none fits, or the limit is reached. Returns how many pods it
+  /// looked at.
   private mutating func place(_ group: WaitingGroupKey, limit: Int) -> Int {
     var looked = 0
     var refused = 0

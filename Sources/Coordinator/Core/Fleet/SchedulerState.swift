@@ -1,5 +1,5 @@
-// Pods that wait for a node, in groups of equals, so that 10,000 of one Job cost one try. Which groups are due, parked (nothing
-// fits) or gated (promise 1 holds them back) is kept here; choosing a node is the Scheduler's.
+// Pods that wait for a node, in groups of equals, so that 10,000 of one Job cost one try. Which groups are due,
+// parked (nothing fits) or gated (promise 1 holds them back) is kept here; choosing a node is the Scheduler's.
 
 import ClusterProto
 

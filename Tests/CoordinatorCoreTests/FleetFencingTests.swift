@@ -85,6 +85,7 @@ import Testing
     harness.pass(10_000_000)
     #expect(harness.isLive("p"))
     #expect(harness.pod("p")?.status.phase == .pending)
+    // The core learns the time in steps: without one the event would be older than its TTL.
     harness.step([])
     harness.core.declareNodeDead(node)
     harness.step([])

@@ -11,7 +11,6 @@ struct DeleteOptions: Equatable, Sendable {
   var uid: String?
   var resourceVersion: String?
   var dryRun = false
-  var namesPropagation: Bool { propagation != nil }
 
   init(_ request: APIRequest) throws(APIFailure) {
     let options = request.options
@@ -98,8 +97,7 @@ extension CoordinatorCore {
       throw .forbidden(.namespaces, request.name, "this namespace may not be deleted")
     }
     let warnings = preservesByDefault(request) ? [Self.preservedWarning] : []
-    let shown = options.dryRun ? deleted(object, options) : performDelete(object, options)
-    reply(id, .done(code: 200, object: shown, warnings: warnings))
+    reply(id, .done(code: 200, object: performDelete(object, options), warnings: warnings))
   }
 
   private func checkPreconditions(
@@ -128,29 +126,15 @@ extension CoordinatorCore {
     return object.kind == .jobs ? .orphan : .background
   }
 
-  /// Deletes and returns what the client is told.
+  /// Deletes and returns what the client is told: the object while it is there, or where Kubernetes returns it always,
+  /// else a Status with its uid.
   private mutating func performDelete(_ object: APIObject, _ options: DeleteOptions) -> JSON {
-    if object.kind == .pods {
-      deletePod(object.meta.key, graceSeconds: options.graceSeconds)
-    } else {
-      deleteObject(object.reference, propagation: propagation(options, object), graceSeconds: options.graceSeconds)
+    let reference = object.reference
+    if !options.dryRun {
+      deleteObject(reference, propagation: propagation(options, object), graceSeconds: options.graceSeconds)
+      if let left = state[reference], left.meta.uid == object.meta.uid { return left.json }
     }
-    if let left = state[object.reference], left.meta.uid == object.meta.uid { return left.json }
-    return deleted(object, options)
-  }
-
-  /// The answer for an object that is gone: itself where Kubernetes returns it, else a Status with its uid.
-  private func deleted(_ object: APIObject, _ options: DeleteOptions) -> JSON {
-    let policy = propagation(options, object)
-    if object.kind == .pods || object.kind == .services || object.kind == .serviceaccounts { return object.json }
-    if object.kind == .namespaces || (object.kind == .jobs && policy != .background) {
-      var shown = object
-      shown.meta.deletionTimestamp = now.wall
-      shown.meta.deletionGracePeriodSeconds = 0
-      let finalizer = policy == .orphan ? "orphan" : "foregroundDeletion"
-      if object.kind == .jobs, !shown.meta.finalizers.contains(finalizer) { shown.meta.finalizers.append(finalizer) }
-      return shown.json
-    }
+    if [.pods, .services, .serviceaccounts].contains(object.kind) { return object.json }
     var details = APIFailure.details(object.kind, object.meta.name)
     details["uid"] = .string(object.meta.uid)
     return [
@@ -173,7 +157,7 @@ extension CoordinatorCore {
 
   /// One object of a collection; the stream's request was checked at its start.
   mutating func deleteOne(_ object: APIObject, _ stream: inout APIStream) -> JSON {
-    guard let options = try? DeleteOptions(stream.request), !options.dryRun else { return object.json }
+    guard let options = try? DeleteOptions(stream.request) else { return object.json }
     let shown = performDelete(object, options)
     return shown["kind"]?.stringValue == "Status" ? object.json : shown
   }

@@ -12,8 +12,9 @@ extension CoordinatorCore {
     let container = try logContainer(options.container, pod)
     try checkLogState(pod, container, previous: options.previous)
     switch logTarget(forPod: pod.meta.key) {
-    case .unreachable(let why):
-      throw APIFailure(code: 503, reason: "ServiceUnavailable", message: why, details: .object(JSONObject()))
+    case .unassigned(let why): throw .badRequest(why)
+    case .unavailable(let why):
+      throw APIFailure(code: 500, reason: "InternalError", message: why, details: ["causes": [["message": .string(why)]]])
     case .agent(let session, let attempt):
       outputs.append(
         .startLogs(

@@ -16,25 +16,11 @@ struct APIState: Sendable {
 }
 
 extension CoordinatorCore {
-  /// Namespaces that every cluster has and that nobody can delete.
+  /// Namespaces that nobody can delete.
   static let systemNamespaces = ["default", "kube-system"]
 
   mutating func beginAPI() {
     api.history.limit = max(1, configuration.watchHistoryLimit)
-    for name in Self.systemNamespaces {
-      let reference = ObjectReference(kind: .namespaces, key: ObjectKey(namespace: "", name: name))
-      if state[reference] == nil { insert(Self.namespace(name)) }
-    }
-  }
-
-  static func namespace(_ name: String) -> APIObject {
-    var meta = ObjectMeta()
-    meta.name = name
-    meta.labels["kubernetes.io/metadata.name"] = name
-    return .other(
-      GenericObject(
-        kind: .namespaces, meta: meta,
-        body: ["spec": ["finalizers": ["kubernetes"]], "status": ["phase": "Active"]]))
   }
 
   mutating func handle(_ request: APIRequest, id: RequestID) {

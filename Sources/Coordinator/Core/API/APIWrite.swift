@@ -244,7 +244,6 @@ extension CoordinatorCore {
     var stored = after
     if !request.options.dryRun {
       stored = update(before.reference) { $0 = after } ?? after
-      finishDeletion(stored)
     }
     reply(id, .done(code: 200, object: shown(stored, request), warnings: warnings))
   }
@@ -262,7 +261,6 @@ extension CoordinatorCore {
     meta.deletionTimestamp = old.deletionTimestamp
     meta.deletionGracePeriodSeconds = old.deletionGracePeriodSeconds
     meta.others = old.others
-    if isStatus { return meta }
     return meta
   }
 
@@ -324,14 +322,5 @@ extension CoordinatorCore {
       json[path: ["spec", "template", "metadata", "labels", key]] = .string(value)
     }
     JobLabels.inherit(&json)
-  }
-
-  /// An update that takes the last finalizer off an object that is being deleted removes it. Pods wait for their
-  /// agent.
-  private mutating func finishDeletion(_ object: APIObject) {
-    guard object.meta.deletionTimestamp != nil, object.meta.finalizers.isEmpty, object.kind != .pods,
-      object.kind != .namespaces, state[object.reference] != nil
-    else { return }
-    erase(object.reference)
   }
 }

@@ -307,7 +307,8 @@ import Testing
     #expect(image.message.hasPrefix(#"Job.batch "j" is invalid: spec.template: Invalid value: "#))
     harness.create(.jobs, Manifest.job("running"))
     #expect(
-      harness.patch(.jobs, "running", .merge, ["spec": ["template": ["spec": ["nodeSelector": ["a": "b"]]]]]).code == 422)
+      harness.patch(.jobs, "running", .merge, ["spec": ["template": ["spec": ["nodeSelector": ["a": "b"]]]]]).code
+        == 422)
   }
 
   @Test("the manifest applied again after creation is no change")
@@ -472,7 +473,8 @@ import Testing
     #expect(harness.create(.configmaps, Manifest.configMap("n")).code == 201)
   }
 
-  @Test("cluster-scoped kinds ignore a namespace; every kind can be created, read and deleted", arguments: Kind.allCases)
+  @Test(
+    "cluster-scoped kinds ignore a namespace; every kind can be created, read and deleted", arguments: Kind.allCases)
   func everyKind(_ kind: Kind) throws {
     let harness = try APIHarness()
     var body: JSON =

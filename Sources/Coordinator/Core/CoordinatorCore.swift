@@ -60,7 +60,7 @@ package struct CoordinatorCore: Sendable {
     let more = runControllers()
     finishFleetTurn()
     finishAPITurn()
-    return flush(more: more)
+    return flush(more: more || hasMoreToAnswer)
   }
 
   private mutating func begin() {

@@ -126,7 +126,8 @@ extension CoordinatorCore {
     return object.kind == .jobs ? .orphan : .background
   }
 
-  /// Deletes and returns what the client is told: the object while it is there, or where Kubernetes returns it always,
+  /// Deletes and returns what the client is told: the object while it is there, or where Kubernetes returns it
+  /// always,
   /// else a Status with its uid.
   private mutating func performDelete(_ object: APIObject, _ options: DeleteOptions) -> JSON {
     let reference = object.reference

@@ -14,7 +14,8 @@ extension CoordinatorCore {
     switch logTarget(forPod: pod.meta.key) {
     case .unassigned(let why): throw .badRequest(why)
     case .unavailable(let why):
-      throw APIFailure(code: 500, reason: "InternalError", message: why, details: ["causes": [["message": .string(why)]]])
+      throw APIFailure(
+        code: 500, reason: "InternalError", message: why, details: ["causes": [["message": .string(why)]]])
     case .agent(let session, let attempt):
       outputs.append(
         .startLogs(

@@ -96,7 +96,8 @@ extension CoordinatorCore {
     while budget > 0, let id = api.dueStreams.next() { budget -= advanceDue(id, limit: budget) }
   }
 
-  mutating func nextAPITimer() -> BootTime? {
-    api.dueStreams.isEmpty ? api.timers.earliest() : now.boot
-  }
+  /// Lists, collections and watches whose answers go on in the next turn.
+  var hasMoreToAnswer: Bool { !api.dueStreams.isEmpty }
+
+  mutating func nextAPITimer() -> BootTime? { api.timers.earliest() }
 }

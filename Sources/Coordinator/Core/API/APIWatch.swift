@@ -15,8 +15,8 @@ extension CoordinatorCore {
     var watch = Watch(request: request, scope: scope, labels: labels, fields: fields)
     let version = try watchVersion(options.resourceVersion)
     let beginsWithObjects = options.sendInitialEvents ?? (version == nil)
+    if let version, version > state.resourceVersion { throw tooLarge(version) }
     if beginsWithObjects {
-      if let version, version > state.resourceVersion { throw tooLarge(version) }
       watch.initial = watchKeys(scope)
       watch.owesInitialBookmark = options.sendInitialEvents == true && options.allowWatchBookmarks
     } else if let version {
@@ -125,14 +125,14 @@ extension CoordinatorCore {
     while cost < limit, let key = api.watches[id]?.initial.first {
       api.watches.modify(id) { $0.initial.removeFirst() }
       cost += 1
+      // What happened to it since the watch began is in what is shown now, or in its not being shown.
+      api.watches.modify(id) { watch in
+        if !watch.waiting.isEmpty { watch.waiting.removeAll { $0.object.meta.key == key } }
+      }
       guard let watch = api.watches[id],
         let object = state[ObjectReference(kind: watch.request.kind, key: key)], watch.matches(object)
       else { continue }
       emit("ADDED", object, to: id)
-      // Changes that happened while the beginning was shown are in it already: they must not be shown twice.
-      api.watches.modify(id) { watch in
-        watch.waiting.removeAll { $0.object.meta.key == key && $0.resourceVersion <= object.meta.resourceVersion }
-      }
     }
     if let watch = api.watches[id], watch.initial.isEmpty, watch.owesInitialBookmark {
       api.watches.modify(id) { $0.owesInitialBookmark = false }

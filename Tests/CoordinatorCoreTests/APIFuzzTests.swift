@@ -1,4 +1,5 @@
-// Bad input by the thousand: mutated manifests, patches and options. The core answers each, never traps, and stays whole.
+// Bad input by the thousand: mutated manifests, patches and options. The core answers each, never traps,
+// and stays whole.
 
 import ClusterProto
 import Testing
@@ -54,7 +55,8 @@ private let rich = Manifest.json(
   "spec":{"completions":2,"parallelism":1,"backoffLimit":3,"suspend":true,"ttlSecondsAfterFinished":5,
   "activeDeadlineSeconds":9,"template":{"metadata":{"labels":{"q":"r"}},"spec":{"restartPolicy":"Never",
   "nodeSelector":{"d":"s"},"tolerations":[{"key":"k","operator":"Exists","effect":"NoExecute","tolerationSeconds":3}],
-  "volumes":[{"name":"v","configMap":{"name":"m","items":[{"key":"a","path":"b","mode":420}]}},{"name":"w","emptyDir":{}},
+  "volumes":[{"name":"v","configMap":{"name":"m","items":[{"key":"a","path":"b","mode":420}]}},
+  {"name":"w","emptyDir":{}},
   {"name":"h","hostPath":{"path":"/x","type":"File"}}],"initContainers":[{"name":"i","image":"i","command":["true"]}],
   "containers":[{"name":"main","image":"busybox","command":["sh"],"args":["-c"],"ports":[{"containerPort":80}],
   "env":[{"name":"A","value":"1"},{"name":"B","valueFrom":{"fieldRef":{"fieldPath":"metadata.name"}}},
@@ -94,7 +96,8 @@ private let rich = Manifest.json(
     harness.create(.pods, Manifest.pod("f"))
     var mutator = Mutator(random: SplitMix64(seed: seed))
     let operations = Manifest.json(
-      #"[{"op":"add","path":"/metadata/labels/x","value":"y"},{"op":"move","from":"/spec/parallelism","path":"/spec/z"}]"#
+      #"[{"op":"add","path":"/metadata/labels/x","value":"y"},"#
+        + #"{"op":"move","from":"/spec/parallelism","path":"/spec/z"}]"#
     )
     for _ in 0..<700 {
       let kind = mutator.pick([PatchKind.json, .merge, .strategic, .apply])

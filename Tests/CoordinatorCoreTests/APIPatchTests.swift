@@ -68,16 +68,19 @@ import Testing
     arguments: [
       (
         #"{"spec":{"containers":[{"name":"b","image":"3"}]}}"#, ["spec", "containers"],
-        #"[{"name":"a","image":"1","env":[{"name":"X","value":"1"},{"name":"Y","value":"2"}]},{"name":"b","image":"3"}]"#
+        #"[{"name":"a","image":"1","env":[{"name":"X","value":"1"},{"name":"Y","value":"2"}]},"#
+          + #"{"name":"b","image":"3"}]"#
       ),
       (
         #"{"spec":{"containers":[{"name":"a","$patch":"delete"}]}}"#, ["spec", "containers"],
         #"[{"name":"b","image":"2"}]"#
       ),
       (
-        #"{"spec":{"containers":[{"name":"c","image":"9"}],"$setElementOrder/containers":[{"name":"c"},{"name":"b"},{"name":"a"}]}}"#,
+        #"{"spec":{"containers":[{"name":"c","image":"9"}],"#
+          + #""$setElementOrder/containers":[{"name":"c"},{"name":"b"},{"name":"a"}]}}"#,
         ["spec", "containers"],
-        #"[{"name":"c","image":"9"},{"name":"b","image":"2"},{"name":"a","image":"1","env":[{"name":"X","value":"1"},{"name":"Y","value":"2"}]}]"#
+        #"[{"name":"c","image":"9"},{"name":"b","image":"2"},"#
+          + #"{"name":"a","image":"1","env":[{"name":"X","value":"1"},{"name":"Y","value":"2"}]}]"#
       ),
       (
         #"{"spec":{"containers":[{"$patch":"replace"},{"name":"z","image":"0"}]}}"#, ["spec", "containers"],
@@ -92,7 +95,8 @@ import Testing
       (
         #"{"spec":{"containers":[{"name":"a","env":[{"name":"X","$patch":"delete"},{"name":"Z","value":"3"}]}]}}"#,
         ["spec", "containers"],
-        #"[{"name":"a","image":"1","env":[{"name":"Y","value":"2"},{"name":"Z","value":"3"}]},{"name":"b","image":"2"}]"#
+        #"[{"name":"a","image":"1","env":[{"name":"Y","value":"2"},{"name":"Z","value":"3"}]},"#
+          + #"{"name":"b","image":"2"}]"#
       ),
       (#"{"spec":{"$retainKeys":["nodeSelector"]}}"#, ["spec"], #"{"nodeSelector":{"d":"s"}}"#),
     ] as [(String, [String], String)])

@@ -7,7 +7,9 @@ import Testing
 
 private let notNegative = "must be greater than or equal to 0"
 private let subdomain =
-  "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start and end with an alphanumeric character (e.g. 'example.com', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')"
+  "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must "
+  + "start and end with an alphanumeric character (e.g. 'example.com', regex used for validation is "
+  + "'[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')"
 
 struct Refusal: CustomTestStringConvertible, Sendable {
   var manifest: JSON
@@ -25,19 +27,24 @@ private func main(_ members: JSON) -> JSON {
 private let jobRefusals: [Refusal] = [
   Refusal(
     manifest: Manifest.json(
-      #"{"metadata":{"name":"e-norestart"},"spec":{"template":{"spec":{"containers":[{"name":"main","image":"b"}]}}}}"#),
+      #"{"metadata":{"name":"e-norestart"},"#
+        + #""spec":{"template":{"spec":{"containers":[{"name":"main","image":"b"}]}}}}"#),
     message:
-      #"Job.batch "e-norestart" is invalid: spec.template.spec.restartPolicy: Required value: valid values: "OnFailure", "Never""#
+      #"Job.batch "e-norestart" is invalid: spec.template.spec.restartPolicy: Required value: valid values: "#
+      + #""OnFailure", "Never""#
   ),
   Refusal(
     manifest: Manifest.job("e-always", pod: ["restartPolicy": "Always"]),
     message:
-      #"Job.batch "e-always" is invalid: spec.template.spec.restartPolicy: Required value: valid values: "OnFailure", "Never""#
+      #"Job.batch "e-always" is invalid: spec.template.spec.restartPolicy: Required value: valid values: "#
+      + #""OnFailure", "Never""#
   ),
   Refusal(
     manifest: Manifest.job("e-restartbad", pod: ["restartPolicy": "Sometimes"]),
     message:
-      #"Job.batch "e-restartbad" is invalid: [spec.template.spec.restartPolicy: Unsupported value: "Sometimes": supported values: "Always", "OnFailure", "Never", spec.template.spec.restartPolicy: Unsupported value: "Sometimes": supported values: "OnFailure", "Never"]"#
+      #"Job.batch "e-restartbad" is invalid: [spec.template.spec.restartPolicy: Unsupported value: "Sometimes": "#
+      + #"supported values: "Always", "OnFailure", "Never", spec.template.spec.restartPolicy: Unsupported "#
+      + #"value: "Sometimes": supported values: "OnFailure", "Never"]"#
   ),
   Refusal(
     manifest: Manifest.job("Bad_Name"),
@@ -53,7 +60,10 @@ private let jobRefusals: [Refusal] = [
         "ttlSecondsAfterFinished": -5,
       ]),
     message:
-      "Job.batch \"e-negboth\" is invalid: [spec.parallelism: Invalid value: -2: \(notNegative), spec.completions: Invalid value: -1: \(notNegative), spec.activeDeadlineSeconds: Invalid value: -4: \(notNegative), spec.backoffLimit: Invalid value: -3: \(notNegative), spec.ttlSecondsAfterFinished: Invalid value: -5: \(notNegative)]"
+      "Job.batch \"e-negboth\" is invalid: [spec.parallelism: Invalid value: -2: \(notNegative), "
+      + "spec.completions: Invalid value: -1: \(notNegative), spec.activeDeadlineSeconds: Invalid value: -4: "
+      + "\(notNegative), spec.backoffLimit: Invalid value: -3: \(notNegative), spec.ttlSecondsAfterFinished: "
+      + "Invalid value: -5: \(notNegative)]"
   ),
   Refusal(
     manifest: Manifest.job("e-idxpar", spec: ["completionMode": "Indexed", "parallelism": 2]),
@@ -61,13 +71,15 @@ private let jobRefusals: [Refusal] = [
   Refusal(
     manifest: Manifest.job("e-mode", spec: ["completionMode": "Sorted"]),
     message:
-      #"Job.batch "e-mode" is invalid: spec.completionMode: Unsupported value: "Sorted": supported values: "NonIndexed", "Indexed""#
+      #"Job.batch "e-mode" is invalid: spec.completionMode: Unsupported value: "Sorted": supported values: "#
+      + #""NonIndexed", "Indexed""#
   ),
   Refusal(
     manifest: Manifest.job(
       "e-polof", spec: ["podFailurePolicy": ["rules": []]], pod: ["restartPolicy": "OnFailure"]),
     message:
-      #"Job.batch "e-polof" is invalid: spec.template.spec.restartPolicy: Invalid value: "OnFailure": only "Never" is supported when podFailurePolicy is specified"#
+      #"Job.batch "e-polof" is invalid: spec.template.spec.restartPolicy: Invalid value: "OnFailure": only "#
+      + #""Never" is supported when podFailurePolicy is specified"#
   ),
   Refusal(
     manifest: Manifest.json(
@@ -79,22 +91,26 @@ private let jobRefusals: [Refusal] = [
   Refusal(
     manifest: Manifest.job("e-type", spec: ["completions": "three"]), code: 400,
     message:
-      #"Job in version "v1" cannot be handled as a Job: json: cannot unmarshal string into Go struct field JobSpec.spec.completions of type int32"#
+      #"Job in version "v1" cannot be handled as a Job: json: cannot unmarshal string into Go struct field "#
+      + #"JobSpec.spec.completions of type int32"#
   ),
   Refusal(
     manifest: Manifest.job("e-big", spec: ["completions": 3_000_000_000]), code: 400,
     message:
-      #"Job in version "v1" cannot be handled as a Job: json: cannot unmarshal number 3000000000 into Go struct field JobSpec.spec.completions of type int32"#
+      #"Job in version "v1" cannot be handled as a Job: json: cannot unmarshal number 3000000000 into Go struct "#
+      + #"field JobSpec.spec.completions of type int32"#
   ),
   Refusal(
     manifest: Manifest.job("e-name", pod: main(["name": 5])), code: 400,
     message:
-      #"Job in version "v1" cannot be handled as a Job: json: cannot unmarshal number into Go struct field Container.spec.template.spec.containers.name of type string"#
+      #"Job in version "v1" cannot be handled as a Job: json: cannot unmarshal number into Go struct field "#
+      + #"Container.spec.template.spec.containers.name of type string"#
   ),
   Refusal(
     manifest: ["kind": "Job", "spec": 5], code: 400,
     message:
-      #"Job in version "v1" cannot be handled as a Job: json: cannot unmarshal number into Go struct field Job.spec of type v1.JobSpec"#
+      #"Job in version "v1" cannot be handled as a Job: json: cannot unmarshal number into Go struct field "#
+      + #"Job.spec of type v1.JobSpec"#
   ),
   Refusal(
     manifest: ["kind": "Job", "apiVersion": "batch/v1beta1"], code: 400,
@@ -106,7 +122,8 @@ private let jobRefusals: [Refusal] = [
   Refusal(
     manifest: Manifest.job("e-replace", spec: ["podReplacementPolicy": "Never"]),
     message:
-      #"Job.batch "e-replace" is invalid: spec.podReplacementPolicy: Unsupported value: "Never": supported values: "TerminatingOrFailed", "Failed""#
+      #"Job.batch "e-replace" is invalid: spec.podReplacementPolicy: Unsupported value: "Never": supported "#
+      + #"values: "TerminatingOrFailed", "Failed""#
   ),
   Refusal(
     manifest: Manifest.job("e-noimage", pod: ["containers": [["name": "main"]]]),
@@ -135,9 +152,12 @@ private let jobRefusals: [Refusal] = [
         == Manifest.json(
           #"""
           {"kind":"Status","apiVersion":"v1","metadata":{},"status":"Failure",
-          "message":"Job.batch \"e-always\" is invalid: spec.template.spec.restartPolicy: Required value: valid values: \"OnFailure\", \"Never\"",
-          "reason":"Invalid","details":{"name":"e-always","group":"batch","kind":"Job","causes":[{"reason":"FieldValueRequired",
-          "message":"Required value: valid values: \"OnFailure\", \"Never\"","field":"spec.template.spec.restartPolicy"}]},"code":422}
+          "message":"Job.batch \"e-always\" is invalid: spec.template.spec.restartPolicy: Required value: "
+            + "valid values: \"OnFailure\", \"Never\"",
+          "reason":"Invalid","details":{"name":"e-always","group":"batch","kind":"Job",
+          "causes":[{"reason":"FieldValueRequired",
+          "message":"Required value: valid values: \"OnFailure\", \"Never\"","field":"spec.template.spec.restartPolicy"}]},
+          "code":422}
           """#))
   }
 
@@ -284,7 +304,8 @@ private let jobRefusals: [Refusal] = [
     #expect(answer.code == 422)
     #expect(
       answer.message
-        == "Job.batch \"\(name)\" is invalid: spec.template.labels: Invalid value: \"\(name)\": must be no more than 63 bytes"
+        == "Job.batch \"\(name)\" is invalid: spec.template.labels: Invalid value: \"\(name)\": must be no more "
+        + "than 63 bytes"
     )
     #expect(harness.create(.jobs, Manifest.job(String(repeating: "a", count: 63))).code == 201)
   }

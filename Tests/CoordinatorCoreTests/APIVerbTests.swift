@@ -187,7 +187,8 @@ import Testing
     #expect(stale.reason == "Conflict")
     #expect(
       stale.message
-        == #"Operation cannot be fulfilled on configmaps "m": the object has been modified; please apply your changes to the latest version and try again"#
+        == #"Operation cannot be fulfilled on configmaps "m": the object has been modified; please apply your "#
+        + #"changes to the latest version and try again"#
     )
     changed[path: ["metadata", "resourceVersion"]] = nil
     changed[path: ["data", "a"]] = "d"
@@ -453,7 +454,8 @@ import Testing
     #expect(refused.code == 403)
     #expect(
       refused.message
-        == #"configmaps "late" is forbidden: unable to create new content in namespace work because it is being terminated"#
+        == #"configmaps "late" is forbidden: unable to create new content in namespace work because it is being "#
+        + #"terminated"#
     )
     #expect(harness.create(.namespaces, ["metadata": ["name": "a.b"]]).code == 422)
   }

@@ -118,7 +118,7 @@ private let rich = Manifest.json(
     #expect(whole.code == 200 || whole.code == 404)
   }
 
-  private func check(_ answer: Answer) throws {
+  private func check(_ answer: RequestAnswer) throws {
     let code = try #require(answer.code)
     if code >= 400 {
       #expect(answer.object["kind"] == "Status")

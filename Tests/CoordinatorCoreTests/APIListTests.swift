@@ -153,7 +153,7 @@ import Testing
 }
 
 @Suite("watches") struct APIWatchTests {
-  private func types(_ answer: Answer) -> [String] {
+  private func types(_ answer: RequestAnswer) -> [String] {
     answer.events.map { "\($0.type) \($0.object[path: ["metadata", "name"]]?.stringValue ?? "")" }
   }
 

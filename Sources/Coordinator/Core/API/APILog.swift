@@ -12,8 +12,9 @@ extension CoordinatorCore {
     let container = try logContainer(options.container, pod)
     try checkLogState(pod, container, previous: options.previous)
     switch logTarget(forPod: pod.meta.key) {
-    case .unassigned(let why): throw .badRequest(why)
-    case .unavailable(let why):
+    case .unreachable(let why):
+      // Without a node it is the request that is wrong; an agent that is away is the server's fault.
+      if pod.nodeName == nil { throw .badRequest(why) }
       throw APIFailure(
         code: 500, reason: "InternalError", message: why, details: ["causes": [["message": .string(why)]]])
     case .agent(let session, let attempt):

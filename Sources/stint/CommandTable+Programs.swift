@@ -1,0 +1,91 @@
+// Owns: the part of the command list that starts programs (cluster, coordinator, agent, simulator) or needs no cluster.
+// It must not know how any of them works.
+
+extension CommandTable {
+  static let clusterCommands: [Command] = [
+    Command(
+      name: "up", summary: "Run a whole cluster on this machine until Ctrl-C",
+      flags: [
+        Flag("agents", .integer("N"), initial: "3", "How many agents"),
+        Flag("data", .directory, initial: "$XDG_DATA_HOME/stint, else ~/.local/share/stint", "Where the cluster keeps its state and logs"),
+        Flag("listen", .text("HOST:PORT"), initial: Endpoint.defaultServer, "Address of the coordinator"),
+      ] + timing + [help],
+      details: """
+        Starts a coordinator and agents as processes of their own, waits until every node is Ready and says how to
+        talk to the cluster. Ctrl-C ends the pods, the agents and the coordinator, in that order; a second one ends
+        them at once. Jobs and their history stay in the data directory for the next start.
+        """,
+      examples: [
+        ("stint up", "A coordinator and three agents"),
+        ("stint up --agents 1 --data /tmp/try", "A small cluster to throw away"),
+      ], run: UpCommand.run),
+    Command(
+      name: "coordinator", summary: "Run the coordinator of a cluster",
+      flags: [
+        Flag("data", .directory, "Where it keeps its state; made if need be"),
+        Flag("listen", .text("HOST:PORT"), initial: Endpoint.defaultServer, "Address to listen on"),
+      ] + timing + [
+        Flag("charge-lost-attempts", "Count pods lost with their node against backoffLimit, as Kubernetes does"), help,
+      ],
+      examples: [("stint coordinator --data /var/lib/stint", "Serve agents and clients of this machine")],
+      run: ServeCommand.coordinator),
+    Command(
+      name: "agent", summary: "Run this machine's pods for a coordinator",
+      flags: [
+        Flag("coordinator", .text("HOST:PORT"), initial: Endpoint.defaultServer, "Address of the coordinator"),
+        Flag("name", .text("NAME"), initial: "the machine's name", "Name of the node"),
+        Flag("data", .directory, "Where it keeps its state and logs; made if need be"),
+        Flag("token-file", .file, initial: "$STINT_TOKEN_FILE, else that of `stint up`", "File with the cluster's token"),
+        Flag("cpu", .text("QUANTITY"), initial: "the machine's", "Processors to offer"),
+        Flag("memory", .text("QUANTITY"), initial: "the machine's", "Memory to offer"),
+        Flag("pods", .integer("N"), initial: "110", "Most pods at a time"),
+        Flag("label", .text("KEY=VALUE"), repeats: true, "Label of the node; may be repeated"),
+        Flag("pod-user", .text("USER"), "Run pods as this user"),
+        Flag("on-lease-end", .choice(["freeze", "kill"]), initial: "freeze", "What becomes of pods that may run no longer"),
+        Flag("frozen-kill", .duration, initial: "10m", "How long a frozen pod waits for word before it is killed"),
+        Flag("stop", "End the agent that runs on this data directory, with its pods"), help,
+      ],
+      details: """
+        SIGTERM to an agent leaves its pods running under their keeper, so that it can be upgraded; --stop ends them.
+        """,
+      examples: [
+        ("stint agent --name node-4 --data /var/lib/stint-agent --cpu 4 --memory 8Gi", "Offer part of a machine"),
+        ("stint agent --stop --data /var/lib/stint-agent", "End the agent and its pods"),
+      ], run: ServeCommand.agent),
+    Command(
+      name: "keeper", summary: "Own a node's pods; an agent starts it",
+      flags: [
+        Flag("data", .directory, "The agent's data directory"), Flag("pod-user", .text("USER"), "Run pods as this user"),
+        Flag("on-lease-end", .choice(["freeze", "kill"]), initial: "freeze", "What becomes of pods that may run no longer"),
+        Flag("frozen-kill", .duration, initial: "10m", "How long a frozen pod waits for word before it is killed"), help,
+      ], hidden: true, run: ServeCommand.keeper),
+    Command(
+      name: "simulate", summary: "Run cluster, network and faults from one seed and check the promises",
+      flags: [
+        Flag("seed", .integer("N"), initial: "1", "The run; the same seed gives the same run"),
+        Flag("seeds", .integer("N"), initial: "1", "How many runs, from --seed on"),
+        Flag("hours", .text("H"), initial: "1", "Simulated hours of each run"),
+        Flag("trace", "Print what happens"), help,
+      ],
+      examples: [("stint simulate --seed 42 --hours 2", "Replay one run exactly")], run: ServeCommand.simulate),
+  ]
+
+  static let otherCommands: [Command] = [
+    Command(
+      name: "version", summary: "Print the versions of this program and of the coordinator",
+      flags: [Flag("client", "Print this program's only"), Flag("output", "o", .choice(["json", "yaml"]), "Print as JSON or YAML")]
+        + connection,
+      run: VersionCommand.run),
+    Command(
+      name: "completion", summary: "Print the completion script of a shell", operands: "bash|zsh|fish", operand: .shell,
+      count: 1...1, flags: [help],
+      examples: [
+        ("source <(stint completion bash)", "Complete in this bash"),
+        ("stint completion zsh > \"${fpath[1]}/_stint\"", "Complete in every zsh"),
+        ("stint completion fish > ~/.config/fish/completions/stint.fish", "Complete in every fish"),
+      ], run: HelpCommand.completion),
+    Command(
+      name: "help", summary: "Explain a command", operands: "[COMMAND]", operand: .command, count: 0...1, flags: [help],
+      run: HelpCommand.help),
+  ]
+}

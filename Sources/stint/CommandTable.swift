@@ -1,0 +1,202 @@
+// Owns: the one list of commands, and the flags that several of them share. Parsing, help and completion read it.
+// It must not know how any command works.
+
+/// All commands, in the order in which help shows them.
+enum CommandTable {
+  static let all: [Command] = clusterCommands + manifestCommands + objectCommands + otherCommands
+
+  /// Flags of every command.
+  static let help = Flag("help", "h", "Show what the command does, its flags and examples")
+
+  /// Flags of every command that talks to a coordinator.
+  static let connection: [Flag] = [
+    Flag("server", "s", .text("HOST:PORT"), initial: "$STINT_SERVER, else \(Endpoint.defaultServer)",
+      "Address of the coordinator"),
+    Flag("token-file", .file, initial: "$STINT_TOKEN_FILE, else that of `stint up`",
+      "File with the cluster's token"),
+    help,
+  ]
+
+  static let namespace = Flag("namespace", "n", .text("NAMESPACE"), initial: "default", "Namespace to act in")
+  static let allNamespaces = Flag("all-namespaces", "A", "Act in all namespaces")
+  static let selector = Flag("selector", "l", .text("SELECTOR"), "Only objects whose labels match, such as app=quiz,tier!=db")
+  static let fieldSelector = Flag("field-selector", .text("SELECTOR"), "Only objects whose fields match, such as status.phase=Running")
+  static let timeout = Flag("timeout", .duration, initial: "no limit", "How long to wait before giving up")
+  static let files = Flag("filename", "f", .file, repeats: true, "Manifest: a file, a directory, or - for standard input; may be repeated")
+  static let dryRun = Flag("dry-run", .choice(["none", "client", "server"]), initial: "none",
+    "client: print what would be sent; server: have the coordinator check it and keep nothing")
+  static let manifestOutput = Flag("output", "o", .choice(["name", "yaml", "json"]), "Print the objects instead of a line on each")
+
+  /// Timing of a cluster; its coordinator tells the agents.
+  static let timing: [Flag] = [
+    Flag("heartbeat-interval", .duration, initial: "1s", "How often agents report to the coordinator"),
+    Flag("lease-duration", .duration, initial: "5s", "How long a node may run its pods without word from the coordinator"),
+    Flag("default-unreachable-toleration", .duration, initial: "10s",
+      "How much longer a pod that says nothing itself stays on a node that is out of reach"),
+  ]
+}
+
+extension Flag {
+  /// A flag without a short form.
+  init(_ name: String, _ value: FlagValue, repeats: Bool = false, initial: String? = nil, _ help: String) {
+    self.init(name, nil, value, repeats: repeats, initial: initial, help)
+  }
+}
+
+extension CommandTable {
+  static let manifestCommands: [Command] = [
+    Command(
+      name: "apply", summary: "Create or change the objects of manifests",
+      flags: [files, namespace, dryRun, manifestOutput] + connection,
+      details: """
+        Each object is compared with the manifest applied before it (kept in an annotation) and with what the
+        cluster holds, so that what others set stays, and what the manifest no longer has goes. Every document is
+        tried; the exit status is 1 when one was refused.
+        """,
+      examples: [
+        ("stint apply -f job.yaml", "Run the Job of a manifest"),
+        ("stint apply -f jobs/ -n batch", "Apply each .yaml, .yml and .json file of a directory"),
+        ("generate | stint apply -f -", "Apply what another program prints"),
+      ], run: ApplyCommand.apply),
+    Command(
+      name: "create", summary: "Create the objects of manifests; one that exists is an error",
+      flags: [files, namespace, dryRun, manifestOutput] + connection,
+      examples: [("stint create -f job.yaml", "Create the Job; with metadata.generateName, a new one each time")],
+      run: ApplyCommand.create),
+    Command(
+      name: "delete", summary: "Delete objects, and wait until they are gone",
+      operands: "(KIND NAME… | KIND/NAME… | KIND -l SELECTOR | KIND --all)", operand: .kindAndNames, count: 0...1000,
+      flags: [
+        files, selector, fieldSelector, Flag("all", "Delete all objects of the kind in the namespace"),
+        Flag("cascade", .choice(["background", "foreground", "orphan"]), initial: "background",
+          "What becomes of a Job's pods: deleted after it, before it, or kept"),
+        Flag("wait", initial: "true", "Wait until the objects are gone"),
+        Flag("timeout", .duration, initial: "no limit", "How long to wait for each"),
+        Flag("grace-period", .integer("SECONDS"), "Seconds that pods get to end; the pod's own setting without it"),
+        Flag("force", "Drop the object at once. A person's word that its work has ended: nothing proves it"),
+        Flag("ignore-not-found", "One that does not exist counts as deleted"),
+        Flag("output", "o", .choice(["name"]), "Print KIND/NAME only"), namespace, allNamespaces,
+      ] + connection,
+      examples: [
+        ("stint delete job quiz-init", "Delete a Job and its pods"),
+        ("stint delete job/demo --cascade=orphan", "Delete a Job, keep its pods"),
+        ("stint delete pods -l job-name=demo", "Delete the pods of a Job; it replaces them"),
+      ], run: DeleteCommand.run),
+    Command(
+      name: "patch", summary: "Change fields of an object", operands: "KIND NAME -p PATCH", operand: .kindAndNames,
+      count: 1...2,
+      flags: [
+        Flag("patch", "p", .text("PATCH"), "The patch, as JSON or YAML"),
+        Flag("patch-file", .file, "A file that holds the patch"),
+        Flag("type", .choice(["merge", "strategic", "json"]), initial: "merge", "How the patch is meant"), dryRun,
+        Flag("subresource", .choice(["status"]), "Patch that part of the object"), manifestOutput, namespace,
+      ] + connection,
+      examples: [
+        ("stint patch job demo -p '{\"spec\":{\"suspend\":false}}'", "Let a suspended Job run"),
+        ("stint patch job demo -p '{\"spec\":{\"parallelism\":4}}'", "Run four pods at a time"),
+      ], run: PatchCommand.run),
+    Command(
+      name: "suspend", summary: "Stop Jobs: end their pods, keep what they completed", operands: "JOB…", operand: .job,
+      count: 1...1000, flags: [namespace] + connection,
+      examples: [("stint suspend generate-responses", "Delete its running pods and create no others")],
+      run: PatchCommand.suspend),
+    Command(
+      name: "resume", summary: "Let suspended Jobs run again", operands: "JOB…", operand: .job, count: 1...1000,
+      flags: [namespace] + connection,
+      examples: [("stint resume generate-responses", "Go on from the completions it has")], run: PatchCommand.resume),
+  ]
+
+  static let objectCommands: [Command] = [
+    Command(
+      name: "get", summary: "List objects, or show some", operands: "(KIND[,KIND…] [NAME…] | KIND/NAME…)",
+      operand: .kindAndNames, count: 1...1000,
+      flags: [
+        selector, fieldSelector,
+        Flag("output", "o", .choice(["wide", "yaml", "json", "name"]), "More columns, whole objects, or names only"),
+        Flag("watch", "w", "Go on and print each change"), Flag("no-headers", "Leave out the line of column names"),
+        Flag("show-labels", "Add a column of labels"),
+        Flag("sort-by", .text("PATH"), "Sort by a field, such as .metadata.creationTimestamp"),
+        Flag("ignore-not-found", "One that does not exist is no error"),
+        Flag("timeout", .duration, initial: "no limit", "With --watch: when to stop"), namespace, allNamespaces,
+      ] + connection,
+      details: """
+        Kinds: jobs, pods (po), nodes (no), configmaps (cm), namespaces (ns), events (ev), and others that
+        the coordinator stores; `all` is pods and jobs.
+        """,
+      examples: [
+        ("stint get jobs", "List the Jobs of the namespace"),
+        ("stint get pods -l job-name=demo -o wide", "List a Job's pods with their nodes"),
+        ("stint get pods -w", "Watch pods come and go"),
+        ("stint get job/demo -o yaml", "Print a Job with its status"),
+      ], run: GetCommand.run),
+    Command(
+      name: "describe", summary: "Tell everything about objects, with their events",
+      operands: "(KIND [NAME…] | KIND/NAME…)", operand: .kindAndNames, count: 1...1000,
+      flags: [selector, namespace, allNamespaces] + connection,
+      examples: [
+        ("stint describe job quiz-init", "Tell how a Job stands and what happened to it"),
+        ("stint describe node node-1", "Tell what a node has and runs"),
+      ], run: DescribeCommand.run),
+    Command(
+      name: "logs", summary: "Print what containers wrote", operands: "(POD | job/NAME | -l SELECTOR)", operand: .pod,
+      count: 0...2,
+      flags: [
+        Flag("container", "c", .text("CONTAINER"), "Which container, where a pod has several"),
+        Flag("all-containers", "All containers, init containers first"),
+        Flag("all-pods", "All pods of a Job, not only one"), Flag("follow", "f", "Go on as the log grows"),
+        Flag("prefix", "Start each line with its pod and container"),
+        Flag("previous", "p", "The run before the last restart"), Flag("timestamps", "Start each line with its time"),
+        Flag("tail", .integer("LINES"), initial: "all; 10 with --selector", "Only the last lines"),
+        Flag("since", .duration, "Only lines younger than this"),
+        Flag("timeout", .duration, initial: "no limit", "With --follow: when to stop"),
+        Flag("pod-running-timeout", .duration, initial: "20s", "How long to wait for a Job's first pod"), selector,
+        namespace,
+      ] + connection,
+      examples: [
+        ("stint logs job/quiz-init --all-containers --prefix", "All that a Job's pod wrote"),
+        ("stint logs -f job/demo", "Follow the log of a running Job"),
+        ("stint logs demo-x7k2p --previous", "What the container wrote before it was restarted"),
+      ], run: LogsCommand.run),
+    Command(
+      name: "wait", summary: "Wait until Jobs (or other objects) are where they should be",
+      operands: "(KIND/NAME… | KIND NAME… | KIND -l SELECTOR | KIND --all)", operand: .kindAndNames, count: 1...1000,
+      flags: [
+        Flag("for", .text("STATE"), initial: "complete",
+          "complete, failed, finished, suspended, delete, or condition=NAME[=VALUE]"), timeout, selector,
+        Flag("all", "All objects of the kind in the namespace"), Flag("quiet", "q", "Show no progress"), namespace,
+      ] + connection,
+      details: """
+        The exit status tells the end: 0 it is so; 1 it ended otherwise (a Job failed that should complete); 124 the
+        time is up; 2 wrong usage. While the coordinator is away it keeps trying.
+        """,
+      examples: [
+        ("stint wait job/demo --for=complete --timeout 5m", "Wait for success"),
+        ("stint wait job/demo --for=finished", "Wait for the end, whichever it is"),
+        ("stint wait pod/demo-x7k2p --for=delete", "Wait until a pod is gone"),
+      ], run: WaitCommand.run),
+    Command(
+      name: "events", summary: "List what happened, oldest first",
+      flags: [
+        Flag("for", .text("KIND/NAME"), "Only events about that object"), Flag("watch", "w", "Go on with new events"),
+        Flag("types", .text("TYPE[,TYPE]"), "Only events of these types: Normal, Warning"),
+        Flag("no-headers", "Leave out the line of column names"),
+        Flag("timeout", .duration, initial: "no limit", "With --watch: when to stop"), namespace, allNamespaces,
+      ] + connection,
+      examples: [("stint events --for job/demo", "What happened to a Job")], run: EventsCommand.run),
+    Command(
+      name: "cordon", summary: "Give nodes no more pods", operands: "NODE…", operand: .node, count: 1...1000,
+      flags: connection, examples: [("stint cordon node-2", "Leave its pods, add none")], run: NodeCommand.cordon),
+    Command(
+      name: "uncordon", summary: "Give cordoned nodes pods again", operands: "NODE…", operand: .node, count: 1...1000,
+      flags: connection, examples: [("stint uncordon node-2", "Let it take pods again")], run: NodeCommand.uncordon),
+    Command(
+      name: "drain", summary: "Empty nodes: cordon them, end their pods, wait until they are gone", operands: "NODE…",
+      operand: .node, count: 1...1000,
+      flags: [
+        timeout, Flag("grace-period", .integer("SECONDS"), "Seconds that pods get to end; their own setting without it"),
+        Flag("force", "End pods too that no Job will replace"),
+      ] + connection,
+      examples: [("stint drain node-2 --timeout 2m", "Move a node's work elsewhere before you stop it")],
+      run: NodeCommand.drain),
+  ]
+}

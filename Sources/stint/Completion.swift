@@ -1,0 +1,139 @@
+// Owns: completion scripts, written from the command list. It must not know any command by name.
+
+import ClusterProto
+
+/// Scripts that complete commands, flags, their choices, kinds and files.
+enum Completion {
+  static let shells = ["bash", "zsh", "fish"]
+
+  /// The script of `shell`, nil when there is none.
+  static func script(_ shell: String, _ commands: [Command]) -> String? {
+    let shown = commands.filter { !$0.hidden }
+    switch shell {
+    case "bash": return bash(shown)
+    case "zsh": return zsh(shown)
+    case "fish": return fish(shown)
+    default: return nil
+    }
+  }
+
+  /// The words that may stand where `command` takes no flag; names live in the cluster and are not looked up.
+  static func words(for command: Command, _ commands: [Command]) -> [String] {
+    switch command.operand {
+    case .none, .node: []
+    case .kindAndNames: Kind.allCases.map(\.plural)
+    case .job, .pod: []
+    case .command: commands.map(\.name)
+    case .shell: shells
+    }
+  }
+
+  private static func bash(_ commands: [Command]) -> String {
+    var cases = ""
+    var values = ""
+    for command in commands {
+      let flags = command.flags.flatMap { flag in ["--\(flag.name)"] + (flag.short.map { ["-\($0)"] } ?? []) }
+      cases += "    \(command.name)) flags=\"\(flags.joined(separator: " "))\""
+      cases += " words=\"\(words(for: command, commands).joined(separator: " "))\" ;;\n"
+      for flag in command.flags where flag.takesValue {
+        let names = ["\(command.name):--\(flag.name)"] + (flag.short.map { ["\(command.name):-\($0)"] } ?? [])
+        values += "    \(names.joined(separator: "|"))) \(bashValue(flag.value)); return ;;\n"
+      }
+    }
+    return """
+      # bash completion of stint
+      _stint() {
+        local current="${COMP_WORDS[COMP_CWORD]}" previous="${COMP_WORDS[COMP_CWORD-1]}" command="" word flags="" words=""
+        for word in "${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
+          case " $_stint_commands " in *" $word "*) command="$word"; break ;; esac
+        done
+        [ "$previous" = "=" ] && previous="${COMP_WORDS[COMP_CWORD-2]}"
+        [ "$current" = "=" ] && current=""
+        case "$command:$previous" in
+      \(values)  esac
+        case "$command" in
+          "") words="$_stint_commands" flags="--help" ;;
+      \(cases)  esac
+        case "$current" in
+          -*) COMPREPLY=($(compgen -W "$flags" -- "$current")) ;;
+          *) COMPREPLY=($(compgen -W "$words" -- "$current")) ;;
+        esac
+      }
+      _stint_commands="\(commands.map(\.name).joined(separator: " "))"
+      complete -F _stint stint
+
+      """
+  }
+
+  private static func bashValue(_ value: FlagValue) -> String {
+    switch value {
+    case .choice(let choices): "COMPREPLY=($(compgen -W \"\(choices.joined(separator: " "))\" -- \"$current\"))"
+    case .file: "compopt -o filenames 2>/dev/null; COMPREPLY=($(compgen -f -- \"$current\"))"
+    case .directory: "compopt -o filenames 2>/dev/null; COMPREPLY=($(compgen -d -- \"$current\"))"
+    case .toggle, .text, .integer, .duration: "COMPREPLY=()"
+    }
+  }
+
+  private static func zsh(_ commands: [Command]) -> String {
+    var text = "#compdef stint\n# zsh completion of stint\n_stint() {\n  local -a commands\n  commands=(\n"
+    for command in commands { text += "    '\(command.name):\(escaped(command.summary))'\n" }
+    text += "  )\n  local curcontext=\"$curcontext\" state line\n"
+    text += "  _arguments -C '1:command:->command' '*::argument:->argument'\n"
+    text += "  case $state in\n  command) _describe command commands ;;\n  argument)\n    case $line[1] in\n"
+    for command in commands {
+      text += "    \(command.name)) _arguments"
+      for flag in command.flags {
+        let argument = zshValue(flag)
+        let help = "[\(escaped(flag.help).replacing("[", with: "\\[").replacing("]", with: "\\]"))]"
+        text += " \\\n      '\(flag.repeats ? "*" : "")--\(flag.name)\(flag.takesValue ? "=" : "")\(help)\(argument)'"
+        if let short = flag.short {
+          text += " \\\n      '\(flag.repeats ? "*" : "")-\(short)\(flag.takesValue ? "+" : "")\(help)\(argument)'"
+        }
+      }
+      let operands = words(for: command, commands)
+      text += operands.isEmpty ? " \\\n      '*: :'" : " \\\n      '*: :(\(operands.joined(separator: " ")))'"
+      text += " ;;\n"
+    }
+    return text + "    esac ;;\n  esac\n}\ncompdef _stint stint\n"
+  }
+
+  private static func zshValue(_ flag: Flag) -> String {
+    switch flag.value {
+    case .toggle: ""
+    case .choice(let choices): ":\(flag.name):(\(choices.joined(separator: " ")))"
+    case .file: ":file:_files"
+    case .directory: ":directory:_files -/"
+    case .text, .integer, .duration: ":\(flag.name): "
+    }
+  }
+
+  private static func fish(_ commands: [Command]) -> String {
+    var text = "# fish completion of stint\ncomplete -c stint -f\n"
+    for command in commands {
+      text += "complete -c stint -n __fish_use_subcommand -a \(command.name) -d '\(fishText(command.summary))'\n"
+      let when = "complete -c stint -n '__fish_seen_subcommand_from \(command.name)'"
+      for flag in command.flags {
+        text += "\(when) -l \(flag.name)" + (flag.short.map { " -s \($0)" } ?? "")
+        switch flag.value {
+        case .toggle: break
+        case .choice(let choices): text += " -x -a '\(choices.joined(separator: " "))'"
+        case .file: text += " -r -F"
+        case .directory: text += " -x -a '(__fish_complete_directories)'"
+        case .text, .integer, .duration: text += " -x"
+        }
+        text += " -d '\(fishText(flag.help))'\n"
+      }
+      let operands = words(for: command, commands)
+      if !operands.isEmpty { text += "\(when) -a '\(operands.joined(separator: " "))'\n" }
+    }
+    return text
+  }
+
+  /// For zsh inside single quotes, where a colon ends a field.
+  private static func escaped(_ text: String) -> String {
+    text.replacing("'", with: "'\\''").replacing(":", with: "\\:")
+  }
+
+  /// For fish inside single quotes.
+  private static func fishText(_ text: String) -> String { text.replacing("\\", with: "\\\\").replacing("'", with: "\\'") }
+}

@@ -1,0 +1,67 @@
+// Owns: what every command gets: its arguments, the console, the environment, and a way to the cluster.
+// It must not know what commands do with them.
+
+import ClusterIO
+import ClusterProto
+
+/// One run of one command.
+struct Context {
+  let arguments: Arguments
+  let environment: [String: String]
+  let console: Console
+  /// Opens no connection before the first request.
+  let makeCluster: (Context) throws -> Cluster
+
+  func cluster() throws -> Cluster { try makeCluster(self) }
+
+  /// The namespace asked for, else `default`.
+  var namespace: String { arguments.value("namespace") ?? "default" }
+  var isAllNamespaces: Bool { arguments.isOn("all-namespaces") }
+
+  /// Where to list objects of `kind`: empty for all namespaces and for kinds without one.
+  func listNamespace(_ kind: Kind) -> String { kind.isNamespaced && !isAllNamespaces ? namespace : "" }
+
+  /// Where an object of `kind` is.
+  func objectNamespace(_ kind: Kind) -> String { kind.isNamespaced ? namespace : "" }
+
+  /// When the time of `--timeout` is up, boot nanoseconds; nil without limit.
+  func deadline(_ flag: String = "timeout") -> Int64? {
+    arguments.milliseconds(flag).map { Clocks.boot() + $0 * 1_000_000 }
+  }
+}
+
+/// A command that failed: its message goes to standard error as it is.
+struct CommandError: Error, Equatable {
+  let message: String
+  var exitStatus: Int32 = 1
+
+  init(_ message: String, exitStatus: Int32 = 1) {
+    self.message = message
+    self.exitStatus = exitStatus
+  }
+}
+
+/// A coordinator and how to prove that one may talk to it.
+struct Endpoint: Equatable {
+  static let defaultServer = "127.0.0.1:7420"
+
+  let server: String
+  let tokenFile: String
+
+  /// From flags, then the environment, then what `stint up` uses.
+  init(arguments: Arguments, environment: [String: String], serverFlag: String = "server") {
+    func given(_ flag: String, _ variable: String) -> String? {
+      arguments.value(flag) ?? environment[variable].flatMap { $0.isEmpty ? nil : $0 }
+    }
+    server = given(serverFlag, "STINT_SERVER") ?? Endpoint.defaultServer
+    tokenFile =
+      given("token-file", "STINT_TOKEN_FILE") ?? "\(Endpoint.dataDirectory(environment))/coordinator/token"
+  }
+
+  /// Where `stint up` keeps its cluster unless told otherwise.
+  static func dataDirectory(_ environment: [String: String]) -> String {
+    if let data = environment["XDG_DATA_HOME"], data.hasPrefix("/") { return "\(data)/stint" }
+    if let home = environment["HOME"], home.hasPrefix("/") { return "\(home)/.local/share/stint" }
+    return "/var/lib/stint"
+  }
+}

@@ -1,0 +1,128 @@
+// Owns: finding and reading manifests: files, directories, standard input, documents, Lists, and each one's place for messages.
+// It must not know what the objects mean beyond kind, name and namespace.
+
+import ClusterIO
+import ClusterProto
+import Coordinator
+import Glibc
+
+/// One object of a manifest.
+struct ManifestObject: Equatable {
+  let kind: Kind
+  /// With its namespace filled in.
+  var json: JSON
+  /// The file as the command line named it, for messages.
+  let file: String
+  /// `"job.yaml"`, with the document's number where a file has several.
+  let place: String
+
+  var name: String { json[path: ["metadata", "name"]]?.stringValue ?? "" }
+  var namespace: String { kind.isNamespaced ? json[path: ["metadata", "namespace"]]?.stringValue ?? "" : "" }
+}
+
+/// Reads manifests. What cannot be read is reported, the rest goes on.
+struct Manifests {
+  private(set) var objects: [ManifestObject] = []
+  /// Messages, each ready for standard error.
+  private(set) var errors: [String] = []
+
+  private let namespace: String
+  /// The namespace was asked for on the command line: manifests must not name another.
+  private let insists: Bool
+  /// Bytes of one file; objects have their own limit at the coordinator.
+  private static let fileLimit = 64 << 20
+
+  init(paths: [String], namespace: String?) {
+    self.namespace = namespace ?? "default"
+    insists = namespace != nil
+    for path in paths { read(path) }
+  }
+
+  private mutating func read(_ path: String) {
+    if path == "-" {
+      var bytes: [UInt8] = []
+      do { bytes = try Files.read("/dev/stdin", limit: Manifests.fileLimit) } catch {
+        errors.append("error: cannot read standard input: \(error.message)")
+      }
+      return take(bytes, "STDIN", "-")
+    }
+    do {
+      guard try Files.status(path).isDirectory else { return readFile(path) }
+      let names = try Files.list(path).filter { name in
+        [".yaml", ".yml", ".json"].contains { name.hasSuffix($0) }
+      }
+      if names.isEmpty { errors.append("error: the directory \"\(path)\" has no .yaml, .yml or .json file") }
+      let prefix = path.hasSuffix("/") ? path : path + "/"
+      for name in names { readFile(prefix + name) }
+    } catch {
+      errors.append(
+        error.code == ENOENT ? "error: the path \"\(path)\" does not exist" : "error: \(path): \(error.message)")
+    }
+  }
+
+  private mutating func readFile(_ path: String) {
+    do {
+      take(try Files.read(path, limit: Manifests.fileLimit), path, path)
+    } catch {
+      errors.append("error: \(path): \(error.message)")
+    }
+  }
+
+  /// Takes the documents of one file.
+  mutating func take(_ bytes: [UInt8], _ name: String, _ file: String) {
+    let documents: [JSON]
+    do {
+      documents = try YAML.documents(bytes)
+    } catch {
+      errors.append("error: error parsing \(name): \(error)")
+      return
+    }
+    var found = 0
+    for (index, document) in documents.enumerated() where !document.isNull {
+      found += 1
+      let place = documents.count > 1 ? "\"\(name)\" (document \(index + 1))" : "\"\(name)\""
+      if document["kind"]?.stringValue?.hasSuffix("List") == true, let items = document["items"]?.arrayValue {
+        for item in items { take(item, file: name, place: place) }
+      } else {
+        take(document, file: name, place: place)
+      }
+    }
+    if found == 0, !documents.isEmpty || bytes.isEmpty { errors.append("error: no objects passed to apply in \(name)") }
+  }
+
+  private mutating func take(_ document: JSON, file: String, place: String) {
+    guard document.objectValue != nil else {
+      errors.append("error: \(place) holds a \(document.typeName) where an object should be")
+      return
+    }
+    var missing: [String] = []
+    for member in ["apiVersion", "kind"] where document[member]?.stringValue?.isEmpty ?? true {
+      missing.append("\(member) not set")
+    }
+    guard missing.isEmpty, let version = document["apiVersion"]?.stringValue, let kindName = document["kind"]?.stringValue
+    else {
+      let list = missing.count == 1 ? missing[0] : "[\(missing.joined(separator: ", "))]"
+      errors.append("error: error validating \(place): error validating data: \(list)")
+      return
+    }
+    let name = document[path: ["metadata", "name"]]?.stringValue ?? ""
+    let given = document[path: ["metadata", "namespace"]]?.stringValue ?? ""
+    guard let kind = Kind(apiVersion: version, kind: kindName) else {
+      errors.append(
+        "error: resource mapping not found for name: \"\(name)\" namespace: \"\(given)\" from \(place): "
+          + "no matches for kind \"\(kindName)\" in version \"\(version)\"")
+      return
+    }
+    var json = document
+    if kind.isNamespaced {
+      if insists, !given.isEmpty, given != namespace {
+        errors.append(
+          "error: the namespace from the provided object \"\(given)\" does not match the namespace \"\(namespace)\". "
+            + "You must pass '--namespace=\(given)' to perform this operation.")
+        return
+      }
+      if given.isEmpty { json[path: ["metadata", "namespace"]] = .string(namespace) }
+    }
+    objects.append(ManifestObject(kind: kind, json: json, file: file, place: place))
+  }
+}

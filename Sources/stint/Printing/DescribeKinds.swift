@@ -1,0 +1,170 @@
+// Owns: the descriptions of Jobs, Pods, Nodes, ConfigMaps and of anything else. Texts are those of kubectl's describer;
+// what it leaves out of Jobs stands before the pod template. It must not fetch anything.
+
+import ClusterProto
+
+extension Describer {
+  private mutating func heading(_ object: JSON) {
+    let meta = object["metadata"]
+    field("Name", meta?["name"]?.stringValue ?? "")
+    field("Namespace", meta?["namespace"]?.stringValue)
+  }
+
+  mutating func job(_ job: JSON) {
+    let spec = job["spec"]
+    let status = job["status"]
+    heading(job)
+    field("Selector", LabelText.selector(spec?["selector"]))
+    labels("Labels", job[path: ["metadata", "labels"]])
+    annotations("Annotations", job[path: ["metadata", "annotations"]])
+    field("Controlled By", Describer.controller(job))
+    field("Parallelism", spec?["parallelism"]?.intValue.map(String.init))
+    field("Completions", spec?["completions"]?.intValue.map(String.init) ?? "<unset>")
+    field("Completion Mode", spec?["completionMode"]?.stringValue)
+    field("Suspend", spec?["suspend"]?.boolValue.map(String.init))
+    field("Backoff Limit", spec?["backoffLimit"]?.intValue.map(String.init))
+    field("Backoff Limit Per Index", spec?["backoffLimitPerIndex"]?.intValue.map(String.init))
+    field("Max Failed Indexes", spec?["maxFailedIndexes"]?.intValue.map(String.init))
+    field("TTL Seconds After Finished", spec?["ttlSecondsAfterFinished"]?.intValue.map(String.init))
+    time("Start Time", status?["startTime"])
+    time("Completed At", status?["completionTime"])
+    if let start = Describer.time(status?["startTime"]), let end = Describer.time(status?["completionTime"]) {
+      field("Duration", humanDuration(milliseconds: end.milliseconds(since: start)))
+    }
+    field("Active Deadline Seconds", spec?["activeDeadlineSeconds"]?.intValue.map { "\($0)s" })
+    let ready = status?["ready"]?.intValue.map { " (\($0) Ready)" } ?? ""
+    let counts = ["active", "succeeded", "failed"].map { status?[$0]?.intValue ?? 0 }
+    field("Pods Statuses", "\(counts[0]) Active\(ready) / \(counts[1]) Succeeded / \(counts[2]) Failed")
+    field("Terminating", status?["terminating"]?.intValue.flatMap { $0 > 0 ? String($0) : nil })
+    if spec?["completionMode"]?.stringValue == "Indexed" {
+      field("Completed Indexes", Describer.capped(status?["completedIndexes"]?.stringValue ?? ""))
+    }
+    field("Failed Indexes", status?["failedIndexes"]?.stringValue.flatMap { $0.isEmpty ? nil : Describer.capped($0) })
+    jobConditions(status?["conditions"]?.arrayValue ?? [])
+    template(spec?["template"])
+  }
+
+  private mutating func jobConditions(_ conditions: [JSON]) {
+    if conditions.isEmpty { return }
+    line("Conditions:")
+    line("Type\tStatus\tLastTransitionTime\tReason\tMessage", 1)
+    line("----\t------\t------------------\t------\t-------", 1)
+    for condition in conditions {
+      let texts = ["type", "status"].map { condition[$0]?.stringValue ?? "" }
+      let time = Describer.time(condition["lastTransitionTime"])?.rfc1123Z ?? "<unknown>"
+      let reason = condition["reason"]?.stringValue ?? ""
+      let message = condition["message"]?.stringValue ?? ""
+      line((texts + [time, reason, message]).joined(separator: "\t"), 1)
+    }
+  }
+
+  /// Cut at the first comma after 50 characters.
+  static func capped(_ indexes: String) -> String {
+    if indexes.isEmpty { return "<none>" }
+    guard indexes.count > 50, let comma = indexes.dropFirst(50).firstIndex(of: ",") else { return indexes }
+    return indexes[...comma] + "..."
+  }
+
+  private mutating func template(_ template: JSON?) {
+    line("Pod Template:")
+    guard let template else { return line("<unset>", 1) }
+    let spec = template["spec"]
+    labels("Labels", template[path: ["metadata", "labels"]], 1)
+    if let own = template[path: ["metadata", "annotations"]], own.objectValue?.isEmpty == false {
+      annotations("Annotations", own, 1)
+    }
+    field("Service Account", spec?["serviceAccountName"]?.stringValue, 1)
+    if spec?["initContainers"]?.arrayValue?.isEmpty == false {
+      containers("Init Containers", spec?["initContainers"], inner: true)
+    }
+    containers("Containers", spec?["containers"], inner: true)
+    volumes(spec?["volumes"], inner: true)
+    field("Priority Class Name", spec?["priorityClassName"]?.stringValue, 1)
+    labels("Node-Selectors", spec?["nodeSelector"], 1)
+    tolerations("Tolerations", spec?["tolerations"], 1)
+  }
+
+  mutating func pod(_ pod: JSON) {
+    let meta = pod["metadata"]
+    let spec = pod["spec"]
+    let status = pod["status"]
+    heading(pod)
+    field("Priority", spec?["priority"]?.intValue.map(String.init))
+    field("Priority Class Name", spec?["priorityClassName"]?.stringValue)
+    field("Runtime Class Name", spec?["runtimeClassName"]?.stringValue)
+    field("Service Account", spec?["serviceAccountName"]?.stringValue)
+    let node = spec?["nodeName"]?.stringValue ?? ""
+    field("Node", node.isEmpty ? "<none>" : "\(node)/\(status?["hostIP"]?.stringValue ?? "")")
+    time("Start Time", status?["startTime"])
+    labels("Labels", meta?["labels"])
+    annotations("Annotations", meta?["annotations"])
+    let phase = status?["phase"]?.stringValue ?? ""
+    if meta?["deletionTimestamp"] != nil, phase != "Failed", phase != "Succeeded" {
+      field("Status", "Terminating (lasts \(age(meta?["deletionTimestamp"])))")
+      field("Termination Grace Period", meta?["deletionGracePeriodSeconds"]?.intValue.map { "\($0)s" })
+    } else {
+      field("Status", phase)
+    }
+    field("Reason", status?["reason"]?.stringValue.flatMap { $0.isEmpty ? nil : $0 })
+    field("Message", status?["message"]?.stringValue.flatMap { $0.isEmpty ? nil : TablePrinter.cell(.string($0)) })
+    field("IP", status?["podIP"]?.stringValue ?? "")
+    let addresses = status?["podIPs"]?.arrayValue ?? []
+    line(addresses.isEmpty ? "IPs:\t<none>" : "IPs:")
+    for address in addresses { field("IP", address["ip"]?.stringValue ?? "", 1) }
+    field("Controlled By", Describer.controller(pod))
+    if spec?["initContainers"]?.arrayValue?.isEmpty == false {
+      containers("Init Containers", spec?["initContainers"], statuses: status?["initContainerStatuses"])
+    }
+    containers("Containers", spec?["containers"], statuses: status?["containerStatuses"])
+    let conditions = status?["conditions"]?.arrayValue ?? []
+    if !conditions.isEmpty {
+      line("Conditions:")
+      line("Type\tStatus", 1)
+      for condition in conditions {
+        line("\(condition["type"]?.stringValue ?? "") \t\(condition["status"]?.stringValue ?? "") ", 1)
+      }
+    }
+    volumes(spec?["volumes"])
+    field("QoS Class", status?["qosClass"]?.stringValue)
+    labels("Node-Selectors", spec?["nodeSelector"])
+    tolerations("Tolerations", spec?["tolerations"])
+  }
+
+  mutating func configMap(_ map: JSON) {
+    heading(map)
+    labels("Labels", map[path: ["metadata", "labels"]])
+    annotations("Annotations", map[path: ["metadata", "annotations"]])
+    line("")
+    line("Data")
+    line("====")
+    for (key, value) in map["data"]?.objectValue ?? JSONObject() {
+      line("\(key):")
+      line("----")
+      // Content is no table: its tabs must not make columns.
+      line((value.stringValue ?? "").replacing("\t", with: "    "))
+      line("")
+    }
+    line("")
+    line("BinaryData")
+    line("====")
+    for (key, value) in map["binaryData"]?.objectValue ?? JSONObject() {
+      let text = value.stringValue ?? ""
+      line("\(key): \(text.utf8.count / 4 * 3 - text.utf8.suffix(2).filter { $0 == 0x3D }.count) bytes")
+    }
+    line("")
+  }
+
+  /// Any kind: its metadata, then its members as YAML.
+  mutating func other(_ object: JSON) {
+    heading(object)
+    labels("Labels", object[path: ["metadata", "labels"]])
+    annotations("Annotations", object[path: ["metadata", "annotations"]])
+    field("API Version", object["apiVersion"]?.stringValue)
+    field("Kind", object["kind"]?.stringValue)
+    time("Creation Timestamp", object[path: ["metadata", "creationTimestamp"]])
+    var rest = object
+    for member in ["metadata", "apiVersion", "kind"] { rest[member] = nil }
+    guard rest.objectValue?.isEmpty == false else { return }
+    for part in rest.yaml.split(separator: "\n") { line(part.replacing("\t", with: "    ")) }
+  }
+}

@@ -1,0 +1,132 @@
+// Owns: the description of a Node with what runs on it. Texts are those of kubectl's describer.
+// It must not fetch anything, nor know how pods are scheduled.
+
+import ClusterProto
+
+extension Describer {
+  /// `pods`: those on the node that have not ended. `lease`: the node's Lease object, if there is one.
+  mutating func node(_ node: JSON, pods: [JSON], lease: JSON?) {
+    let meta = node["metadata"]
+    let status = node["status"]
+    field("Name", meta?["name"]?.stringValue ?? "")
+    let prefix = "node-role.kubernetes.io/"
+    let roles = StringMap(json: meta?["labels"]).filter { $0.key.hasPrefix(prefix) }.map { $0.key.dropFirst(prefix.count) }
+    field("Roles", roles.isEmpty ? "<none>" : roles.joined(separator: ","))
+    labels("Labels", meta?["labels"])
+    annotations("Annotations", meta?["annotations"])
+    time("CreationTimestamp", meta?["creationTimestamp"])
+    let taints = node[path: ["spec", "taints"]]?.arrayValue ?? []
+    list("Taints", taints.map(Describer.taint))
+    field("Unschedulable", String(node[path: ["spec", "unschedulable"]]?.boolValue ?? false))
+    if let lease {
+      line("Lease:")
+      field("HolderIdentity", lease[path: ["spec", "holderIdentity"]]?.stringValue ?? "<unset>", 1)
+      field("AcquireTime", Describer.time(lease[path: ["spec", "acquireTime"]])?.rfc1123Z ?? "<unset>", 1)
+      field("RenewTime", Describer.time(lease[path: ["spec", "renewTime"]])?.rfc1123Z ?? "<unset>", 1)
+    }
+    conditions(status?["conditions"]?.arrayValue ?? [])
+    line("Addresses:")
+    for address in status?["addresses"]?.arrayValue ?? [] {
+      field(address["type"]?.stringValue ?? "", address["address"]?.stringValue ?? "", 1)
+    }
+    for (name, member) in [("Capacity", "capacity"), ("Allocatable", "allocatable")] {
+      guard let amounts = status?[member]?.objectValue, !amounts.isEmpty else { continue }
+      line("\(name):")
+      for (resource, amount) in amounts { field(resource, amount.stringValue ?? amount.text, 1) }
+    }
+    systemInfo(status?["nodeInfo"])
+    podTable(pods, status?["allocatable"])
+  }
+
+  private static func taint(_ taint: JSON) -> String {
+    let key = taint["key"]?.stringValue ?? ""
+    let value = taint["value"]?.stringValue ?? ""
+    return key + (value.isEmpty ? "" : "=\(value)") + ":" + (taint["effect"]?.stringValue ?? "")
+  }
+
+  private mutating func conditions(_ conditions: [JSON]) {
+    if conditions.isEmpty { return }
+    line("Conditions:")
+    line("Type\tStatus\tLastHeartbeatTime\tLastTransitionTime\tReason\tMessage", 1)
+    line("----\t------\t-----------------\t------------------\t------\t-------", 1)
+    for condition in conditions {
+      let cells = ["type", "status"].map { condition[$0]?.stringValue ?? "" }
+        + ["lastHeartbeatTime", "lastTransitionTime"].map { Describer.time(condition[$0])?.rfc1123Z ?? "<unknown>" }
+        + ["reason", "message"].map { condition[$0]?.stringValue ?? "" }
+      line(cells.joined(separator: " \t"), 1)
+    }
+  }
+
+  private mutating func systemInfo(_ info: JSON?) {
+    line("System Info:")
+    let members = [
+      ("Machine ID", "machineID"), ("System UUID", "systemUUID"), ("Boot ID", "bootID"),
+      ("Kernel Version", "kernelVersion"), ("OS Image", "osImage"), ("Operating System", "operatingSystem"),
+      ("Architecture", "architecture"), ("Container Runtime Version", "containerRuntimeVersion"),
+      ("Kubelet Version", "kubeletVersion"),
+    ]
+    for (name, member) in members { field(name, info?[member]?.stringValue ?? "", 1) }
+  }
+
+  private struct Share {
+    var requests: Int64 = 0
+    var limits: Int64 = 0
+  }
+
+  private mutating func podTable(_ pods: [JSON], _ allocatable: JSON?) {
+    line("Non-terminated Pods:\t(\(pods.count) in total)")
+    line("Namespace\tName\t\tCPU Requests\tCPU Limits\tMemory Requests\tMemory Limits\tAge", 1)
+    line("---------\t----\t\t------------\t----------\t---------------\t-------------\t---", 1)
+    let cpuTotal = Describer.amount("cpu", allocatable?["cpu"])
+    let memoryTotal = Describer.amount("memory", allocatable?["memory"])
+    var cpu = Share()
+    var memory = Share()
+    for pod in pods {
+      let podCPU = Describer.share("cpu", pod)
+      let podMemory = Describer.share("memory", pod)
+      cpu.requests += podCPU.requests
+      cpu.limits += podCPU.limits
+      memory.requests += podMemory.requests
+      memory.limits += podMemory.limits
+      let meta = pod["metadata"]
+      line(
+        [
+          meta?["namespace"]?.stringValue ?? "", meta?["name"]?.stringValue ?? "", "",
+          Describer.percent("cpu", podCPU.requests, cpuTotal), Describer.percent("cpu", podCPU.limits, cpuTotal),
+          Describer.percent("memory", podMemory.requests, memoryTotal),
+          Describer.percent("memory", podMemory.limits, memoryTotal), age(meta?["creationTimestamp"]),
+        ].joined(separator: "\t"), 1)
+    }
+    line("Allocated resources:")
+    line("(Total limits may be over 100 percent, i.e., overcommitted.)", 1)
+    line("Resource\tRequests\tLimits", 1)
+    line("--------\t--------\t------", 1)
+    for (name, share, total) in [("cpu", cpu, cpuTotal), ("memory", memory, memoryTotal)] {
+      let cells = [name, Describer.percent(name, share.requests, total), Describer.percent(name, share.limits, total)]
+      line(cells.joined(separator: "\t"), 1)
+    }
+  }
+
+  /// Thousandths of a processor, or bytes.
+  private static func amount(_ resource: String, _ value: JSON?) -> Int64 {
+    let text = value?.stringValue ?? value?.text ?? "0"
+    return (resource == "cpu" ? Quantity.parseMillis(text) : Quantity.parseBytes(text)) ?? 0
+  }
+
+  /// What a pod takes: the sum of its containers, or its largest init container.
+  private static func share(_ resource: String, _ pod: JSON) -> Share {
+    func sum(_ member: String) -> Int64 {
+      let amounts = { (list: String) in
+        (pod[path: ["spec", list]]?.arrayValue ?? []).map { amount(resource, $0[path: ["resources", member, resource]]) }
+      }
+      let total = amounts("containers").reduce(0) { $0.addingReportingOverflow($1).partialValue }
+      return max(total, amounts("initContainers").max() ?? 0)
+    }
+    return Share(requests: sum("requests"), limits: sum("limits"))
+  }
+
+  private static func percent(_ resource: String, _ value: Int64, _ total: Int64) -> String {
+    let text = resource == "cpu" ? Quantity.formatMillis(value) : Quantity.formatBytes(value)
+    return "\(text) (\(total > 0 ? Int64(Double(value) / Double(total) * 100) : 0)%)"
+  }
+}

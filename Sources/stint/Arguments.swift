@@ -1,6 +1,8 @@
 // Owns: the grammar of the command line: what a command and a flag are, and how words become a parsed call.
 // It must not know any command: CommandTable.swift lists them, and help and completion read the same list.
 
+import ClusterProto
+
 /// What the value of a flag is; the parser checks it, completion offers it.
 enum FlagValue: Sendable, Equatable {
   /// No value: present or not; `--flag=false` says not.
@@ -37,7 +39,7 @@ struct Flag: Sendable, Equatable {
   var initial: String?
 
   init(
-    _ name: String, _ short: Character? = nil, _ value: FlagValue = .toggle, repeats: Bool = false,
+    _ name: String, _ short: Character?, _ value: FlagValue, repeats: Bool = false,
     initial: String? = nil, _ help: String
   ) {
     self.name = name
@@ -106,7 +108,7 @@ struct Arguments: Sendable {
   func values(_ flag: String) -> [String] { values[flag] ?? [] }
   func isOn(_ flag: String, byDefault initial: Bool = false) -> Bool { value(flag).map { $0 == "true" } ?? initial }
   func integer(_ flag: String) -> Int64? { value(flag).flatMap { Int64($0) } }
-  func milliseconds(_ flag: String) -> Int64? { value(flag).flatMap { GoDuration.milliseconds($0) } }
+  func milliseconds(_ flag: String) -> Int64? { value(flag).flatMap { DurationFlag.milliseconds($0) } }
 
   /// Parses everything after the program's name. Flags may stand before the command too: the command is the first word
   /// that names one and whose own flags account for every word before it.
@@ -183,7 +185,7 @@ struct Arguments: Sendable {
       value = value.lowercased()
       if value != "true", value != "false" { expected = "true or false" }
     case .integer: if Int64(value) == nil { expected = "a whole number" }
-    case .duration: if GoDuration.milliseconds(value) == nil { expected = "a duration such as 90s or 1m30s" }
+    case .duration: if DurationFlag.milliseconds(value) == nil { expected = "a duration such as 90s or 1m30s" }
     case .choice(let choices):
       if !choices.contains(value) { expected = "one of " + choices.joined(separator: ", ") }
     }
@@ -204,31 +206,15 @@ struct Arguments: Sendable {
   }
 }
 
-/// Durations as Go writes them.
-enum GoDuration {
-  private static let units: [(name: String, milliseconds: Double)] = [
-    ("ms", 1), ("h", 3_600_000), ("m", 60_000), ("s", 1_000),
-  ]
-
-  /// Milliseconds of `1h2m3.5s`, `500ms`, or of a bare number of seconds; nil for anything else and for over 100 years.
+/// Durations on the command line: as Go writes them, or a bare number of seconds; a minus sign means without limit.
+enum DurationFlag {
+  /// Milliseconds; nil for anything else and for over 100 years.
   static func milliseconds(_ text: String) -> Int64? {
     let isNegative = text.hasPrefix("-")
-    var rest = isNegative ? text.dropFirst() : text[...]
-    if let seconds = Int64(rest), rest.utf8.allSatisfy({ $0 >= 0x30 && $0 <= 0x39 }) {
-      return seconds > 3_155_760_000 ? nil : (isNegative ? -seconds : seconds) * 1_000
-    }
-    var total = 0.0
-    if rest.isEmpty { return nil }
-    while !rest.isEmpty {
-      let digits = rest.prefix { ("0"..."9").contains($0) || $0 == "." }
-      guard let number = Double(digits) else { return nil }
-      rest = rest.dropFirst(digits.count)
-      guard let unit = units.first(where: { rest.hasPrefix($0.name) }) else { return nil }
-      rest = rest.dropFirst(unit.name.count)
-      total += number * unit.milliseconds
-    }
-    guard total < 3_155_760_000_000 else { return nil }
-    return Int64(isNegative ? -total : total)
+    let rest = isNegative ? String(text.dropFirst()) : text
+    let isBare = !rest.isEmpty && rest.utf8.allSatisfy { $0 >= 0x30 && $0 <= 0x39 }
+    guard let value = DurationText.parse(isBare ? rest + "s" : rest), value <= 3_155_760_000_000 else { return nil }
+    return isNegative ? -value : value
   }
 }
 

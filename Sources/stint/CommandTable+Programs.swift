@@ -41,7 +41,6 @@ extension CommandTable {
         Flag("pods", .integer("N"), initial: "110", "Most pods at a time"),
         Flag("label", .text("KEY=VALUE"), repeats: true, "Label of the node; may be repeated"),
         Flag("pod-user", .text("USER"), "Run pods as this user"),
-        Flag("on-lease-end", .choice(["freeze", "kill"]), initial: "freeze", "What becomes of pods that may run no longer"),
         Flag("frozen-kill", .duration, initial: "10m", "How long a frozen pod waits for word before it is killed"),
         Flag("stop", "End the agent that runs on this data directory, with its pods"), help,
       ],
@@ -56,18 +55,8 @@ extension CommandTable {
       name: "keeper", summary: "Own a node's pods; an agent starts it",
       flags: [
         Flag("data", .directory, "The agent's data directory"), Flag("pod-user", .text("USER"), "Run pods as this user"),
-        Flag("on-lease-end", .choice(["freeze", "kill"]), initial: "freeze", "What becomes of pods that may run no longer"),
         Flag("frozen-kill", .duration, initial: "10m", "How long a frozen pod waits for word before it is killed"), help,
       ], hidden: true, run: ServeCommand.keeper),
-    Command(
-      name: "simulate", summary: "Run cluster, network and faults from one seed and check the promises",
-      flags: [
-        Flag("seed", .integer("N"), initial: "1", "The run; the same seed gives the same run"),
-        Flag("seeds", .integer("N"), initial: "1", "How many runs, from --seed on"),
-        Flag("hours", .text("H"), initial: "1", "Simulated hours of each run"),
-        Flag("trace", "Print what happens"), help,
-      ],
-      examples: [("stint simulate --seed 42 --hours 2", "Replay one run exactly")], run: ServeCommand.simulate),
   ]
 
   static let otherCommands: [Command] = [

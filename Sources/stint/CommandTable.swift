@@ -37,6 +37,16 @@ enum CommandTable {
 }
 
 extension Flag {
+  /// A flag without a value.
+  init(_ name: String, initial: String? = nil, _ help: String) {
+    self.init(name, nil, .toggle, initial: initial, help)
+  }
+
+  /// A flag without a value, with a short form.
+  init(_ name: String, _ short: Character, _ help: String) {
+    self.init(name, short, .toggle, help)
+  }
+
   /// A flag without a short form.
   init(_ name: String, _ value: FlagValue, repeats: Bool = false, initial: String? = nil, _ help: String) {
     self.init(name, nil, value, repeats: repeats, initial: initial, help)

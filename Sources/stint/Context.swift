@@ -48,6 +48,11 @@ struct Endpoint: Equatable {
   let server: String
   let tokenFile: String
 
+  init(server: String, tokenFile: String) {
+    self.server = server
+    self.tokenFile = tokenFile
+  }
+
   /// From flags, then the environment, then what `stint up` uses.
   init(arguments: Arguments, environment: [String: String], serverFlag: String = "server") {
     func given(_ flag: String, _ variable: String) -> String? {

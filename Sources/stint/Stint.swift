@@ -59,12 +59,12 @@ enum Stint {
   private static func readEnvironment() -> [String: String] {
     var result: [String: String] = [:]
     var entry = environ
-    while let pointer = entry?.pointee {
+    while let pointer = entry.pointee {
       let text = String(cString: pointer)
       if let equals = text.firstIndex(of: "=") {
         result[String(text[..<equals])] = String(text[text.index(after: equals)...])
       }
-      entry = entry?.successor()
+      entry += 1
     }
     return result
   }

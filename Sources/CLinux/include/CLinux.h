@@ -45,6 +45,9 @@ void stint_name_thread(const char *name);
 // Processors that this process may run on, at least 1.
 int stint_usable_processors(void);
 
+// Makes orphans below this process its children (PR_SET_CHILD_SUBREAPER); 0, or -1 and errno.
+int stint_become_subreaper(void);
+
 // Arms (or re-arms) one timer of this process that sends it SIGKILL at `boottime_nanoseconds` of CLOCK_BOOTTIME, an
 // absolute time; a past time kills at once. The kernel does it, so it works on a stopped process. 0, or -1 and errno.
 int stint_death_timer_arm(int64_t boottime_nanoseconds);

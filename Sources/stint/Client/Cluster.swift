@@ -15,8 +15,10 @@ enum ExchangeEnd: Equatable {
   case enough
   /// The deadline passed.
   case timedOut
-  /// The connection broke (or could not be made) before all was answered.
+  /// The connection broke before all was answered.
   case lost(String)
+  /// No connection in time: nothing was sent.
+  case unreachable(String)
 }
 
 /// Requests sent together, and the limits of their exchange.
@@ -43,11 +45,14 @@ final class Cluster {
 
   private let carrier: Carrier
   private let console: Console
+  /// What the coordinator said of itself in the hello.
+  let greeting: () throws -> HandshakeResult
   /// How long commands that do not wait try to reach a coordinator that is away.
   static let patience: Int64 = 5_000_000_000
 
-  init(console: Console, carrier: @escaping Carrier) {
+  init(console: Console, greeting: @escaping () throws -> HandshakeResult, carrier: @escaping Carrier) {
     self.console = console
+    self.greeting = greeting
     self.carrier = carrier
   }
 
@@ -74,8 +79,9 @@ final class Cluster {
         if let pieces { Cluster.complete(&answer.object, pieces) }
         return answer
       }
-      guard case .lost(let why) = end, Clocks.boot() < limit else { throw CommandError.away(end) }
-      guard request.isRepeatable else {
+      guard case .lost(let why) = end else { throw CommandError.away(end) }
+      guard request.isRepeatable, Clocks.boot() < limit else {
+        if request.isRepeatable { throw CommandError.away(end) }
         throw CommandError(
           """
           error: the connection to the coordinator was lost before it answered (\(why)).
@@ -136,13 +142,10 @@ final class Cluster {
     var request = request
     request.verb = .watch
     request.options.allowWatchBookmarks = true
-    var isAway = false
     while true {
       var needsList = false
       let exchange = Exchange(requests: [request], connectBy: deadline, deadline: deadline, tick: tick)
       let end = try carrier(exchange) { _, reply in
-        if isAway { console.note("the coordinator is back") }
-        isAway = false
         switch reply {
         case .event("ERROR", let object):
           guard object["code"]?.intValue == 410 else { throw StatusError(object, code: 500) }
@@ -165,10 +168,8 @@ final class Cluster {
       switch end {
       case .enough: return true
       case .timedOut: return false
-      case .done: break
-      case .lost(let why):
-        if !isAway { console.note("the coordinator is away (\(why)); trying again until it is back") }
-        isAway = true
+      case .unreachable: return false
+      case .done, .lost: break
       }
       if let deadline, Clocks.boot() >= deadline { return false }
     }
@@ -233,7 +234,10 @@ extension CommandError {
   /// Nobody answered in time.
   static func away(_ end: ExchangeEnd) -> CommandError {
     var why = "no answer"
-    if case .lost(let reason) = end { why = reason }
+    switch end {
+    case .lost(let reason), .unreachable(let reason): why = reason
+    case .done, .enough, .timedOut: break
+    }
     return CommandError(
       """
       error: cannot reach the coordinator (\(why)).

@@ -83,7 +83,7 @@ struct GetCommand {
       request.verb = .get
       request.name = name
       request.namespace = context.objectNamespace(kind)
-      guard let table = try unlessMissing({ try cluster.send(request).object }) else { continue }
+      guard let table = try unlessMissing({ try $0.send(request).object }) else { continue }
       let rows = (result?["rows"]?.arrayValue ?? []) + (table["rows"]?.arrayValue ?? [])
       if result == nil { result = table }
       result?["rows"] = .array(rows)
@@ -106,7 +106,7 @@ struct GetCommand {
       }
       for name in group.names {
         let namespace = context.objectNamespace(group.kind)
-        guard let object = try unlessMissing({ try cluster.get(group.kind, namespace, name) }) else { continue }
+        guard let object = try unlessMissing({ try $0.get(group.kind, namespace, name) }) else { continue }
         items.append(GetCommand.typed(object, group.kind))
       }
     }
@@ -132,9 +132,9 @@ struct GetCommand {
     return object
   }
 
-  private mutating func unlessMissing(_ ask: () throws -> JSON) throws -> JSON? {
+  private mutating func unlessMissing(_ ask: (Cluster) throws -> JSON) throws -> JSON? {
     do {
-      return try ask()
+      return try ask(cluster)
     } catch let error as StatusError where error.isNotFound {
       if context.arguments.isOn("ignore-not-found") { return nil }
       context.console.note(error.text())

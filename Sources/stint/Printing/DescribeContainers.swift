@@ -42,7 +42,7 @@ extension Describer {
     line("\(name):", 2)
     for word in words {
       for part in (word.stringValue ?? "").split(separator: "\n", omittingEmptySubsequences: false) {
-        line(part.replacing("\t", with: "  "), 3)
+        line(String(part).replacing("\t", with: "  "), 3)
       }
     }
   }

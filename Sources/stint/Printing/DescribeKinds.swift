@@ -165,6 +165,6 @@ extension Describer {
     var rest = object
     for member in ["metadata", "apiVersion", "kind"] { rest[member] = nil }
     guard rest.objectValue?.isEmpty == false else { return }
-    for part in rest.yaml.split(separator: "\n") { line(part.replacing("\t", with: "    ")) }
+    for part in rest.yaml.split(separator: "\n") { line(String(part).replacing("\t", with: "    ")) }
   }
 }

@@ -116,10 +116,11 @@ extension Describer {
   /// What a pod takes: the sum of its containers, or its largest init container.
   private static func share(_ resource: String, _ pod: JSON) -> Share {
     func sum(_ member: String) -> Int64 {
-      let amounts = { (list: String) in
+      func amounts(_ list: String) -> [Int64] {
         (pod[path: ["spec", list]]?.arrayValue ?? []).map { amount(resource, $0[path: ["resources", member, resource]]) }
       }
-      let total = amounts("containers").reduce(0) { $0.addingReportingOverflow($1).partialValue }
+      // Quantities saturate at the largest number; their sum must not trap.
+      let total = amounts("containers").reduce(Int64(0)) { $0.addingReportingOverflow($1).partialValue }
       return max(total, amounts("initContainers").max() ?? 0)
     }
     return Share(requests: sum("requests"), limits: sum("limits"))

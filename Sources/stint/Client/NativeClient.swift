@@ -1,0 +1,194 @@
+// Owns: the client's end of the native protocol: one connection, kept between requests, with answers told apart by number.
+// It must not know what requests mean. Calls wait until they are done; meanwhile the loop's other handlers run too.
+
+import ClusterIO
+import ClusterProto
+import Coordinator
+
+/// A connection to the coordinator that is made when it is needed.
+final class NativeClient {
+  private enum State {
+    /// Why it is closed.
+    case closed(String)
+    case opening(HandshakeClient)
+    case open(HandshakeResult)
+  }
+
+  private let endpoint: Endpoint
+  private let console: Console
+  private let loop: EventLoop
+  private var state = State.closed("not connected")
+  private var connection: Connection?
+  private var reader = MessageStream()
+  private var token: [UInt8] = []
+  private var inbox: [ClientReply] = []
+  private var lastNumber: Int64 = 0
+  /// Trying again would not help: a wrong token, another protocol version.
+  private var refusal: ProtocolError?
+
+  /// Between two attempts to connect.
+  private static let pauseMilliseconds: Int64 = 100
+  /// Longest sleep of a waiting call, so that its tick comes.
+  private static let tickMilliseconds: Int64 = 250
+  /// A person hears of a coordinator that is away after this.
+  private static let silence: Int64 = 1_000_000_000
+
+  init(endpoint: Endpoint, console: Console, loop: EventLoop) {
+    self.endpoint = endpoint
+    self.console = console
+    self.loop = loop
+  }
+
+  /// The cluster that a command's flags and environment name.
+  static func makeCluster(_ context: Context) throws -> Cluster {
+    makeCluster(
+      Endpoint(arguments: context.arguments, environment: context.environment), context.console, loop: try EventLoop())
+  }
+
+  static func makeCluster(_ endpoint: Endpoint, _ console: Console, loop: EventLoop) -> Cluster {
+    let client = NativeClient(endpoint: endpoint, console: console, loop: loop)
+    return Cluster(console: console, greeting: client.greet) { exchange, receive in
+      try client.carry(exchange, receive)
+    }
+  }
+
+  /// Connects and returns what the hello told.
+  private func greet() throws -> HandshakeResult {
+    let exchange = Exchange(requests: [], connectBy: Clocks.boot() + Cluster.patience)
+    if let end = try connect(exchange) { throw CommandError.away(end) }
+    guard case .open(let result) = state else { throw CommandError.away(.unreachable("closed")) }
+    return result
+  }
+
+  /// Sends the requests and hands on their answers; see `Exchange`.
+  private func carry(_ exchange: Exchange, _ receive: (Int, APIReply) throws -> Flow) throws -> ExchangeEnd {
+    if let end = try connect(exchange) { return end }
+    inbox.removeAll()
+    var open: [Int64: Int] = [:]
+    for (position, request) in exchange.requests.enumerated() {
+      lastNumber += 1
+      open[lastNumber] = position
+      connection?.send(MessageWriter.frames(ClientMessage.request(id: lastNumber, request).json))
+    }
+    defer { for number in open.keys.sorted() { connection?.send(MessageWriter.frames(ClientMessage.cancel(id: number).json)) } }
+    while !open.isEmpty {
+      let replies = inbox
+      inbox.removeAll()
+      for message in replies {
+        guard let position = open[message.id] else { continue }
+        if case .done = message.reply { open[message.id] = nil }
+        if try receive(position, message.reply) == .enough { return .enough }
+      }
+      if open.isEmpty { return .done }
+      if case .closed(let why) = state {
+        open.removeAll()
+        return .lost(why)
+      }
+      if let end = try pause(exchange) { return end }
+    }
+    return .done
+  }
+
+  /// One turn of the loop, at most a tick long; an end when the deadline has passed or the tick wants it.
+  private func pause(_ exchange: Exchange, milliseconds: Int64 = NativeClient.tickMilliseconds) throws -> ExchangeEnd? {
+    var wait = milliseconds
+    if let deadline = exchange.deadline {
+      let left = deadline - Clocks.boot()
+      if left <= 0 { return .timedOut }
+      wait = min(wait, left / 1_000_000 + 1)
+    }
+    if inbox.isEmpty { try loop.runOnce(timeoutMilliseconds: Int32(wait)) }
+    return exchange.tick?() == .enough ? .enough : nil
+  }
+
+  // Connecting.
+
+  /// Connects unless it is; the result is how the exchange ends when that fails.
+  private func connect(_ exchange: Exchange) throws -> ExchangeEnd? {
+    if case .open = state { return nil }
+    let start = Clocks.boot()
+    var hasSaid = false
+    var nextAttempt = start
+    while true {
+      switch state {
+      case .open:
+        if hasSaid { console.note("the coordinator is back") }
+        return nil
+      case .opening: break
+      case .closed(let why):
+        if let refusal { throw CommandError("error: the coordinator at \(endpoint.server) refused: \(refusal.message)") }
+        let now = Clocks.boot()
+        if let limit = exchange.connectBy, now >= limit, now > start { return .unreachable(why) }
+        let isPatient = (exchange.connectBy ?? Int64.max) > start + Cluster.patience
+        if isPatient, !hasSaid, now - start > NativeClient.silence {
+          console.note("the coordinator is away (\(why)); trying again until it is back")
+          hasSaid = true
+        }
+        if now >= nextAttempt {
+          nextAttempt = now + NativeClient.pauseMilliseconds * 1_000_000
+          open()
+        }
+      }
+      if let end = try pause(exchange, milliseconds: NativeClient.pauseMilliseconds) { return end }
+      if case .opening = state, Clocks.boot() - nextAttempt > Handshake.timeoutMilliseconds * 1_000_000 {
+        close("no hello from \(endpoint.server)")
+      }
+    }
+  }
+
+  private func open() {
+    do {
+      guard let address = SocketAddress(parsing: endpoint.server) else {
+        throw IOError(operation: "server", subject: endpoint.server, message: "not HOST:PORT")
+      }
+      token = try DataDirectory.readToken(endpoint.tokenFile)
+      let handshake = HandshakeClient(role: .client, nonce: Crypto.hex(try Crypto.randomBytes(Handshake.nonceBytes)))
+      let connection = try Connection.connect(loop: loop, to: address)
+      self.connection = connection
+      reader = MessageStream()
+      state = .opening(handshake)
+      connection.onOpen = { connection.send(MessageWriter.frames(handshake.hello)) }
+      connection.onBytes = { [unowned self] bytes in take(bytes) }
+      connection.onClose = { [unowned self] reason in
+        if case .closed = state { return }
+        state = .closed(reason.description)
+        self.connection = nil
+      }
+    } catch {
+      state = .closed("\(error)")
+    }
+  }
+
+  private func close(_ why: String) {
+    state = .closed(why)
+    connection?.onClose = nil
+    connection?.close()
+    connection = nil
+  }
+
+  private func take(_ bytes: [UInt8]) {
+    reader.append(bytes)
+    do {
+      while let message = try reader.next() {
+        switch state {
+        case .closed: return
+        case .open: inbox.append(try ClientReply(json: message))
+        case .opening(var handshake):
+          let step = try handshake.receive(message) { [token] text in
+            Crypto.hex(Crypto.hmacSHA256(key: token, Array(text.utf8)))
+          }
+          state = .opening(handshake)
+          switch step {
+          case .send(let answer): connection?.send(MessageWriter.frames(answer))
+          case .finished(let result, _):
+            reader.finishHello(messageLimit: MessageLimits.fromCoordinator)
+            state = .open(result)
+          }
+        }
+      }
+    } catch {
+      if [.unauthorized, .version, .cluster].contains(error.code) { refusal = error }
+      close(error.message)
+    }
+  }
+}

@@ -1,0 +1,168 @@
+// Owns: the commands that become a long-running program: their flags become its options.
+// It must not know how the programs work.
+
+import AgentCore
+import ClusterIO
+import ClusterProto
+import Coordinator
+import CoordinatorCore
+import Glibc
+import NodeAgent
+
+/// `stint coordinator`, `agent`, `keeper`.
+enum ServeCommand {
+  @Sendable static func coordinator(_ context: Context) throws -> Int32 {
+    let arguments = context.arguments
+    var options = ServerOptions(directory: try required("data", arguments))
+    if let listen = arguments.value("listen") {
+      guard let address = SocketAddress(parsing: listen) else {
+        throw arguments.problem("--listen: \"\(listen)\" is not HOST:PORT")
+      }
+      options.listen = address
+    }
+    options.configuration.version = Version.current
+    options.configuration.chargeLostAttempts = arguments.isOn("charge-lost-attempts")
+    try setTiming(&options.configuration, arguments)
+    do {
+      try CoordinatorServer(options).run()
+      return 0
+    } catch {
+      throw CommandError("error: \(error)")
+    }
+  }
+
+  /// Timing flags, checked against each other.
+  static func setTiming(_ configuration: inout CoordinatorConfiguration, _ arguments: Arguments) throws {
+    if let beat = arguments.milliseconds("heartbeat-interval") { configuration.heartbeatMilliseconds = beat }
+    if let lease = arguments.milliseconds("lease-duration") { configuration.leaseMilliseconds = lease }
+    if let toleration = arguments.milliseconds("default-unreachable-toleration") {
+      guard toleration >= 0 else { throw arguments.problem("--default-unreachable-toleration is negative") }
+      configuration.defaultTolerationSeconds = (toleration + 999) / 1_000
+    }
+    guard configuration.heartbeatMilliseconds >= 100 else {
+      throw arguments.problem("--heartbeat-interval is shorter than 100ms")
+    }
+    guard configuration.leaseMilliseconds >= configuration.heartbeatMilliseconds * 2 else {
+      throw arguments.problem(
+        "--lease-duration must be at least twice the heartbeat interval, or one late answer would stop a node's pods")
+    }
+  }
+
+  @Sendable static func agent(_ context: Context) throws -> Int32 {
+    let arguments = context.arguments
+    let data = try required("data", arguments)
+    if arguments.isOn("stop") { return try AgentStop.run(data: data, console: context.console) }
+    let endpoint = Endpoint(arguments: arguments, environment: context.environment, serverFlag: "coordinator")
+    var options = AgentOptions(
+      coordinator: endpoint.server, name: try nodeName(arguments), data: data, tokenFile: endpoint.tokenFile)
+    options.cpuMillicores = try quantity("cpu", arguments, Quantity.parseMillis)
+    options.memoryBytes = try quantity("memory", arguments, Quantity.parseBytes)
+    options.pods = arguments.integer("pods") ?? options.pods
+    guard options.pods > 0 else { throw arguments.problem("--pods must be at least 1") }
+    for label in arguments.values("label") {
+      let parts = label.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false).map(String.init)
+      guard parts.count == 2, !parts[0].isEmpty else {
+        throw arguments.problem("--label: \"\(label)\" is not KEY=VALUE")
+      }
+      options.labels[parts[0]] = parts[1]
+    }
+    options.podUser = arguments.value("pod-user")
+    options.frozenKillMilliseconds = arguments.milliseconds("frozen-kill") ?? options.frozenKillMilliseconds
+    options.version = Version.current
+    return AgentHost.run(options)
+  }
+
+  @Sendable static func keeper(_ context: Context) throws -> Int32 {
+    var options = KeeperOptions(data: try required("data", context.arguments))
+    options.podUser = context.arguments.value("pod-user")
+    options.frozenKillMilliseconds = context.arguments.milliseconds("frozen-kill") ?? options.frozenKillMilliseconds
+    return KeeperHost.run(options)
+  }
+
+  /// A path that stays right whatever the program's directory becomes.
+  private static func required(_ flag: String, _ arguments: Arguments) throws -> String {
+    guard let path = arguments.value(flag), !path.isEmpty else { throw arguments.problem("--\(flag) is required") }
+    return absolute(path)
+  }
+
+  static func absolute(_ path: String) -> String {
+    if path.hasPrefix("/") { return path }
+    guard let here = getcwd(nil, 0) else { return path }
+    defer { free(here) }
+    return "\(String(cString: here))/\(path)"
+  }
+
+  private static func nodeName(_ arguments: Arguments) throws -> String {
+    let name = try arguments.value("name") ?? MachineFacts.read(fallbackMachineID: "").hostname.lowercased()
+    let isValid =
+      !name.isEmpty && name.utf8.count <= 63 && !name.hasPrefix("-") && !name.hasSuffix("-")
+      && name.utf8.allSatisfy { (0x61...0x7A).contains($0) || (0x30...0x39).contains($0) || $0 == 0x2D || $0 == 0x2E }
+    guard isValid else {
+      throw arguments.problem("--name: \"\(name)\" is no node name (lower-case letters, digits, - and .)")
+    }
+    return name
+  }
+
+  private static func quantity(
+    _ flag: String, _ arguments: Arguments, _ parse: (String) -> Int64?
+  ) throws -> Int64? {
+    guard let text = arguments.value(flag) else { return nil }
+    guard let value = parse(text), value > 0 else { throw arguments.problem("--\(flag): \"\(text)\" is no quantity") }
+    return value
+  }
+}
+
+/// `stint agent --stop`: ends the agent of a data directory together with its pods.
+enum AgentStop {
+  /// Longer than the grace that the agent gives its pods.
+  private static let patience: Int64 = 60_000_000_000
+
+  static func run(data: String, console: Console) throws -> Int32 {
+    let paths = NodePaths(data: data)
+    guard let agent = holder(of: paths.agentLock) else {
+      // Without an agent its keeper may still hold pods: the keeper's end is theirs (K4).
+      guard let keeper = holder(of: paths.keeperLock) else {
+        console.line("no agent runs on \(data)")
+        return 0
+      }
+      try signal(keeper, SIGTERM)
+      guard waitUntilFree(paths.keeperLock) else {
+        throw CommandError("error: the keeper (process \(keeper)) of \(data) does not end")
+      }
+      console.line("keeper ended, with its pods")
+      return 0
+    }
+    try signal(agent, SIGUSR1)
+    guard waitUntilFree(paths.agentLock), waitUntilFree(paths.keeperLock) else {
+      throw CommandError("error: the agent (process \(agent)) of \(data) does not end; see its log")
+    }
+    console.line("agent ended, with its pods")
+    return 0
+  }
+
+  /// The process that holds a lock file; nil when none does.
+  static func holder(of path: String) -> Int32? {
+    guard Files.exists(path) else { return nil }
+    do {
+      try FileLock(path: path).release()
+      return nil
+    } catch {
+      guard error.code == EWOULDBLOCK else { return nil }
+      return (try? Files.readLine(path)).flatMap { Int32($0) }
+    }
+  }
+
+  private static func signal(_ pid: Int32, _ number: Int32) throws {
+    guard kill(pid, number) == 0 else { throw IOError.last("signal", "process \(pid)") }
+  }
+
+  private static func waitUntilFree(_ path: String) -> Bool {
+    let deadline = Clocks.boot() + patience
+    while holder(of: path) != nil {
+      if Clocks.boot() > deadline { return false }
+      // The lock has no event of its own; another process' end has none that needs no rights on it.
+      poll(nil, 0, 50)
+    }
+    return true
+  }
+}

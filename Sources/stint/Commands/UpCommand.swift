@@ -1,0 +1,236 @@
+// Owns: `up`: a coordinator and agents as children of this process, from start to an end that leaves nothing behind.
+// It must not know what they do: they are this program with other words, and their cluster is asked as any client asks.
+
+import CLinux
+import ClusterIO
+import ClusterProto
+import Glibc
+
+/// `stint up`.
+final class UpCommand {
+  private struct Member {
+    let name: String
+    let arguments: [String]
+    /// The agent's data directory; nil for the coordinator.
+    let data: String?
+    var child: Child?
+  }
+
+  private enum Stage { case starting, running, stopping, forced }
+
+  private let console: Console
+  private let environment: [String: String]
+  private let loop: EventLoop
+  private let data: String
+  private let server: String
+  private let count: Int
+  private var members: [Member] = []
+  private var stage = Stage.starting
+  private var failed = false
+  private var tokenFile: String { "\(data)/coordinator/token" }
+  private static let readyPatience: Int64 = 60_000_000_000
+
+  @Sendable static func run(_ context: Context) throws -> Int32 {
+    let arguments = context.arguments
+    let count = arguments.integer("agents") ?? 3
+    guard (1...100).contains(count) else { throw arguments.problem("--agents: from 1 to 100") }
+    let listen = arguments.value("listen") ?? Endpoint.defaultServer
+    guard let address = SocketAddress(parsing: listen) else {
+      throw arguments.problem("--listen: \"\(listen)\" is not HOST:PORT")
+    }
+    if case .tcp(_, 0) = address { throw arguments.problem("--listen: give a port other than 0") }
+    let data = ServeCommand.absolute(arguments.value("data") ?? Endpoint.dataDirectory(context.environment))
+    let timing = CommandTable.timing.flatMap { flag in arguments.value(flag.name).map { ["--\(flag.name)", $0] } ?? [] }
+    let console = Console.standard(environment: context.environment, survivesBrokenPipe: true)
+    let command = UpCommand(
+      console: console, environment: context.environment, loop: try EventLoop(), data: data, server: listen,
+      count: Int(count))
+    return try command.run(timing)
+  }
+
+  private init(
+    console: Console, environment: [String: String], loop: EventLoop, data: String, server: String, count: Int
+  ) {
+    self.console = console
+    self.environment = environment
+    self.loop = loop
+    self.data = data
+    self.server = server
+    self.count = count
+  }
+
+  private func run(_ timing: [String]) throws -> Int32 {
+    try Files.makeDirectory("\(data)/logs")
+    let lock: FileLock
+    do {
+      lock = try FileLock(path: "\(data)/up.lock")
+    } catch {
+      throw CommandError("error: a cluster runs on \(data) already (\(error.message)); stop it, or give another --data")
+    }
+    defer { lock.release() }
+    // What loses its parent below us becomes our child: a keeper whose agent was killed does not escape.
+    stint_become_subreaper()
+    let signals = try Signals(loop: loop, [SIGINT, SIGTERM, SIGHUP]) { [unowned self] _ in stopAsked() }
+    defer { withExtendedLifetime(signals) {} }
+    console.line("starting a coordinator and \(count) agent\(count == 1 ? "" : "s"); state and logs in \(data)")
+    do {
+      try start(
+        Member(
+          name: "coordinator",
+          arguments: ["coordinator", "--data", "\(data)/coordinator", "--listen", server] + timing, data: nil))
+      for number in 1...count {
+        let directory = "\(data)/agents/node-\(number)"
+        try start(
+          Member(
+            name: "node-\(number)",
+            arguments: [
+              "agent", "--coordinator", server, "--name", "node-\(number)", "--data", directory, "--token-file", tokenFile,
+            ], data: directory))
+      }
+      if try waitUntilReady() { greet() }
+      try loop.run(until: { [unowned self] in stage != .running && stage != .starting })
+    } catch {
+      console.note("error: \(error)")
+      failed = true
+    }
+    try stop()
+    return failed ? 1 : 0
+  }
+
+  // Starting.
+
+  private func start(_ member: Member) throws {
+    var member = member
+    if let directory = member.data { try Files.makeDirectory(directory) }
+    let path = logPath(member.name)
+    let log = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0o600)
+    guard log >= 0 else { throw IOError.last("open", path) }
+    defer { close(log) }
+    var options = Child.Options(
+      path: "/proc/self/exe", arguments: ["stint"] + member.arguments,
+      environment: environment.sorted { $0.key < $1.key }.map { "\($0.key)=\($0.value)" })
+    options.descriptors = [1: log, 2: log]
+    let child = try Child(options)
+    member.child = child
+    let position = members.count
+    members.append(member)
+    try child.watch(loop: loop) { [unowned self] status in ended(position, status) }
+  }
+
+  private func logPath(_ name: String) -> String { "\(data)/logs/\(name).log" }
+
+  private func ended(_ position: Int, _ status: ProcessExit) {
+    members[position].child = nil
+    let member = members[position]
+    guard stage == .starting || stage == .running else { return }
+    console.note("\(member.name) ended (\(status)); its log: \(logPath(member.name))")
+    if let lines = try? Files.readLine(logPath(member.name)).split(separator: "\n").suffix(3) {
+      for line in lines { console.note("  \(line)") }
+    }
+    if stage == .starting {
+      failed = true
+      stage = .stopping
+      return
+    }
+    let command = (["stint"] + member.arguments).joined(separator: " ")
+    console.note(
+      member.data == nil
+        ? "Pods go on running. Start it again in another terminal: \(command)"
+        : "Its pods go on under their keeper, or elsewhere once they are proven dead. Start it again: \(command)")
+  }
+
+  /// True when every node is Ready; false when it was stopped before.
+  private func waitUntilReady() throws -> Bool {
+    let quiet = Console(out: { _ in }, err: { _ in })
+    let cluster = NativeClient.makeCluster(
+      Endpoint(server: server, tokenFile: tokenFile), quiet, loop: loop)
+    let deadline = Clocks.boot() + UpCommand.readyPatience
+    var ready: Set<String> = []
+    var request = APIRequest(verb: .watch, kind: .nodes)
+    request.options.resourceVersion = "0"
+    let wanted = Set(members.filter { $0.data != nil }.map(\.name))
+    // Tells, too, that whoever answers has our token: another program on the port would not.
+    _ = try cluster.watch(
+      request, deadline: deadline, tick: { [unowned self] in stage == .starting ? .more : .enough }, relist: { "0" }
+    ) { _, node in
+      let name = node[path: ["metadata", "name"]]?.stringValue ?? ""
+      let isReady = (node[path: ["status", "conditions"]]?.arrayValue ?? []).contains {
+        $0["type"]?.stringValue == "Ready" && $0["status"]?.stringValue == "True"
+      }
+      if isReady, wanted.contains(name) { ready.insert(name) } else { ready.remove(name) }
+      return ready == wanted ? .enough : .more
+    }
+    guard stage == .starting else { return false }
+    if ready != wanted {
+      let missing = wanted.subtracting(ready).sorted().joined(separator: ", ")
+      console.note("not Ready after a minute: \(missing); see \(data)/logs. Going on without.")
+    }
+    stage = .running
+    return true
+  }
+
+  private func greet() {
+    func bold(_ text: String) -> String { console.colours ? Colour.bold(text) : text }
+    console.line(
+      """
+      \(bold("The cluster is up:")) coordinator at \(server), nodes \(members.filter { $0.data != nil }.map(\.name).joined(separator: ", ")).
+      To talk to it from another terminal:
+
+        export STINT_SERVER=\(server)
+        export STINT_TOKEN_FILE=\(tokenFile)
+        stint get nodes
+
+      Ctrl-C stops everything.
+      """)
+  }
+
+  // Stopping.
+
+  private func stopAsked() {
+    switch stage {
+    case .starting, .running:
+      stage = .stopping
+      console.line("stopping: pods, agents, coordinator (Ctrl-C again: at once)")
+    case .stopping:
+      stage = .forced
+      console.line("stopping at once")
+    case .forced: break
+    }
+    loop.requestTurn()
+  }
+
+  private func stop() throws {
+    // Agents with their keepers and pods first: the coordinator still takes their last reports.
+    var stoppers: [Child] = []
+    var pending = 0
+    for member in members {
+      guard let directory = member.data, stage != .forced else { continue }
+      let options = Child.Options(
+        path: "/proc/self/exe", arguments: ["stint", "agent", "--stop", "--data", directory], environment: [])
+      guard let stopper = try? Child(options) else { continue }
+      pending += 1
+      try stopper.watch(loop: loop) { _ in pending -= 1 }
+      stoppers.append(stopper)
+    }
+    let agentsRun = { [unowned self] in members.contains { $0.data != nil && $0.child != nil } }
+    try loop.run(until: { [unowned self] in stage == .forced || (pending == 0 && !agentsRun()) })
+    members.first { $0.data == nil }?.child?.signal(SIGTERM)
+    try loop.run(until: { [unowned self] in stage == .forced || members.allSatisfy { $0.child == nil } })
+    for member in members { member.child?.signal(SIGKILL) }
+    try loop.run(until: { [unowned self] in members.allSatisfy { $0.child == nil } })
+    for stopper in stoppers { stopper.signal(SIGKILL) }
+    UpCommand.endOrphans()
+    console.line("stopped; Jobs and history stay in \(data)")
+  }
+
+  /// Ends what is left below this process: a keeper whose agent was killed, and with it its pods (K4).
+  private static func endOrphans() {
+    while true {
+      let text = (try? Files.readLine("/proc/self/task/\(getpid())/children")) ?? ""
+      let children = text.split(separator: " ").compactMap { Int32($0) }
+      if children.isEmpty { return }
+      for pid in children { kill(pid, SIGKILL) }
+      for pid in children { waitpid(pid, nil, 0) }
+    }
+  }
+}

@@ -168,7 +168,9 @@ struct Arguments: Sendable {
         try store(flag, "true")
         continue
       }
-      if letters.first == "=" { letters.removeFirst() } else if letters.isEmpty {
+      if letters.first == "=" {
+        letters.removeFirst()
+      } else if letters.isEmpty {
         guard let value = rest.popFirst() else { throw problem("flag -\(letter) needs a value") }
         return try store(flag, value)
       }

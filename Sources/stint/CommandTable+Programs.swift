@@ -7,7 +7,9 @@ extension CommandTable {
       name: "up", summary: "Run a whole cluster on this machine until Ctrl-C",
       flags: [
         Flag("agents", .integer("N"), initial: "3", "How many agents"),
-        Flag("data", .directory, initial: "$XDG_DATA_HOME/stint, else ~/.local/share/stint", "Where the cluster keeps its state and logs"),
+        Flag(
+          "data", .directory, initial: "$XDG_DATA_HOME/stint, else ~/.local/share/stint",
+          "Where the cluster keeps its state and logs"),
         Flag("listen", .text("HOST:PORT"), initial: Endpoint.defaultServer, "Address of the coordinator"),
       ] + timing + [help],
       details: """
@@ -35,7 +37,8 @@ extension CommandTable {
         Flag("coordinator", .text("HOST:PORT"), initial: Endpoint.defaultServer, "Address of the coordinator"),
         Flag("name", .text("NAME"), initial: "the machine's name", "Name of the node"),
         Flag("data", .directory, "Where it keeps its state and logs; made if need be"),
-        Flag("token-file", .file, initial: "$STINT_TOKEN_FILE, else that of `stint up`", "File with the cluster's token"),
+        Flag(
+          "token-file", .file, initial: "$STINT_TOKEN_FILE, else that of `stint up`", "File with the cluster's token"),
         Flag("cpu", .text("QUANTITY"), initial: "the machine's", "Processors to offer"),
         Flag("memory", .text("QUANTITY"), initial: "the machine's", "Memory to offer"),
         Flag("pods", .integer("N"), initial: "110", "Most pods at a time"),
@@ -54,15 +57,20 @@ extension CommandTable {
     Command(
       name: "keeper", summary: "Own a node's pods; an agent starts it",
       flags: [
-        Flag("data", .directory, "The agent's data directory"), Flag("pod-user", .text("USER"), "Run pods as this user"),
-        Flag("frozen-kill", .duration, initial: "10m", "How long a frozen pod waits for word before it is killed"), help,
+        Flag("data", .directory, "The agent's data directory"),
+        Flag("pod-user", .text("USER"), "Run pods as this user"),
+        Flag("frozen-kill", .duration, initial: "10m", "How long a frozen pod waits for word before it is killed"),
+        help,
       ], hidden: true, run: ServeCommand.keeper),
   ]
 
   static let otherCommands: [Command] = [
     Command(
       name: "version", summary: "Print the versions of this program and of the coordinator",
-      flags: [Flag("client", "Print this program's only"), Flag("output", "o", .choice(["json", "yaml"]), "Print as JSON or YAML")]
+      flags: [
+        Flag("client", "Print this program's only"),
+        Flag("output", "o", .choice(["json", "yaml"]), "Print as JSON or YAML"),
+      ]
         + connection,
       run: VersionCommand.run),
     Command(

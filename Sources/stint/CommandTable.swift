@@ -10,28 +10,37 @@ enum CommandTable {
 
   /// Flags of every command that talks to a coordinator.
   static let connection: [Flag] = [
-    Flag("server", "s", .text("HOST:PORT"), initial: "$STINT_SERVER, else \(Endpoint.defaultServer)",
+    Flag(
+      "server", "s", .text("HOST:PORT"), initial: "$STINT_SERVER, else \(Endpoint.defaultServer)",
       "Address of the coordinator"),
-    Flag("token-file", .file, initial: "$STINT_TOKEN_FILE, else that of `stint up`",
+    Flag(
+      "token-file", .file, initial: "$STINT_TOKEN_FILE, else that of `stint up`",
       "File with the cluster's token"),
     help,
   ]
 
   static let namespace = Flag("namespace", "n", .text("NAMESPACE"), initial: "default", "Namespace to act in")
   static let allNamespaces = Flag("all-namespaces", "A", "Act in all namespaces")
-  static let selector = Flag("selector", "l", .text("SELECTOR"), "Only objects whose labels match, such as app=quiz,tier!=db")
-  static let fieldSelector = Flag("field-selector", .text("SELECTOR"), "Only objects whose fields match, such as status.phase=Running")
+  static let selector = Flag(
+    "selector", "l", .text("SELECTOR"), "Only objects whose labels match, such as app=quiz,tier!=db")
+  static let fieldSelector = Flag(
+    "field-selector", .text("SELECTOR"), "Only objects whose fields match, such as status.phase=Running")
   static let timeout = Flag("timeout", .duration, initial: "no limit", "How long to wait before giving up")
-  static let files = Flag("filename", "f", .file, repeats: true, "Manifest: a file, a directory, or - for standard input; may be repeated")
-  static let dryRun = Flag("dry-run", .choice(["none", "client", "server"]), initial: "none",
+  static let files = Flag(
+    "filename", "f", .file, repeats: true, "Manifest: a file, a directory, or - for standard input; may be repeated")
+  static let dryRun = Flag(
+    "dry-run", .choice(["none", "client", "server"]), initial: "none",
     "client: print what would be sent; server: have the coordinator check it and keep nothing")
-  static let manifestOutput = Flag("output", "o", .choice(["name", "yaml", "json"]), "Print the objects instead of a line on each")
+  static let manifestOutput = Flag(
+    "output", "o", .choice(["name", "yaml", "json"]), "Print the objects instead of a line on each")
 
   /// Timing of a cluster; its coordinator tells the agents.
   static let timing: [Flag] = [
     Flag("heartbeat-interval", .duration, initial: "1s", "How often agents report to the coordinator"),
-    Flag("lease-duration", .duration, initial: "5s", "How long a node may run its pods without word from the coordinator"),
-    Flag("default-unreachable-toleration", .duration, initial: "10s",
+    Flag(
+      "lease-duration", .duration, initial: "5s", "How long a node may run its pods without word from the coordinator"),
+    Flag(
+      "default-unreachable-toleration", .duration, initial: "10s",
       "How much longer a pod that says nothing itself stays on a node that is out of reach"),
   ]
 }
@@ -78,7 +87,8 @@ extension CommandTable {
       operands: "(KIND NAME… | KIND/NAME… | KIND -l SELECTOR | KIND --all)", operand: .kindAndNames, count: 0...1000,
       flags: [
         files, selector, fieldSelector, Flag("all", "Delete all objects of the kind in the namespace"),
-        Flag("cascade", .choice(["background", "foreground", "orphan"]), initial: "background",
+        Flag(
+          "cascade", .choice(["background", "foreground", "orphan"]), initial: "background",
           "What becomes of a Job's pods: deleted after it, before it, or kept"),
         Flag("wait", initial: "true", "Wait until the objects are gone"),
         Flag("timeout", .duration, initial: "no limit", "How long to wait for each"),
@@ -171,7 +181,8 @@ extension CommandTable {
       name: "wait", summary: "Wait until Jobs (or other objects) are where they should be",
       operands: "(KIND/NAME… | KIND NAME… | KIND -l SELECTOR | KIND --all)", operand: .kindAndNames, count: 1...1000,
       flags: [
-        Flag("for", .text("STATE"), initial: "complete",
+        Flag(
+          "for", .text("STATE"), initial: "complete",
           "complete, failed, finished, suspended, delete, or condition=NAME[=VALUE]"), timeout, selector,
         Flag("all", "All objects of the kind in the namespace"), Flag("quiet", "q", "Show no progress"), namespace,
       ] + connection,
@@ -203,7 +214,8 @@ extension CommandTable {
       name: "drain", summary: "Empty nodes: cordon them, end their pods, wait until they are gone", operands: "NODE…",
       operand: .node, count: 1...1000,
       flags: [
-        timeout, Flag("grace-period", .integer("SECONDS"), "Seconds that pods get to end; their own setting without it"),
+        timeout,
+        Flag("grace-period", .integer("SECONDS"), "Seconds that pods get to end; their own setting without it"),
         Flag("force", "End pods too that no Job will replace"),
       ] + connection,
       examples: [("stint drain node-2 --timeout 2m", "Move a node's work elsewhere before you stop it")],

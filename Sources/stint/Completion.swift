@@ -135,5 +135,7 @@ enum Completion {
   }
 
   /// For fish inside single quotes.
-  private static func fishText(_ text: String) -> String { text.replacing("\\", with: "\\\\").replacing("'", with: "\\'") }
+  private static func fishText(_ text: String) -> String {
+    text.replacing("\\", with: "\\\\").replacing("'", with: "\\'")
+  }
 }

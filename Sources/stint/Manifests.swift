@@ -99,7 +99,8 @@ struct Manifests {
     for member in ["apiVersion", "kind"] where document[member]?.stringValue?.isEmpty ?? true {
       missing.append("\(member) not set")
     }
-    guard missing.isEmpty, let version = document["apiVersion"]?.stringValue, let kindName = document["kind"]?.stringValue
+    guard missing.isEmpty, let version = document["apiVersion"]?.stringValue,
+      let kindName = document["kind"]?.stringValue
     else {
       let list = missing.count == 1 ? missing[0] : "[\(missing.joined(separator: ", "))]"
       errors.append("error: error validating \(place): error validating data: \(list)")

@@ -50,11 +50,15 @@ enum ThreeWayMerge {
       for (key, _) in last?.objectValue ?? JSONObject() where !wanted.contains(key) { result[key] = nil }
       return .object(result)
     case (.array(let old)?, .array(let wanted)):
-      if let key = mergeKeys[name], let list = byKey(key, last?.arrayValue ?? [], old, wanted, name) { return .array(list) }
+      if let key = mergeKeys[name], let list = byKey(key, last?.arrayValue ?? [], old, wanted, name) {
+        return .array(list)
+      }
       return inPlace(last?.arrayValue ?? [], old, wanted)
     case (_, .object(let wanted)):
       var result = JSONObject()
-      for (key, value) in wanted where !value.isNull { result[key] = merged(last: nil, live: nil, new: value, name: key) }
+      for (key, value) in wanted where !value.isNull {
+        result[key] = merged(last: nil, live: nil, new: value, name: key)
+      }
       return .object(result)
     default:
       return new
@@ -64,10 +68,13 @@ enum ThreeWayMerge {
   /// Merges lists element by element; nil when an element has no key, or two have the same. The live order stays
   /// where the manifest does not change it, so that what others added does not make a change of its own.
   private static func byKey(_ key: String, _ last: [JSON], _ live: [JSON], _ new: [JSON], _ name: String) -> [JSON]? {
-    guard let before = index(last, key), let present = index(live, key), let wanted = index(new, key) else { return nil }
+    guard let before = index(last, key), let present = index(live, key), let wanted = index(new, key) else {
+      return nil
+    }
     func merge(_ identity: JSON) -> JSON? {
       wanted[identity].map {
-        merged(last: before[identity].map { last[$0] }, live: present[identity].map { live[$0] }, new: new[$0], name: "")
+        merged(
+          last: before[identity].map { last[$0] }, live: present[identity].map { live[$0] }, new: new[$0], name: "")
       }
     }
     let identities = new.compactMap { $0[key] }

@@ -70,7 +70,9 @@ final class NativeClient {
       open[lastNumber] = position
       connection?.send(MessageWriter.frames(ClientMessage.request(id: lastNumber, request).json))
     }
-    defer { for number in open.keys.sorted() { connection?.send(MessageWriter.frames(ClientMessage.cancel(id: number).json)) } }
+    defer {
+      for number in open.keys.sorted() { connection?.send(MessageWriter.frames(ClientMessage.cancel(id: number).json)) }
+    }
     while !open.isEmpty {
       let replies = inbox
       inbox.removeAll()
@@ -116,7 +118,9 @@ final class NativeClient {
         return nil
       case .opening: break
       case .closed(let why):
-        if let refusal { throw CommandError("error: the coordinator at \(endpoint.server) refused: \(refusal.message)") }
+        if let refusal {
+          throw CommandError("error: the coordinator at \(endpoint.server) refused: \(refusal.message)")
+        }
         let now = Clocks.boot()
         if let limit = exchange.connectBy, now >= limit, now > start { return .unreachable(why) }
         let isPatient = (exchange.connectBy ?? Int64.max) > start + Cluster.patience

@@ -18,7 +18,8 @@ struct ApplyCommand {
   }
 
   @Sendable static func create(_ context: Context) throws -> Int32 {
-    try run(context) { command, object in (try command.create(object.json, object, manager: "kubectl-create"), .created) }
+    try run(context) { command, object in (try command.create(object.json, object, manager: "kubectl-create"), .created)
+    }
   }
 
   private static func run(

@@ -56,7 +56,8 @@ struct DeleteCommand {
         let meta = item["metadata"]
         victims.append(
           Victim(
-            kind: target.kind, namespace: meta?["namespace"]?.stringValue ?? "", name: meta?["name"]?.stringValue ?? ""))
+            kind: target.kind, namespace: meta?["namespace"]?.stringValue ?? "", name: meta?["name"]?.stringValue ?? "")
+        )
       }
     }
     if victims.isEmpty { context.console.note("No resources found") }

@@ -69,7 +69,9 @@ struct DescribeCommand {
     let namespace = object[path: ["metadata", "namespace"]]?.stringValue ?? ""
     if !namespace.isEmpty { fields += ",involvedObject.namespace=\(namespace)" }
     // Nodes are known to those who report on them by name, not by uid.
-    if kind != .nodes, let uid = object[path: ["metadata", "uid"]]?.stringValue { fields += ",involvedObject.uid=\(uid)" }
+    if kind != .nodes, let uid = object[path: ["metadata", "uid"]]?.stringValue {
+      fields += ",involvedObject.uid=\(uid)"
+    }
     return try cluster.list(.events, namespace, fields: fields)["items"]?.arrayValue ?? []
   }
 }

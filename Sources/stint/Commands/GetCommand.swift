@@ -19,7 +19,9 @@ struct GetCommand {
     if named, arguments.has("selector") || arguments.has("field-selector") {
       throw arguments.problem("name or selector, not both")
     }
-    if named, context.isAllNamespaces { throw CommandError("error: a resource cannot be retrieved by name across all namespaces") }
+    if named, context.isAllNamespaces {
+      throw CommandError("error: a resource cannot be retrieved by name across all namespaces")
+    }
     if arguments.isOn("watch") {
       guard targets.count == 1 else { throw arguments.problem("--watch takes one kind, or one object") }
       return try WatchCommand(context: context, cluster: try context.cluster(), target: targets[0]).run()
@@ -54,7 +56,9 @@ struct GetCommand {
   private mutating func printTables() throws {
     var isFirst = true
     for group in groups {
-      guard let table = try table(group.kind, group.names), table["rows"]?.arrayValue?.isEmpty == false else { continue }
+      guard let table = try table(group.kind, group.names), table["rows"]?.arrayValue?.isEmpty == false else {
+        continue
+      }
       var style = TablePrinter.Style(
         wide: output == "wide", headers: !context.arguments.isOn("no-headers"),
         namespaces: context.isAllNamespaces && group.kind.isNamespaced, labels: context.arguments.isOn("show-labels"),
@@ -192,7 +196,12 @@ struct WatchCommand {
 
     request.options.resourceVersion = try list()
     let first = request
-    _ = try cluster.watch(first, deadline: deadline, relist: { request.options.resourceVersion = nil; return try list() }) { _, object in
+    _ = try cluster.watch(
+      first, deadline: deadline,
+      relist: {
+        request.options.resourceVersion = nil; return try list()
+      }
+    ) { _, object in
       show(object)
       return .more
     }

@@ -168,7 +168,8 @@ struct LogsCommand {
   }
 
   private func text(_ source: Source) -> LogText {
-    let prefix = arguments.isOn("prefix") || arguments.isOn("all-pods") ? "[pod/\(source.pod)/\(source.container)] " : ""
+    let prefix =
+      arguments.isOn("prefix") || arguments.isOn("all-pods") ? "[pod/\(source.pod)/\(source.container)] " : ""
     return LogText(
       prefix: prefix, hasTimes: isFollowing || arguments.isOn("timestamps"), showsTimes: arguments.isOn("timestamps"))
   }

@@ -84,7 +84,8 @@ final class UpCommand {
           Member(
             name: "node-\(number)",
             arguments: [
-              "agent", "--coordinator", server, "--name", "node-\(number)", "--data", directory, "--token-file", tokenFile,
+              "agent", "--coordinator", server, "--name", "node-\(number)", "--data", directory, "--token-file",
+              tokenFile,
             ], data: directory))
       }
       if try waitUntilReady() { greet() }

@@ -10,7 +10,9 @@ extension Describer {
     let status = node["status"]
     field("Name", meta?["name"]?.stringValue ?? "")
     let prefix = "node-role.kubernetes.io/"
-    let roles = StringMap(json: meta?["labels"]).filter { $0.key.hasPrefix(prefix) }.map { $0.key.dropFirst(prefix.count) }
+    let roles = StringMap(json: meta?["labels"]).filter { $0.key.hasPrefix(prefix) }.map {
+      $0.key.dropFirst(prefix.count)
+    }
     field("Roles", roles.isEmpty ? "<none>" : roles.joined(separator: ","))
     labels("Labels", meta?["labels"])
     annotations("Annotations", meta?["annotations"])
@@ -50,7 +52,8 @@ extension Describer {
     line("Type\tStatus\tLastHeartbeatTime\tLastTransitionTime\tReason\tMessage", 1)
     line("----\t------\t-----------------\t------------------\t------\t-------", 1)
     for condition in conditions {
-      let cells = ["type", "status"].map { condition[$0]?.stringValue ?? "" }
+      let cells =
+        ["type", "status"].map { condition[$0]?.stringValue ?? "" }
         + ["lastHeartbeatTime", "lastTransitionTime"].map { Describer.time(condition[$0])?.rfc1123Z ?? "<unknown>" }
         + ["reason", "message"].map { condition[$0]?.stringValue ?? "" }
       line(cells.joined(separator: " \t"), 1)
@@ -117,7 +120,9 @@ extension Describer {
   private static func share(_ resource: String, _ pod: JSON) -> Share {
     func sum(_ member: String) -> Int64 {
       func amounts(_ list: String) -> [Int64] {
-        (pod[path: ["spec", list]]?.arrayValue ?? []).map { amount(resource, $0[path: ["resources", member, resource]]) }
+        (pod[path: ["spec", list]]?.arrayValue ?? []).map {
+          amount(resource, $0[path: ["resources", member, resource]])
+        }
       }
       // Quantities saturate at the largest number; their sum must not trap.
       let total = amounts("containers").reduce(Int64(0)) { $0.addingReportingOverflow($1).partialValue }

@@ -73,7 +73,9 @@ struct Describer {
     let value = toleration["value"]?.stringValue ?? ""
     if !value.isEmpty { text += "=\(value)" }
     if let effect = toleration["effect"]?.stringValue, !effect.isEmpty { text += ":\(effect)" }
-    if toleration["operator"]?.stringValue == "Exists", value.isEmpty { text += text.isEmpty ? "op=Exists" : " op=Exists" }
+    if toleration["operator"]?.stringValue == "Exists", value.isEmpty {
+      text += text.isEmpty ? "op=Exists" : " op=Exists"
+    }
     if let seconds = toleration["tolerationSeconds"]?.intValue { text += " for \(seconds)s" }
     return text
   }

@@ -91,7 +91,9 @@ enum YAMLText {
 
   /// Whether a YAML reader would take it for a number, a boolean, null or a date.
   private static func resolvesOtherwise(_ string: String) -> Bool {
-    let words = ["null", "~", "true", "false", "yes", "no", "on", "off", "y", "n", ".nan", ".inf", "-.inf", "+.inf", "<<"]
+    let words = [
+      "null", "~", "true", "false", "yes", "no", "on", "off", "y", "n", ".nan", ".inf", "-.inf", "+.inf", "<<",
+    ]
     if words.contains(string.lowercased()) { return true }
     guard let first = string.utf8.first else { return false }
     guard (0x30...0x39).contains(first) || [0x2B, 0x2D, 0x2E].contains(first) else { return false }

@@ -62,6 +62,15 @@ extension CommandTable {
         Flag("frozen-kill", .duration, initial: "10m", "How long a frozen pod waits for word before it is killed"),
         help,
       ], hidden: true, run: ServeCommand.keeper),
+    Command(
+      name: "simulate", summary: "Run cluster, network and faults from one seed and check the promises",
+      flags: [
+        Flag("seed", .integer("N"), initial: "1", "The run; the same seed gives the same run"),
+        Flag("seeds", .integer("N"), initial: "1", "How many runs, from --seed on"),
+        Flag("hours", .text("H"), initial: "1", "Simulated hours of each run"),
+        help,
+      ],
+      examples: [("stint simulate --seed 42 --hours 2", "Replay one run exactly")], run: SimulateCommand.run),
   ]
 
   static let otherCommands: [Command] = [

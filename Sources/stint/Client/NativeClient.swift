@@ -39,6 +39,8 @@ final class NativeClient {
     self.loop = loop
   }
 
+  deinit { connection?.close() }
+
   /// The cluster that a command's flags and environment name.
   static func makeCluster(_ context: Context) throws -> Cluster {
     makeCluster(
@@ -152,15 +154,18 @@ final class NativeClient {
       reader = MessageStream()
       state = .opening(handshake)
       connection.onOpen = { connection.send(MessageWriter.frames(handshake.hello)) }
-      connection.onBytes = { [unowned self] bytes in take(bytes) }
-      connection.onClose = { [unowned self] reason in
-        if case .closed = state { return }
-        state = .closed(reason.description)
-        self.connection = nil
-      }
+      // The loop keeps the connection; it may outlive this client by a turn.
+      connection.onBytes = { [weak self] bytes in self?.take(bytes) }
+      connection.onClose = { [weak self] reason in self?.closed(reason.description) }
     } catch {
       state = .closed("\(error)")
     }
+  }
+
+  private func closed(_ why: String) {
+    if case .closed = state { return }
+    state = .closed(why)
+    connection = nil
   }
 
   private func close(_ why: String) {

@@ -29,6 +29,7 @@ final class UpCommand {
   private var failed = false
   private var tokenFile: String { "\(data)/coordinator/token" }
   private static let readyPatience: Int64 = 60_000_000_000
+  private static let coordinatorPatience: Int64 = 15_000_000_000
 
   @Sendable static func run(_ context: Context) throws -> Int32 {
     let arguments = context.arguments
@@ -216,7 +217,13 @@ final class UpCommand {
     let agentsRun = { [unowned self] in members.contains { $0.data != nil && $0.child != nil } }
     try loop.run(until: { [unowned self] in stage == .forced || (pending == 0 && !agentsRun()) })
     members.first { $0.data == nil }?.child?.signal(SIGTERM)
+    let limit = loop.makeTimer { [unowned self] in
+      console.note("the coordinator does not end by itself; ending it")
+      stage = .forced
+    }
+    limit.arm(at: Clocks.boot() + UpCommand.coordinatorPatience)
     try loop.run(until: { [unowned self] in stage == .forced || members.allSatisfy { $0.child == nil } })
+    limit.arm(at: nil)
     for member in members { member.child?.signal(SIGKILL) }
     try loop.run(until: { [unowned self] in members.allSatisfy { $0.child == nil } })
     for stopper in stoppers { stopper.signal(SIGKILL) }

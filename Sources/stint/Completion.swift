@@ -43,7 +43,8 @@ enum Completion {
     return """
       # bash completion of stint
       _stint() {
-        local current="${COMP_WORDS[COMP_CWORD]}" previous="${COMP_WORDS[COMP_CWORD-1]}" command="" word flags="" words=""
+        local current="${COMP_WORDS[COMP_CWORD]}" previous="${COMP_WORDS[COMP_CWORD-1]}"
+        local command="" word flags="" words=""
         for word in "${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
           case " $_stint_commands " in *" $word "*) command="$word"; break ;; esac
         done

@@ -1,4 +1,4 @@
-// Owns: the three-way comparison of `apply`: last applied manifest, live object, new manifest; its result is a merge patch.
+// Owns: the three-way comparison of `apply`: last applied manifest, live object, new manifest; it gives a merge patch.
 // It must not know kinds: lists are matched by Kubernetes' strategic merge keys, which go by the list's name.
 
 import ClusterProto

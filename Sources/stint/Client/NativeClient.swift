@@ -1,4 +1,4 @@
-// Owns: the client's end of the native protocol: one connection, kept between requests, with answers told apart by number.
+// Owns: the client's end of the native protocol: one connection, kept between requests, answers told apart by number.
 // It must not know what requests mean. Calls wait until they are done; meanwhile the loop's other handlers run too.
 
 import ClusterIO

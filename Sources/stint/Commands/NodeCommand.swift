@@ -41,7 +41,8 @@ enum NodeCommand {
     let bare = pods.filter { ($0[path: ["metadata", "ownerReferences"]]?.arrayValue ?? []).isEmpty }
     if !bare.isEmpty, !context.arguments.isOn("force") {
       throw CommandError(
-        "error: unable to drain node \"\(name)\": cannot delete pods that no Job will replace (use --force to override): "
+        "error: unable to drain node \"\(name)\": "
+          + "cannot delete pods that no Job will replace (use --force to override): "
           + bare.map { "\(text($0, "namespace"))/\(text($0, "name"))" }.joined(separator: ", "))
     }
     for pod in pods {

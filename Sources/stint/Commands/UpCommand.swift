@@ -173,9 +173,10 @@ final class UpCommand {
 
   private func greet() {
     func bold(_ text: String) -> String { console.colours ? Colour.bold(text) : text }
+    let nodes = members.filter { $0.data != nil }.map(\.name).joined(separator: ", ")
     console.line(
       """
-      \(bold("The cluster is up:")) coordinator at \(server), nodes \(members.filter { $0.data != nil }.map(\.name).joined(separator: ", ")).
+      \(bold("The cluster is up:")) coordinator at \(server), nodes \(nodes).
       To talk to it from another terminal:
 
         export STINT_SERVER=\(server)

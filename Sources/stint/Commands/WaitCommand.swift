@@ -100,7 +100,8 @@ struct WaitCommand {
     let arguments = context.arguments
     guard let goal = WaitGoal(arguments.value("for") ?? "complete") else {
       throw arguments.problem(
-        "--for: \"\(arguments.value("for") ?? "")\" is not complete, failed, finished, suspended, delete or condition=NAME"
+        "--for: \"\(arguments.value("for") ?? "")\" is not complete, failed, finished, suspended, delete or "
+          + "condition=NAME"
       )
     }
     let targets: [Target]

@@ -1,5 +1,5 @@
-// Owns: one container's log on its way to the reader: whole lines, prefixes, and going on after a lost connection without
-// a line twice. It must not know where logs come from.
+// Owns: one container's log on its way to the reader: whole lines, prefixes, and going on after a lost connection
+// without a line twice. It must not know where logs come from.
 
 import ClusterProto
 

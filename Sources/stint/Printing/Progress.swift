@@ -1,4 +1,4 @@
-// Owns: showing how far a Job is while somebody waits: a bar that is redrawn on a terminal, now and then a line in a pipe.
+// Owns: showing how far a Job is while somebody waits: a bar redrawn on a terminal, now and then a line in a pipe.
 // It must not decide anything.
 
 import ClusterIO

@@ -1,4 +1,4 @@
-// Owns: finding and reading manifests: files, directories, standard input, documents, Lists, and where each object stood.
+// Owns: finding and reading manifests: files, directories, standard input, documents, Lists, and where each stood.
 // It must not know what the objects mean beyond kind, name and namespace.
 
 import ClusterIO

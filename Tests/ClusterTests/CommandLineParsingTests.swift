@@ -1,0 +1,130 @@
+// The grammar of the command line, and what help and completion make of the same list.
+
+import ClusterProto
+import Testing
+
+@testable import stint
+
+@Suite("The command line is parsed from one list")
+struct CommandLineParsingTests {
+  private func parse(_ line: String) throws -> Arguments {
+    try Arguments.parse(line.split(separator: " ").map(String.init), commands: CommandTable.all)
+  }
+
+  private func message(_ line: String) -> String {
+    do {
+      let arguments = try parse(line)
+      return "parsed as \(arguments.command.name)"
+    } catch {
+      return (error as? UsageError)?.message ?? "\(error)"
+    }
+  }
+
+  @Test(
+    "flags stand anywhere, before the command too",
+    arguments: [
+      "get jobs demo -n batch -o wide", "-n batch get jobs demo -o=wide", "get -nbatch --output wide jobs demo",
+      "get --namespace=batch -o wide jobs demo", "-o wide get -n=batch jobs demo",
+    ])
+  func anywhere(line: String) throws {
+    let arguments = try parse(line)
+    #expect(arguments.command.name == "get")
+    #expect(arguments.words == ["jobs", "demo"])
+    #expect(arguments.value("namespace") == "batch")
+    #expect(arguments.value("output") == "wide")
+  }
+
+  @Test("a flag's value may be the name of a command")
+  func valueNamedLikeACommand() throws {
+    let arguments = try parse("-n get logs -f pod")
+    #expect(arguments.command.name == "logs")
+    #expect(arguments.value("namespace") == "get")
+    #expect(arguments.isOn("follow"))
+    #expect(arguments.words == ["pod"])
+  }
+
+  @Test("short flags combine, switches take =false, -- ends the flags")
+  func shortFlags() throws {
+    let arguments = try parse("get -Awl app=quiz pods")
+    #expect(arguments.isOn("all-namespaces") && arguments.isOn("watch"))
+    #expect(arguments.value("selector") == "app=quiz")
+    #expect(try !parse("delete job x --wait=false").isOn("wait", byDefault: true))
+    #expect(try parse("delete job x").isOn("wait", byDefault: true))
+    #expect(try parse("get pods -- -n").words == ["pods", "-n"])
+    #expect(try parse("apply -f a.yaml -f - --filename=c").values("filename") == ["a.yaml", "-", "c"])
+  }
+
+  @Test(
+    "wrong use is named, with a hint where one is near",
+    arguments: [
+      ("gte jobs", "unknown command \"gte\"; did you mean \"get\"?"),
+      ("frobnicate", "unknown command \"frobnicate\""),
+      ("get jobs --ouput wide", "get: unknown flag --ouput; did you mean --output?"),
+      ("get jobs -z", "get: unknown flag -z"),
+      ("get jobs -o", "get: flag -o needs a value"),
+      ("get jobs -o table", "get: --output: \"table\" is not one of wide, yaml, json, name"),
+      ("get", "get: too few arguments"),
+      ("logs pod --tail many", "logs: --tail: \"many\" is not a whole number"),
+      ("wait job/x --timeout soon", "wait: --timeout: \"soon\" is not a duration such as 90s or 1m30s"),
+      ("completion bash zsh", "completion: unexpected argument \"zsh\""),
+    ])
+  func mistakes(line: String, expected: String) {
+    #expect(message(line) == expected)
+  }
+
+  @Test("durations are Go's, or seconds")
+  func durations() {
+    #expect(DurationFlag.milliseconds("90") == 90_000)
+    #expect(DurationFlag.milliseconds("1m30s") == 90_000)
+    #expect(DurationFlag.milliseconds("500ms") == 500)
+    #expect(DurationFlag.milliseconds("-1s") == -1_000)
+    for text in ["", "s", "1x", "--1", "1e30h"] { #expect(DurationFlag.milliseconds(text) == nil, "\(text)") }
+  }
+
+  @Test("objects are named as kubectl names them")
+  func targets() throws {
+    #expect(try Target.parse(["po,jobs"]) == [Target(kind: .pods), Target(kind: .jobs)])
+    #expect(try Target.parse(["job", "a", "b"]) == [Target(kind: .jobs, name: "a"), Target(kind: .jobs, name: "b")])
+    #expect(try Target.parse(["job/a", "no/n"]) == [Target(kind: .jobs, name: "a"), Target(kind: .nodes, name: "n")])
+    #expect(try Target.parse(["all"]) == [Target(kind: .pods), Target(kind: .jobs)])
+    #expect(throws: CommandError("error: the server doesn't have a resource type \"jbs\"; did you mean \"jobs\"?")) {
+      try Target.parse(["jbs"])
+    }
+  }
+
+  @Test("every command has a help text with each of its flags, and short flags are not taken twice")
+  func help() {
+    for command in CommandTable.all {
+      let text = Help.of(command)
+      for flag in command.flags { #expect(text.contains("--\(flag.name)"), "\(command.name)") }
+      #expect(command.flag(named: "help") != nil, "\(command.name)")
+      let shorts = command.flags.compactMap(\.short)
+      #expect(Set(shorts).count == shorts.count, "\(command.name)")
+      #expect(Set(command.flags.map(\.name)).count == command.flags.count, "\(command.name)")
+    }
+  }
+
+  @Test("every example of every command parses")
+  func examples() throws {
+    for command in CommandTable.all {
+      for example in command.examples where example.line.hasPrefix("stint \(command.name) ") {
+        let line = example.line.split(separator: ">")[0].replacing("'", with: "")
+        let words = line.split(separator: " ").dropFirst().map(String.init)
+        #expect(throws: Never.self, "\(example.line)") { try Arguments.parse(words, commands: CommandTable.all) }
+      }
+    }
+  }
+
+  @Test("completion scripts name every command and its flags, and none that is hidden", arguments: Completion.shells)
+  func completion(shell: String) throws {
+    let script = try #require(Completion.script(shell, CommandTable.all))
+    for command in CommandTable.all where !command.hidden {
+      #expect(script.contains(command.name))
+      for flag in command.flags {
+        #expect(script.contains(shell == "fish" ? "-l \(flag.name)" : "--\(flag.name)"), "\(command.name)")
+      }
+    }
+    #expect(!script.contains("keeper)") && !script.contains("'keeper:"))
+    #expect(Completion.script("tcsh", CommandTable.all) == nil)
+  }
+}

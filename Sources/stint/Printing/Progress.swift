@@ -45,7 +45,9 @@ final class Progress {
     guard !isQuiet, !counts.isEmpty else { return }
     let now = Clocks.boot()
     if console.redraws {
-      shown = Progress.line(label, counts, share, seconds: (now - start) / 1_000_000_000)
+      let line = Progress.line(label, counts, share, seconds: (now - start) / 1_000_000_000)
+      if line == shown { return }
+      shown = line
       console.err("\r\(shown)\u{1b}[K")
     } else if now >= nextLine, counts != shown {
       shown = counts

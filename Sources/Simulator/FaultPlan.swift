@@ -1,11 +1,12 @@
 // Which faults a seed draws, how often, and when they end. Each seed has another mix: some faults absent, some extreme.
 
 import ClusterProto
+import CoordinatorCore
 
 /// Crashes, stops, cuts and partitions until `stop`; then everything heals.
 final class FaultPlan {
   private enum Fault: CaseIterable {
-    case coordinatorCrash, agentCrash, keeperCrash, machineCrash, agentStop, machineStop, cut, halfOpen, partition,
+    case coordinatorCrash, coordinatorStop, agentCrash, keeperCrash, machineCrash, agentStop, machineStop, cut, halfOpen, partition,
       oneWayPartition, wallJump
   }
 
@@ -47,6 +48,16 @@ final class FaultPlan {
     }
   }
 
+  /// An upgrade may bring other settings; the leases given out before still hold (C2).
+  private func restartWithOtherLease() {
+    guard !cluster.coordinator.isRunning else { return }
+    if world.chance(0.5) {
+      cluster.coordinator.configuration.leaseMilliseconds =
+        cluster.coordinator.configuration.heartbeatMilliseconds * world.pick(3...20)
+    }
+    cluster.coordinator.start()
+  }
+
   private func strike(_ fault: Fault, _ node: SimNode) {
     count += 1
     let long = world.pick(100_000...90_000_000)
@@ -54,6 +65,10 @@ final class FaultPlan {
     case .coordinatorCrash:
       cluster.coordinator.crash()
       world.after(world.chance(0.7) ? world.pick(100_000...3_000_000) : long) { [self] in cluster.coordinator.start() }
+    case .coordinatorStop:
+      cluster.coordinator.stopPolitely { [self] in
+        world.after(world.pick(1_000_000...60_000_000)) { [self] in restartWithOtherLease() }
+      }
     case .agentCrash:
       node.crashAgent()
       world.after(long) { node.startAgent() }

@@ -12,7 +12,8 @@ final class SimCoordinator {
   }
 
   private let world: World
-  private let configuration: CoordinatorConfiguration
+  /// Settings of the next start; leases may be longer or shorter than the last time.
+  var configuration: CoordinatorConfiguration
   private(set) var core: CoordinatorCore?
   private(set) var store = SimStore()
   var clock: MachineClock
@@ -29,6 +30,8 @@ final class SimCoordinator {
   var sendsBeforeCommit = false
   /// An effect that leaves the process: to agents and clients.
   var deliver: ((CoordinatorEffect) -> Void)?
+  /// What a polite stop waits for; nil while none is under way.
+  private var stopped: (() -> Void)?
   /// The process has died: its connections are gone.
   var died: (() -> Void)?
 
@@ -66,8 +69,20 @@ final class SimCoordinator {
     core = nil
     // What was not durable may come out otherwise the next time; nobody was told of it.
     checker = InvariantChecker()
+    stopped = nil
     epoch += 1
     died?()
+  }
+
+  /// SIGTERM: the core extends the leases and says when it is done; then the process ends.
+  func stopPolitely(_ done: @escaping () -> Void) {
+    guard core != nil, stopped == nil else { return }
+    world.record("coordinator is asked to stop")
+    stopped = done
+    take(.stopRequested)
+    let current = epoch
+    // The shell waits this long at most.
+    world.after(5_000_000) { [self] in if epoch == current, stopped != nil { release(.stopped) } }
   }
 
   /// Hands an event to the core, in this turn's batch; nil only asks for a turn.
@@ -128,7 +143,16 @@ final class SimCoordinator {
     }
   }
 
-  private func release(_ effect: CoordinatorEffect) { deliver?(effect) }
+  private func release(_ effect: CoordinatorEffect) {
+    guard effect == .stopped else {
+      deliver?(effect)
+      return
+    }
+    let done = stopped
+    // Words that were handed to the sockets before the end still arrive.
+    crash()
+    done?()
+  }
 
   private func setWake(_ time: BootTime?) {
     wakeOrder += 1

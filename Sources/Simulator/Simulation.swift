@@ -49,19 +49,21 @@ package struct Simulation {
     cluster.coordinator.sendsBeforeCommit = sendsBeforeCommit
     let faults = FaultPlan(cluster: cluster)
     let workload = Workload(cluster: cluster)
+    let owners = OwnershipWorkload(cluster: cluster)
     cluster.coordinator.start()
     for node in cluster.nodes { world.after(world.pick(0...2_000_000)) { node.startAgent() } }
     faults.begin()
     workload.begin()
+    owners.begin()
     world.run(until: duration)
-    if world.violations.isEmpty { settle(cluster, faults, workload) }
+    if world.violations.isEmpty { settle(cluster, faults, workload, owners) }
     return SimulationReport(
       seed: seed, traceHash: world.traceHash, steps: world.steps, jobs: workload.jobCount, faults: faults.count,
       starts: cluster.ledger.starts, freezes: cluster.ledger.freezes, violations: world.violations,
       tail: world.violations.isEmpty ? [] : world.tail)
   }
 
-  private func settle(_ cluster: SimCluster, _ faults: FaultPlan, _ workload: Workload) {
+  private func settle(_ cluster: SimCluster, _ faults: FaultPlan, _ workload: Workload, _ owners: OwnershipWorkload) {
     let world = cluster.world
     faults.heal()
     workload.end()
@@ -78,6 +80,10 @@ package struct Simulation {
       world.violated("H6: not terminal \(Self.settleMinutes) minutes after the last fault: \(open.joined(separator: ", "))")
     }
     if world.violations.isEmpty, open == nil { world.violated("the coordinator does not answer after the last fault") }
+    if world.violations.isEmpty {
+      owners.judge()
+      world.run(until: world.now + 5_000_000)
+    }
     if world.violations.isEmpty { cluster.coordinator.checkRebuild() }
   }
 }

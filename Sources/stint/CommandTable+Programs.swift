@@ -63,14 +63,21 @@ extension CommandTable {
         help,
       ], hidden: true, run: ServeCommand.keeper),
     Command(
-      name: "simulate", summary: "Run cluster, network and faults from one seed and check the promises",
+      name: "simulate", summary: "Run the real cores in a simulated cluster full of faults",
       flags: [
-        Flag("seed", .integer("N"), initial: "1", "The run; the same seed gives the same run"),
-        Flag("seeds", .integer("N"), initial: "1", "How many runs, from --seed on"),
-        Flag("hours", .text("H"), initial: "1", "Simulated hours of each run"),
-        help,
+        Flag("seed", .integer("N"), "Replay this seed, twice: its trace must be the same"),
+        Flag("seeds", .integer("N"), initial: "200", "How many seeds to run"),
+        Flag("first", .integer("N"), initial: "1", "The first of them"),
+        Flag("hours", .text("H"), initial: "1", "Simulated hours with faults, each seed"),
+        Flag("trace", "Print the end of the seed's trace"), help,
       ],
-      examples: [("stint simulate --seed 42 --hours 2", "Replay one run exactly")], run: SimulateCommand.run),
+      details: """
+        Coordinator, agents and keepers run as they are; network, disk, clocks and processes are simulated from the
+        seed. Invariants are checked after every step. Exit status 1 when one was violated.
+        """,
+      examples: [
+        ("stint simulate", "200 seeds of one hour"), ("stint simulate --seed 24", "Exactly one of them again"),
+      ], run: SimulateCommand.run),
   ]
 
   static let otherCommands: [Command] = [

@@ -1,37 +1,77 @@
-// Owns: `simulate`: running seeds and telling what each showed. It must not know what is simulated.
+// Owns: `stint simulate`: seeds spread over the processors, progress, the verdict and how to replay a violation.
+// It must not know what a simulation does.
 
 import ClusterIO
+import Glibc
 import Simulator
 
-/// `stint simulate`.
+/// Runs simulated clusters: one seed twice (its trace must be the same), or a batch.
 enum SimulateCommand {
   @Sendable static func run(_ context: Context) throws -> Int32 {
     let arguments = context.arguments
-    let first = arguments.integer("seed") ?? 1
-    let count = arguments.integer("seeds") ?? 1
-    guard first >= 0, count >= 1 else { throw arguments.problem("seeds count from 0, and --seeds from 1") }
-    guard let hours = Double(arguments.value("hours") ?? "1"), hours > 0, hours <= 10_000 else {
-      throw arguments.problem("--hours: \"\(arguments.value("hours") ?? "")\" is no number of hours")
+    let hours = arguments.value("hours").flatMap { Double($0) } ?? 1
+    guard hours > 0, hours <= 10_000 else { throw arguments.problem("--hours is between 0 and 10000") }
+    if let text = arguments.value("seed"), let seed = UInt64(text) {
+      return replay(seed, hours: hours, showsTrace: arguments.isOn("trace"), context.console)
     }
-    var failures: [UInt64] = []
-    let start = Clocks.boot()
-    for offset in 0..<count {
-      let report = Simulation(seed: UInt64(first) &+ UInt64(offset), hours: hours).run()
-      tell(report, context.console)
-      if !report.violations.isEmpty { failures.append(report.seed) }
-    }
-    let seconds = Double((Clocks.boot() - start) / 1_000_000) / 1_000
-    if count > 1 { context.console.line("\(count) seeds, \(failures.count) failed, \(seconds) s") }
-    return failures.isEmpty ? 0 : 1
+    let count = arguments.integer("seeds") ?? 200
+    let first = arguments.integer("first") ?? 1
+    guard count > 0, first >= 0 else { throw arguments.problem("--seeds must be at least 1") }
+    return try batch(UInt64(first)..<UInt64(first) + UInt64(count), hours: hours, context.console)
   }
 
-  private static func tell(_ report: SimulationReport, _ console: Console) {
+  private static func replay(_ seed: UInt64, hours: Double, showsTrace: Bool, _ console: Console) -> Int32 {
+    let first = Simulation(seed: seed, hours: hours).run()
+    let second = Simulation(seed: seed, hours: hours).run()
+    if showsTrace || !first.violations.isEmpty {
+      for line in showsTrace ? first.tail[...] : first.tail.suffix(60) { console.line("  \(line)") }
+    }
     console.line(
-      "seed \(report.seed): \(report.violations.isEmpty ? "clean" : "VIOLATED"), trace \(report.traceHash), "
-        + "\(report.steps) steps, \(report.jobs) jobs, \(report.faults) faults, \(report.starts) starts, "
-        + "\(report.freezes) freezes")
-    guard !report.violations.isEmpty else { return }
-    for line in report.tail { console.line("  | \(line)") }
-    for violation in report.violations { console.line("  \(violation)") }
+      "seed \(seed): trace \(first.traceHash), \(first.steps) events, \(first.jobs) Jobs, \(first.starts) container "
+        + "starts, \(first.faults) faults, \(first.freezes) freezes")
+    for violation in first.violations { console.line("violated: \(violation)") }
+    guard first.traceHash == second.traceHash else {
+      console.line("violated: H9: a second run of the same seed has trace \(second.traceHash)")
+      return 1
+    }
+    return first.violations.isEmpty ? 0 : 1
+  }
+
+  private static func batch(_ seeds: Range<UInt64>, hours: Double, _ console: Console) throws -> Int32 {
+    let processors = max(1, try MachineFacts.read(fallbackMachineID: "-").processors)
+    let results = try Mailbox<SimulationReport>()
+    let threads = try (0..<processors).map { index in try WorkerThread(name: "simulate-\(index)") }
+    for seed in seeds {
+      threads[Int(seed % UInt64(processors))].post { results.post(Simulation(seed: seed, hours: hours).run()) }
+    }
+    let began = Clocks.boot()
+    var reports: [SimulationReport] = []
+    while reports.count < seeds.count {
+      var waits = pollfd(fd: results.descriptor, events: Int16(POLLIN), revents: 0)
+      poll(&waits, 1, 1_000)
+      reports += results.drain()
+      if console.redraws { console.err("\r\(reports.count)/\(seeds.count) seeds ") }
+    }
+    if console.redraws { console.err("\r") }
+    for thread in threads { thread.stop() }
+    return judge(reports, hours: hours, seconds: (Clocks.boot() - began) / 1_000_000_000, console)
+  }
+
+  private static func judge(
+    _ reports: [SimulationReport], hours: Double, seconds: Int64, _ console: Console
+  ) -> Int32 {
+    let failed = reports.filter { !$0.violations.isEmpty }.sorted { $0.seed < $1.seed }
+    for report in failed {
+      for violation in report.violations { console.line("seed \(report.seed): violated at \(violation)") }
+      console.line("  replay: stint simulate --seed \(report.seed) --hours \(hours)")
+    }
+    func sum(_ value: (SimulationReport) -> Int) -> Int { reports.reduce(0) { $0 + value($1) } }
+    // A batch in which nothing happened proves nothing.
+    let isInteresting = sum(\.faults) > 0 && sum(\.starts) > 0 && sum(\.jobs) > 0
+    if !isInteresting { console.line("violated: H10: no faults or no work in \(reports.count) seeds") }
+    console.line(
+      "\(reports.count) seeds of \(hours) h: \(failed.count) violated, \(sum(\.jobs)) Jobs, \(sum(\.starts)) container "
+        + "starts, \(sum(\.faults)) faults, \(sum(\.freezes)) freezes, in \(seconds) s")
+    return failed.isEmpty && isInteresting ? 0 : 1
   }
 }

@@ -71,8 +71,13 @@ let package = Package(
     .testTarget(
       name: "CoordinatorTests", dependencies: ["Coordinator", "CoordinatorCore", "ClusterProto", "ClusterIO"],
       swiftSettings: strict),
+    // Keeper and agent as processes of their own for NodeAgentTests, and the measure of a keeper's pods a second.
+    .executableTarget(
+      name: "NodeHarness", dependencies: ["NodeAgent", "AgentCore", "ClusterProto", "ClusterIO"],
+      path: "Tests/NodeHarness", swiftSettings: strict, linkerSettings: [.linkedLibrary("crypto")]),
     .testTarget(
-      name: "NodeAgentTests", dependencies: ["NodeAgent", "AgentCore", "ClusterProto", "ClusterIO", "CLinux"],
+      name: "NodeAgentTests",
+      dependencies: ["NodeAgent", "AgentCore", "ClusterProto", "ClusterIO", "CLinux", "NodeHarness"],
       swiftSettings: strict),
     .testTarget(
       name: "SimulatorTests", dependencies: ["Simulator", "ClusterProto", "CoordinatorCore", "AgentCore"],

@@ -3,8 +3,10 @@
 #include <fcntl.h>
 #include <sched.h>
 #include <signal.h>
+#include <string.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -59,3 +61,39 @@ int stint_usable_processors(void) {
 }
 
 int stint_become_subreaper(void) { return prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); }
+
+int stint_output_pipe(int ends[2]) {
+  if (pipe2(ends, O_CLOEXEC) != 0) return -1;
+  return fcntl(ends[0], F_SETFL, O_NONBLOCK);
+}
+
+int stint_make_below(const char *directory, const char *path, int is_directory) {
+  int at = open(directory, O_PATH | O_DIRECTORY | O_CLOEXEC);
+  while (at >= 0) {
+    while (*path == '/') path++;
+    size_t length = strcspn(path, "/");
+    char name[256];
+    if (length == 0 || length >= sizeof name) break;
+    memcpy(name, path, length);
+    name[length] = 0;
+    path += length;
+    int is_last = path[strspn(path, "/")] == 0;
+    int result = is_last && !is_directory ? mknodat(at, name, S_IFREG | 0644, 0) : mkdirat(at, name, 0755);
+    if ((result != 0 && errno != EEXIST) || is_last) {
+      int error = errno;
+      close(at);
+      errno = error;
+      return result == 0 || error == EEXIST ? 0 : -1;
+    }
+    int next = openat(at, name, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    int error = errno;
+    close(at);
+    errno = error;
+    at = next;
+  }
+  if (at >= 0) {
+    close(at);
+    errno = EINVAL;
+  }
+  return -1;
+}

@@ -57,8 +57,11 @@ package final class PodProcess {
   /// Every process of the pod is dead and reaped. Called once, last.
   package var onGone: ((Gone) -> Void)?
 
-  /// The init in the host's numbering and when it started; nil under bubblewrap until it has said hello.
-  package private(set) var identity: ProcessIdentity?
+  /// The init in the host's numbering and when it started, read from /proc; nil when it is gone, and under bubblewrap
+  /// until it has said hello.
+  package var identity: ProcessIdentity? {
+    initDescriptor >= 0 ? ProcessIdentity.read(descriptor: initDescriptor) : nil
+  }
   /// The cgroup it was started in.
   package let cgroup: PodCgroup?
 
@@ -93,7 +96,6 @@ package final class PodProcess {
       case .namespaces:
         let pid = stint_pod_start(pair[1], options.marker, options.cgroup?.descriptor ?? -1, &initDescriptor)
         guard pid > 0 else { throw IOError.last("start pod") }
-        identity = ProcessIdentity.read(pid: pid)
         try loop.add(initDescriptor, .readable) { [self] _ in initEnded() }
       case .bubblewrap(let program):
         try startBubblewrap(program, control: pair[1], marker: options.marker)
@@ -270,7 +272,6 @@ package final class PodProcess {
   private func meetInit(_ descriptor: Int32) {
     guard descriptor >= 0, initDescriptor < 0 else { return }
     initDescriptor = descriptor
-    identity = ProcessIdentity.read(descriptor: descriptor)
     try? loop.add(descriptor, .readable) { [self] _ in initEnded() }
   }
 

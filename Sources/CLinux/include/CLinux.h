@@ -48,6 +48,13 @@ int stint_usable_processors(void);
 // Makes orphans below this process its children (PR_SET_CHILD_SUBREAPER); 0, or -1 and errno.
 int stint_become_subreaper(void);
 
+// A pipe, closed on exec, whose reading end does not block; 0, or -1 and errno.
+int stint_output_pipe(int ends[2]);
+
+// Makes the directory (or empty file) `path` below `directory`, with its parents, unless it is there. Follows no
+// symbolic link: whoever writes in `directory` cannot lead it elsewhere. 0, or -1 and errno.
+int stint_make_below(const char *directory, const char *path, int is_directory);
+
 // Arms (or re-arms) one timer of this process that sends it SIGKILL at `boottime_nanoseconds` of CLOCK_BOOTTIME, an
 // absolute time; a past time kills at once. The kernel does it, so it works on a stopped process. 0, or -1 and errno.
 int stint_death_timer_arm(int64_t boottime_nanoseconds);

@@ -40,6 +40,8 @@ package final class AgentHost {
   private var core: AgentCore
   private let worker: PreparationWorker
   private var statuses: [AttemptNumber: PodStatus] = [:]
+  /// Attempts told since a keeper's hello, while its first inventory comes; nil afterwards.
+  private var inventory: Set<AttemptNumber>?
   private var keeper: FrameLink?
   private var launcher: KeeperLauncher?
   private var coordinator: CoordinatorLink?
@@ -145,7 +147,7 @@ package final class AgentHost {
     case .connectKeeper(let number): connectKeeper(number)
     case .keeper(let request):
       if case .acknowledge(let attempts) = request { for attempt in attempts { statuses[attempt] = nil } }
-      keeper?.send(request.json)
+      keeper?.send(request.lean.json)
     case .connectCoordinator(let number): connectCoordinator(number)
     case .disconnectCoordinator(let reason):
       HostLog.line("agent: leaving the coordinator connection: \(reason)")
@@ -190,13 +192,23 @@ package final class AgentHost {
   private func receive(_ message: JSON, _ number: ConnectionNumber) {
     do throws(MessageError) {
       let reply = try KeeperReply(json: message)
-      if case .reports(let reports) = reply {
-        for report in reports { statuses[report.attempt] = report.status }
-      }
+      note(reply)
       take(.keeper(number, reply))
     } catch {
       HostLog.line("agent: a word of the keeper is not understood: \(error)")
     }
+  }
+
+  /// Keeps what is needed to tell whether a log may still grow. Another keeper's first inventory replaces all.
+  private func note(_ reply: KeeperReply) {
+    guard case .reports(let reports) = reply else {
+      inventory = []
+      return
+    }
+    for report in reports { statuses[report.attempt] = report.status }
+    guard let known = inventory else { return }
+    inventory = reports.isEmpty ? nil : known.union(reports.map(\.attempt))
+    if reports.isEmpty { statuses = statuses.filter { known.contains($0.key) } }
   }
 
   private func connectCoordinator(_ number: ConnectionNumber) {
@@ -219,14 +231,62 @@ package final class AgentHost {
     let link = CoordinatorLink(
       loop: loop, address: address, tokenFile: options.tokenFile, role: .logs, stream: request.stream)
     streams[request.stream] = LogStream(
-      loop: loop, request: request, link: link, paths: paths, isLive: { [unowned self] in isLive(request) },
+      loop: loop, request: request, link: link, paths: paths,
+      isLive: { [unowned self] in isLive(request, restart: $0) },
       ended: { [unowned self] in streams[request.stream] = nil })
   }
 
-  /// Whether the container may still write: it is known to the keeper and not ended for good.
-  private func isLive(_ request: LogRequest) -> Bool {
-    guard let status = statuses[request.attempt], !status.phase.isTerminal else { return false }
-    let container = (status.containers + status.initContainers).first { $0.name == request.container }
-    return container?.state.termination == nil
+  /// Whether that run of the container may still write: the keeper holds the pod, and the run has not ended.
+  private func isLive(_ request: LogRequest, restart: Int64) -> Bool {
+    guard let status = statuses[request.attempt], !status.phase.isTerminal,
+      let container = (status.containers + status.initContainers).first(where: { $0.name == request.container })
+    else { return false }
+    guard container.restartCount == restart else { return container.restartCount < restart }
+    if case .waiting = container.state { return container.lastTermination == nil }
+    return container.state.isRunning
+  }
+}
+
+extension KeeperRequest {
+  /// The same with only what a keeper reads: its plan holds the commands, environments and mounts already, so that
+  /// ConfigMaps and specs need not pass the socket a second time.
+  var lean: KeeperRequest {
+    switch self {
+    case .start(let assignment, let plan, let leaseEnd):
+      .start(assignment.lean, plan: plan, leaseEnd: leaseEnd)
+    case .unprepared(let assignment, let container, let reason, let message, let leaseEnd):
+      .unprepared(
+        assignment.lean, container: container, reason: reason, message: message, leaseEnd: leaseEnd)
+    case .hello, .renew, .stop, .thaw, .acknowledge, .shutDown: self
+    }
+  }
+}
+
+extension Assignment {
+  /// Without what a keeper does not read.
+  var lean: Assignment {
+    var result = self
+    result.references = JSONObject()
+    result.labels = StringMap()
+    result.spec = PodSpec(json: spec.json.lean)
+    return result
+  }
+}
+
+extension JSON {
+  /// A pod spec with its containers' names and images, and the scalars.
+  fileprivate var lean: JSON {
+    var result = self
+    for member in ["volumes", "tolerations", "affinity", "nodeSelector", "securityContext"] { result[member] = nil }
+    for member in ["initContainers", "containers"] {
+      guard let containers = self[member]?.arrayValue else { continue }
+      result[member] = .array(
+        containers.map { container in
+          var short: JSON = [:]
+          for name in ["name", "image", "restartPolicy"] { short[name] = container[name] }
+          return short
+        })
+    }
+    return result
   }
 }

@@ -6,12 +6,10 @@ import ClusterProto
 
 /// Opens a connection, proves the token, then hands messages through.
 final class CoordinatorLink {
-  private let loop: EventLoop
   private var link: FrameLink?
   private var handshake: HandshakeClient
   private var token: [UInt8] = []
   private var isOpen = false
-  private let timer: LoopTimer
   /// The hello is over.
   var onOpen: ((HandshakeResult) -> Void)?
   var onMessage: ((JSON) -> Void)?
@@ -20,8 +18,6 @@ final class CoordinatorLink {
 
   /// Starts to connect. Failures come by `onClosed`, in a later turn.
   init(loop: EventLoop, address: SocketAddress, tokenFile: String, role: ProtocolRole, stream: String = "") {
-    self.loop = loop
-    timer = loop.makeTimer {}
     let nonce = (try? Crypto.randomBytes(Handshake.nonceBytes)) ?? []
     handshake = HandshakeClient(role: role, nonce: Crypto.hex(nonce), stream: stream)
     do throws(IOError) {

@@ -12,6 +12,10 @@ package struct KeeperOptions: Sendable {
   package var data: String
   package var podUser: String?
   package var frozenKillMilliseconds: Int64 = 600_000
+  /// A keeper with no agent, pods and unacknowledged reports leaves after this.
+  package var idleExitMilliseconds: Int64 = 60_000
+  /// Freeze by cgroup where this machine can; false: always by SIGSTOP.
+  package var usesCgroups = true
 
   /// A keeper of this data directory.
   package init(data: String) { self.data = data }
@@ -26,6 +30,8 @@ package final class KeeperHost {
   private var core: KeeperCore
   private var surroundings: PodSurroundings
   private var cgroups: CgroupPool?
+  /// Why no pod can be started here; nil: they can.
+  private var obstacle: String?
   private var runners: [AttemptNumber: PodRunner] = [:]
   private var link: FrameLink?
   private var listener: Listener?
@@ -63,7 +69,7 @@ package final class KeeperHost {
     let killed = try PodSweep.run(directory: options.data, timeoutMilliseconds: 60_000)
     if !killed.isEmpty { HostLog.line("keeper: ended \(killed.count) pods of a former keeper") }
     let records = KeeperJournal.read(path: paths.keeperJournal)
-    journal = try KeeperJournal(path: paths.keeperJournal)
+    journal = try KeeperJournal(path: paths.keeperJournal, keeping: records)
     let (identity, former) = try KeeperHost.takeIdentity(options.data)
     let rootDirectory = options.data + "/root"
     try Files.makeDirectory(rootDirectory)
@@ -72,16 +78,19 @@ package final class KeeperHost {
     let fencing = FencingProbe.run(loop: loop)
     surroundings = PodSurroundings(
       loop: loop, paths: paths, isolation: fencing.isolation, marker: marker, user: user, rootDirectory: rootDirectory)
-    if fencing.isolation == .namespaces {
+    obstacle = fencing.fencesFully ? nil : fencing.detail
+    if fencing.isolation == .namespaces, options.usesCgroups {
       cgroups = try? CgroupPool(name: "stint-" + String(identity.prefix(12)))
     }
     var configuration = KeeperConfiguration()
     configuration.frozenKillMilliseconds = options.frozenKillMilliseconds
+    configuration.idleExitMilliseconds = options.idleExitMilliseconds
     core = KeeperCore(
       KeeperStart(
         keeper: identity, sweptKeepers: former, fencesFully: fencing.fencesFully, fencingDetail: fencing.detail,
         records: records), configuration: configuration)
     Self.protectFromMemoryPressure()
+    Self.raiseDescriptorLimit()
     try begin()
   }
 
@@ -113,6 +122,14 @@ package final class KeeperHost {
     guard descriptor >= 0 else { return }
     _ = Glibc.write(descriptor, "-500", 4)
     close(descriptor)
+  }
+
+  /// A pod costs about six descriptors; the usual soft limit of 1024 would end at 170 pods.
+  private static func raiseDescriptorLimit() {
+    var limit = rlimit()
+    guard getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0 else { return }
+    limit.rlim_cur = max(limit.rlim_cur, min(limit.rlim_max, 65_536))
+    setrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit)
   }
 
   private func accept(_ connection: Connection) {
@@ -154,8 +171,16 @@ package final class KeeperHost {
 
   private func perform(_ effect: KeeperEffect) {
     switch effect {
-    case .journal(let records): write { () throws(IOError) in try journal.append(records) }
-    case .rewriteJournal(let records): write { () throws(IOError) in try journal.rewrite(records) }
+    case .journal(let records):
+      if let error = journal.append(records) {
+        HostLog.line("keeper: the journal cannot be written, no pod is started until it can: \(error)")
+      }
+    case .rewriteJournal(let records):
+      do throws(IOError) {
+        try journal.rewrite(records)
+      } catch {
+        HostLog.line("keeper: the journal cannot be shortened: \(error)")
+      }
     case .startPod(let attempt, let plan): startPod(attempt, plan)
     case .startContainer(let run, let container): runners[run.attempt]?.start(run, container)
     case .signal(let run, let number): runners[run.attempt]?.signal(run, number)
@@ -175,17 +200,12 @@ package final class KeeperHost {
     }
   }
 
-  /// A keeper that cannot write its journal must not start what it could not account for.
-  private func write(_ work: () throws(IOError) -> Void) {
-    do throws(IOError) {
-      try work()
-    } catch {
-      HostLog.line("keeper: the journal cannot be written, stopping: \(error)")
-      exit(1)
-    }
-  }
-
   private func startPod(_ attempt: AttemptNumber, _ plan: PodPlan) {
+    if let obstacle { return queue.append(.podStartFailed(attempt, message: obstacle)) }
+    // A successor must be able to account for what was started.
+    guard journal.isComplete else {
+      return queue.append(.podStartFailed(attempt, message: "the keeper's journal cannot be written"))
+    }
     let cgroup = try? cgroups?.take()
     do throws(IOError) {
       let runner = try PodRunner(attempt, plan: plan, surroundings: surroundings, cgroup: cgroup) {

@@ -1,29 +1,55 @@
-// The keeper's journal on disk: what its successor must know. A line of JSON a record. Written, not synced: it has to outlive
-// the keeper, not the kernel; after a reboot nothing that it names can be alive.
+// The keeper's journal on disk: what its successor must know. A line of JSON a record. Written, not synced: it has to
+// outlive the keeper, not the kernel; after a reboot nothing that it names can be alive.
 
 import AgentCore
 import ClusterIO
 import ClusterProto
+import Glibc
 
 final class KeeperJournal {
   private let path: String
   private var file: AppendFile
+  /// Bytes of whole lines in the file.
+  private var length: Int64
+  /// Records that a full disk refused; they go before the next ones.
+  private var waiting: [UInt8] = []
 
-  /// Opens the journal for appending.
-  init(path: String) throws(IOError) {
+  /// Opens the journal for appending, after what `records` (as `read` gave them) says: a torn end is cut off, so that
+  /// what follows can be read.
+  init(path: String, keeping records: [KeeperRecord]) throws(IOError) {
     self.path = path
+    let known = Self.lines(records)
+    if let bytes = try? Files.read(path), bytes != known { try Self.replace(path, known) }
     file = try AppendFile(path: path)
+    length = file.size
   }
 
-  func append(_ records: [KeeperRecord]) throws(IOError) {
-    try file.append(Self.lines(records))
+  /// Whether every record is on disk.
+  var isComplete: Bool { waiting.isEmpty }
+
+  /// Appends; what cannot be written is kept and tried again with the next records. Gives the error, if any.
+  func append(_ records: [KeeperRecord]) -> IOError? {
+    let bytes = waiting + Self.lines(records)
+    do throws(IOError) {
+      try file.append(bytes)
+      length += Int64(bytes.count)
+      waiting = []
+      return nil
+    } catch {
+      // A torn line would hide all that follows it.
+      truncate(path, off_t(length))
+      waiting = bytes
+      return error
+    }
   }
 
-  /// Replaces the whole journal.
+  /// Replaces the whole journal; the old one stays when that fails.
   func rewrite(_ records: [KeeperRecord]) throws(IOError) {
-    try Files.writeAtomically(path, Self.lines(records))
+    try Self.replace(path, Self.lines(records))
     file.close()
     file = try AppendFile(path: path)
+    length = file.size
+    waiting = []
   }
 
   /// The records of an earlier keeper; a line that is torn or not understood ends them.
@@ -37,6 +63,16 @@ final class KeeperJournal {
     return records
   }
 
+  /// Whole or not at all for a reader after our death; not synced, as the rest of the journal.
+  private static func replace(_ path: String, _ bytes: [UInt8]) throws(IOError) {
+    let temporary = path + ".new"
+    unlink(temporary)
+    let file = try AppendFile(path: temporary)
+    try file.append(bytes)
+    file.close()
+    guard rename(temporary, path) == 0 else { throw IOError.last("rename", temporary) }
+  }
+
   private static func lines(_ records: [KeeperRecord]) -> [UInt8] {
     var bytes: [UInt8] = []
     for record in records {
@@ -44,27 +80,5 @@ final class KeeperJournal {
       bytes.append(10)
     }
     return bytes
-  }
-}
-
-extension KeeperRecord {
-  var json: JSON {
-    switch self {
-    case .started(let attempt): ["started": .int(attempt)]
-    case .ended(let report): ["ended": report.json]
-    case .acknowledged(let attempts): ["acknowledged": .array(attempts.map { .int($0) })]
-    }
-  }
-
-  init(json: JSON) throws(MessageError) {
-    if let attempt = json["started"]?.intValue {
-      self = .started(attempt)
-    } else if let report = json["ended"] {
-      self = .ended(try AttemptReport(json: report, "report"))
-    } else if let attempts = json["acknowledged"]?.arrayValue {
-      self = .acknowledged(attempts.compactMap(\.intValue))
-    } else {
-      throw MessageError("not a journal record")
-    }
   }
 }

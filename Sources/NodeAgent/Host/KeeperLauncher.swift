@@ -8,13 +8,15 @@ import Glibc
 /// Tries until a keeper answers or the time is over.
 final class KeeperLauncher {
   private static let patienceNanoseconds: Int64 = 70_000_000_000
-  private static let pauseNanoseconds: Int64 = 20_000_000
+  private static let firstPause: Int64 = 10_000_000
+  private static let longestPause: Int64 = 1_000_000_000
 
   private let loop: EventLoop
   private let paths: NodePaths
   private let arguments: [String]
   private let began = Clocks.boot()
   private var child: Child?
+  private var pause = KeeperLauncher.firstPause
   private var timer: LoopTimer?
   private var connection: Connection?
   private var isDone = false
@@ -55,16 +57,19 @@ final class KeeperLauncher {
   private func retry() {
     guard !isDone else { return }
     connection = nil
+    let wasEnded = child?.status != nil
     if let status = child?.status {
       // Another keeper may hold the lock and be about to listen; otherwise this is the fault to show.
       HostLog.line("agent: the keeper ended (\(status)); see \(paths.keeperLog)")
       child = nil
+      pause = min(pause * 2, Self.longestPause)
     }
     if Clocks.boot() - began > Self.patienceNanoseconds {
       return end(nil, "no keeper answers on \(paths.keeperSocket); see \(paths.keeperLog)")
     }
-    if child == nil { launch() }
-    timer?.arm(at: Clocks.boot() + Self.pauseNanoseconds)
+    // Not at once again after one that ended: what ended it may last.
+    if child == nil, !wasEnded { launch() }
+    timer?.arm(at: Clocks.boot() + pause)
   }
 
   private func end(_ connection: Connection?, _ reason: String) {

@@ -11,14 +11,15 @@ final class LogStream {
   private let request: LogRequest
   private let link: CoordinatorLink
   private let paths: NodePaths
-  /// Whether the container still may write.
-  private let isLive: () -> Bool
+  /// Whether this run of the container still may write.
+  private let isLive: (_ restart: Int64) -> Bool
   private var reader: LogReader?
   private var timer: LoopTimer?
   private let ended: () -> Void
 
   init(
-    loop: EventLoop, request: LogRequest, link: CoordinatorLink, paths: NodePaths, isLive: @escaping () -> Bool,
+    loop: EventLoop, request: LogRequest, link: CoordinatorLink, paths: NodePaths,
+    isLive: @escaping (_ restart: Int64) -> Bool,
     ended: @escaping () -> Void
   ) {
     self.loop = loop
@@ -48,11 +49,12 @@ final class LogStream {
   private func pump() {
     guard let reader else { return }
     // Asked before reading: what was written while it lived is in the file when it lives no more.
-    let mayGrow = request.follow && !request.previous && isLive()
+    let mayGrow = request.follow && !request.previous && isLive(reader.restart)
     while link.pendingOutput < Self.bufferLimit {
       let bytes = reader.next()
       if bytes.isEmpty {
-        if mayGrow, !reader.isLimited { timer?.arm(at: Clocks.boot() + Self.followNanoseconds) } else { finish(code: 200, message: "") }
+        guard mayGrow, !reader.isLimited else { return finish(code: 200, message: "") }
+        timer?.arm(at: Clocks.boot() + Self.followNanoseconds)
         return
       }
       var rest = bytes[...]

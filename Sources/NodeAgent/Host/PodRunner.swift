@@ -52,7 +52,6 @@ final class PodRunner {
   private let process: PodProcess
   private let report: (KeeperEvent) -> Void
   private var outputs: [Int: Output] = [:]
-  private var isEnding = false
 
   /// Starts the pod's init. `report` gets the core's events, always from the loop.
   init(
@@ -77,8 +76,6 @@ final class PodRunner {
     }
   }
 
-  var cgroup: PodCgroup? { process.cgroup }
-
   /// `gone` is called once, last, when every process is proven dead; with what bubblewrap said, if anything.
   func watchEnd(_ gone: @escaping (String) -> Void) {
     process.onGone = { [self] end in
@@ -89,14 +86,22 @@ final class PodRunner {
 
   func start(_ run: ContainerRun, _ container: PodPlan.Container) {
     var pipes: [Int32] = [-1, -1]
-    guard pipe(&pipes) == 0 else { return startFailed(run, .other, errno, "pipe") }
-    for descriptor in pipes { _ = fcntl(descriptor, F_SETFD, FD_CLOEXEC) }
-    _ = fcntl(pipes[0], F_SETFL, O_NONBLOCK)
+    guard stint_output_pipe(&pipes) == 0 else { return startFailed(run, .other, errno, "pipe") }
     let errors = fcntl(pipes[1], F_DUPFD_CLOEXEC, 3)
+    guard errors >= 0 else {
+      let code = errno
+      for descriptor in pipes { close(descriptor) }
+      return startFailed(run, .other, code, "pipe")
+    }
     let directory = surroundings.paths.logs(attempt, container: container.name)
     outputs[run.slot] = Output(descriptor: pipes[0], log: LogFile(directory: directory, restart: run.restart), run: run)
     do throws(IOError) {
-      try surroundings.loop.add(pipes[0], .readable) { [unowned self] _ in readOutput(run.slot) }
+      do throws(IOError) {
+        try surroundings.loop.add(pipes[0], .readable) { [unowned self] _ in readOutput(run.slot) }
+      } catch {
+        for descriptor in [pipes[1], errors] { close(descriptor) }
+        throw error
+      }
       try process.startContainer(slot: run.slot, containerPlan(container), output: pipes[1], errors: errors)
     } catch {
       closeOutput(run.slot)
@@ -106,11 +111,7 @@ final class PodRunner {
 
   func signal(_ run: ContainerRun, _ number: Int32) { process.signal(slot: run.slot, number) }
 
-  /// Nothing that the core asked before this may start anything after it.
-  func kill() {
-    isEnding = true
-    process.kill()
-  }
+  func kill() { process.kill() }
 
   func freeze() { process.freeze() }
 
@@ -167,7 +168,8 @@ final class PodRunner {
     case .exited(let code):
       report(.containerExited(run, exitCode: Int64(code), signal: 0, outOfMemory: false, message: ""))
     case .signaled(let number):
-      report(.containerExited(run, exitCode: 128 + Int64(number), signal: Int64(number), outOfMemory: false, message: ""))
+      report(
+        .containerExited(run, exitCode: 128 + Int64(number), signal: Int64(number), outOfMemory: false, message: ""))
     }
   }
 

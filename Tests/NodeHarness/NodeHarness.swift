@@ -8,7 +8,7 @@ import NodeAgent
 @main
 struct NodeHarness {
   /// `keeper --data DIR [--pod-user NAME] [--frozen-kill MS] [--idle-exit MS] [--no-cgroups]`, or
-  /// `agent --data DIR --coordinator HOST:PORT --token-file FILE`.
+  /// `agent --data DIR --coordinator HOST:PORT --token-file FILE`, or `rate --data DIR PODS AT-ONCE`.
   static func main() {
     let arguments = Array(CommandLine.arguments.dropFirst())
     func value(_ name: String) -> String? {
@@ -32,6 +32,14 @@ struct NodeHarness {
           AgentOptions(
             coordinator: value("--coordinator") ?? "", name: "node", data: data, tokenFile: value("--token-file") ?? "")
         ))
+    case "rate":
+      let numbers = arguments.compactMap { Int64($0) }
+      do {
+        try Rate(data: data, total: numbers.first ?? 2000, atOnce: numbers.last ?? 64).run()
+      } catch {
+        try? Files.writeAll(2, Array("NodeHarness: \(error)\n".utf8), path: "stderr")
+        exit(1)
+      }
     default: exit(2)
     }
   }

@@ -1,5 +1,5 @@
-// The agent process: one loop, AgentCore.step, effects; volumes on a worker thread. Owns the two connections and log streams.
-// Pods are the keeper's: this process may die and come back at any time.
+// The agent process: one loop, AgentCore.step, effects; volumes on a worker thread. Owns the two connections and log
+// streams. Pods are the keeper's: this process may die and come back at any time.
 
 import AgentCore
 import ClusterIO

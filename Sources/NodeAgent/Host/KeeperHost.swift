@@ -1,5 +1,5 @@
-// The keeper process: one loop, KeeperCore.step, effects. Owns the pods' processes, the journal, the death timer and the socket
-// for its agent. It outlives agents; its own death takes the pods along (K4).
+// The keeper process: one loop, KeeperCore.step, effects. Owns the pods' processes, the journal, the death timer and
+// the socket for its agent. It outlives agents; its own death takes the pods along (K4).
 
 import AgentCore
 import CLinux

@@ -1,12 +1,13 @@
-// One container run's log on disk: lines with a time stamp, capped and rotated once. The keeper writes, the agent reads.
-// A full disk drops lines and says so with a marker; it never blocks or breaks the pod.
+// One container run's log on disk: lines with a time stamp, capped and rotated once. The keeper writes, the agent
+// reads. A full disk drops lines and says so with a marker; it never blocks or breaks the pod.
 
 import ClusterIO
 import ClusterProto
 import Glibc
 
-/// Appends what a container writes, a line at a time, as `TIME TEXT` (RFC 3339 with nanoseconds, as Kubernetes' timestamps).
-/// A line without its end when the pipe closes or the line grows over `lineLimit` is written as it is, with an end added.
+/// Appends what a container writes, a line at a time, as `TIME TEXT` (RFC 3339 with nanoseconds, as Kubernetes'
+/// timestamps). A line without its end when the pipe closes or the line grows over `lineLimit` is written as it is,
+/// with an end added.
 final class LogFile {
   /// Half of the cap: the file that is written and the one rotated out hold it together.
   static let rotationSize: Int64 = 5 << 20

@@ -1,4 +1,5 @@
-// Sends one container's log to the coordinator on a connection of its own, as fast as it is taken, and follows it if asked.
+// Sends one container's log to the coordinator on a connection of its own, as fast as it is taken, and follows it if
+// asked.
 
 import ClusterIO
 import ClusterProto

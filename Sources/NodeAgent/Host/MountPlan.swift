@@ -1,6 +1,6 @@
-// From a container's mounts to mount operations: which paths the host has, which must be made inside the pod's own root.
-// Nothing is ever made on the host: a missing top-level path gets a mirrored root, a deeper one an overlay of the
-// nearest directory. Only in the pod's own volumes are missing mount points and subPaths made, as kubelet does.
+// From a container's mounts to mount operations: which paths the host has, which must be made inside the pod's own
+// root. Nothing is ever made on the host: a missing top-level path gets a mirrored root, a deeper one an overlay of
+// the nearest directory. Only in the pod's own volumes are missing mount points and subPaths made, as kubelet does.
 
 import CLinux
 import ClusterIO

@@ -1,4 +1,5 @@
-// The agent's slow work on a thread of its own: volumes, clean-up, logs' deletion. Results come back to the loop in order.
+// The agent's slow work on a thread of its own: volumes, clean-up, logs' deletion. Results come back to the loop in
+// order.
 
 import AgentCore
 import ClusterIO
@@ -29,7 +30,8 @@ final class PreparationWorker {
     try loop.attach(results) { events in for event in events { handler(event) } }
   }
 
-  /// Makes volumes and plan. A pod without volumes is planned at once and its event returned; else it follows by the handler.
+  /// Makes volumes and plan. A pod without volumes is planned at once and its event returned; else it follows by the
+  /// handler.
   func prepare(_ assignment: Assignment, number: Int64) -> AgentEvent? {
     if assignment.spec.volumes.isEmpty { return plan(assignment, number: number, volumes: [:]) }
     prepared.insert(assignment.attempt)

@@ -1,5 +1,5 @@
-// Makes the volumes of an attempt under DATA/pods/ATTEMPT and says where each lies. Slow work: runs on the agent's worker thread.
-// Knows nothing of mounts inside the pod; that is MountPlan's.
+// Makes the volumes of an attempt under DATA/pods/ATTEMPT and says where each lies. Slow work: runs on the agent's
+// worker thread. Knows nothing of mounts inside the pod; that is MountPlan's.
 
 import ClusterIO
 import ClusterProto
@@ -98,8 +98,8 @@ enum Volumes {
     return result
   }
 
-  /// Kubernetes' hostPath types. An empty type checks nothing there, and a runtime then makes the directory: here a path
-  /// that is not there is an error, as nothing is made on the host unless it is asked for.
+  /// Kubernetes' hostPath types. An empty type checks nothing there, and a runtime then makes the directory: here a
+  /// path that is not there is an error, as nothing is made on the host unless it is asked for.
   private static func checkHostPath(_ path: String, type: String, volume: String) throws(VolumeError) {
     let status = try? Files.status(path)
     let kind = (status?.mode ?? 0) & UInt32(S_IFMT)

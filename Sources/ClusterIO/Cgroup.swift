@@ -10,18 +10,31 @@ package final class PodCgroup {
   package let path: String
   /// A descriptor of the directory, to start the pod in.
   let descriptor: Int32
+  /// Its event file, kept open: it is read for every pod.
+  private let eventFile: Int32
+  /// Whether it was asked to freeze since it was last thawed.
+  private(set) var mayBeFrozen = false
 
   fileprivate init(path: String) throws(IOError) {
     self.path = path
     guard mkdir(path, 0o755) == 0 || errno == EEXIST else { throw IOError.last("make cgroup", path) }
     descriptor = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
     guard descriptor >= 0 else { throw IOError.last("open", path) }
+    eventFile = openat(descriptor, "cgroup.events", O_RDONLY | O_CLOEXEC)
+    guard eventFile >= 0 else { throw IOError.last("open", "\(path)/cgroup.events") }
   }
 
-  deinit { close(descriptor) }
+  deinit {
+    close(descriptor)
+    if eventFile >= 0 { close(eventFile) }
+  }
 
   /// Asks the kernel to freeze or thaw all its processes; `isFrozen` says when they are.
-  package func setFrozen(_ frozen: Bool) throws(IOError) { try write("cgroup.freeze", frozen ? "1" : "0") }
+  package func setFrozen(_ frozen: Bool) throws(IOError) {
+    if frozen { mayBeFrozen = true }
+    try write("cgroup.freeze", frozen ? "1" : "0")
+    mayBeFrozen = frozen
+  }
 
   /// Whether every process in it stands still.
   package var isFrozen: Bool { events().contains("frozen 1") }
@@ -33,8 +46,10 @@ package final class PodCgroup {
   func openEvents() -> Int32 { openat(descriptor, "cgroup.events", O_RDONLY | O_CLOEXEC) }
 
   private func events() -> [Substring] {
-    let text = (try? Files.readLine("\(path)/cgroup.events")) ?? ""
-    return text.split(separator: "\n")
+    let bytes = [UInt8](unsafeUninitializedCapacity: 256) { buffer, count in
+      count = max(0, pread(eventFile, buffer.baseAddress, buffer.count, 0))
+    }
+    return String(decoding: bytes, as: UTF8.self).split(separator: "\n")
   }
 
   private func write(_ name: String, _ text: String) throws(IOError) {
@@ -77,7 +92,8 @@ package final class CgroupPool {
 
   /// Takes a gone pod's cgroup back for reuse. One that is not empty is left alone.
   package func giveBack(_ cgroup: PodCgroup) {
-    guard !cgroup.isPopulated, (try? cgroup.setFrozen(false)) != nil else { return }
+    guard !cgroup.isPopulated else { return }
+    if cgroup.mayBeFrozen, (try? cgroup.setFrozen(false)) == nil { return }
     free.append(cgroup)
   }
 

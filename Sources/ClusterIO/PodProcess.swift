@@ -79,6 +79,7 @@ package final class PodProcess {
   private var bubblewrapOutput: Int32 = -1
   private var exit: ProcessExit?
   private var waiting: [Message] = []
+  private var waitsForRoom = false
   private var freezeWatch: Int32 = -1
   private var receiveBuffer = [UInt8](repeating: 0, count: Int(STINT_DETAIL_LIMIT))
 
@@ -233,7 +234,9 @@ package final class PodProcess {
       sent += 1
     }
     waiting.removeFirst(sent)
-    if control >= 0, sent > 0 || isFull { try? loop.modify(control, isFull ? [.readable, .writable] : .readable) }
+    guard control >= 0, isFull != waitsForRoom else { return }
+    waitsForRoom = isFull
+    try? loop.modify(control, isFull ? [.readable, .writable] : .readable)
   }
 
   private func receive() {

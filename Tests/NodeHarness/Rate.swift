@@ -59,7 +59,8 @@ final class Rate {
     func each(_ ticks: Double) -> Int { Int(ticks * 10_000 / count) }
     let text = """
       \(total) pods, \(atOnce) at once: \(Int(count / seconds)) pods/s; \
-      CPU us a pod: keeper \(each(keeperTicks.user)) user + \(each(keeperTicks.system)) system, pods \(each(keeperTicks.children)), this client \(Int(own / count)); \
+      CPU us a pod: keeper \(each(keeperTicks.user)) user + \(each(keeperTicks.system)) system, \
+      pods \(each(keeperTicks.children)), this client \(Int(own / count)); \
       \(failed) failed\n
       """
     try Files.writeAll(1, Array(text.utf8), path: "stdout")

@@ -159,7 +159,7 @@ left() {
   done 2>/dev/null
   echo "$count"
 }
-echo "its keeper still holds their processes: $(left)"
+echo "processes of its pods, under their keeper: $(left)"
 not_ready() { "$binary" get nodes --no-headers | grep -q "^$victim  *NotReady"; }
 until_true 30 not_ready
 stint get nodes
@@ -170,6 +170,7 @@ replaced() {
 }
 until_true 40 replaced
 stint get po -l job-name=failover -o wide
+echo "processes of the lost pods, frozen: $(left)"
 echo "the agent starts again; its frozen pods are told to end, without another step"
 "$binary" agent --coordinator "$STINT_SERVER" --name $victim --data "$data/cluster/agents/$victim" \
   --token-file "$STINT_TOKEN_FILE" >"$data/agent.log" 2>&1 &
@@ -185,14 +186,22 @@ echo "status.failed: ${failed:-0}"
 echo
 echo "what the pods wrote, by the machine's boot clock (the agent was killed at $killed):"
 awk -v lost=" $(tr '\n' ' ' <<<"$lost") " -v killed="$killed" '
-  { pod = $4; if (!(pod in first)) { first[pod] = $1; token[pod] = $3; order[++count] = pod } last[pod] = $1; lines[pod]++ }
+  {
+    pod = $4
+    if (!(pod in first)) { first[pod] = $1; token[pod] = $3; order[++count] = pod }
+    last[pod] = $1
+    lines[pod]++
+  }
   END {
     printf "%-16s %8s %10s %10s %6s\n", "POD", "ATTEMPT", "FIRST", "LAST", "LINES"
     for (i = 1; i <= count; i++) {
       pod = order[i]; what = ""
       if (index(lost, " " pod " ")) { what = "lost"; if (last[pod] > end) end = last[pod] }
-      else if (first[pod] > killed + 5) { what = "replacement"; if (!start || first[pod] < start) start = first[pod] }
-      printf "%-16s %8s %10.2f %10.2f %6d  %s\n", pod, token[pod], first[pod], last[pod], lines[pod], what
+      else if (first[pod] > killed + 5) {
+        what = "replacement"
+        if (!start || first[pod] < start) start = first[pod]
+      }
+      printf "%-16s %8s %10.2f %10.2f %6d%s\n", pod, token[pod], first[pod], last[pod], lines[pod], what ? "  " what : ""
     }
     printf "last sign of a lost pod: %.2f; first sign of a replacement: %.2f, %.2f s after it, %.1f s after the kill\n",
       end, start, start - end, start - killed

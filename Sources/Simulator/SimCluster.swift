@@ -48,8 +48,10 @@ final class SimCluster {
     case .send(let session, let message, _):
       guard let connection = connections[session], connection.coordinatorOpen else { return }
       let number = connection.number
+      // Bytes of an old connection may still come out after a new one began: the cores must know them as old.
+      let comesLate = world.chance(0.2)
       world.after(network.arrival(connection, up: false)) { [self] in
-        guard connection.agentOpen else { return }
+        guard connection.agentOpen || comesLate else { return }
         record(message, connection)
         nodes[connection.node].take(.coordinator(number, message))
       }
@@ -83,8 +85,9 @@ final class SimCluster {
     case .disconnectCoordinator: agentSide[node.index].map { endAtAgent($0, tells: false) }
     case .send(let message):
       guard let connection = agentSide[node.index], connection.agentOpen else { return }
+      let comesLate = world.chance(0.2)
       world.after(network.arrival(connection, up: true)) { [self] in
-        guard connection.coordinatorOpen, coordinator.isRunning else { return }
+        guard connection.coordinatorOpen || comesLate, coordinator.isRunning else { return }
         coordinator.take(.agent(connection.session, message))
       }
     default: break

@@ -6,7 +6,7 @@ import CoordinatorCore
 /// Crashes, stops, cuts and partitions until `stop`; then everything heals.
 final class FaultPlan {
   private enum Fault: CaseIterable {
-    case coordinatorCrash, coordinatorStop, agentCrash, keeperCrash, machineCrash, agentStop, machineStop, cut, halfOpen, partition,
+    case coordinatorCrash, coordinatorCommitCrash, coordinatorStop, agentStopThenCut, agentCrash, keeperCrash, machineCrash, agentStop, machineStop, cut, halfOpen, partition,
       oneWayPartition, wallJump
   }
 
@@ -65,8 +65,28 @@ final class FaultPlan {
     case .coordinatorCrash:
       cluster.coordinator.crash()
       world.after(world.chance(0.7) ? world.pick(100_000...3_000_000) : long) { [self] in cluster.coordinator.start() }
+    case .coordinatorCommitCrash:
+      cluster.coordinator.crashInCommit { [self] in
+        world.after(world.pick(100_000...3_000_000)) { [self] in cluster.coordinator.start() }
+      }
+    case .agentStopThenCut:
+      // The answer under way is read when the agent goes on; then nobody hears of it for long.
+      node.stopAfterHeartbeat { [self] in
+        node.pause(agent: true, keeper: false)
+        world.after(world.pick(2_000_000...14_000_000)) { [self] in
+          cluster.network.block(node: node.index, up: true, down: true, for: world.pick(60_000_000...120_000_000))
+          node.resume()
+        }
+      }
     case .coordinatorStop:
       cluster.coordinator.stopPolitely { [self] in
+        if world.chance(0.5) {
+          // The long lease of the stop is the last that this node hears of.
+          world.after(world.pick(100_000...1_000_000)) { [self] in
+            let duration = world.pick(60_000_000...300_000_000)
+            cluster.network.block(node: node.index, up: true, down: true, for: duration)
+          }
+        }
         world.after(world.pick(1_000_000...60_000_000)) { [self] in restartWithOtherLease() }
       }
     case .agentCrash:

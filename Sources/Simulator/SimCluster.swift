@@ -51,7 +51,10 @@ final class SimCluster {
       // Bytes of an old connection may still come out after a new one began: the cores must know them as old.
       let comesLate = world.chance(0.2)
       world.after(network.arrival(connection, up: false)) { [self] in
-        guard connection.agentOpen || comesLate else { return }
+        guard connection.agentOpen else {
+          if comesLate { deliverLate(message, connection) }
+          return
+        }
         record(message, connection)
         nodes[connection.node].take(.coordinator(number, message))
       }
@@ -65,6 +68,13 @@ final class SimCluster {
       world.after(world.delay(mean: network.meanDelay)) { answer(code, whole) }
     case .reply(let id, .items(let pieces)): items[id, default: []] += pieces
     default: break
+    }
+  }
+
+  /// A word of a connection that the agent has left; the new one may be up by then.
+  private func deliverLate(_ message: CoordinatorMessage, _ connection: SimConnection) {
+    world.after(world.pick(0...5_000_000)) { [self] in
+      nodes[connection.node].takeStale(.coordinator(connection.number, message))
     }
   }
 
@@ -87,9 +97,13 @@ final class SimCluster {
       guard let connection = agentSide[node.index], connection.agentOpen else { return }
       let comesLate = world.chance(0.2)
       world.after(network.arrival(connection, up: true)) { [self] in
-        guard connection.coordinatorOpen || comesLate, coordinator.isRunning else { return }
+        guard connection.coordinatorOpen else {
+          if comesLate { coordinator.takeStale(.agent(connection.session, message)) }
+          return
+        }
         coordinator.take(.agent(connection.session, message))
       }
+      if case .heartbeat = message { node.heartbeatSent() }
     default: break
     }
   }

@@ -24,6 +24,7 @@ final class SimCoordinator {
   private var inFlight: Batch?
   private var waiting = Batch()
   private var wakeOrder = 0
+  private var inCommit: (() -> Void)?
   /// Mean time of a commit in microseconds.
   var commitTime: TrueTime
   /// Planted fault: effects do not wait for their commit.
@@ -99,6 +100,18 @@ final class SimCoordinator {
     }
   }
 
+  /// I14: a word of a session that is over changes nothing.
+  func takeStale(_ event: CoordinatorEvent) {
+    guard var probe = core, var still = core else { return }
+    let now = clock.now(world)
+    if probe.step([event], at: now) != still.step([], at: now) {
+      world.violated("I14: a word of an old session makes the coordinator act")
+    }
+  }
+
+  /// Dies while the next commit that carries words for others is on its way to the disk.
+  func crashInCommit(_ done: @escaping () -> Void) { inCommit = done }
+
   private func step() {
     let events = incoming
     incoming = []
@@ -109,7 +122,9 @@ final class SimCoordinator {
       case .persist(let write):
         waiting.writes.append(write)
         changed = true
-      case .send(_, _, let immediate) where immediate: release(effect)
+      case .send(_, let message, let immediate) where immediate:
+        if !Self.isPureRenewal(message) { world.violated("I13: a word leaves before the commit that it depends on") }
+        release(effect)
       case .wake(let time): setWake(time)
       case .log: break
       case .halt(let message): world.violated("the coordinator halts: \(message)")
@@ -118,6 +133,13 @@ final class SimCoordinator {
     }
     if changed || !events.isEmpty { checkInvariants(changed: changed) }
     commit()
+  }
+
+  /// What may pass a commit: a lease for a set that the agent holds already.
+  private static func isPureRenewal(_ message: CoordinatorMessage) -> Bool {
+    guard case .answer(let answer) = message else { return false }
+    return answer.changes.isEmpty && answer.removed.isEmpty && answer.full == nil && answer.acknowledged.isEmpty
+      && answer.assignments.isEmpty
   }
 
   private func commit() {
@@ -130,6 +152,13 @@ final class SimCoordinator {
     }
     inFlight = batch
     let current = epoch
+    if let done = inCommit, !batch.effects.isEmpty {
+      inCommit = nil
+      world.after(0) { [self] in
+        crash()
+        done()
+      }
+    }
     world.after(world.chance(0.002) ? world.pick(100_000...3_000_000) : world.delay(mean: commitTime)) { [self] in
       guard epoch == current, let done = inFlight else { return }
       store.apply(done.writes)

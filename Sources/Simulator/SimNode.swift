@@ -23,6 +23,7 @@ final class SimNode {
   private var highestIncarnation: Int64 = 0
   private var keeperConnection: Int64 = 0
   private var wakeOrder = 0
+  private var afterHeartbeat: (() -> Void)?
   /// Earliest next arrivals on the unix socket, which keeps order.
   private var toKeeper: TrueTime = 0
   private var toAgent: TrueTime = 0
@@ -129,6 +130,27 @@ final class SimNode {
       guard core != nil else { return }
       perform(effect)
     }
+  }
+
+  /// I14: a word of a connection that is over makes the agent do nothing.
+  func takeStale(_ event: AgentEvent) {
+    guard var probe = core, !isPaused else { return }
+    let acts = probe.step(event, at: clocks.machine.now(world)).contains { effect in
+      switch effect {
+      case .wake, .log: false
+      default: true
+      }
+    }
+    if acts { world.violated("I14: a word of an old connection makes the agent of node \(index) act") }
+  }
+
+  /// SIGSTOP in the worst moment: after the next heartbeat has gone, before its answer comes.
+  func stopAfterHeartbeat(_ work: @escaping () -> Void) { afterHeartbeat = work }
+
+  func heartbeatSent() {
+    let work = afterHeartbeat
+    afterHeartbeat = nil
+    work?()
   }
 
   private func later(_ delay: TrueTime, _ event: AgentEvent) {

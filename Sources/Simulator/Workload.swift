@@ -57,7 +57,7 @@ final class Workload {
     let shape = world.pick(0...5)
     let completions: Int64? = shape == 0 ? nil : world.pick(1...8)
     let parallelism = shape <= 2 ? 1 : world.pick(1...6)
-    let low = world.pick(100...20_000)
+    let low = world.chance(0.15) ? world.pick(60_000...240_000) : world.pick(100...20_000)
     let fail = world.chance(0.5) ? 0 : world.chance(0.1) ? 100 : world.pick(5...40)
     let program = SimProgram([
       "sim", name, String(low), String(low + world.pick(0...30_000)), String(fail),

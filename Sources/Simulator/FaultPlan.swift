@@ -6,7 +6,8 @@ import CoordinatorCore
 /// Crashes, stops, cuts and partitions until `stop`; then everything heals.
 final class FaultPlan {
   private enum Fault: CaseIterable {
-    case coordinatorCrash, coordinatorCommitCrash, coordinatorStop, agentStopThenCut, agentCrash, keeperCrash, machineCrash, agentStop, machineStop, cut, halfOpen, partition,
+    case coordinatorCrash, coordinatorCommitCrash, coordinatorStop, agentStopThenCut, agentCrash, keeperCrash,
+      machineCrash, agentStop, machineStop, cut, halfOpen, partition,
       oneWayPartition, wallJump
   }
 

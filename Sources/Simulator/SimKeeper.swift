@@ -29,7 +29,8 @@ final class SimKeeper {
     self.processes = processes
     self.clock = clock
     processes.exited = { [unowned self] run, code, signal in
-      later(world.pick(50...3_000), .containerExited(run, exitCode: code, signal: signal, outOfMemory: false, message: ""))
+      later(
+        world.pick(50...3_000), .containerExited(run, exitCode: code, signal: signal, outOfMemory: false, message: ""))
     }
   }
 

@@ -77,7 +77,8 @@ package struct Simulation {
       world.run(until: world.now + 5_000_000)
     }
     if world.violations.isEmpty, let open, !open.isEmpty {
-      world.violated("H6: not terminal \(Self.settleMinutes) minutes after the last fault: \(open.joined(separator: ", "))")
+      world.violated(
+        "H6: not terminal \(Self.settleMinutes) minutes after the last fault: \(open.joined(separator: ", "))")
     }
     if world.violations.isEmpty, open == nil { world.violated("the coordinator does not answer after the last fault") }
     if world.violations.isEmpty {

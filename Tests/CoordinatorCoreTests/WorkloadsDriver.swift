@@ -190,8 +190,10 @@ struct WorkloadsDriver {
   }
 
   /// Ends a pod as an agent's report would.
-  mutating func end(_ pod: Pod, succeeded: Bool, finishedAt: WallTime? = nil, lost: Bool = false, settling: Bool = true)
-  {
+  mutating func end(
+    _ pod: Pod, succeeded: Bool, finishedAt: WallTime? = nil, lost: Bool = false, disruption: String? = nil,
+    settling: Bool = true
+  ) {
     let stamp = core.stamp
     core.updatePod(pod.meta.key) { pod in
       pod.status.phase = succeeded ? .succeeded : .failed
@@ -204,10 +206,9 @@ struct WorkloadsDriver {
               finishedAt: finishedAt ?? stamp)))
       ]
       pod.status.set(Condition(type: "Ready", status: "False", lastTransition: stamp))
-      if lost {
+      if let reason = disruption ?? (lost ? "DeletionByTaintManager" : nil) {
         pod.status.set(
-          Condition(
-            type: "DisruptionTarget", status: "True", reason: "DeletionByTaintManager", lastTransition: stamp))
+          Condition(type: "DisruptionTarget", status: "True", reason: reason, lastTransition: stamp))
       }
     }
     core.podAttemptEnded(pod.meta.key, podUID: pod.meta.uid)

@@ -263,6 +263,17 @@ struct WorkloadsJobFailureTests {
     #expect(try driver.reason("lost", "Complete") == "CompletionsReached")
   }
 
+  @Test("attempts that ended with the shutdown of their node are not charged, as those lost with it are not")
+  func shutDownAttempts() throws {
+    var driver = try WorkloadsDriver()
+    driver.createJob("stopped", ["backoffLimit": 0])
+    let pod = try #require(driver.activePods("stopped").first)
+    driver.end(pod, succeeded: false, disruption: "TerminationByKubelet")
+    #expect(driver.activePods("stopped").count == 1)
+    #expect(try driver.status("stopped").failed == 0)
+    #expect(try driver.reason("stopped", "Failed") == nil)
+  }
+
   @Test("a cluster that charges lost attempts counts them as Kubernetes does")
   func chargedAttempts() throws {
     var configuration = CoordinatorConfiguration()

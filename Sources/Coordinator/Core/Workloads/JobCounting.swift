@@ -69,12 +69,12 @@ extension CoordinatorCore {
     }
   }
 
-  /// C5: an attempt that was lost with its node is not the Job's failure, unless the cluster is set to count as
-  /// Kubernetes does.
+  /// C5: an attempt that was lost with its node, or ended because its node was shut down, is not the Job's failure,
+  /// unless the cluster is set to count as Kubernetes does.
   private func isCharged(_ pod: Pod) -> Bool {
     if configuration.chargeLostAttempts { return true }
     guard let disruption = pod.status.condition("DisruptionTarget"), disruption.isTrue else { return true }
-    return disruption.reason != "DeletionByTaintManager"
+    return !["DeletionByTaintManager", "TerminationByKubelet"].contains(disruption.reason)
   }
 
   private mutating func remember(_ outcomes: [(time: WallTime, key: ObjectKey, succeeded: Bool)], uid: String) {

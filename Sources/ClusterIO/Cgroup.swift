@@ -100,6 +100,16 @@ package final class CgroupPool {
   /// Removes all empty cgroups of the pool, at the end of the keeper.
   package func remove() {
     free = []
+    CgroupPool.removeEmpty(path)
+  }
+
+  /// Removes what a killed keeper left of the pool `name`, once its pods were swept; what is not empty stays.
+  package static func removeRemains(name: String) {
+    guard let directory = try? ownDirectory(), Files.exists("\(directory)/\(name)") else { return }
+    removeEmpty("\(directory)/\(name)")
+  }
+
+  private static func removeEmpty(_ path: String) {
     for child in (try? Files.list(path)) ?? [] where child.hasPrefix("pod-") { rmdir("\(path)/\(child)") }
     rmdir(path)
   }

@@ -80,7 +80,8 @@ package final class KeeperHost {
       loop: loop, paths: paths, isolation: fencing.isolation, marker: marker, user: user, rootDirectory: rootDirectory)
     obstacle = fencing.fencesFully ? nil : fencing.detail
     if fencing.isolation == .namespaces, options.usesCgroups {
-      cgroups = try? CgroupPool(name: "stint-" + String(identity.prefix(12)))
+      for former in former { CgroupPool.removeRemains(name: Self.poolName(former)) }
+      cgroups = try? CgroupPool(name: Self.poolName(identity))
     }
     var configuration = KeeperConfiguration()
     configuration.frozenKillMilliseconds = options.frozenKillMilliseconds
@@ -115,6 +116,9 @@ package final class KeeperHost {
     try Files.writeAtomically(path, Array((former + [identity]).joined(separator: "\n").utf8))
     return (identity, Array(former))
   }
+
+  /// Control groups are named after the keeper that made them.
+  private static func poolName(_ keeper: String) -> String { "stint-" + String(keeper.prefix(12)) }
 
   private static func protectFromMemoryPressure() {
     // Root may lower it; anyone may leave it. Not worth a word when it fails.

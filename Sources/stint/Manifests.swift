@@ -25,6 +25,8 @@ struct Manifests {
   private(set) var objects: [ManifestObject] = []
   /// Messages, each ready for standard error.
   private(set) var errors: [String] = []
+  /// What is read otherwise than it looks, ready for standard error.
+  private(set) var warnings: [String] = []
 
   private let namespace: String
   /// The namespace was asked for on the command line: manifests must not name another.
@@ -72,14 +74,15 @@ struct Manifests {
   mutating func take(_ bytes: [UInt8], _ name: String, _ file: String) {
     let documents: [JSON]
     do {
-      documents = try YAML.documents(bytes)
+      // As kubectl does: the last of two wins. Unlike kubectl, it is said.
+      var doubles: [String] = []
+      documents = try YAML.documents(bytes) { doubles.append($0) }
+      warnings += doubles.map { "Warning: \(name): \($0); the last one counts" }
     } catch {
       errors.append("error: error parsing \(name): \(error)")
       return
     }
-    var found = 0
     for (index, document) in documents.enumerated() where !document.isNull {
-      found += 1
       let place = documents.count > 1 ? "\"\(name)\" (document \(index + 1))" : "\"\(name)\""
       if document["kind"]?.stringValue?.hasSuffix("List") == true, let items = document["items"]?.arrayValue {
         for item in items { take(item, file: name, place: place) }
@@ -87,12 +90,13 @@ struct Manifests {
         take(document, file: name, place: place)
       }
     }
-    if found == 0, !documents.isEmpty || bytes.isEmpty { errors.append("error: no objects passed to apply in \(name)") }
   }
 
   private mutating func take(_ document: JSON, file: String, place: String) {
     guard document.objectValue != nil else {
-      errors.append("error: \(place) holds a \(document.typeName) where an object should be")
+      errors.append(
+        "error: \(place) holds \(document.typeName == "array" ? "an" : "a") \(document.typeName) where an object should be"
+      )
       return
     }
     var missing: [String] = []

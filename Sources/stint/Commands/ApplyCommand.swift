@@ -29,9 +29,12 @@ struct ApplyCommand {
     let paths = arguments.values("filename")
     guard !paths.isEmpty else { throw arguments.problem("must specify -f") }
     let manifests = Manifests(paths: paths, namespace: arguments.value("namespace"))
-    for error in manifests.errors { context.console.note(error) }
+    for message in manifests.warnings + manifests.errors { context.console.note(message) }
     var failed = !manifests.errors.isEmpty
-    if manifests.objects.isEmpty { return failed ? 1 : 0 }
+    if manifests.objects.isEmpty {
+      if !failed { context.console.note("error: no objects passed to \(arguments.command.name)") }
+      return 1
+    }
     let dryRun = arguments.value("dry-run") ?? "none"
     let command = ApplyCommand(
       context: context, cluster: dryRun == "client" ? nil : try context.cluster(), dryRun: dryRun)

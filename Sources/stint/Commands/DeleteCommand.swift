@@ -29,7 +29,7 @@ struct DeleteCommand {
       victims = try command.selected(try Target.parse(arguments.words))
     } else {
       let manifests = Manifests(paths: paths, namespace: arguments.value("namespace"))
-      for error in manifests.errors { context.console.note(error) }
+      for message in manifests.warnings + manifests.errors { context.console.note(message) }
       failed = !manifests.errors.isEmpty
       victims = manifests.objects.map { Victim(kind: $0.kind, namespace: $0.namespace, name: $0.name) }
     }

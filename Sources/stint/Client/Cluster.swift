@@ -203,6 +203,15 @@ struct StatusError: Error, Equatable {
     self.code = code
   }
 
+  /// The refusal of a body over the limit, in Kubernetes' words.
+  static func tooLarge(limit: Int) -> StatusError {
+    let status: JSON = [
+      "kind": "Status", "apiVersion": "v1", "metadata": [:], "status": "Failure", "reason": "RequestEntityTooLarge",
+      "message": .string("Request entity too large: limit is \(limit)"), "code": 413,
+    ]
+    return StatusError(status, code: 413)
+  }
+
   var reason: String { status["reason"]?.stringValue ?? "" }
   var message: String { status["message"]?.stringValue ?? "code \(code)" }
   var isNotFound: Bool { code == 404 }

@@ -69,8 +69,13 @@ final class NativeClient {
     var open: [Int64: Int] = [:]
     for (position, request) in exchange.requests.enumerated() {
       lastNumber += 1
+      let frames = MessageWriter.frames(ClientMessage.request(id: lastNumber, request).json)
+      // The coordinator would close the connection on it, and whoever asked would not know what became of it.
+      if frames.count > MessageLimits.body, let body = request.body, body.bytes.count > MessageLimits.body {
+        throw StatusError.tooLarge(limit: MessageLimits.body)
+      }
       open[lastNumber] = position
-      connection?.send(MessageWriter.frames(ClientMessage.request(id: lastNumber, request).json))
+      connection?.send(frames)
     }
     defer {
       for number in open.keys.sorted() { connection?.send(MessageWriter.frames(ClientMessage.cancel(id: number).json)) }

@@ -39,7 +39,7 @@ enum OtherValidation {
       for problem in Names.configKeyErrors(key) { errors.invalid("binaryData[\(key)]", key, problem) }
       bytes += Base64.decodedCount(value.stringValue ?? "")
     }
-    if bytes > dataBytes { errors.tooLong("", bytes: dataBytes) }
+    if bytes > dataBytes { errors.tooLong("[]", bytes: dataBytes) }
   }
 
   private static func secret(_ json: JSON, into errors: inout FieldErrors) {

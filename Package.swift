@@ -84,7 +84,7 @@ let package = Package(
       swiftSettings: strict),
     .testTarget(
       name: "ClusterTests", dependencies: ["stint", "Coordinator", "NodeAgent", "ClusterProto", "ClusterIO"],
-      swiftSettings: strict),
+      exclude: ["Malformed"], swiftSettings: strict),
     .testTarget(name: "TidyTests", swiftSettings: strict),
   ],
   swiftLanguageModes: [.v6]

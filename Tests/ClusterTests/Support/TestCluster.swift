@@ -1,0 +1,221 @@
+// Owns: a cluster of real processes in a temporary directory: coordinator, agents with their keepers, a client.
+// Whatever a test does to them, `end` leaves no process, control group or file of it.
+
+import ClusterIO
+import ClusterProto
+import Glibc
+import Synchronization
+
+@testable import stint
+
+final class TestCluster {
+  /// Short leases: for tests that need no defaults. A lost node is replaced after about 1.05 × 4 + 2 s.
+  static let quick = [
+    "--heartbeat-interval", "200ms", "--lease-duration", "1500ms", "--default-unreachable-toleration", "2s",
+  ]
+
+  let directory: String
+  let server: String
+  private let timing: [String]
+  private(set) var coordinator: Program?
+  private(set) var agents: [String: Program] = [:]
+  private let loop: EventLoop
+  private let client: Cluster
+  private var runs = 0
+
+  private static let nextPort = Mutex(UInt16.random(in: 20_000..<30_000))
+
+  var tokenFile: String { "\(directory)/coordinator/token" }
+  var ledgerPath: String { "\(directory)/ledger/signs" }
+  var ledger: Ledger { Ledger(path: ledgerPath) }
+  /// In the environment of each pod.
+  var mark: String { "STINT_TEST_DIRECTORY=\(directory)" }
+
+  /// Runs `body` with a cluster of Ready nodes node-1 … node-N, and ends it.
+  static func with(
+    agents: Int = 2, timing: [String] = TestCluster.quick, _ body: (TestCluster) throws -> Void
+  ) throws {
+    let cluster = try TestCluster(timing: timing)
+    defer { cluster.end() }
+    do {
+      try cluster.startCoordinator()
+      for number in 1...max(1, agents) where agents > 0 { try cluster.startAgent("node-\(number)") }
+      try cluster.waitForNodes(agents)
+      try body(cluster)
+    } catch {
+      throw Failure("\(error)\n\(cluster.story())")
+    }
+  }
+
+  init(timing: [String]) throws {
+    directory = "/tmp/stint-cluster-\(getpid())-\(Crypto.hex(try Crypto.randomBytes(5)))"
+    self.timing = timing
+    for name in ["ledger", "logs"] { try Files.makeDirectory("\(directory)/\(name)") }
+    server = "127.0.0.1:\(try Self.freePort())"
+    loop = try EventLoop()
+    client = NativeClient.makeCluster(
+      Endpoint(server: server, tokenFile: "\(directory)/coordinator/token"), Console(out: { _ in }, err: { _ in }),
+      loop: loop)
+  }
+
+  /// A port below those that the kernel gives to outgoing connections, so that a restart finds it free.
+  private static func freePort() throws -> UInt16 {
+    for _ in 0..<2_000 {
+      let port = nextPort.withLock { next in
+        next = next >= 32_000 ? 20_000 : next + 1
+        return next
+      }
+      let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+      defer { close(descriptor) }
+      var address = sockaddr_in()
+      address.sin_family = sa_family_t(AF_INET)
+      address.sin_port = port.bigEndian
+      address.sin_addr.s_addr = UInt32(0x7f00_0001).bigEndian
+      let result = withUnsafePointer(to: &address) {
+        $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+          bind(descriptor, $0, socklen_t(MemoryLayout<sockaddr_in>.size))
+        }
+      }
+      if result == 0 { return port }
+    }
+    throw Failure("no free port")
+  }
+
+  // Programs.
+
+  func startCoordinator() throws {
+    coordinator = try Program(
+      ["coordinator", "--data", "\(directory)/coordinator", "--listen", server] + timing,
+      output: "\(directory)/logs/coordinator")
+  }
+
+  func killCoordinator(_ signal: Int32 = SIGKILL) throws { try coordinator?.killAndReap(signal) }
+
+  func dataDirectory(_ node: String) -> String { "\(directory)/agents/\(node)" }
+
+  func startAgent(_ node: String, _ more: [String] = []) throws {
+    agents[node] = try Program(
+      [
+        "agent", "--coordinator", server, "--name", node, "--data", dataDirectory(node), "--token-file", tokenFile,
+        "--cpu", "64", "--memory", "64Gi",
+      ] + more, output: "\(directory)/logs/\(node)")
+  }
+
+  func killAgent(_ node: String, _ signal: Int32 = SIGKILL) throws { try agents[node]?.killAndReap(signal) }
+
+  func keeper(of node: String) throws -> ProcessIdentity {
+    guard let pid = Int32((try? Files.readLine("\(dataDirectory(node))/keeper.lock")) ?? ""),
+      let process = Processes.identity(pid)
+    else { throw Failure("no keeper of \(node)") }
+    return process
+  }
+
+  // The client.
+
+  /// Runs the real client; its exit status and all that it printed.
+  @discardableResult
+  func stint(_ words: String..., within seconds: Int64 = 60) throws -> (status: Int32, text: String) {
+    try stint(words, within: seconds)
+  }
+
+  func stint(
+    _ words: [String], within seconds: Int64 = 60, in folder: String? = nil
+  ) throws -> (status: Int32, text: String) {
+    runs += 1
+    let program = try Program(
+      words, environment: ["STINT_SERVER=\(server)", "STINT_TOKEN_FILE=\(tokenFile)"],
+      output: "\(directory)/logs/client-\(runs)", directory: folder)
+    let status = try program.end(within: seconds)
+    return (status, program.text)
+  }
+
+  /// The same, which must succeed.
+  func must(_ words: String..., within seconds: Int64 = 60, line: UInt = #line) throws {
+    let result = try stint(words, within: seconds)
+    try check(result.status == 0, "stint \(words.joined(separator: " ")): \(result)", line: line)
+  }
+
+  func apply(_ objects: JSON..., line: UInt = #line) throws {
+    runs += 1
+    let path = "\(directory)/manifest-\(runs).yaml"
+    try Files.writeAtomically(path, Array(objects.map(\.text).joined(separator: "\n---\n").utf8))
+    let result = try stint("apply", "-f", path)
+    try check(result.status == 0, "apply: \(result)", line: line)
+  }
+
+  func job(_ name: String) throws -> JSON { try client.get(.jobs, "default", name) }
+
+  func status(_ name: String, _ field: String) throws -> Int64 {
+    try job(name)[path: ["status", field]]?.intValue ?? 0
+  }
+
+  func pods(of job: String? = nil) throws -> [JSON] {
+    try client.list(.pods, "default", labels: job.map { "job-name=\($0)" })["items"]?.arrayValue ?? []
+  }
+
+  func nodes() throws -> [JSON] { try client.list(.nodes, "")["items"]?.arrayValue ?? [] }
+
+  func events(_ reason: String) throws -> [String] {
+    (try client.list(.events, "default")["items"]?.arrayValue ?? []).filter { $0["reason"]?.stringValue == reason }
+      .map { $0["message"]?.stringValue ?? "" }
+  }
+
+  func isReady(_ node: String) throws -> Bool {
+    try nodes().contains { item in
+      item[path: ["metadata", "name"]]?.stringValue == node
+        && (item[path: ["status", "conditions"]]?.arrayValue ?? []).contains {
+          $0["type"]?.stringValue == "Ready" && $0["status"]?.stringValue == "True"
+        }
+    }
+  }
+
+  func waitForNodes(_ count: Int) throws {
+    try eventually("the token is there", seconds: 30) { Files.exists(tokenFile) }
+    try eventually("\(count) nodes are Ready", seconds: 60, every: 100) {
+      try (1...max(1, count)).allSatisfy { count == 0 ? true : try isReady("node-\($0)") }
+    }
+  }
+
+  // The end.
+
+  /// What logs say, for a failure's message.
+  private func story() -> String {
+    let names = ((try? Files.list("\(directory)/logs")) ?? []).filter { !$0.hasPrefix("client") }
+    let logs = names.map { "\(directory)/logs/\($0)" } + agents.keys.sorted().map { "\(dataDirectory($0))/keeper.log" }
+    return logs.map { path in
+      let text = String(decoding: (try? Files.read(path)) ?? [], as: UTF8.self)
+      return "-- \(path)\n" + text.split(separator: "\n").suffix(12).joined(separator: "\n")
+    }.joined(separator: "\n")
+  }
+
+  func end() {
+    var left = Processes.mentioning(directory)
+    let limit = Clocks.boot() + 20_000_000_000
+    while !left.isEmpty, Clocks.boot() < limit {
+      for process in left { kill(process.pid, SIGKILL) }
+      poll(nil, 0, 10)
+      _ = coordinator?.isRunning
+      for agent in agents.values { _ = agent.isRunning }
+      left = Processes.mentioning(directory)
+    }
+    removeControlGroups()
+    try? Files.removeTree(directory)
+  }
+
+  /// Control groups of all keepers that the nodes have had, as far as they exist.
+  func controlGroups() -> [String] {
+    ((try? Files.list("\(directory)/agents")) ?? []).flatMap { node in
+      ((try? Files.readLine("\(dataDirectory(node))/keepers")) ?? "").split(separator: "\n")
+    }.flatMap { keeper in
+      ["/sys/fs/cgroup", "/sys/fs/cgroup/unified"].map { "\($0)/stint-\(keeper.prefix(12))" }
+    }.filter { Files.exists($0) }
+  }
+
+  /// What killed keepers leave: nobody succeeds them any more.
+  private func removeControlGroups() {
+    for path in controlGroups() {
+      for inner in (try? Files.list(path)) ?? [] { rmdir("\(path)/\(inner)") }
+      rmdir(path)
+    }
+  }
+}

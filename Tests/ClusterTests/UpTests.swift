@@ -1,0 +1,55 @@
+// `stint up` from start to Ctrl-C, and again on the same data.
+
+import ClusterIO
+import ClusterProto
+import Glibc
+import Testing
+
+@Suite("A whole cluster from one command")
+struct UpTests {
+  @Test("Ctrl-C ends everything with status 0 and leaves no process; a second start still has the Jobs")
+  func upAndAgain() async throws {
+    try await Blocking.run {
+      let cluster = try TestCluster(timing: [])
+      defer { cluster.end() }
+      var program = try up(cluster, 1)
+      try cluster.apply(cluster.manifest("done", .brief("0.1")))
+      try cluster.must("wait", "job/done", "--for=complete", "--timeout", "60s", "-q")
+      try cluster.apply(cluster.manifest("long", completions: 3, parallelism: 3, .untilTold))
+      try eventually("three pods sign") { cluster.ledger.attempts.count == 4 }
+      try interrupt(program, cluster)
+      let stopped = cluster.ledger.signs.count
+
+      program = try up(cluster, 2)
+      try checkEqual(cluster.status("done", "succeeded"), 1, "succeeded of the Job that was done")
+      try Files.writeAtomically("\(cluster.directory)/ledger/go", [])
+      try cluster.must("wait", "job/long", "--for=complete", "--timeout", "90s", "-q", within: 100)
+      try checkEqual(cluster.status("long", "succeeded"), 3, "succeeded of the Job that ran at the stop")
+      // Its pods ended with their nodes, not by their own doing: no failure, no pause before the next ones.
+      try checkEqual(cluster.status("long", "failed"), 0, "failed of the Job that ran at the stop")
+      try check(cluster.ledger.signs.count > stopped, "nobody ran after the second start")
+      try cluster.ledger.checkNothingRanTwice(parallelism: 4)
+      try interrupt(program, cluster)
+    }
+  }
+
+  private func up(_ cluster: TestCluster, _ number: Int) throws -> Program {
+    let program = try Program(
+      ["up", "--agents", "2", "--data", cluster.directory, "--listen", cluster.server],
+      output: "\(cluster.directory)/up-\(number)")
+    try eventually("the cluster is up", seconds: 60, seen: { program.text }) {
+      try check(program.isRunning, "it ended: \(program.text)")
+      return program.text.contains("The cluster is up")
+    }
+    return program
+  }
+
+  private func interrupt(_ program: Program, _ cluster: TestCluster) throws {
+    let start = uptime()
+    program.child.signal(SIGINT)
+    try checkEqual(program.end(within: 60), 0, "the exit status after Ctrl-C")
+    let left = Processes.mentioning(cluster.directory)
+    try check(left.isEmpty, "still running: \(left); it printed \(program.text)")
+    print("stint up: gone \(uptime() - start) s after Ctrl-C")
+  }
+}

@@ -260,7 +260,9 @@ static void on_child(int signo) { (void)signo; }
 static void say_hello(void) {
   struct stint_message message = {STINT_HELLO, 0, 0, 0};
   int self = stint_pidfd_open(getpid());
-  if (self < 0 || stint_message_send(STINT_POD_CONTROL, &message, NULL, 0, &self, 1) < 0) _exit(125);
+  if (self < 0) _exit(125);
+  // A keeper that has closed its end wants the pod ended, as everywhere else.
+  if (stint_message_send(STINT_POD_CONTROL, &message, NULL, 0, &self, 1) < 0) _exit(errno == EPIPE ? 0 : 125);
   close(self);
 }
 

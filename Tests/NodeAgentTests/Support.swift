@@ -26,7 +26,10 @@ func eventually(seconds: Int64 = 15, _ condition: () -> Bool) -> Bool {
 
 /// Runs a program to its end; whether it succeeded.
 @discardableResult
-func run(_ arguments: String...) throws -> Bool {
+func run(_ arguments: String...) throws -> Bool { try run(arguments) }
+
+/// The same, for a list.
+func run(_ arguments: [String]) throws -> Bool {
   let child = try Child(Child.Options(path: arguments[0], arguments: arguments, environment: ["PATH=/usr/bin:/bin"]))
   _ = eventually(seconds: 60) { child.reap() != nil }
   return child.status == .exited(code: 0)

@@ -1,4 +1,5 @@
-// Coordinator, nodes and network of one simulated cluster, wired: sessions, messages, client requests. Knows no faults and no workload.
+// Coordinator, nodes and network of one simulated cluster, wired: sessions, messages, client requests.
+// Knows no faults and no workload.
 
 import AgentCore
 import ClusterProto

@@ -1,4 +1,4 @@
-// The simulated coordinator process: the real core, a store with commits that take time, crashes between any two effects.
+// The simulated coordinator process: the real core, a store with commits that take time, crashes between effects.
 // Keeps the order law as the real shell does: what is not immediate leaves after its commit is durable.
 
 import ClusterProto

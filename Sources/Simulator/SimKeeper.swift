@@ -1,4 +1,4 @@
-// The simulated keeper process of one machine: the real KeeperCore, its journal, the kernel's death timer, crashes and stops.
+// The simulated keeper process of one machine: the real KeeperCore, its journal, the kernel's death timer, crashes.
 // Its death ends its pods at once (K4). The next keeper begins from the journal, after a sweep.
 
 import AgentCore

@@ -1,4 +1,4 @@
-// One simulated machine: clocks, keeper, the agent process with the real AgentCore, and its faults. Wires them together.
+// One simulated machine, wired: clocks, keeper, the agent process with the real AgentCore, and its faults.
 
 import AgentCore
 import ClusterProto

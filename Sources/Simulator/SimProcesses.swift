@@ -1,4 +1,4 @@
-// The simulated processes of one machine's pods: they run for a while, exit as their program says, freeze, thaw and die.
+// The simulated processes of one machine's pods: they run for a while, exit as their program says, freeze and die.
 // Reports to whoever holds the pod (the keeper), and to the ledger. Knows no leases.
 
 import AgentCore

@@ -21,7 +21,8 @@ package struct SimulationReport: Sendable {
 
 /// Runs one cluster of 3 to 5 nodes from one seed.
 package struct Simulation {
-  /// How long after the faults' end everything must be done, in simulated minutes: crash-loop backoff reaches 5, recreation 10.
+  /// How long after the faults' end everything must be done, in simulated minutes: crash-loop backoff reaches 5,
+  /// recreation 10.
   private static let settleMinutes: TrueTime = 60
 
   private let seed: UInt64

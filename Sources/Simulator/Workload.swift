@@ -1,5 +1,5 @@
-// What simulated users do: submit Jobs of many shapes, delete pods, suspend and resume, delete Jobs; and what must be true of
-// each Job at the end. Resubmits after a lost answer, as people do.
+// What simulated users do: submit Jobs of many shapes, delete pods, suspend and resume, delete Jobs; and what must be
+// true of each Job at the end. Resubmits after a lost answer, as people do.
 
 import ClusterProto
 import CoordinatorCore

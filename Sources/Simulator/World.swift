@@ -1,22 +1,30 @@
-// The simulated world's clockwork: one queue of timed work, one seeded generator, machines' clocks, the trace. Knows no cluster.
+// The simulated world's clockwork: one queue of timed work, one seeded generator, machines' clocks, the trace.
+// Knows no cluster.
 
 import ClusterProto
 
 /// True time of a simulation in microseconds from its begin. No simulated program ever sees it.
 typealias TrueTime = Int64
 
-/// Runs closures in the order of their times; equal times in the order of scheduling. Everything random comes from `random`.
+/// Runs closures in the order of their times; equal times in the order of scheduling. Everything random comes from
+/// `random`.
 final class World {
-  private struct Entry {
+  private struct Entry: Comparable {
     var time: TrueTime
     var order: UInt64
     var work: () -> Void
+
+    static func < (left: Entry, right: Entry) -> Bool {
+      left.time == right.time ? left.order < right.order : left.time < right.time
+    }
+
+    static func == (left: Entry, right: Entry) -> Bool { left.order == right.order }
   }
 
   private(set) var now: TrueTime = 0
   var random: SplitMix64
   private(set) var steps = 0
-  private var heap: [Entry] = []
+  private var heap = MinHeap<Entry>()
   private var order: UInt64 = 0
   private var trace = StableHash()
   /// The last lines of the trace, for the report of a violation.
@@ -29,14 +37,13 @@ final class World {
   /// Does `work` after `delay` microseconds.
   func after(_ delay: TrueTime, _ work: @escaping () -> Void) {
     order += 1
-    heap.append(Entry(time: now + max(0, delay), order: order, work: work))
-    siftUp(heap.count - 1)
+    heap.insert(Entry(time: now + max(0, delay), order: order, work: work))
   }
 
   /// Runs until `end`, until nothing is left, or until a violation.
   func run(until end: TrueTime) {
     while let first = heap.first, first.time <= end, violations.isEmpty {
-      removeTop()
+      heap.removeFirst()
       now = first.time
       steps += 1
       first.work()
@@ -75,35 +82,6 @@ final class World {
   func delay(mean: TrueTime) -> TrueTime {
     let spread = random.unitInterval()
     return spread > 0.99 ? mean * 10 : TrueTime(Double(mean) * 2 * spread)
-  }
-
-  private func before(_ left: Entry, _ right: Entry) -> Bool {
-    left.time == right.time ? left.order < right.order : left.time < right.time
-  }
-
-  private func siftUp(_ start: Int) {
-    var child = start
-    while child > 0 {
-      let parent = (child - 1) / 2
-      guard before(heap[child], heap[parent]) else { return }
-      heap.swapAt(child, parent)
-      child = parent
-    }
-  }
-
-  private func removeTop() {
-    heap.swapAt(0, heap.count - 1)
-    heap.removeLast()
-    var parent = 0
-    while true {
-      let left = parent * 2 + 1
-      guard left < heap.count else { return }
-      let right = left + 1
-      let least = right < heap.count && before(heap[right], heap[left]) ? right : left
-      guard before(heap[least], heap[parent]) else { return }
-      heap.swapAt(least, parent)
-      parent = least
-    }
   }
 }
 

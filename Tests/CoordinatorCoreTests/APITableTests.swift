@@ -348,7 +348,9 @@ private let podCases: [PodCase] = [
     return harness
   }
 
-  private func log(_ harness: APIHarness, _ pod: String, _ change: (inout APIOptions) -> Void = { _ in }) -> RequestAnswer {
+  private func log(
+    _ harness: APIHarness, _ pod: String, _ change: (inout APIOptions) -> Void = { _ in }
+  ) -> RequestAnswer {
     var options = APIOptions()
     change(&options)
     let id = harness.send(

@@ -212,18 +212,18 @@ import Testing
       candidate("a", partly: true), candidate("a", failed: true),
     ]
     #expect(sorted.reversed().sorted() == sorted)
-    var heap = CandidateHeap(sorted.reversed())
-    #expect(heap.best == sorted[0])
-    heap.replaceBest(with: candidate("a", attempts: 2))
-    #expect(heap.best == sorted[1])
-    heap.replaceBest(with: nil)
-    #expect(heap.best == sorted[2])
+    var heap = MinHeap(sorted.reversed())
+    #expect(heap.first == sorted[0])
+    heap.replaceFirst(with: candidate("a", attempts: 2))
+    #expect(heap.first == sorted[1])
+    heap.replaceFirst(with: nil)
+    #expect(heap.first == sorted[2])
     for expected in [sorted[3], candidate("a", attempts: 2), sorted[4], sorted[5]] {
-      heap.replaceBest(with: nil)
-      #expect(heap.best == expected)
+      heap.replaceFirst(with: nil)
+      #expect(heap.first == expected)
     }
-    heap.replaceBest(with: nil)
-    #expect(heap.best == nil)
+    heap.replaceFirst(with: nil)
+    #expect(heap.first == nil)
   }
 
   @Test("a node that can fence fully is preferred to one that cannot")

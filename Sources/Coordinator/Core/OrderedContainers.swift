@@ -103,27 +103,27 @@ struct WorkQueue<Member: Hashable & Sendable>: Sendable {
 
 /// Named timers by boot time: a binary heap with lazy deletion; one time a name.
 struct TimerQueue<Name: Hashable & Comparable & Sendable>: Sendable {
-  private struct Entry: Sendable {
+  private struct Entry: Comparable, Sendable {
     var at: BootTime
     var name: Name
+
+    static func < (left: Entry, right: Entry) -> Bool {
+      left.at == right.at ? left.name < right.name : left.at < right.at
+    }
   }
-  private var heap: [Entry] = []
+  private var heap = MinHeap<Entry>()
   private var times: [Name: BootTime] = [:]
 
   /// Sets or moves a timer.
   mutating func set(_ name: Name, at time: BootTime) {
     if times[name] == time { return }
     times[name] = time
-    heap.append(Entry(at: time, name: name))
-    siftUp(heap.count - 1)
-    if heap.count > 64, heap.count > times.count * 4 { compact() }
-  }
-
-  /// Timers that move often would leave their old entries behind until those are due.
-  private mutating func compact() {
-    var seen: Set<Name> = []
-    let current = heap.filter { times[$0.name] == $0.at && seen.insert($0.name).inserted }
-    heap = current.sorted { $0.at == $1.at ? $0.name < $1.name : $0.at < $1.at }
+    heap.insert(Entry(at: time, name: name))
+    // Timers that move often would leave their old entries behind until those are due.
+    if heap.count > 64, heap.count > times.count * 4 {
+      var seen: Set<Name> = []
+      heap.keep { times[$0.name] == $0.at && seen.insert($0.name).inserted }
+    }
   }
 
   mutating func cancel(_ name: Name) { times[name] = nil }
@@ -140,41 +140,12 @@ struct TimerQueue<Name: Hashable & Comparable & Sendable>: Sendable {
   mutating func popDue(at now: BootTime) -> Name? {
     dropStale()
     guard let first = heap.first, first.at <= now else { return nil }
-    removeTop()
+    heap.removeFirst()
     times[first.name] = nil
     return first.name
   }
 
   private mutating func dropStale() {
-    while let first = heap.first, times[first.name] != first.at { removeTop() }
-  }
-
-  private func before(_ left: Entry, _ right: Entry) -> Bool {
-    left.at == right.at ? left.name < right.name : left.at < right.at
-  }
-
-  private mutating func siftUp(_ start: Int) {
-    var child = start
-    while child > 0 {
-      let parent = (child - 1) / 2
-      guard before(heap[child], heap[parent]) else { return }
-      heap.swapAt(child, parent)
-      child = parent
-    }
-  }
-
-  private mutating func removeTop() {
-    heap.swapAt(0, heap.count - 1)
-    heap.removeLast()
-    var parent = 0
-    while true {
-      let left = parent * 2 + 1
-      guard left < heap.count else { return }
-      let right = left + 1
-      let least = right < heap.count && before(heap[right], heap[left]) ? right : left
-      guard before(heap[least], heap[parent]) else { return }
-      heap.swapAt(least, parent)
-      parent = least
-    }
+    while let first = heap.first, times[first.name] != first.at { heap.removeFirst() }
   }
 }

@@ -23,39 +23,6 @@ struct SchedulingCandidate: Comparable, Sendable {
   }
 }
 
-/// Candidates with the best on top.
-struct CandidateHeap: Sendable {
-  private var heap: [SchedulingCandidate]
-
-  init(_ candidates: [SchedulingCandidate]) {
-    // A sorted array is a heap.
-    heap = candidates.sorted()
-  }
-
-  var best: SchedulingCandidate? { heap.first }
-
-  /// Puts the best one, changed by an assignment, in its new place; nil: it fits no more.
-  mutating func replaceBest(with candidate: SchedulingCandidate?) {
-    guard !heap.isEmpty else { return }
-    if let candidate {
-      heap[0] = candidate
-    } else {
-      heap.swapAt(0, heap.count - 1)
-      heap.removeLast()
-    }
-    var parent = 0
-    while true {
-      let left = parent * 2 + 1
-      guard left < heap.count else { return }
-      let right = left + 1
-      let least = right < heap.count && heap[right] < heap[left] ? right : left
-      guard heap[least] < heap[parent] else { return }
-      heap.swapAt(least, parent)
-      parent = least
-    }
-  }
-}
-
 extension CoordinatorCore {
   /// A message that changed is told again to groups up to this size.
   private static let retellLimit = 16
@@ -72,7 +39,7 @@ extension CoordinatorCore {
   private mutating func place(_ group: WaitingGroupKey, limit: Int) -> Int {
     var looked = 0
     var refused = 0
-    var heap: CandidateHeap?
+    var heap: MinHeap<SchedulingCandidate>?
     while looked < limit, let key = fleet.scheduler.groups[group]?.pods.peek() {
       guard let pod = state.pods[key], Self.waitsForNode(pod), Self.groupKey(pod) == group else {
         _ = fleet.scheduler.groups[group]?.pods.next()
@@ -90,13 +57,13 @@ extension CoordinatorCore {
         fleet.scheduler.groups[group]?.pods.add(key)
         continue
       }
-      var candidates = heap ?? CandidateHeap(candidates(for: pod, group))
-      guard let best = candidates.best else {
+      var candidates = heap ?? MinHeap(candidates(for: pod, group))
+      guard let best = candidates.first else {
         park(group, pod)
         return looked
       }
       assign(pod, to: best.name)
-      candidates.replaceBest(with: candidate(best.name, pod.spec, group))
+      candidates.replaceFirst(with: candidate(best.name, pod.spec, group))
       heap = candidates
     }
     if fleet.scheduler.groups[group]?.pods.isEmpty == false { fleet.scheduler.due.add(group) }

@@ -94,9 +94,8 @@ struct Manifests {
 
   private mutating func take(_ document: JSON, file: String, place: String) {
     guard document.objectValue != nil else {
-      errors.append(
-        "error: \(place) holds \(document.typeName == "array" ? "an" : "a") \(document.typeName) where an object should be"
-      )
+      let article = document.typeName == "array" ? "an" : "a"
+      errors.append("error: \(place) holds \(article) \(document.typeName) where an object should be")
       return
     }
     var missing: [String] = []

@@ -96,8 +96,8 @@ struct MalformedTests {
 
   private func huge(_ cluster: TestCluster) throws {
     let path = "\(cluster.directory)/malformed/huge.yaml"
-    let text =
-      "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: huge}\ndata:\n  text: \(String(repeating: "x", count: 2 << 20))\n"
+    let long = String(repeating: "x", count: 2 << 20)
+    let text = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: huge}\ndata:\n  text: \(long)\n"
     try Files.writeAtomically(path, Array(text.utf8))
     let applied = try cluster.stint("apply", "-f", path)
     try checkEqual(applied.status, 1, "the exit status of apply with 2 MiB")

@@ -27,6 +27,8 @@ final class Ledger {
 
   func allow(job: String, atOnce limit: Int) { limits[job] = limit }
 
+  func allowOneMore(job: String) { limits[job, default: 0] += 1 }
+
   func started(_ attempt: AttemptNumber, slot: Int, job: String, node: Int) {
     starts += 1
     if let known = attempts[attempt], known.node != node {

@@ -157,7 +157,11 @@ final class Workload {
       guard let name = world.choose(pods)?[path: ["metadata", "name"]]?.stringValue else { return }
       world.record("delete pod of \(job)")
       var options = APIOptions()
-      if world.chance(0.2) { options.gracePeriodSeconds = 0 }
+      if world.chance(0.2) {
+        // On a node that is away this is a person's assertion, outside promise 1 (v): one more copy may run.
+        options.gracePeriodSeconds = 0
+        cluster.ledger.allowOneMore(job: job)
+      }
       cluster.request(
         APIRequest(verb: .delete, kind: .pods, namespace: "default", name: name, options: options)
       ) { _, _ in }

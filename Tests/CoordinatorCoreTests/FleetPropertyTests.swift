@@ -221,4 +221,25 @@ import Testing
     #expect(!harness.core.isPossiblyLive(podUID: uid))
     #expect(harness.effects.contains { if case .log(let text) = $0 { text.contains("forced delete") } else { false } })
   }
+
+  @Test("a forced delete ends the attempt of a pod on a node that is away, and waits for proof on one that is not")
+  func forcedDeleteThroughTheAPI() throws {
+    var harness = try FleetHarness()
+    harness.join(FakeAgent("a"))
+    harness.addPod("p", toleration: nil)
+    harness.addPod("q", toleration: nil)
+    func forced(_ name: String) -> CoordinatorEvent {
+      var options = APIOptions()
+      options.gracePeriodSeconds = 0
+      return .request(
+        1, APIRequest(verb: .delete, kind: .pods, namespace: "default", name: name, options: options))
+    }
+    let here = try #require(harness.pod("p")?.meta.uid)
+    harness.step([forced("p")])
+    #expect(harness.core.isPossiblyLive(podUID: here))
+    harness.pass(12_000)
+    let away = try #require(harness.pod("q")?.meta.uid)
+    harness.step([forced("q")])
+    #expect(!harness.core.isPossiblyLive(podUID: away))
+  }
 }

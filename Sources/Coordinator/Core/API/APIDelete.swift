@@ -132,6 +132,7 @@ extension CoordinatorCore {
   private mutating func performDelete(_ object: APIObject, _ options: DeleteOptions) -> JSON {
     let reference = object.reference
     if !options.dryRun {
+      if options.graceSeconds == 0, case .pod(let pod) = object { assertPodDeadIfAway(pod) }
       deleteObject(reference, propagation: propagation(options, object), graceSeconds: options.graceSeconds)
       if let left = state[reference], left.meta.uid == object.meta.uid { return left.json }
     }

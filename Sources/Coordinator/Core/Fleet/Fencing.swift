@@ -125,6 +125,13 @@ extension CoordinatorCore {
     fence(number)
   }
 
+  /// A forced delete of a pod on a node that is away says that its processes are dead. On a node that answers it says
+  /// nothing that the keeper will not prove in a moment.
+  mutating func assertPodDeadIfAway(_ pod: Pod) {
+    guard let name = pod.nodeName, fleet.nodes[name]?.lostAt != nil else { return }
+    assertPodDead(podUID: pod.meta.uid)
+  }
+
   /// C3: deleting a Node ends its lease and proves nothing. Its agent may register again; else R passes.
   mutating func nodeErased(_ name: String) {
     guard let record = fleet.nodes[name] else { return }

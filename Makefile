@@ -10,7 +10,7 @@ PREFIX ?= /usr/local
 PACKAGES := libsqlite3-dev libyaml-dev libssl-dev bubblewrap sqlite3
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 # Prints how long a step took: $(call timed,what,command)
-timed = @start=$$(date +%s.%N); $(2); status=$$?; printf '%-28s %6.1f s\n' '$(1)' $$(echo "$$(date +%s.%N) $$start" | awk '{print $$1 - $$2}'); exit $$status
+timed = @start=$$(date +%s.%N); ( $(2) ); status=$$?; printf '%-28s %6.1f s\n' '$(1)' $$(echo "$$(date +%s.%N) $$start" | awk '{print $$1 - $$2}'); exit $$status
 
 help: ## Lists the targets
 	@awk -F':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)

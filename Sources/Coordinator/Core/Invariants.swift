@@ -26,40 +26,52 @@ package struct InvariantChecker: Sendable {
   /// A checker that has seen nothing yet.
   package init() {}
 
-  /// What is violated now, each with its number in the list of invariants; empty when all hold.
+  /// What is violated now, each with its number in the list of invariants; empty when all hold. Looks at all objects.
   package mutating func check(_ core: CoordinatorCore) -> [String] {
     var found: [String] = []
     var state = core.state
-    checkIdentities(core, &state, &found)
-    var seenPods: [String: PodMemory] = [:]
-    for key in state.keys(of: .pods) {
-      guard let pod = state.pods[key] else { continue }
-      seenPods[pod.meta.uid] = check(pod, core, &found)
-    }
-    pods = seenPods
-    var seenJobs: [String: JobMemory] = [:]
-    for key in state.keys(of: .jobs) {
-      guard let job = state.jobs[key] else { continue }
-      seenJobs[job.meta.uid] = check(job, core, &found)
-    }
-    jobs = seenJobs
+    checkIdentities(core, &found)
+    pods = [:].merging(state.keys(of: .pods).compactMap { check(pod: $0, core, &found) }) { first, _ in first }
+    jobs = [:].merging(state.keys(of: .jobs).compactMap { check(job: $0, core, &found) }) { first, _ in first }
     core.checkNodes(&found)
     if core.workloads.garbage.isEmpty, core.workloads.removals.isEmpty { checkOwners(core, &state, &found) }
     return found
   }
 
-  private func checkIdentities(_ core: CoordinatorCore, _ state: inout ClusterState, _ found: inout [String]) {
+  /// The same for what a step wrote: its pods, their Jobs, its Jobs, the nodes.
+  package mutating func check(_ core: CoordinatorCore, wrote writes: [StoreWrite]) -> [String] {
+    var found: [String] = []
+    checkIdentities(core, &found)
+    var jobKeys: [ObjectKey] = []
+    for write in writes where write.table == .objects {
+      let parts = write.key.split(separator: "/", omittingEmptySubsequences: false).map { String($0) }
+      guard parts.count == 3 else { continue }
+      let key = ObjectKey(namespace: parts[1], name: parts[2])
+      if parts[0] == Kind.jobs.rawValue { jobKeys.append(key) }
+      guard parts[0] == Kind.pods.rawValue, let pod = core.state.pods[key] else { continue }
+      if let seen = check(pod: key, core, &found) { pods[seen.0] = seen.1 }
+      if let job = core.jobKey(owning: pod) { jobKeys.append(job) }
+    }
+    for key in Set(jobKeys).sorted() {
+      if let seen = check(job: key, core, &found) { jobs[seen.0] = seen.1 }
+    }
+    core.checkNodes(&found)
+    return found
+  }
+
+  private func checkIdentities(_ core: CoordinatorCore, _ found: inout [String]) {
     var count = 0
-    for kind in Kind.allCases { count += state.count(of: kind) }
-    if state.references.count != count {
-      found.append("I1: \(count) objects have \(state.references.count) uids")
+    for kind in Kind.allCases { count += core.state.count(of: kind) }
+    if core.state.references.count != count {
+      found.append("I1: \(count) objects have \(core.state.references.count) uids")
     }
     if let highest = core.fleet.attempts.keys.max(), highest > core.fleet.lastAttempt {
       found.append("I1: attempt \(highest) is above the counter \(core.fleet.lastAttempt)")
     }
   }
 
-  private func check(_ pod: Pod, _ core: CoordinatorCore, _ found: inout [String]) -> PodMemory {
+  private func check(pod key: ObjectKey, _ core: CoordinatorCore, _ found: inout [String]) -> (String, PodMemory)? {
+    guard let pod = core.state.pods[key] else { return nil }
     let name = pod.meta.key.description
     let phase = pod.status.phase
     let rank = phase.isTerminal ? 2 : phase == .running ? 1 : 0
@@ -83,10 +95,11 @@ package struct InvariantChecker: Sendable {
     {
       found.append("I8: pod \(name) is being deleted and nothing will end that")
     }
-    return PodMemory(node: pod.nodeName, rank: rank, spec: pod.spec)
+    return (pod.meta.uid, PodMemory(node: pod.nodeName, rank: rank, spec: pod.spec))
   }
 
-  private func check(_ job: Job, _ core: CoordinatorCore, _ found: inout [String]) -> JobMemory {
+  private func check(job key: ObjectKey, _ core: CoordinatorCore, _ found: inout [String]) -> (String, JobMemory)? {
+    guard let job = core.state.jobs[key] else { return nil }
     let name = job.meta.key.description
     let status = job.status
     let isSettled = core.workloads.jobs.isEmpty
@@ -120,9 +133,10 @@ package struct InvariantChecker: Sendable {
         found.append("I4: the spec of Job \(name) changed without a new generation")
       }
     }
-    return JobMemory(
+    let memory = JobMemory(
       succeeded: status.succeeded, failed: status.failed, finished: finished, generation: job.meta.generation,
       spec: job.spec)
+    return (job.meta.uid, memory)
   }
 
   /// I11: an object whose owners are all gone does not outlive a collector that has nothing to do.

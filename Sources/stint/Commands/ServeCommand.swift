@@ -152,11 +152,18 @@ enum AgentStop {
     }
   }
 
+  /// Signals the process that holds a lock file, if one does; whether it did.
+  static func end(_ path: String, by number: Int32) -> Bool {
+    guard let holder = holder(of: path) else { return false }
+    return kill(holder, number) == 0
+  }
+
   private static func signal(_ pid: Int32, _ number: Int32) throws {
     guard kill(pid, number) == 0 else { throw IOError.last("signal", "process \(pid)") }
   }
 
-  private static func waitUntilFree(_ path: String) -> Bool {
+  /// Whether nobody holds the lock file before the patience is over.
+  static func waitUntilFree(_ path: String) -> Bool {
     let deadline = Clocks.boot() + patience
     while holder(of: path) != nil {
       if Clocks.boot() > deadline { return false }

@@ -5,6 +5,7 @@ import CLinux
 import ClusterIO
 import ClusterProto
 import Glibc
+import NodeAgent
 
 /// `stint up`.
 final class UpCommand {
@@ -69,6 +70,7 @@ final class UpCommand {
       throw CommandError("error: a cluster runs on \(data) already (\(error.message)); stop it, or give another --data")
     }
     defer { lock.release() }
+    try takeOver()
     // What loses its parent below us becomes our child: a keeper whose agent was killed does not escape.
     stint_become_subreaper()
     let signals = try Signals(loop: loop, [SIGINT, SIGTERM, SIGHUP]) { [unowned self] _ in stopAsked() }
@@ -100,6 +102,25 @@ final class UpCommand {
   }
 
   // Starting.
+
+  private var coordinatorLock: String { "\(data)/coordinator/lock" }
+
+  /// An `up` that was killed left its programs running: coordinator and agents make room for ours. Keepers and pods go
+  /// on, and our agents adopt them; those of nodes that we do not have end.
+  private func takeOver() throws {
+    let nodes = (try? Files.list("\(data)/agents")) ?? []
+    let locks = [coordinatorLock] + nodes.map { NodePaths(data: "\(data)/agents/\($0)").agentLock }
+    let left = locks.filter { AgentStop.end($0, by: SIGTERM) }
+    if !left.isEmpty { console.note("taking over what a cluster on \(data) left when it was killed") }
+    for path in left where !AgentStop.waitUntilFree(path) {
+      throw CommandError("error: the program that holds \(path) does not end; see \(data)/logs")
+    }
+    let quiet = Console(out: { _ in }, err: { _ in })
+    let wanted = Set((1...count).map { "node-\($0)" })
+    for node in nodes where !wanted.contains(node) {
+      _ = try AgentStop.run(data: "\(data)/agents/\(node)", console: quiet)
+    }
+  }
 
   private func start(_ member: Member) throws {
     var member = member
@@ -217,7 +238,12 @@ final class UpCommand {
     }
     let agentsRun = { [unowned self] in members.contains { $0.data != nil && $0.child != nil } }
     try loop.run(until: { [unowned self] in stage == .forced || (pending == 0 && !agentsRun()) })
-    members.first { $0.data == nil }?.child?.signal(SIGTERM)
+    if let coordinator = members.first(where: { $0.data == nil })?.child {
+      coordinator.signal(SIGTERM)
+    } else {
+      // One that was started again by hand.
+      _ = AgentStop.end(coordinatorLock, by: SIGTERM)
+    }
     let limit = loop.makeTimer { [unowned self] in
       console.note("the coordinator does not end by itself; ending it")
       stage = .forced
@@ -227,6 +253,7 @@ final class UpCommand {
     limit.arm(at: nil)
     for member in members { member.child?.signal(SIGKILL) }
     try loop.run(until: { [unowned self] in members.allSatisfy { $0.child == nil } })
+    if stage != .forced, !AgentStop.waitUntilFree(coordinatorLock) { failed = true }
     for stopper in stoppers { stopper.signal(SIGKILL) }
     UpCommand.endOrphans()
     console.line("stopped; Jobs and history stay in \(data)")

@@ -17,7 +17,7 @@ struct ChaosTests {
     /// One process is killed or stopped for a moment, sometimes two; what was killed is started again.
     mutating func strike() throws {
       let node = "node-\(next(3) + 1)"
-      switch next(6) {
+      switch next(9) {
       case 0:
         blows.append("coordinator")
         try cluster.killCoordinator()
@@ -43,6 +43,21 @@ struct ChaosTests {
         try cluster.killAgent(node)
         try cluster.startAgent(node)
         try cluster.startCoordinator()
+      case 5, 6:
+        // Longer than lease and toleration now and then: its own timer may kill it where it stands.
+        let keeper = try? cluster.keeper(of: node)
+        let agent = next(2) == 0
+        blows.append("keeper\(agent ? " and agent" : "") of \(node) stopped")
+        if agent { cluster.agents[node]?.child.signal(SIGSTOP) }
+        if let keeper { kill(keeper.pid, SIGSTOP) }
+        pause(until: uptime() + Double(next(6)) + 0.5)
+        if let keeper, Processes.isAlive(keeper) { kill(keeper.pid, SIGCONT) }
+        if agent { cluster.agents[node]?.child.signal(SIGCONT) }
+      case 7:
+        blows.append("coordinator stopped")
+        cluster.coordinator?.child.signal(SIGSTOP)
+        pause(until: uptime() + Double(next(5)) + 0.5)
+        cluster.coordinator?.child.signal(SIGCONT)
       default:
         blows.append("agent of \(node) stopped")
         cluster.agents[node]?.child.signal(SIGSTOP)
@@ -66,7 +81,7 @@ struct ChaosTests {
         try cluster.apply(cluster.manifest("storm", completions: 120, parallelism: 12, .script(beats)))
         try eventually("pods sign") { !cluster.ledger.signs.isEmpty }
         var storm = Storm(cluster: cluster, random: SplitMix64(seed: seed))
-        let end = uptime() + 20
+        let end = uptime() + 25
         while uptime() < end {
           try storm.strike()
           storm.pause(until: uptime() + Double(storm.next(15)) / 10)

@@ -33,6 +33,51 @@ struct UpTests {
     }
   }
 
+  @Test("after a kill -9 a second start takes over: the same pods run on, and Ctrl-C leaves nothing")
+  func killed() async throws {
+    try await Blocking.run {
+      let cluster = try TestCluster(timing: [])
+      defer { cluster.end() }
+      var program = try up(cluster, 1)
+      try cluster.apply(cluster.manifest("kept", completions: 4, parallelism: 4, .untilTold))
+      try eventually("four pods sign") { cluster.ledger.attempts.count == 4 }
+      let shells = Processes.shells(with: cluster.mark)
+      try program.killAndReap()
+      program = try up(cluster, 2)
+      try check(program.text.contains("taking over what a cluster"), program.text)
+      try checkEqual(Processes.shells(with: cluster.mark), shells, "pods after the second start")
+      try Files.writeAtomically("\(cluster.directory)/ledger/go", [])
+      try cluster.must("wait", "job/kept", "--for=complete", "--timeout", "60s", "-q")
+      try checkEqual(cluster.ledger.attempts.count, 4, "attempts")
+      try interrupt(program, cluster)
+    }
+  }
+
+  @Test("what was killed and started again by hand ends with Ctrl-C too, and so does an agentless keeper")
+  func restartedByHand() async throws {
+    try await Blocking.run {
+      let cluster = try TestCluster(timing: [])
+      defer { cluster.end() }
+      let program = try up(cluster, 1)
+      try cluster.apply(cluster.manifest("kept", completions: 4, parallelism: 4, .untilTold))
+      try eventually("four pods sign") { cluster.ledger.attempts.count == 4 }
+      try kill(holderOf: "\(cluster.directory)/coordinator/lock")
+      try kill(holderOf: "\(cluster.dataDirectory("node-1"))/agent.lock")
+      try eventually("it tells of both") {
+        ["coordinator ended (signal 9)", "node-1 ended (signal 9)"].allSatisfy(program.text.contains)
+      }
+      try cluster.startCoordinator()
+      try eventually("the coordinator serves") { try cluster.stint("get", "jobs").status == 0 }
+      try interrupt(program, cluster)
+      try checkEqual(found(cluster.coordinator, "coordinator").end(within: 5), 0, "the coordinator's exit status")
+    }
+  }
+
+  private func kill(holderOf lock: String) throws {
+    let pid = try found(Int32(Files.readLine(lock)), "pid in \(lock)")
+    guard Glibc.kill(pid, SIGKILL) == 0 else { throw IOError.last("kill", lock) }
+  }
+
   private func up(_ cluster: TestCluster, _ number: Int) throws -> Program {
     let program = try Program(
       ["up", "--agents", "2", "--data", cluster.directory, "--listen", cluster.server],

@@ -60,6 +60,31 @@ struct CoordinatorLossTests {
     }
   }
 
+  @Test("every process killed at once and started again: the Job completes, nothing is counted twice or charged")
+  func everythingKilled() async throws {
+    try await Blocking.run {
+      try TestCluster.with(agents: 2) { cluster in
+        try cluster.apply(cluster.manifest("power", completions: 60, parallelism: 12, .brief("0.3")))
+        for ended in [10, 30] {
+          try eventually("\(ended) pods ended", every: 10) { cluster.ledger.ended >= ended }
+          for process in Processes.mentioning(cluster.directory) { kill(process.pid, SIGKILL) }
+          try cluster.killCoordinator()
+          for node in ["node-1", "node-2"] {
+            try cluster.killAgent(node)
+            try cluster.startAgent(node)
+          }
+          try cluster.startCoordinator()
+        }
+        try cluster.must("wait", "job/power", "--for=complete", "--timeout", "120s", "-q", within: 150)
+        try checkEqual(cluster.status("power", "succeeded"), 60, "succeeded")
+        try checkEqual(cluster.status("power", "failed"), 0, "failed")
+        let ledger = cluster.ledger
+        try ledger.checkNothingRanTwice(parallelism: 12)
+        print("everything killed twice: \(ledger.attempts.count) attempts, \(ledger.ended) ended, for 60 completions")
+      }
+    }
+  }
+
   @Test("stopped politely, it first extends the leases: nobody pauses")
   func politeStop() async throws {
     try await Blocking.run {

@@ -3,6 +3,7 @@
 
 import ClusterIO
 import ClusterProto
+import Glibc
 
 /// `stint logs`.
 struct LogsCommand {
@@ -155,6 +156,12 @@ struct LogsCommand {
 
   // Their text.
 
+  /// The node's agent is not there, went away in the middle, or took too long: it may be restarting.
+  private static let awayCodes = [500, 503, 504]
+  /// Without --timeout: an agent that is away for longer has lost its pods by then.
+  private static let agentPatience: Int64 = 60_000_000_000
+  private static let agentPause: Int32 = 300
+
   private func request(_ source: Source) -> APIRequest {
     var request = APIRequest(
       verb: .log, kind: .pods, namespace: context.namespace, name: source.pod, subresource: "log")
@@ -209,31 +216,32 @@ struct LogsCommand {
     return status
   }
 
-  /// Side by side until each has ended, over lost connections.
+  /// Side by side until each has ended, over lost connections and restarts of agents.
   private func follow(_ sources: [Source]) throws -> Int32 {
     let deadline = context.deadline()
     var texts = sources.map { text($0) }
     var open = Array(sources.indices)
     var status: Int32 = 0
+    var awaySince: Int64?
     while !open.isEmpty {
       let positions = open
-      let requests = positions.map { position in
-        var request = request(sources[position])
-        request.options.follow = true
-        request.options.timestamps = true
-        if let last = texts[position].lastTime {
-          request.options.tailLines = nil
-          request.options.sinceSeconds = nil
-          request.options.sinceTime = WallTime(rfc3339: last)
-        }
-        return request
-      }
+      let requests = positions.map { followRequest(sources[$0], after: texts[$0].lastTime) }
       let exchange = Exchange(requests: requests, connectBy: deadline, deadline: deadline)
+      var isAway = false
       let end = try cluster.stream(exchange) { index, reply in
         let position = positions[index]
         switch reply {
-        case .bytes(let bytes): Console.writeRaw(texts[position].take(bytes))
+        case .bytes(let bytes):
+          awaySince = nil
+          Console.writeRaw(texts[position].take(bytes))
         case .done(let code, let object, _):
+          let since = awaySince ?? Clocks.boot()
+          if LogsCommand.awayCodes.contains(code), Clocks.boot() < deadline ?? since + LogsCommand.agentPatience {
+            if awaySince == nil { context.console.note("\(StatusError(object, code: code).message); trying again") }
+            awaySince = since
+            isAway = true
+            return .enough
+          }
           Console.writeRaw(texts[position].finish())
           open.removeAll { $0 == position }
           if code >= 400 {
@@ -247,7 +255,20 @@ struct LogsCommand {
       if end == .timedOut { break }
       if case .unreachable = end { break }
       for position in open { texts[position].resume() }
+      if isAway { poll(nil, 0, LogsCommand.agentPause) }
     }
     return status
+  }
+
+  private func followRequest(_ source: Source, after last: String?) -> APIRequest {
+    var request = request(source)
+    request.options.follow = true
+    request.options.timestamps = true
+    if let last {
+      request.options.tailLines = nil
+      request.options.sinceSeconds = nil
+      request.options.sinceTime = WallTime(rfc3339: last)
+    }
+    return request
   }
 }

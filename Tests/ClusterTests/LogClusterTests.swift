@@ -6,7 +6,7 @@ import Glibc
 import Testing
 
 @Suite("Logs reach the client whole")
-struct LogTests {
+struct LogClusterTests {
   @Test("a container that fails is restarted in its pod, and both its logs can be read")
   func restartInPlace() async throws {
     try await Blocking.run {

@@ -66,10 +66,33 @@ struct UpTests {
       try eventually("it tells of both") {
         ["coordinator ended (signal 9)", "node-1 ended (signal 9)"].allSatisfy(program.text.contains)
       }
+      try check(!program.text.contains("out of reach"), "a line of the start as the cause of a kill: \(program.text)")
       try cluster.startCoordinator()
       try eventually("the coordinator serves") { try cluster.stint("get", "jobs").status == 0 }
       try interrupt(program, cluster)
       try checkEqual(found(cluster.coordinator, "coordinator").end(within: 5), 0, "the coordinator's exit status")
+    }
+  }
+
+  @Test("an address that somebody else listens on is named before anything starts; so is one that others could reach")
+  func takenAddress() async throws {
+    try await Blocking.run {
+      let cluster = try TestCluster(timing: [])
+      defer { cluster.end() }
+      let loop = try EventLoop()
+      let other = try Listener(loop: loop, at: .tcp(host: "127.0.0.1", port: 0)) { $0.close() }
+      defer { other.close() }
+      let taken = try Program(
+        ["up", "--data", cluster.directory, "--listen", other.address.description], output: "\(cluster.directory)/taken"
+      )
+      try checkEqual(taken.end(within: 20), 1, "the exit status with a taken address")
+      try check(taken.text.hasPrefix("error: listen on \(other.address)"), taken.text)
+      try check(taken.text.contains("give another --listen"), taken.text)
+      try check(!Files.exists("\(cluster.directory)/coordinator"), "a coordinator was started")
+      let open = try Program(
+        ["up", "--data", cluster.directory, "--listen", "0.0.0.0:1"], output: "\(cluster.directory)/open")
+      try checkEqual(open.end(within: 20), 2, "the exit status with an open address")
+      try check(open.text.contains("only loopback addresses"), open.text)
     }
   }
 

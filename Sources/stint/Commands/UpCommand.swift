@@ -15,6 +15,8 @@ final class UpCommand {
     /// The agent's data directory; nil for the coordinator.
     let data: String?
     var child: Child?
+    /// Where in its log this start's lines begin.
+    var logStart = 0
   }
 
   private enum Stage { case starting, running, stopping, forced }
@@ -41,13 +43,16 @@ final class UpCommand {
       throw arguments.problem("--listen: \"\(listen)\" is not HOST:PORT")
     }
     if case .tcp(_, 0) = address { throw arguments.problem("--listen: give a port other than 0") }
+    guard address.isLoopback else {
+      throw arguments.problem("--listen: \"\(listen)\": only loopback addresses until connections are encrypted")
+    }
     let data = ServeCommand.absolute(arguments.value("data") ?? Endpoint.dataDirectory(context.environment))
     let timing = CommandTable.timing.flatMap { flag in arguments.value(flag.name).map { ["--\(flag.name)", $0] } ?? [] }
     let console = Console.standard(environment: context.environment, survivesBrokenPipe: true)
     let command = UpCommand(
       console: console, environment: context.environment, loop: try EventLoop(), data: data, server: listen,
       count: Int(count))
-    return try command.run(timing)
+    return try command.run(timing, address)
   }
 
   private init(
@@ -61,7 +66,7 @@ final class UpCommand {
     self.count = count
   }
 
-  private func run(_ timing: [String]) throws -> Int32 {
+  private func run(_ timing: [String], _ address: SocketAddress) throws -> Int32 {
     try Files.makeDirectory("\(data)/logs")
     let lock: FileLock
     do {
@@ -71,6 +76,7 @@ final class UpCommand {
     }
     defer { lock.release() }
     try takeOver()
+    try checkFree(address)
     // What loses its parent below us becomes our child: a keeper whose agent was killed does not escape.
     stint_become_subreaper()
     let signals = try Signals(loop: loop, [SIGINT, SIGTERM, SIGHUP]) { [unowned self] _ in stopAsked() }
@@ -94,7 +100,7 @@ final class UpCommand {
       if try waitUntilReady() { greet() }
       try loop.run(until: { [unowned self] in stage != .running && stage != .starting })
     } catch {
-      console.note("error: \(error)")
+      _ = Stint.report(error, console)
       failed = true
     }
     try stop()
@@ -122,6 +128,16 @@ final class UpCommand {
     }
   }
 
+  /// Says it before anything is started: the coordinator would only log it, and our agents would meet a stranger.
+  private func checkFree(_ address: SocketAddress) throws {
+    do {
+      try Listener(loop: loop, at: address) { $0.close() }.close()
+    } catch {
+      throw CommandError(
+        "error: \(error); if another cluster or program has that address, stop it, or give another --listen")
+    }
+  }
+
   private func start(_ member: Member) throws {
     var member = member
     if let directory = member.data { try Files.makeDirectory(directory) }
@@ -129,6 +145,7 @@ final class UpCommand {
     let log = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0o600)
     guard log >= 0 else { throw IOError.last("open", path) }
     defer { close(log) }
+    member.logStart = Int(lseek(log, 0, SEEK_END))
     var options = Child.Options(
       path: "/proc/self/exe", arguments: ["stint"] + member.arguments,
       environment: environment.sorted { $0.key < $1.key }.map { "\($0.key)=\($0.value)" })
@@ -147,9 +164,7 @@ final class UpCommand {
     let member = members[position]
     guard stage == .starting || stage == .running else { return }
     console.note("\(member.name) ended (\(status)); its log: \(logPath(member.name))")
-    if let lines = try? Files.readLine(logPath(member.name)).split(separator: "\n").suffix(3) {
-      for line in lines { console.note("  \(line)") }
-    }
+    for line in lastWords(member, status) { console.note("  \(line)") }
     if stage == .starting {
       failed = true
       stage = .stopping
@@ -160,6 +175,12 @@ final class UpCommand {
       member.data == nil
         ? "Pods go on running. Start it again in another terminal: \(command)"
         : "Its pods go on under their keeper, or elsewhere once they are proven dead. Start it again: \(command)")
+  }
+
+  /// Why it ended, as it wrote in its log since this start; one that a signal ended did not get to say it.
+  private func lastWords(_ member: Member, _ status: ProcessExit) -> [Substring] {
+    guard case .exited = status, let bytes = try? Files.read(logPath(member.name)) else { return [] }
+    return String(decoding: bytes.dropFirst(member.logStart), as: UTF8.self).split(separator: "\n").suffix(3)
   }
 
   /// True when every node is Ready; false when it was stopped before.

@@ -52,6 +52,13 @@ struct CommandLinePrintingTests {
         """)
   }
 
+  @Test("a watch that finds nothing yet prints nothing, not an empty line")
+  func emptyWatch() {
+    var printer = TablePrinter(style: .init(), remembersWidths: true)
+    #expect(printer.text(table([("Name", 0), ("Age", 0)], [])) == "")
+    #expect(printer.text(table([], [["a", "5s"]])) == "NAME   AGE\na      5s\n")
+  }
+
   @Test("rows of a watch stay under their header, and colour takes no width")
   func watchedRows() {
     var printer = TablePrinter(style: .init(colours: true), remembersWidths: true)

@@ -23,8 +23,9 @@ struct TabWriter {
   /// As `kubectl describe` prints.
   static func description() -> TabWriter { TabWriter(minimumWidth: 0, padding: 2) }
 
-  /// Lays out `text`, whose last line ends with a newline.
+  /// Lays out `text`, which is empty or whose last line ends with a newline.
   mutating func format(_ text: String) -> String {
+    if text.isEmpty { return "" }
     var lines = text.split(separator: "\n", omittingEmptySubsequences: false)
       .map { $0.split(separator: "\t", omittingEmptySubsequences: false) }
     if text.hasSuffix("\n") { lines.removeLast() }

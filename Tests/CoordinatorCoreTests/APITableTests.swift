@@ -239,6 +239,14 @@ private let podCases: [PodCase] = [
     #expect(JobCells.duration(job, now) == "5s")
   }
 
+  @Test("AGE counts from the whole second of the stamp, as DURATION does, and is never below it")
+  func age() {
+    let created = ago(1).adding(milliseconds: 400)
+    #expect(Tables.age(created, now) == "1s")
+    #expect(Tables.age(created, now.adding(milliseconds: 999)) == "1s")
+    #expect(Tables.age(created, now.adding(milliseconds: 1_000)) == "2s")
+  }
+
   @Test("the Table of one Job is Kubernetes' own")
   func jobTable() throws {
     let harness = try APIHarness()

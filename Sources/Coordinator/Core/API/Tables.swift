@@ -156,7 +156,8 @@ enum Tables {
 
   static func age(_ time: WallTime?, _ now: WallTime) -> String {
     guard let time, time.nanoseconds != 0 else { return "<unknown>" }
-    return humanDuration(milliseconds: now.milliseconds(since: time))
+    // Stamps hold whole seconds for whoever reads them, a Job's start among them: no AGE below its DURATION.
+    return humanDuration(milliseconds: now.milliseconds - time.seconds * 1_000)
   }
 
   static func orNone(_ text: String?) -> JSON { .string(text.flatMap { $0.isEmpty ? nil : $0 } ?? "<none>") }

@@ -87,7 +87,8 @@ struct Command: Sendable {
 /// Wrong use of the command line: exit status 2.
 struct UsageError: Error, Equatable {
   let message: String
-  /// The usage line of the command concerned; nil when there is none.
+  /// The command concerned and its usage line; nil when there is none.
+  var command: String?
   var usage: String?
 }
 
@@ -197,14 +198,16 @@ struct Arguments: Sendable {
 
   private func checkCount() throws {
     if words.count > command.count.upperBound {
-      throw problem("unexpected argument \"\(words[command.count.upperBound])\"")
+      let word = words[command.count.upperBound]
+      let hint = command.operand == .none && command.flag(named: "filename") != nil ? "; did you mean -f \(word)?" : ""
+      throw problem("unexpected argument \"\(word)\"\(hint)")
     }
     if words.count < command.count.lowerBound { throw problem("too few arguments") }
   }
 
   /// A usage error of this command.
   func problem(_ message: String) -> UsageError {
-    UsageError(message: "\(command.name): \(message)", usage: command.usage)
+    UsageError(message: "\(command.name): \(message)", command: command.name, usage: command.usage)
   }
 }
 

@@ -66,6 +66,7 @@ extension CommandTable {
   static let manifestCommands: [Command] = [
     Command(
       name: "apply", summary: "Create or change the objects of manifests",
+      operands: "-f FILE…",
       flags: [files, namespace, dryRun, manifestOutput] + connection,
       details: """
         Each object is compared with the manifest applied before it (kept in an annotation) and with what the
@@ -79,6 +80,7 @@ extension CommandTable {
       ], run: ApplyCommand.apply),
     Command(
       name: "create", summary: "Create the objects of manifests; one that exists is an error",
+      operands: "-f FILE…",
       flags: [files, namespace, dryRun, manifestOutput] + connection,
       examples: [("stint create -f job.yaml", "Create the Job; with metadata.generateName, a new one each time")],
       run: ApplyCommand.create),

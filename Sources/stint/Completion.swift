@@ -28,13 +28,17 @@ enum Completion {
     }
   }
 
+  /// All names of kinds: once one stands on the line, names follow it, and no other kind.
+  private static let kinds = Kind.allCases.flatMap { [$0.plural, $0.singular] + $0.shortNames }
+
   private static func bash(_ commands: [Command]) -> String {
     var cases = ""
     var values = ""
     for command in commands {
       let flags = command.flags.flatMap { flag in ["--\(flag.name)"] + (flag.short.map { ["-\($0)"] } ?? []) }
       cases += "    \(command.name)) flags=\"\(flags.joined(separator: " "))\""
-      cases += " words=\"\(words(for: command, commands).joined(separator: " "))\" ;;\n"
+      cases += " words=\"\(words(for: command, commands).joined(separator: " "))\""
+      cases += (command.operand == .kindAndNames ? " kinds=\"$_stint_kinds\"" : "") + " ;;\n"
       for flag in command.flags where flag.takesValue {
         let names = ["\(command.name):--\(flag.name)"] + (flag.short.map { ["\(command.name):-\($0)"] } ?? [])
         values += "    \(names.joined(separator: "|"))) \(bashValue(flag.value)); return ;;\n"
@@ -44,7 +48,7 @@ enum Completion {
       # bash completion of stint
       _stint() {
         local current="${COMP_WORDS[COMP_CWORD]}" previous="${COMP_WORDS[COMP_CWORD-1]}"
-        local command="" word flags="" words=""
+        local command="" word flags="" words="" kinds=""
         for word in "${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
           case " $_stint_commands " in *" $word "*) command="$word"; break ;; esac
         done
@@ -55,12 +59,16 @@ enum Completion {
         case "$command" in
           "") words="$_stint_commands" flags="--help" ;;
       \(cases)  esac
+        for word in "${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
+          case " $kinds " in *" $word "*) words="" ;; esac
+        done
         case "$current" in
           -*) COMPREPLY=($(compgen -W "$flags" -- "$current")) ;;
           *) COMPREPLY=($(compgen -W "$words" -- "$current")) ;;
         esac
       }
       _stint_commands="\(commands.map(\.name).joined(separator: " "))"
+      _stint_kinds="\(kinds.joined(separator: " "))"
       complete -F _stint stint
 
       """
@@ -92,7 +100,9 @@ enum Completion {
         }
       }
       let operands = words(for: command, commands)
-      text += operands.isEmpty ? " \\\n      '*: :'" : " \\\n      '*: :(\(operands.joined(separator: " ")))'"
+      let place = command.operand == .kindAndNames ? "1" : "*"
+      text += operands.isEmpty ? " \\\n      '*: :'" : " \\\n      '\(place): :(\(operands.joined(separator: " ")))'"
+      if place == "1" { text += " \\\n      '*: :'" }
       text += " ;;\n"
     }
     return text + "    esac ;;\n  esac\n}\ncompdef _stint stint\n"
@@ -125,7 +135,13 @@ enum Completion {
         text += " -d '\(fishText(flag.help))'\n"
       }
       let operands = words(for: command, commands)
-      if !operands.isEmpty { text += "\(when) -a '\(operands.joined(separator: " "))'\n" }
+      if command.operand == .kindAndNames {
+        let yet = "not __fish_seen_subcommand_from \(kinds.joined(separator: " "))"
+        text += "complete -c stint -n '__fish_seen_subcommand_from \(command.name); and \(yet)'"
+        text += " -a '\(operands.joined(separator: " "))'\n"
+      } else if !operands.isEmpty {
+        text += "\(when) -a '\(operands.joined(separator: " "))'\n"
+      }
     }
     return text
   }

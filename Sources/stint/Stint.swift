@@ -43,7 +43,7 @@ enum Stint {
     case let error as UsageError:
       console.note("stint: \(error.message)")
       if let usage = error.usage { console.note(usage) }
-      console.note("`stint \(error.usage == nil ? "" : "COMMAND ")--help` tells more.")
+      console.note("`stint \(error.command.map { "\($0) " } ?? "")--help` tells more.")
       return 2
     case let error as CommandError:
       console.note(error.message)

@@ -1,6 +1,8 @@
 // The grammar of the command line, and what help and completion make of the same list.
 
+import ClusterIO
 import ClusterProto
+import Glibc
 import Testing
 
 @testable import stint
@@ -67,9 +69,31 @@ struct CommandLineParsingTests {
       ("logs pod --tail many", "logs: --tail: \"many\" is not a whole number"),
       ("wait job/x --timeout soon", "wait: --timeout: \"soon\" is not a duration such as 90s or 1m30s"),
       ("completion bash zsh", "completion: unexpected argument \"zsh\""),
+      ("apply job.yaml", "apply: unexpected argument \"job.yaml\"; did you mean -f job.yaml?"),
     ])
   func mistakes(line: String, expected: String) {
     #expect(message(line) == expected)
+  }
+
+  @Test("wrong use is answered with the usage of the command and where to read more of it")
+  func usage() {
+    var text = ""
+    let console = Console(out: { _ in }, err: { text += $0 })
+    #expect(Stint.run(["create"], environment: [:], console: console) == 2)
+    #expect(
+      text
+        == "stint: create: must specify -f\nusage: stint create -f FILE… [flags]\n`stint create --help` tells more.\n")
+    text = ""
+    #expect(Stint.run(["crete"], environment: [:], console: console) == 2)
+    #expect(text == "stint: unknown command \"crete\"; did you mean \"create\"?\n`stint --help` tells more.\n")
+  }
+
+  @Test("an address that is none is refused at once, not retried as a coordinator that is away")
+  func badAddress() {
+    var text = ""
+    let console = Console(out: { _ in }, err: { text += $0 })
+    #expect(Stint.run(["get", "jobs", "-s", "127.0.0.1"], environment: [:], console: console) == 1)
+    #expect(text == "error: the coordinator's address \"127.0.0.1\" is not HOST:PORT\n")
   }
 
   @Test("durations are Go's, or seconds")
@@ -126,5 +150,32 @@ struct CommandLineParsingTests {
     }
     #expect(!script.contains("keeper)") && !script.contains("'keeper:"))
     #expect(Completion.script("tcsh", CommandTable.all) == nil)
+  }
+
+  @Test("bash offers kinds once: after a kind come names, which it does not know")
+  func completionAfterAKind() throws {
+    let script = try #require(Completion.script("bash", CommandTable.all))
+    func offered(_ words: [String]) throws -> String {
+      let line = words.map { "'\($0)'" }.joined(separator: " ")
+      let tail = "COMP_WORDS=(\(line)); COMP_CWORD=\(words.count - 1); _stint; echo \"${COMPREPLY[*]}\""
+      let loop = try EventLoop()
+      let path = "/tmp/stint-completion-\(getpid())-\(words.count)"
+      try Files.writeAtomically(path, Array((script + tail).utf8))
+      defer { unlink(path) }
+      let output = "\(path).out"
+      defer { unlink(output) }
+      let descriptor = open(output, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o600)
+      defer { close(descriptor) }
+      var options = Child.Options(path: "/bin/bash", arguments: ["bash", "--norc", path], environment: [])
+      options.descriptors = [1: descriptor]
+      let child = try Child(options)
+      var ended = false
+      try child.watch(loop: loop) { _ in ended = true }
+      try loop.run(until: { ended })
+      return try Files.readLine(output)
+    }
+    #expect(try offered(["stint", "get", "po"]) == "pods")
+    #expect(try offered(["stint", "-n", "x", "get", "po", ""]) == "")
+    #expect(try offered(["stint", "get", "pods", "-o", "n"]) == "name")
   }
 }

@@ -43,8 +43,11 @@ final class NativeClient {
 
   /// The cluster that a command's flags and environment name.
   static func makeCluster(_ context: Context) throws -> Cluster {
-    makeCluster(
-      Endpoint(arguments: context.arguments, environment: context.environment), context.console, loop: try EventLoop())
+    let endpoint = Endpoint(arguments: context.arguments, environment: context.environment)
+    guard SocketAddress(parsing: endpoint.server) != nil else {
+      throw CommandError("error: the coordinator's address \"\(endpoint.server)\" is not HOST:PORT")
+    }
+    return makeCluster(endpoint, context.console, loop: try EventLoop())
   }
 
   static func makeCluster(_ endpoint: Endpoint, _ console: Console, loop: EventLoop) -> Cluster {
@@ -131,8 +134,9 @@ final class NativeClient {
         let now = Clocks.boot()
         if let limit = exchange.connectBy, now >= limit, now > start { return .unreachable(why) }
         let isPatient = (exchange.connectBy ?? Int64.max) > start + Cluster.patience
-        if isPatient, !hasSaid, now - start > NativeClient.silence {
-          console.note("the coordinator is away (\(why)); trying again until it is back")
+        if !hasSaid, now - start > NativeClient.silence {
+          let limit = isPatient ? "until it is back" : "for a few seconds"
+          console.note("the coordinator is away (\(why)); trying again \(limit)")
           hasSaid = true
         }
         if now >= nextAttempt {

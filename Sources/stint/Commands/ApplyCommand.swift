@@ -38,10 +38,12 @@ struct ApplyCommand {
     let dryRun = arguments.value("dry-run") ?? "none"
     let command = ApplyCommand(
       context: context, cluster: dryRun == "client" ? nil : try context.cluster(), dryRun: dryRun)
+    var isFirst = true
     for object in manifests.objects {
       do {
         let (result, outcome) = try act(command, object)
-        command.report(result, outcome)
+        command.report(result, outcome, isFirst: isFirst)
+        isFirst = false
       } catch let error as StatusError {
         let verb = arguments.command.name == "create" ? "creating" : "applying"
         context.console.note(error.text(doing: "error when \(verb) \(object.place)"))
@@ -51,10 +53,10 @@ struct ApplyCommand {
     return failed ? 1 : 0
   }
 
-  private func report(_ object: JSON, _ outcome: Outcome) {
+  private func report(_ object: JSON, _ outcome: Outcome, isFirst: Bool) {
     switch context.arguments.value("output") {
     case "name": context.console.line(ObjectName.of(object))
-    case "yaml": context.console.out("---\n" + ObjectText.of(object, "yaml"))
+    case "yaml": context.console.out((isFirst ? "" : "---\n") + ObjectText.of(object, "yaml"))
     case "json": context.console.out(ObjectText.of(object, "json"))
     default:
       let suffix = dryRun == "client" ? " (dry run)" : dryRun == "server" ? " (server dry run)" : ""

@@ -10,7 +10,7 @@ PREFIX ?= /usr/local
 PACKAGES := libsqlite3-dev libyaml-dev libssl-dev bubblewrap sqlite3
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 # Prints how long a step took: $(call timed,what,command)
-timed = @start=$$(date +%s.%N); ( $(2) ); status=$$?; printf '%-28s %6.1f s\n' '$(1)' $$(echo "$$(date +%s.%N) $$start" | awk '{print $$1 - $$2}'); exit $$status
+timed = @printf '%s …\n' '$(1)'; start=$$(date +%s.%N); ( $(2) ); status=$$?; printf '%-28s %6.1f s\n' '$(1)' $$(echo "$$(date +%s.%N) $$start" | awk '{print $$1 - $$2}'); exit $$status
 
 help: ## Lists the targets
 	@awk -F':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -28,6 +28,7 @@ build: deps ## Builds everything for tests (debug)
 	$(call timed,debug build,swift build --build-tests 2>&1 | grep -vE '^\[[0-9]+/[0-9]+\]'; exit $${PIPESTATUS[0]})
 
 release: deps ## Builds the release binary .build/release/stint
+	@test -e .build/release/stint || echo 'the first build takes some minutes and shows nothing meanwhile'
 	$(call timed,release build,swift build -c release --product stint 2>&1 | grep -vE '^\[[0-9]+/[0-9]+\]'; exit $${PIPESTATUS[0]})
 
 lint: ## Checks the format of every Swift file

@@ -149,17 +149,16 @@ printf '%s$ kill -9 %s%s    (the agent of %s, which runs %s pods)\n' "$bold" "$v
 kill -9 "$victim_pid"
 killed=$(awk '{print $1}' /proc/uptime)
 
-# The shells of the lost pods, by the name that each has in its environment.
+# How many of the lost pods have processes, by the name in their environment.
 left() {
-  local pod count=0 file
+  local pod file
   for file in /proc/[0-9]*/environ; do
     for pod in $lost; do
-      if tr '\0' '\n' <"$file" 2>/dev/null | grep -qx "HOSTNAME=$pod"; then count=$((count + 1)); fi
+      if tr '\0' '\n' <"$file" | grep -qx "HOSTNAME=$pod"; then echo "$pod"; fi
     done
-  done 2>/dev/null
-  echo "$count"
+  done 2>/dev/null | sort -u | wc -l
 }
-echo "processes of its pods, under their keeper: $(left)"
+echo "pods of it that still have their processes, under their keeper: $(left)"
 not_ready() { "$binary" get nodes --no-headers | grep -q "^$victim  *NotReady"; }
 until_true 30 not_ready
 stint get nodes
@@ -170,14 +169,14 @@ replaced() {
 }
 until_true 40 replaced
 stint get po -l job-name=failover -o wide
-echo "processes of the lost pods, frozen: $(left)"
+echo "lost pods that still have their processes, frozen: $(left)"
 echo "the agent starts again; its frozen pods are told to end, without another step"
 "$binary" agent --coordinator "$STINT_SERVER" --name $victim --data "$data/cluster/agents/$victim" \
   --token-file "$STINT_TOKEN_FILE" >"$data/agent.log" 2>&1 &
 agent=$!
 are_gone() { [ "$(left)" -eq 0 ]; }
 until_true 30 are_gone
-echo "processes of the lost pods: $(left)"
+echo "lost pods that still have processes: $(left)"
 stint wait job/failover --for=complete --timeout 90s
 stint get job failover
 failed=$("$binary" get job failover -o json | tr -d ' \n' | grep -o '"failed":[0-9]*' | cut -d: -f2 || true)

@@ -2,6 +2,7 @@
 
 import ClusterIO
 import ClusterProto
+import Glibc
 import Testing
 
 @testable import stint
@@ -65,6 +66,21 @@ struct CommandLineClusterTests {
     case .endedOtherwise(let why):
       #expect(expected == "ended")
       #expect(why.contains("(R: why)"))
+    }
+  }
+
+  @Test("printed manifests are parted by ---, and one alone has none")
+  func printedManifests() throws {
+    let path = "/tmp/stint-manifest-\(getpid()).yaml"
+    defer { unlink(path) }
+    let map = "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: a\n  namespace: default\n"
+    for count in 1...2 {
+      let text = Array(repeating: map, count: count).joined(separator: "---\n")
+      try Files.writeAtomically(path, Array(text.utf8))
+      let cluster = FakeCluster()
+      #expect(cluster.run(["create", "-f", path, "--dry-run=client", "-o", "yaml"]) { _ in [] } == 0)
+      #expect(cluster.out == text)
+      #expect(cluster.asked.isEmpty)
     }
   }
 

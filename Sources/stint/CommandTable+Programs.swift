@@ -27,7 +27,8 @@ extension CommandTable {
         Flag("data", .directory, "Where it keeps its state; made if need be"),
         Flag("listen", .text("HOST:PORT"), initial: Endpoint.defaultServer, "Address to listen on"),
       ] + timing + [
-        Flag("charge-lost-attempts", "Count pods lost with their node against backoffLimit, as Kubernetes does"), help,
+        Flag("charge-lost-attempts", "Count pods lost with their node against backoffLimit, as Kubernetes does"),
+        Flag("terminated-pod-limit", .integer("N"), initial: "12500", "How many finished pods are kept; 0: all"), help,
       ],
       examples: [("stint coordinator --data /var/lib/stint", "Serve agents and clients of this machine")],
       run: ServeCommand.coordinator),
@@ -78,6 +79,20 @@ extension CommandTable {
       examples: [
         ("stint simulate", "200 seeds of one hour"), ("stint simulate --seed 24", "Exactly one of them again"),
       ], run: SimulateCommand.run),
+    Command(
+      name: "bench", summary: "Measure speed and memory beside the machine's own limit",
+      flags: [
+        Flag("quick", "Smaller sizes, for a first look"),
+        Flag(
+          "only", .choice(["idle", "jobs", "fleet", "history"]), repeats: true,
+          "Only these figures: an idle cluster, real Jobs, a thousand agents, finished pods; may be repeated"), help,
+      ],
+      details: """
+        Starts clusters of its own in a temporary directory and ends them. Figures depend on what else the machine
+        does; the raw rate of starting processes is measured in the same run.
+        """,
+      examples: [("stint bench", "All figures, a few minutes"), ("stint bench --only jobs --quick", "A first look")],
+      hidden: true, run: BenchCommand.run),
   ]
 
   static let otherCommands: [Command] = [

@@ -22,6 +22,10 @@ enum ServeCommand {
     }
     options.configuration.version = Version.current
     options.configuration.chargeLostAttempts = arguments.isOn("charge-lost-attempts")
+    if let limit = arguments.integer("terminated-pod-limit") {
+      guard limit >= 0 else { throw arguments.problem("--terminated-pod-limit is negative") }
+      options.configuration.terminatedPodLimit = Int(limit)
+    }
     try setTiming(&options.configuration, arguments)
     do {
       try CoordinatorServer(options).run()

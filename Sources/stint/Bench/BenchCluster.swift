@@ -1,0 +1,155 @@
+// Owns: a cluster to measure: this program's own `up` or `coordinator` as children in a directory of their own.
+// It must not know what is measured.
+
+import ClusterIO
+import ClusterProto
+import Coordinator
+import Glibc
+import NodeAgent
+
+/// A running coordinator, with agents or without.
+final class BenchCluster {
+  let server: String
+  let loop: EventLoop
+  let tokenFile: String
+  private let data: String
+  private let agentCount: Int
+  private let words: [String]
+  private var child: Child?
+  private let bench: BenchContext
+
+  /// Starts it and waits until it answers and all its nodes are Ready. No agents: a coordinator alone.
+  init(_ bench: BenchContext, name: String, agents: Int, flags: [String] = []) throws {
+    self.bench = bench
+    loop = try EventLoop()
+    data = "\(bench.directory)/\(name)"
+    agentCount = agents
+    let probe = try Listener(loop: loop, at: .tcp(host: "127.0.0.1", port: 0)) { _ in }
+    server = probe.address.description
+    probe.close()
+    let directory = agents > 0 ? "\(data)/coordinator" : data
+    tokenFile = "\(directory)/token"
+    words =
+      (agents > 0 ? ["up", "--agents", String(agents)] : ["coordinator"]) + ["--data", data, "--listen", server] + flags
+    try Files.makeDirectory(data)
+    try start()
+  }
+
+  /// Starts it (again); returns once the first request was answered and every node is Ready.
+  func start() throws {
+    let log = open("\(data)/log", O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0o600)
+    guard log >= 0 else { throw IOError.last("open", "\(data)/log") }
+    defer { close(log) }
+    var options = Child.Options(
+      path: "/proc/self/exe", arguments: ["stint"] + words,
+      environment: bench.environment.sorted { $0.key < $1.key }.map { "\($0.key)=\($0.value)" })
+    options.descriptors = [1: log, 2: log]
+    child = try Child(options)
+    let limit = Clocks.boot() + 60_000_000_000
+    while !Files.exists(tokenFile) {
+      guard Clocks.boot() < limit, child?.reap() == nil else { throw failure("does not start") }
+      poll(nil, 0, 2)
+    }
+    let client = makeClient()
+    while true {
+      guard child?.reap() == nil else { throw failure("ended") }
+      let items = try client.list(.nodes, "", connectBy: limit)["items"]?.arrayValue ?? []
+      let ready = items.filter { node in
+        (node[path: ["status", "conditions"]]?.arrayValue ?? []).contains {
+          $0["type"]?.stringValue == "Ready" && $0["status"]?.stringValue == "True"
+        }
+      }
+      if ready.count >= agentCount { return }
+      guard Clocks.boot() < limit else { throw failure("has no Ready nodes") }
+      poll(nil, 0, 20)
+    }
+  }
+
+  private func failure(_ what: String) -> CommandError {
+    let text = ((try? Files.read("\(data)/log")) ?? []).suffix(2_000)
+    return CommandError("error: the measured cluster \(what):\n\(String(decoding: text, as: UTF8.self))")
+  }
+
+  /// A client of its own connection, on the cluster's one loop.
+  func makeClient() -> Cluster {
+    let quiet = Console(out: { _ in }, err: { _ in })
+    return NativeClient.makeCluster(Endpoint(server: server, tokenFile: tokenFile), quiet, loop: loop)
+  }
+
+  /// The coordinator's process.
+  var coordinator: Int32 {
+    if agentCount == 0 { return child?.pid ?? 0 }
+    return AgentStop.holder(of: "\(data)/coordinator/lock") ?? 0
+  }
+
+  /// Agent and keeper of each node.
+  var agents: [[Int32]] {
+    guard agentCount > 0 else { return [] }
+    return (1...agentCount).map { number in
+      let paths = NodePaths(data: "\(data)/agents/node-\(number)")
+      return [paths.agentLock, paths.keeperLock].compactMap { AgentStop.holder(of: $0) }
+    }
+  }
+
+  /// Processor seconds of coordinator, agents, keepers and ended pods so far.
+  func cpuSeconds() -> Double {
+    ([coordinator] + agents.flatMap { $0 }).reduce(0) { $0 + ProcessUsage($1).totalSeconds }
+  }
+
+  /// The coordinator's database file.
+  var database: String { agentCount > 0 ? "\(data)/coordinator/stint.db" : "\(data)/stint.db" }
+
+  /// Ends it as Ctrl-C would and waits for that.
+  func stop() throws {
+    guard let child else { return }
+    child.signal(SIGTERM)
+    var waits = pollfd(fd: child.descriptor, events: Int16(POLLIN), revents: 0)
+    if poll(&waits, 1, 60_000) == 0 {
+      child.signal(SIGKILL)
+      poll(&waits, 1, -1)
+    }
+    _ = child.reap()
+    self.child = nil
+  }
+}
+
+/// The manifests that are measured.
+enum BenchManifest {
+  /// A Job of `/bin/true` (or another command).
+  static func job(
+    _ name: String, completions: Int = 1, parallelism: Int = 1, command: [String] = ["/bin/true"]
+  ) -> JSON {
+    [
+      "apiVersion": "batch/v1", "kind": "Job", "metadata": ["name": .string(name)],
+      "spec": [
+        "completions": .int(Int64(completions)), "parallelism": .int(Int64(parallelism)),
+        "template": [
+          "spec": [
+            "restartPolicy": "Never",
+            "containers": [
+              ["name": "main", "image": "none", "command": .array(command.map { .string($0) })]
+            ],
+          ]
+        ],
+      ],
+    ]
+  }
+
+  static func create(_ job: JSON) -> APIRequest {
+    APIRequest(verb: .create, kind: .jobs, namespace: "default", body: job)
+  }
+
+  /// The name of a Job object that is over, with whether it is Complete.
+  static func finished(_ object: JSON) -> (name: String, complete: Bool)? {
+    guard let name = object[path: ["metadata", "name"]]?.stringValue else { return nil }
+    for condition in object[path: ["status", "conditions"]]?.arrayValue ?? []
+    where condition["status"]?.stringValue == "True" {
+      switch condition["type"]?.stringValue {
+      case "Complete": return (name, true)
+      case "Failed": return (name, false)
+      default: break
+      }
+    }
+    return nil
+  }
+}

@@ -1,0 +1,88 @@
+// Owns: `stint bench`: which figures are measured, in which order, and the table that says what was reached.
+// It must not know how a figure is measured.
+
+import ClusterIO
+import Glibc
+
+/// One line of the table.
+struct BenchFigure {
+  /// What was measured, with its sizes.
+  let name: String
+  /// What came out.
+  let value: String
+  /// What to reach.
+  var reach = ""
+  /// Whether it was reached; nil where there is nothing to reach.
+  var isMet: Bool?
+}
+
+/// What all figures share.
+struct BenchContext {
+  let console: Console
+  let environment: [String: String]
+  /// Smaller sizes, for a look while working.
+  let isQuick: Bool
+  /// A directory of its own for each cluster, under a temporary one.
+  let directory: String
+
+  func size(_ full: Int, quick: Int) -> Int { isQuick ? quick : full }
+
+  /// Says on standard error what goes on.
+  func progress(_ text: String) { console.note("bench: \(text)") }
+}
+
+/// `stint bench`.
+enum BenchCommand {
+  /// A group of figures that share a cluster.
+  struct Group: Sendable {
+    let name: String
+    let measure: @Sendable (BenchContext) throws -> [BenchFigure]
+  }
+
+  static let groups = [
+    Group(name: "idle", measure: IdleBench.run), Group(name: "jobs", measure: JobBench.run),
+    Group(name: "fleet", measure: FleetBench.run), Group(name: "history", measure: HistoryBench.run),
+  ]
+
+  @Sendable static func run(_ context: Context) throws -> Int32 {
+    let only = context.arguments.values("only")
+    let template = "\(context.environment["TMPDIR"] ?? "/tmp")/stint-bench-XXXXXX"
+    var name = Array(template.utf8CString)
+    guard mkdtemp(&name) != nil else { throw IOError.last("make a directory", template) }
+    let directory = String(decoding: name.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
+    defer { try? Files.removeTree(directory) }
+    let bench = BenchContext(
+      console: context.console, environment: context.environment, isQuick: context.arguments.isOn("quick"),
+      directory: directory)
+    let facts = try MachineFacts.read(fallbackMachineID: "-")
+    context.console.line(
+      "\(facts.processors) processors, \(facts.memory >> 30) GiB, \(geteuid() == 0 ? "root" : "not root")"
+        + (bench.isQuick ? ", quick sizes" : ""))
+    var figures: [BenchFigure] = []
+    for group in groups where only.isEmpty || only.contains(group.name) {
+      figures += try group.measure(bench)
+    }
+    print(figures, context.console)
+    return 0
+  }
+
+  private static func print(_ figures: [BenchFigure], _ console: Console) {
+    var text = "FIGURE\tMEASURED\tREACH\tMET\n"
+    for figure in figures {
+      text += "\(figure.name)\t\(figure.value)\t\(figure.reach)\t\(figure.isMet.map { $0 ? "yes" : "no" } ?? "")\n"
+    }
+    var table = TabWriter.table()
+    console.out(table.format(text))
+  }
+
+  /// `value` with so many digits after the point.
+  static func text(_ value: Double, _ digits: Int = 1) -> String {
+    var scale = 1.0
+    for _ in 0..<digits { scale *= 10 }
+    let whole = Int64((value * scale).rounded())
+    guard digits > 0 else { return String(whole) }
+    let fraction = String(whole.magnitude % UInt64(scale))
+    return (whole < 0 ? "-" : "") + String(whole.magnitude / UInt64(scale)) + "."
+      + String(repeating: "0", count: digits - fraction.utf8.count) + fraction
+  }
+}

@@ -1,0 +1,219 @@
+// Owns: many agents in one process, each a real session of the agent protocol with heartbeats, digests and reports,
+// none with a process to run. It must not know what is measured.
+
+import ClusterIO
+import ClusterProto
+import Coordinator
+import Glibc
+
+/// Agents that say that pods run, or at once that they have succeeded.
+final class SimulatedFleet {
+  /// What becomes of a pod.
+  enum Work { case keepsRunning, succeedsAtOnce }
+
+  private(set) var agents: [SimulatedAgent] = []
+  private let loop: EventLoop
+  private var timer: LoopTimer?
+  private var nextAgent = 0
+  /// Heartbeats are spread over the second in so many slots.
+  private static let slots = 50
+
+  /// Connects `count` agents; `isRegistered` tells when all have answers.
+  init(_ cluster: BenchCluster, count: Int, pods: Int64, work: Work) throws {
+    loop = cluster.loop
+    let token = try DataDirectory.readToken(cluster.tokenFile)
+    guard let address = SocketAddress(parsing: cluster.server) else { throw CommandError("error: no address") }
+    for number in 0..<count {
+      agents.append(SimulatedAgent(name: "simulated-\(number)", pods: pods, token: token, work: work))
+    }
+    for agent in agents { try agent.connect(loop, address) }
+    timer = loop.makeTimer { [unowned self] in beat() }
+    timer?.arm(at: Clocks.boot())
+  }
+
+  var isRegistered: Bool { agents.allSatisfy { $0.answers > 0 } }
+  /// Attempts that were reported running or ended.
+  var reported: Int { agents.reduce(0) { $0 + $1.reported } }
+  var closed: Int { agents.reduce(0) { $0 + ($1.isClosed ? 1 : 0) } }
+
+  private func beat() {
+    timer?.arm(at: Clocks.boot() + 1_000_000_000 / Int64(SimulatedFleet.slots))
+    let end = nextAgent + (agents.count + SimulatedFleet.slots - 1) / SimulatedFleet.slots
+    for index in nextAgent..<min(end, agents.count) { agents[index].heartbeat() }
+    nextAgent = end >= agents.count ? 0 : end
+  }
+
+  func close() {
+    timer?.arm(at: nil)
+    for agent in agents { agent.close() }
+  }
+}
+
+/// One session.
+final class SimulatedAgent {
+  private(set) var answers: Int64 = 0
+  private(set) var reported = 0
+  private(set) var isClosed = false
+
+  private let name: String
+  private let pods: Int64
+  private let token: [UInt8]
+  private let work: SimulatedFleet.Work
+  private var connection: Connection?
+  private var handshake: HandshakeClient
+  private var reader = MessageStream()
+  private var isOpen = false
+  private var isRegistered = false
+  private var sequence: Int64 = 0
+  private var desired: [AttemptNumber: DesiredAttempt] = [:]
+  private var desiredDigest: UInt64 = 0
+  private var inventory: [AttemptNumber: InventoryEntry] = [:]
+  private var inventoryDigest: UInt64 = 0
+  private var fullAt: Int64 = 0
+  private static let fullEvery: Int64 = 30_000_000_000
+
+  init(name: String, pods: Int64, token: [UInt8], work: SimulatedFleet.Work) {
+    self.name = name
+    self.pods = pods
+    self.token = token
+    self.work = work
+    let nonce = (try? Crypto.randomBytes(Handshake.nonceBytes)) ?? []
+    handshake = HandshakeClient(role: .agent, nonce: Crypto.hex(nonce))
+  }
+
+  func connect(_ loop: EventLoop, _ address: SocketAddress) throws {
+    let connection = try Connection.connect(loop: loop, to: address)
+    self.connection = connection
+    connection.onOpen = { [unowned self] in connection.send(MessageWriter.frames(handshake.hello)) }
+    connection.onBytes = { [unowned self] bytes in
+      do { try take(bytes) } catch { connection.close() }
+    }
+    connection.onClose = { [weak self] _ in self?.isClosed = true }
+  }
+
+  func close() { connection?.close() }
+
+  /// The heartbeat of this second.
+  func heartbeat() {
+    guard isRegistered, !isClosed else { return }
+    sequence += 1
+    let now = Clocks.boot()
+    var beat = Heartbeat(
+      sequence: sequence, echo: answers, desiredDigest: desiredDigest, inventoryDigest: inventoryDigest)
+    if now >= fullAt {
+      fullAt = now + SimulatedAgent.fullEvery
+      beat.inventory = inventory.values.sorted { $0.attempt < $1.attempt }
+    }
+    send(.heartbeat(beat))
+  }
+
+  private func send(_ message: AgentMessage) { connection?.send(MessageWriter.frames(message.json)) }
+
+  private func take(_ bytes: [UInt8]) throws {
+    reader.append(bytes)
+    while let message = try reader.next() {
+      if isOpen {
+        receive(try CoordinatorMessage(json: message))
+        continue
+      }
+      let step = try handshake.receive(message) { [token] text in
+        Crypto.hex(Crypto.hmacSHA256(key: token, Array(text.utf8)))
+      }
+      switch step {
+      case .send(let answer): connection?.send(MessageWriter.frames(answer))
+      case .finished:
+        isOpen = true
+        reader.finishHello(messageLimit: MessageLimits.fromCoordinator)
+        register()
+      }
+    }
+  }
+
+  private func register() {
+    send(
+      .register(
+        Registration(
+          node: name, machineID: name, bootID: name, keeper: name, sweptKeepers: [],
+          capacity: NodeCapacity(cpuMillicores: 64_000, memoryBytes: 64 << 30, pods: pods), labels: [:],
+          address: "127.0.0.1", info: ["operatingSystem": "linux"], conditions: [], fencesFully: true,
+          highestIncarnation: 0, highestAttempt: 0)))
+  }
+
+  private func receive(_ message: CoordinatorMessage) {
+    switch message {
+    case .registered:
+      isRegistered = true
+      heartbeat()
+    case .answer(let answer): take(answer)
+    case .assignments(let bodies): accept(bodies)
+    case .refused: connection?.close()
+    case .logs, .purge: break
+    }
+  }
+
+  private func take(_ answer: ClusterProto.Answer) {
+    answers = answer.number
+    if let full = answer.full {
+      desired = [:]
+      desiredDigest = 0
+      for entry in full { setDesired(entry.attempt, entry) }
+    } else {
+      for entry in answer.changes { setDesired(entry.attempt, entry) }
+      for number in answer.removed { setDesired(number, nil) }
+    }
+    for number in answer.acknowledged { setInventory(number, nil) }
+    if answer.wantsInventory { fullAt = 0 }
+    accept(answer.assignments)
+    let unknown = desired.values.filter { $0.action == .run && inventory[$0.attempt] == nil }.map(\.attempt)
+    if !unknown.isEmpty { send(.fetch(unknown.sorted())) }
+  }
+
+  private func setDesired(_ number: AttemptNumber, _ entry: DesiredAttempt?) {
+    if let before = desired[number] { desiredDigest ^= SetDigest.of(before) }
+    desired[number] = entry
+    if let entry { desiredDigest ^= SetDigest.of(entry) }
+  }
+
+  private func setInventory(_ number: AttemptNumber, _ entry: InventoryEntry?) {
+    if let before = inventory[number] { inventoryDigest ^= SetDigest.of(before) }
+    inventory[number] = entry
+    if let entry { inventoryDigest ^= SetDigest.of(entry) }
+  }
+
+  private func accept(_ bodies: [Assignment]) {
+    var reports: [AttemptReport] = []
+    for body in bodies where inventory[body.attempt] == nil {
+      let isOver = work == .succeedsAtOnce
+      setInventory(
+        body.attempt, InventoryEntry(attempt: body.attempt, revision: 1, terminal: isOver, frozen: false))
+      reports.append(
+        AttemptReport(attempt: body.attempt, revision: 1, status: status(of: body, isOver: isOver)))
+    }
+    guard !reports.isEmpty else { return }
+    reported += reports.count
+    send(.reports(reports))
+  }
+
+  /// What a keeper reports of such a pod, conditions included.
+  private func status(of body: Assignment, isOver: Bool) -> PodStatus {
+    let now = WallTime(nanoseconds: Clocks.now().wall)
+    var status = PodStatus()
+    status.phase = isOver ? .succeeded : .running
+    status.startTime = now
+    status.podIP = "127.0.0.1"
+    status.hostIP = "127.0.0.1"
+    for type in ["PodReadyToStartContainers", "Initialized", "Ready", "ContainersReady"] {
+      let isTrue = !isOver || type == "Initialized"
+      let reason = isOver && type != "PodReadyToStartContainers" ? "PodCompleted" : ""
+      status.conditions.append(
+        Condition(type: type, status: isTrue ? "True" : "False", reason: reason, lastTransition: now))
+    }
+    status.containers = body.spec.containers.map { container in
+      let end = ContainerState.Termination(exitCode: 0, reason: "Completed", startedAt: now, finishedAt: now)
+      return ContainerStatus(
+        name: container.name, image: container.image, state: isOver ? .terminated(end) : .running(startedAt: now),
+        ready: !isOver, started: !isOver)
+    }
+    return status
+  }
+}

@@ -44,6 +44,8 @@ final class BenchCluster {
       path: "/proc/self/exe", arguments: ["stint"] + words,
       environment: bench.environment.sorted { $0.key < $1.key }.map { "\($0.key)=\($0.value)" })
     options.descriptors = [1: log, 2: log]
+    // In our session, so that Ctrl-C reaches it too.
+    options.newSession = false
     child = try Child(options)
     let limit = Clocks.boot() + 60_000_000_000
     while !Files.exists(tokenFile) {

@@ -17,13 +17,12 @@ enum FleetBench {
     defer { try? cluster.stop() }
     let fleet = try SimulatedFleet(cluster, count: count, pods: Int64(podsEach), work: .keepsRunning)
     defer { fleet.close() }
-    try turn(cluster, "every agent has a session") { fleet.isRegistered }
     let start = Clocks.boot()
     let pods = count * podsEach
     _ = try cluster.makeClient().send(
       BenchManifest.create(
         BenchManifest.job("wide", completions: pods, parallelism: pods, command: ["/bin/sleep", "100000"])))
-    try turn(cluster, "\(pods) pods run") { fleet.reported >= pods }
+    try turn(cluster, "\(pods) pods run") { fleet.reported >= pods || fleet.closed > 0 }
     let placed = Double(Clocks.boot() - start) / 1e9
     // What the pods' start left to do: status writes, the Job's counters.
     try pause(cluster, seconds: 5)
@@ -81,14 +80,14 @@ enum HistoryBench {
     defer { try? cluster.stop() }
     let empty = ProcessUsage(cluster.coordinator)
     let fleet = try SimulatedFleet(cluster, count: agents, pods: 110, work: .succeedsAtOnce)
-    try FleetBench.turn(cluster, "every agent has a session") { fleet.isRegistered }
     let start = Clocks.boot()
     let client = cluster.makeClient()
     for number in 0..<jobs {
       _ = try client.send(
-        BenchManifest.create(BenchManifest.job("history-\(number)", completions: podsEach, parallelism: 500)))
+        BenchManifest.create(BenchManifest.job("history-\(number)", completions: podsEach, parallelism: 50)))
     }
-    try FleetBench.turn(cluster, "\(pods) pods ended") { fleet.reported >= pods }
+    try FleetBench.turn(cluster, "\(pods) pods ended") { fleet.reported >= pods || fleet.closed > 0 }
+    guard fleet.closed == 0 else { throw CommandError("error: \(fleet.closed) simulated agents lost their session") }
     let filled = Double(Clocks.boot() - start) / 1e9
     try FleetBench.pause(cluster, seconds: 3)
     let full = ProcessUsage(cluster.coordinator)

@@ -17,8 +17,9 @@ final class SimulatedFleet {
   private var nextAgent = 0
   /// Heartbeats are spread over the second in so many slots.
   private static let slots = 50
+  private static let wave = 100
 
-  /// Connects `count` agents; `isRegistered` tells when all have answers.
+  /// Connects `count` agents; each has its first answer when this returns.
   init(_ cluster: BenchCluster, count: Int, pods: Int64, work: Work) throws {
     loop = cluster.loop
     let token = try DataDirectory.readToken(cluster.tokenFile)
@@ -26,12 +27,16 @@ final class SimulatedFleet {
     for number in 0..<count {
       agents.append(SimulatedAgent(name: "simulated-\(number)", pods: pods, token: token, work: work))
     }
-    for agent in agents { try agent.connect(loop, address) }
+    // In waves: the coordinator takes only so many connections in their hello, and the rest of a real fleet retries.
+    for start in stride(from: 0, to: count, by: SimulatedFleet.wave) {
+      let part = agents[start..<min(start + SimulatedFleet.wave, count)]
+      for agent in part { try agent.connect(loop, address) }
+      try FleetBench.turn(cluster, "a wave of agents has sessions") { part.allSatisfy { $0.answers > 0 } }
+    }
     timer = loop.makeTimer { [unowned self] in beat() }
     timer?.arm(at: Clocks.boot())
   }
 
-  var isRegistered: Bool { agents.allSatisfy { $0.answers > 0 } }
   /// Attempts that were reported running or ended.
   var reported: Int { agents.reduce(0) { $0 + $1.reported } }
   var closed: Int { agents.reduce(0) { $0 + ($1.isClosed ? 1 : 0) } }

@@ -30,8 +30,12 @@ package struct Condition: Equatable, Sendable {
 
   package var isTrue: Bool { status == "True" }
 
+  /// The one type of every pod that is too long to stand inside a string; a literal costs no memory of its own.
+  private static let longType = "PodReadyToStartContainers"
+
   package init(json: JSON, probeMember: String = "lastProbeTime") {
-    type = json["type"]?.stringValue ?? ""
+    let text = json["type"]?.stringValue ?? ""
+    type = text == Self.longType ? Self.longType : text
     status = json["status"]?.stringValue ?? ""
     reason = json["reason"]?.stringValue ?? ""
     message = json["message"]?.stringValue ?? ""

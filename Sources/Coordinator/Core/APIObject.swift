@@ -12,7 +12,8 @@ struct ObjectReference: Hashable, Comparable, Sendable {
   }
 }
 
-enum APIObject: Equatable, Sendable {
+/// Behind a pointer: changes, rows, watches and their history pass objects on far more often than they look into them.
+indirect enum APIObject: Equatable, Sendable {
   case pod(Pod)
   case job(Job)
   case node(Node)

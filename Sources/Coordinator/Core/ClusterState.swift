@@ -15,8 +15,8 @@ struct ClusterState: Sendable {
   private(set) var dependents: [String: InsertionSet<ObjectReference>] = [:]
   /// Pods that are bound to a node and not Succeeded or Failed, by node name.
   private(set) var boundPods: [String: InsertionSet<ObjectKey>] = [:]
-  /// Pod specs by digest with the number of pods that hold each.
-  private(set) var specs: [String: (spec: PodSpec, pods: Int)] = [:]
+  /// Pod specs by digest with the number of pods that hold each, and the metadata of the first of these pods.
+  private(set) var specs: [String: (spec: PodSpec, pods: Int, first: ObjectMeta)] = [:]
   /// Change number of the last write; every write gets the next.
   var resourceVersion: Int64 = 0
 
@@ -52,15 +52,32 @@ struct ClusterState: Sendable {
     }
   }
 
-  /// The instance that pods with this spec share.
-  func shared(_ spec: PodSpec) -> PodSpec { specs[spec.digest]?.spec ?? spec }
+  /// The pod with the instances that pods of one Job share: its spec, and of its metadata what is equal.
+  func sharing(_ pod: Pod) -> Pod {
+    guard let (spec, _, first) = specs[pod.spec.digest] else { return pod }
+    var pod = pod
+    pod.spec = spec
+    if pod.meta.labels == first.labels { pod.meta.labels = first.labels }
+    if pod.meta.annotations == first.annotations { pod.meta.annotations = first.annotations }
+    if pod.meta.ownerReferences == first.ownerReferences { pod.meta.ownerReferences = first.ownerReferences }
+    if pod.meta.finalizers == first.finalizers { pod.meta.finalizers = first.finalizers }
+    if pod.meta.generateName == first.generateName { pod.meta.generateName = first.generateName }
+    if pod.meta.namespace == first.namespace { pod.meta.namespace = first.namespace }
+    return pod
+  }
+
+  /// Makes room for so many objects.
+  mutating func reserve(pods: Int) {
+    self.pods.reserve(pods)
+    references.reserveCapacity(pods)
+  }
 
   /// Puts `after` in the place of `before` (nil: none) and keeps the indexes. Both have the same reference and uid.
   /// Returns the digest of a pod spec that came into use, and of one that went out of use.
   mutating func replace(_ before: APIObject?, with after: APIObject?) -> (specAdded: String?, specRemoved: String?) {
     var added: String?
     var removed: String?
-    if case .pod(let pod)? = after { added = retain(pod.spec) }
+    if case .pod(let pod)? = after { added = retain(pod) }
     if case .pod(let pod)? = before { removed = release(pod.spec) }
     unindex(before, unless: after)
     index(after, unless: before)
@@ -87,10 +104,11 @@ struct ClusterState: Sendable {
     }
   }
 
-  private mutating func retain(_ spec: PodSpec) -> String? {
-    let isNew = specs[spec.digest] == nil
-    specs[spec.digest, default: (spec, 0)].pods += 1
-    return isNew ? spec.digest : nil
+  private mutating func retain(_ pod: Pod) -> String? {
+    let digest = pod.spec.digest
+    let isNew = specs[digest] == nil
+    specs[digest, default: (pod.spec, 0, pod.meta)].pods += 1
+    return isNew ? digest : nil
   }
 
   private mutating func release(_ spec: PodSpec) -> String? {

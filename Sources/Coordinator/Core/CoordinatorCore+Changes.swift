@@ -78,10 +78,7 @@ extension CoordinatorCore {
     guard let reference = change.subject?.reference else { return nil }
     state.resourceVersion += 1
     change.after?.meta.resourceVersion = state.resourceVersion
-    if case .pod(var pod)? = change.after {
-      pod.spec = state.shared(pod.spec)
-      change.after = .pod(pod)
-    }
+    if case .pod(let pod)? = change.after { change.after = .pod(state.sharing(pod)) }
     let specs = state.replace(change.before, with: change.after)
     if let digest = specs.specAdded, let spec = state.specs[digest]?.spec {
       writes.append(StoreWrite(table: .podspecs, key: digest, value: Array(spec.json.text.utf8)))

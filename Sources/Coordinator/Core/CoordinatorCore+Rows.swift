@@ -34,6 +34,7 @@ extension CoordinatorCore {
       let spec = PodSpec(json: try parse(row))
       specs[row.key] = spec
     }
+    state.reserve(pods: rows.count { $0.table == .objects && $0.key.hasPrefix(Kind.pods.rawValue) })
     for row in rows {
       switch row.table {
       case .podspecs: break
@@ -78,16 +79,18 @@ extension CoordinatorCore {
           message: "the store's row \(row.key) names a pod spec that is not there; restore a backup")
       }
       object = .pod(
-        Pod(
-          meta: ObjectMeta(json: json["metadata"]), spec: spec, nodeName: json["nodeName"]?.stringValue,
-          status: PodStatus(json: json["status"])))
+        state.sharing(
+          Pod(
+            meta: ObjectMeta(json: json["metadata"]), spec: spec, nodeName: json["nodeName"]?.stringValue,
+            status: PodStatus(json: json["status"]))))
     } else {
       object = APIObject(kind: kind, json: json)
     }
     if let created { object.meta.creationTimestamp = WallTime(nanoseconds: created) }
     state.resourceVersion = max(state.resourceVersion, object.meta.resourceVersion)
     _ = state.replace(nil, with: object)
-    workloadsObserve(ObjectChange(before: nil, after: object))
-    fleetObserve(ObjectChange(before: nil, after: object))
+    let change = ObjectChange(before: nil, after: object)
+    workloadsObserve(change)
+    fleetObserve(change)
   }
 }

@@ -4,34 +4,37 @@ import ClusterProto
 
 /// Objects by namespace and name. `keys` are sorted lazily: a create appends, the first list after it merges.
 struct ObjectTable<Object: Sendable>: Sendable {
-  private var objects: [ObjectKey: Object] = [:]
+  /// Objects stand apart from the hash table, of which up to two thirds are empty places.
+  private final class Box: Sendable {
+    let object: Object
+    init(_ object: Object) { self.object = object }
+  }
+
+  private var objects: [ObjectKey: Box] = [:]
   private var sorted: [ObjectKey] = []
   private var fresh: [ObjectKey] = []
   private var removedSinceSort = 0
 
   var count: Int { objects.count }
 
-  subscript(key: ObjectKey) -> Object? { objects[key] }
+  subscript(key: ObjectKey) -> Object? { objects[key]?.object }
+
+  /// Makes room for so many objects, so that filling the table does not move it again and again.
+  mutating func reserve(_ count: Int) { objects.reserveCapacity(count) }
 
   /// Sets an object; true when the key is new.
   @discardableResult
   mutating func set(_ object: Object, for key: ObjectKey) -> Bool {
-    let isNew = objects.updateValue(object, forKey: key) == nil
+    let isNew = objects.updateValue(Box(object), forKey: key) == nil
     if isNew { fresh.append(key) }
     return isNew
   }
 
-  /// Changes an object in place; nil when there is none.
-  mutating func modify<Result>(_ key: ObjectKey, _ change: (inout Object) -> Result) -> Result? {
-    guard let index = objects.index(forKey: key) else { return nil }
-    return change(&objects.values[index])
-  }
-
   @discardableResult
   mutating func remove(_ key: ObjectKey) -> Object? {
-    guard let object = objects.removeValue(forKey: key) else { return nil }
+    guard let box = objects.removeValue(forKey: key) else { return nil }
     removedSinceSort += 1
-    return object
+    return box.object
   }
 
   /// All keys in order, or those of one namespace. Merges what came since the last call.

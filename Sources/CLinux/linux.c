@@ -1,9 +1,13 @@
 // Owns: thin wrappers around Linux calls that Swift's Glibc module lacks. Knows nothing of pods or the cluster.
 #include <errno.h>
 #include <fcntl.h>
+#include <link.h>
+#include <malloc.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdint.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -58,6 +62,28 @@ int stint_usable_processors(void) {
   if (sched_getaffinity(0, sizeof set, &set) != 0) return 1;
   int count = CPU_COUNT(&set);
   return count > 0 ? count : 1;
+}
+
+static int unmap_text(struct dl_phdr_info *object, size_t size, void *context) {
+  (void)size;
+  (void)context;
+  // The program itself has no name; the kernel's own page (linux-vdso) is no file.
+  if (object->dlpi_name[0] != '\0' && object->dlpi_name[0] != '/') return 0;
+  uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+  for (int i = 0; i < object->dlpi_phnum; i++) {
+    const ElfW(Phdr) *part = &object->dlpi_phdr[i];
+    // Writable parts hold what relocation and we ourselves have written.
+    if (part->p_type != PT_LOAD || (part->p_flags & PF_W) != 0) continue;
+    uintptr_t start = (object->dlpi_addr + part->p_vaddr + page - 1) & ~(page - 1);
+    uintptr_t end = (object->dlpi_addr + part->p_vaddr + part->p_filesz) & ~(page - 1);
+    if (end > start) madvise((void *)start, end - start, MADV_DONTNEED);
+  }
+  return 0;
+}
+
+void stint_release_memory(void) {
+  malloc_trim(0);
+  dl_iterate_phdr(unmap_text, NULL);
 }
 
 int stint_become_subreaper(void) { return prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); }

@@ -55,6 +55,10 @@ int stint_output_pipe(int ends[2]);
 // symbolic link: whoever writes in `directory` cannot lead it elsewhere. 0, or -1 and errno.
 int stint_make_below(const char *directory, const char *path, int is_directory);
 
+// Gives free heap pages back and unmaps program text: what is used again is mapped again at its first use, what only
+// the start needed is not. Text stays in the page cache, where the kernel shares and drops it as it likes.
+void stint_release_memory(void);
+
 // Arms (or re-arms) one timer of this process that sends it SIGKILL at `boottime_nanoseconds` of CLOCK_BOOTTIME, an
 // absolute time; a past time kills at once. The kernel does it, so it works on a stopped process. 0, or -1 and errno.
 int stint_death_timer_arm(int64_t boottime_nanoseconds);

@@ -90,12 +90,8 @@ package final class CoordinatorServer {
       store = try Store(directory: options.directory, beforeCommit: options.beforeCommit)
       let directory = DataDirectory(path: options.directory)
       let token = try directory.token()
-      var rows = try store.load()
-      var configuration = options.configuration
-      configuration.clusterID = try CoordinatorServer.clusterID(&rows, &queue)
-      cluster = configuration.clusterID
-      let seed = try Crypto.randomBytes(8).reduce(UInt64(0)) { $0 << 8 | UInt64($1) }
-      core = try CoordinatorCore(configuration: configuration, rows: rows, seed: seed, now: CoordinatorServer.now())
+      core = try CoordinatorServer.restore(store, options.configuration, &queue)
+      cluster = core.configuration.clusterID
       door = Door(loop: loop, cluster: cluster, incarnation: core.incarnation, token: token)
       door.helloMilliseconds = options.helloMilliseconds
       door.post = { [unowned self] peer, event in queue.append(event, from: peer) }
@@ -185,12 +181,25 @@ package final class CoordinatorServer {
       try loop.runOnce(timeoutMilliseconds: -1)
       if case .ended(let error?) = phase { throw error }
     } while !turns.isEmpty || !queue.isEmpty
+    ProcessMemory.release()
+    ProcessMemory.releaseAfterStart(of: loop)
     listener = try Listener(loop: loop, at: options.listen) { [unowned self] connection in door.accept(connection) }
     try directory.announce(address: address, pid: getpid(), cluster: cluster)
     if case .starting = phase { phase = .serving }
     ServerLog.info(
       "coordinator serves", ("address", address.description), ("cluster", cluster),
       ("incarnation", String(core.incarnation)), ("data", options.directory))
+  }
+
+  /// The core as the store has it. The rows are gone when this returns: as text they are larger than the state.
+  private static func restore(
+    _ store: Store, _ configuration: CoordinatorConfiguration, _ queue: inout EventQueue
+  ) throws -> CoordinatorCore {
+    var rows = try store.load()
+    var configuration = configuration
+    configuration.clusterID = try clusterID(&rows, &queue)
+    let seed = try Crypto.randomBytes(8).reduce(UInt64(0)) { $0 << 8 | UInt64($1) }
+    return try CoordinatorCore(configuration: configuration, rows: rows, seed: seed, now: now())
   }
 
   /// The row that names the cluster is the shell's own; it is made at the first start, with the first commit.

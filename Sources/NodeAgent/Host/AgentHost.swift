@@ -86,6 +86,7 @@ package final class AgentHost {
     let configuration = try Self.configuration(options, facts: facts, memory: memory, paths: paths, address: address)
     Signals.ignoreBrokenPipes()
     loop = try EventLoop()
+    ProcessMemory.releaseAfterStart(of: loop)
     core = AgentCore(configuration: configuration, seed: try Self.seed())
     // Signals are blocked before the worker's thread starts, which inherits the block.
     var handler: (Int32) -> Void = { _ in }

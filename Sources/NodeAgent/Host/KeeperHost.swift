@@ -60,6 +60,7 @@ package final class KeeperHost {
     lock = try FileLock(path: paths.keeperLock)
     Signals.ignoreBrokenPipes()
     loop = try EventLoop()
+    ProcessMemory.releaseAfterStart(of: loop)
     var user: PodUser?
     if let name = options.podUser {
       user = PodUser(named: name)

@@ -46,7 +46,7 @@ enum BenchCommand {
 
   @Sendable static func run(_ context: Context) throws -> Int32 {
     let only = context.arguments.values("only")
-    let template = "\(context.environment["TMPDIR"] ?? "/tmp")/stint-bench-XXXXXX"
+    let template = "\(context.environment["TMPDIR"] ?? "/tmp")/stint-bench-" + String(repeating: "X", count: 6)
     var name = Array(template.utf8CString)
     guard mkdtemp(&name) != nil else { throw IOError.last("make a directory", template) }
     let directory = String(decoding: name.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)

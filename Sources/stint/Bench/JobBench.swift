@@ -80,7 +80,8 @@ enum JobBench {
         value: "\(text(raw, 0))/s, \(text((before.cpuMilliseconds + after.cpuMilliseconds) / 2, 2)) ms CPU each"),
       BenchFigure(
         name: "the same under bubblewrap",
-        value: wrapped.map { "\(text($0.perSecond, 0))/s, \(text($0.cpuMilliseconds, 2)) ms CPU each" } ?? "not usable"),
+        value: wrapped.map { "\(text($0.perSecond, 0))/s, \(text($0.cpuMilliseconds, 2)) ms CPU each" }
+          ?? "not usable"),
       BenchFigure(
         name: "one Job of \(pods) x /bin/true, parallelism 128",
         value: "\(text(rate, 0)) pods/s, \(text(rate / limit * 100, 0)) % of the limit",

@@ -113,8 +113,9 @@ enum HistoryBench {
         reach: "<= 2048 B beyond its text", isMet: beyond <= 2_048),
       BenchFigure(name: "memory of that coordinator", value: full.memoryText),
       BenchFigure(
-        name: "restart with them, to the first answer", value: "\(word(restart, 2)) s", reach: "<= 3 s",
-        isMet: restart <= 3),
+        name: "restart with them, to the first answer",
+        value: "\(word(restart, 2)) s, \(word(fresh.cpuSeconds, 2)) s of CPU",
+        reach: "<= 3 s", isMet: restart <= 3),
     ]
   }
 

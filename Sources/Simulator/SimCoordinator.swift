@@ -84,7 +84,7 @@ final class SimCoordinator {
     take(.stopRequested)
     let current = epoch
     // The shell waits this long at most.
-    world.after(5_000_000) { [self] in if epoch == current, stopped != nil { release(.stopped) } }
+    world.after(5_000_000) { [self] in if epoch == current, stopped != nil { release(.stopped, isDurable: true) } }
   }
 
   /// Hands an event to the core, in this turn's batch; nil only asks for a turn.
@@ -123,11 +123,12 @@ final class SimCoordinator {
       case .persist(let write): writes.append(write)
       case .send(_, let message, let immediate) where immediate:
         if !Self.isPureRenewal(message) { world.violated("I13: a word leaves before the commit that it depends on") }
-        release(effect)
+        release(effect, isDurable: true)
       case .wake(let time): setWake(time)
       case .log: break
       case .halt(let message): world.violated("the coordinator halts: \(message)")
-      default: if sendsBeforeCommit { release(effect) } else { waiting.effects.append(effect) }
+      default:
+        if sendsBeforeCommit { release(effect, isDurable: writes.isEmpty) } else { waiting.effects.append(effect) }
       }
     }
     waiting.writes += writes
@@ -147,7 +148,7 @@ final class SimCoordinator {
     let batch = waiting
     waiting = Batch()
     guard !batch.writes.isEmpty else {
-      for effect in batch.effects { release(effect) }
+      for effect in batch.effects { release(effect, isDurable: true) }
       return commit()
     }
     inFlight = batch
@@ -166,13 +167,15 @@ final class SimCoordinator {
       for effect in done.effects {
         // A release may crash us (a planted or drawn fault): then the rest never leaves.
         guard epoch == current else { return }
-        release(effect)
+        release(effect, isDurable: true)
       }
       commit()
     }
   }
 
-  private func release(_ effect: CoordinatorEffect) {
+  /// I13: `isDurable` is what the simulated disk knows of the writes that the effect depends on.
+  private func release(_ effect: CoordinatorEffect, isDurable: Bool) {
+    if !isDurable { world.violated("I13: a word leaves before the commit that it depends on") }
     guard effect == .stopped else {
       deliver?(effect)
       return

@@ -1,6 +1,6 @@
 // Owns: one non-blocking stream socket on the loop: bounded output, writes gathered per turn, one closing reason.
-// It must not know what the bytes mean. TLS will slide under it where `received` and `send` hand bytes on: the socket's
-// side then carries records, the callers' side stays as it is.
+// It must not know what the bytes mean. TLS slides under it where `received` and `send` hand bytes on: the socket's side
+// then carries records, the callers' side stays as it is.
 
 import CLinux
 import Glibc
@@ -45,6 +45,9 @@ package final class Connection {
   package private(set) var isOpen = true
   /// The other side's address for the log: `HOST:PORT`, or the path of a unix socket.
   package let peer: String
+
+  /// The TLS state, after `startTLS`.
+  package private(set) var tls: TLSSession?
 
   private let loop: EventLoop
   private let descriptor: Int32
@@ -103,6 +106,17 @@ package final class Connection {
     setsockopt(descriptor, Int32(IPPROTO_TCP), Int32(TCP_USER_TIMEOUT), &value, 4)
   }
 
+  /// From now on the socket carries TLS. Call it before the first byte: when accepted, or right after `connect`.
+  package func startTLS(_ context: TLSContext) throws(IOError) {
+    let session = try TLSSession(context)
+    tls = session
+    if !context.isServer {
+      try session.advance()
+      session.takeRecords(into: &output)
+      scheduleFlush()
+    }
+  }
+
   /// Queues `bytes`; they are written at the end of the turn. Does nothing after `close`.
   package func send(_ bytes: [UInt8]) {
     guard isOpen, !closesAfterFlush, !bytes.isEmpty else { return }
@@ -115,7 +129,18 @@ package final class Connection {
       loop.atTurnEnd { [self] in finish(.slowPeer) }
       return
     }
-    output.append(contentsOf: bytes)
+    if let tls {
+      do throws(IOError) {
+        try tls.send(bytes)
+      } catch {
+        closesAfterFlush = true
+        loop.atTurnEnd { [self] in finish(.failed(error)) }
+        return
+      }
+      tls.takeRecords(into: &output)
+    } else {
+      output.append(contentsOf: bytes)
+    }
     scheduleFlush()
   }
 
@@ -130,6 +155,10 @@ package final class Connection {
     guard isOpen, !closesAfterFlush else { return }
     closesAfterFlush = true
     isReading = false
+    if afterFlush, let tls {
+      tls.sayEnd()
+      tls.takeRecords(into: &output)
+    }
     if afterFlush, pendingOutput > 0 {
       updateInterest()
       scheduleFlush()
@@ -188,7 +217,27 @@ package final class Connection {
     received(bytes)
   }
 
-  private func received(_ bytes: [UInt8]) { onBytes?(bytes) }
+  private func received(_ bytes: [UInt8]) {
+    guard let tls else {
+      onBytes?(bytes)
+      return
+    }
+    var failure: IOError?
+    do throws(IOError) {
+      try tls.receive(bytes) { piece in if isOpen { onBytes?(piece) } }
+    } catch {
+      failure = error
+    }
+    guard isOpen else { return }
+    // Also what tells the other side why its handshake failed.
+    tls.takeRecords(into: &output)
+    if let failure {
+      flush()
+      return finish(.failed(failure))
+    }
+    if tls.isFinished { return finish(.endOfStream) }
+    if pendingOutput > 0 { scheduleFlush() }
+  }
 
   private func flush() {
     guard isOpen, !isConnecting else { return }

@@ -11,6 +11,9 @@ extension CommandTable {
           "data", .directory, initial: "$XDG_DATA_HOME/stint, else ~/.local/share/stint",
           "Where the cluster keeps its state and logs"),
         Flag("listen", .text("HOST:PORT"), initial: Endpoint.defaultServer, "Address of the coordinator"),
+        Flag(
+          "api", .text("HOST:PORT"), initial: "\(Endpoint.defaultAPI), or a free port when --listen is another",
+          "Where the Kubernetes API is served for kubectl"),
       ] + timing + [help],
       details: """
         Starts a coordinator and agents as processes of their own, waits until every node is Ready and says how to
@@ -26,6 +29,9 @@ extension CommandTable {
       flags: [
         Flag("data", .directory, "Where it keeps its state; made if need be"),
         Flag("listen", .text("HOST:PORT"), initial: Endpoint.defaultServer, "Address to listen on"),
+        Flag(
+          "api", .text("HOST:PORT"), initial: "\(Endpoint.defaultAPI), or a free port when --listen is another",
+          "Where the Kubernetes API is served for kubectl"),
       ] + timing + [
         Flag("charge-lost-attempts", "Count pods lost with their node against backoffLimit, as Kubernetes does"),
         Flag("terminated-pod-limit", .integer("N"), initial: "12500", "How many finished pods are kept; 0: all"), help,
@@ -96,6 +102,15 @@ extension CommandTable {
   ]
 
   static let otherCommands: [Command] = [
+    Command(
+      name: "kubeconfig", summary: "Print a kubeconfig: kubectl's way to the cluster",
+      flags: [
+        Flag(
+          "data", .directory, initial: "$XDG_DATA_HOME/stint, else ~/.local/share/stint",
+          "Data directory of `stint up` or of a coordinator"), help,
+      ],
+      examples: [("stint kubeconfig > ~/.kube/stint", "Then: export KUBECONFIG=~/.kube/stint")],
+      run: KubeconfigCommand.run),
     Command(
       name: "version", summary: "Print the versions of this program and of the coordinator",
       flags: [

@@ -44,6 +44,8 @@ struct CommandError: Error, Equatable {
 /// A coordinator and how to prove that one may talk to it.
 struct Endpoint: Equatable {
   static let defaultServer = "127.0.0.1:7420"
+  /// Of the Kubernetes API.
+  static let defaultAPI = "127.0.0.1:7480"
 
   let server: String
   let tokenFile: String

@@ -19,6 +19,10 @@ package struct ServerOptions {
   package var directory: String
   /// Loopback only; port 0 lets the system choose.
   package var listen = SocketAddress.tcp(host: "127.0.0.1", port: 7420)
+  /// Where the Kubernetes API is served over HTTPS: loopback only, port 0 lets the system choose; nil: nowhere.
+  package var api: SocketAddress?
+  /// When the port of `api` is taken the system chooses another.
+  package var apiMayMove = false
   /// Of the core; `clusterID` is filled in from the store.
   package var configuration = CoordinatorConfiguration()
   /// Client writes are refused while the disk has fewer free bytes.
@@ -47,8 +51,10 @@ package final class CoordinatorServer {
 
   /// Where it listens.
   package var address: SocketAddress { listener?.address ?? options.listen }
+  /// Where the Kubernetes API is served; nil: nowhere.
+  package var apiAddress: SocketAddress? { apiListener?.address }
   /// Connections in any stage, refused ones that still read why included.
-  package var connectionCount: Int { door.connectionCount }
+  package var connectionCount: Int { door.connectionCount + (httpDoor?.connectionCount ?? 0) }
   /// The cluster's identity.
   package let cluster: String
 
@@ -61,6 +67,8 @@ package final class CoordinatorServer {
   private var queue = EventQueue()
   private let door: Door
   private var listener: Listener?
+  private var httpDoor: HTTPDoor?
+  private var apiListener: Listener?
   private var signals: Signals?
   private var wakeTimer: LoopTimer?
   private var spaceTimer: LoopTimer?
@@ -78,6 +86,9 @@ package final class CoordinatorServer {
       throw ServerError(
         "--listen \(options.listen): only loopback addresses until connections are encrypted (TLS comes in a later "
           + "release); use 127.0.0.1:PORT")
+    }
+    if let api = options.api, !api.isLoopback {
+      throw ServerError("--api \(api): only loopback addresses in this release; use 127.0.0.1:PORT")
     }
     do {
       Signals.ignoreBrokenPipes()
@@ -124,7 +135,9 @@ package final class CoordinatorServer {
     }
     guard case .ended(let failure) = phase else { return true }
     listener?.close()
+    apiListener?.close()
     door.closeAll()
+    httpDoor?.closeAll()
     // The closing happens in a turn; the phase keeps that turn from doing anything else.
     try? loop.runOnce(timeoutMilliseconds: 0)
     if let failure {
@@ -143,6 +156,7 @@ package final class CoordinatorServer {
       phase = .stopping
       stopTimer?.arm(at: Clocks.boot() + Self.stopNanoseconds)
       listener?.close()
+      apiListener?.close()
       queue.append(.stopRequested, from: nil)
       loop.requestTurn()
     case .stopping, .draining:
@@ -184,7 +198,8 @@ package final class CoordinatorServer {
     ProcessMemory.release()
     ProcessMemory.releaseAfterStart(of: loop)
     listener = try Listener(loop: loop, at: options.listen) { [unowned self] connection in door.accept(connection) }
-    try directory.announce(address: address, pid: getpid(), cluster: cluster)
+    try startAPI()
+    try directory.announce(address: address, api: apiAddress, pid: getpid(), cluster: cluster)
     if case .starting = phase { phase = .serving }
     ServerLog.info(
       "coordinator serves", ("address", address.description), ("cluster", cluster),
@@ -200,6 +215,22 @@ package final class CoordinatorServer {
     configuration.clusterID = try clusterID(&rows, &queue)
     let seed = try Crypto.randomBytes(8).reduce(UInt64(0)) { $0 << 8 | UInt64($1) }
     return try CoordinatorCore(configuration: configuration, rows: rows, seed: seed, now: now())
+  }
+
+  /// HTTPS with the directory's certificates.
+  private func startAPI() throws(IOError) {
+    guard let wanted = options.api, case .tcp(let host, _) = wanted else { return }
+    let certificates = try PKI(directory: options.directory, host: host)
+    let made = try HTTPDoor(loop: loop, door: door, pki: certificates, host: host)
+    httpDoor = made
+    do throws(IOError) {
+      apiListener = try Listener(loop: loop, at: wanted) { made.accept($0) }
+    } catch {
+      guard options.apiMayMove, error.code == EADDRINUSE else { throw error }
+      ServerLog.info("the Kubernetes API's port is taken: another one is chosen", ("api", wanted.description))
+      apiListener = try Listener(loop: loop, at: .tcp(host: host, port: 0)) { made.accept($0) }
+    }
+    ServerLog.info("Kubernetes API", ("address", apiAddress?.description ?? ""))
   }
 
   /// The row that names the cluster is the shell's own; it is made at the first start, with the first commit.
@@ -233,6 +264,7 @@ package final class CoordinatorServer {
       var effects = queue.firstWrites.map { CoordinatorEffect.persist($0) }
       queue.firstWrites = []
       effects += core.step(batch.events, at: CoordinatorServer.now())
+      effects += CoordinatorServer.watchBeginnings(batch.events)
       perform(turns.add(effects))
       for peer in batch.peers { peer.unprocessed -= 1 }
       if Clocks.boot() >= end { break }
@@ -240,7 +272,16 @@ package final class CoordinatorServer {
     if isEnded { return }
     if let writes = turns.nextCommit() { store.commit(writes) }
     if !queue.isEmpty { loop.requestTurn() }
-    if case .draining = phase, door.connectionCount == 0 { phase = .ended(nil) }
+    if case .draining = phase, connectionCount == 0 { phase = .ended(nil) }
+  }
+
+  /// A watch whose scope is empty has nothing to say yet, but its client waits to hear that it began: an empty piece,
+  /// which a watch that was refused in the same step no longer takes.
+  private static func watchBeginnings(_ events: [CoordinatorEvent]) -> [CoordinatorEffect] {
+    events.compactMap { event in
+      guard case .request(let id, let request) = event, request.verb == .watch else { return nil }
+      return .reply(id, .items([]))
+    }
   }
 
   private var isEnded: Bool { if case .ended = phase { true } else { false } }
@@ -267,6 +308,7 @@ package final class CoordinatorServer {
     guard case .stopping = phase else { return }
     phase = .draining
     door.closeAfterFlush()
+    httpDoor?.closeAfterFlush()
     loop.requestTurn()
   }
 

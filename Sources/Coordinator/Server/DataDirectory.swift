@@ -33,12 +33,14 @@ package struct DataDirectory {
     return token
   }
 
-  /// Writes `PATH/coordinator.json` for clients on this machine: `{"address","pid","cluster","token"}`.
-  package func announce(address: SocketAddress, pid: Int32, cluster: String) throws(IOError) {
-    let json: JSON = [
+  /// Writes `PATH/coordinator.json` for clients on this machine: `{"address","pid","cluster","token"}`, and
+  /// with `api` the URL of the Kubernetes API.
+  package func announce(address: SocketAddress, api: SocketAddress?, pid: Int32, cluster: String) throws(IOError) {
+    var json: JSON = [
       "address": .string(address.description), "pid": .int(Int64(pid)), "cluster": .string(cluster),
       "token": .string(tokenPath),
     ]
+    if let api { json["api"] = .string("https://\(api)") }
     try Files.writeAtomically("\(path)/coordinator.json", Array("\(json.text)\n".utf8), mode: 0o600)
   }
 }

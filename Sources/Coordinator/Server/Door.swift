@@ -14,7 +14,7 @@ final class Door {
   var helloMilliseconds = Handshake.timeoutMilliseconds
 
   private struct OpenRequest {
-    var peer: Peer
+    var client: any ReplyTaker
     var clientID: Int64
   }
 
@@ -40,7 +40,6 @@ final class Door {
   static let requestLimit = 256
   /// How long a refused connection may stay to read why.
   private static let refusedNanoseconds: Int64 = 1_000_000_000
-  private static let itemsInFrame = 64
   private static let refusalLines = 10
 
   init(loop: EventLoop, cluster: String, incarnation: Int64, token: [UInt8]) {
@@ -84,18 +83,8 @@ final class Door {
 
   func reply(_ reply: APIReply, to request: RequestID) {
     guard let open = requests[request] else { return }
-    switch reply {
-    case .items(let items):
-      // Small frames: each is written only when the one before has been taken.
-      for start in stride(from: 0, to: items.count, by: Self.itemsInFrame) {
-        let piece = Array(items[start..<min(start + Self.itemsInFrame, items.count)])
-        open.peer.send(ClientReply(id: open.clientID, reply: .items(piece)).json)
-      }
-    case .event, .bytes: open.peer.send(ClientReply(id: open.clientID, reply: reply).json)
-    case .done:
-      open.peer.send(ClientReply(id: open.clientID, reply: reply).json)
-      forget(request)
-    }
+    if case .done = reply { forget(request) }
+    open.client.take(reply, of: open.clientID)
   }
 
   func startLogs(_ logs: LogRequest, of session: SessionID, for request: RequestID) {
@@ -105,7 +94,7 @@ final class Door {
       let status = ReplyStatus.failure(code: 500, message: message)
       return reply(.done(code: 500, object: status, warnings: []), to: request)
     }
-    relays.expect(stream: logs.stream, client: open.peer, clientID: open.clientID, request: request)
+    relays.expect(stream: logs.stream, client: open.client, clientID: open.clientID, request: request)
     agent.send(CoordinatorMessage.logs(logs).json)
   }
 
@@ -199,10 +188,25 @@ final class Door {
       peer.send(ClientReply(id: id, reply: .done(code: 429, object: status, warnings: [])).json)
       return
     }
+    post(peer, .request(register(peer, id: id), request))
+  }
+
+  /// Takes a request of an HTTP connection, which has one at a time.
+  func open(_ request: APIRequest, id: Int64, from client: HTTPConnection) {
+    post(nil, .request(register(client, id: id), request))
+  }
+
+  /// The client of these requests has gone.
+  func abandon(_ client: any ReplyTaker) { for request in client.requests.values.sorted() { cancel(request) } }
+
+  /// A client has taken all that was sent: logs that were held back go on.
+  func drained(_ client: any ReplyTaker) { relays.drained(client) }
+
+  private func register(_ client: any ReplyTaker, id: Int64) -> RequestID {
     lastRequest += 1
-    peer.requests[id] = lastRequest
-    requests[lastRequest] = OpenRequest(peer: peer, clientID: id)
-    post(peer, .request(lastRequest, request))
+    client.requests[id] = lastRequest
+    requests[lastRequest] = OpenRequest(client: client, clientID: id)
+    return lastRequest
   }
 
   private func cancel(_ request: RequestID) {
@@ -213,7 +217,7 @@ final class Door {
 
   private func forget(_ request: RequestID) {
     guard let open = requests.removeValue(forKey: request) else { return }
-    open.peer.requests[open.clientID] = nil
+    open.client.requests[open.clientID] = nil
   }
 
   /// Whatever the connection was, it is no longer; happens once for a refusal and again when it closes.
@@ -223,7 +227,7 @@ final class Door {
       sessions[peer.session] = nil
       post(nil, .sessionClosed(peer.session))
     }
-    for request in peer.requests.values.sorted() { cancel(request) }
+    abandon(peer)
     if let stream = streams.removeValue(forKey: identity) { relays.sourceClosed(stream: stream) }
     inHello.remove(identity)
   }

@@ -9,14 +9,14 @@ import CoordinatorCore
 final class LogRelays {
   private final class Relay {
     let stream: String
-    let client: Peer
+    let client: any ReplyTaker
     let clientID: Int64
     let request: RequestID
     /// The agent's log connection, once it is there.
     var source: Peer?
     var deadline: LoopTimer?
 
-    init(stream: String, client: Peer, clientID: Int64, request: RequestID) {
+    init(stream: String, client: any ReplyTaker, clientID: Int64, request: RequestID) {
       self.stream = stream
       self.client = client
       self.clientID = clientID
@@ -38,7 +38,7 @@ final class LogRelays {
   }
 
   /// A client waits for `stream`, which an agent was asked for.
-  func expect(stream: String, client: Peer, clientID: Int64, request: RequestID) {
+  func expect(stream: String, client: any ReplyTaker, clientID: Int64, request: RequestID) {
     let relay = Relay(stream: stream, client: client, clientID: clientID, request: request)
     byStream[stream] = relay
     byRequest[request] = relay
@@ -64,14 +64,14 @@ final class LogRelays {
     guard let relay = byStream[stream] else { return }
     switch frame {
     case .bytes(let bytes):
-      relay.client.send(ClientReply(id: relay.clientID, reply: .bytes(bytes)).json)
+      relay.client.take(.bytes(bytes), of: relay.clientID)
       if relay.client.isBehind { relay.source?.isHeld = true }
     case .end(let code, let message): end(relay, code: code, message: message)
     }
   }
 
   /// The client has taken all that was sent.
-  func drained(_ client: Peer) {
+  func drained(_ client: any ReplyTaker) {
     for request in client.requests.values { byRequest[request]?.source?.isHeld = false }
   }
 
@@ -91,9 +91,9 @@ final class LogRelays {
   private func end(_ relay: Relay, code: Int, message: String) {
     forget(relay)
     let status = code == 200 ? ReplyStatus.success : ReplyStatus.failure(code: code, message: message)
-    relay.client.send(ClientReply(id: relay.clientID, reply: .done(code: code, object: status, warnings: [])).json)
-    relay.source?.connection.close(afterFlush: true)
     finished(relay.request)
+    relay.source?.connection.close(afterFlush: true)
+    relay.client.take(.done(code: code, object: status, warnings: []), of: relay.clientID)
   }
 
   private func forget(_ relay: Relay) {

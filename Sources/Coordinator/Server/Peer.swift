@@ -5,8 +5,18 @@ import ClusterIO
 import ClusterProto
 import CoordinatorCore
 
+/// Who waits for answers of the core: a connection of the native protocol, or of HTTP.
+protocol ReplyTaker: AnyObject {
+  /// Open requests, by the taker's own number.
+  var requests: [Int64: RequestID] { get set }
+  /// More is waiting than the other side takes.
+  var isBehind: Bool { get }
+  /// A part of the answer to the request with the taker's number `id`.
+  func take(_ reply: APIReply, of id: Int64)
+}
+
 /// One connection, from accept to close. Used on the loop's thread only.
-final class Peer {
+final class Peer: ReplyTaker {
   enum Stage {
     case hello(HandshakeServer)
     case agent
@@ -55,6 +65,7 @@ final class Peer {
   static let outboxLimit = 20_000
   /// Events of one connection that wait for the core before reading stops.
   static let eventLimit = 64
+  private static let itemsInFrame = 64
 
   init(
     connection: Connection, handshake: HandshakeServer, session: String, handler: Handler,
@@ -99,6 +110,15 @@ final class Peer {
       refuse(ProtocolError(.busy, "too slow: \(Peer.outboxLimit) messages wait for you"))
     } else {
       outbox.append(message)
+    }
+  }
+
+  func take(_ reply: APIReply, of id: Int64) {
+    guard case .items(let items) = reply else { return send(ClientReply(id: id, reply: reply).json) }
+    // Small frames: each is written only when the one before has been taken.
+    for start in stride(from: 0, to: items.count, by: Self.itemsInFrame) {
+      let piece = Array(items[start..<min(start + Self.itemsInFrame, items.count)])
+      send(ClientReply(id: id, reply: .items(piece)).json)
     }
   }
 

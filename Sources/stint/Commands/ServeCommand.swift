@@ -20,6 +20,17 @@ enum ServeCommand {
       }
       options.listen = address
     }
+    if let api = arguments.value("api") {
+      guard let address = SocketAddress(parsing: api) else {
+        throw arguments.problem("--api: \"\(api)\" is not HOST:PORT")
+      }
+      options.api = address
+    } else {
+      // A second cluster on this machine does not fight the first for its port.
+      let isDefault = options.listen.description == Endpoint.defaultServer
+      options.api = SocketAddress(parsing: isDefault ? Endpoint.defaultAPI : "127.0.0.1:0")
+      options.apiMayMove = true
+    }
     options.configuration.version = Version.current
     options.configuration.chargeLostAttempts = arguments.isOn("charge-lost-attempts")
     if let limit = arguments.integer("terminated-pod-limit") {

@@ -47,12 +47,13 @@ final class UpCommand {
       throw arguments.problem("--listen: \"\(listen)\": only loopback addresses until connections are encrypted")
     }
     let data = ServeCommand.absolute(arguments.value("data") ?? Endpoint.dataDirectory(context.environment))
-    let timing = CommandTable.timing.flatMap { flag in arguments.value(flag.name).map { ["--\(flag.name)", $0] } ?? [] }
+    let passed = CommandTable.timing.map(\.name) + ["api"]
+    let settings = passed.flatMap { name in arguments.value(name).map { ["--\(name)", $0] } ?? [] }
     let console = Console.standard(environment: context.environment, survivesBrokenPipe: true)
     let command = UpCommand(
       console: console, environment: context.environment, loop: try EventLoop(), data: data, server: listen,
       count: Int(count))
-    return try command.run(timing, address)
+    return try command.run(settings, address)
   }
 
   private init(
@@ -66,7 +67,7 @@ final class UpCommand {
     self.count = count
   }
 
-  private func run(_ timing: [String], _ address: SocketAddress) throws -> Int32 {
+  private func run(_ settings: [String], _ address: SocketAddress) throws -> Int32 {
     try Files.makeDirectory("\(data)/logs")
     let lock: FileLock
     do {
@@ -86,7 +87,7 @@ final class UpCommand {
       try start(
         Member(
           name: "coordinator",
-          arguments: ["coordinator", "--data", "\(data)/coordinator", "--listen", server] + timing, data: nil))
+          arguments: ["coordinator", "--data", "\(data)/coordinator", "--listen", server] + settings, data: nil))
       for number in 1...count {
         let directory = "\(data)/agents/node-\(number)"
         try start(
@@ -97,7 +98,11 @@ final class UpCommand {
               tokenFile,
             ], data: directory))
       }
-      if try waitUntilReady() { greet() }
+      if try waitUntilReady() {
+        let kubeconfig = try KubeconfigCommand.text(data: data)
+        try Files.writeAtomically("\(data)/kubeconfig", Array(kubeconfig.utf8), mode: 0o600)
+        greet()
+      }
       try loop.run(until: { [unowned self] in stage != .running && stage != .starting })
     } catch {
       _ = Stint.report(error, console)
@@ -224,6 +229,11 @@ final class UpCommand {
         export STINT_SERVER=\(server)
         export STINT_TOKEN_FILE=\(tokenFile)
         stint get nodes
+
+      or with kubectl:
+
+        export KUBECONFIG=\(data)/kubeconfig
+        kubectl get nodes
 
       Ctrl-C stops everything.
       """)

@@ -1,0 +1,195 @@
+// Owns: making and reading certificates and keys (EC P-256, X.509 v3, PEM) by OpenSSL. It must not know where they are
+// kept nor who may do what with them.
+
+import COpenSSL
+import Glibc
+
+/// A certificate and its private key, both as PEM text.
+package struct PEMIdentity: Equatable, Sendable {
+  package let certificate: [UInt8]
+  package let key: [UInt8]
+
+  package init(certificate: [UInt8], key: [UInt8]) {
+    self.certificate = certificate
+    self.key = key
+  }
+}
+
+/// What a new certificate is for.
+package enum CertificatePurpose: Equatable, Sendable {
+  /// Signs other certificates.
+  case authority
+  /// A server of these host names and addresses.
+  case server(hosts: [String])
+  /// A client; `group` is the subject's O.
+  case client(group: String)
+
+  var extensions: [(Int32, String)] {
+    switch self {
+    case .authority:
+      [(NID_basic_constraints, "critical,CA:TRUE"), (NID_key_usage, "critical,keyCertSign,cRLSign")]
+    case .server(let hosts):
+      [
+        (NID_basic_constraints, "critical,CA:FALSE"), (NID_key_usage, "critical,digitalSignature"),
+        (NID_ext_key_usage, "serverAuth"),
+        (NID_subject_alt_name, hosts.map(CertificatePurpose.alternativeName).joined(separator: ",")),
+      ]
+    case .client:
+      [
+        (NID_basic_constraints, "critical,CA:FALSE"), (NID_key_usage, "critical,digitalSignature"),
+        (NID_ext_key_usage, "clientAuth"),
+      ]
+    }
+  }
+
+  private static func alternativeName(_ host: String) -> String {
+    let isAddress = host.contains(":") || host.allSatisfy { $0 == "." || ("0"..."9").contains($0) }
+    return isAddress ? "IP:\(host)" : "DNS:\(host)"
+  }
+}
+
+/// Makes and looks at certificates.
+package enum Certificates {
+  /// A new key and a certificate for it, signed by `issuer`, or by itself without one. `seconds` is how long it is valid
+  /// from now on; it begins an hour ago, since clocks differ.
+  package static func make(
+    name: String, _ purpose: CertificatePurpose, issuer: PEMIdentity?, seconds: Int
+  ) throws(IOError) -> PEMIdentity {
+    let key = try PrivateKey()
+    guard let made = X509_new() else { throw OpenSSL.failure("certificate") }
+    let certificate = Certificate(owning: made)
+    let signer = try issuer.map { issuer throws(IOError) in
+      (certificate: try Certificate(pem: issuer.certificate), key: try PrivateKey(pem: issuer.key))
+    }
+    guard X509_set_version(made, 2) == 1, let serial = X509_get_serialNumber(made) else {
+      throw OpenSSL.failure("certificate")
+    }
+    // Positive and of at most 16 bytes.
+    var number = try Crypto.randomBytes(16)
+    number[0] = number[0] & 0x3F | 0x40
+    guard ASN1_STRING_set(serial, number, Int32(number.count)) == 1 else { throw OpenSSL.failure("serial number") }
+    X509_gmtime_adj(X509_getm_notBefore(made), -3600)
+    X509_gmtime_adj(X509_getm_notAfter(made), seconds)
+    guard let subject = X509_get_subject_name(made) else { throw OpenSSL.failure("certificate") }
+    if case .client(let group) = purpose { try add("O", group, to: subject) }
+    try add("CN", name, to: subject)
+    guard
+      X509_set_issuer_name(made, signer.map { X509_get_subject_name($0.certificate.pointer) } ?? subject) == 1,
+      X509_set_pubkey(made, key.pointer) == 1
+    else { throw OpenSSL.failure("certificate") }
+    try extend(made, issuer: signer?.certificate.pointer ?? made, purpose)
+    guard X509_sign(made, signer?.key.pointer ?? key.pointer, EVP_sha256()) > 0 else {
+      throw OpenSSL.failure("sign a certificate")
+    }
+    return PEMIdentity(certificate: try certificate.pem(), key: try key.pem())
+  }
+
+  /// Whether it is still valid in `seconds`, was issued by `authority`, and has the key that goes with it.
+  package static func isUsable(_ identity: PEMIdentity, authority: [UInt8], inSeconds seconds: Int) -> Bool {
+    guard let certificate = try? Certificate(pem: identity.certificate), let key = try? PrivateKey(pem: identity.key),
+      let issuer = try? Certificate(pem: authority)
+    else { return false }
+    defer { ERR_clear_error() }
+    var time = Glibc.time(nil) + seconds
+    return X509_cmp_time(X509_get0_notAfter(certificate.pointer), &time) > 0
+      && X509_check_private_key(certificate.pointer, key.pointer) == 1
+      && X509_verify(certificate.pointer, X509_get0_pubkey(issuer.pointer)) == 1
+  }
+
+  /// Whether a server's certificate names `host`, a name or an address.
+  package static func names(_ certificate: [UInt8], host: String) -> Bool {
+    guard let certificate = try? Certificate(pem: certificate) else { return false }
+    return X509_check_ip_asc(certificate.pointer, host, 0) == 1
+      || X509_check_host(certificate.pointer, host, host.utf8.count, 0, nil) == 1
+  }
+
+  private static func add(_ field: String, _ text: String, to name: OpaquePointer) throws(IOError) {
+    let bytes = Array(text.utf8)
+    guard X509_NAME_add_entry_by_txt(name, field, MBSTRING_UTF8, bytes, Int32(bytes.count), -1, 0) == 1 else {
+      throw OpenSSL.failure("name of a certificate")
+    }
+  }
+
+  private static let MBSTRING_UTF8: Int32 = 0x1000
+
+  private static func extend(
+    _ certificate: OpaquePointer, issuer: OpaquePointer, _ purpose: CertificatePurpose
+  ) throws(IOError) {
+    // The authority's own key identifier must be there before it is referred to.
+    let identifiers = [(NID_subject_key_identifier, "hash"), (NID_authority_key_identifier, "keyid:always")]
+    for (type, value) in purpose.extensions + identifiers {
+      var context = X509V3_CTX()
+      X509V3_set_ctx(&context, issuer, certificate, nil, nil, 0)
+      guard let made = X509V3_EXT_conf_nid(nil, &context, type, value) else {
+        throw OpenSSL.failure("extension \(value) of a certificate")
+      }
+      defer { X509_EXTENSION_free(made) }
+      guard X509_add_ext(certificate, made, -1) == 1 else { throw OpenSSL.failure("extension of a certificate") }
+    }
+  }
+}
+
+/// An X.509 certificate in OpenSSL's form.
+final class Certificate {
+  let pointer: OpaquePointer
+
+  init(owning pointer: OpaquePointer) { self.pointer = pointer }
+
+  init(pem: [UInt8]) throws(IOError) {
+    guard let buffer = BIO_new_mem_buf(pem, Int32(pem.count)) else { throw OpenSSL.failure("read a certificate") }
+    defer { BIO_free(buffer) }
+    guard let pointer = PEM_read_bio_X509(buffer, nil, nil, nil) else { throw OpenSSL.failure("read a certificate") }
+    self.pointer = pointer
+  }
+
+  deinit { X509_free(pointer) }
+
+  func pem() throws(IOError) -> [UInt8] {
+    try PEMText.write { PEM_write_bio_X509($0, pointer) }
+  }
+}
+
+/// A private key in OpenSSL's form.
+final class PrivateKey {
+  let pointer: OpaquePointer
+
+  /// A new one, EC P-256.
+  init() throws(IOError) {
+    guard let context = EVP_PKEY_CTX_new_from_name(nil, "EC", nil) else { throw OpenSSL.failure("make a key") }
+    defer { EVP_PKEY_CTX_free(context) }
+    var made: OpaquePointer?
+    guard EVP_PKEY_keygen_init(context) == 1, EVP_PKEY_CTX_set_group_name(context, "P-256") == 1,
+      EVP_PKEY_generate(context, &made) == 1, let made
+    else { throw OpenSSL.failure("make a key") }
+    pointer = made
+  }
+
+  init(pem: [UInt8]) throws(IOError) {
+    guard let buffer = BIO_new_mem_buf(pem, Int32(pem.count)) else { throw OpenSSL.failure("read a key") }
+    defer { BIO_free(buffer) }
+    // A pass phrase is never asked for: on a terminal that would be a wait.
+    let none: @convention(c) (UnsafeMutablePointer<CChar>?, Int32, Int32, UnsafeMutableRawPointer?) -> Int32 = {
+      _, _, _, _ in -1
+    }
+    guard let pointer = PEM_read_bio_PrivateKey(buffer, nil, none, nil) else { throw OpenSSL.failure("read a key") }
+    self.pointer = pointer
+  }
+
+  deinit { EVP_PKEY_free(pointer) }
+
+  func pem() throws(IOError) -> [UInt8] {
+    try PEMText.write { PEM_write_bio_PrivateKey($0, pointer, nil, nil, 0, nil, nil) }
+  }
+}
+
+private enum PEMText {
+  static func write(_ write: (OpaquePointer) -> Int32) throws(IOError) -> [UInt8] {
+    guard let buffer = BIO_new(BIO_s_mem()) else { throw OpenSSL.failure("write PEM") }
+    defer { BIO_free(buffer) }
+    guard write(buffer) == 1 else { throw OpenSSL.failure("write PEM") }
+    let count = BIO_ctrl(buffer, BIO_CTRL_PENDING, 0, nil)
+    return [UInt8](unsafeUninitializedCapacity: count) { bytes, filled in
+      filled = max(Int(BIO_read(buffer, bytes.baseAddress, Int32(bytes.count))), 0)
+    }
+  }
+}

@@ -1,0 +1,190 @@
+// The OpenAPI v3 documents of what is served, one a group, made from the schema table: for `kubectl explain` and for
+// clients that ask whether fields are validated. Knows nothing of HTTP.
+
+import ClusterProto
+
+/// Makes OpenAPI v3 documents.
+package enum OpenAPI {
+  /// The document of the kinds of one API group; empty: the core group.
+  package static func document(group: String) -> JSON {
+    let kinds = Kind.allCases.filter { $0.group == group }
+    var paths: [(String, JSON)] = []
+    var names: [String] = []
+    for kind in kinds {
+      let base = group.isEmpty ? "/api/v1" : "/apis/\(group)/v1"
+      let place = kind.isNamespaced ? "\(base)/namespaces/{namespace}/\(kind.plural)" : "\(base)/\(kind.plural)"
+      paths.append((place, collection(kind)))
+      paths.append(("\(place)/{name}", item(kind)))
+      collect(kind.name, into: &names)
+    }
+    var schemas: [(String, JSON)] = names.compactMap { name in
+      Schema.structs[name].map { (fullName(name), schema($0, kinds)) }
+    }
+    schemas.append((quantity, ["type": "string", "description": "A number with a suffix: 500m, 1.5, 64Mi."]))
+    schemas.append(
+      (intOrString, ["oneOf": [["type": "integer"], ["type": "string"]], "format": "int-or-string"]))
+    return [
+      "openapi": "3.0.0", "info": ["title": "Stint", "version": .string("v1")],
+      "paths": .object(JSONObject(entries: paths)),
+      "components": ["schemas": .object(JSONObject(entries: schemas))],
+    ]
+  }
+
+  private static let quantity = "io.k8s.apimachinery.pkg.api.resource.Quantity"
+  private static let intOrString = "io.k8s.apimachinery.pkg.util.intstr.IntOrString"
+
+  private static func groupVersionKind(_ kind: Kind) -> JSON {
+    ["group": .string(kind.group), "version": "v1", "kind": .string(kind.name)]
+  }
+
+  private static func operation(_ action: String, _ kind: Kind, writes: Bool = false) -> JSON {
+    let media: JSON = ["application/json": ["schema": reference(kind.name)]]
+    var result: JSON = [
+      "x-kubernetes-action": .string(action), "x-kubernetes-group-version-kind": groupVersionKind(kind),
+      "responses": ["200": ["description": "OK", "content": media]],
+    ]
+    if writes {
+      result["parameters"] = .array(
+        ["dryRun", "fieldManager", "fieldValidation"].map { name in
+          ["name": .string(name), "in": "query", "schema": ["type": "string", "uniqueItems": true]]
+        })
+      if action != "patch" { result["requestBody"] = ["content": media] }
+    }
+    return result
+  }
+
+  private static func collection(_ kind: Kind) -> JSON {
+    ["get": operation("list", kind), "post": operation("post", kind, writes: true)]
+  }
+
+  private static func item(_ kind: Kind) -> JSON {
+    [
+      "get": operation("get", kind), "put": operation("put", kind, writes: true),
+      "patch": operation("patch", kind, writes: true), "delete": operation("delete", kind),
+    ]
+  }
+
+  // Schemas.
+
+  private static func schema(_ type: SchemaStruct, _ kinds: [Kind]) -> JSON {
+    var properties: [(String, JSON)] = []
+    for name in type.fieldNames {
+      guard let field = type[name] else { continue }
+      var property = self.type(field.type)
+      if let text = description(type.name, field) {
+        if property["$ref"] != nil { property = ["allOf": [property]] }
+        property["description"] = .string(text)
+      }
+      properties.append((name, property))
+    }
+    var result: JSON = ["type": "object", "properties": .object(JSONObject(entries: properties))]
+    if let text = typeDescriptions[type.name] { result["description"] = .string(text) }
+    if let kind = kinds.first(where: { $0.name == type.name }) {
+      result["x-kubernetes-group-version-kind"] = [groupVersionKind(kind)]
+    }
+    return result
+  }
+
+  private static func description(_ owner: String, _ field: SchemaField) -> String? {
+    let text = fieldDescriptions["\(owner).\(field.name)"] ?? fieldDescriptions[field.name]
+    switch field.honour {
+    case .honoured: return text
+    case .ignored: return "Kept and shown, without effect in this version."
+    case .refused: return "Refused in this version."
+    }
+  }
+
+  private static func type(_ type: SchemaType) -> JSON {
+    switch type {
+    case .string: ["type": "string"]
+    case .bytes: ["type": "string", "format": "byte"]
+    case .time: ["type": "string", "format": "date-time"]
+    case .int32: ["type": "integer", "format": "int32"]
+    case .int64: ["type": "integer", "format": "int64"]
+    case .bool: ["type": "boolean"]
+    case .quantity: ["$ref": .string("#/components/schemas/\(quantity)")]
+    case .intOrString: ["$ref": .string("#/components/schemas/\(intOrString)")]
+    case .any: ["type": "object"]
+    case .list(let element): ["type": "array", "items": self.type(element)]
+    case .map(let value): ["type": "object", "additionalProperties": self.type(value)]
+    case .named(let name): reference(name)
+    }
+  }
+
+  private static func reference(_ name: String) -> JSON { ["$ref": .string("#/components/schemas/\(fullName(name))")] }
+
+  /// The type and all that its fields name, each once.
+  private static func collect(_ name: String, into names: inout [String]) {
+    guard !names.contains(name), let type = Schema.structs[name] else { return }
+    names.append(name)
+    for field in type.fieldNames {
+      var inner = type[field]?.type
+      while true {
+        switch inner {
+        case .list(let element)?: inner = element
+        case .map(let value)?: inner = value
+        case .named(let next)?:
+          collect(next, into: &names)
+          inner = nil
+        default: inner = nil
+        }
+        if inner == nil { break }
+      }
+    }
+  }
+
+  private static let metaNames: Set<String> = [
+    "ObjectMeta", "OwnerReference", "ManagedFieldsEntry", "LabelSelector", "LabelSelectorRequirement",
+  ]
+
+  /// Kubernetes' name of a type, by which clients know it.
+  private static func fullName(_ name: String) -> String {
+    if metaNames.contains(name) { return "io.k8s.apimachinery.pkg.apis.meta.v1.\(name)" }
+    switch name {
+    case "Lease", "LeaseSpec": return "io.k8s.api.coordination.v1.\(name)"
+    case "PriorityClass": return "io.k8s.api.scheduling.v1.\(name)"
+    default: break
+    }
+    let isBatch =
+      name.hasPrefix("Job") || name.hasPrefix("PodFailurePolicy") || name.hasPrefix("SuccessPolicy")
+      || name == "UncountedTerminatedPods"
+    return "io.k8s.api.\(isBatch ? "batch" : "core").v1.\(name)"
+  }
+
+  private static let typeDescriptions: [String: String] = [
+    "Job": "Job represents work that runs to its end in one or more pods.",
+    "JobSpec": "JobSpec says how the work is to be done.",
+    "JobStatus": "JobStatus is how far the work has come.",
+    "Pod": "Pod is one or more containers that run together on one node.",
+    "PodSpec": "PodSpec says what a pod runs and where it may.",
+    "PodTemplateSpec": "PodTemplateSpec is what each pod is made from.",
+    "Container": "Container is one process tree of a pod.",
+    "Node": "Node is a machine whose agent runs pods.",
+    "ObjectMeta": "ObjectMeta is what every object has.",
+  ]
+
+  private static let fieldDescriptions: [String: String] = [
+    "apiVersion": "The version of the object's schema.", "kind": "The object's kind.",
+    "metadata": "Name, labels, owners and other data that every object has.",
+    "spec": "What is wanted.", "status": "What is; written by the coordinator.",
+    "JobSpec.parallelism": "How many pods may run at a time; 1 when absent.",
+    "JobSpec.completions": "How many pods must succeed.",
+    "JobSpec.activeDeadlineSeconds": "The Job fails and its pods end when it has been active this long.",
+    "JobSpec.backoffLimit": "How many failures are retried before the Job fails; 6 when absent.",
+    "JobSpec.selector": "Which pods belong to the Job; made by the coordinator unless manualSelector is set.",
+    "JobSpec.manualSelector": "Take the selector as given.",
+    "JobSpec.template": "What each pod is made from.",
+    "JobSpec.ttlSecondsAfterFinished": "The Job is deleted this long after its end.",
+    "JobSpec.completionMode": "NonIndexed, or Indexed: each pod does the work of one index.",
+    "JobSpec.suspend": "While true the Job has no pods.",
+    "JobSpec.podReplacementPolicy": "TerminatingOrFailed, or Failed: replace a pod only once it has ended.",
+    "JobSpec.managedBy": "Another controller that keeps this Job.",
+    "PodSpec.containers": "The containers, started together.",
+    "PodSpec.initContainers": "Containers that run one after the other before the others start.",
+    "PodSpec.restartPolicy": "Never, OnFailure or Always; a Job's pods take the first two.",
+    "PodSpec.tolerations": "Taints that the pod bears, and for how long.",
+    "PodSpec.nodeSelector": "Labels that the node must have.",
+    "PodSpec.terminationGracePeriodSeconds": "Time between SIGTERM and SIGKILL; 30 when absent.",
+    "PodStatus.fencingToken": "The number of the attempt that runs this pod; it rises with every attempt.",
+  ]
+}

@@ -1,0 +1,168 @@
+// Owns: all HTTP connections: who may ask, what a path names, and the requests for the core that come of it.
+// It must not know what verbs mean: the core answers both doors alike.
+
+import ClusterIO
+import ClusterProto
+import CoordinatorCore
+
+/// The Kubernetes API's side of the server.
+final class HTTPDoor {
+  /// Connections at once, each with its memory.
+  static let connectionLimit = 4_096
+
+  private let loop: EventLoop
+  private let door: Door
+  private let context: TLSContext
+  private let hosts: Set<String>
+  private var connections: [ObjectIdentifier: HTTPConnection] = [:]
+  private var lastNumber: Int64 = 0
+  private lazy var sweeper = loop.makeTimer { [unowned self] in sweep() }
+  private static let sweepNanoseconds: Int64 = 1_000_000_000
+
+  /// `host`: the address that it listens on, which a request's Host may name beside the loopback's own names.
+  init(loop: EventLoop, door: Door, pki: PKI, host: String) throws(IOError) {
+    self.loop = loop
+    self.door = door
+    hosts = ["localhost", "127.0.0.1", "::1", host]
+    context = try TLSContext(server: pki.server, authority: pki.authority.certificate)
+  }
+
+  var connectionCount: Int { connections.count }
+
+  func accept(_ connection: Connection) {
+    guard connections.count < HTTPDoor.connectionLimit else { return connection.close() }
+    do throws(IOError) {
+      try connection.startTLS(context)
+    } catch {
+      return connection.close()
+    }
+    connection.setUserTimeout(milliseconds: 60_000)
+    let client = HTTPConnection(connection: connection, handler: handler)
+    connections[ObjectIdentifier(client)] = client
+    if sweeper.deadline == Int64.max { sweeper.arm(at: Clocks.boot() + HTTPDoor.sweepNanoseconds) }
+  }
+
+  func closeAfterFlush() { for client in connections.values { client.end() } }
+
+  func closeAll() { for client in connections.values { client.connection.close() } }
+
+  private lazy var handler = HTTPConnection.Handler(
+    request: { [unowned self] client, request in receive(request, from: client) },
+    abandoned: { [unowned self] client in door.abandon(client) },
+    closed: { [unowned self] client in connections[ObjectIdentifier(client)] = nil },
+    drained: { [unowned self] client in door.drained(client) })
+
+  /// Closes clients that owe something; answers for a core that does not.
+  private func sweep() {
+    let now = Clocks.boot()
+    // In any order: each concerns one connection alone.
+    for client in connections.values {
+      if client.deadline <= now {
+        client.connection.close()
+      } else if client.answerBy <= now, client.isUnanswered {
+        door.abandon(client)
+        client.answer(504, HTTPAnswer.status(504, "the request did not complete within the allotted timeout"))
+      }
+    }
+    sweeper.arm(at: connections.isEmpty ? nil : now + HTTPDoor.sweepNanoseconds)
+  }
+
+  private func receive(_ request: HTTPRequest, from client: HTTPConnection) {
+    do throws(HTTPFailure) {
+      try checkHost(request)
+      let target = try HTTPTarget(request.target)
+      if let answer = HTTPFacts.open(target.parts) { return try answerFacts(answer, request, client) }
+      try checkCredentials(client)
+      if let answer = HTTPFacts.closed(target, request) { return try answerFacts(answer, request, client) }
+      try serve(request, target, client)
+    } catch {
+      // The request was read whole: the connection goes on.
+      client.answer(error.code, HTTPAnswer.status(error))
+    }
+  }
+
+  private func answerFacts(
+    _ answer: HTTPFacts.Answer, _ request: HTTPRequest, _ client: HTTPConnection
+  ) throws(HTTPFailure) {
+    guard request.method == "GET" else { throw HTTPDoor.methodNotAllowed }
+    client.answer(answer.code, bytes: answer.bytes, type: answer.type)
+  }
+
+  private static let methodNotAllowed = HTTPFailure(
+    405, "the server does not allow this method on the requested resource")
+  private static let notFound = HTTPFailure(404, "the server could not find the requested resource")
+
+  /// A page of another site that resolves its own name to this machine would send that name.
+  private func checkHost(_ request: HTTPRequest) throws(HTTPFailure) {
+    var host = request.header("host") ?? ""
+    if host.hasPrefix("[") {
+      host = String(host.dropFirst().prefix { $0 != "]" })
+    } else {
+      host = String(host.prefix { $0 != ":" })
+    }
+    guard hosts.contains(host.lowercased()) else {
+      throw HTTPFailure(403, "this server answers only to the names and addresses of the loopback interface")
+    }
+  }
+
+  private func checkCredentials(_ client: HTTPConnection) throws(HTTPFailure) {
+    guard let peer = client.connection.tls?.peer, peer.commonName == PKI.administratorName,
+      peer.organizations.contains(PKI.administratorGroup)
+    else { throw HTTPFailure(401, "Unauthorized") }
+  }
+
+  private func serve(
+    _ request: HTTPRequest, _ target: HTTPTarget, _ client: HTTPConnection
+  ) throws(HTTPFailure) {
+    guard let resource = HTTPResource(target.parts) else { throw HTTPDoor.notFound }
+    let verb = try HTTPDoor.verb(request.method, resource, isWatch: target.flag("watch") ?? false)
+    guard let form = HTTPMedia.form(accept: request.header("accept")) else {
+      throw HTTPFailure(
+        406,
+        "only the following media types are accepted: application/json, application/json;as=Table;g=meta.k8s.io;v=v1, "
+          + "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1")
+    }
+    var options = try target.options()
+    var body: JSON?
+    if request.method != "GET" {
+      let (json, patch) = try HTTPMedia.body(request)
+      body = json
+      options.patchKind = patch
+    }
+    client.expect(HTTPDoor.style(verb, form))
+    lastNumber += 1
+    door.open(
+      APIRequest(
+        verb: verb, kind: resource.kind, namespace: resource.namespace, name: resource.name,
+        subresource: resource.subresource, options: options, form: verb == .deletecollection ? .object : form,
+        body: body),
+      id: lastNumber, from: client)
+    loop.requestTurn()
+  }
+
+  private static func style(_ verb: APIVerb, _ form: AnswerForm) -> HTTPStyle {
+    switch verb {
+    case .watch: .watch
+    case .log: .log
+    // A collection's deletion answers with a plain list whatever was asked for.
+    case .deletecollection: .object(member: "items")
+    default: .object(member: form == .table ? "rows" : "items")
+    }
+  }
+
+  private static func verb(
+    _ method: String, _ resource: HTTPResource, isWatch: Bool
+  ) throws(HTTPFailure) -> APIVerb {
+    switch method {
+    case "GET":
+      if resource.kind == .pods, resource.subresource == "log" { return .log }
+      if isWatch { return .watch }
+      return resource.name.isEmpty ? .list : .get
+    case "POST": return .create
+    case "PUT" where !resource.name.isEmpty: return .update
+    case "PATCH" where !resource.name.isEmpty: return .patch
+    case "DELETE": return resource.name.isEmpty ? .deletecollection : .delete
+    default: throw methodNotAllowed
+    }
+  }
+}

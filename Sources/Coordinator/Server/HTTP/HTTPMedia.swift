@@ -1,0 +1,110 @@
+// Owns: media types: the form of answer that Accept asks for, and what a body's Content-Type makes of its bytes.
+// It must not know what bodies mean.
+
+import ClusterProto
+
+/// One media range of an Accept header, or a Content-Type.
+struct MediaType: Equatable, Sendable {
+  /// `application/json`, in lower case.
+  var name: String
+  private var parameters: [(name: String, value: String)] = []
+
+  init(_ text: some StringProtocol) {
+    let parts = text.split(separator: ";")
+    name = (parts.first?.trimmingSpaces ?? "").lowercased()
+    for part in parts.dropFirst() {
+      let sides = part.split(separator: "=", maxSplits: 1)
+      guard sides.count == 2 else { continue }
+      parameters.append((sides[0].trimmingSpaces.lowercased(), sides[1].trimmingSpaces))
+    }
+  }
+
+  static func == (left: MediaType, right: MediaType) -> Bool {
+    left.name == right.name && left.parameters.elementsEqual(right.parameters) { $0 == $1 }
+  }
+
+  func parameter(_ name: String) -> String { parameters.first { $0.name == name }?.value ?? "" }
+}
+
+enum HTTPMedia {
+  /// The first range of Accept that can be served; nil when none can. An absent header takes anything.
+  static func form(accept: String?) -> AnswerForm? {
+    guard let accept, !accept.trimmingSpaces.isEmpty else { return .object }
+    for range in accept.split(separator: ",").map({ MediaType($0) }) {
+      guard ["application/json", "application/*", "*/*"].contains(range.name) else { continue }
+      let isMeta = range.parameter("g") == "meta.k8s.io" && range.parameter("v") == "v1"
+      switch range.parameter("as") {
+      case "": return .object
+      case "Table" where isMeta: return .table
+      case "PartialObjectMetadata" where isMeta, "PartialObjectMetadataList" where isMeta: return .metadata
+      default: continue
+      }
+    }
+    return nil
+  }
+
+  /// Whether Accept asks first for aggregated discovery, version 2.
+  static func wantsAggregated(accept: String?) -> Bool {
+    guard let first = accept?.split(separator: ",").first.map({ MediaType($0) }) else { return false }
+    return first.name == "application/json" && first.parameter("as") == "APIGroupDiscoveryList"
+      && first.parameter("g") == "apidiscovery.k8s.io" && first.parameter("v") == "v2"
+  }
+
+  static let protobuf = "application/vnd.kubernetes.protobuf"
+
+  private static let protobufHint =
+    "protobuf bodies are not understood by this server: send JSON (with kubectl 1.32 or later, write the object with "
+    + "--dry-run=client -o yaml and pipe it to kubectl create -f -)"
+
+  /// The body as a tree, and for a patch its kind. nil: no body.
+  static func body(_ request: HTTPRequest) throws(HTTPFailure) -> (json: JSON?, patch: PatchKind?) {
+    if request.body.isEmpty, request.method != "PATCH" { return (nil, nil) }
+    let type = MediaType(request.header("content-type") ?? "").name
+    if type == protobuf { throw HTTPFailure(415, protobufHint) }
+    if request.method == "PATCH" {
+      guard let kind = PatchKind(rawValue: type) else {
+        throw unsupported(type, PatchKind.allTypes)
+      }
+      return (try parse(request.body, isYAML: kind == .apply), kind)
+    }
+    switch type {
+    case "application/json": return (try parse(request.body, isYAML: false), nil)
+    case "application/yaml": return (try parse(request.body, isYAML: true), nil)
+    default: throw unsupported(type, ["application/json", "application/yaml"])
+    }
+  }
+
+  private static func unsupported(_ type: String, _ served: [String]) -> HTTPFailure {
+    HTTPFailure(
+      415,
+      "the body of the request was in an unknown format (\(JSON.string(String(type.prefix(100))).text)) - accepted media "
+        + "types include: \(served.joined(separator: ", "))")
+  }
+
+  private static func parse(_ bytes: [UInt8], isYAML: Bool) throws(HTTPFailure) -> JSON {
+    if isYAML {
+      let documents: [JSON]
+      do throws(YAMLError) {
+        documents = try YAML.documents(bytes)
+      } catch {
+        throw HTTPFailure(400, "\(error)")
+      }
+      guard let only = documents.first, documents.count == 1 else {
+        throw HTTPFailure(400, "a body is exactly one document")
+      }
+      return only
+    }
+    do throws(JSONError) {
+      return try JSON(parsing: bytes)
+    } catch {
+      throw HTTPFailure(400, "couldn't get version/kind; json parse error: \(error.message)")
+    }
+  }
+}
+
+extension PatchKind {
+  /// The media types of patches, as a refusal lists them.
+  static let allTypes: [String] = [
+    PatchKind.json.rawValue, PatchKind.merge.rawValue, PatchKind.strategic.rawValue, PatchKind.apply.rawValue,
+  ]
+}

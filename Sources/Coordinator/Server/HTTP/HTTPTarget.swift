@@ -1,0 +1,157 @@
+// Owns: a request's path and query → what they name: a kind, a namespace, a name, a subresource, and the options.
+// It must not know what verbs do with them.
+
+import ClusterProto
+
+/// A path cut into parts and a query cut into pairs, both decoded.
+struct HTTPTarget: Equatable, Sendable {
+  var parts: [String] = []
+  private var query: [(name: String, value: String)] = []
+
+  init(_ target: String) throws(HTTPFailure) {
+    let halves = target.split(separator: "?", maxSplits: 1, omittingEmptySubsequences: false)
+    guard halves[0].hasPrefix("/") else { throw HTTPFailure(400, "the request target is not a path") }
+    for part in halves[0].split(separator: "/") {
+      parts.append(try Self.decode(part, plusIsSpace: false))
+    }
+    guard halves.count == 2 else { return }
+    for pair in halves[1].split(separator: "&") {
+      let sides = pair.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
+      query.append(
+        (
+          try Self.decode(sides[0], plusIsSpace: true),
+          sides.count == 2 ? try Self.decode(sides[1], plusIsSpace: true) : ""
+        ))
+    }
+  }
+
+  static func == (left: HTTPTarget, right: HTTPTarget) -> Bool {
+    left.parts == right.parts && left.query.elementsEqual(right.query) { $0 == $1 }
+  }
+
+  /// The first value of an option.
+  func text(_ name: String) -> String? { query.first { $0.name == name }?.value }
+
+  /// Kubernetes' reading of a boolean: anything but false and 0, in any case.
+  func flag(_ name: String) -> Bool? {
+    text(name).map { !["false", "0"].contains($0.lowercased()) }
+  }
+
+  func number(_ name: String) throws(HTTPFailure) -> Int64? {
+    guard let text = text(name), !text.isEmpty else { return nil }
+    guard let value = Int64(text) else {
+      throw HTTPFailure(400, "\(name): strconv.ParseInt: parsing \(JSON.string(text).text): invalid syntax")
+    }
+    return value
+  }
+
+  private static func decode(_ text: Substring, plusIsSpace: Bool) throws(HTTPFailure) -> String {
+    if !text.utf8.contains(where: { $0 == 0x25 || $0 == 0x2B }) { return String(text) }
+    var bytes: [UInt8] = []
+    var rest = Array(text.utf8)[...]
+    while let byte = rest.popFirst() {
+      switch byte {
+      case 0x25:
+        guard let high = rest.popFirst().flatMap(digit), let low = rest.popFirst().flatMap(digit) else {
+          throw HTTPFailure(400, "invalid URL escape")
+        }
+        bytes.append(high << 4 | low)
+      case 0x2B: bytes.append(plusIsSpace ? 0x20 : byte)
+      default: bytes.append(byte)
+      }
+    }
+    guard let decoded = String(validating: bytes, as: UTF8.self) else { throw HTTPFailure(400, "the URL is no UTF-8") }
+    return decoded
+  }
+
+  private static func digit(_ byte: UInt8) -> UInt8? {
+    switch byte {
+    case 0x30...0x39: byte - 0x30
+    case 0x41...0x46: byte - 0x37
+    case 0x61...0x66: byte - 0x57
+    default: nil
+    }
+  }
+}
+
+/// A resource that a path names.
+struct HTTPResource: Equatable, Sendable {
+  var kind: Kind
+  var namespace = ""
+  var name = ""
+  var subresource = ""
+
+  /// Reads `/api/v1/…` and `/apis/GROUP/v1/…`; nil for what names no resource that is served.
+  init?(_ parts: [String]) {
+    let group: String
+    var rest: ArraySlice<String>
+    switch parts.first {
+    case "api" where parts.count > 2 && parts[1] == "v1":
+      group = ""
+      rest = parts[2...]
+    case "apis" where parts.count > 3 && parts[2] == "v1" && !parts[1].isEmpty:
+      group = parts[1]
+      rest = parts[3...]
+    default: return nil
+    }
+    // `namespaces/NAME/status` is about the Namespace itself.
+    if rest.count > 2, rest.first == "namespaces", !["status", "finalize"].contains(rest[rest.startIndex + 2]) {
+      namespace = rest[rest.startIndex + 1]
+      rest = rest.dropFirst(2)
+    }
+    guard let plural = rest.popFirst(), let kind = Kind(rawValue: plural), kind.group == group, rest.count <= 2 else {
+      return nil
+    }
+    if !namespace.isEmpty, !kind.isNamespaced { return nil }
+    self.kind = kind
+    name = rest.popFirst() ?? ""
+    subresource = rest.popFirst() ?? ""
+    // Objects of a namespace are named with it; only lists and watches go across all.
+    if kind.isNamespaced, namespace.isEmpty, !name.isEmpty { return nil }
+  }
+}
+
+extension HTTPTarget {
+  /// The options of all verbs, of which each reads its own.
+  func options() throws(HTTPFailure) -> APIOptions {
+    var options = APIOptions()
+    options.labelSelector = text("labelSelector")
+    options.fieldSelector = text("fieldSelector")
+    options.limit = try number("limit")
+    options.continueToken = text("continue")
+    options.resourceVersion = text("resourceVersion")
+    options.resourceVersionMatch = text("resourceVersionMatch")
+    options.allowWatchBookmarks = flag("allowWatchBookmarks") ?? false
+    options.sendInitialEvents = flag("sendInitialEvents")
+    options.timeoutSeconds = try number("timeoutSeconds")
+    if let dryRun = text("dryRun"), !dryRun.isEmpty {
+      guard dryRun == "All" else {
+        throw HTTPFailure(400, "dryRun: Unsupported value: \(JSON.string(dryRun).text): supported values: \"All\"")
+      }
+      options.dryRun = true
+    }
+    options.fieldManager = text("fieldManager")
+    options.fieldValidation = text("fieldValidation")
+    options.force = flag("force")
+    options.gracePeriodSeconds = try number("gracePeriodSeconds")
+    options.propagationPolicy = text("propagationPolicy")
+    if options.propagationPolicy == nil, let orphan = flag("orphanDependents") {
+      options.propagationPolicy = orphan ? "Orphan" : "Background"
+    }
+    options.includeObject = text("includeObject")
+    options.container = text("container")
+    options.follow = flag("follow") ?? false
+    options.previous = flag("previous") ?? false
+    options.tailLines = try number("tailLines")
+    options.sinceSeconds = try number("sinceSeconds")
+    if let since = text("sinceTime"), !since.isEmpty {
+      guard let time = WallTime(rfc3339: since) else {
+        throw HTTPFailure(400, "sinceTime: cannot parse \(JSON.string(since).text) as RFC 3339")
+      }
+      options.sinceTime = time
+    }
+    options.timestamps = flag("timestamps") ?? false
+    options.limitBytes = try number("limitBytes")
+    return options
+  }
+}

@@ -1,0 +1,107 @@
+// Owns: the certificates of a data directory, `PATH/pki`: authority, server, administrator; made at the first start and
+// renewed at a start when they end soon. It must not know how certificates are made or checked in connections.
+
+import ClusterIO
+import ClusterProto
+
+/// What HTTPS needs, as read from or made in the data directory. Every file holds a certificate and its key (0600).
+package struct PKI {
+  /// Signs the other two.
+  package let authority: PEMIdentity
+  /// The coordinator's own.
+  package let server: PEMIdentity
+  /// The administrator's, for the kubeconfig.
+  package let administrator: PEMIdentity
+
+  /// User name and group of the administrator, Kubernetes' own words.
+  package static let administratorName = "admin"
+  /// The group that may do everything.
+  package static let administratorGroup = "system:masters"
+
+  private static let day = 24 * 3600
+  /// Renewed when less is left.
+  private static let renewal = 30 * day
+  private static let beginMark = "-----BEGIN PRIVATE KEY-----"
+
+  /// Reads the certificates below `directory`, or makes those that are missing, damaged or end within 30 days. The
+  /// server's names this machine's loopback addresses and `host`.
+  package init(directory: String, host: String) throws(IOError) {
+    let path = "\(directory)/pki"
+    try Files.makeDirectory(path, mode: 0o700)
+    authority = try PKI.identity("\(path)/authority.pem", isUsable: { PKI.isUsable($0, $0) }) { () throws(IOError) in
+      try Certificates.make(name: "stint", .authority, issuer: nil, seconds: 3650 * PKI.day)
+    }
+    let issuer = authority
+    var hosts = ["localhost", "127.0.0.1", "::1"]
+    if !hosts.contains(host) { hosts.append(host) }
+    server = try PKI.identity(
+      "\(path)/server.pem",
+      isUsable: { PKI.isUsable($0, issuer) && Certificates.names($0.certificate, host: host) }
+    ) { () throws(IOError) in
+      try Certificates.make(name: "stint-coordinator", .server(hosts: hosts), issuer: issuer, seconds: 365 * PKI.day)
+    }
+    administrator = try PKI.identity("\(path)/admin.pem", isUsable: { PKI.isUsable($0, issuer) }) {
+      () throws(IOError) in
+      try Certificates.make(
+        name: PKI.administratorName, .client(group: PKI.administratorGroup), issuer: issuer, seconds: 365 * PKI.day)
+    }
+  }
+
+  private static func isUsable(_ identity: PEMIdentity, _ authority: PEMIdentity) -> Bool {
+    Certificates.isUsable(identity, authority: authority.certificate, inSeconds: renewal)
+  }
+
+  private static func identity(
+    _ path: String, isUsable: (PEMIdentity) -> Bool, make: () throws(IOError) -> PEMIdentity
+  ) throws(IOError) -> PEMIdentity {
+    if Files.exists(path), let found = try read(path), isUsable(found) { return found }
+    let made = try make()
+    // One file for both: a crash cannot leave a certificate beside another one's key.
+    try Files.writeAtomically(path, made.certificate + made.key, mode: 0o600)
+    return made
+  }
+
+  /// A certificate and its key from one file; nil when it holds something else.
+  private static func read(_ path: String) throws(IOError) -> PEMIdentity? {
+    let text = String(decoding: try Files.read(path, limit: 64 * 1024), as: UTF8.self)
+    guard let start = PKI.position(of: beginMark, in: text) else { return nil }
+    return PEMIdentity(certificate: Array(text.utf8.prefix(start)), key: Array(text.utf8.dropFirst(start)))
+  }
+
+  private static func position(of mark: String, in text: String) -> Int? {
+    let bytes = Array(text.utf8)
+    let wanted = Array(mark.utf8)
+    guard bytes.count >= wanted.count else { return nil }
+    return (0...(bytes.count - wanted.count)).first { bytes[$0..<($0 + wanted.count)].elementsEqual(wanted) }
+  }
+
+  /// A kubeconfig for `server` (`https://HOST:PORT`) from the certificates of a coordinator's data directory.
+  package static func kubeconfig(directory: String, server: String) throws(IOError) -> String {
+    let path = "\(directory)/pki"
+    guard let authority = try read("\(path)/authority.pem"), let administrator = try read("\(path)/admin.pem") else {
+      throw IOError(operation: "read", subject: path, message: "a certificate is damaged; restart the coordinator")
+    }
+    return """
+      apiVersion: v1
+      kind: Config
+      clusters:
+      - name: stint
+        cluster:
+          server: \(server)
+          certificate-authority-data: \(Base64.encode(authority.certificate))
+      users:
+      - name: stint-admin
+        user:
+          client-certificate-data: \(Base64.encode(administrator.certificate))
+          client-key-data: \(Base64.encode(administrator.key))
+      contexts:
+      - name: stint
+        context:
+          cluster: stint
+          user: stint-admin
+          namespace: default
+      current-context: stint
+
+      """
+  }
+}

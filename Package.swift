@@ -64,7 +64,7 @@ let package = Package(
     // A keeper in miniature for ClusterIOTests to kill and stop, and the measure of the pod start rate.
     .executableTarget(
       name: "PodHarness", dependencies: ["ClusterIO", "CLinux"], path: "Tests/PodHarness", swiftSettings: strict,
-      linkerSettings: [.linkedLibrary("crypto")]),
+      linkerSettings: [.linkedLibrary("ssl"), .linkedLibrary("crypto")]),
     .testTarget(
       name: "ClusterIOTests", dependencies: ["ClusterIO", "ClusterProto", "CLinux", "PodHarness"], swiftSettings: strict
     ),
@@ -74,7 +74,7 @@ let package = Package(
     // Keeper and agent as processes of their own for NodeAgentTests, and the measure of a keeper's pods a second.
     .executableTarget(
       name: "NodeHarness", dependencies: ["NodeAgent", "AgentCore", "ClusterProto", "ClusterIO"],
-      path: "Tests/NodeHarness", swiftSettings: strict, linkerSettings: [.linkedLibrary("crypto")]),
+      path: "Tests/NodeHarness", swiftSettings: strict, linkerSettings: [.linkedLibrary("ssl"), .linkedLibrary("crypto")]),
     .testTarget(
       name: "NodeAgentTests",
       dependencies: ["NodeAgent", "AgentCore", "ClusterProto", "ClusterIO", "CLinux", "NodeHarness"],

@@ -50,8 +50,8 @@ package enum CertificatePurpose: Equatable, Sendable {
 
 /// Makes and looks at certificates.
 package enum Certificates {
-  /// A new key and a certificate for it, signed by `issuer`, or by itself without one. `seconds` is how long it is valid
-  /// from now on; it begins an hour ago, since clocks differ.
+  /// A new key and a certificate for it, signed by `issuer`, or by itself without one. `seconds` is how long it is
+  /// valid from now on; it begins an hour ago, since clocks differ.
   package static func make(
     name: String, _ purpose: CertificatePurpose, issuer: PEMIdentity?, seconds: Int
   ) throws(IOError) -> PEMIdentity {

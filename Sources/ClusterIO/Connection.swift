@@ -1,6 +1,6 @@
 // Owns: one non-blocking stream socket on the loop: bounded output, writes gathered per turn, one closing reason.
-// It must not know what the bytes mean. TLS slides under it where `received` and `send` hand bytes on: the socket's side
-// then carries records, the callers' side stays as it is.
+// It must not know what the bytes mean. TLS slides under it where `received` and `send` hand bytes on: the socket's
+// side then carries records, the callers' side stays as it is.
 
 import CLinux
 import Glibc

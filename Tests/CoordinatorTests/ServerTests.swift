@@ -31,8 +31,8 @@ final class LiveServer {
     try loop.runOnce(timeoutMilliseconds: 1)
   }
 
-  func wait(_ what: Comment, until condition: () -> Bool) throws {
-    try CoordinatorTests.wait(what, turning: { try turn() }, until: condition)
+  func wait(_ what: Comment, seconds: Int64 = 20, until condition: () -> Bool) throws {
+    try CoordinatorTests.wait(what, seconds: seconds, turning: { try turn() }, until: condition)
   }
 
   func connect(_ role: ProtocolRole?) throws -> TestClient {

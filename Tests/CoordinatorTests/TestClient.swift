@@ -74,13 +74,13 @@ final class TestClient {
   }
 }
 
-/// Turns loops until `condition` holds; fails the test after 20 s.
+/// Turns loops until `condition` holds; fails the test after `seconds`.
 func wait(
-  _ what: Comment, turning turn: () throws -> Void, until condition: () -> Bool,
+  _ what: Comment, seconds: Int64 = 20, turning turn: () throws -> Void, until condition: () -> Bool,
   sourceLocation: SourceLocation = #_sourceLocation
 ) throws {
   let clock = ContinuousClock()
-  let deadline = clock.now + .seconds(20)
+  let deadline = clock.now + .seconds(seconds)
   while !condition() {
     try #require(clock.now < deadline, what, sourceLocation: sourceLocation)
     try turn()

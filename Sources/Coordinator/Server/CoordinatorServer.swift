@@ -219,7 +219,9 @@ package final class CoordinatorServer {
 
   /// HTTPS with the directory's certificates.
   private func startAPI() throws(IOError) {
-    guard let wanted = options.api, case .tcp(let host, _) = wanted else { return }
+    guard var wanted = options.api, case .tcp(let host, let port) = wanted else { return }
+    // A kubeconfig stays right over a restart where it can.
+    if port == 0, options.apiMayMove, let last = DataDirectory(path: options.directory).announcedAPI() { wanted = last }
     let certificates = try PKI(directory: options.directory, host: host)
     let made = try HTTPDoor(loop: loop, door: door, pki: certificates, host: host)
     httpDoor = made

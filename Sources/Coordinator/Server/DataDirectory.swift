@@ -35,12 +35,22 @@ package struct DataDirectory {
 
   /// Writes `PATH/coordinator.json` for clients on this machine: `{"address","pid","cluster","token"}`, and
   /// with `api` the URL of the Kubernetes API.
-  package func announce(address: SocketAddress, api: SocketAddress?, pid: Int32, cluster: String) throws(IOError) {
+  package func announce(
+    address: SocketAddress, api: SocketAddress? = nil, pid: Int32, cluster: String
+  ) throws(IOError) {
     var json: JSON = [
       "address": .string(address.description), "pid": .int(Int64(pid)), "cluster": .string(cluster),
       "token": .string(tokenPath),
     ]
     if let api { json["api"] = .string("https://\(api)") }
     try Files.writeAtomically("\(path)/coordinator.json", Array("\(json.text)\n".utf8), mode: 0o600)
+  }
+
+  /// Where the Kubernetes API was served last; nil when that is not known.
+  func announcedAPI() -> SocketAddress? {
+    guard let bytes = try? Files.read("\(path)/coordinator.json", limit: 64 * 1024),
+      let url = (try? JSON(parsing: bytes))?["api"]?.stringValue, url.hasPrefix("https://")
+    else { return nil }
+    return SocketAddress(parsing: String(url.dropFirst("https://".count)))
   }
 }

@@ -61,13 +61,16 @@ final class Program {
   let child: Child
   let output: String
 
-  init(_ words: [String], environment: [String] = [], output: String, directory: String? = nil) throws {
+  init(
+    _ words: [String], path: String = Processes.program, environment: [String] = [], output: String,
+    directory: String? = nil
+  ) throws {
     self.output = output
     let file = open(output, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0o600)
     guard file >= 0 else { throw IOError.last("open", output) }
     defer { close(file) }
     var options = Child.Options(
-      path: Processes.program, arguments: ["stint"] + words,
+      path: path, arguments: [Files.split(path).name] + words,
       environment: ["PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"] + environment)
     options.descriptors = [1: file, 2: file]
     options.directory = directory

@@ -1,5 +1,5 @@
-// Owns: the bytes of answers: heads, chunks, watch events, list elements, and the Status objects that the HTTP side gives
-// by itself. It must not know who asked.
+// Owns: the bytes of answers: heads, chunks, watch events, list elements, and the Status objects that the HTTP side
+// gives by itself. It must not know who asked.
 
 import ClusterIO
 import ClusterProto

@@ -79,7 +79,7 @@ final class HTTPConnection: ReplyTaker {
     }
     connection.onDrained = { [unowned self] in
       fill()
-      if case .reading = stage {} else { deadline = Int64.max }
+      if case .streaming = stage { deadline = Int64.max }
       if connection.isOpen { handler.drained(self) }
     }
     // The loop holds the connection and this closure holds the client: until the connection closes.

@@ -77,8 +77,8 @@ enum HTTPMedia {
   private static func unsupported(_ type: String, _ served: [String]) -> HTTPFailure {
     HTTPFailure(
       415,
-      "the body of the request was in an unknown format (\(JSON.string(String(type.prefix(100))).text)) - accepted media "
-        + "types include: \(served.joined(separator: ", "))")
+      "the body of the request was in an unknown format (\(JSON.string(String(type.prefix(100))).text)) - accepted "
+        + "media types include: \(served.joined(separator: ", "))")
   }
 
   private static func parse(_ bytes: [UInt8], isYAML: Bool) throws(HTTPFailure) -> JSON {

@@ -1,0 +1,183 @@
+// Thousands of mutated requests: whatever comes, the coordinator answers or closes, and goes on serving.
+
+import ClusterIO
+import ClusterProto
+import Testing
+
+@testable import Coordinator
+
+@Suite("Mutated HTTP requests")
+struct HTTPFuzzTests {
+  private static let jobs = "/apis/batch/v1/namespaces/default/jobs"
+  private static let body = """
+    {"apiVersion":"batch/v1","kind":"Job","metadata":{"name":"a","labels":{"x":"y"}},"spec":{"suspend":true,"template":\
+    {"spec":{"restartPolicy":"Never","containers":[{"name":"main","image":"none","command":["true"],"env":[{"name":"A",\
+    "value":"1"}]}]}}}}
+    """
+  private static let chunked =
+    "POST /api/v1/namespaces/default/configmaps HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+    + "Transfer-Encoding: chunked\r\n\r\n17\r\n{\"metadata\":{\"name\":\"c\"\r\n2\r\n}}\r\n0\r\n\r\n"
+
+  /// Requests that are right.
+  private static let seeds: [[UInt8]] = [
+    HTTPTestClient.request("GET", "\(jobs)?limit=5&labelSelector=a%3Db,c%20in%20(d)"),
+    HTTPTestClient.request("POST", "\(jobs)?fieldValidation=Strict", body: Array(body.utf8)),
+    HTTPTestClient.request("PUT", "\(jobs)/a", body: Array(body.utf8)),
+    HTTPTestClient.request(
+      "PATCH", "\(jobs)/a", type: PatchKind.strategic.rawValue,
+      body: Array(
+        "{\"spec\":{\"template\":{\"spec\":{\"containers\":[{\"name\":\"main\",\"$patch\":\"delete\"}]}}}}".utf8)),
+    HTTPTestClient.request(
+      "PATCH", "\(jobs)/a", type: PatchKind.json.rawValue,
+      body: Array("[{\"op\":\"move\",\"from\":\"/metadata/labels\",\"path\":\"/metadata/annotations\"}]".utf8)),
+    HTTPTestClient.request("DELETE", "\(jobs)/a", body: Array("{\"propagationPolicy\":\"Foreground\"}".utf8)),
+    HTTPTestClient.request("GET", "/api/v1/namespaces/default/pods?fieldSelector=status.phase!%3DRunning"),
+    HTTPTestClient.request("GET", "/api/v1/namespaces/default/pods/p/log?tailLines=3&sinceTime=2026-01-01T00:00:00Z"),
+    HTTPTestClient.request("GET", "\(jobs)?watch=true&timeoutSeconds=1&resourceVersion=1&allowWatchBookmarks=true"),
+    HTTPTestClient.request(
+      "GET", jobs, headers: ["Accept: application/json;as=Table;v=v1;g=meta.k8s.io,application/json"]),
+    Array(chunked.utf8),
+  ]
+
+  private static let words: [[UInt8]] = [
+    "-1", "9223372036854775808", "null", "\"\"", "{}", "[]", "\r\n", "\r\n\r\n", "%00", "%ff", ":",
+    "Content-Length: 5\r\n",
+    "Transfer-Encoding: chunked\r\n", "HTTP/1.0", "/../", "//", "?", "&", "1e400", "\\ud800", "\u{0}", "Host: a\r\n",
+    "ffffffffffffffff\r\n", "$patch", "true",
+  ].map { Array($0.utf8) }
+
+  private static func mutate(_ seed: [UInt8], _ random: inout SplitMix64, within range: Range<Int>) -> [UInt8] {
+    var bytes = seed
+    func position() -> Int { range.lowerBound + Int(random.next() % UInt64(max(range.count, 1))) }
+    for _ in 0...Int(random.next() % 3) {
+      let place = min(position(), bytes.count)
+      switch random.next() % 6 {
+      case 0 where place < bytes.count: bytes[place] = UInt8(truncatingIfNeeded: random.next())
+      case 1 where place < bytes.count: bytes.remove(at: place)
+      case 2: bytes.insert(UInt8(truncatingIfNeeded: random.next()), at: place)
+      case 3: bytes.insert(contentsOf: words[Int(random.next() % UInt64(words.count))], at: place)
+      case 4 where place + 8 < bytes.count: bytes.removeSubrange(place..<place + 8)
+      case 5 where place + 12 < bytes.count: bytes.insert(contentsOf: bytes[place..<place + 12], at: place)
+      default: bytes.append(UInt8(truncatingIfNeeded: random.next()))
+      }
+    }
+    return bytes
+  }
+
+  @Test("the parser takes 20,000 mutated requests, in one piece or byte by byte, to the same end")
+  func parser() {
+    var random = SplitMix64(seed: 7)
+    for round in 0..<20_000 {
+      let seed = Self.seeds[round % Self.seeds.count]
+      let bytes = Self.mutate(seed, &random, within: 0..<seed.count)
+      let whole = Self.parse([bytes])
+      #expect(Self.parse(bytes.map { [$0] }) == whole)
+      for case .request(let request) in whole.events {
+        guard let target = try? HTTPTarget(request.target) else { continue }
+        _ = HTTPResource(target.parts)
+        _ = try? target.options()
+        _ = try? HTTPMedia.body(request)
+        _ = HTTPMedia.form(accept: request.header("accept"))
+      }
+    }
+  }
+
+  private struct Outcome: Equatable {
+    var events: [HTTPEvent] = []
+    var failure: HTTPFailure?
+  }
+
+  private static func parse(_ pieces: [[UInt8]]) -> Outcome {
+    var parser = HTTPParser()
+    var outcome = Outcome()
+    for piece in pieces {
+      parser.append(piece)
+      do throws(HTTPFailure) {
+        // Whether a client waits for `100 Continue` depends on what has come: no part of the outcome.
+        while let event = try parser.next() { if event != .continueExpected { outcome.events.append(event) } }
+      } catch {
+        outcome.failure = error
+        return outcome
+      }
+    }
+    return outcome
+  }
+
+  /// Mutates target and body and frames them rightly, so that the request reaches the core.
+  private static func framed(_ round: Int, _ random: inout SplitMix64) -> [UInt8] {
+    let methods = ["GET", "POST", "PUT", "PATCH", "DELETE"]
+    let types = ["application/json", "application/yaml"] + PatchKind.allTypes
+    let targets = [
+      "\(jobs)/a?dryRun=All&fieldValidation=Warn", jobs, "/api/v1/namespaces/default/pods/p/log?container=main",
+      "/api/v1/namespaces/default/configmaps?limit=2&continue=v1.1.default/a", "/openapi/v3/apis/batch/v1",
+      "\(jobs)?watch=1&resourceVersion=99999999", "/apis/batch/v1", "\(jobs)/a/status",
+    ]
+    func pick(_ list: [String]) -> String { list[Int(random.next() % UInt64(list.count))] }
+    var target = Array(pick(targets).utf8)
+    if random.next() % 2 == 0 { target = mutate(target, &random, within: 1..<target.count) }
+    target = target.map { $0 > 0x20 && $0 < 0x7F ? $0 : UInt8(ascii: "%") }
+    var content = Array(body.utf8)
+    if random.next() % 4 != 0 { content = mutate(content, &random, within: 0..<content.count) }
+    return HTTPTestClient.request(
+      pick(methods), String(decoding: target, as: UTF8.self), type: pick(types), body: content)
+  }
+
+  @Test("10,000 mutated requests to a live coordinator: each is answered or its connection closed, and it serves on")
+  func live() throws {
+    let directory = try TemporaryDirectory()
+    let api = try LiveAPI(directory)
+    var random = SplitMix64(seed: 11)
+    var clients = try (0..<16).map { _ in try api.connect() }
+    var left = 10_000
+    var answers = 0
+    var open = Set<Int>()
+    var isByteLevel = Set<Int>()
+    try api.live.wait("all are over", seconds: 120) {
+      for index in clients.indices {
+        let client = clients[index]
+        if open.contains(index) {
+          if let answer = client.takeAnswer() {
+            if answer.code < 100 || answer.code > 599 { return false }
+            answers += 1
+            if answer.header("connection") == "close" { client.connection.close() }
+            open.remove(index)
+          } else if client.isClosed {
+            open.remove(index)
+          } else if client.peekAnswer() != nil {
+            // It became a watch, whose answer has begun and may go on for ever.
+            answers += 1
+            client.connection.close()
+          } else if isByteLevel.contains(index), left > 0, random.next() % 64 == 0 {
+            // Half a request, perhaps: the client gives up.
+            client.connection.close()
+          }
+        }
+        guard !open.contains(index), left > 0 else { continue }
+        // What follows a request that was damaged is not to be trusted.
+        if isByteLevel.remove(index) != nil { client.connection.close() }
+        if clients[index].isClosed || !clients[index].connection.isOpen {
+          guard let fresh = try? api.connect() else { return false }
+          clients[index] = fresh
+        }
+        left -= 1
+        open.insert(index)
+        if left % 16 == 0 {
+          isByteLevel.insert(index)
+          let seed = Self.seeds[(left / 16) % Self.seeds.count]
+          clients[index].connection.send(Self.mutate(seed, &random, within: 0..<seed.count))
+        } else {
+          clients[index].connection.send(Self.framed(left, &random))
+        }
+      }
+      // What a damaged length still waits for is given up.
+      if left == 0 { for index in isByteLevel { clients[index].connection.close() } }
+      return left == 0 && open.isEmpty
+    }
+    #expect(answers > 8_000)
+    for client in clients { client.connection.close() }
+    #expect(try api.ask("GET", "/readyz").code == 200)
+    #expect(try api.ask("GET", Self.jobs).code == 200)
+    try api.live.wait("nobody is left") { api.live.server.connectionCount <= 1 }
+    try api.live.stop()
+  }
+}

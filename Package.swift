@@ -74,7 +74,8 @@ let package = Package(
     // Keeper and agent as processes of their own for NodeAgentTests, and the measure of a keeper's pods a second.
     .executableTarget(
       name: "NodeHarness", dependencies: ["NodeAgent", "AgentCore", "ClusterProto", "ClusterIO"],
-      path: "Tests/NodeHarness", swiftSettings: strict, linkerSettings: [.linkedLibrary("ssl"), .linkedLibrary("crypto")]),
+      path: "Tests/NodeHarness", swiftSettings: strict,
+      linkerSettings: [.linkedLibrary("ssl"), .linkedLibrary("crypto")]),
     .testTarget(
       name: "NodeAgentTests",
       dependencies: ["NodeAgent", "AgentCore", "ClusterProto", "ClusterIO", "CLinux", "NodeHarness"],

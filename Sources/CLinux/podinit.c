@@ -27,7 +27,7 @@ struct slot {
   pid_t pid;
   int status;
   int kill_all;            // an order to kill that has not emptied the container yet
-  ino_t mount_namespace;
+  ino_t mount_namespace;   // 0 once another container bears the number: the namespace, and all in it, is gone
   char *plan;              // while LOADING: a mapping of plan_room bytes
   size_t plan_length, plan_filled, plan_room;
   int streams[2];
@@ -130,7 +130,7 @@ static void reap(void) {
 // Whether nothing of the container is left, after killing what was. With no other container alive that is everything
 // but ourselves, in one call; else each container has its own mount namespace, which tells its processes.
 static int drained(struct slot *slot, int others_run) {
-  if (others_run) return walk(slot->mount_namespace) == 0;
+  if (others_run) return slot->mount_namespace == 0 || walk(slot->mount_namespace) == 0;
   for (int round = 0; round < 2; round++) {
     if (kill(-1, SIGKILL) != 0 && errno == ESRCH) return 1;
     reap();
@@ -147,7 +147,7 @@ static int drain(void) {
     if (slot->state == RUNNING && slot->kill_all) {
       // The main process may fork between the walk and its own death: go round until it was reaped.
       kill(slot->pid, SIGKILL);
-      walk(slot->mount_namespace);
+      if (slot->mount_namespace != 0) walk(slot->mount_namespace);
       pending = 1;
     }
     if (slot->state != DRAINING) continue;
@@ -178,6 +178,10 @@ static void start_container(uint32_t index) {
     report(STINT_FAILED, index, start.error, start.stage, start.detail);
     return;
   }
+  // The kernel gives a namespace's number again as soon as its last process ended, before we reap the container: what
+  // bore the new one's number has nothing left, and must not take the new one's processes for its own.
+  for (uint32_t other = 0; other < STINT_SLOTS; other++)
+    if (slots[other].mount_namespace == start.mount_namespace) slots[other].mount_namespace = 0;
   slot->state = RUNNING;
   slot->pid = pid;
   slot->mount_namespace = start.mount_namespace;

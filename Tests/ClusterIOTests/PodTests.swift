@@ -107,6 +107,19 @@ import Testing
     close(ends[0])
   }
 
+  @Test("a container that starts while another ends is not killed as what the other left")
+  func startsWhileAnotherEnds() throws {
+    let pod = try TestPod()
+    let plan = ContainerPlan(arguments: ["/bin/true"], environment: [])
+    // The kernel may give the new container the number of the mount namespace that just went.
+    for _ in 0..<300 {
+      pod.exits = [:]
+      for slot in 0..<3 { try pod.start(plan, slot: slot) }
+      #expect(try turn(pod.loop) { pod.exits.count == 3 })
+      try #require(pod.exits.values.allSatisfy { $0 == .exited(code: 0) })
+    }
+  }
+
   @Test("of two containers one is killed with its stragglers and the other lives on")
   func twoContainers() throws {
     let pod = try TestPod()

@@ -214,6 +214,19 @@ import Testing
     #expect(!Files.exists("/work/in"))
   }
 
+  @Test("a ConfigMap's volume refuses writes though its mount does not say readOnly, an emptyDir takes them")
+  func configMapRefusesWrites() throws {
+    let keeper = try TestKeeper()
+    let spec = pod(
+      shell(
+        "main", "echo x 2>&1 > /mnt/c/q; cat /mnt/c/q; touch /mnt/e/f && ls /mnt/e",
+        mounts: [["name": "c", "mountPath": "/mnt/c"], ["name": "e", "mountPath": "/mnt/e"]]),
+      volumes: [["name": "c", "configMap": ["name": "quiz"]], ["name": "e", "emptyDir": [:]]])
+    let log = try keeper.finish(keeper.assignment(1, spec, references: configMap(["q": "?\n"]))).1
+    #expect(log.contains("Read-only file system"))
+    #expect(log.hasSuffix("?\nf\n"))
+  }
+
   @Test("a mount point inside a volume is never made through a link that a container planted")
   func plantedLink() throws {
     let keeper = try TestKeeper()

@@ -32,6 +32,16 @@ package struct PodPlace: Equatable, Sendable {
   }
 }
 
+extension VolumeSpec {
+  /// Kubernetes mounts what it writes itself read-only, whatever the mount says.
+  fileprivate var isReadOnly: Bool {
+    switch source {
+    case .configMap, .secret: true
+    case .emptyDirectory, .hostPath, .unsupported: false
+    }
+  }
+}
+
 /// Makes plans.
 package enum PodPlanner {
   static let configError = "CreateContainerConfigError"
@@ -42,10 +52,10 @@ package enum PodPlanner {
     let environment = EnvironmentBuilder(assignment: assignment, place: place, hostname: hostname(assignment))
     var initContainers: [PodPlan.Container] = []
     for container in spec.initContainers {
-      initContainers.append(try plan(container, environment, place))
+      initContainers.append(try plan(container, of: spec, environment, place))
     }
     var containers: [PodPlan.Container] = []
-    for container in spec.containers { containers.append(try plan(container, environment, place)) }
+    for container in spec.containers { containers.append(try plan(container, of: spec, environment, place)) }
     return PodPlan(
       initContainers: initContainers, containers: containers, restartPolicy: spec.restartPolicy,
       terminationGraceMilliseconds: milliseconds(spec.terminationGracePeriodSeconds),
@@ -54,7 +64,7 @@ package enum PodPlanner {
   }
 
   private static func plan(
-    _ container: ContainerSpec, _ environment: EnvironmentBuilder, _ place: PodPlace
+    _ container: ContainerSpec, of spec: PodSpec, _ environment: EnvironmentBuilder, _ place: PodPlace
   ) throws(PlanningError) -> PodPlan.Container {
     let variables = try environment.variables(of: container)
     let lookUp = { (name: String) -> String? in variables[name] }
@@ -66,8 +76,9 @@ package enum PodPlanner {
         throw PlanningError(
           container: container.name, reason: configError, message: "volume \"\(mount.name)\" is not there")
       }
+      let readOnly = mount.readOnly || spec.volumes.contains { $0.name == mount.name && $0.isReadOnly }
       mounts.append(
-        PodPlan.Mount(source: source, subPath: mount.subPath, path: mount.mountPath, readOnly: mount.readOnly))
+        PodPlan.Mount(source: source, subPath: mount.subPath, path: mount.mountPath, readOnly: readOnly))
     }
     return PodPlan.Container(
       name: container.name, image: container.image,

@@ -1,7 +1,7 @@
 # The one entry: `make demo` shows a cluster at work, `make test` checks everything. Both run on a bare machine with a Swift toolchain.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help deps build release lint test sim demo bench install clean
+.PHONY: help deps build release lint test conformance sim demo bench install clean
 
 SEEDS ?= 200
 HOURS ?= 1
@@ -13,7 +13,7 @@ SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 timed = @printf '%s …\n' '$(1)'; start=$$(date +%s.%N); ( $(2) ); status=$$?; printf '%-28s %6.1f s\n' '$(1)' $$(echo "$$(date +%s.%N) $$start" | awk '{print $$1 - $$2}'); exit $$status
 
 help: ## Lists the targets
-	@awk -F':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 deps: ## Installs the system packages that the build needs (asks sudo when you are not root)
 	@missing=""; for package in $(PACKAGES); do \
@@ -34,9 +34,13 @@ release: deps ## Builds the release binary .build/release/stint
 lint: ## Checks the format of every Swift file
 	$(call timed,swift format lint,swift format lint --strict --recursive Sources Tests Package.swift)
 
-test: release build lint ## Lint, unit and cluster tests, a batch of simulated hours
+test: release build lint ## Lint, unit and cluster tests, kubectl, a batch of simulated hours
 	$(call timed,tests,swift test --skip-build)
+	$(call timed,kubectl (oldest and newest),Tests/Conformance/run.py --ends)
 	$(call timed,$(SEEDS) simulated seeds,.build/release/stint simulate --seeds $(SEEDS) --hours $(HOURS))
+
+conformance: release ## Types the transcripts of Tests/Conformance into every kubectl that is found
+	$(call timed,kubectl,Tests/Conformance/run.py)
 
 sim: release ## Simulates SEEDS (200) clusters for HOURS (1) each, from seed 1
 	$(call timed,$(SEEDS) simulated seeds,.build/release/stint simulate --seeds $(SEEDS) --hours $(HOURS))

@@ -32,6 +32,7 @@ final class APIHarness {
   private(set) var answers: [RequestID: RequestAnswer] = [:]
   private(set) var effects: [CoordinatorEffect] = []
   private var nextID: RequestID = 1
+  private var rows: [String: StoreRow] = [:]
 
   init(seed: UInt64 = 7, _ change: (inout CoordinatorConfiguration) -> Void = { _ in }) throws {
     var configuration = CoordinatorConfiguration()
@@ -40,11 +41,10 @@ final class APIHarness {
     step([])
   }
 
-  /// One step; replies are gathered by request.
+  /// One step; rows are kept, replies are gathered by request.
   @discardableResult
   func step(_ events: [CoordinatorEvent]) -> [CoordinatorEffect] {
-    let effects = core.step(events, at: now)
-    self.effects = effects
+    let effects = stepUnseen(events)
     for effect in effects {
       guard case .reply(let id, let reply) = effect else { continue }
       var answer = answers[id] ?? RequestAnswer()
@@ -63,6 +63,25 @@ final class APIHarness {
       answers[id] = answer
     }
     return effects
+  }
+
+  /// One step whose rows are kept and whose replies nobody gets, as when the process dies after a commit.
+  @discardableResult
+  func stepUnseen(_ events: [CoordinatorEvent]) -> [CoordinatorEffect] {
+    effects = core.step(events, at: now)
+    for case .persist(let write) in effects {
+      rows["\(write.table.rawValue) \(write.key)"] = write.value.map {
+        StoreRow(table: write.table, key: write.key, value: $0)
+      }
+    }
+    return effects
+  }
+
+  /// The process dies and the next one starts on the rows.
+  func restart() throws {
+    core = try CoordinatorCore(
+      configuration: core.configuration, rows: rows.values.sorted { $0.key < $1.key }, seed: UInt64(nextID), now: now)
+    step([])
   }
 
   /// Sends a request and steps until it is answered, or (watches) once.

@@ -19,6 +19,8 @@ struct ClusterState: Sendable {
   private(set) var specs: [String: (spec: PodSpec, pods: Int, first: ObjectMeta)] = [:]
   /// Change number of the last write; every write gets the next.
   var resourceVersion: Int64 = 0
+  /// The change number of the latest deletion of each kind.
+  var deletions: [Kind: Int64] = [:]
 
   subscript(reference: ObjectReference) -> APIObject? {
     switch reference.kind {
@@ -26,6 +28,16 @@ struct ClusterState: Sendable {
     case .jobs: jobs[reference.key].map { .job($0) }
     case .nodes: nodes[reference.key].map { .node($0) }
     default: others[reference.kind]?[reference.key].map { .other($0) }
+    }
+  }
+
+  /// The change number of an object's creation.
+  func created(_ reference: ObjectReference) -> Int64? {
+    switch reference.kind {
+    case .pods: pods.created(reference.key)
+    case .jobs: jobs.created(reference.key)
+    case .nodes: nodes.created(reference.key)
+    default: others[reference.kind]?.created(reference.key)
     }
   }
 
@@ -73,25 +85,28 @@ struct ClusterState: Sendable {
   }
 
   /// Puts `after` in the place of `before` (nil: none) and keeps the indexes. Both have the same reference and uid.
+  /// `created`: the change number of a new object's creation, by default its own.
   /// Returns the digest of a pod spec that came into use, and of one that went out of use.
-  mutating func replace(_ before: APIObject?, with after: APIObject?) -> (specAdded: String?, specRemoved: String?) {
+  mutating func replace(_ before: APIObject?, with after: APIObject?, created: Int64? = nil)
+    -> (specAdded: String?, specRemoved: String?)
+  {
     var added: String?
     var removed: String?
     if case .pod(let pod)? = after { added = retain(pod) }
     if case .pod(let pod)? = before { removed = release(pod.spec) }
     unindex(before, unless: after)
     index(after, unless: before)
-    if let after { store(after) } else if let before { drop(before.reference) }
+    if let after { store(after, created ?? after.meta.resourceVersion) } else if let before { drop(before.reference) }
     return (added == removed ? nil : added, added == removed ? nil : removed)
   }
 
-  private mutating func store(_ object: APIObject) {
+  private mutating func store(_ object: APIObject, _ created: Int64) {
     let key = object.meta.key
     switch object {
-    case .pod(let pod): pods.set(pod, for: key)
-    case .job(let job): jobs.set(job, for: key)
-    case .node(let node): nodes.set(node, for: key)
-    case .other(let other): others[other.kind, default: ObjectTable()].set(other, for: key)
+    case .pod(let pod): pods.set(pod, for: key, created: created)
+    case .job(let job): jobs.set(job, for: key, created: created)
+    case .node(let node): nodes.set(node, for: key, created: created)
+    case .other(let other): others[other.kind, default: ObjectTable()].set(other, for: key, created: created)
     }
   }
 

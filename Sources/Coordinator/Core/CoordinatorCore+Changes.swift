@@ -84,6 +84,10 @@ extension CoordinatorCore {
       writes.append(StoreWrite(table: .podspecs, key: digest, value: Array(spec.json.text.utf8)))
     }
     if let digest = specs.specRemoved { writes.append(StoreWrite(table: .podspecs, key: digest, value: nil)) }
+    if change.after == nil {
+      state.deletions[reference.kind] = state.resourceVersion
+      dirtyDeletions.insert(reference.kind)
+    }
     if reference.kind == .events { dirtyEvents.insert(reference) } else { dirty.insert(reference) }
     workloadsObserve(change)
     fleetObserve(change)

@@ -12,10 +12,11 @@ extension CoordinatorCore {
   func row(of reference: ObjectReference) -> StoreWrite {
     let key = Self.rowKey(reference)
     guard let object = state[reference] else { return StoreWrite(table: .objects, key: key, value: nil) }
-    return StoreWrite(table: .objects, key: key, value: Array(Self.rowJSON(object).text.utf8))
+    let json = Self.rowJSON(object, created: state.created(reference) ?? 0)
+    return StoreWrite(table: .objects, key: key, value: Array(json.text.utf8))
   }
 
-  private static func rowJSON(_ object: APIObject) -> JSON {
+  private static func rowJSON(_ object: APIObject, created: Int64) -> JSON {
     var json: JSON
     if case .pod(let pod) = object {
       json = ["metadata": pod.meta.json, "spec": .string(pod.spec.digest), "status": pod.status.json]
@@ -25,6 +26,7 @@ extension CoordinatorCore {
     }
     // RFC 3339 seconds are what the API shows, but order within a second must survive a restart.
     json["createdNanoseconds"] = .int(object.meta.creationTimestamp.nanoseconds)
+    json["createdVersion"] = .int(created)
     return json
   }
 
@@ -59,7 +61,12 @@ extension CoordinatorCore {
     let value = try parse(row)
     switch row.key {
     case "incarnation": incarnation = value.intValue ?? 0
-    case "resourceVersion": state.resourceVersion = max(state.resourceVersion, value.intValue ?? 0)
+    case "resourceVersion":
+      reservedVersion = value.intValue ?? 0
+      state.resourceVersion = max(state.resourceVersion, reservedVersion)
+    case let key where key.hasPrefix("deleted."):
+      guard let kind = Kind(rawValue: String(key.dropFirst("deleted.".count))) else { break }
+      state.deletions[kind] = value.intValue
     default: try restoreFleet(.facts, key: row.key, value: value)
     }
   }
@@ -71,7 +78,9 @@ extension CoordinatorCore {
       throw CoordinatorStartError(message: "the store holds an object of an unknown kind: \(row.key)")
     }
     let created = json["createdNanoseconds"]?.intValue
+    let createdVersion = json["createdVersion"]?.intValue
     json["createdNanoseconds"] = nil
+    json["createdVersion"] = nil
     var object: APIObject
     if kind == .pods {
       guard let digest = json["spec"]?.stringValue, let spec = specs[digest] else {
@@ -88,7 +97,7 @@ extension CoordinatorCore {
     }
     if let created { object.meta.creationTimestamp = WallTime(nanoseconds: created) }
     state.resourceVersion = max(state.resourceVersion, object.meta.resourceVersion)
-    _ = state.replace(nil, with: object)
+    _ = state.replace(nil, with: object, created: createdVersion)
     let change = ObjectChange(before: nil, after: object)
     workloadsObserve(change)
     fleetObserve(change)

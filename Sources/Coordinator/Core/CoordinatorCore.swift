@@ -31,7 +31,12 @@ package struct CoordinatorCore: Sendable {
   var dirtyEvents = InsertionSet<ObjectReference>()
   var writes: [StoreWrite] = []
   var outputs: [CoordinatorEffect] = []
-  private var persistedResourceVersion: Int64 = 0
+  /// Kinds of which this step deleted something.
+  var dirtyDeletions = InsertionSet<Kind>()
+  /// No version above this is shown before the store holds a higher one. Events make versions without a commit: after
+  /// a crash their numbers must not be given to other changes.
+  var reservedVersion: Int64 = 0
+  static let reservedVersions: Int64 = 1_000
   private var lastWake: BootTime?
   /// False while the rows are read, until the first step.
   private(set) var started = false
@@ -45,7 +50,7 @@ package struct CoordinatorCore: Sendable {
     self.now = now
     random = SplitMix64(seed: seed)
     try restore(rows)
-    persistedResourceVersion = state.resourceVersion
+    restoreHistory()
     incarnation += 1
     restoreFleetAfterRows()
     restoreWorkloadsAfterRows()
@@ -68,7 +73,6 @@ package struct CoordinatorCore: Sendable {
     writes.append(fact("incarnation", .int(incarnation)))
     beginWorkloads()
     beginFleet()
-    beginAPI()
   }
 
   private mutating func dispatch(_ event: CoordinatorEvent) {
@@ -108,13 +112,17 @@ package struct CoordinatorCore: Sendable {
   private mutating func flush(more: Bool) -> [CoordinatorEffect] {
     for reference in dirty { writes.append(row(of: reference)) }
     dirty.removeAll()
+    if state.resourceVersion > reservedVersion {
+      reservedVersion = state.resourceVersion + Self.reservedVersions
+      writes.append(fact("resourceVersion", .int(reservedVersion)))
+    }
     if !writes.isEmpty {
       for reference in dirtyEvents { writes.append(row(of: reference)) }
       dirtyEvents.removeAll()
-      if state.resourceVersion != persistedResourceVersion {
-        persistedResourceVersion = state.resourceVersion
-        writes.append(fact("resourceVersion", .int(state.resourceVersion)))
+      for kind in dirtyDeletions {
+        if let version = state.deletions[kind] { writes.append(fact("deleted.\(kind.rawValue)", .int(version))) }
       }
+      dirtyDeletions.removeAll()
     }
     var effects = writes.map { CoordinatorEffect.persist($0) }
     effects.append(contentsOf: outputs)

@@ -51,7 +51,8 @@ package enum CoordinatorEffect: Equatable, Sendable {
 
 /// Tables of the store. Raw values are table names in SQLite.
 package enum StoreTable: String, CaseIterable, Sendable, Comparable {
-  /// Facts: `incarnation`, `lmax`, `resourceVersion`, `attempt`, `cluster`.
+  /// Facts: `incarnation`, `lmax`, `resourceVersion` (none above it was shown), `deleted.KIND` (the version of its
+  /// latest deletion), `attempt`, `cluster`.
   case facts
   /// Pod spec texts by digest; rows of `pods` name the digest.
   case podspecs

@@ -7,7 +7,11 @@ struct ObjectTable<Object: Sendable>: Sendable {
   /// Objects stand apart from the hash table, of which up to two thirds are empty places.
   private final class Box: Sendable {
     let object: Object
-    init(_ object: Object) { self.object = object }
+    let created: Int64
+    init(_ object: Object, created: Int64) {
+      self.object = object
+      self.created = created
+    }
   }
 
   private var objects: [ObjectKey: Box] = [:]
@@ -22,13 +26,18 @@ struct ObjectTable<Object: Sendable>: Sendable {
   /// Makes room for so many objects, so that filling the table does not move it again and again.
   mutating func reserve(_ count: Int) { objects.reserveCapacity(count) }
 
-  /// Sets an object; true when the key is new.
-  @discardableResult
-  mutating func set(_ object: Object, for key: ObjectKey) -> Bool {
-    let isNew = objects.updateValue(Box(object), forKey: key) == nil
-    if isNew { fresh.append(key) }
-    return isNew
+  /// Sets an object. `created` is kept with a new one; one that is there keeps its own.
+  mutating func set(_ object: Object, for key: ObjectKey, created: Int64) {
+    if let position = objects.index(forKey: key) {
+      objects.values[position] = Box(object, created: objects.values[position].created)
+    } else {
+      objects[key] = Box(object, created: created)
+      fresh.append(key)
+    }
   }
+
+  /// The change number at which an object came.
+  func created(_ key: ObjectKey) -> Int64? { objects[key]?.created }
 
   @discardableResult
   mutating func remove(_ key: ObjectKey) -> Object? {

@@ -8,7 +8,7 @@ struct APIState: Sendable {
   /// Below the free-space mark: client writes are refused, reports and deletes still taken.
   var diskLow = false
   var watches = WatchTable()
-  var history = WatchHistory()
+  var history = WatchHistory(limit: 1)
   /// Lists and collections that go on in the next turn.
   var streams: [RequestID: APIStream] = [:]
   var dueStreams = WorkQueue<RequestID>()
@@ -18,10 +18,6 @@ struct APIState: Sendable {
 extension CoordinatorCore {
   /// Namespaces that nobody can delete.
   static let systemNamespaces = ["default", "kube-system"]
-
-  mutating func beginAPI() {
-    api.history.limit = max(1, configuration.watchHistoryLimit)
-  }
 
   mutating func handle(_ request: APIRequest, id: RequestID) {
     do {

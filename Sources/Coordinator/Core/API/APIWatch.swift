@@ -20,14 +20,18 @@ extension CoordinatorCore {
       watch.initial = watchKeys(scope)
       watch.owesInitialBookmark = options.sendInitialEvents == true && options.allowWatchBookmarks
     } else if let version {
-      let oldest = api.history.oldest(current: state.resourceVersion)
-      if version < oldest {
+      var oldest = api.history.oldest(scope.kind, insteadOf: version)
+      if oldest == nil {
+        watch.waiting = api.history.changes(in: scope, after: version)
+        // Whether a selector had this object in view before, nobody remembers.
+        if !watch.selectsByName { oldest = watch.waiting.last { $0.hidesPast }?.resourceVersion }
+      }
+      if let oldest {
         let failure = APIFailure.expired("too old resource version: \(version) (\(oldest))")
         reply(id, .event(type: "ERROR", object: failure.status))
         reply(id, .done(code: 200, object: .null, warnings: []))
         return
       }
-      watch.waiting = api.history.changes(after: version)
     }
     if let seconds = options.timeoutSeconds, seconds > 0 {
       api.timers.set(WatchTimer(id: id, purpose: .end), at: now.boot + min(seconds, 1_000_000_000) * 1000)

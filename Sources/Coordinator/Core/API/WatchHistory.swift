@@ -1,6 +1,6 @@
-// The last changes, for watches that resume, and the table of watches with its index. A change costs only the watches
-// of its kind and
-// namespace. Objects are kept as values and rendered when somebody is shown them.
+// The last changes, for watches that resume. One ring for each kind under one limit, so that a busy kind does not push
+// the quiet ones out. After a restart the objects of the store stand for the changes that made them so.
+// Objects are kept as values and rendered when somebody is shown them. Knows nothing of requests.
 
 import ClusterProto
 
@@ -13,12 +13,16 @@ final class WatchChange: Sendable {
   let previous: APIObject?
   let isNew: Bool
   let isGone: Bool
+  /// Set where the change was read from the store: the version at which the object was created. What happened to it
+  /// between the two is forgotten.
+  let created: Int64?
 
   init(_ change: ObjectChange, subject: APIObject, resourceVersion: Int64) {
     self.resourceVersion = resourceVersion
     object = subject
     isNew = change.before == nil
     isGone = change.after == nil
+    created = nil
     if let before = change.before, let after = change.after, SelectableFields.differ(before, after) {
       previous = before
     } else {
@@ -26,130 +30,134 @@ final class WatchChange: Sendable {
     }
   }
 
-  /// An object that was there when the watch began.
-  init(initial object: APIObject) {
+  /// The latest change of an object that was read from the store.
+  init(restored object: APIObject, created: Int64, isNew: Bool = false) {
     resourceVersion = object.meta.resourceVersion
     self.object = object
     previous = nil
-    isNew = true
+    self.isNew = isNew
     isGone = false
+    self.created = created
   }
+
+  /// The change as it looks to one who knows everything up to `version`.
+  func seen(from version: Int64) -> WatchChange {
+    guard let created, created > version else { return self }
+    return WatchChange(restored: object, created: created, isNew: true)
+  }
+
+  /// Whether the object was there before, in a state that nobody remembers.
+  var hidesPast: Bool { created != nil && !isNew }
 }
 
-/// A bounded ring of changes in order.
+/// Changes in order, for each kind, bounded by one limit for all together.
 struct WatchHistory: Sendable {
-  var limit = 1
-  private var entries: [WatchChange] = []
-  private var head = 0
-  /// Every change after this version is held.
-  private var floor: Int64?
+  private struct Ring: Sendable {
+    /// Places before `head` are empty.
+    private var places: [WatchChange?] = []
+    private var head = 0
+    /// Every change of the kind after this version is held.
+    var floor: Int64 = 0
+    /// Versions that were shown before a crash but whose changes may be lost.
+    var doubtful: ClosedRange<Int64>?
+
+    var count: Int { places.count - head }
+
+    mutating func append(_ change: WatchChange) { places.append(change) }
+
+    mutating func removeFirst() {
+      guard head < places.count else { return }
+      floor = max(floor, places[head]?.resourceVersion ?? 0)
+      places[head] = nil
+      head += 1
+      if head > 64, head * 2 > places.count {
+        places.removeFirst(head)
+        head = 0
+      }
+    }
+
+    /// The changes after `version`, oldest first.
+    func changes(after version: Int64) -> ArraySlice<WatchChange?> {
+      var low = head
+      var high = places.count
+      while low < high {
+        let middle = (low + high) / 2
+        if (places[middle]?.resourceVersion ?? 0) <= version { low = middle + 1 } else { high = middle }
+      }
+      return places[low...]
+    }
+  }
+
+  private let limit: Int
+  private var count = 0
+  private var rings = Kind.allCases.map { _ in Ring() }
+  private static let positions = Dictionary(
+    uniqueKeysWithValues: Kind.allCases.enumerated().map { ($0.element, $0.offset) })
+
+  init(limit: Int) { self.limit = max(1, limit) }
+
+  private func position(_ kind: Kind) -> Int { Self.positions[kind] ?? 0 }
 
   mutating func append(_ change: WatchChange) {
-    if floor == nil { floor = change.resourceVersion - 1 }
-    if entries.count < limit {
-      entries.append(change)
-      return
+    if count == limit, let largest = rings.indices.max(by: { rings[$0].count < rings[$1].count }) {
+      rings[largest].removeFirst()
+      count -= 1
     }
-    floor = entries[head].resourceVersion
-    entries[head] = change
-    head = (head + 1) % entries.count
+    rings[position(change.object.kind)].append(change)
+    count += 1
   }
 
-  /// The oldest version from which a watch can go on; `current` where nothing has changed yet.
-  func oldest(current: Int64) -> Int64 { floor ?? current }
+  /// Changes of the kind up to `version` are not (all) held.
+  mutating func forget(_ kind: Kind, upTo version: Int64) {
+    rings[position(kind)].floor = max(rings[position(kind)].floor, version)
+  }
 
-  private subscript(position: Int) -> WatchChange { entries[(head + position) % entries.count] }
+  /// Who saw one of these versions may have seen changes of the kind that a crash undid.
+  mutating func doubt(_ kind: Kind, _ versions: ClosedRange<Int64>) { rings[position(kind)].doubtful = versions }
 
-  /// The changes after `version`, oldest first.
-  func changes(after version: Int64) -> [WatchChange] {
-    var low = 0
-    var high = entries.count
-    while low < high {
-      let middle = (low + high) / 2
-      if self[middle].resourceVersion <= version { low = middle + 1 } else { high = middle }
+  /// The version from which a watch can go on, where it cannot from `version`; nil: it can.
+  func oldest(_ kind: Kind, insteadOf version: Int64) -> Int64? {
+    let ring = rings[position(kind)]
+    if version < ring.floor { return ring.floor }
+    if let doubtful = ring.doubtful, doubtful.contains(version) { return doubtful.upperBound + 1 }
+    return nil
+  }
+
+  /// The changes in `scope` after `version`, oldest first, as they look to one who knows everything before.
+  func changes(in scope: WatchScope, after version: Int64) -> [WatchChange] {
+    rings[position(scope.kind)].changes(after: version).compactMap { change in
+      guard let change, scope.contains(change.object) else { return nil }
+      return change.seen(from: version)
     }
-    return (low..<entries.count).map { self[$0] }
   }
 }
 
-/// Which changes a watch can concern; empty namespace or name: all.
-struct WatchScope: Hashable, Sendable {
-  var kind: Kind
-  var namespace: String
-  var name: String
-}
-
-struct WatchTimer: Hashable, Comparable, Sendable {
-  enum Purpose: Int, Sendable { case end, bookmark }
-  var id: RequestID
-  var purpose: Purpose
-
-  static func < (left: WatchTimer, right: WatchTimer) -> Bool {
-    left.id == right.id ? left.purpose.rawValue < right.purpose.rawValue : left.id < right.id
-  }
-}
-
-struct Watch: Sendable {
-  var request: APIRequest
-  var scope: WatchScope
-  var labels: LabelSelector
-  var fields: FieldSelector
-  /// Changes that wait their turn; while there are any, new ones queue behind them.
-  var waiting: [WatchChange] = []
-  var position = 0
-  /// Objects of the beginning, by key, shown before `waiting`.
-  var initial: ArraySlice<ObjectKey> = []
-  /// The bookmark that says the beginning is over is still to come.
-  var owesInitialBookmark = false
-  /// A Table's columns go with the first event only.
-  var hasSentColumns = false
-
-  var isCaughtUp: Bool { initial.isEmpty && position == waiting.count && !owesInitialBookmark }
-
-  func matches(_ object: APIObject) -> Bool {
-    labels.matches(object.meta.labels) && fields.matches { SelectableFields.value($0, of: object) }
-  }
-}
-
-struct WatchTable: Sendable {
-  private var watches: [RequestID: Watch] = [:]
-  private var index: [WatchScope: InsertionSet<RequestID>] = [:]
-
-  var count: Int { watches.count }
-
-  subscript(id: RequestID) -> Watch? { watches[id] }
-
-  mutating func add(_ watch: Watch, _ id: RequestID) {
-    watches[id] = watch
-    index[watch.scope, default: InsertionSet()].insert(id)
-  }
-
-  /// Changes a watch in place.
-  mutating func modify(_ id: RequestID, _ change: (inout Watch) -> Void) {
-    guard let position = watches.index(forKey: id) else { return }
-    change(&watches.values[position])
-  }
-
-  mutating func remove(_ id: RequestID) {
-    guard let watch = watches.removeValue(forKey: id) else { return }
-    index[watch.scope]?.remove(id)
-    if index[watch.scope]?.isEmpty == true { index[watch.scope] = nil }
-  }
-
-  /// The watches that a change of this object can concern, oldest first.
-  func concerned(by reference: ObjectReference) -> [RequestID] {
-    if index.isEmpty { return [] }
-    let key = reference.key
-    var result: [RequestID] = []
-    var scopes = [
-      WatchScope(kind: reference.kind, namespace: "", name: ""),
-      WatchScope(kind: reference.kind, namespace: "", name: key.name),
-    ]
-    if !key.namespace.isEmpty {
-      scopes.append(WatchScope(kind: reference.kind, namespace: key.namespace, name: ""))
-      scopes.append(WatchScope(kind: reference.kind, namespace: key.namespace, name: key.name))
+extension CoordinatorCore {
+  /// Makes the history of what the rows hold: each object's latest change, and of deletions that there were some.
+  mutating func restoreHistory() {
+    api.history = WatchHistory(limit: configuration.watchHistoryLimit)
+    var loaded: [(version: Int64, reference: ObjectReference)] = []
+    var durable: Int64 = 0
+    for kind in Kind.allCases {
+      if let version = state.deletions[kind] {
+        api.history.forget(kind, upTo: version)
+        durable = max(durable, version)
+      }
+      for key in state.keys(of: kind) {
+        let reference = ObjectReference(kind: kind, key: key)
+        if let object = state[reference] { loaded.append((object.meta.resourceVersion, reference)) }
+      }
     }
-    for scope in scopes { if let ids = index[scope] { result.append(contentsOf: ids) } }
-    return result
+    loaded.sort { $0.version < $1.version }
+    durable = max(durable, loaded.last?.version ?? 0)
+    for (version, reference) in loaded.dropLast(configuration.watchHistoryLimit) {
+      api.history.forget(reference.kind, upTo: version)
+    }
+    for (version, reference) in loaded.suffix(max(1, configuration.watchHistoryLimit)) {
+      guard let object = state[reference] else { continue }
+      api.history.append(WatchChange(restored: object, created: state.created(reference) ?? version))
+    }
+    // Events ride along with other rows: those after the last commit were shown and are gone.
+    if durable < state.resourceVersion { api.history.doubt(.events, durable + 1...state.resourceVersion) }
   }
 }

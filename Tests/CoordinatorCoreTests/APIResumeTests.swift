@@ -173,7 +173,8 @@ import Testing
   }
 
   @Test(
-    "whatever happens over many lives, each watcher's copy is the list, and it is told nothing twice", arguments: 1...12)
+    "whatever happens over many lives, each watcher's copy is the list, and it is told nothing twice", arguments: 1...12
+  )
   func lives(_ seed: UInt64) throws {
     var random = SplitMix64(seed: seed)
     let harness = try APIHarness(seed: seed) { $0.watchHistoryLimit = seed % 3 == 0 ? 40 : 20_000 }

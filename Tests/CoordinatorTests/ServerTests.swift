@@ -311,6 +311,34 @@ struct ServerRequestTests {
     store.close()
   }
 
+  @Test(
+    "with no byte left on the disk creates are refused, deletes work, and the coordinator serves on",
+    .enabled(if: Filesystem.canMount))
+  func deleteOnFullDisk() throws {
+    let directory = try TemporaryDirectory()
+    let mounted = try Filesystem(at: directory.path, size: "8m")
+    defer { mounted.unmount() }
+    let first = try LiveServer(directory)
+    let maker = try first.open(.client)
+    for id in Int64(1)...4 { maker.send(Self.request(id, Self.configMap("map\(id)", size: 200_000))) }
+    try first.wait("they are kept") { maker.messages.count == 4 }
+    #expect(maker.messages.allSatisfy { $0["code"] == 201 })
+    try first.stop()
+    try mounted.fill()
+    let live = try LiveServer(directory)
+    let client = try live.open(.client)
+    client.send(Self.request(1, Self.configMap("more")))
+    try live.wait("it is answered") { client.messages.count == 1 }
+    #expect(client.messages[0]["code"] == 507)
+    for id in Int64(2)...4 {
+      client.send(
+        Self.request(id, APIRequest(verb: .delete, kind: .configmaps, namespace: "default", name: "map\(id)")))
+    }
+    try live.wait("they are gone") { client.messages.count == 4 }
+    #expect(client.messages.dropFirst().allSatisfy { $0["code"] == 200 })
+    try live.stop()
+  }
+
   @Test("a body over Kubernetes' limit is refused, one of 900 KB in parts is taken, other clients are served")
   func largeBodies() throws {
     let live = try LiveServer(try TemporaryDirectory())

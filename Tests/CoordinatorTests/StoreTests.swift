@@ -134,6 +134,31 @@ struct StoreTests {
     again.close()
   }
 
+  @Test(
+    "a full disk costs the reserve and the commit holds; with room again there is a reserve again",
+    .enabled(if: Filesystem.canMount))
+  func reserve() throws {
+    let directory = try TemporaryDirectory()
+    let mounted = try Filesystem(at: directory.path, size: "8m")
+    defer { mounted.unmount() }
+    let store = try Store(directory: directory.path)
+    let reserve = "\(directory.path)/reserve"
+    #expect(try Files.status(reserve).size == 512 << 10)
+    try commit(store, [row("first", "kept")])
+    try mounted.fill()
+    #expect(try Files.space(directory.path).available == 0)
+    try commit(store, (0..<100).map { row("key\($0)", String(repeating: "v", count: 500)) })
+    #expect(!Files.exists(reserve))
+    try mounted.empty()
+    store.restoreReserve()
+    try commit(store, [row("last", "kept")])
+    #expect(Files.exists(reserve))
+    store.close()
+    let again = try Store(directory: directory.path)
+    #expect(try again.load().count == 102)
+    again.close()
+  }
+
   @Test("a write that the system refuses fails the commit, says where to look, and leaves nothing of it")
   func writeError() async {
     await #expect(processExitsWith: .exitCode(0)) {

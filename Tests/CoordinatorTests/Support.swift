@@ -49,5 +49,17 @@ struct Filesystem {
     guard mount("tmpfs", path, "tmpfs", flags, options) == 0 else { throw IOError.last("remount", path) }
   }
 
+  /// Takes all space that is left.
+  func fill() throws {
+    let descriptor = open("\(path)/filler", O_WRONLY | O_CREAT | O_CLOEXEC, 0o600)
+    guard descriptor >= 0 else { throw IOError.last("create", path) }
+    defer { close(descriptor) }
+    let zeros = [UInt8](repeating: 0, count: 4_096)
+    while write(descriptor, zeros, zeros.count) > 0 {}
+  }
+
+  /// Gives back what `fill` took.
+  func empty() throws { try Files.removeTree("\(path)/filler") }
+
   func unmount() { umount2(path, Int32(MNT_DETACH)) }
 }

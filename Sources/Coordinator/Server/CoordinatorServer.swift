@@ -25,7 +25,7 @@ package struct ServerOptions {
   package var apiMayMove = false
   /// Of the core; `clusterID` is filled in from the store.
   package var configuration = CoordinatorConfiguration()
-  /// Client writes are refused while the disk has fewer free bytes.
+  /// Client writes are refused while the disk has fewer free bytes, or an eighth of it where that is less.
   package var freeSpaceMark: UInt64 = 64 << 20
   /// Connections whose hello takes longer are closed.
   package var helloMilliseconds = Handshake.timeoutMilliseconds
@@ -318,12 +318,13 @@ package final class CoordinatorServer {
     spaceTimer?.arm(at: Clocks.boot() + Self.spaceCheckNanoseconds)
     guard let space = try? Files.space(options.directory) else { return }
     // Back only well above the mark, or it would flap.
-    let mark = isDiskLow ? options.freeSpaceMark + options.freeSpaceMark / 4 : options.freeSpaceMark
-    let low = space.available < mark
+    let mark = min(options.freeSpaceMark, space.total / 8)
+    let low = space.available < (isDiskLow ? mark + mark / 4 : mark)
     guard low != isDiskLow else { return }
     isDiskLow = low
     ServerLog.info(
       low ? "disk is nearly full: client writes are refused" : "disk has room again", ("free", String(space.available)))
     queue.append(.diskLow(low), from: nil)
+    if !low { store.restoreReserve() }
   }
 }

@@ -115,7 +115,9 @@ final class Database {
 
   /// SQLite's code in the operator's words.
   private static func error(_ result: Int32, path: String, detail: String) -> StoreError {
-    let code = result & 0xff
+    // The index of the write-ahead log cannot be sized for want of space alone.
+    let isSharedMemorySize = result == SQLITE_IOERR | (19 << 8)
+    let code = isSharedMemorySize ? SQLITE_FULL : result & 0xff
     switch code {
     case SQLITE_FULL:
       return StoreError(

@@ -26,6 +26,7 @@ package final class Store {
   private let lock: FileLock
   private let worker: WorkerThread
   private let shared: Shared
+  private let reserve: StoreReserve
   private let beforeCommit: @Sendable () -> Void
 
   /// The connection, for whichever thread uses it: the loop's at start and end, the worker's between.
@@ -51,8 +52,11 @@ package final class Store {
     } catch {
       throw Store.unusable(directory, error)
     }
+    reserve = StoreReserve(directory: directory)
     let opened = try Database(path: path)
-    try Store.prepare(opened, path: path)
+    let file = path
+    try Store.withReserve(reserve) { () throws(StoreError) in try Store.prepare(opened, path: file) }
+    reserve.make()
     do throws(IOError) { try Files.syncDirectory(directory) } catch { throw Store.unusable(directory, error) }
     shared = Shared(opened)
   }
@@ -75,20 +79,35 @@ package final class Store {
     return try result.get()
   }
 
-  /// Writes all of `writes` or none, durably, on the store's thread; the outcome is posted to `outcomes`. After a
-  /// failure the process must stop: what memory says is ahead of the disk.
+  /// Writes all of `writes` or none, durably, on the store's thread; the outcome is posted to `outcomes`. A full disk
+  /// costs the reserve first. After a failure the process must stop: what memory says is ahead of the disk.
   package func commit(_ writes: [StoreWrite]) {
-    worker.post { [shared, outcomes, beforeCommit] in
+    worker.post { [shared, outcomes, beforeCommit, reserve] in
       beforeCommit()
       let outcome = shared.database.withLock { database -> Outcome in
         do throws(StoreError) {
-          try Store.write(writes, database)
+          try Store.withReserve(reserve) { () throws(StoreError) in try Store.write(writes, database) }
           return .success(())
         } catch {
           return .failure(error)
         }
       }
       outcomes.post(outcome)
+    }
+  }
+
+  /// Sets the reserve aside again, where it was given up and the disk has room: on the store's thread.
+  package func restoreReserve() { worker.post { [reserve] in reserve.make() } }
+
+  /// Runs `work`; where the disk is full, once more on the reserve's space.
+  private static func withReserve(
+    _ reserve: StoreReserve, _ work: () throws(StoreError) -> Void
+  ) throws(StoreError) {
+    do throws(StoreError) {
+      try work()
+    } catch {
+      guard error.code == SQLITE_FULL, reserve.giveUp() else { throw error }
+      try work()
     }
   }
 
@@ -153,6 +172,8 @@ package final class Store {
     try database.execute("PRAGMA journal_size_limit = 67108864")
     try database.execute("PRAGMA synchronous = FULL")
     try database.execute("PRAGMA cell_size_check = ON")
+    // Else a delete writes zeros over all that it frees, and so needs as much space as it gives.
+    try database.execute("PRAGMA secure_delete = FAST")
     try database.execute("BEGIN IMMEDIATE")
     for table in StoreTable.allCases {
       try database.execute(

@@ -68,8 +68,13 @@ let package = Package(
     .testTarget(
       name: "ClusterIOTests", dependencies: ["ClusterIO", "ClusterProto", "CLinux", "PodHarness"], swiftSettings: strict
     ),
+    // HTTPS from the client's side, for CoordinatorTests and ClusterTests.
+    .target(
+      name: "HTTPTestSupport", dependencies: ["ClusterProto", "ClusterIO"], path: "Tests/HTTPTestSupport",
+      swiftSettings: strict),
     .testTarget(
-      name: "CoordinatorTests", dependencies: ["Coordinator", "CoordinatorCore", "ClusterProto", "ClusterIO"],
+      name: "CoordinatorTests",
+      dependencies: ["Coordinator", "CoordinatorCore", "ClusterProto", "ClusterIO", "HTTPTestSupport"],
       swiftSettings: strict),
     // Keeper and agent as processes of their own for NodeAgentTests, and the measure of a keeper's pods a second.
     .executableTarget(
@@ -84,7 +89,7 @@ let package = Package(
       name: "SimulatorTests", dependencies: ["Simulator", "ClusterProto", "CoordinatorCore", "AgentCore"],
       swiftSettings: strict),
     .testTarget(
-      name: "ClusterTests", dependencies: ["stint", "Coordinator", "NodeAgent", "ClusterProto", "ClusterIO"],
+      name: "ClusterTests", dependencies: ["stint", "Coordinator", "NodeAgent", "ClusterProto", "ClusterIO", "HTTPTestSupport"],
       exclude: ["Malformed"], swiftSettings: strict),
     .testTarget(name: "TidyTests", swiftSettings: strict),
   ],

@@ -2,6 +2,7 @@
 
 import ClusterIO
 import ClusterProto
+import HTTPTestSupport
 import Testing
 
 @testable import Coordinator

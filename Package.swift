@@ -89,7 +89,8 @@ let package = Package(
       name: "SimulatorTests", dependencies: ["Simulator", "ClusterProto", "CoordinatorCore", "AgentCore"],
       swiftSettings: strict),
     .testTarget(
-      name: "ClusterTests", dependencies: ["stint", "Coordinator", "NodeAgent", "ClusterProto", "ClusterIO", "HTTPTestSupport"],
+      name: "ClusterTests",
+      dependencies: ["stint", "Coordinator", "NodeAgent", "ClusterProto", "ClusterIO", "HTTPTestSupport"],
       exclude: ["Malformed"], swiftSettings: strict),
     .testTarget(name: "TidyTests", swiftSettings: strict),
   ],

@@ -10,12 +10,9 @@ package struct ContainerSpec: Equatable, Sendable {
   /// Where an environment variable's value comes from.
   package enum EnvironmentSource: Equatable, Sendable {
     case value(String)
-    /// fieldRef.fieldPath, for example `metadata.name` or `metadata.labels['a']`.
-    case field(path: String)
+    case pod(DownwardValue)
     case configMapKey(name: String, key: String, optional: Bool)
     case secretKey(name: String, key: String, optional: Bool)
-    /// resourceFieldRef: `limits.cpu` and the like, with its divisor text.
-    case resource(container: String?, name: String, divisor: String?)
   }
 
   package struct EnvironmentVariable: Equatable, Sendable {
@@ -35,6 +32,8 @@ package struct ContainerSpec: Equatable, Sendable {
     package var name: String
     package var mountPath: String
     package var subPath: String?
+    /// `subPath` with $(VAR) of the container's environment in it.
+    package var subPathExpression: String?
     package var readOnly: Bool
   }
 
@@ -71,6 +70,7 @@ package struct ContainerSpec: Equatable, Sendable {
       VolumeMount(
         name: entry["name"]?.stringValue ?? "", mountPath: entry["mountPath"]?.stringValue ?? "",
         subPath: entry["subPath"]?.stringValue.flatMap { $0.isEmpty ? nil : $0 },
+        subPathExpression: entry["subPathExpr"]?.stringValue.flatMap { $0.isEmpty ? nil : $0 },
         readOnly: entry["readOnly"]?.boolValue ?? false)
     }
     func amount(_ resource: String) -> String? {
@@ -103,62 +103,10 @@ package struct ContainerSpec: Equatable, Sendable {
     } else if let reference = from["secretKeyRef"] {
       let (secret, entry, optional) = key(reference)
       source = .secretKey(name: secret, key: entry, optional: optional)
-    } else if let reference = from["resourceFieldRef"] {
-      source = .resource(
-        container: reference["containerName"]?.stringValue, name: reference["resource"]?.stringValue ?? "",
-        divisor: reference["divisor"]?.stringValue)
     } else {
-      source = .field(path: from[path: ["fieldRef", "fieldPath"]]?.stringValue ?? "")
+      source = .pod(DownwardValue(json: from))
     }
     return EnvironmentVariable(name: name, source: source)
-  }
-}
-
-/// One entry of spec.volumes.
-package struct VolumeSpec: Equatable, Sendable {
-  package struct Item: Equatable, Sendable {
-    package var key: String
-    package var path: String
-    package var mode: Int64?
-  }
-
-  package enum Source: Equatable, Sendable {
-    case configMap(name: String, items: [Item]?, defaultMode: Int64, optional: Bool)
-    case secret(name: String, items: [Item]?, defaultMode: Int64, optional: Bool)
-    case emptyDirectory(medium: String)
-    /// hostPath with its `type` (empty, Directory, DirectoryOrCreate, File, FileOrCreate, Socket, …).
-    case hostPath(path: String, type: String)
-    /// A volume source that this version does not run; validation refuses it by name.
-    case unsupported(String)
-  }
-
-  package var name: String
-  package var source: Source
-
-  package init(json: JSON) {
-    name = json["name"]?.stringValue ?? ""
-    func items(_ json: JSON) -> [Item]? {
-      json["items"]?.arrayValue?.map { entry in
-        Item(
-          key: entry["key"]?.stringValue ?? "", path: entry["path"]?.stringValue ?? "", mode: entry["mode"]?.intValue)
-      }
-    }
-    if let map = json["configMap"] {
-      source = .configMap(
-        name: map["name"]?.stringValue ?? "", items: items(map), defaultMode: map["defaultMode"]?.intValue ?? 0o644,
-        optional: map["optional"]?.boolValue ?? false)
-    } else if let secret = json["secret"] {
-      source = .secret(
-        name: secret["secretName"]?.stringValue ?? "", items: items(secret),
-        defaultMode: secret["defaultMode"]?.intValue ?? 0o644, optional: secret["optional"]?.boolValue ?? false)
-    } else if let empty = json["emptyDir"] {
-      source = .emptyDirectory(medium: empty["medium"]?.stringValue ?? "")
-    } else if let host = json["hostPath"] {
-      source = .hostPath(path: host["path"]?.stringValue ?? "", type: host["type"]?.stringValue ?? "")
-    } else {
-      let member = json.objectValue?.keys.first { $0 != "name" }
-      source = member.map { .unsupported($0) } ?? .emptyDirectory(medium: "")
-    }
   }
 }
 

@@ -61,6 +61,70 @@ import Testing
     #expect(message([], from: [["secretRef": ["name": "s"]]]) == "secret \"s\" not found")
   }
 
+  @Test("Secrets give their decoded values, by key and all together with a prefix; kubelet's words when one is missing")
+  func secrets() throws {
+    // "p4ss=", "other" and "a\0b" in base64.
+    let secrets: JSONObject = ["secrets/s": ["data": ["key": "cDRzcz0=", "other": "b3RoZXI=", "1": "MQ=="]]]
+    func reference(_ name: String, _ key: String, optional: Bool = false) -> JSON {
+      [
+        [
+          "name": "V",
+          "valueFrom": ["secretKeyRef": ["name": .string(name), "key": .string(key), "optional": .bool(optional)]],
+        ]
+      ]
+    }
+    #expect(try environment(reference("s", "key"), references: secrets).contains("V=p4ss="))
+    #expect(message(reference("no", "key"), references: secrets) == "secret \"no\" not found")
+    #expect(message(reference("s", "no"), references: secrets) == "couldn't find key no in Secret ns/s")
+    for absent in [reference("no", "key", optional: true), reference("s", "no", optional: true)] {
+      #expect(try environment(absent, references: secrets).allSatisfy { !$0.hasPrefix("V=") })
+    }
+    let all = try environment([], from: [["secretRef": ["name": "s"], "prefix": "P_"]], references: secrets)
+    #expect(all.filter { $0.hasPrefix("P_") } == ["P_1=1", "P_key=p4ss=", "P_other=other"])
+    #expect(try environment([], from: [["secretRef": ["name": "no", "optional": true]]]).count == 3)
+    let broken: JSONObject = ["secrets/s": ["data": ["key": "YQBi"]]]
+    #expect(
+      message(reference("s", "key"), references: broken) == "environment variable \"V\" contains a nul byte")
+  }
+
+  @Test("subPathExpr takes the container's variables; a missing one, an absolute path and .. are errors")
+  func subPathExpressions() throws {
+    var place = place
+    place.volumes = ["v": "/pods/7/volumes/v"]
+    func path(_ expression: String, _ value: String = "a/b") throws -> String? {
+      let mount: JSON = ["name": "v", "mountPath": "/x", "subPathExpr": .string(expression)]
+      let container: JSON = ["volumeMounts": [mount], "env": [["name": "A", "value": .string(value)]]]
+      return try planned(container, place: place).containers.first?.mounts.first?.subPath
+    }
+    #expect(try path("$(A)/c") == "a/b/c")
+    #expect(try path("plain") == "plain")
+    for (expression, value, text) in [
+      ("$(NO)", "", "missing value for \"NO\""), ("$(A)", "/etc", "error SubPath `/etc` must not be an absolute path"),
+      ("$(A)/x", "..", "unable to provision SubPath `../x`: must not contain '..'"),
+    ] {
+      let error = #expect(throws: PlanningError.self) { try path(expression, value) }
+      #expect(error?.message == text)
+      #expect(error?.reason == "CreateContainerConfigError")
+    }
+  }
+
+  @Test("files of the downward API: maps are a line an entry, quoted as Go does; resources name their container")
+  func downwardFiles() throws {
+    var body = assignment(7, spec: podSpec())
+    body.labels = ["b": "2", "a": "x\"y\\ \n\u{1}\u{e9}\u{a0}"]
+    let values = DownwardAPI(assignment: body, place: place)
+    #expect(
+      try values.text(of: .field(path: "metadata.labels"), askedBy: nil)
+        == "a=\"x\\\"y\\\\ \\n\\x01\u{e9}\\u00a0\"\nb=\"2\"")
+    #expect(try values.text(of: .field(path: "metadata.annotations"), askedBy: nil) == "")
+    let limit = DownwardValue.resource(container: "main", name: "limits.memory", divisor: "1Gi")
+    #expect(try values.text(of: limit, askedBy: nil) == "8")
+    let error = #expect(throws: DownwardError.self) {
+      try values.text(of: .resource(container: "no", name: "limits.cpu", divisor: nil), askedBy: nil)
+    }
+    #expect(error?.message == "container no not found")
+  }
+
   @Test("envFrom takes every key with its prefix, env wins, and names that cannot be are left out")
   func imports() throws {
     let result = try environment(

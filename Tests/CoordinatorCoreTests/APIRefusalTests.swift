@@ -220,7 +220,14 @@ private let jobRefusals: [Refusal] = [
         "affinity.podAntiAffinity.requiredDuringSchedulingIgnoredDuringExecution",
         ["affinity": ["podAntiAffinity": ["requiredDuringSchedulingIgnoredDuringExecution": [["topologyKey": "a"]]]]]
       ),
-      ("volumes[0].secret", ["volumes": [["name": "v", "secret": ["secretName": "s"]]]]),
+      (
+        "volumes[0].projected.sources[0].serviceAccountToken",
+        ["volumes": [["name": "v", "projected": ["sources": [["serviceAccountToken": ["path": "token"]]]]]]]
+      ),
+      (
+        "volumes[0].projected.sources[0].clusterTrustBundle",
+        ["volumes": [["name": "v", "projected": ["sources": [["clusterTrustBundle": ["path": "ca"]]]]]]]
+      ),
       ("volumes[0].persistentVolumeClaim", ["volumes": [["name": "v", "persistentVolumeClaim": ["claimName": "s"]]]]),
       ("containers[0].securityContext.runAsUser", main(["securityContext": ["runAsUser": 0]])),
       (
@@ -234,11 +241,6 @@ private let jobRefusals: [Refusal] = [
       (
         "containers[0].securityContext.readOnlyRootFilesystem",
         main(["securityContext": ["readOnlyRootFilesystem": true]])
-      ),
-      ("containers[0].envFrom[0].secretRef", main(["envFrom": [["secretRef": ["name": "s"]]]])),
-      (
-        "containers[0].env[0].valueFrom.secretKeyRef",
-        main(["env": [["name": "A", "valueFrom": ["secretKeyRef": ["name": "s", "key": "k"]]]]])
       ),
       ("containers[0].resources.limits[nvidia.com/gpu]", main(["resources": ["limits": ["nvidia.com/gpu": 1]]])),
     ] as [(String, JSON)])

@@ -123,6 +123,94 @@ import Testing
 
   // MARK: - Surroundings
 
+  @Test("files of Secrets, ConfigMaps and the downward API come with their modes, read-only, and are gone with the pod")
+  func writtenVolumes() throws {
+    let keeper = try TestKeeper()
+    // "p4ss" and "q" in base64.
+    let references: JSONObject = [
+      "secrets/s": ["data": ["key": "cDRzcw==", "other": "cQ=="]], "configmaps/c": ["data": ["map": "m"]],
+    ]
+    let volumes: JSON = [
+      ["name": "plain", "secret": ["secretName": "s", "defaultMode": 420]],
+      [
+        "name": "all",
+        "projected": [
+          "defaultMode": 256,
+          "sources": [
+            ["secret": ["name": "s", "items": [["key": "key", "path": "deep/pass", "mode": 384]]]],
+            ["configMap": ["name": "c"]], ["secret": ["name": "absent", "optional": true]],
+            [
+              "downwardAPI": [
+                "items": [
+                  ["path": "name", "fieldRef": ["fieldPath": "metadata.name"]],
+                  ["path": "note", "fieldRef": ["fieldPath": "metadata.annotations"]],
+                  ["path": "cpu", "resourceFieldRef": ["containerName": "main", "resource": "limits.cpu"]],
+                ]
+              ]
+            ],
+          ],
+        ],
+      ],
+    ]
+    let script = """
+      cd /run/stint-plain; for f in *; do echo $f $(stat -c %a $f) $(cat $f); done
+      cd /run/stint-all; for f in deep/pass map name note cpu; do echo $f $(stat -c %a $f) $(cat $f); done
+      touch new 2>/dev/null || echo read-only
+      """
+    let main = shell(
+      "main", script,
+      mounts: [
+        ["name": "plain", "mountPath": "/run/stint-plain"], ["name": "all", "mountPath": "/run/stint-all"],
+      ])
+    let assignment = keeper.assignment(
+      1, pod(main, volumes: volumes), references: references, annotations: ["k": "v w"])
+    let (status, log) = try keeper.finish(assignment)
+    #expect(status?.phase == .succeeded)
+    #expect(
+      log == """
+        key 644 p4ss
+        other 644 q
+        deep/pass 600 p4ss
+        map 400 m
+        name 400 pod-1
+        note 400 k="v w"
+        cpu 400 4
+        read-only
+
+        """)
+    #expect(!text(keeper.paths.keeperJournal).contains("p4ss"))
+  }
+
+  @Test(
+    "what a volume lacks is said in kubelet's words",
+    arguments: [
+      (["secret": ["secretName": "no"]], "secret \"no\" not found"),
+      (
+        ["secret": ["secretName": "s", "items": [["key": "no", "path": "p"]]]],
+        "references non-existent secret key: no"
+      ),
+      (
+        ["projected": ["sources": [["secret": ["name": "no"]], ["configMap": ["name": "no"]]]]],
+        "[secret \"no\" not found, configmap \"no\" not found]"
+      ),
+    ] as [(JSON, String)])
+  func missingSources(source: JSON, message: String) throws {
+    let scratch = try Scratch()
+    var volume = source
+    volume["name"] = "v"
+    let spec = PodSpec(json: pod(shell("main", "true"), volumes: [volume]))
+    let assignment = Assignment(
+      attempt: 1, keeper: "k", session: "s", namespace: "default", podName: "p", podUID: "u", labels: [:],
+      annotations: [:], spec: spec, references: ["secrets/s": ["data": ["key": "YQ=="]]], tolerationMilliseconds: nil)
+    let paths = NodePaths(data: scratch.path)
+    let error = #expect(throws: VolumeError.self) {
+      try Volumes.make(assignment, paths: paths, place: testPlace(assignment, paths))
+    }
+    #expect(error?.message == "MountVolume.SetUp failed for volume \"v\" : \(message)")
+    #expect(error?.reason == "ContainerCreating")
+    #expect(error?.retryable == true)
+  }
+
   @Test("the keeper's environment is not inherited, and the pod has its own variables and name")
   func environment() throws {
     var setting = KeeperSetting()
@@ -308,7 +396,8 @@ import Testing
       attempt: 1, keeper: "", session: "", namespace: "", podName: "", podUID: "", labels: [:], annotations: [:],
       spec: PodSpec(json: spec), references: JSONObject(), tolerationMilliseconds: nil)
     do throws(VolumeError) {
-      let volumes = try Volumes.make(assignment, paths: NodePaths(data: scratch.path))
+      let paths = NodePaths(data: scratch.path)
+      let volumes = try Volumes.make(assignment, paths: paths, place: testPlace(assignment, paths))
       #expect(message == nil)
       #expect(volumes == ["h": full])
       #expect(Files.exists(full))

@@ -213,12 +213,9 @@ final class TestKeeper {
 
   /// Makes the volumes and the plan as the agent's worker does, and asks for the start.
   func start(_ assignment: Assignment, leaseMilliseconds: Int64 = 60_000) throws {
-    let capacity = NodeCapacity(cpuMillicores: 4000, memoryBytes: 8 << 30, pods: 110)
-    let volumes = try Volumes.make(assignment, paths: paths)
+    var place = testPlace(assignment, paths)
+    place.volumes = try Volumes.make(assignment, paths: paths, place: place)
     if setting.asNobody, isRoot { try run("/bin/chown", "-R", "65534:65534", paths.pods) }
-    let place = PodPlace(
-      node: "node", address: "127.0.0.1", capacity: capacity, podDirectory: paths.pod(assignment.attempt),
-      volumes: volumes)
     send(
       .start(
         assignment.lean, plan: try PodPlanner.plan(assignment, place: place), leaseEnd: leaseEnd(in: leaseMilliseconds))
@@ -257,6 +254,13 @@ final class TestKeeper {
     }
     return readAll(reader)
   }
+}
+
+/// The facts of a node of four processors, without volumes yet.
+func testPlace(_ assignment: Assignment, _ paths: NodePaths) -> PodPlace {
+  PodPlace(
+    node: "node", address: "127.0.0.1", capacity: NodeCapacity(cpuMillicores: 4000, memoryBytes: 8 << 30, pods: 110),
+    podDirectory: paths.pod(assignment.attempt), volumes: [:])
 }
 
 /// All that a reader has now.

@@ -1,5 +1,5 @@
-// A container's environment: envFrom, then env in order with $(VAR) expansion, fieldRef, configMapKeyRef and
-// resourceFieldRef. kubelet's rules and error messages; nothing of the agent's own environment is inherited.
+// A container's environment: envFrom, then env in order with $(VAR) expansion, references to ConfigMaps, Secrets and
+// the pod itself. kubelet's rules and error messages; nothing of the agent's own environment is inherited.
 
 import ClusterProto
 
@@ -23,19 +23,26 @@ struct EnvironmentBuilder {
       switch variable.source {
       case .value(let text):
         result[variable.name] = VariableExpansion.expand(text) { known[$0] }
-      case .field(let path):
-        result[variable.name] = try field(path, container.name)
+      case .pod(let value):
+        do throws(DownwardError) {
+          result[variable.name] = try DownwardAPI(assignment: assignment, place: place)
+            .text(of: value, askedBy: container.name)
+        } catch {
+          throw failure(container.name, error.message)
+        }
       case .configMapKey(let name, let key, let optional):
         guard let value = try value("ConfigMap", name, key, optional, container.name) else { continue }
         result[variable.name] = value
       case .secretKey(let name, let key, let optional):
         guard let value = try value("Secret", name, key, optional, container.name) else { continue }
         result[variable.name] = value
-      case .resource(let other, let resource, let divisor):
-        result[variable.name] = try self.resource(resource, of: other ?? container.name, divisor, container.name)
       }
     }
     result[Self.fencingToken] = String(assignment.attempt)
+    // The kernel would cut the value there, unsaid.
+    if let bad = result.first(where: { $0.value.utf8.contains(0) }) {
+      throw failure(container.name, "environment variable \"\(bad.key)\" contains a nul byte")
+    }
     return result
   }
 
@@ -43,23 +50,26 @@ struct EnvironmentBuilder {
     PlanningError(container: container, reason: PodPlanner.configError, message: message)
   }
 
-  /// The `data` of a ConfigMap or Secret; nil: it is missing and may be.
+  /// The `data` of a ConfigMap or Secret as texts; nil: it is missing and may be.
   private func data(_ kind: String, _ name: String, _ optional: Bool, _ container: String) throws(PlanningError)
-    -> JSONObject?
+    -> StringMap?
   {
     let reference = kind == "Secret" ? "secrets/\(name)" : "configmaps/\(name)"
     guard let object = assignment.references[reference] else {
       if optional { return nil }
       throw failure(container, "\(kind.lowercased()) \"\(name)\" not found")
     }
-    return object["data"]?.objectValue ?? JSONObject()
+    var texts = StringMap(json: object["data"])
+    guard kind == "Secret" else { return texts }
+    for entry in texts { texts[entry.key] = String(decoding: Base64.decode(entry.value) ?? [], as: UTF8.self) }
+    return texts
   }
 
   private func value(
     _ kind: String, _ name: String, _ key: String, _ optional: Bool, _ container: String
   ) throws(PlanningError) -> String? {
     guard let data = try data(kind, name, optional, container) else { return nil }
-    guard let value = data[key]?.stringValue else {
+    guard let value = data[key] else {
       if optional { return nil }
       throw failure(container, "couldn't find key \(key) in \(kind) \(assignment.namespace)/\(name)")
     }
@@ -70,7 +80,7 @@ struct EnvironmentBuilder {
   private func take(
     _ entry: ContainerSpec.EnvironmentImport, _ container: String, _ result: inout StringMap
   ) throws(PlanningError) {
-    let found: JSONObject?
+    let found: StringMap?
     if let map = entry.configMap {
       found = try data("ConfigMap", map, entry.optional, container)
     } else if let secret = entry.secret {
@@ -78,73 +88,10 @@ struct EnvironmentBuilder {
     } else {
       found = nil
     }
-    for (key, value) in found ?? JSONObject() {
-      let name = entry.prefix + key
+    for variable in found ?? StringMap() {
+      let name = entry.prefix + variable.key
       let isName = !name.isEmpty && name.utf8.allSatisfy { $0 >= 0x20 && $0 < 0x7F && $0 != UInt8(ascii: "=") }
-      if isName, let text = value.stringValue { result[name] = text }
+      if isName { result[name] = variable.value }
     }
-  }
-
-  /// The downward API's fields of the pod.
-  private func field(_ path: String, _ container: String) throws(PlanningError) -> String {
-    switch path {
-    case "metadata.name": return assignment.podName
-    case "metadata.namespace": return assignment.namespace
-    case "metadata.uid": return assignment.podUID
-    case "spec.nodeName": return place.node
-    case "spec.serviceAccountName": return assignment.spec.serviceAccountName
-    case "status.hostIP", "status.podIP", "status.hostIPs", "status.podIPs": return place.address
-    default: break
-    }
-    if let key = subscriptKey(path, "metadata.labels") { return assignment.labels[key] ?? "" }
-    if let key = subscriptKey(path, "metadata.annotations") { return assignment.annotations[key] ?? "" }
-    throw failure(container, "unsupported fieldPath: \(path)")
-  }
-
-  /// `metadata.labels['a']` → `a`.
-  private func subscriptKey(_ path: String, _ field: String) -> String? {
-    let (opening, closing) = ("\(field)['", "']")
-    guard path.hasPrefix(opening), path.hasSuffix(closing), path.utf8.count > opening.utf8.count + closing.utf8.count
-    else { return nil }
-    return String(path.dropFirst(opening.count).dropLast(closing.count))
-  }
-
-  /// `limits.cpu` and the like in whole units of the divisor, rounded up. A missing limit means what the node has; a
-  /// missing request, 0.
-  private func resource(
-    _ path: String, of target: String, _ divisor: String?, _ container: String
-  ) throws(PlanningError) -> String {
-    let parts = path.split(separator: ".", maxSplits: 1).map(String.init)
-    guard parts.count == 2, parts[0] == "limits" || parts[0] == "requests", let found = tree(of: target) else {
-      throw failure(container, "unsupported container resource : \(path)")
-    }
-    let given = found[path: ["resources", parts[0], parts[1]]]
-    let text = given.map { $0.stringValue ?? $0.text }
-    let isLimit = parts[0] == "limits"
-    let amount: Int64
-    let unit: Int64
-    switch parts[1] {
-    case "cpu":
-      amount = text.flatMap { Quantity.parseMillis($0) } ?? (isLimit ? place.capacity.cpuMillicores : 0)
-      unit = divisor.flatMap { Quantity.parseMillis($0) } ?? 1000
-    case "memory":
-      amount = text.flatMap { Quantity.parseBytes($0) } ?? (isLimit ? place.capacity.memoryBytes : 0)
-      unit = divisor.flatMap { Quantity.parseBytes($0) } ?? 1
-    case "ephemeral-storage":
-      amount = text.flatMap { Quantity.parseBytes($0) } ?? 0
-      unit = divisor.flatMap { Quantity.parseBytes($0) } ?? 1
-    default: throw failure(container, "unsupported container resource : \(path)")
-    }
-    let step = max(1, unit == 0 ? (parts[1] == "cpu" ? 1000 : 1) : unit)
-    let whole = max(0, amount)
-    return String(whole / step + (whole % step == 0 ? 0 : 1))
-  }
-
-  private func tree(of container: String) -> JSON? {
-    for member in ["containers", "initContainers"] {
-      let all = assignment.spec.json[member]?.arrayValue ?? []
-      if let found = all.first(where: { $0["name"]?.stringValue == container }) { return found }
-    }
-    return nil
   }
 }

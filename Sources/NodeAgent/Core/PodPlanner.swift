@@ -36,7 +36,7 @@ extension VolumeSpec {
   /// Kubernetes mounts what it writes itself read-only, whatever the mount says.
   fileprivate var isReadOnly: Bool {
     switch source {
-    case .configMap, .secret: true
+    case .files: true
     case .emptyDirectory, .hostPath, .unsupported: false
     }
   }
@@ -77,8 +77,8 @@ package enum PodPlanner {
           container: container.name, reason: configError, message: "volume \"\(mount.name)\" is not there")
       }
       let readOnly = mount.readOnly || spec.volumes.contains { $0.name == mount.name && $0.isReadOnly }
-      mounts.append(
-        PodPlan.Mount(source: source, subPath: mount.subPath, path: mount.mountPath, readOnly: readOnly))
+      let subPath = try subPath(of: mount, in: container.name, lookUp)
+      mounts.append(PodPlan.Mount(source: source, subPath: subPath, path: mount.mountPath, readOnly: readOnly))
     }
     return PodPlan.Container(
       name: container.name, image: container.image,
@@ -86,6 +86,28 @@ package enum PodPlanner {
       environment: variables.map { "\($0.key)=\($0.value)" },
       workingDirectory: container.workingDirectory.flatMap { $0.isEmpty ? nil : $0 } ?? "/", mounts: mounts,
       isSidecar: container.isSidecar)
+  }
+
+  /// subPath, or subPathExpr with the container's variables in it; it may not leave the volume.
+  private static func subPath(
+    of mount: ContainerSpec.VolumeMount, in container: String, _ lookUp: (String) -> String?
+  ) throws(PlanningError) -> String? {
+    guard let expression = mount.subPathExpression else { return mount.subPath }
+    var missing: String?
+    let path = VariableExpansion.expand(expression) { name in
+      let value = lookUp(name)
+      if value == nil, missing == nil { missing = name }
+      return value
+    }
+    func failure(_ message: String) -> PlanningError {
+      PlanningError(container: container, reason: configError, message: message)
+    }
+    if let missing { throw failure("missing value for \"\(missing)\"") }
+    if path.hasPrefix("/") { throw failure("error SubPath `\(path)` must not be an absolute path") }
+    if path.split(separator: "/").contains("..") {
+      throw failure("unable to provision SubPath `\(path)`: must not contain '..'")
+    }
+    return path.isEmpty ? nil : path
   }
 
   /// spec.hostname, else the pod's name cut to the 63 characters that a host name may have.

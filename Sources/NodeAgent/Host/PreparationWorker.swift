@@ -81,7 +81,8 @@ private struct Preparation: Sendable {
 
   func run(_ assignment: Assignment, number: Int64) -> AgentEvent {
     do throws(VolumeError) {
-      return plan(assignment, number: number, volumes: try Volumes.make(assignment, paths: paths))
+      let volumes = try Volumes.make(assignment, paths: paths, place: place(of: assignment, volumes: [:]))
+      return plan(assignment, number: number, volumes: volumes)
     } catch {
       return .preparationFailed(
         assignment.attempt, number: number, container: "", reason: error.reason, message: error.message,
@@ -90,14 +91,18 @@ private struct Preparation: Sendable {
   }
 
   func plan(_ assignment: Assignment, number: Int64, volumes: [String: String]) -> AgentEvent {
-    let place = PodPlace(
-      node: node, address: address, capacity: capacity, podDirectory: paths.pod(assignment.attempt), volumes: volumes)
     do throws(PlanningError) {
-      return .prepared(assignment.attempt, number: number, try PodPlanner.plan(assignment, place: place))
+      let plan = try PodPlanner.plan(assignment, place: place(of: assignment, volumes: volumes))
+      return .prepared(assignment.attempt, number: number, plan)
     } catch {
       return .preparationFailed(
         assignment.attempt, number: number, container: error.container, reason: error.reason, message: error.message,
         retryable: true)
     }
+  }
+
+  private func place(of assignment: Assignment, volumes: [String: String]) -> PodPlace {
+    PodPlace(
+      node: node, address: address, capacity: capacity, podDirectory: paths.pod(assignment.attempt), volumes: volumes)
   }
 }

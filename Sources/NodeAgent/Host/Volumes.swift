@@ -1,6 +1,7 @@
 // Makes the volumes of an attempt under DATA/pods/ATTEMPT and says where each lies. Slow work: runs on the agent's
 // worker thread. Knows nothing of mounts inside the pod; that is MountPlan's.
 
+import AgentCore
 import ClusterIO
 import ClusterProto
 import Glibc
@@ -12,9 +13,18 @@ struct VolumeError: Error, Equatable {
   var retryable: Bool
 }
 
+/// One file of a volume that the node writes.
+private struct VolumeFile {
+  var path: String
+  var bytes: [UInt8]
+  var mode: Int64
+}
+
 enum Volumes {
-  /// Makes every volume of the assignment; returns the host path of each by volume name.
-  static func make(_ assignment: Assignment, paths: NodePaths) throws(VolumeError) -> [String: String] {
+  /// Makes every volume of the assignment; returns the host path of each by volume name. `place`: the node's facts, for
+  /// the downward API.
+  static func make(_ assignment: Assignment, paths: NodePaths, place: PodPlace) throws(VolumeError) -> [String: String]
+  {
     var result: [String: String] = [:]
     for volume in assignment.spec.volumes {
       let directory = "\(paths.pod(assignment.attempt))/volumes/\(volume.name)"
@@ -22,13 +32,20 @@ enum Volumes {
       case .emptyDirectory:
         try makeDirectory(directory, mode: 0o777)
         result[volume.name] = directory
-      case .configMap(let name, let items, let mode, let optional):
-        let body = try reference("configmaps", name, volume: volume.name, optional: optional, in: assignment)
-        try write(body, kind: "configmap", items: items, mode: mode, optional: optional, to: directory, volume.name)
-        result[volume.name] = directory
-      case .secret(let name, let items, let mode, let optional):
-        let body = try reference("secrets", name, volume: volume.name, optional: optional, in: assignment)
-        try write(body, kind: "secret", items: items, mode: mode, optional: optional, to: directory, volume.name)
+      case .files(let projections, let mode):
+        var files: [VolumeFile] = []
+        var problems: [String] = []
+        for projection in projections {
+          do throws(ProjectionError) {
+            files += try self.files(projection, mode: mode, of: assignment, place)
+          } catch {
+            problems.append(error.message)
+          }
+        }
+        // An aggregate of errors, as Go prints it.
+        if problems.count > 1 { problems = ["[\(problems.joined(separator: ", "))]"] }
+        if let problem = problems.first { throw setUpFailure(volume.name, problem) }
+        try write(files, to: directory, volume.name)
         result[volume.name] = directory
       case .hostPath(let path, let type):
         try checkHostPath(path, type: type, volume: volume.name)
@@ -49,36 +66,71 @@ enum Volumes {
       retryable: retryable)
   }
 
-  private static func reference(
-    _ kind: String, _ name: String, volume: String, optional: Bool, in assignment: Assignment
-  ) throws(VolumeError) -> JSON {
-    if let body = assignment.references["\(kind)/\(name)"] { return body }
-    if optional { return .object(JSONObject()) }
-    throw setUpFailure(volume, "\(kind == "secrets" ? "secret" : "configmap") \"\(name)\" not found")
+  /// Why a source has no files yet.
+  private struct ProjectionError: Error { var message: String }
+
+  /// The files of one source, in order; a later file of the same path replaces an earlier one.
+  private static func files(
+    _ projection: VolumeSpec.Projection, mode: Int64, of assignment: Assignment, _ place: PodPlace
+  ) throws(ProjectionError) -> [VolumeFile] {
+    switch projection {
+    case .configMap(let name, let items, let optional):
+      guard let body = assignment.references["configmaps/\(name)"] else {
+        if optional { return [] }
+        throw ProjectionError(message: "configmap \"\(name)\" not found")
+      }
+      return try files(contents(of: body), items, mode, optional) {
+        "configmap references non-existent config key: \($0)"
+      }
+    case .secret(let name, let items, let optional):
+      guard let body = assignment.references["secrets/\(name)"] else {
+        if optional { return [] }
+        throw ProjectionError(message: "secret \"\(name)\" not found")
+      }
+      return try files(contents(of: body, isSecret: true), items, mode, optional) {
+        "references non-existent secret key: \($0)"
+      }
+    case .downward(let entries):
+      let values = DownwardAPI(assignment: assignment, place: place)
+      var files: [VolumeFile] = []
+      for entry in entries {
+        do throws(DownwardError) {
+          let text = try values.text(of: entry.value, askedBy: nil)
+          files.append(VolumeFile(path: entry.path, bytes: Array(text.utf8), mode: entry.mode ?? mode))
+        } catch {
+          throw ProjectionError(message: error.message)
+        }
+      }
+      return files
+    case .unsupported(let kind):
+      throw ProjectionError(message: "\(kind) is not run by this version")
+    }
   }
 
-  private static func write(
-    _ body: JSON, kind: String, items: [VolumeSpec.Item]?, mode: Int64, optional: Bool, to directory: String,
-    _ volume: String
-  ) throws(VolumeError) {
-    try makeDirectory(directory, mode: 0o755)
-    var files: [(path: String, bytes: [UInt8], mode: Int64)] = []
-    let contents = contents(of: body, isSecret: kind == "secret")
-    if let items {
-      for item in items {
-        guard let bytes = contents[item.key] else {
-          if optional { continue }
-          throw setUpFailure(volume, "\(kind) references non-existent config key: \(item.key)")
-        }
-        files.append((item.path, bytes, item.mode ?? mode))
-      }
-    } else {
-      for (key, bytes) in contents.sorted(by: { $0.key < $1.key }) { files.append((key, bytes, mode)) }
+  private static func files(
+    _ contents: [String: [UInt8]], _ items: [VolumeSpec.Item]?, _ mode: Int64, _ optional: Bool,
+    missing: (String) -> String
+  ) throws(ProjectionError) -> [VolumeFile] {
+    guard let items else {
+      return contents.sorted { $0.key < $1.key }.map { VolumeFile(path: $0.key, bytes: $0.value, mode: mode) }
     }
+    var files: [VolumeFile] = []
+    for item in items {
+      guard let bytes = contents[item.key] else {
+        if optional { continue }
+        throw ProjectionError(message: missing(item.key))
+      }
+      files.append(VolumeFile(path: item.path, bytes: bytes, mode: item.mode ?? mode))
+    }
+    return files
+  }
+
+  private static func write(_ files: [VolumeFile], to directory: String, _ volume: String) throws(VolumeError) {
+    try makeDirectory(directory, mode: 0o755)
     for file in files {
       let path = directory + "/" + file.path
       guard !file.path.split(separator: "/").contains("..") else {
-        throw setUpFailure(volume, "\(kind) item path \(file.path) leaves the volume", retryable: false)
+        throw setUpFailure(volume, "item path \(file.path) leaves the volume", retryable: false)
       }
       if file.path.contains("/") { try makeDirectory(Files.split(path).parent, mode: 0o755) }
       try writeFile(path, file.bytes, mode: UInt32(truncatingIfNeeded: file.mode & 0o777))
@@ -86,7 +138,7 @@ enum Volumes {
   }
 
   /// The bytes of a ConfigMap's data (text) and binaryData (base64), or of a Secret's data (base64).
-  static func contents(of body: JSON, isSecret: Bool = false) -> [String: [UInt8]] {
+  private static func contents(of body: JSON, isSecret: Bool = false) -> [String: [UInt8]] {
     var result: [String: [UInt8]] = [:]
     for (key, value) in body["data"]?.objectValue ?? JSONObject() {
       let text = value.stringValue ?? ""

@@ -161,8 +161,33 @@ extension Describer {
         field("Type", "Secret (a volume populated by a Secret)", 2)
         field("SecretName", secret["secretName"]?.stringValue ?? "", 2)
         field("Optional", String(Describer.isOptional(secret)), 2)
+      } else if let downward = volume["downwardAPI"] {
+        field("Type", "DownwardAPI (a volume populated by information about the pod)", 2)
+        line("Items:", 2)
+        for item in downward["items"]?.arrayValue ?? [] {
+          let value = item[path: ["fieldRef", "fieldPath"]] ?? item[path: ["resourceFieldRef", "resource"]]
+          line("\(value?.stringValue ?? "") -> \(item["path"]?.stringValue ?? "")", 3)
+        }
+      } else if let projected = volume["projected"] {
+        self.projected(projected)
       } else {
         line("<unknown>", 2)
+      }
+    }
+  }
+
+  private mutating func projected(_ projected: JSON) {
+    field("Type", "Projected (a volume that contains injected data from multiple sources)", 2)
+    func optional(_ source: JSON) -> String { source["optional"]?.boolValue.map { String($0) } ?? "<nil>" }
+    for source in projected["sources"]?.arrayValue ?? [] {
+      if let secret = source["secret"] {
+        field("SecretName", Describer.name(secret), 2)
+        field("SecretOptionalName", optional(secret), 2)
+      } else if source["downwardAPI"] != nil {
+        field("DownwardAPI", "true", 2)
+      } else if let map = source["configMap"] {
+        field("ConfigMapName", Describer.name(map), 2)
+        field("ConfigMapOptional", optional(map), 2)
       }
     }
   }

@@ -81,7 +81,17 @@ enum Defaults {
     for source in ["configMap", "secret", "downwardAPI", "projected"] {
       within(&volume, source) { set(&$0, "defaultMode", 420) }
     }
+    within(&volume, "downwardAPI") { each(&$0, "items", downward) }
+    within(&volume, "projected") { projected in
+      each(&projected, "sources") { source in within(&source, "downwardAPI") { each(&$0, "items", downward) } }
+    }
     within(&volume, "hostPath") { set(&$0, "type", "") }
+  }
+
+  /// An object that has `fieldRef` or `resourceFieldRef`.
+  private static func downward(_ source: inout JSON) {
+    within(&source, "fieldRef") { set(&$0, "apiVersion", "v1") }
+    within(&source, "resourceFieldRef") { set(&$0, "divisor", "0") }
   }
 
   private static func container(_ container: inout JSON) {
@@ -95,10 +105,7 @@ enum Defaults {
     }
     each(&container, "ports") { set(&$0, "protocol", "TCP") }
     each(&container, "env") { variable in
-      within(&variable, "valueFrom") { source in
-        within(&source, "fieldRef") { set(&$0, "apiVersion", "v1") }
-        within(&source, "resourceFieldRef") { set(&$0, "divisor", "0") }
-      }
+      within(&variable, "valueFrom", downward)
     }
     for probe in ["livenessProbe", "readinessProbe", "startupProbe"] {
       within(&container, probe) { probe in

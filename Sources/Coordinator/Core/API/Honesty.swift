@@ -68,6 +68,13 @@ struct Honesty {
     if let account = spec["serviceAccountName"]?.stringValue, !["", "default"].contains(account) {
       warn("\(path).serviceAccountName")
     }
+    if spec["automountServiceAccountToken"]?.boolValue == true {
+      warn("\(path).automountServiceAccountToken", "no token is mounted by this version")
+    }
+    for (index, volume) in (spec["volumes"]?.arrayValue ?? []).enumerated() {
+      guard let medium = volume[path: ["emptyDir", "medium"]]?.stringValue, !medium.isEmpty else { continue }
+      warn("\(path).volumes[\(index)].emptyDir.medium", "\(Self.notHonoured): the directory is on the node's disk")
+    }
     if let policy = spec["dnsPolicy"]?.stringValue, policy == "None" { warn("\(path).dnsPolicy") }
     if let priority = spec["priority"]?.intValue, priority != 0 { warn("\(path).priority") }
     for (index, constraint) in (spec["topologySpreadConstraints"]?.arrayValue ?? []).enumerated() {

@@ -162,7 +162,10 @@ struct PodValidation {
       errors.invalid(path, "", "may not be specified when `value` is not empty")
     }
     if given.count > 1 { errors.invalid(path, "", "may not have more than one field specified at a time") }
-    if let reference = source["fieldRef"] { fieldReference(reference, "\(path).fieldRef") }
+    var downward = DownwardValidation(.variable)
+    if let reference = source["fieldRef"] { downward.field(reference, "\(path).fieldRef") }
+    if let reference = source["resourceFieldRef"] { downward.resource(reference, "\(path).resourceFieldRef") }
+    errors.append(downward.errors.all)
     for name in ["configMapKeyRef", "secretKeyRef"] {
       guard let reference = source[name] else { continue }
       if (reference["name"]?.stringValue ?? "").isEmpty { errors.required("\(path).\(name).name") }
@@ -172,33 +175,6 @@ struct PodValidation {
       } else {
         for problem in Names.configKeyErrors(key) { errors.invalid("\(path).\(name).key", key, problem) }
       }
-    }
-  }
-
-  static let fieldPaths = [
-    "metadata.name", "metadata.namespace", "metadata.uid", "spec.nodeName", "spec.serviceAccountName", "status.hostIP",
-    "status.hostIPs", "status.podIP", "status.podIPs",
-  ]
-
-  private mutating func fieldReference(_ reference: JSON, _ path: String) {
-    if (reference["apiVersion"]?.stringValue ?? "").isEmpty { errors.required("\(path).apiVersion") }
-    let field = reference["fieldPath"]?.stringValue ?? ""
-    if field.isEmpty {
-      errors.required("\(path).fieldPath")
-      return
-    }
-    for map in ["metadata.labels", "metadata.annotations"] where field.hasPrefix("\(map)['") && field.hasSuffix("']") {
-      let key = String(field.dropFirst(map.count + 2).dropLast(2))
-      for problem in Names.labelKeyErrors(key) { errors.invalid(path, key, problem) }
-      return
-    }
-    if !Self.fieldPaths.contains(field) {
-      errors.unsupported(
-        "\(path).fieldPath", field,
-        [
-          "metadata.name", "metadata.namespace", "metadata.uid", "spec.nodeName", "spec.serviceAccountName",
-          "status.hostIP", "status.hostIPs", "status.podIP", "status.podIPs",
-        ].sorted())
     }
   }
 
@@ -235,6 +211,12 @@ struct PodValidation {
       }
       if let sub = mount["subPath"]?.stringValue, !sub.isEmpty {
         VolumeValidation.relative(sub, "\(path).subPath", into: &errors)
+      }
+      if let expression = mount["subPathExpr"]?.stringValue, !expression.isEmpty {
+        if let sub = mount["subPath"]?.stringValue, !sub.isEmpty {
+          errors.invalid("\(path).subPathExpr", expression, "subPathExpr and subPath are mutually exclusive")
+        }
+        VolumeValidation.relative(expression, "\(path).subPathExpr", into: &errors)
       }
     }
   }

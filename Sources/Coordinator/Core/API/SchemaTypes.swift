@@ -89,19 +89,19 @@ extension Schema {
       terminationMessagePolicy:string imagePullPolicy:string securityContext:SecurityContext stdin:bool~
       stdinOnce:bool~ tty:bool~
     ContainerPort = name:string hostPort:int32 containerPort:int32 protocol:string hostIP:string
-    EnvFromSource = prefix:string configMapRef:ConfigMapEnvSource secretRef:SecretEnvSource!
+    EnvFromSource = prefix:string configMapRef:ConfigMapEnvSource secretRef:SecretEnvSource
     ConfigMapEnvSource = name:string optional:bool
     SecretEnvSource = name:string optional:bool
     EnvVar = name:string value:string valueFrom:EnvVarSource
-    EnvVarSource = fieldRef:ObjectFieldSelector resourceFieldRef:ResourceFieldSelector!
-      configMapKeyRef:ConfigMapKeySelector secretKeyRef:SecretKeySelector! fileKeyRef:any!
+    EnvVarSource = fieldRef:ObjectFieldSelector resourceFieldRef:ResourceFieldSelector
+      configMapKeyRef:ConfigMapKeySelector secretKeyRef:SecretKeySelector fileKeyRef:any!
     ObjectFieldSelector = apiVersion:string fieldPath:string
     ResourceFieldSelector = containerName:string resource:string divisor:quantity
     ConfigMapKeySelector = name:string key:string optional:bool
     SecretKeySelector = name:string key:string optional:bool
     ResourceRequirements = limits:{}quantity requests:{}quantity claims:[]any!
     VolumeMount = name:string readOnly:bool recursiveReadOnly:string mountPath:string subPath:string
-      mountPropagation:string~ subPathExpr:string!
+      mountPropagation:string~ subPathExpr:string
     Probe = exec:ExecAction httpGet:HTTPGetAction tcpSocket:TCPSocketAction grpc:GRPCAction initialDelaySeconds:int32
       timeoutSeconds:int32 periodSeconds:int32 successThreshold:int32 failureThreshold:int32
       terminationGracePeriodSeconds:int64
@@ -116,8 +116,9 @@ extension Schema {
     """
 
   static let volumeTypes = """
-    Volume = name:string configMap:ConfigMapVolumeSource secret:SecretVolumeSource! emptyDir:EmptyDirVolumeSource
-      hostPath:HostPathVolumeSource downwardAPI:any! projected:any! awsElasticBlockStore:any! azureDisk:any!
+    Volume = name:string configMap:ConfigMapVolumeSource secret:SecretVolumeSource emptyDir:EmptyDirVolumeSource
+      hostPath:HostPathVolumeSource downwardAPI:DownwardAPIVolumeSource projected:ProjectedVolumeSource
+      awsElasticBlockStore:any! azureDisk:any!
       azureFile:any! cephfs:any! cinder:any! csi:any! ephemeral:any! fc:any! flexVolume:any! flocker:any!
       gcePersistentDisk:any! gitRepo:any! glusterfs:any! image:any! iscsi:any! nfs:any! persistentVolumeClaim:any!
       photonPersistentDisk:any! portworxVolume:any! quobyte:any! rbd:any! scaleIO:any! storageos:any!
@@ -125,6 +126,15 @@ extension Schema {
     ConfigMapVolumeSource = name:string items:[]KeyToPath defaultMode:int32 optional:bool
     SecretVolumeSource = secretName:string items:[]KeyToPath defaultMode:int32 optional:bool
     KeyToPath = key:string path:string mode:int32
+    DownwardAPIVolumeSource = items:[]DownwardAPIVolumeFile defaultMode:int32
+    DownwardAPIVolumeFile = path:string fieldRef:ObjectFieldSelector resourceFieldRef:ResourceFieldSelector mode:int32
+    ProjectedVolumeSource = sources:[]VolumeProjection defaultMode:int32
+    VolumeProjection = secret:SecretProjection downwardAPI:DownwardAPIProjection configMap:ConfigMapProjection
+      serviceAccountToken:ServiceAccountTokenProjection! clusterTrustBundle:any! podCertificate:any!
+    SecretProjection = name:string items:[]KeyToPath optional:bool
+    ConfigMapProjection = name:string items:[]KeyToPath optional:bool
+    DownwardAPIProjection = items:[]DownwardAPIVolumeFile
+    ServiceAccountTokenProjection = audience:string expirationSeconds:int64 path:string
     EmptyDirVolumeSource = medium:string sizeLimit:quantity~
     HostPathVolumeSource = path:string type:string
     """

@@ -29,36 +29,85 @@ struct VolumeValidation {
     }
     if let map = volume["configMap"] {
       if (map["name"]?.stringValue ?? "").isEmpty { errors.required("\(path).configMap.name") }
+      Self.mode(map["defaultMode"], "\(path).configMap.defaultMode", into: &errors)
       items(map, "\(path).configMap")
     }
     if let secret = volume["secret"] {
       if (secret["secretName"]?.stringValue ?? "").isEmpty { errors.required("\(path).secret.secretName") }
+      Self.mode(secret["defaultMode"], "\(path).secret.defaultMode", into: &errors)
       items(secret, "\(path).secret")
     }
+    if let downward = volume["downwardAPI"] {
+      Self.mode(downward["defaultMode"], "\(path).downwardAPI.defaultMode", into: &errors)
+      files(downward, "\(path).downwardAPI")
+    }
+    if let projected = volume["projected"] { self.projected(projected, "\(path).projected") }
     if let host = volume["hostPath"] { hostPath(host, "\(path).hostPath") }
   }
 
+  private mutating func files(_ source: JSON, _ path: String) {
+    var downward = DownwardValidation(.volume)
+    for file in source["items"]?.arrayValue ?? [] { downward.file(file, path) }
+    errors.append(downward.errors.all)
+  }
+
+  /// validateProjectedVolumeSource: no path may come from two places, as far as the manifest shows it.
+  private mutating func projected(_ projected: JSON, _ path: String) {
+    Self.mode(projected["defaultMode"], "\(path).defaultMode", into: &errors)
+    var paths: Set<String> = []
+    for (index, source) in (projected["sources"]?.arrayValue ?? []).enumerated() {
+      let at = "\(path).sources[\(index)]"
+      for kind in ["secret", "configMap"] {
+        guard let object = source[kind] else { continue }
+        let name = object["name"]?.stringValue ?? ""
+        if name.isEmpty { errors.required("\(at).\(kind).name") }
+        items(object, "\(at).\(kind)")
+        for target in Self.paths(object) where !paths.insert(target).inserted {
+          errors.invalid(path, name, "conflicting duplicate paths")
+        }
+      }
+      if let downward = source["downwardAPI"] {
+        files(downward, "\(at).downwardAPI")
+        for target in Self.paths(downward) where !paths.insert(target).inserted {
+          errors.invalid(path, target, "conflicting duplicate paths")
+        }
+      }
+      if let token = source["serviceAccountToken"], (token["path"]?.stringValue ?? "").isEmpty {
+        errors.required("\(path).path")
+      }
+      if source.objectValue?.count ?? 0 > 1 {
+        errors.forbidden(at, "may not specify more than 1 volume type per source")
+      }
+    }
+  }
+
+  private static func paths(_ source: JSON) -> [String] {
+    (source["items"]?.arrayValue ?? []).compactMap { $0["path"]?.stringValue }.filter { !$0.isEmpty }
+  }
+
   private mutating func items(_ source: JSON, _ path: String) {
-    mode(source["defaultMode"], "\(path).defaultMode")
     for (index, item) in (source["items"]?.arrayValue ?? []).enumerated() {
       let at = "\(path).items[\(index)]"
       if (item["key"]?.stringValue ?? "").isEmpty { errors.required("\(at).key") }
       let target = item["path"]?.stringValue ?? ""
-      if target.isEmpty {
-        errors.required("\(at).path")
-      } else {
-        Self.relative(target, "\(at).path", into: &errors)
-        if target.hasPrefix(".."), !target.split(separator: "/").contains("..") {
-          errors.invalid("\(at).path", target, "must not start with '..'")
-        }
-      }
-      mode(item["mode"], "\(at).mode")
+      if target.isEmpty { errors.required("\(at).path") }
+      Self.local(target, "\(at).path", into: &errors)
+      Self.mode(item["mode"], "\(at).mode", into: &errors)
     }
   }
 
-  private mutating func mode(_ json: JSON?, _ path: String) {
+  /// A file mode, as Kubernetes' validation bounds it.
+  static func mode(_ json: JSON?, _ path: String, into errors: inout FieldErrors) {
     guard let mode = json?.intValue, mode < 0 || mode > 0o777 else { return }
     errors.invalid(path, .int(mode), "must be a number between 0 and 0777 (octal), both inclusive")
+  }
+
+  /// ValidateLocalNonReservedPath: a file's path within its volume.
+  static func local(_ text: String, _ path: String, into errors: inout FieldErrors) {
+    relative(text, path, into: &errors)
+    if text.hasPrefix(".."), !text.split(separator: "/").contains("..") {
+      errors.invalid(path, text, "must not start with '..'")
+    }
   }
 
   private static let hostTypes = [

@@ -136,9 +136,12 @@ extension CoordinatorCore {
       for member in ["data", "binaryData"] { body[member] = object.body[member] }
       result[key] = .object(body)
     }
-    for volume in spec.volumes {
-      if case .configMap(let name, _, _, _) = volume.source { add(.configmaps, name) }
-      if case .secret(let name, _, _, _) = volume.source { add(.secrets, name) }
+    for projection in spec.volumes.flatMap(\.projections) {
+      switch projection {
+      case .configMap(let name, _, _): add(.configmaps, name)
+      case .secret(let name, _, _): add(.secrets, name)
+      case .downward, .unsupported: break
+      }
     }
     for container in spec.initContainers + spec.containers {
       for variable in container.environment {

@@ -1,0 +1,128 @@
+// One entry of a pod spec's volumes, as the node reads it. Reads only; validation happens before, in the coordinator's
+// API layer.
+
+/// What the downward API tells of a pod: fieldRef or resourceFieldRef.
+package enum DownwardValue: Equatable, Sendable {
+  /// fieldRef.fieldPath, for example `metadata.name` or `metadata.labels['a']`.
+  case field(path: String)
+  /// resourceFieldRef: `limits.cpu` and the like, with its divisor text. `container` nil: the one that asks.
+  case resource(container: String?, name: String, divisor: String?)
+
+  /// Reads an object that has `fieldRef` or `resourceFieldRef`.
+  package init(json: JSON) {
+    if let reference = json["resourceFieldRef"] {
+      self = .resource(
+        container: reference["containerName"]?.stringValue.flatMap { $0.isEmpty ? nil : $0 },
+        name: reference["resource"]?.stringValue ?? "", divisor: reference["divisor"]?.stringValue)
+    } else {
+      self = .field(path: json[path: ["fieldRef", "fieldPath"]]?.stringValue ?? "")
+    }
+  }
+}
+
+/// One entry of spec.volumes.
+package struct VolumeSpec: Equatable, Sendable {
+  /// A key of a ConfigMap or Secret and the file that it becomes.
+  package struct Item: Equatable, Sendable {
+    package var key: String
+    package var path: String
+    package var mode: Int64?
+
+    init(json: JSON) {
+      key = json["key"]?.stringValue ?? ""
+      path = json["path"]?.stringValue ?? ""
+      mode = json["mode"]?.intValue
+    }
+  }
+
+  /// A file of the downward API.
+  package struct DownwardFile: Equatable, Sendable {
+    package var path: String
+    package var value: DownwardValue
+    package var mode: Int64?
+
+    init(json: JSON) {
+      path = json["path"]?.stringValue ?? ""
+      value = DownwardValue(json: json)
+      mode = json["mode"]?.intValue
+    }
+  }
+
+  /// Where files of a volume come from. A ConfigMap, Secret or downwardAPI volume has one of these, a projected one
+  /// any number.
+  package enum Projection: Equatable, Sendable {
+    /// `items` nil: every key.
+    case configMap(name: String, items: [Item]?, optional: Bool)
+    case secret(name: String, items: [Item]?, optional: Bool)
+    case downward([DownwardFile])
+    /// A source that this version does not run; validation refuses it by name.
+    case unsupported(String)
+  }
+
+  package enum Source: Equatable, Sendable {
+    /// Files that the node writes itself.
+    case files([Projection], defaultMode: Int64)
+    case emptyDirectory(medium: String)
+    /// hostPath with its `type` (empty, Directory, DirectoryOrCreate, File, FileOrCreate, Socket, …).
+    case hostPath(path: String, type: String)
+    /// A volume source that this version does not run; validation refuses it by name.
+    case unsupported(String)
+  }
+
+  package var name: String
+  package var source: Source
+
+  package init(json: JSON) {
+    name = json["name"]?.stringValue ?? ""
+    if let map = json["configMap"] {
+      source = .files([Self.configMap(map)], defaultMode: Self.mode(map))
+    } else if let secret = json["secret"] {
+      source = .files([Self.secret(secret, nameMember: "secretName")], defaultMode: Self.mode(secret))
+    } else if let downward = json["downwardAPI"] {
+      source = .files([Self.downward(downward)], defaultMode: Self.mode(downward))
+    } else if let projected = json["projected"] {
+      source = .files((projected["sources"]?.arrayValue ?? []).map(Self.projection), defaultMode: Self.mode(projected))
+    } else if let empty = json["emptyDir"] {
+      source = .emptyDirectory(medium: empty["medium"]?.stringValue ?? "")
+    } else if let host = json["hostPath"] {
+      source = .hostPath(path: host["path"]?.stringValue ?? "", type: host["type"]?.stringValue ?? "")
+    } else {
+      let member = json.objectValue?.keys.first { $0 != "name" }
+      source = member.map { .unsupported($0) } ?? .emptyDirectory(medium: "")
+    }
+  }
+
+  /// The projections of a volume that the node writes itself; empty for any other.
+  package var projections: [Projection] {
+    if case .files(let projections, _) = source { projections } else { [] }
+  }
+
+  private static func mode(_ json: JSON) -> Int64 { json["defaultMode"]?.intValue ?? 0o644 }
+
+  private static func items(_ json: JSON) -> [Item]? {
+    // Kubernetes takes an empty list for none.
+    json["items"]?.arrayValue.flatMap { $0.isEmpty ? nil : $0.map { Item(json: $0) } }
+  }
+
+  private static func configMap(_ json: JSON) -> Projection {
+    .configMap(
+      name: json["name"]?.stringValue ?? "", items: items(json), optional: json["optional"]?.boolValue ?? false)
+  }
+
+  private static func secret(_ json: JSON, nameMember: String) -> Projection {
+    .secret(
+      name: json[nameMember]?.stringValue ?? "", items: items(json), optional: json["optional"]?.boolValue ?? false)
+  }
+
+  private static func downward(_ json: JSON) -> Projection {
+    .downward((json["items"]?.arrayValue ?? []).map { DownwardFile(json: $0) })
+  }
+
+  private static func projection(_ json: JSON) -> Projection {
+    if let map = json["configMap"] { return configMap(map) }
+    if let secret = json["secret"] { return self.secret(secret, nameMember: "name") }
+    if let downward = json["downwardAPI"] { return self.downward(downward) }
+    // Kubernetes takes a source that names nothing: it has no files.
+    return json.objectValue?.keys.first.map { .unsupported($0) } ?? .downward([])
+  }
+}

@@ -93,7 +93,7 @@ import Testing
       (.jobs, "metadata.name!=a", ["b"]), (.pods, "status.phase=Pending,spec.nodeName=", ["p"]),
       (.pods, "status.phase=Running", []), (.pods, "spec.restartPolicy=Always", ["p"]),
       (.configmaps, "metadata.namespace=default", ["m"]),
-      (.namespaces, "status.phase=Active", ["default", "kube-system"]),
+      (.namespaces, "status.phase=Active", ["default", "kube-node-lease", "kube-public", "kube-system"]),
       (.events, "involvedObject.name=nobody", []),
     ] as [(Kind, String, [String])])
   func fieldSelectors(_ kind: Kind, _ selector: String, _ names: [String]) throws {

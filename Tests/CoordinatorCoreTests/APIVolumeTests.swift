@@ -1,5 +1,5 @@
-// What pods may use from the API: Secrets, the downward API and projected volumes, accepted with Kubernetes' defaults and
-// refused in its words.
+// What pods may use from the API: Secrets, the downward API and projected volumes, accepted with Kubernetes' defaults
+// and refused in its words.
 
 import ClusterProto
 import Testing

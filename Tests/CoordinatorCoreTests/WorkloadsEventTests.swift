@@ -95,7 +95,8 @@ struct WorkloadsEventTests {
     driver.settle()
     #expect(all(driver).count == EventIndex.namespaceLimit)
     #expect(driver.core.workloads.events.namespaces["default"]?.count == EventIndex.namespaceLimit)
-    #expect(driver.core.workloads.contents["default"] == EventIndex.namespaceLimit)
+    // With its ServiceAccount.
+    #expect(driver.core.workloads.contents["default"] == EventIndex.namespaceLimit + 1)
   }
 
   @Test("events alone cause no commit")

@@ -84,6 +84,7 @@ package struct CoordinatorCore: Sendable {
     case .requestCancelled(let id): cancelRequest(id)
     case .timer: break
     case .diskLow(let low): api.diskLow = low
+    case .apiServed(let endpoint): serveAPI(endpoint)
     case .stopRequested: beginPoliteStop()
     }
   }

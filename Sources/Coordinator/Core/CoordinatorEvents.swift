@@ -22,8 +22,25 @@ package enum CoordinatorEvent: Equatable, Sendable {
   case timer
   /// Free space fell below (true) or rose above (false) the mark: client writes are refused while true.
   case diskLow(Bool)
+  /// The Kubernetes API is served; comes once, after the first step.
+  case apiServed(APIEndpoint)
   /// The process is to stop politely: extend the leases (C2) and say so to every agent.
   case stopRequested
+}
+
+/// Where the Kubernetes API is served, for the objects by which clients find it.
+package struct APIEndpoint: Equatable, Sendable {
+  /// An address, without brackets.
+  package var host: String
+  package var port: Int64
+  /// The certificate of the authority that the server's is signed by: PEM.
+  package var authority: String
+
+  package init(host: String, port: Int64, authority: String) {
+    self.host = host
+    self.port = port
+    self.authority = authority
+  }
 }
 
 /// What the core asks of the shell, in order.

@@ -232,6 +232,12 @@ package final class CoordinatorServer {
       ServerLog.info("the Kubernetes API's port is taken: another one is chosen", ("api", wanted.description))
       apiListener = try Listener(loop: loop, at: .tcp(host: host, port: 0)) { made.accept($0) }
     }
+    // Before any client's request: what it reads says where the API is.
+    if case .tcp(let host, let port)? = apiAddress {
+      let authority = String(decoding: certificates.authority.certificate, as: UTF8.self)
+      queue.append(.apiServed(APIEndpoint(host: host, port: Int64(port), authority: authority)), from: nil)
+      loop.requestTurn()
+    }
     ServerLog.info("Kubernetes API", ("address", apiAddress?.description ?? ""))
   }
 

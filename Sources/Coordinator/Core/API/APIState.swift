@@ -17,7 +17,7 @@ struct APIState: Sendable {
 
 extension CoordinatorCore {
   /// Namespaces that nobody can delete.
-  static let systemNamespaces = ["default", "kube-system"]
+  static let systemNamespaces = ["default", "kube-public", "kube-system"]
 
   mutating func handle(_ request: APIRequest, id: RequestID) {
     do {

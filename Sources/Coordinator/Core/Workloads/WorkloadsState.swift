@@ -41,6 +41,10 @@ struct WorkloadsState: Sendable {
   /// Contents of namespaces that are being deleted.
   var doomed = WorkQueue<ObjectReference>()
   var emptyNamespaces = WorkQueue<String>()
+  /// Namespaces that may lack something of what every namespace has.
+  var unfurnished = WorkQueue<String>()
+  /// Where the Kubernetes API is served; nil: nowhere, or not yet.
+  var apiEndpoint: APIEndpoint?
   var timers = TimerQueue<WorkloadTimer>()
   var events = EventIndex()
 }
@@ -50,6 +54,7 @@ extension CoordinatorCore {
   mutating func workloadsObserve(_ change: ObjectChange) {
     guard let subject = change.subject else { return }
     countContents(change, of: subject)
+    observeFurniture(change, of: subject)
     switch subject {
     case .pod: observePod(change)
     case .job: observeJob(change)
@@ -71,18 +76,8 @@ extension CoordinatorCore {
     findMissingNodes()
   }
 
-  /// The namespaces that every cluster has.
   mutating func beginWorkloads() {
-    for name in ["default", "kube-system"] where state.other(.namespaces, ObjectKey(namespace: "", name: name)) == nil {
-      var meta = ObjectMeta()
-      meta.name = name
-      meta.labels = ["kubernetes.io/metadata.name": name]
-      insert(
-        .other(
-          GenericObject(
-            kind: .namespaces, meta: meta,
-            body: ["spec": ["finalizers": ["kubernetes"]], "status": ["phase": "Active"]])))
-    }
+    for name in Self.standardNamespaces { workloads.unfurnished.add(name) }
   }
 
   /// Runs due work on at most `limit` objects; returns how many it touched.
@@ -96,6 +91,7 @@ extension CoordinatorCore {
       if budget > 0, let key = workloads.jobs.next() { budget -= max(1, syncJob(key, limit: budget)) }
       budget -= collectGarbage(limit: budget)
       budget -= emptyNamespaces(limit: budget)
+      budget -= furnishNamespaces(limit: budget)
       budget -= collectTerminated(limit: budget)
       if budget == before { break }
     }

@@ -1,0 +1,129 @@
+// What every namespace has: made with it, made again, never in one that is being deleted.
+
+import ClusterProto
+import Testing
+
+@testable import CoordinatorCore
+
+@Suite("Workloads: what namespaces contain") struct WorkloadsNamespaceTests {
+  private let endpoint = APIEndpoint(host: "127.0.0.1", port: 7480, authority: "-----BEGIN CERTIFICATE-----\n")
+
+  private func served() throws -> APIHarness {
+    let harness = try APIHarness()
+    harness.step([.apiServed(endpoint)])
+    return harness
+  }
+
+  @Test("the namespaces of every cluster are there, each with its ServiceAccount and the authority's certificate")
+  func standard() throws {
+    let harness = try served()
+    let names = harness.list(.namespaces).itemNames
+    #expect(names == ["default", "kube-node-lease", "kube-public", "kube-system"])
+    for name in names {
+      #expect(harness.get(.serviceaccounts, "default", namespace: name).code == 200)
+      let map = harness.get(.configmaps, "kube-root-ca.crt", namespace: name).object
+      #expect(map[path: ["data", "ca.crt"]]?.stringValue == endpoint.authority)
+      #expect(
+        map[path: ["metadata", "annotations", "kubernetes.io/description"]]?.stringValue?
+          .hasPrefix("Contains a CA bundle") == true)
+    }
+  }
+
+  @Test("the Service kubernetes says where the API is, and is read as a Table")
+  func service() throws {
+    let harness = try served()
+    let service = harness.get(.services, "kubernetes").object
+    #expect(service[path: ["metadata", "labels"]] == ["component": "apiserver", "provider": "kubernetes"])
+    #expect(service[path: ["spec", "clusterIP"]] == "127.0.0.1")
+    let port = service[path: ["spec", "ports"]]?[0]
+    #expect(port?["name"] == "https" && port?["port"] == 7480 && port?["targetPort"] == 7480)
+    let table = harness.ask(
+      APIRequest(verb: .get, kind: .services, namespace: "default", name: "kubernetes", form: .table)
+    ).object
+    let cells = table["rows"]?[0]?["cells"]?.arrayValue?.prefix(5)
+    #expect(cells.map(Array.init) == ["kubernetes", "ClusterIP", "127.0.0.1", "<none>", "7480/TCP"])
+    // A later start on another port.
+    harness.step([.apiServed(APIEndpoint(host: "127.0.0.1", port: 7481, authority: endpoint.authority))])
+    #expect(harness.get(.services, "kubernetes").object[path: ["spec", "ports"]]?[0]?["port"] == 7481)
+  }
+
+  @Test("a new namespace has them in the same step; what is deleted or changed comes back")
+  func remade() throws {
+    let harness = try served()
+    harness.create(.namespaces, ["metadata": ["name": "team"]], namespace: "")
+    let uid = harness.get(.serviceaccounts, "default", namespace: "team").object[path: ["metadata", "uid"]]
+    #expect(uid != nil)
+    for (kind, name) in [
+      (Kind.serviceaccounts, "default"), (.configmaps, "kube-root-ca.crt"), (.services, "kubernetes"),
+    ] {
+      let before = harness.get(kind, name).object[path: ["metadata", "uid"]]
+      #expect(harness.delete(kind, name).code == 200)
+      let after = harness.get(kind, name).object[path: ["metadata", "uid"]]
+      #expect(after != nil && after != before)
+    }
+    harness.patch(
+      .configmaps, "kube-root-ca.crt", .merge, ["data": ["ca.crt": "other"], "metadata": ["labels": ["a": "b"]]])
+    let map = harness.get(.configmaps, "kube-root-ca.crt").object
+    #expect(map[path: ["data", "ca.crt"]]?.stringValue == endpoint.authority)
+    #expect(map[path: ["metadata", "labels", "a"]] == "b")
+  }
+
+  @Test("a namespace that is deleted goes with all that it has; kube-node-lease comes back, the others stay")
+  func deletion() throws {
+    let harness = try served()
+    harness.create(.namespaces, ["metadata": ["name": "team"]], namespace: "")
+    #expect(harness.ask(APIRequest(verb: .delete, kind: .namespaces, name: "team")).code == 200)
+    harness.step([.timer])
+    #expect(harness.get(.namespaces, "team").code == 404)
+    #expect(harness.get(.serviceaccounts, "default", namespace: "team").code == 404)
+    #expect(harness.get(.configmaps, "kube-root-ca.crt", namespace: "team").code == 404)
+    for name in ["default", "kube-system", "kube-public"] {
+      let answer = harness.ask(APIRequest(verb: .delete, kind: .namespaces, name: name))
+      #expect(answer.code == 403)
+      #expect(answer.message.hasSuffix("this namespace may not be deleted"))
+    }
+    let before = harness.get(.namespaces, "kube-node-lease").object[path: ["metadata", "uid"]]
+    #expect(harness.ask(APIRequest(verb: .delete, kind: .namespaces, name: "kube-node-lease")).code == 200)
+    harness.step([.timer])
+    let after = harness.get(.namespaces, "kube-node-lease").object[path: ["metadata", "uid"]]
+    #expect(after != nil && after != before)
+    #expect(harness.get(.serviceaccounts, "default", namespace: "kube-node-lease").code == 200)
+  }
+
+  @Test("an existing data directory gets them at the next start, and nothing is written when all is there")
+  func restart() throws {
+    let harness = try served()
+    var rows: [String: StoreRow] = [:]
+    var core = try CoordinatorCore(configuration: CoordinatorConfiguration(), rows: [], seed: 1, now: harness.now)
+    func keep(_ effects: [CoordinatorEffect]) -> Int {
+      var objects = 0
+      for case .persist(let write) in effects {
+        if write.table == .objects { objects += 1 }
+        rows[write.table.rawValue + "/" + write.key] = write.value.map {
+          StoreRow(table: write.table, key: write.key, value: $0)
+        }
+      }
+      return objects
+    }
+    _ = keep(core.step([.apiServed(endpoint)], at: harness.now))
+    // As an older version left it.
+    rows = rows.filter { !$0.key.contains("serviceaccounts/") && !$0.key.contains("services/") }
+    func start() throws -> Int {
+      core = try CoordinatorCore(
+        configuration: CoordinatorConfiguration(), rows: rows.sorted { $0.key < $1.key }.map(\.value), seed: 2,
+        now: harness.now)
+      let first = keep(core.step([], at: harness.now))
+      return first + keep(core.step([.apiServed(endpoint)], at: harness.now))
+    }
+    #expect(try start() == 5)
+    #expect(try start() == 0)
+  }
+
+  @Test("without the door there is no certificate to tell and no Service")
+  func noDoor() throws {
+    let harness = try APIHarness()
+    #expect(harness.get(.serviceaccounts, "default").code == 200)
+    #expect(harness.list(.configmaps).itemNames == [])
+    #expect(harness.list(.services).itemNames == [])
+  }
+}

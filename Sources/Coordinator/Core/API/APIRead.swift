@@ -32,7 +32,7 @@ extension CoordinatorCore {
   }
 
   mutating func get(_ request: APIRequest, _ id: RequestID) throws(APIFailure) {
-    let object = try existing(request)
+    let object = asRead(try existing(request))
     reply(id, .done(code: 200, object: shown(object, request), warnings: []))
   }
 
@@ -165,7 +165,7 @@ extension CoordinatorCore {
   private mutating func item(_ object: APIObject, _ stream: inout APIStream) -> JSON {
     if stream.purpose == .deleteCollection { return deleteOne(object, &stream) }
     switch stream.request.form {
-    case .object: return object.json
+    case .object: return asRead(object).json
     case .metadata: return Self.partialMetadata(object)
     case .table: return Tables.row(object, include: stream.request.options.includeObject, now: now.wall)
     }

@@ -42,6 +42,7 @@ extension CoordinatorCore {
     fleet.nodes[name]?.lostAt = now.boot
     fleet.nodes[name]?.isReleased = false
     let wasReady = state.nodes[ObjectKey(namespace: "", name: name)]?.isReady ?? false
+    if record.isReachable { writeNodeLease(name) }
     let wall = now.wall
     let node = updateNode(name) { node in
       for type in Self.ownConditions {
@@ -125,6 +126,7 @@ extension CoordinatorCore {
       }
       node.taints.removeAll { $0.key == Taint.unreachable || $0.key == Taint.notReady }
     }
+    writeNodeLease(name)
   }
 
   // MARK: - Taints

@@ -43,7 +43,8 @@ extension CoordinatorCore {
 
   private mutating func write(_ report: AttemptReport, of attempt: Attempt) {
     let address = state.nodes[ObjectKey(namespace: "", name: attempt.node)]?.address ?? ""
-    updatePod(attempt.pod) { pod in
+    guard let old = state.pods[attempt.pod] else { return }
+    let new = updatePod(attempt.pod) { pod in
       guard pod.meta.uid == attempt.podUID, !pod.status.phase.isTerminal else { return }
       let before = pod.status
       var status = report.status
@@ -69,6 +70,7 @@ extension CoordinatorCore {
       if status.phase == .pending || status.phase == .unknown, before.phase == .running { status.phase = .running }
       pod.status = status
     }
+    if let new { recordProblems(of: new, before: old.status, node: attempt.node) }
   }
 
   /// Remembers where the Job's last failure was, so that the next attempt goes elsewhere if it can.

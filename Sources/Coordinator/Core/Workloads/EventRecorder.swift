@@ -38,8 +38,12 @@ struct EventIndex: Sendable {
 }
 
 extension CoordinatorCore {
-  /// Notes that something happened to an object. `component` is who says so.
-  mutating func recordEvent(on object: APIObject, type: EventType, reason: String, message: String, component: String) {
+  /// Notes that something happened to an object. `component` is who says so, `host` the node where; `fieldPath`: the
+  /// part of the object that is meant.
+  mutating func recordEvent(
+    on object: APIObject, type: EventType, reason: String, message: String, component: String, host: String = "",
+    fieldPath: String = ""
+  ) {
     let namespace = object.meta.namespace.isEmpty ? "default" : object.meta.namespace
     guard !isTerminating(namespace: namespace) else { return }
     let identity = EventGroup(uid: object.meta.uid, type: type.rawValue, reason: reason, component: component)
@@ -51,10 +55,10 @@ extension CoordinatorCore {
       if let combined = group.combined {
         repeatEvent(combined, message: text)
       } else {
-        insertEvent(on: object, in: namespace, identity, message: text)
+        insertEvent(on: object, in: namespace, identity, message: text, host, fieldPath)
       }
     } else {
-      insertEvent(on: object, in: namespace, identity, message: message)
+      insertEvent(on: object, in: namespace, identity, message: message, host, fieldPath)
     }
   }
 
@@ -69,7 +73,10 @@ extension CoordinatorCore {
     }
   }
 
-  private mutating func insertEvent(on object: APIObject, in namespace: String, _ group: EventGroup, message: String) {
+  private mutating func insertEvent(
+    on object: APIObject, in namespace: String, _ group: EventGroup, message: String, _ host: String,
+    _ fieldPath: String
+  ) {
     var meta = ObjectMeta()
     meta.namespace = namespace
     // The wall clock in hexadecimal, as Kubernetes names them; the number moves on when two fall on one instant.
@@ -84,6 +91,9 @@ extension CoordinatorCore {
       "resourceVersion": .string(String(object.meta.resourceVersion)),
     ]
     if !object.meta.namespace.isEmpty { involved["namespace"] = .string(object.meta.namespace) }
+    if !fieldPath.isEmpty { involved["fieldPath"] = .string(fieldPath) }
+    var source: JSON = ["component": .string(group.component)]
+    if !host.isEmpty { source["host"] = .string(host) }
     insert(
       .other(
         GenericObject(
@@ -92,8 +102,7 @@ extension CoordinatorCore {
             "involvedObject": involved, "reason": .string(group.reason), "message": .string(message),
             "type": .string(group.type), "count": 1, "firstTimestamp": .string(stamp.rfc3339),
             "lastTimestamp": .string(stamp.rfc3339), "eventTime": .null,
-            "source": ["component": .string(group.component)], "reportingComponent": .string(group.component),
-            "reportingInstance": "",
+            "source": source, "reportingComponent": .string(group.component), "reportingInstance": .string(host),
           ])))
     trimEvents(in: namespace)
   }

@@ -1,0 +1,121 @@
+// What people read of nodes and of pods that do not start: the Lease of a node, kubelet's Events.
+
+import ClusterProto
+import Testing
+
+@testable import CoordinatorCore
+
+@Suite("Fleet: Leases and pods' Events") struct FleetStatusTests {
+  private func lease(_ harness: inout FleetHarness, _ name: String) -> JSON {
+    harness.effects = []
+    harness.step([
+      .request(9, APIRequest(verb: .get, kind: .leases, namespace: "kube-node-lease", name: name))
+    ])
+    for case .reply(9, .done(_, let object, _)) in harness.effects { return object }
+    return .null
+  }
+
+  private func stored(_ harness: FleetHarness, _ name: String) -> GenericObject? {
+    harness.core.state.other(.leases, ObjectKey(namespace: "kube-node-lease", name: name))
+  }
+
+  @Test("a node's Lease names it and its last heartbeat; heartbeats write nothing")
+  func lease() throws {
+    var harness = try FleetHarness()
+    harness.join(FakeAgent("a"))
+    let first = lease(&harness, "a")
+    #expect(first[path: ["spec", "holderIdentity"]] == "a")
+    #expect(first[path: ["spec", "leaseDurationSeconds"]] == 5)
+    #expect(first[path: ["spec", "renewTime"]]?.stringValue == harness.now.wall.rfc3339Micro)
+    #expect(first[path: ["metadata", "ownerReferences"]]?[0]?["uid"]?.stringValue == harness.node("a")?.meta.uid)
+    let version = stored(harness, "a")?.meta.resourceVersion
+    harness.effects = []
+    harness.pass(60_000, beating: ["a"])
+    #expect(!harness.effects.contains { if case .persist = $0 { true } else { false } })
+    #expect(stored(harness, "a")?.meta.resourceVersion == version)
+    #expect(lease(&harness, "a")[path: ["spec", "renewTime"]]?.stringValue == harness.now.wall.rfc3339Micro)
+  }
+
+  @Test("the Lease of a lost node keeps the time of its last heartbeat, and goes with its Node")
+  func lost() throws {
+    var harness = try FleetHarness()
+    harness.join(FakeAgent("a"))
+    harness.pass(10_000, beating: ["a"])
+    let last = harness.now.wall.rfc3339Micro
+    harness.pass(30_000)
+    #expect(harness.node("a")?.isReady == false)
+    #expect(lease(&harness, "a")[path: ["spec", "renewTime"]]?.stringValue == last)
+    try harness.restart()
+    #expect(lease(&harness, "a")[path: ["spec", "renewTime"]]?.stringValue == last)
+    harness.step([.request(3, APIRequest(verb: .delete, kind: .nodes, name: "a"))])
+    harness.step([.timer])
+    #expect(harness.node("a") == nil)
+    #expect(stored(harness, "a") == nil)
+  }
+
+  private func report(
+    _ harness: inout FleetHarness, _ pod: String, revision: Int64, _ state: ContainerState, reason: String = ""
+  ) throws {
+    var status = PodStatus()
+    status.reason = reason
+    status.message = reason.isEmpty ? "" : "why"
+    status.phase = reason.isEmpty ? .pending : .failed
+    status.containers = [
+      ContainerStatus(name: "c", image: "none", state: state), ContainerStatus(name: "d", image: "none", state: state),
+    ]
+    let number = try #require(harness.attempt(of: pod))
+    harness.step([.agent("session-a", .reports([AttemptReport(attempt: number, revision: revision, status: status)]))])
+  }
+
+  @Test("what keeps a pod from running is an Event in kubelet's words, once a change")
+  func problems() throws {
+    var harness = try FleetHarness()
+    harness.join(FakeAgent("a"))
+    harness.addPod("p")
+    try report(&harness, "p", revision: 1, .waiting(reason: "ContainerCreating", message: ""))
+    #expect(harness.events("FailedMount") == [])
+    let mount = "MountVolume.SetUp failed for volume \"v\" : secret \"s\" not found"
+    for revision in 2...3 {
+      try report(&harness, "p", revision: Int64(revision), .waiting(reason: "ContainerCreating", message: mount))
+    }
+    #expect(harness.events("FailedMount") == [mount])
+    let config = "secret \"s\" not found"
+    try report(&harness, "p", revision: 4, .waiting(reason: "CreateContainerConfigError", message: config))
+    // The second container's is the same sentence: a count.
+    #expect(harness.events("Failed") == ["Error: \(config)"])
+    try report(&harness, "p", revision: 5, .waiting(reason: "CrashLoopBackOff", message: "back-off 10s"))
+    let uid = try #require(harness.pod("p")?.meta.uid)
+    #expect(
+      harness.events("BackOff").sorted() == [
+        "Back-off restarting failed container c in pod p_default(\(uid))",
+        "Back-off restarting failed container d in pod p_default(\(uid))",
+      ])
+    let key = try #require(
+      harness.core.state.keys(of: .events).first {
+        harness.core.state.other(.events, $0)?.body["reason"] == "Failed"
+      })
+    let event = JSON.object(try #require(harness.core.state.other(.events, key)).body)
+    #expect(event[path: ["source", "component"]] == "kubelet" && event[path: ["source", "host"]] == "a")
+    #expect(event[path: ["involvedObject", "fieldPath"]] == "spec.containers{c}")
+    #expect(event["type"] == "Warning" && event["count"] == 2)
+  }
+
+  @Test("a command that cannot run and a sandbox that cannot be made are told; an ordinary end is not")
+  func ends() throws {
+    var harness = try FleetHarness()
+    harness.join(FakeAgent("a"))
+    for name in ["p", "q", "r"] { harness.addPod(name) }
+    func end(_ reason: String) -> ContainerState {
+      .terminated(
+        ContainerState.Termination(
+          exitCode: 1, reason: reason, message: "exec: \"x\"", startedAt: harness.now.wall, finishedAt: harness.now.wall
+        ))
+    }
+    try report(&harness, "p", revision: 1, end("Error"))
+    #expect(harness.events("Failed") == [])
+    try report(&harness, "q", revision: 1, end("ContainerCannotRun"))
+    #expect(harness.events("Failed") == ["Error: exec: \"x\""])
+    try report(&harness, "r", revision: 1, end("Error"), reason: "FailedCreatePodSandBox")
+    #expect(harness.events("FailedCreatePodSandBox") == ["why"])
+  }
+}

@@ -78,6 +78,7 @@ package enum OpenAPI {
       properties.append((name, property))
     }
     var result: JSON = ["type": "object", "properties": .object(JSONObject(entries: properties))]
+    if let names = requiredFields[type.name] { result["required"] = .array(names.map { .string($0) }) }
     if let text = typeDescriptions[type.name] { result["description"] = .string(text) }
     if let kind = kinds.first(where: { $0.name == type.name }) {
       result["x-kubernetes-group-version-kind"] = [groupVersionKind(kind)]
@@ -150,6 +151,18 @@ package enum OpenAPI {
       || name == "UncountedTerminatedPods"
     return "io.k8s.api.\(isBatch ? "batch" : "core").v1.\(name)"
   }
+
+  /// What a manifest must say; `kubectl explain` marks it.
+  private static let requiredFields: [String: [String]] = [
+    "JobSpec": ["template"], "PodSpec": ["containers"], "Container": ["name"], "ContainerPort": ["containerPort"],
+    "EnvVar": ["name"], "ObjectFieldSelector": ["fieldPath"], "ConfigMapKeySelector": ["key"],
+    "SecretKeySelector": ["key"], "Volume": ["name"], "VolumeMount": ["name", "mountPath"],
+    "KeyToPath": ["key", "path"], "LabelSelectorRequirement": ["key", "operator"],
+    "OwnerReference": ["apiVersion", "kind", "name", "uid"], "PodFailurePolicy": ["rules"],
+    "PodFailurePolicyRule": ["action"], "PodFailurePolicyOnExitCodesRequirement": ["operator", "values"],
+    "PodFailurePolicyOnPodConditionsPattern": ["type", "status"], "SuccessPolicy": ["rules"],
+    "Taint": ["key", "effect"], "PriorityClass": ["value"], "JobCondition": ["type", "status"],
+  ]
 
   private static let typeDescriptions: [String: String] = [
     "Job": "Job represents work that runs to its end in one or more pods.",

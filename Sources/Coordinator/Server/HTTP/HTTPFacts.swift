@@ -44,6 +44,10 @@ enum HTTPFacts {
       guard !parts[1].isEmpty, parts.count == 2 || parts.count == 3 && parts[2] == "v1" else { return nil }
       return parts.count == 2 ? group[parts[1]] : resources[parts[1]]
     case "openapi":
+      if parts == ["openapi", "v2"] {
+        let isProtobuf = request.header("accept")?.contains("com.github.proto-openapi") == true
+        return isProtobuf ? openAPI2Protobuf : openAPI2
+      }
       guard parts.count > 1, parts[1] == "v3" else { return nil }
       switch parts.count {
       case 2: return openAPI
@@ -172,7 +176,22 @@ enum HTTPFacts {
     return object
   }
 
-  // OpenAPI.
+  // OpenAPI. Version 2 describes nothing: kubectl asks for it where version 3 lacks a kind, and would call its absence
+  // an error of its own instead of saying that there is no such kind.
+
+  private static let openAPI2 = Answer([
+    "swagger": "2.0", "info": ["title": "Stint", "version": "v1"], "paths": [:], "definitions": [:],
+  ])
+
+  /// The same as a message of gnostic's openapi.v2.Document: swagger (1), info (2) with title (1) and version (2).
+  private static let openAPI2Protobuf: Answer = {
+    func field(_ number: UInt8, _ bytes: [UInt8]) -> [UInt8] { [number << 3 | 2, UInt8(bytes.count)] + bytes }
+    let info = field(1, Array("Stint".utf8)) + field(2, Array("v1".utf8))
+    var answer = Answer(text: "")
+    answer.bytes = field(1, Array("2.0".utf8)) + field(2, info)
+    answer.type = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf"
+    return answer
+  }()
 
   private static let documents = Dictionary(
     uniqueKeysWithValues: ([""] + groups).map { ($0, Answer(OpenAPI.document(group: $0))) })

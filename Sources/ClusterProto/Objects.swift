@@ -92,6 +92,8 @@ package struct JobStatus: Equatable, Sendable {
 
   package var json: JSON {
     var result: JSON = .object(JSONObject())
+    // A Job that no controller has looked at yet.
+    if self == JobStatus() { return result }
     if !conditions.isEmpty { result["conditions"] = .array(conditions.map { $0.jobJSON }) }
     if let startTime { result["startTime"] = .string(startTime.rfc3339) }
     if let completionTime { result["completionTime"] = .string(completionTime.rfc3339) }

@@ -123,7 +123,7 @@ private let jobRefusals: [Refusal] = [
     manifest: Manifest.job("e-replace", spec: ["podReplacementPolicy": "Never"]),
     message:
       #"Job.batch "e-replace" is invalid: spec.podReplacementPolicy: Unsupported value: "Never": supported "#
-      + #"values: "TerminatingOrFailed", "Failed""#
+      + #"values: "Failed", "TerminatingOrFailed""#
   ),
   Refusal(
     manifest: Manifest.job("e-noimage", pod: ["containers": [["name": "main"]]]),
@@ -257,7 +257,7 @@ private let jobRefusals: [Refusal] = [
     "Job features of a later version are refused by name",
     arguments: [
       ("completionMode", ["completionMode": "Indexed", "completions": 1]),
-      ("podFailurePolicy", ["podFailurePolicy": ["rules": [["action": "FailJob"]]]]),
+      ("podFailurePolicy", ["podFailurePolicy": ["rules": []]]),
       ("managedBy", ["managedBy": "example.com/x"]),
     ] as [(String, JSON)])
   func laterFeatures(_ field: String, _ spec: JSON) throws {

@@ -19,10 +19,10 @@ extension CoordinatorCore {
     switch patchKind {
     case .json: patched = try JSONPatch.apply(body, to: original)
     case .merge:
-      guard body.objectValue != nil else { throw .badRequest("error decoding patch: the patch is not an object") }
+      guard body.objectValue != nil else { throw .badRequest("error decoding patch: \(GoText.notMap(body))") }
       patched = MergePatch.apply(body, to: original)
     case .strategic, .apply:
-      guard body.objectValue != nil else { throw .badRequest("error decoding patch: the patch is not an object") }
+      guard body.objectValue != nil else { throw .badRequest(GoText.notMap(body)) }
       patched = try StrategicMergePatch.apply(body, to: original, Schema.root(request.kind))
     }
     guard patched.objectValue != nil else { throw .badRequest("the patch makes the object something else") }
@@ -79,6 +79,19 @@ extension CoordinatorCore {
 
 /// Go's `%+v` of a decoded JSON value, which some of Kubernetes' messages carry.
 enum GoText {
+  /// What Go's decoder says of a value that should be an object.
+  static func notMap(_ json: JSON) -> String {
+    let type =
+      switch json {
+      case .string: "string"
+      case .bool: "bool"
+      case .array: "array"
+      case .null: "null"
+      default: "number"
+      }
+    return "json: cannot unmarshal \(type) into Go value of type map[string]interface {}"
+  }
+
   static func map(_ json: JSON) -> String {
     switch json {
     case .null: "<nil>"

@@ -44,6 +44,14 @@ struct FieldErrors: Sendable {
     invalid(field, JSON.string(value), detail)
   }
 
+  /// With a value that is no JSON as we write it: members in another order.
+  mutating func invalid(_ field: String, shown: String, _ detail: String) {
+    add(.invalid, field, "Invalid value: \(shown): \(detail)")
+  }
+
+  /// Without the value, as for a whole rule.
+  mutating func invalid(_ field: String, _ detail: String) { add(.invalid, field, "Invalid value: \(detail)") }
+
   /// Supported values print in the order given.
   mutating func unsupported(_ field: String, _ value: String, _ supported: [String]) {
     let list = supported.map { "\"\($0)\"" }.joined(separator: ", ")
@@ -52,8 +60,10 @@ struct FieldErrors: Sendable {
 
   mutating func forbidden(_ field: String, _ detail: String) { add(.forbidden, field, "Forbidden: \(detail)") }
 
-  mutating func duplicate(_ field: String, _ value: String) {
-    add(.duplicate, field, "Duplicate value: \(Self.shown(.string(value)))")
+  mutating func duplicate(_ field: String, _ value: String) { duplicate(field, JSON.string(value)) }
+
+  mutating func duplicate(_ field: String, _ value: JSON) {
+    add(.duplicate, field, "Duplicate value: \(Self.shown(value))")
   }
 
   mutating func notFound(_ field: String, _ value: String) {
@@ -62,6 +72,10 @@ struct FieldErrors: Sendable {
 
   mutating func tooLong(_ field: String, bytes: Int) {
     add(.tooLong, field, "Too long: may not be more than \(bytes) bytes")
+  }
+
+  mutating func tooMany(_ field: String, _ count: Int, limit: Int) {
+    add(.tooMany, field, "Too many: \(count): must have at most \(limit) items")
   }
 
   mutating func append(_ others: [FieldError]) { all.append(contentsOf: others) }

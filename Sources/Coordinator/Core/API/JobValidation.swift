@@ -61,7 +61,7 @@ struct JobValidation {
     }
   }
 
-  private mutating func notNegative(_ spec: JSON, _ name: String) {
+  mutating func notNegative(_ spec: JSON, _ name: String) {
     if let number = spec[name]?.intValue, number < 0 { errors.invalid("spec.\(name)", .int(number), Self.notNegative) }
   }
 
@@ -70,22 +70,14 @@ struct JobValidation {
     for name in ["parallelism", "completions", "activeDeadlineSeconds", "backoffLimit", "ttlSecondsAfterFinished"] {
       notNegative(spec, name)
     }
+    perIndex(spec)
     let mode = spec["completionMode"]?.stringValue ?? ""
     if !["NonIndexed", "Indexed"].contains(mode) {
       errors.unsupported("spec.completionMode", mode, ["NonIndexed", "Indexed"])
     }
-    if mode == "Indexed", spec["completions"] == nil {
-      errors.required("spec.completions", "when completion mode is Indexed")
-    }
-    if mode == "Indexed", let parallelism = spec["parallelism"]?.intValue, parallelism > 100_000 {
-      errors.invalid(
-        "spec.parallelism", .int(parallelism), "must be less than or equal to 100000 when completion mode is Indexed")
-    }
-    if mode != "Indexed" {
-      for name in ["backoffLimitPerIndex", "maxFailedIndexes", "successPolicy"] {
-        if let value = spec[name] { errors.invalid("spec.\(name)", value, "requires indexed completion mode") }
-      }
-    }
+    if mode == "Indexed" { indexed(spec) } else if mode == "NonIndexed" { notIndexed(spec) }
+    podFailurePolicy(spec)
+    successPolicy(spec)
     replacementPolicy(spec)
     template(spec)
     selector(spec)
@@ -93,7 +85,7 @@ struct JobValidation {
 
   private mutating func replacementPolicy(_ spec: JSON) {
     let policy = spec["podReplacementPolicy"]?.stringValue ?? ""
-    let supported = spec["podFailurePolicy"] == nil ? ["TerminatingOrFailed", "Failed"] : ["Failed"]
+    let supported = spec["podFailurePolicy"] == nil ? ["Failed", "TerminatingOrFailed"] : ["Failed"]
     if !supported.contains(policy) { errors.unsupported("spec.podReplacementPolicy", policy, supported) }
   }
 

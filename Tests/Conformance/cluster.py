@@ -1,6 +1,7 @@
 # Owns: the clients that are installed, and a fresh cluster to type into: ports, directories, start and end.
 # It must not know transcripts.
 
+import contextlib
 import json
 import os
 import pathlib
@@ -124,9 +125,14 @@ class Cluster:
             "TMPDIR": str(self.directory), "LANG": "C.UTF-8", "TZ": "UTC"}
 
     def __exit__(self, *_):
-        self.process.send_signal(signal.SIGINT)
+        # The second Ctrl-C does not wait for the grace of pods that are left.
         try:
-            self.process.wait(60)
+            for patience in (2, 60):
+                self.process.send_signal(signal.SIGINT)
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    self.process.wait(patience)
+                    break
+            self.process.wait(1)
         except subprocess.TimeoutExpired:
             os.killpg(self.process.pid, signal.SIGKILL)
             self.process.wait()

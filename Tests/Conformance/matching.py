@@ -129,12 +129,17 @@ def compare(expected, actual, bound):
 
 def difference(expected, actual, bound):
     """Lines of a diff in which what a placeholder rightly took is no difference."""
-    shown, rest = [], list(actual)
-    for line in expected:
-        loose = GAP.sub("  ", fill(line, bound))
-        taken = next((text for text in rest if match_text(loose, GAP.sub("  ", text), bound) is not None), None)
-        if taken is not None:
-            rest.remove(taken)
-        shown.append(fill(line, bound) if taken is None else taken)
-    diff = difflib.unified_diff(shown, list(actual), lineterm="", n=1)
-    return [text for text in diff if not text.startswith(("---", "+++", "@@"))]
+    if compare(expected, actual, bound) is not None:
+        return []
+    for loosely in (True, False):
+        plain = (lambda text: GAP.sub("  ", text.rstrip())) if loosely else (lambda text: text)
+        shown, rest = [], list(actual)
+        for line in expected:
+            taken = next((text for text in rest if match_text(plain(line), plain(text), bound) is not None), None)
+            if taken is not None:
+                rest.remove(taken)
+            shown.append(fill(line, bound) if taken is None else taken)
+        diff = list(difflib.unified_diff(shown, actual, lineterm="", n=1))[2:]
+        if diff:
+            break
+    return [text for text in diff if not text.startswith("@@")]

@@ -72,6 +72,7 @@ class Session:
             if transcripts.fits(step.guard, self.client.minor):
                 self.ran += 1
                 self.step(step)
+        self.shell(f"kubectl delete namespace {self.transcript.name}")
         return self
 
     def step(self, step):

@@ -1,5 +1,5 @@
-// Watches over HTTPS while the coordinator is killed and started again in the middle of a Job: each watcher goes on from
-// the last event that it saw, and its copy of the cluster is the cluster.
+// Watches over HTTPS while the coordinator is killed and started again in the middle of a Job: each watcher goes on
+// from the last event that it saw, and its copy of the cluster is the cluster.
 
 import ClusterIO
 import ClusterProto

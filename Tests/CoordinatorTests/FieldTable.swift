@@ -34,7 +34,7 @@ enum FieldTable {
       path: "job.spec.managedBy", probe: "example.com/queue"),
     Rule(field: "PodSpec.hostUsers", text: "`false`: refused", effect: .refused, path: "hostUsers", probe: false),
     Rule(
-      field: "PodSpec.nodeName", text: "set: refused; use nodeSelector", effect: .refused, path: "nodeName", probe: "n"),
+      field: "PodSpec.nodeName", text: "refused; use nodeSelector", effect: .refused, path: "nodeName", probe: "n"),
     Rule(field: "PodOS.name", text: "other than `linux`: refused", effect: .refused, path: "os.name", probe: "windows"),
     Rule(
       field: "PodSpec.schedulerName", text: "other than `default-scheduler`: refused", effect: .refused,
@@ -58,8 +58,14 @@ enum FieldTable {
     Rule(
       field: "PodSpec.tolerations",
       text:
-        "`node.kubernetes.io/unreachable` without tolerationSeconds: Warning, since a lost pod is then never replaced",
+        "`node.kubernetes.io/unreachable` without tolerationSeconds: Warning: a lost pod stays lost",
       effect: .warned, path: "tolerations", probe: [["operator": "Exists"]]),
+    Rule(
+      field: "PodSpec.automountServiceAccountToken", text: "`true`: Warning", effect: .warned,
+      path: "automountServiceAccountToken", probe: true),
+    Rule(
+      field: "EmptyDirVolumeSource.medium", text: "`Memory`: on the node's disk, Warning", effect: .warned,
+      path: "volumes[0].emptyDir.medium", probe: "Memory"),
     Rule(
       field: "Container.command", text: "not set: Warning, and the pod waits with CreateContainerConfigError",
       effect: .warned, path: "containers[0].command", probe: []),
@@ -289,7 +295,8 @@ enum FieldTable {
       |---|---|
       | yes | does what Kubernetes says; exceptions in the last column |
       | kept | kept and shown, without effect; a Warning names it |
-      | no | refused with 422: running without it would be wrong, or give more rights. `null`, `false`, `""` and empty lists and objects say nothing and pass |
+      | no | refused with 422: running without it would be wrong, or give more rights. `null`, `false`, \
+      `""` and empty lists and objects say nothing and pass |
       | moot | kept and shown; there is nothing for it to act on here |
       | written | of a status: the cluster writes it |
       | unset | of a status: taken, never shown |

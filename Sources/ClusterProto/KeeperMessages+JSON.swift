@@ -112,11 +112,14 @@ extension PodPlan {
 
 extension PodPlan.Container {
   var json: JSON {
-    [
+    var result: JSON = [
       "name": .string(name), "image": .string(image), "arguments": .strings(arguments),
       "environment": .strings(environment), "workingDirectory": .string(workingDirectory),
       "mounts": .array(mounts.map(\.json)), "isSidecar": .bool(isSidecar),
     ]
+    if !terminationMessagePath.isEmpty { result["terminationMessagePath"] = .string(terminationMessagePath) }
+    if fallsBackToLogs { result["fallsBackToLogs"] = true }
+    return result
   }
 
   init(json: JSON, _ what: String) throws(MessageError) {
@@ -126,7 +129,9 @@ extension PodPlan.Container {
       arguments: try reader.list("arguments", MessageReader.string),
       environment: try reader.list("environment", MessageReader.string),
       workingDirectory: try reader.string("workingDirectory"),
-      mounts: try reader.list("mounts", PodPlan.Mount.init(json:_:)), isSidecar: try reader.boolean("isSidecar"))
+      mounts: try reader.list("mounts", PodPlan.Mount.init(json:_:)), isSidecar: try reader.boolean("isSidecar"),
+      terminationMessagePath: try reader.optionalString("terminationMessagePath") ?? "",
+      fallsBackToLogs: try reader.flag("fallsBackToLogs"))
   }
 }
 

@@ -47,10 +47,14 @@ package struct PodPlan: Equatable, Sendable {
     package var workingDirectory: String
     package var mounts: [Mount]
     package var isSidecar: Bool
+    /// Where the container may leave a message for its end; empty: nowhere.
+    package var terminationMessagePath: String
+    /// A failed run without a message shows its log's end.
+    package var fallsBackToLogs: Bool
 
     package init(
       name: String, image: String, arguments: [String], environment: [String], workingDirectory: String,
-      mounts: [Mount], isSidecar: Bool
+      mounts: [Mount], isSidecar: Bool, terminationMessagePath: String = "", fallsBackToLogs: Bool = false
     ) {
       self.name = name
       self.image = image
@@ -59,6 +63,8 @@ package struct PodPlan: Equatable, Sendable {
       self.workingDirectory = workingDirectory
       self.mounts = mounts
       self.isSidecar = isSidecar
+      self.terminationMessagePath = terminationMessagePath
+      self.fallsBackToLogs = fallsBackToLogs
     }
   }
 

@@ -51,6 +51,8 @@ package struct ContainerSpec: Equatable, Sendable {
   /// True for an init container with `restartPolicy: Always` (a sidecar).
   package var isSidecar: Bool
   package var terminationMessagePath: String
+  /// terminationMessagePolicy FallbackToLogsOnError: without a message of its own a failed run shows its log's end.
+  package var fallsBackToLogs: Bool
 
   package init(json: JSON) {
     name = json["name"]?.stringValue ?? ""
@@ -81,6 +83,7 @@ package struct ContainerSpec: Equatable, Sendable {
     memoryBytes = amount("memory").flatMap { Quantity.parseBytes($0) } ?? 0
     isSidecar = json["restartPolicy"]?.stringValue == RestartPolicy.always.rawValue
     terminationMessagePath = json["terminationMessagePath"]?.stringValue ?? "/dev/termination-log"
+    fallsBackToLogs = json["terminationMessagePolicy"]?.stringValue == "FallbackToLogsOnError"
   }
 
   private static func strings(_ json: JSON?) -> [String] { (json?.arrayValue ?? []).compactMap(\.stringValue) }

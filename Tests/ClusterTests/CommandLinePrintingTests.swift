@@ -129,6 +129,18 @@ struct CommandLinePrintingTests {
         """))
   }
 
+  @Test("a described Secret shows the sizes of its values only")
+  func describeSecret() throws {
+    var describer = Describer(now: try #require(WallTime(rfc3339: "2026-11-23T09:36:04Z")))
+    describer.secret([
+      "metadata": ["name": "login", "namespace": "default"], "type": "Opaque", "data": ["password": "cDRzcw=="],
+    ])
+    let text = describer.laidOut()
+    #expect(text.contains("Type:") && text.contains("Opaque"))
+    #expect(text.contains("password:") && text.contains("4 bytes"))
+    #expect(!text.contains("cDRzcw"))
+  }
+
   private static let describedJob = """
     Name:             done
     Namespace:        default

@@ -124,13 +124,57 @@ struct KubectlTests {
 
       try kubectl.must("create namespace other", prints: "namespace/other created")
       try kubectl.must("create configmap c --from-literal=a=b -n other", prints: "configmap/c created")
-      try kubectl.must("get configmaps -A", prints: "other       c      1")
+      try kubectl.must("get configmap c -n other", prints: "c      1")
       try kubectl.must("delete namespace other", prints: "namespace \"other\" deleted")
       try kubectl.must("cordon node-1", prints: "node/node-1 cordoned")
       try kubectl.must("get nodes", prints: "Ready,SchedulingDisabled")
       try kubectl.must("uncordon node-1", prints: "node/node-1 uncordoned")
       try kubectl.must("describe node node-1", prints: "Non-terminated Pods:")
       try kubectl.must("delete jobs --all", prints: "No resources found")
+    }
+  }
+
+  @Test("what every cluster and namespace has, Secrets, and why a pod does not start", .enabled(if: kubectl != nil))
+  func standing() async throws {
+    let path = try #require(Self.kubectl)
+    try await with { cluster in
+      let kubectl = try Kubectl(cluster, path)
+      try kubectl.must(
+        "get ns", prints: "default           Active", "kube-node-lease   Active", "kube-public       Active",
+        "kube-system       Active")
+      try kubectl.must("get svc", prints: "kubernetes   ClusterIP   127.0.0.1    <none>        ")
+      try kubectl.must(
+        "describe svc kubernetes", prints: "component=apiserver", "provider=kubernetes", "https  ", "127.0.0.1")
+      try kubectl.must("create namespace team", prints: "created")
+      try kubectl.must("get sa -n team", prints: "default   0")
+      try kubectl.must("describe sa default -n team", prints: "Name:                default")
+      try kubectl.must("get cm -n team", prints: "kube-root-ca.crt   1")
+      try kubectl.must("describe cm kube-root-ca.crt -n team", prints: "-----BEGIN CERTIFICATE-----")
+      try kubectl.must("delete cm kube-root-ca.crt -n team", prints: "deleted")
+      try kubectl.must("get cm kube-root-ca.crt -n team", prints: "kube-root-ca.crt   1")
+      try kubectl.must("delete namespace team", prints: "deleted")
+      try kubectl.fails("delete namespace kube-public", prints: "this namespace may not be deleted")
+      try kubectl.must("describe node node-1", prints: "HolderIdentity:  node-1", "RenewTime:")
+      try kubectl.must("get leases -n kube-node-lease", prints: "node-1   node-1")
+
+      var job: JSON = cluster.manifest("waits", .script("echo $PASSWORD\n"))
+      job[path: ["spec", "template", "spec", "containers"]] = [
+        [
+          "name": "main", "image": "none", "command": ["sh", "-c", "echo password $PASSWORD"],
+          "env": [["name": "PASSWORD", "valueFrom": ["secretKeyRef": ["name": "login", "key": "password"]]]],
+        ]
+      ]
+      try Files.writeAtomically("\(cluster.directory)/job.yaml", job.bytes)
+      try kubectl.must("apply -f job.yaml", prints: "created")
+      try eventually("describe says what is missing") {
+        try kubectl.run(["describe", "pod", "-l", "job-name=waits"]).text.contains("Error: secret \"login\" not found")
+      }
+      try kubectl.must("get pods", prints: "CreateContainerConfigError")
+      try kubectl.must("create secret generic login --from-literal=password=p4ss", prints: "secret/login created")
+      try kubectl.must("get secrets", prints: "login   Opaque   1")
+      try kubectl.must("describe secret login", prints: "password:  4 bytes")
+      try kubectl.must("wait --for=condition=complete job/waits --timeout=30s", prints: "condition met")
+      try kubectl.must("logs job/waits", prints: "password p4ss\n")
     }
   }
 

@@ -121,6 +121,41 @@ import Testing
     #expect(termination(end) == nil)
   }
 
+  @Test("what a container writes to its terminationMessagePath is its end's message, cut to the last 4096 bytes")
+  func terminationMessages() throws {
+    let keeper = try TestKeeper()
+    let before = text("/dev/termination-log")
+    func message(_ attempt: AttemptNumber, _ script: String, _ more: JSON = [:]) throws -> String? {
+      termination(try keeper.finish(keeper.assignment(attempt, pod(shell("main", script, more: more)))).0)?.message
+    }
+    #expect(try message(1, "echo well done >/dev/termination-log") == "well done\n")
+    #expect(try message(2, "cat /dev/termination-log; true") == "")
+    let long = "i=0; while [ $i -lt 600 ]; do echo 123456789; i=$((i+1)); done"
+    let cut = try message(3, "(\(long)) >/dev/termination-log; exit 3")
+    #expect(cut?.utf8.count == 4_096 && cut?.hasSuffix("\n123456789\n") == true)
+    #expect(
+      try message(4, "echo here >/usr/stint-message", ["terminationMessagePath": "/usr/stint-message"]) == "here\n")
+    #expect(!Files.exists("/usr/stint-message"))
+    #expect(text("/dev/termination-log") == before)
+    // One file served them all; what was written is gone.
+    #expect(try Files.list(keeper.paths.messages).count <= 1)
+  }
+
+  @Test("FallbackToLogsOnError shows the end of a failed run's log, not of a good one, and a message of its own first")
+  func logMessages() throws {
+    let keeper = try TestKeeper()
+    let policy: JSON = ["terminationMessagePolicy": "FallbackToLogsOnError"]
+    func message(_ attempt: AttemptNumber, _ script: String) throws -> String? {
+      termination(try keeper.finish(keeper.assignment(attempt, pod(shell("main", script, more: policy)))).0)?.message
+    }
+    #expect(try message(1, "echo one; echo two; exit 3") == "one\ntwo\n")
+    #expect(try message(2, "echo one") == "")
+    #expect(try message(3, "echo log; echo mine >/dev/termination-log; exit 3") == "mine\n")
+    #expect(try message(4, "exit 3") == "")
+    let cut = try message(5, "i=0; while [ $i -lt 200 ]; do echo line $i; i=$((i+1)); done; exit 1")
+    #expect(cut?.hasPrefix("line 120\n") == true && cut?.hasSuffix("line 199\n") == true)
+  }
+
   // MARK: - Surroundings
 
   @Test("files of Secrets, ConfigMaps and the downward API come with their modes, read-only, and are gone with the pod")

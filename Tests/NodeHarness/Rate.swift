@@ -107,7 +107,7 @@ final class Rate {
     let container = PodPlan.Container(
       name: "main", image: "busybox", arguments: ["/bin/true"],
       environment: ["HOSTNAME=\(name)", "PATH=/usr/bin:/bin", "STINT_FENCING_TOKEN=\(started)"], workingDirectory: "/",
-      mounts: [], isSidecar: false)
+      mounts: [], isSidecar: false, terminationMessagePath: "/dev/termination-log")
     let plan = PodPlan(
       initContainers: [], containers: [container], restartPolicy: .never, terminationGraceMilliseconds: 30_000,
       activeDeadlineMilliseconds: nil, hostname: name, podDirectory: NodePaths(data: data).pod(started))

@@ -99,7 +99,10 @@ struct ContainerSlot {
     shown.started = false
     switch run {
     case .idle:
-      if let waiting { shown.state = .waiting(reason: waiting.reason, message: waiting.message) }
+      if let waiting {
+        let waitsForInit = podHasInit && waiting.reason == "ContainerCreating"
+        shown.state = .waiting(reason: waitsForInit ? "PodInitializing" : waiting.reason, message: waiting.message)
+      }
       if lacksCommand { shown.state = .waiting(reason: "CreateContainerConfigError", message: Self.noCommand) }
     case .starting:
       guard let latest else { break }

@@ -85,7 +85,8 @@ package enum PodPlanner {
       arguments: words.map { VariableExpansion.expand($0, with: lookUp) },
       environment: variables.map { "\($0.key)=\($0.value)" },
       workingDirectory: container.workingDirectory.flatMap { $0.isEmpty ? nil : $0 } ?? "/", mounts: mounts,
-      isSidecar: container.isSidecar)
+      isSidecar: container.isSidecar, terminationMessagePath: container.terminationMessagePath,
+      fallsBackToLogs: container.fallsBackToLogs)
   }
 
   /// subPath, or subPathExpr with the container's variables in it; it may not leave the volume.

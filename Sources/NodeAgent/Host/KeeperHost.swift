@@ -72,13 +72,15 @@ package final class KeeperHost {
     let records = KeeperJournal.read(path: paths.keeperJournal)
     journal = try KeeperJournal(path: paths.keeperJournal, keeping: records)
     let (identity, former) = try KeeperHost.takeIdentity(options.data)
+    let messages = try TerminationFiles(paths)
     let rootDirectory = options.data + "/root"
     try Files.makeDirectory(rootDirectory)
     let marker = stint_open_directory(options.data)
     guard marker >= 0 else { throw IOError.last("open", options.data) }
     let fencing = FencingProbe.run(loop: loop)
     surroundings = PodSurroundings(
-      loop: loop, paths: paths, isolation: fencing.isolation, marker: marker, user: user, rootDirectory: rootDirectory)
+      loop: loop, paths: paths, isolation: fencing.isolation, marker: marker, user: user, rootDirectory: rootDirectory,
+      messages: messages)
     obstacle = fencing.fencesFully ? nil : fencing.detail
     if fencing.isolation == .namespaces, options.usesCgroups {
       for former in former { CgroupPool.removeRemains(name: Self.poolName(former)) }

@@ -27,6 +27,9 @@ package struct NodePaths: Sendable {
   /// Logs of attempts, a directory each.
   package var logs: String { data + "/logs" }
 
+  /// Termination messages of running containers, a file each.
+  package var messages: String { data + "/messages" }
+
   /// Volumes of one attempt.
   package func pod(_ attempt: AttemptNumber) -> String { "\(pods)/\(attempt)" }
   /// Logs of one attempt.

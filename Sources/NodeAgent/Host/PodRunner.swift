@@ -17,6 +17,7 @@ struct PodSurroundings {
   var user: PodUser?
   /// An empty directory that a container's own root may be mounted on, privately.
   var rootDirectory: String
+  var messages: TerminationFiles
 }
 
 /// Who pods run as (`--pod-user`).
@@ -44,6 +45,7 @@ final class PodRunner {
     var descriptor: Int32
     var log: LogFile
     var run: ContainerRun
+    var message: TerminationMessage
   }
 
   let attempt: AttemptNumber
@@ -94,7 +96,9 @@ final class PodRunner {
       return startFailed(run, .other, code, "pipe")
     }
     let directory = surroundings.paths.logs(attempt, container: container.name)
-    outputs[run.slot] = Output(descriptor: pipes[0], log: LogFile(directory: directory, restart: run.restart), run: run)
+    let message = TerminationMessage(run, container, files: surroundings.messages)
+    outputs[run.slot] = Output(
+      descriptor: pipes[0], log: LogFile(directory: directory, restart: run.restart), run: run, message: message)
     do throws(IOError) {
       do throws(IOError) {
         try surroundings.loop.add(pipes[0], .readable) { [unowned self] _ in readOutput(run.slot) }
@@ -102,7 +106,7 @@ final class PodRunner {
         for descriptor in [pipes[1], errors] { close(descriptor) }
         throw error
       }
-      try process.startContainer(slot: run.slot, containerPlan(container), output: pipes[1], errors: errors)
+      try process.startContainer(slot: run.slot, containerPlan(container, message), output: pipes[1], errors: errors)
     } catch {
       closeOutput(run.slot)
       startFailed(run, .other, error.code, error.description)
@@ -120,7 +124,7 @@ final class PodRunner {
     report(.podThawed(attempt))
   }
 
-  private func containerPlan(_ container: PodPlan.Container) -> ContainerPlan {
+  private func containerPlan(_ container: PodPlan.Container, _ message: TerminationMessage) -> ContainerPlan {
     var result = ContainerPlan(arguments: container.arguments, environment: container.environment)
     result.directory = container.workingDirectory
     result.userID = surroundings.user?.userID
@@ -128,8 +132,10 @@ final class PodRunner {
     result.groups = surroundings.user?.groups ?? []
     // Memory pressure ends pods before the keeper that holds their deadlines.
     result.oomScoreAdjust = 500
-    result.mounts = MountPlan.operations(
-      for: container, podDirectory: plan.podDirectory, rootDirectory: surroundings.rootDirectory)
+    result.mounts =
+      message.soleMount.map { [$0] }
+      ?? MountPlan.operations(
+        for: message.mounted, podDirectory: plan.podDirectory, rootDirectory: surroundings.rootDirectory)
     return result
   }
 
@@ -151,25 +157,29 @@ final class PodRunner {
     }
   }
 
-  private func closeOutput(_ slot: Int) {
-    guard outputs[slot] != nil else { return }
+  /// Ends the run's output; returns its termination message.
+  @discardableResult
+  private func closeOutput(_ slot: Int, failed: Bool = false) -> String {
+    guard outputs[slot] != nil else { return "" }
     // Every writer is dead or being killed: what is in the pipe is all there will be, at most its capacity.
     readOutput(slot, limit: 32)
-    guard let output = outputs.removeValue(forKey: slot) else { return }
+    guard let output = outputs.removeValue(forKey: slot) else { return "" }
     surroundings.loop.remove(output.descriptor)
     close(output.descriptor)
     output.log.close(wall: Clocks.now().wall)
+    return output.message.take(failed: failed, paths: surroundings.paths)
   }
 
   private func exited(_ slot: Int, _ status: ProcessExit) {
     guard let run = outputs[slot]?.run else { return }
-    closeOutput(slot)
+    let message = closeOutput(slot, failed: status != .exited(code: 0))
     switch status {
     case .exited(let code):
-      report(.containerExited(run, exitCode: Int64(code), signal: 0, outOfMemory: false, message: ""))
+      report(.containerExited(run, exitCode: Int64(code), signal: 0, outOfMemory: false, message: message))
     case .signaled(let number):
       report(
-        .containerExited(run, exitCode: 128 + Int64(number), signal: Int64(number), outOfMemory: false, message: ""))
+        .containerExited(
+          run, exitCode: 128 + Int64(number), signal: Int64(number), outOfMemory: false, message: message))
     }
   }
 

@@ -58,9 +58,10 @@ struct DescribeCommand {
       let pods = try cluster.list(.pods, "", fields: fields)["items"]?.arrayValue ?? []
       describer.node(object, pods: pods, lease: try cluster.find(.leases, "kube-node-lease", name))
     case .configmaps: describer.configMap(object)
+    case .secrets: describer.secret(object)
     default: describer.other(object)
     }
-    if kind != .events { describer.events(try events(of: object, kind, name)) }
+    if kind != .events, kind != .secrets { describer.events(try events(of: object, kind, name)) }
     return describer.laidOut()
   }
 

@@ -148,10 +148,30 @@ extension Describer {
     line("BinaryData")
     line("====")
     for (key, value) in map["binaryData"]?.objectValue ?? JSONObject() {
-      let text = value.stringValue ?? ""
-      line("\(key): \(text.utf8.count / 4 * 3 - text.utf8.suffix(2).filter { $0 == 0x3D }.count) bytes")
+      line("\(key): \(Describer.bytes(value)) bytes")
     }
     line("")
+  }
+
+  /// Sizes, never values.
+  mutating func secret(_ secret: JSON) {
+    heading(secret)
+    labels("Labels", secret[path: ["metadata", "labels"]])
+    annotations("Annotations", secret[path: ["metadata", "annotations"]])
+    line("")
+    field("Type", secret["type"]?.stringValue)
+    line("")
+    line("Data")
+    line("====")
+    for (key, value) in secret["data"]?.objectValue ?? JSONObject() {
+      line("\(key):\t\(Describer.bytes(value)) bytes")
+    }
+  }
+
+  /// Bytes that a base64 text stands for.
+  private static func bytes(_ value: JSON) -> Int {
+    let text = value.stringValue ?? ""
+    return text.utf8.count / 4 * 3 - text.utf8.suffix(2).filter { $0 == 0x3D }.count
   }
 
   /// Any kind: its metadata, then its members as YAML.

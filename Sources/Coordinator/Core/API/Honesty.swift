@@ -99,9 +99,6 @@ struct Honesty {
         "not set; image entry points are not run by this version, so the pod will wait with "
           + "CreateContainerConfigError")
     }
-    if container["terminationMessagePolicy"]?.stringValue == "FallbackToLogsOnError" {
-      warn("\(path).terminationMessagePolicy")
-    }
     resources(container["resources"] ?? .null, "\(path).resources")
     for (index, mount) in (container["volumeMounts"]?.arrayValue ?? []).enumerated() {
       if let mode = mount["recursiveReadOnly"]?.stringValue, !["", "Disabled"].contains(mode) {

@@ -218,6 +218,9 @@ package enum OpenAPI {
     "EnvFromSource.prefix": "Text before every key.",
     "VolumeMount.subPath": "What of the volume is mounted; all of it when absent.",
     "VolumeMount.subPathExpr": "The same, with $(VAR) of the container's environment in it.",
+    "Container.terminationMessagePath": "A file whose last 4096 bytes are the message of the container's end.",
+    "Container.terminationMessagePolicy":
+      "File, or FallbackToLogsOnError: a failure without a message shows the end of its log.",
     "PodStatus.fencingToken": "The number of the attempt that runs this pod; it rises with every attempt.",
   ]
 }

@@ -32,7 +32,7 @@ extension CoordinatorCore {
           let name = "\(pod.meta.name)_\(pod.meta.namespace)(\(pod.meta.uid))"
           let text = "Back-off restarting failed container \(container.name) in pod \(name)"
           tell(pod, "BackOff", text, node, "spec.\(list){\(container.name)}")
-        case "ContainerCreating", "FailedMount":
+        case "ContainerCreating", "PodInitializing", "FailedMount":
           if message.isEmpty || isMountTold { continue }
           isMountTold = true
           tell(pod, "FailedMount", message, node)

@@ -1,0 +1,125 @@
+// What a container leaves for its end: a file of the node's at its terminationMessagePath, read when the run is over;
+// or the end of its log. kubelet's rules and sizes. Knows nothing of states and restarts.
+
+import AgentCore
+import ClusterIO
+import ClusterProto
+import Glibc
+
+/// The keeper's files for termination messages, an empty one for each run. They are used again: nearly all runs leave
+/// no message, and making a file for each would cost a pod more than its mount.
+final class TerminationFiles {
+  static let usualPath = "/dev/termination-log"
+
+  private let directory: String
+  private var free: [String] = []
+  private var count = 0
+  /// Whether the usual path can be mounted on.
+  let hasUsualPath: Bool
+
+  /// For a keeper's start, when no pod of a former one lives: none of its files stays. Makes an empty file at the usual
+  /// path where it may; /dev is in memory, so that it does not outlive the machine's run, and a container that writes
+  /// there would make the very same one.
+  init(_ paths: NodePaths) throws(IOError) {
+    directory = paths.messages
+    try Files.removeTree(directory)
+    try Files.makeDirectory(directory)
+    let descriptor = open(Self.usualPath, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0o644)
+    if descriptor >= 0 { close(descriptor) }
+    let facts = try? Files.status(Self.usualPath, followLinks: false)
+    hasUsualPath = facts.map { $0.mode & UInt32(S_IFMT) == UInt32(S_IFREG) } ?? false
+  }
+
+  /// An empty file that whoever the pod runs as may write; nil when there is no making one.
+  func take() -> String? {
+    if let path = free.popLast() { return path }
+    let path = "\(directory)/\(count)"
+    let descriptor = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0o666)
+    guard descriptor >= 0 else { return nil }
+    fchmod(descriptor, 0o666)
+    close(descriptor)
+    count += 1
+    return path
+  }
+
+  /// Takes back a file that no process has any more; one that was written goes.
+  func giveBack(_ path: String, isEmpty: Bool) { if isEmpty { free.append(path) } else { unlink(path) } }
+}
+
+/// The termination message of one run.
+struct TerminationMessage {
+  private static let limit = 4_096
+  private static let logLimit = 2_048
+  private static let logLines: Int64 = 80
+
+  private let files: TerminationFiles
+  private let container: PodPlan.Container
+  private let run: ContainerRun
+  private let path: String?
+
+  init(_ run: ContainerRun, _ container: PodPlan.Container, files: TerminationFiles) {
+    self.files = files
+    self.container = container
+    self.run = run
+    let target = container.terminationMessagePath
+    // Without root the usual path may be missing: a /dev of the container's own for it alone would cost more than it
+    // gives.
+    let isUsable = target.hasPrefix("/") && (target != TerminationFiles.usualPath || files.hasUsualPath)
+    path = isUsable ? files.take() : nil
+  }
+
+  /// The container with the message's file among its mounts.
+  var mounted: PodPlan.Container {
+    guard let path else { return container }
+    var result = container
+    result.mounts.append(
+      PodPlan.Mount(source: path, subPath: nil, path: container.terminationMessagePath, readOnly: false))
+    return result
+  }
+
+  /// The one mount of a container that has no others, which needs no look at the host; nil: MountPlan decides.
+  var soleMount: MountOperation? {
+    guard let path, container.mounts.isEmpty, container.terminationMessagePath == TerminationFiles.usualPath else {
+      return nil
+    }
+    return .bind(source: path, below: "", destination: TerminationFiles.usualPath, readOnly: false)
+  }
+
+  /// Reads the message of a run whose processes are gone, and gives the file back.
+  func take(failed: Bool, paths: NodePaths) -> String {
+    var message = ""
+    if let path {
+      let bytes = readEnd(path)
+      message = String(decoding: bytes, as: UTF8.self)
+      files.giveBack(path, isEmpty: bytes.isEmpty)
+    }
+    return message.isEmpty && failed && container.fallsBackToLogs ? logEnd(paths) : message
+  }
+
+  private func logEnd(_ paths: NodePaths) -> String {
+    let request = LogRequest(stream: "", attempt: run.attempt, container: container.name, tailLines: Self.logLines)
+    guard let log = try? LogReader(request, paths: paths, now: WallTime(nanoseconds: Clocks.now().wall)),
+      log.restart == run.restart
+    else { return "" }
+    var bytes: [UInt8] = []
+    while true {
+      let next = log.next()
+      if next.isEmpty { return String(decoding: bytes, as: UTF8.self) }
+      bytes = (bytes + next).suffix(Self.logLimit)
+    }
+  }
+
+  /// The last bytes of the file; nothing of what is no plain file any more.
+  private func readEnd(_ path: String) -> [UInt8] {
+    guard let facts = try? Files.status(path, followLinks: false), facts.mode & UInt32(S_IFMT) == UInt32(S_IFREG),
+      facts.size > 0
+    else { return [] }
+    let descriptor = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC | O_NOFOLLOW)
+    guard descriptor >= 0 else { return [] }
+    defer { close(descriptor) }
+    let start = max(0, Int(facts.size) - Self.limit)
+    return [UInt8](unsafeUninitializedCapacity: Self.limit) { buffer, used in
+      used = max(0, pread(descriptor, buffer.baseAddress, buffer.count, start))
+    }
+  }
+}

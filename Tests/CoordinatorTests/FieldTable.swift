@@ -70,9 +70,6 @@ enum FieldTable {
       field: "Container.command", text: "not set: Warning, and the pod waits with CreateContainerConfigError",
       effect: .warned, path: "containers[0].command", probe: []),
     Rule(
-      field: "Container.terminationMessagePolicy", text: "`FallbackToLogsOnError`: as `File`, Warning", effect: .warned,
-      path: "containers[0].terminationMessagePolicy", probe: "FallbackToLogsOnError"),
-    Rule(
       field: "SecurityContext.allowPrivilegeEscalation", text: "`false`: refused", effect: .refused,
       path: "containers[0].securityContext.allowPrivilegeEscalation", probe: false),
     Rule(

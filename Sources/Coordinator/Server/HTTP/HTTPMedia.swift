@@ -69,6 +69,9 @@ enum HTTPMedia {
     }
     switch type {
     case "application/json": return (try parse(request.body, isYAML: false), nil)
+    // Client libraries leave the type out, and Kubernetes takes that as JSON. A page in a browser can leave it out,
+    // too, but not its Origin.
+    case "" where request.header("origin") == nil: return (try parse(request.body, isYAML: false), nil)
     case "application/yaml": return (try parse(request.body, isYAML: true), nil)
     default: throw unsupported(type, ["application/json", "application/yaml"])
     }

@@ -37,7 +37,9 @@ enum HTTPFacts {
     switch parts.first {
     case nil: return index
     case "api":
-      if parts.count == 1 { return HTTPMedia.wantsAggregated(accept: request.header("accept")) ? aggregatedCore : api }
+      if parts.count == 1 {
+        return HTTPMedia.wantsAggregated(accept: request.header("accept")) ? aggregatedCore : api(request)
+      }
       return parts == ["api", "v1"] ? resources[""] : nil
     case "apis":
       if parts.count == 1 { return HTTPMedia.wantsAggregated(accept: request.header("accept")) ? aggregated : apis }
@@ -74,7 +76,12 @@ enum HTTPFacts {
 
   // Discovery, one list a request.
 
-  private static let api = Answer(["kind": "APIVersions", "versions": ["v1"]])
+  /// The address is the one that the client came by; typed clients do without none.
+  private static func api(_ request: HTTPRequest) -> Answer {
+    let address: JSON = ["clientCIDR": "0.0.0.0/0", "serverAddress": .string(request.header("host") ?? "")]
+    return Answer(["kind": "APIVersions", "versions": ["v1"], "serverAddressByClientCIDRs": [address]])
+  }
+
   private static let apis = Answer([
     "kind": "APIGroupList", "apiVersion": "v1", "groups": .array(groups.map(groupObject)),
   ])

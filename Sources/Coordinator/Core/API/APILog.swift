@@ -59,7 +59,7 @@ extension CoordinatorCore {
     if let marked = pod.meta.annotations["kubectl.kubernetes.io/default-container"], names.contains(marked) {
       return marked
     }
-    if names.count == 1, initial.isEmpty, let only = names.first { return only }
+    if names.count == 1, let only = names.first { return only }
     var message =
       "a container name must be specified for pod \(pod.meta.name), choose one of: [\(names.joined(separator: " "))]"
     if !initial.isEmpty { message += " or one of the init containers: [\(initial.joined(separator: " "))]" }

@@ -27,6 +27,25 @@ import Testing
     #expect(answer.resourceVersion == String(harness.core.state.resourceVersion))
   }
 
+  @Test("a list of several turns shows one moment, whatever changes meanwhile: a watch from its version sees it all")
+  func longListIsOneMoment() throws {
+    let harness = try APIHarness()
+    for index in 100..<800 { harness.create(.configmaps, Manifest.configMap("m\(index)")) }
+    let version = harness.core.state.resourceVersion
+    let id = harness.send(APIRequest(verb: .list, kind: .configmaps, namespace: "default"))
+    #expect(harness.answer(id).code == nil)
+    for name in ["m100", "m799", "m799"] { harness.patch(.configmaps, name, .merge, ["data": ["x": "y"]]) }
+    harness.delete(.configmaps, "m798")
+    harness.create(.configmaps, Manifest.configMap("m798"))
+    harness.create(.configmaps, Manifest.configMap("zzz"))
+    for _ in 0..<10 { harness.step([.timer]) }
+    let answer = harness.answer(id)
+    #expect(answer.itemNames == (100..<800).map { "m\($0)" })
+    #expect(answer.resourceVersion == String(version))
+    let versions = answer.items.map { Int64($0[path: ["metadata", "resourceVersion"]]?.stringValue ?? "") ?? 0 }
+    #expect(versions.allSatisfy { 1...version ~= $0 })
+  }
+
   @Test("while a list goes on, each turn asks to be called again at once, even within one millisecond")
   func wakes() throws {
     let harness = try filled(1000)
@@ -256,6 +275,49 @@ import Testing
     #expect(harness.answer(plain).events.count == 701)
     let now = harness.watch(.configmaps) { $0.sendInitialEvents = false }
     #expect(harness.answer(now).events.isEmpty)
+  }
+
+  @Test("what changes during a long beginning is shown in time: whoever goes on from any version has missed nothing")
+  func changesDuringTheBeginning() throws {
+    let harness = try APIHarness()
+    for index in 100..<800 { harness.create(.configmaps, Manifest.configMap("m\(index)")) }
+    let id = harness.watch(.configmaps) { options in
+      options.sendInitialEvents = true
+      options.allowWatchBookmarks = true
+    }
+    #expect(harness.answer(id).events.count < 600)
+    // Each is shown already, or will be, when it changes; all of it in one turn.
+    func request(_ verb: APIVerb, _ name: String, _ body: JSON) -> APIRequest {
+      var options = APIOptions()
+      options.patchKind = verb == .patch ? .merge : nil
+      return APIRequest(
+        verb: verb, kind: .configmaps, namespace: "default", name: verb == .create ? "" : name, options: options,
+        body: body)
+    }
+    let patched = ["m100", "m799", "m101", "m798", "m102"].map { request(.patch, $0, ["data": ["x": "y"]]) }
+    let deleted = ["m103", "m797"].map { request(.delete, $0, [:]) }
+    let created = ["aaa", "m500a", "zzz", "m797"].map { request(.create, $0, Manifest.configMap($0)) }
+    harness.step((patched + deleted + created).enumerated().map { .request(RequestID(10_000 + $0), $1) })
+    for _ in 0..<10 { harness.step([.timer]) }
+    var versions: [String: Int64] = [:]
+    var latest: Int64 = 0
+    for (type, object) in harness.answer(id).events {
+      let version = Int64(object[path: ["metadata", "resourceVersion"]]?.stringValue ?? "") ?? 0
+      let name = object[path: ["metadata", "name"]]?.stringValue ?? ""
+      switch type {
+      case "ADDED": #expect(versions.updateValue(version, forKey: name) == nil, "\(name) is ADDED twice")
+      case "BOOKMARK": #expect(version >= latest)
+      case "DELETED": #expect(versions.removeValue(forKey: name) != nil && version > latest)
+      default:
+        #expect(version > latest, "\(name) comes after what is newer")
+        #expect(versions.updateValue(version, forKey: name) != nil, "\(name) was never ADDED")
+      }
+      latest = max(latest, version)
+    }
+    #expect(harness.answer(id).events.last?.type == "BOOKMARK")
+    #expect(latest == Int64(harness.list(.configmaps).resourceVersion))
+    #expect(versions.keys.sorted() == harness.list(.configmaps).itemNames)
+    #expect(versions["m797"] == versions.values.max())
   }
 
   @Test("a version before the history is 410 Expired; the history is bounded")

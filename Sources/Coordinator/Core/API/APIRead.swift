@@ -17,8 +17,15 @@ struct APIStream: Sendable {
   /// Items that may still be sent; nil: no limit.
   var room: Int64?
   var resourceVersion: Int64
+  /// How objects among `keys` were when the list began, where they have changed since: it shows one moment.
+  var past: [ObjectKey: APIObject] = [:]
   var last: ObjectKey?
   var warnings: [String] = []
+
+  /// Whether it is a list that has yet to show this object.
+  func concerns(_ kind: Kind, _ key: ObjectKey) -> Bool {
+    purpose == .list && request.kind == kind && keys.holds(key)
+  }
 }
 
 extension CoordinatorCore {
@@ -73,7 +80,7 @@ extension CoordinatorCore {
     if let token = request.options.continueToken, !token.isEmpty {
       let page = try ContinueToken(parsing: token)
       version = page.resourceVersion
-      keys = keys[Self.firstPosition(after: page.last, in: keys)...]
+      keys = keys[keys.position(after: page.last)...]
     }
     if let limit = request.options.limit, limit < 0 { throw .badRequest("limit: must be greater than or equal to 0") }
     let room = request.options.limit.flatMap { $0 > 0 ? $0 : nil }
@@ -92,16 +99,6 @@ extension CoordinatorCore {
       return state[ObjectReference(kind: request.kind, key: key)] == nil ? [] : [key]
     }
     return state.keys(of: request.kind, in: request.namespace)
-  }
-
-  private static func firstPosition(after key: ObjectKey, in keys: ArraySlice<ObjectKey>) -> Int {
-    var low = keys.startIndex
-    var high = keys.endIndex
-    while low < high {
-      let middle = (low + high) / 2
-      if keys[middle] <= key { low = middle + 1 } else { high = middle }
-    }
-    return low
   }
 
   /// resourceVersion and resourceVersionMatch of a list: this server always has the latest state and no other.
@@ -145,7 +142,8 @@ extension CoordinatorCore {
     while items.count < limit, looked < limit * 8, stream.room != 0, let key = stream.keys.popFirst() {
       looked += 1
       let reference = ObjectReference(kind: stream.request.kind, key: key)
-      guard let object = state[reference], stream.labels.matches(object.meta.labels),
+      guard let object = stream.past.removeValue(forKey: key) ?? state[reference],
+        stream.labels.matches(object.meta.labels),
         stream.fields.matches({ SelectableFields.value($0, of: object) })
       else { continue }
       items.append(item(object, &stream))
@@ -160,6 +158,14 @@ extension CoordinatorCore {
       api.dueStreams.add(id)
     }
     return max(items.count, looked / 8, 1)
+  }
+
+  /// Keeps for lists that are under way how an object was before it changes.
+  mutating func keepPast(_ object: APIObject) {
+    let key = object.meta.key
+    for position in api.streams.indices where api.streams.values[position].concerns(object.kind, key) {
+      if api.streams.values[position].past[key] == nil { api.streams.values[position].past[key] = object }
+    }
   }
 
   private mutating func item(_ object: APIObject, _ stream: inout APIStream) -> JSON {
@@ -190,6 +196,25 @@ extension CoordinatorCore {
         "metadata": meta,
       ]
     }
+  }
+}
+
+extension ArraySlice<ObjectKey> {
+  /// Of keys in order: the place of the first that is behind `key`.
+  func position(after key: ObjectKey) -> Int {
+    var low = startIndex
+    var high = endIndex
+    while low < high {
+      let middle = (low + high) / 2
+      if self[middle] <= key { low = middle + 1 } else { high = middle }
+    }
+    return low
+  }
+
+  /// Whether `key` is among them.
+  func holds(_ key: ObjectKey) -> Bool {
+    let place = position(after: key)
+    return place > startIndex && self[place - 1] == key
   }
 }
 

@@ -78,6 +78,7 @@ extension CoordinatorCore {
   /// Called for every change of every object.
   mutating func apiObserve(_ change: ObjectChange, resourceVersion: Int64) {
     guard let subject = change.subject else { return }
+    if !api.streams.isEmpty, let before = change.before { keepPast(before) }
     let entry = WatchChange(change, subject: subject, resourceVersion: resourceVersion)
     api.history.append(entry)
     for id in api.watches.concerned(by: subject.reference) {
@@ -124,39 +125,39 @@ extension CoordinatorCore {
   }
 
   /// Shows what waits, at most `limit` of it. Returns what it cost.
+  ///
+  /// Changes go before further objects of the beginning, whose state may be newer than those changes: a client that
+  /// goes on from the version that it saw last, or from the closing bookmark's, has then missed nothing before it.
   private mutating func advanceWatch(_ id: RequestID, limit: Int) -> Int {
     var cost = 0
-    while cost < limit, let key = api.watches[id]?.initial.first {
-      api.watches.modify(id) { $0.initial.removeFirst() }
-      cost += 1
-      // What happened to it since the watch began is in what is shown now, or in its not being shown.
-      api.watches.modify(id) { watch in
-        if !watch.waiting.isEmpty { watch.waiting.removeAll { $0.object.meta.key == key } }
+    while cost < limit, let watch = api.watches[id] {
+      if watch.position < watch.waiting.count {
+        let change = watch.waiting[watch.position]
+        api.watches.modify(id) { $0.position += 1 }
+        // What is still to be shown will be shown as it is then, or not at all.
+        if !watch.initial.holds(change.object.meta.key) { deliver(change, to: id) }
+      } else if let key = watch.initial.first {
+        api.watches.modify(id) { $0.initial.removeFirst() }
+        if let object = state[ObjectReference(kind: watch.request.kind, key: key)], watch.matches(object) {
+          emit("ADDED", object, to: id)
+        }
+      } else {
+        break
       }
-      guard let watch = api.watches[id],
-        let object = state[ObjectReference(kind: watch.request.kind, key: key)], watch.matches(object)
-      else { continue }
-      emit("ADDED", object, to: id)
-    }
-    if let watch = api.watches[id], watch.initial.isEmpty, watch.owesInitialBookmark {
-      api.watches.modify(id) { $0.owesInitialBookmark = false }
-      bookmark(id, endsBeginning: true)
-    }
-    while cost < limit, let watch = api.watches[id], watch.initial.isEmpty, watch.position < watch.waiting.count {
-      let change = watch.waiting[watch.position]
-      api.watches.modify(id) { $0.position += 1 }
       cost += 1
-      deliver(change, to: id)
     }
     guard let watch = api.watches[id] else { return cost }
-    if watch.isCaughtUp {
+    if watch.position == watch.waiting.count {
       api.watches.modify(id) { watch in
         watch.waiting = []
         watch.position = 0
       }
-    } else {
-      api.dueStreams.add(id)
+      if watch.initial.isEmpty, watch.owesInitialBookmark {
+        api.watches.modify(id) { $0.owesInitialBookmark = false }
+        bookmark(id, endsBeginning: true)
+      }
     }
+    if api.watches[id]?.isCaughtUp == false { api.dueStreams.add(id) }
     return cost
   }
 

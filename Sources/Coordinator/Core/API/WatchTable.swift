@@ -33,7 +33,7 @@ struct Watch: Sendable {
   /// Changes that wait their turn; while there are any, new ones queue behind them.
   var waiting: [WatchChange] = []
   var position = 0
-  /// Objects of the beginning, by key, shown before `waiting`.
+  /// Objects of the beginning that are yet to be shown, in order.
   var initial: ArraySlice<ObjectKey> = []
   /// The bookmark that says the beginning is over is still to come.
   var owesInitialBookmark = false

@@ -1,7 +1,7 @@
 # The one entry: `make demo` shows a cluster at work, `make test` checks everything. Both run on a bare machine with a Swift toolchain.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help deps build release lint test conformance sim demo bench install clean
+.PHONY: help deps build release lint test conformance clients sim demo bench install clean
 
 SEEDS ?= 200
 HOURS ?= 1
@@ -39,8 +39,12 @@ test: release build lint ## Lint, unit and cluster tests, kubectl, a batch of si
 	$(call timed,kubectl (oldest and newest),Tests/Conformance/run.py --ends)
 	$(call timed,$(SEEDS) simulated seeds,.build/release/stint simulate --seeds $(SEEDS) --hours $(HOURS))
 
-conformance: release ## Types the transcripts of Tests/Conformance into every kubectl that is found
+conformance: release ## Types the transcripts of Tests/Conformance into every kubectl that is found, then clients
 	$(call timed,kubectl,Tests/Conformance/run.py)
+	$(call timed,client libraries,Tests/Conformance/python/run.py)
+
+clients: release ## Runs programs on Python's client libraries against a fresh cluster
+	$(call timed,client libraries,Tests/Conformance/python/run.py)
 
 sim: release ## Simulates SEEDS (200) clusters for HOURS (1) each, from seed 1
 	$(call timed,$(SEEDS) simulated seeds,.build/release/stint simulate --seeds $(SEEDS) --hours $(HOURS))

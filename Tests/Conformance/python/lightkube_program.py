@@ -101,6 +101,14 @@ def _():
     equal(failure(lambda: client.replace(stale), 409).status.reason, "Conflict")
 
 
+@program.check("set labels and annotations, take one away")
+def _():
+    client.set(Job, "patched", labels={"b": "1", "c": "1"}, annotations={"note": "x"})
+    after = client.set(Job, "patched", labels={"c": None})
+    equal((after.metadata.labels["b"], after.metadata.labels.get("c")), ("1", None))
+    equal(after.metadata.annotations["note"], "x")
+
+
 @program.check("status is written by its subresource")
 def _():
     read = client.get(Job, "patched")

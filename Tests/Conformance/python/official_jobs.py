@@ -8,7 +8,7 @@ import yaml
 from kubernetes import client, config, utils
 from kubernetes.client.rest import ApiException
 
-from checks import Program, equal, holds, job, refused, space, until
+from checks import Program, Skipped, equal, holds, job, refused, space, until
 
 SPACE = space("official-jobs")
 program = Program("official client, Jobs")
@@ -241,6 +241,35 @@ def _():
     after = batch.read_namespaced_job_status("patched", SPACE)
     equal(next(c.reason for c in after.status.conditions if c.type == "Looked"), "ByHand")
     equal(after.spec.parallelism, before.spec.parallelism)
+
+
+@program.check("replace status of a Job as its controller would; a counter that goes back is refused")
+def _():
+    read = batch.read_namespaced_job_status("typed", SPACE)
+    read.status.conditions.append(
+        client.V1JobCondition(type="Checked", status="True", last_transition_time=read.status.completion_time))
+    read.spec.parallelism = 7
+    after = batch.replace_namespaced_job_status("typed", SPACE, read)
+    equal((after.status.conditions[-1].type, after.spec.parallelism), ("Checked", 1))
+    after.status.succeeded = 1
+    error = refused(lambda: batch.replace_namespaced_job_status("typed", SPACE, after), 422)
+    equal(yaml.safe_load(error.body)["details"]["causes"][0]["field"], "status.succeeded")
+
+
+@program.check("merge patch by content type: null takes a member away, a list is replaced whole")
+def _():
+    body = {"metadata": {"annotations": {"one": "1", "two": None}, "finalizers": ["example.org/wait"]}}
+    options = {"_content_type": "application/merge-patch+json"}
+    try:
+        read = batch.patch_namespaced_job("patched", SPACE, body, **options)
+    except TypeError as error:
+        raise Skipped(f"this version: {error}") from error
+    equal((read.metadata.annotations["one"], read.metadata.finalizers), ("1", ["example.org/wait"]))
+    batch.delete_namespaced_job("patched", SPACE, propagation_policy="Background")
+    waiting = batch.read_namespaced_job("patched", SPACE)
+    holds(waiting.metadata.deletion_timestamp, "it waits for its finalizer")
+    batch.patch_namespaced_job("patched", SPACE, {"metadata": {"finalizers": None}}, **options)
+    refused(lambda: batch.read_namespaced_job("patched", SPACE), 404)
 
 
 @program.check("a dry run makes nothing; pretty, field_manager and field_validation are taken")

@@ -4,6 +4,7 @@
 import base64
 import datetime
 import json
+import logging
 import threading
 import time
 
@@ -120,6 +121,37 @@ def _():
         if len(lines) == 3:
             follower.stop()
     equal(lines, ["l1", "l2", "l3"])
+
+
+@program.check("a container that is restarted: its count, its last state, the log of the one before")
+def _():
+    script = "if test -e /data/again; then echo second; sleep 60; else touch /data/again; echo first; exit 3; fi"
+    body = pod("twice", script, volumes=[client.V1Volume(name="d", empty_dir=client.V1EmptyDirVolumeSource())])
+    body.spec.restart_policy = "OnFailure"
+    body.spec.containers[0].volume_mounts = [client.V1VolumeMount(name="d", mount_path="/data")]
+    core.create_namespaced_pod(SPACE, body)
+
+    def again():
+        status = (core.read_namespaced_pod("twice", SPACE).status.container_statuses or [None])[0]
+        return status if status and status.restart_count == 1 and status.state.running else None
+
+    status = until(again, "it runs again", 40)
+    equal((status.last_state.terminated.exit_code, status.last_state.terminated.reason), (3, "Error"))
+    holds(status.ready and status.started, status)
+    until(lambda: core.read_namespaced_pod_log("twice", SPACE) == "second\n", "its log")
+    equal(core.read_namespaced_pod_log("twice", SPACE, previous=True), "first\n")
+    core.delete_namespaced_pod("twice", SPACE, grace_period_seconds=0)
+    until(lambda: "twice" not in {p.metadata.name for p in core.list_namespaced_pod(SPACE).items}, "gone")
+
+
+@program.check("lists over all namespaces")
+def _():
+    pods = core.list_pod_for_all_namespaces(label_selector="kind=by-hand", field_selector=f"metadata.namespace={SPACE}")
+    holds({"hello", "slow"} <= {item.metadata.name for item in pods.items}, "pods")
+    holds(batch.list_job_for_all_namespaces().kind == "JobList", "Jobs")
+    selector = f"involvedObject.namespace={SPACE},type=Normal"
+    holds(core.list_event_for_all_namespaces(field_selector=selector).items, "events")
+    equal(core.list_namespaced_pod("no-such-namespace").items, [])
 
 
 @program.check("the log of a pod that waits is BadRequest; of a container that is not there, too")
@@ -272,6 +304,8 @@ def _():
 def _():
     from kubernetes.leaderelection import electionconfig, leaderelection
 
+    # The candidates that are left at the end say so for long.
+    logging.disable(logging.CRITICAL)
     locks = []
     try:
         from kubernetes.leaderelection.resourcelock.leaselock import LeaseLock

@@ -224,6 +224,16 @@ package struct PodStatus: Equatable, Sendable {
   /// Sets or replaces the condition of that type; the transition time is kept when the status does not change.
   package mutating func set(_ condition: Condition) { conditions.set(condition) }
 
+  /// Bytes of the containers' termination messages: what makes a status long.
+  package var messageBytes: Int {
+    func bytes(_ list: [ContainerStatus]) -> Int {
+      list.reduce(0) {
+        $0 + ($1.state.termination?.message.utf8.count ?? 0) + ($1.lastTermination?.message.utf8.count ?? 0)
+      }
+    }
+    return bytes(initContainers) + bytes(containers)
+  }
+
   /// True when the Ready condition is True.
   package var isReady: Bool { condition("Ready")?.isTrue ?? false }
 }

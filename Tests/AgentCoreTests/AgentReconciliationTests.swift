@@ -275,6 +275,26 @@ import Testing
     #expect(effects.reports.map(\.attempt) == [1, 2])
   }
 
+  @Test("reports with long termination messages go in as many messages as keep each below the coordinator's limit")
+  func longReports() throws {
+    var bench = AgentBench()
+    bench.begin()
+    let reports = (1...64).map { number in
+      var report = report(AttemptNumber(number), phase: .failed)
+      let end = ContainerState.Termination(
+        exitCode: 1, reason: "Error", message: String(repeating: "\u{1}", count: 12_288), startedAt: at(0).wall,
+        finishedAt: at(0).wall)
+      report.status.containers = [
+        ContainerStatus(name: "main", image: "img", state: .terminated(end), lastTermination: end)
+      ]
+      return report
+    }
+    let sent = bench.keeper(reports)
+    #expect(sent.reports.map(\.attempt) == Array(1...64))
+    #expect(sent.sent.count > 1)
+    for message in sent.sent { #expect(message.json.bytes.count < MessageLimits.toCoordinator) }
+  }
+
   @Test("reports that came while there was no session are sent in the next one")
   func afterReconnection() throws {
     var bench = AgentBench()

@@ -68,6 +68,8 @@ struct AgentSession {
 
 extension AgentCore {
   private static let reportPage = 64
+  /// Termination messages in one message to the coordinator: as JSON a byte can become six, and 3 MiB is the limit.
+  private static let messageBytes = 256 * 1024
   private static let numberPage = 8_192
 
   /// Sends the regular heartbeat when its time has come, and extra ones as they are asked for. Two unanswered ones
@@ -124,11 +126,19 @@ extension AgentCore {
   /// In pages, by attempt; only within a session.
   mutating func sendReports(_ reports: [AttemptReport]) {
     guard session != nil else { return }
-    var rest = reports.sorted { $0.attempt < $1.attempt }[...]
-    while !rest.isEmpty {
-      effects.append(.send(.reports(Array(rest.prefix(Self.reportPage)))))
-      rest = rest.dropFirst(Self.reportPage)
+    var page: [AttemptReport] = []
+    var bytes = 0
+    for report in reports.sorted(by: { $0.attempt < $1.attempt }) {
+      let more = report.status.messageBytes
+      if page.count == Self.reportPage || !page.isEmpty && bytes + more > Self.messageBytes {
+        effects.append(.send(.reports(page)))
+        page = []
+        bytes = 0
+      }
+      page.append(report)
+      bytes += more
     }
+    if !page.isEmpty { effects.append(.send(.reports(page))) }
   }
 
   mutating func sendRetained() {

@@ -167,7 +167,8 @@ final class PodRunner {
     surroundings.loop.remove(output.descriptor)
     close(output.descriptor)
     output.log.close(wall: Clocks.now().wall)
-    return output.message.take(failed: failed, paths: surroundings.paths)
+    let containers = plan.initContainers.count + plan.containers.count
+    return output.message.take(failed: failed, containers: containers, paths: surroundings.paths)
   }
 
   private func exited(_ slot: Int, _ status: ProcessExit) {

@@ -49,6 +49,8 @@ final class TerminationFiles {
 /// The termination message of one run.
 struct TerminationMessage {
   private static let limit = 4_096
+  /// Of all containers of a pod together.
+  private static let podLimit = 12 * 1_024
   private static let logLimit = 2_048
   private static let logLines: Int64 = 80
 
@@ -85,26 +87,26 @@ struct TerminationMessage {
     return .bind(source: path, below: "", destination: TerminationFiles.usualPath, readOnly: false)
   }
 
-  /// Reads the message of a run whose processes are gone, and gives the file back.
-  func take(failed: Bool, paths: NodePaths) -> String {
-    var message = ""
+  /// Reads the message of a run whose processes are gone, and gives the file back. `containers`: of the pod.
+  func take(failed: Bool, containers: Int, paths: NodePaths) -> String {
+    var bytes: [UInt8] = []
     if let path {
-      let bytes = readEnd(path)
-      message = String(decoding: bytes, as: UTF8.self)
+      bytes = readEnd(path)
       files.giveBack(path, isEmpty: bytes.isEmpty)
     }
-    return message.isEmpty && failed && container.fallsBackToLogs ? logEnd(paths) : message
+    if bytes.isEmpty, failed, container.fallsBackToLogs { bytes = logEnd(paths) }
+    return String(decoding: bytes.prefix(Self.podLimit / max(1, containers)), as: UTF8.self)
   }
 
-  private func logEnd(_ paths: NodePaths) -> String {
+  private func logEnd(_ paths: NodePaths) -> [UInt8] {
     let request = LogRequest(stream: "", attempt: run.attempt, container: container.name, tailLines: Self.logLines)
     guard let log = try? LogReader(request, paths: paths, now: WallTime(nanoseconds: Clocks.now().wall)),
       log.restart == run.restart
-    else { return "" }
+    else { return [] }
     var bytes: [UInt8] = []
     while true {
       let next = log.next()
-      if next.isEmpty { return String(decoding: bytes, as: UTF8.self) }
+      if next.isEmpty { return bytes }
       bytes = (bytes + next).suffix(Self.logLimit)
     }
   }

@@ -215,7 +215,7 @@ extension AgentCore {
       Condition(
         type: "FencingIncomplete", status: identity.fencesFully ? "False" : "True",
         reason: identity.fencesFully ? "KeeperFencesFully" : "KeeperCannotFence", message: identity.fencingDetail,
-        lastTransition: now.wall))
+        lastTransition: now.wall, lastProbe: now.wall))
     effects.append(
       .send(
         .register(

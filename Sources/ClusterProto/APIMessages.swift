@@ -34,6 +34,8 @@ package struct APIOptions: Equatable, Sendable {
   package var fieldManager: String?
   /// Strict, Warn or Ignore; nil: the verb's default (Warn).
   package var fieldValidation: String?
+  /// What strict decoding finds wrong with the body's text itself: `duplicate field "spec.suspend"`. Not sent.
+  package var strictErrors: [String] = []
   package var force: Bool?
   package var patchKind: PatchKind?
   /// delete: grace, propagation (Background, Foreground, Orphan), preconditions.

@@ -64,13 +64,16 @@ extension JSON {
   }
 
   /// Reads one JSON text and says which keys occur more than once in their object, as paths like `spec.template` or
-  /// `spec.containers[0].name`: what strict field validation refuses.
+  /// `spec.containers[0].name`: what strict field validation refuses. Text without any is read once, and no path is kept.
   package static func parseReportingDuplicates(
     _ bytes: [UInt8], limits: JSONLimits = .standard
   ) throws(JSONError) -> (value: JSON, duplicates: [String]) {
     try bytes.withUnsafeBufferPointer { (buffer) throws(JSONError) -> (value: JSON, duplicates: [String]) in
-      var parser = JSONParser(bytes: buffer, limits: limits, reportsDuplicates: true)
+      var parser = JSONParser(bytes: buffer, limits: limits, reportsDuplicates: false)
       let value = try parser.parseDocument()
+      if !parser.hasDuplicates { return (value, []) }
+      parser = JSONParser(bytes: buffer, limits: limits, reportsDuplicates: true)
+      _ = try parser.parseDocument()
       return (value, parser.duplicates)
     }
   }
@@ -83,6 +86,7 @@ private struct JSONParser {
   let reportsDuplicates: Bool
   var position = 0
   var nodes = 0
+  var hasDuplicates = false
   var duplicates: [String] = []
   /// The steps to the current container (`.key`, `[3]`); kept only when duplicates are reported.
   var path: [String] = []
@@ -231,6 +235,7 @@ private struct JSONParser {
   private mutating func finishObject(_ members: consuming [(key: String, value: JSON)]) -> JSON {
     var repeated: [String] = []
     let object = JSONObject(normalizing: members, duplicates: &repeated)
+    if !repeated.isEmpty { hasDuplicates = true }
     if reportsDuplicates, !repeated.isEmpty {
       let prefix = path.joined()
       duplicates.append(contentsOf: repeated.map { prefix.isEmpty ? $0 : "\(prefix).\($0)" })

@@ -12,8 +12,9 @@ package enum YAML {
     _ bytes: [UInt8], onDuplicate: (String) -> Void = { _ in }
   ) throws(YAMLError) -> [JSON] {
     let start = bytes.first { !$0.isWhitespace }
-    if start == UInt8(ascii: "{"), let (json, duplicates) = try? JSON.parseReportingDuplicates(bytes) {
-      for duplicate in duplicates { onDuplicate("key \"\(duplicate)\" already set in map") }
+    if start == UInt8(ascii: "{"), let (json, duplicates) = try? JSON.parseReportingDuplicates(bytes),
+      duplicates.isEmpty
+    {
       return [json]
     }
     var duplicates: [String] = []

@@ -18,6 +18,9 @@ struct DeleteOptions: Equatable, Sendable {
     if !body.isNull, body.objectValue == nil {
       throw .badRequest("the object provided is unrecognized (must be of type DeleteOptions)")
     }
+    if let kind = body["kind"]?.stringValue, !kind.isEmpty, kind != "DeleteOptions" {
+      throw .badRequest("decoded object cannot be converted to DeleteOptions")
+    }
     for member in ["gracePeriodSeconds", "orphanDependents", "propagationPolicy", "preconditions", "dryRun"] {
       try Self.check(body[member], member)
     }
@@ -100,7 +103,7 @@ extension CoordinatorCore {
     reply(id, .done(code: 200, object: performDelete(object, options), warnings: warnings))
   }
 
-  private func checkPreconditions(
+  func checkPreconditions(
     _ options: DeleteOptions, _ object: APIObject, _ request: APIRequest
   ) throws(APIFailure) {
     if let uid = options.uid, uid != object.meta.uid {
@@ -129,7 +132,7 @@ extension CoordinatorCore {
   /// Deletes and returns what the client is told: the object while it is there, or where Kubernetes returns it
   /// always,
   /// else a Status with its uid.
-  private mutating func performDelete(_ object: APIObject, _ options: DeleteOptions) -> JSON {
+  mutating func performDelete(_ object: APIObject, _ options: DeleteOptions) -> JSON {
     let reference = object.reference
     if !options.dryRun {
       if options.graceSeconds == 0, case .pod(let pod) = object { assertPodDeadIfAway(pod) }

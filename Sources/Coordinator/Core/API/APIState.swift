@@ -39,6 +39,8 @@ extension CoordinatorCore {
     var request = request
     if !request.kind.isNamespaced { request.namespace = "" }
     try checkSubresource(request)
+    // An eviction frees what it takes.
+    if request.subresource == "eviction" { return try evict(request, id) }
     if api.diskLow { try refuseWhenDiskLow(request.verb) }
     switch request.verb {
     case .get: try get(request, id)
@@ -61,6 +63,18 @@ extension CoordinatorCore {
       details: .object(JSONObject()))
   }
 
+  /// What pods do not have here, and what to do instead.
+  private static let unservedOfPods: [String: String] = {
+    let inside = "nothing goes into a container that runs; read what it writes with kubectl logs"
+    let network = "a pod's ports are its node's: connect to them there"
+    return [
+      "exec": inside, "attach": inside, "portforward": network, "proxy": network,
+      "ephemeralcontainers": "a pod's containers are those that it was created with",
+      "resize": "a pod keeps the resources that it was created with",
+      "binding": "the coordinator alone assigns pods to nodes; choose them with nodeSelector",
+    ]
+  }()
+
   private func checkSubresource(_ request: APIRequest) throws(APIFailure) {
     switch request.subresource {
     case "": return
@@ -70,10 +84,11 @@ extension CoordinatorCore {
       guard [.jobs, .pods, .nodes, .namespaces].contains(request.kind) else { break }
       if [.get, .update, .patch].contains(request.verb) { return }
       throw .methodNotAllowed("the server does not allow this method on the requested resource")
-    case "binding", "eviction", "exec", "attach", "portforward", "proxy", "ephemeralcontainers", "resize":
-      guard request.kind == .pods else { break }
-      throw .methodNotAllowed("pods/\(request.subresource) is not served by this version")
-    default: break
+    case "eviction":
+      if request.kind == .pods { return }
+    default:
+      guard request.kind == .pods, let why = Self.unservedOfPods[request.subresource] else { break }
+      throw .methodNotAllowed("pods/\(request.subresource) is not served by this version: \(why)")
     }
     throw .noSuchResource
   }

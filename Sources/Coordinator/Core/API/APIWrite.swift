@@ -50,7 +50,7 @@ extension CoordinatorCore {
       throw .badRequest(
         "fieldValidation: Unsupported value: \"\(mode)\": supported values: \"Ignore\", \"Warn\", \"Strict\"")
     }
-    let texts = tree.unknown.map { "unknown field \"\($0)\"" }
+    let texts = StrictErrors.texts(request.options.strictErrors, unknown: tree.unknown)
     if mode == "Strict", !texts.isEmpty {
       throw .badRequest(
         "\(request.kind.name) in version \"v1\" cannot be handled as a \(request.kind.name): strict decoding error: "

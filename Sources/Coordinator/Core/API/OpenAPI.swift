@@ -5,17 +5,17 @@ import ClusterProto
 
 /// Makes OpenAPI v3 documents.
 package enum OpenAPI {
-  /// The document of the kinds of one API group; empty: the core group.
+  /// The document of the resources of one API group; empty: the core group.
   package static func document(group: String) -> JSON {
-    let kinds = Kind.allCases.filter { $0.group == group }
+    let kinds = ServedResource.all.filter { $0.group == group }
     var paths: [(String, JSON)] = []
     var names: [String] = []
     for kind in kinds {
       let base = group.isEmpty ? "/api/v1" : "/apis/\(group)/v1"
       let place = kind.isNamespaced ? "\(base)/namespaces/{namespace}/\(kind.plural)" : "\(base)/\(kind.plural)"
       paths.append((place, collection(kind)))
-      paths.append(("\(place)/{name}", item(kind)))
-      collect(kind.name, into: &names)
+      if kind.verbs.contains("get") { paths.append(("\(place)/{name}", item(kind))) }
+      collect(kind.schema, into: &names)
     }
     var schemas: [(String, JSON)] = names.compactMap { name in
       Schema.structs[name].map { (fullName(name), schema($0, kinds)) }
@@ -33,12 +33,12 @@ package enum OpenAPI {
   private static let quantity = "io.k8s.apimachinery.pkg.api.resource.Quantity"
   private static let intOrString = "io.k8s.apimachinery.pkg.util.intstr.IntOrString"
 
-  private static func groupVersionKind(_ kind: Kind) -> JSON {
-    ["group": .string(kind.group), "version": "v1", "kind": .string(kind.name)]
+  private static func groupVersionKind(_ kind: ServedResource) -> JSON {
+    ["group": .string(kind.group), "version": "v1", "kind": .string(kind.kind)]
   }
 
-  private static func operation(_ action: String, _ kind: Kind, writes: Bool = false) -> JSON {
-    let media: JSON = ["application/json": ["schema": reference(kind.name)]]
+  private static func operation(_ action: String, _ kind: ServedResource, writes: Bool = false) -> JSON {
+    let media: JSON = ["application/json": ["schema": reference(kind.schema)]]
     var result: JSON = [
       "x-kubernetes-action": .string(action), "x-kubernetes-group-version-kind": groupVersionKind(kind),
       "responses": ["200": ["description": "OK", "content": media]],
@@ -53,11 +53,14 @@ package enum OpenAPI {
     return result
   }
 
-  private static func collection(_ kind: Kind) -> JSON {
-    ["get": operation("list", kind), "post": operation("post", kind, writes: true)]
+  private static func collection(_ kind: ServedResource) -> JSON {
+    var result: JSON = ["post": operation("post", kind, writes: true)]
+    if kind.verbs.contains("list") { result["get"] = operation("list", kind) }
+    return result
   }
 
-  private static func item(_ kind: Kind) -> JSON {
+  private static func item(_ kind: ServedResource) -> JSON {
+    // Clients look for the options of writes under `patch`, also where a resource has none.
     [
       "get": operation("get", kind), "put": operation("put", kind, writes: true),
       "patch": operation("patch", kind, writes: true), "delete": operation("delete", kind),
@@ -66,7 +69,7 @@ package enum OpenAPI {
 
   // Schemas.
 
-  private static func schema(_ type: SchemaStruct, _ kinds: [Kind]) -> JSON {
+  private static func schema(_ type: SchemaStruct, _ kinds: [ServedResource]) -> JSON {
     var properties: [(String, JSON)] = []
     for name in type.fieldNames {
       guard let field = type[name] else { continue }
@@ -80,7 +83,7 @@ package enum OpenAPI {
     var result: JSON = ["type": "object", "properties": .object(JSONObject(entries: properties))]
     if let names = requiredFields[type.name] { result["required"] = .array(names.map { .string($0) }) }
     if let text = typeDescriptions[type.name] { result["description"] = .string(text) }
-    if let kind = kinds.first(where: { $0.name == type.name }) {
+    if let kind = kinds.first(where: { $0.schema == type.name }) {
       result["x-kubernetes-group-version-kind"] = [groupVersionKind(kind)]
     }
     return result
@@ -144,6 +147,12 @@ package enum OpenAPI {
     switch name {
     case "Lease", "LeaseSpec": return "io.k8s.api.coordination.v1.\(name)"
     case "PriorityClass": return "io.k8s.api.scheduling.v1.\(name)"
+    case EventsGroup.schema: return "io.k8s.api.events.v1.Event"
+    case "SelfSubjectReview", "SelfSubjectReviewStatus", "UserInfo": return "io.k8s.api.authentication.v1.\(name)"
+    case "ResourceAttributes", "NonResourceAttributes", "ResourceRule", "NonResourceRule":
+      return "io.k8s.api.authorization.v1.\(name)"
+    case _ where name.hasPrefix("SelfSubject") || name.hasPrefix("Subject"):
+      return "io.k8s.api.authorization.v1.\(name)"
     default: break
     }
     let isBatch =

@@ -96,22 +96,24 @@ enum Schema {
   /// Every struct by name.
   static let structs: [String: SchemaStruct] = {
     var result: [String: SchemaStruct] = [:]
-    for text in [metaTypes, jobTypes, podTypes, volumeTypes, statusTypes, otherTypes] {
-      // A line that begins with spaces goes on with the type of the line before.
-      var logical: [String] = []
-      for line in text.split(separator: "\n") {
-        if line.first == " ", !logical.isEmpty {
-          logical[logical.count - 1] += line
-        } else {
-          logical.append(String(line))
-        }
-      }
-      for line in logical {
-        if let type = SchemaStruct(line: line[...]) { result[type.name] = type }
-      }
+    for line in lines([metaTypes, jobTypes, podTypes, volumeTypes, statusTypes, otherTypes]) {
+      if let type = SchemaStruct(line: line[...]) { result[type.name] = type }
     }
     return result
   }()
+
+  /// The lines of tables, one a type: a line that begins with spaces goes on with the type of the line before.
+  static func lines(_ tables: [String]) -> [String] {
+    var result: [String] = []
+    for line in tables.flatMap({ $0.split(separator: "\n") }) {
+      if line.first == " ", !result.isEmpty {
+        result[result.count - 1] += line
+      } else {
+        result.append(String(line))
+      }
+    }
+    return result
+  }
 
   static func root(_ kind: Kind) -> SchemaType { .named(kind.name) }
 }

@@ -26,9 +26,16 @@ struct SchemaDecoder {
 
   /// Decodes a whole object of `kind`. The error's message is Go's unmarshalling error.
   static func decode(_ json: JSON, as kind: Kind) throws(APIFailure) -> DecodedTree {
+    try decode(json, as: kind.name)
+  }
+
+  /// Decodes an object of a type of the schema; `shown`: its kind where that is another name.
+  static func decode(
+    _ json: JSON, as type: String, shown kind: String? = nil
+  ) throws(APIFailure) -> DecodedTree {
     var decoder = SchemaDecoder(tree: DecodedTree(json: .null))
     let value = try decoder.value(
-      json, Schema.root(kind), Position(kind: kind, path: "", goPath: "", owner: "", depth: 0))
+      json, .named(type), Position(kind: kind ?? type, path: "", goPath: "", owner: "", depth: 0))
     return DecodedTree(
       json: value, unknown: decoder.unknown, ignored: decoder.ignored, refused: decoder.refused)
   }
@@ -36,7 +43,7 @@ struct SchemaDecoder {
   private init(tree: DecodedTree) { self.tree = tree }
 
   private struct Position {
-    var kind: Kind
+    var kind: String
     /// `spec.template.spec.containers[0].env`
     var path: String
     /// The same without indexes, as Go prints it.
@@ -57,7 +64,7 @@ struct SchemaDecoder {
   }
 
   private func failure(_ message: String, _ position: Position) -> APIFailure {
-    .badRequest("\(position.kind.name) in version \"v1\" cannot be handled as a \(position.kind.name): \(message)")
+    .badRequest("\(position.kind) in version \"v1\" cannot be handled as a \(position.kind): \(message)")
   }
 
   private func mismatch(_ value: JSON, _ type: SchemaType, _ position: Position) -> APIFailure {

@@ -190,5 +190,31 @@ extension Schema {
       series:EventSeries action:string related:ObjectReference reportingComponent:string reportingInstance:string
     EventSource = component:string host:string
     EventSeries = count:int32 lastObservedTime:time
+    EventsEvent = apiVersion:string kind:string metadata:ObjectMeta eventTime:time series:EventSeries
+      reportingController:string reportingInstance:string action:string reason:string regarding:ObjectReference
+      related:ObjectReference note:string type:string deprecatedSource:EventSource deprecatedFirstTimestamp:time
+      deprecatedLastTimestamp:time deprecatedCount:int32
+    Eviction = apiVersion:string kind:string metadata:ObjectMeta deleteOptions:DeleteOptions
+    DeleteOptions = apiVersion:string kind:string gracePeriodSeconds:int64 preconditions:Preconditions
+      orphanDependents:bool propagationPolicy:string dryRun:[]string
+      ignoreStoreReadErrorWithClusterBreakingPotential:bool
+    Preconditions = uid:string resourceVersion:string
+    SelfSubjectAccessReview = apiVersion:string kind:string metadata:ObjectMeta spec:SelfSubjectAccessReviewSpec
+      status:SubjectAccessReviewStatus
+    SelfSubjectAccessReviewSpec = resourceAttributes:ResourceAttributes nonResourceAttributes:NonResourceAttributes
+    ResourceAttributes = namespace:string verb:string group:string version:string resource:string subresource:string
+      name:string fieldSelector:any labelSelector:any
+    NonResourceAttributes = path:string verb:string
+    SubjectAccessReviewStatus = allowed:bool denied:bool reason:string evaluationError:string
+    SelfSubjectRulesReview = apiVersion:string kind:string metadata:ObjectMeta spec:SelfSubjectRulesReviewSpec
+      status:SubjectRulesReviewStatus
+    SelfSubjectRulesReviewSpec = namespace:string
+    SubjectRulesReviewStatus = resourceRules:[]ResourceRule nonResourceRules:[]NonResourceRule incomplete:bool
+      evaluationError:string
+    ResourceRule = verbs:[]string apiGroups:[]string resources:[]string resourceNames:[]string
+    NonResourceRule = verbs:[]string nonResourceURLs:[]string
+    SelfSubjectReview = apiVersion:string kind:string metadata:ObjectMeta status:SelfSubjectReviewStatus
+    SelfSubjectReviewStatus = userInfo:UserInfo
+    UserInfo = username:string uid:string groups:[]string extra:any
     """
 }

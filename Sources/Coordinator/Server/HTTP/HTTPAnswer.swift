@@ -70,6 +70,7 @@ enum HTTPAnswer {
     case 410: "Expired"
     case 413: "RequestEntityTooLarge"
     case 415: "UnsupportedMediaType"
+    case 422: "Invalid"
     case 429: "TooManyRequests"
     case 503: "ServiceUnavailable"
     case 504: "Timeout"

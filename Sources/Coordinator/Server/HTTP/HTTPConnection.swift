@@ -54,6 +54,10 @@ final class HTTPConnection: ReplyTaker {
   private var parser = HTTPParser()
   private var stage = Stage.reading
   private var isLast = false
+  /// A HEAD request: its answer has no body.
+  private var isHead = false
+  /// Lays the answer's parts out for another group than that of the stored kind.
+  private var shape: ((APIReply) -> APIReply)?
   private var isPumping = false
   private var outbox: [Part] = []
   private var outboxStart = 0
@@ -97,7 +101,8 @@ final class HTTPConnection: ReplyTaker {
   var isUnanswered: Bool { if case .asked = stage { true } else { false } }
 
   /// The request goes to the core: its answer comes by `take`.
-  func expect(_ style: HTTPStyle) {
+  func expect(_ style: HTTPStyle, shape: ((APIReply) -> APIReply)? = nil) {
+    self.shape = shape
     stage = .asked(style, first: [])
     if style == .object(member: "items") || style == .object(member: "rows") {
       answerBy = Clocks.boot() + HTTPConnection.answerNanoseconds
@@ -114,7 +119,7 @@ final class HTTPConnection: ReplyTaker {
     guard connection.isOpen else { return }
     let ends = close || isLast
     let head = HTTPAnswer.head(code, type: type, length: bytes.count, warnings: warnings, close: ends)
-    connection.send(head + bytes)
+    connection.send(isHead ? head : head + bytes)
     done(ends)
   }
 
@@ -169,6 +174,7 @@ final class HTTPConnection: ReplyTaker {
         case .continueExpected: connection.send(Array("HTTP/1.1 100 Continue\r\n\r\n".utf8))
         case .request(let request):
           isLast = request.isLast
+          isHead = request.method == "HEAD"
           deadline = Int64.max
           handler.request(self, request)
         }
@@ -184,6 +190,10 @@ final class HTTPConnection: ReplyTaker {
 
   func take(_ reply: APIReply, of id: Int64) {
     guard connection.isOpen else { return }
+    take(shape?(reply) ?? reply)
+  }
+
+  private func take(_ reply: APIReply) {
     switch (stage, reply) {
     case (.asked(let style, let first), .items(let items)):
       if case .watch = style { return begin(style) }
@@ -196,7 +206,7 @@ final class HTTPConnection: ReplyTaker {
       }
     case (.asked(let style, _), .event), (.asked(let style, _), .bytes):
       begin(style)
-      take(reply, of: id)
+      take(reply)
     case (.asked(let style, let first), .done(let code, var object, let warnings)):
       if case .object(let member) = style, code == 200, HTTPAnswer.isFrame(object) { object[member] = .array(first) }
       if case .log = style, code == 200 {

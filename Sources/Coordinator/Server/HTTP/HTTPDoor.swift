@@ -84,7 +84,7 @@ final class HTTPDoor {
   private func answerFacts(
     _ answer: HTTPFacts.Answer, _ request: HTTPRequest, _ client: HTTPConnection
   ) throws(HTTPFailure) {
-    guard request.method == "GET" else { throw HTTPDoor.methodNotAllowed }
+    guard request.method == "GET" || request.method == "HEAD" else { throw HTTPDoor.methodNotAllowed }
     client.answer(answer.code, bytes: answer.bytes, type: answer.type)
   }
 
@@ -114,6 +114,7 @@ final class HTTPDoor {
   private func serve(
     _ request: HTTPRequest, _ target: HTTPTarget, _ client: HTTPConnection
   ) throws(HTTPFailure) {
+    if let review = try HTTPReviews.answer(target.parts, request) { return client.answer(201, review) }
     guard let resource = HTTPResource(target.parts) else { throw HTTPDoor.notFound }
     let verb = try HTTPDoor.verb(request.method, resource, isWatch: target.flag("watch") ?? false)
     guard let form = HTTPMedia.form(accept: request.header("accept")) else {
@@ -125,18 +126,25 @@ final class HTTPDoor {
     var options = try target.options()
     var body: JSON?
     if request.method != "GET" {
-      let (json, patch) = try HTTPMedia.body(request)
+      let (json, patch, strictErrors) = try HTTPMedia.body(request)
       body = json
       options.patchKind = patch
+      options.strictErrors = strictErrors
     }
-    client.expect(HTTPDoor.style(verb, form))
+    var asked = APIRequest(
+      verb: verb, kind: resource.kind, namespace: resource.namespace, name: resource.name,
+      subresource: resource.subresource, options: options, form: verb == .deletecollection ? .object : form,
+      body: body)
+    if resource.isModernEvents {
+      do throws(EventsGroup.Refusal) {
+        asked = try EventsGroup.stored(asked)
+      } catch {
+        return client.answer(error.code, error.status)
+      }
+    }
+    client.expect(HTTPDoor.style(verb, form), shape: resource.isModernEvents ? { EventsGroup.view($0) } : nil)
     lastNumber += 1
-    door.open(
-      APIRequest(
-        verb: verb, kind: resource.kind, namespace: resource.namespace, name: resource.name,
-        subresource: resource.subresource, options: options, form: verb == .deletecollection ? .object : form,
-        body: body),
-      id: lastNumber, from: client)
+    door.open(asked, id: lastNumber, from: client)
     loop.requestTurn()
   }
 

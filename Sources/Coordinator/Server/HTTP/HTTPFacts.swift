@@ -1,4 +1,4 @@
-// Owns: what is served without the core: version, health, discovery, OpenAPI documents. Each is made once.
+// Owns: what is served without the core: version, health, the index of paths, OpenAPI documents. Each is made once.
 // It must not know objects.
 
 import ClusterIO
@@ -36,15 +36,9 @@ enum HTTPFacts {
     let parts = target.parts
     switch parts.first {
     case nil: return index
-    case "api":
-      if parts.count == 1 {
-        return HTTPMedia.wantsAggregated(accept: request.header("accept")) ? aggregatedCore : api(request)
-      }
-      return parts == ["api", "v1"] ? resources[""] : nil
-    case "apis":
-      if parts.count == 1 { return HTTPMedia.wantsAggregated(accept: request.header("accept")) ? aggregated : apis }
-      guard !parts[1].isEmpty, parts.count == 2 || parts.count == 3 && parts[2] == "v1" else { return nil }
-      return parts.count == 2 ? group[parts[1]] : resources[parts[1]]
+    case "api", "apis":
+      let isAggregated = HTTPMedia.wantsAggregated(accept: request.header("accept"))
+      return HTTPDiscovery.answer(parts, isAggregated: isAggregated, host: request.header("host") ?? "")
     case "openapi":
       if parts == ["openapi", "v2"] {
         let isProtobuf = request.header("accept")?.contains("com.github.proto-openapi") == true
@@ -66,122 +60,12 @@ enum HTTPFacts {
     "buildDate": "1970-01-01T00:00:00Z", "goVersion": "", "compiler": "swiftc", "platform": "linux",
   ])
 
-  private static let groups = Set(Kind.allCases.map(\.group)).sorted().filter { !$0.isEmpty }
   private static let index = Answer([
     "paths": .array(
-      (["/api", "/api/v1", "/apis"] + groups.flatMap { ["/apis/\($0)", "/apis/\($0)/v1"] } + [
+      (["/api", "/api/v1", "/apis"] + ServedResource.groups.flatMap { ["/apis/\($0)", "/apis/\($0)/v1"] } + [
         "/healthz", "/livez", "/openapi/v3", "/readyz", "/version",
       ]).map { .string($0) })
   ])
-
-  // Discovery, one list a request.
-
-  /// The address is the one that the client came by; typed clients do without none.
-  private static func api(_ request: HTTPRequest) -> Answer {
-    let address: JSON = ["clientCIDR": "0.0.0.0/0", "serverAddress": .string(request.header("host") ?? "")]
-    return Answer(["kind": "APIVersions", "versions": ["v1"], "serverAddressByClientCIDRs": [address]])
-  }
-
-  private static let apis = Answer([
-    "kind": "APIGroupList", "apiVersion": "v1", "groups": .array(groups.map(groupObject)),
-  ])
-  private static let group = Dictionary(
-    uniqueKeysWithValues: groups.map { name in
-      var object = groupObject(name)
-      object["kind"] = "APIGroup"
-      object["apiVersion"] = "v1"
-      return (name, Answer(object))
-    })
-
-  private static func groupObject(_ name: String) -> JSON {
-    let version: JSON = ["groupVersion": .string("\(name)/v1"), "version": "v1"]
-    return ["name": .string(name), "versions": [version], "preferredVersion": version]
-  }
-
-  private static let resources = Dictionary(
-    uniqueKeysWithValues: ([""] + groups).map { name in
-      let list: JSON = [
-        "kind": "APIResourceList", "apiVersion": "v1", "groupVersion": .string(name.isEmpty ? "v1" : "\(name)/v1"),
-        "resources": .array(Kind.allCases.filter { $0.group == name }.flatMap(resourceObjects)),
-      ]
-      return (name, Answer(list))
-    })
-
-  private static func verbs(_ kind: Kind) -> [String] {
-    var verbs = ["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"]
-    if kind == .namespaces { verbs.remove(at: 2) }
-    return verbs
-  }
-
-  /// Subresources and their verbs.
-  private static func subresources(_ kind: Kind) -> [(name: String, verbs: [String])] {
-    let status = ("status", ["get", "patch", "update"])
-    switch kind {
-    case .pods: return [("log", ["get"]), status]
-    case .jobs, .nodes, .namespaces: return [status]
-    default: return []
-    }
-  }
-
-  private static func strings(_ texts: [String]) -> JSON { .array(texts.map { .string($0) }) }
-
-  private static func resourceObjects(_ kind: Kind) -> [JSON] {
-    var object: JSON = [
-      "name": .string(kind.plural), "singularName": .string(kind.singular), "namespaced": .bool(kind.isNamespaced),
-      "kind": .string(kind.name), "verbs": strings(verbs(kind)),
-    ]
-    if !kind.shortNames.isEmpty { object["shortNames"] = strings(kind.shortNames) }
-    if isInAll(kind) { object["categories"] = ["all"] }
-    let rest: [JSON] = subresources(kind).map { subresource in
-      [
-        "name": .string("\(kind.plural)/\(subresource.name)"), "singularName": "",
-        "namespaced": .bool(kind.isNamespaced), "kind": .string(kind.name), "verbs": strings(subresource.verbs),
-      ]
-    }
-    return [object] + rest
-  }
-
-  private static func isInAll(_ kind: Kind) -> Bool { [.pods, .jobs, .services].contains(kind) }
-
-  // Discovery, all at once.
-
-  private static let aggregatedCore = aggregatedList([""])
-  private static let aggregated = aggregatedList(groups)
-
-  private static func aggregatedList(_ groups: [String]) -> Answer {
-    let items: [JSON] = groups.map { name in
-      let kinds = Kind.allCases.filter { $0.group == name }
-      var metadata: JSON = ["creationTimestamp": .null]
-      if !name.isEmpty { metadata["name"] = .string(name) }
-      return [
-        "metadata": metadata,
-        "versions": [
-          ["version": "v1", "freshness": "Current", "resources": .array(kinds.map(aggregatedResource))]
-        ],
-      ]
-    }
-    var answer = Answer([
-      "kind": "APIGroupDiscoveryList", "apiVersion": "apidiscovery.k8s.io/v2", "metadata": [:],
-      "items": .array(items),
-    ])
-    answer.type = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
-    return answer
-  }
-
-  private static func aggregatedResource(_ kind: Kind) -> JSON {
-    let type: JSON = ["group": .string(kind.group), "version": "v1", "kind": .string(kind.name)]
-    var object: JSON = [
-      "resource": .string(kind.plural), "responseKind": type, "scope": kind.isNamespaced ? "Namespaced" : "Cluster",
-      "singularResource": .string(kind.singular), "verbs": strings(verbs(kind)),
-    ]
-    if !kind.shortNames.isEmpty { object["shortNames"] = strings(kind.shortNames) }
-    if isInAll(kind) { object["categories"] = ["all"] }
-    let inner: [JSON] = subresources(kind).map { subresource in
-      ["subresource": .string(subresource.name), "responseKind": type, "verbs": strings(subresource.verbs)]
-    }
-    if !inner.isEmpty { object["subresources"] = .array(inner) }
-    return object
-  }
 
   // OpenAPI. Version 2 describes nothing: kubectl asks for it where version 3 lacks a kind, and would call its absence
   // an error of its own instead of saying that there is no such kind.
@@ -201,12 +85,12 @@ enum HTTPFacts {
   }()
 
   private static let documents = Dictionary(
-    uniqueKeysWithValues: ([""] + groups).map { ($0, Answer(OpenAPI.document(group: $0))) })
+    uniqueKeysWithValues: ([""] + ServedResource.groups).map { ($0, Answer(OpenAPI.document(group: $0))) })
 
   private static let openAPI = Answer([
     "paths": .object(
       JSONObject(
-        entries: ([""] + groups).map { name in
+        entries: ([""] + ServedResource.groups).map { name in
           let path = name.isEmpty ? "api/v1" : "apis/\(name)/v1"
           // Clients keep a document by its hash.
           let hash = documents[name].map { Crypto.hex(Crypto.sha256($0.bytes)) } ?? ""

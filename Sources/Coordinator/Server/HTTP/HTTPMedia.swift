@@ -2,6 +2,7 @@
 // It must not know what bodies mean.
 
 import ClusterProto
+import CoordinatorCore
 
 /// One media range of an Accept header, or a Content-Type.
 struct MediaType: Equatable, Sendable {
@@ -52,28 +53,32 @@ enum HTTPMedia {
 
   static let protobuf = "application/vnd.kubernetes.protobuf"
 
-  private static let protobufHint =
-    "protobuf bodies are not understood by this server: send JSON (with kubectl 1.32 or later, write the object with "
-    + "--dry-run=client -o yaml and pipe it to kubectl create -f -)"
-
-  /// The body as a tree, and for a patch its kind. nil: no body.
-  static func body(_ request: HTTPRequest) throws(HTTPFailure) -> (json: JSON?, patch: PatchKind?) {
-    if request.body.isEmpty, request.method != "PATCH" { return (nil, nil) }
+  /// The body as a tree, and for a patch its kind; no body leaves both nil. `strictErrors`: keys that stand twice, as
+  /// strict decoding words them.
+  static func body(
+    _ request: HTTPRequest
+  ) throws(HTTPFailure) -> (json: JSON?, patch: PatchKind?, strictErrors: [String]) {
+    if request.body.isEmpty, request.method != "PATCH" { return (nil, nil, []) }
     let type = MediaType(request.header("content-type") ?? "").name
-    if type == protobuf { throw HTTPFailure(415, protobufHint) }
+    var strictErrors: [String] = []
     if request.method == "PATCH" {
-      guard let kind = PatchKind(rawValue: type) else {
-        throw unsupported(type, PatchKind.allTypes)
-      }
-      return (try parse(request.body, isYAML: kind == .apply), kind)
+      guard let kind = PatchKind(rawValue: type) else { throw unsupported(type, PatchKind.allTypes) }
+      return (try parse(request.body, isYAML: kind == .apply, &strictErrors), kind, strictErrors)
     }
     switch type {
-    case "application/json": return (try parse(request.body, isYAML: false), nil)
+    case "application/json": return (try parse(request.body, isYAML: false, &strictErrors), nil, strictErrors)
     // Client libraries leave the type out, and Kubernetes takes that as JSON. A page in a browser can leave it out,
     // too, but not its Origin.
-    case "" where request.header("origin") == nil: return (try parse(request.body, isYAML: false), nil)
-    case "application/yaml": return (try parse(request.body, isYAML: true), nil)
-    default: throw unsupported(type, ["application/json", "application/yaml"])
+    case "" where request.header("origin") == nil:
+      return (try parse(request.body, isYAML: false, &strictErrors), nil, strictErrors)
+    case "application/yaml": return (try parse(request.body, isYAML: true, &strictErrors), nil, strictErrors)
+    case protobuf:
+      do throws(ProtobufFailure) {
+        return (try Protobuf.decode(request.body), nil, [])
+      } catch {
+        throw HTTPFailure(error.code, error.message)
+      }
+    default: throw unsupported(type, ["application/json", "application/yaml", protobuf])
     }
   }
 
@@ -84,21 +89,27 @@ enum HTTPMedia {
         + "media types include: \(served.joined(separator: ", "))")
   }
 
-  private static func parse(_ bytes: [UInt8], isYAML: Bool) throws(HTTPFailure) -> JSON {
+  private static func parse(
+    _ bytes: [UInt8], isYAML: Bool, _ strictErrors: inout [String]
+  ) throws(HTTPFailure) -> JSON {
     if isYAML {
+      var lines: [String] = []
       let documents: [JSON]
       do throws(YAMLError) {
-        documents = try YAML.documents(bytes)
+        documents = try YAML.documents(bytes) { lines.append("\n  \($0)") }
       } catch {
         throw HTTPFailure(400, "\(error)")
       }
+      if !lines.isEmpty { strictErrors = ["yaml: unmarshal errors:\(lines.joined())"] }
       guard let only = documents.first, documents.count == 1 else {
         throw HTTPFailure(400, "a body is exactly one document")
       }
       return only
     }
     do throws(JSONError) {
-      return try JSON(parsing: bytes)
+      let (value, duplicates) = try JSON.parseReportingDuplicates(bytes)
+      strictErrors = duplicates.map { "duplicate field \"\($0)\"" }
+      return value
     } catch {
       throw HTTPFailure(400, "couldn't get version/kind; json parse error: \(error.message)")
     }

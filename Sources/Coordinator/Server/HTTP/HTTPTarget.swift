@@ -2,6 +2,7 @@
 // It must not know what verbs do with them.
 
 import ClusterProto
+import CoordinatorCore
 
 /// A path cut into parts and a query cut into pairs, both decoded.
 struct HTTPTarget: Equatable, Sendable {
@@ -80,6 +81,8 @@ struct HTTPResource: Equatable, Sendable {
   var namespace = ""
   var name = ""
   var subresource = ""
+  /// Whether it is the events of events.k8s.io: the stored events in another shape.
+  var isModernEvents = false
 
   /// Reads `/api/v1/…` and `/apis/GROUP/v1/…`; nil for what names no resource that is served.
   init?(_ parts: [String]) {
@@ -99,9 +102,9 @@ struct HTTPResource: Equatable, Sendable {
       namespace = rest[rest.startIndex + 1]
       rest = rest.dropFirst(2)
     }
-    guard let plural = rest.popFirst(), let kind = Kind(rawValue: plural), kind.group == group, rest.count <= 2 else {
-      return nil
-    }
+    guard let plural = rest.popFirst(), let kind = Kind(rawValue: plural), rest.count <= 2 else { return nil }
+    isModernEvents = kind == .events && group == EventsGroup.name
+    guard kind.group == group || isModernEvents else { return nil }
     if !namespace.isEmpty, !kind.isNamespaced { return nil }
     self.kind = kind
     name = rest.popFirst() ?? ""

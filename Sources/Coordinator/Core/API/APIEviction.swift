@@ -1,0 +1,53 @@
+// pods/eviction: the polite deletion that `kubectl drain` asks for. There are no disruption budgets, so it always may.
+// What deletion does is the workload controllers'.
+
+import ClusterProto
+
+extension CoordinatorCore {
+  static let evictionType = "Eviction"
+
+  /// Deletes the pod with the Eviction's deleteOptions; the answer is a Status, as Kubernetes gives it.
+  mutating func evict(_ request: APIRequest, _ id: RequestID) throws(APIFailure) {
+    guard request.verb == .create else {
+      throw .methodNotAllowed("the server does not allow this method on the requested resource")
+    }
+    guard let body = request.body, body.objectValue != nil else {
+      throw .badRequest("the object provided is unrecognized (must be of type Eviction)")
+    }
+    let version = body["apiVersion"]?.stringValue ?? "policy/v1"
+    guard version == "policy/v1", body["kind"]?.stringValue ?? Self.evictionType == Self.evictionType else {
+      throw .badRequest(
+        "\(body["kind"]?.stringValue ?? "") in version \(JSON.string(version).text) cannot be handled as a Eviction of "
+          + "\"policy/v1\"")
+    }
+    let tree = try SchemaDecoder.decode(body, as: Self.evictionType)
+    let warnings = try unknownFields(tree, request)
+    let name = tree.json[path: ["metadata", "name"]]?.stringValue ?? ""
+    if name != request.name { throw .badRequest("name in URL does not match name in Eviction object") }
+    var deletion = request
+    deletion.subresource = ""
+    deletion.body = tree.json["deleteOptions"]
+    let options = try DeleteOptions(deletion)
+    guard case .pod(let pod) = try existing(deletion) else { throw .notFound(.pods, request.name) }
+    try checkPreconditions(options, .pod(pod), deletion)
+    if !options.dryRun { markEvicted(pod) }
+    // The condition that was just written does not break a precondition that held before it.
+    _ = performDelete(try existing(deletion), options)
+    let status: JSON = [
+      "kind": "Status", "apiVersion": "v1", "metadata": .object(JSONObject()), "status": "Success", "code": 201,
+    ]
+    reply(id, .done(code: 201, object: status, warnings: warnings))
+  }
+
+  /// As Kubernetes does, not for a pod that has not started, has ended, or is being deleted already.
+  private mutating func markEvicted(_ pod: Pod) {
+    guard !pod.status.phase.isTerminal, pod.status.phase != .pending, pod.meta.deletionTimestamp == nil else { return }
+    let wall = now.wall
+    updatePod(pod.meta.key) { pod in
+      pod.status.set(
+        Condition(
+          type: "DisruptionTarget", status: "True", reason: "EvictionByEvictionAPI", message: "Eviction API: evicting",
+          lastTransition: wall))
+    }
+  }
+}

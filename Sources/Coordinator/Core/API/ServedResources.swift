@@ -1,0 +1,81 @@
+// What clients find in discovery: every stored kind, the second group that shows events, and the questions that are
+// answered at once. A table; who serves what is the verbs' and the HTTP side's. Knows nothing of paths or formats.
+
+import ClusterProto
+
+/// A part of a resource that has a path of its own.
+package struct ServedSubresource: Equatable, Sendable {
+  package var name: String
+  package var verbs: [String]
+  /// The type of its bodies where that is another than the resource's: group, version v1, kind.
+  package var type: (group: String, kind: String)?
+
+  package static func == (left: ServedSubresource, right: ServedSubresource) -> Bool {
+    left.name == right.name && left.verbs == right.verbs && left.type?.group == right.type?.group
+      && left.type?.kind == right.type?.kind
+  }
+}
+
+/// One resource of the API, version v1 of its group.
+package struct ServedResource: Equatable, Sendable {
+  package var group: String
+  package var plural: String
+  package var singular: String
+  package var kind: String
+  /// The name of its type in the schema.
+  package var schema: String
+  package var isNamespaced: Bool
+  package var verbs: [String]
+  package var shortNames: [String] = []
+  /// Whether `kubectl get all` shows it.
+  package var isInAll = false
+  package var subresources: [ServedSubresource] = []
+
+  /// Every resource, those of one group together.
+  package static let all =
+    Kind.allCases.map { ServedResource($0) } + [modernEvents] + [
+      question("authentication.k8s.io", "SelfSubjectReview"), question("authorization.k8s.io", "SelfSubjectAccessReview"),
+      question("authorization.k8s.io", "SelfSubjectRulesReview"),
+    ]
+
+  /// The API groups but the core group, sorted.
+  package static let groups = Set(all.map(\.group)).sorted().filter { !$0.isEmpty }
+
+  private static let modernEvents: ServedResource = {
+    var events = ServedResource(.events)
+    events.group = EventsGroup.name
+    events.schema = EventsGroup.schema
+    events.verbs = ["create", "delete", "deletecollection", "get", "list", "update", "watch"]
+    return events
+  }()
+
+  /// A resource that is only created, and never kept.
+  private static func question(_ group: String, _ kind: String) -> ServedResource {
+    ServedResource(
+      group: group, plural: kind.lowercased() + "s", singular: kind.lowercased(), kind: kind, schema: kind,
+      isNamespaced: false, verbs: ["create"])
+  }
+}
+
+extension ServedResource {
+  fileprivate init(_ kind: Kind) {
+    self.init(
+      group: kind.group, plural: kind.plural, singular: kind.singular, kind: kind.name, schema: kind.name,
+      isNamespaced: kind.isNamespaced,
+      verbs: ["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"],
+      shortNames: kind.shortNames, isInAll: [.pods, .jobs, .services].contains(kind))
+    let status = ServedSubresource(name: "status", verbs: ["get", "patch", "update"])
+    switch kind {
+    case .pods:
+      subresources = [
+        ServedSubresource(name: "eviction", verbs: ["create"], type: ("policy", "Eviction")),
+        ServedSubresource(name: "log", verbs: ["get"]), status,
+      ]
+    case .jobs, .nodes: subresources = [status]
+    case .namespaces:
+      subresources = [status]
+      verbs.removeAll { $0 == "deletecollection" }
+    default: break
+    }
+  }
+}

@@ -64,7 +64,7 @@ extension JSON {
   }
 
   /// Reads one JSON text and says which keys occur more than once in their object, as paths like `spec.template` or
-  /// `spec.containers[0].name`: what strict field validation refuses. Text without any is read once, and no path is kept.
+  /// `spec.containers[0].name`: what strict field validation refuses. Text without any is read once, without paths.
   package static func parseReportingDuplicates(
     _ bytes: [UInt8], limits: JSONLimits = .standard
   ) throws(JSONError) -> (value: JSON, duplicates: [String]) {

@@ -246,7 +246,7 @@ import Testing
 
   @Test(
     "other subresources are refused with a reason",
-    arguments: [("eviction", 405), ("binding", 405), ("exec", 405), ("nonsense", 404)])
+    arguments: [("binding", 405), ("exec", 405), ("resize", 405), ("nonsense", 404)])
   func subresources(_ name: String, _ code: Int) throws {
     let harness = try APIHarness()
     harness.create(.pods, Manifest.pod("p"))

@@ -77,7 +77,7 @@ struct YAMLTests {
     #expect(heard == ["line 3: key \"a\" already set in map"])
     heard = []
     #expect(try YAML.documents(Array("{\"a\":1,\"a\":2}".utf8)) { heard.append($0) } == [["a": 2]])
-    #expect(heard == ["key \"a\" already set in map"])
+    #expect(heard == ["line 1: key \"a\" already set in map"])
   }
 
   @Test(

@@ -38,6 +38,8 @@ package final class HTTPTestClient {
 
   package var isClosed: Bool { closeReason != nil }
   package var hasBytes: Bool { !received.isEmpty }
+  /// All that has come and was not taken.
+  package var text: String { String(decoding: received, as: UTF8.self) }
 
   package static func request(
     _ method: String, _ target: String, headers: [String] = [], type: String = "application/json",

@@ -70,7 +70,9 @@ package enum EventsGroup {
     }
     if text("reportingController").isEmpty { errors.required("reportingController") }
     if text("note").utf8.count > 1024 { errors.invalid("note", "", "can have at most 1024 characters") }
-    if !["Normal", "Warning"].contains(text("type")) { errors.invalid("type", "", "has invalid value: \(text("type"))") }
+    if !["Normal", "Warning"].contains(text("type")) {
+      errors.invalid("type", "", "has invalid value: \(text("type"))")
+    }
     if errors.isEmpty { return }
     var failure = APIFailure.invalid(.events, json[path: ["metadata", "name"]]?.stringValue ?? "", errors.all)
     failure.message = "Event.events.k8s.io" + failure.message.dropFirst("Event".count)

@@ -1,5 +1,5 @@
-// The types of protobuf bodies, read once from the table in ProtobufTypes.swift, and the first layer of such a body: the
-// magic number and Kubernetes' envelope. How fields are read is in ProtobufDecoder.swift. Knows nothing of HTTP.
+// The types of protobuf bodies, read once from the table in ProtobufTypes.swift, and the first layer of such a body:
+// the magic number and Kubernetes' envelope. How fields are read is in ProtobufDecoder.swift. Knows nothing of HTTP.
 
 import ClusterProto
 
@@ -80,7 +80,8 @@ package enum Protobuf {
       let words = line.split(separator: " ")
       guard words.count >= 2, words[1] == "=" else { continue }
       result[String(words[0])] = Dictionary(
-        words.dropFirst(2).compactMap { ProtobufField.parse($0) }.map { ($0.number, $0.field) }, uniquingKeysWith: { $1 })
+        words.dropFirst(2).compactMap { ProtobufField.parse($0) }.map { ($0.number, $0.field) },
+        uniquingKeysWith: { $1 })
     }
     return result
   }()

@@ -34,7 +34,8 @@ package struct ServedResource: Equatable, Sendable {
   /// Every resource, those of one group together.
   package static let all =
     Kind.allCases.map { ServedResource($0) } + [modernEvents] + [
-      question("authentication.k8s.io", "SelfSubjectReview"), question("authorization.k8s.io", "SelfSubjectAccessReview"),
+      question("authentication.k8s.io", "SelfSubjectReview"),
+      question("authorization.k8s.io", "SelfSubjectAccessReview"),
       question("authorization.k8s.io", "SelfSubjectRulesReview"),
     ]
 

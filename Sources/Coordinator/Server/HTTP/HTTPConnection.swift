@@ -56,6 +56,7 @@ final class HTTPConnection: ReplyTaker {
   private var isLast = false
   /// A HEAD request: its answer has no body.
   private var isHead = false
+  private var isPretty = false
   /// Lays the answer's parts out for another group than that of the stored kind.
   private var shape: ((APIReply) -> APIReply)?
   private var isPumping = false
@@ -111,7 +112,8 @@ final class HTTPConnection: ReplyTaker {
 
   /// Answers at once with a whole body.
   func answer(_ code: Int, _ json: JSON, warnings: [String] = [], close: Bool = false) {
-    answer(code, bytes: json.bytes + [0x0A], type: "application/json", warnings: warnings, close: close)
+    let bytes = isPretty ? Array(json.pretty(indent: 2).utf8) : json.bytes + [0x0A]
+    answer(code, bytes: bytes, type: "application/json", warnings: warnings, close: close)
   }
 
   /// Answers at once with a whole body of any type.
@@ -175,6 +177,7 @@ final class HTTPConnection: ReplyTaker {
         case .request(let request):
           isLast = request.isLast
           isHead = request.method == "HEAD"
+          isPretty = HTTPMedia.isPretty(request)
           deadline = Int64.max
           handler.request(self, request)
         }

@@ -90,7 +90,11 @@ final class HTTPDoor {
 
   private static let methodNotAllowed = HTTPFailure(
     405, "the server does not allow this method on the requested resource")
-  private static let notFound = HTTPFailure(404, "the server could not find the requested resource")
+
+  private static func notFound(_ parts: [String]) -> HTTPFailure {
+    let name = HTTPResource.qualifiedName(parts).map { " (\($0) is not served by this version)" } ?? ""
+    return HTTPFailure(404, "the server could not find the requested resource\(name)")
+  }
 
   /// A page of another site that resolves its own name to this machine would send that name.
   private func checkHost(_ request: HTTPRequest) throws(HTTPFailure) {
@@ -115,7 +119,7 @@ final class HTTPDoor {
     _ request: HTTPRequest, _ target: HTTPTarget, _ client: HTTPConnection
   ) throws(HTTPFailure) {
     if let review = try HTTPReviews.answer(target.parts, request) { return client.answer(201, review) }
-    guard let resource = HTTPResource(target.parts) else { throw HTTPDoor.notFound }
+    guard let resource = HTTPResource(target.parts) else { throw HTTPDoor.notFound(target.parts) }
     let verb = try HTTPDoor.verb(request.method, resource, isWatch: target.flag("watch") ?? false)
     guard let form = HTTPMedia.form(accept: request.header("accept")) else {
       throw HTTPFailure(

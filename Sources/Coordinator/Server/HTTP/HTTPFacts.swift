@@ -13,6 +13,8 @@ enum HTTPFacts {
 
     init(_ json: JSON) { bytes = json.bytes + [0x0A] }
 
+    init(pretty json: JSON) { bytes = Array(json.pretty(indent: 2).utf8) }
+
     init(text: String) {
       bytes = Array(text.utf8)
       type = "text/plain; charset=utf-8"
@@ -55,12 +57,12 @@ enum HTTPFacts {
     }
   }
 
-  private static let version = Answer([
+  private static let version = Answer(pretty: [
     "major": "1", "minor": "31", "gitVersion": .string(gitVersion), "gitCommit": "", "gitTreeState": "clean",
     "buildDate": "1970-01-01T00:00:00Z", "goVersion": "", "compiler": "swiftc", "platform": "linux",
   ])
 
-  private static let index = Answer([
+  private static let index = Answer(pretty: [
     "paths": .array(
       (["/api", "/api/v1", "/apis"] + ServedResource.groups.flatMap { ["/apis/\($0)", "/apis/\($0)/v1"] } + [
         "/healthz", "/livez", "/openapi/v3", "/readyz", "/version",

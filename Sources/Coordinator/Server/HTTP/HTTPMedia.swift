@@ -51,6 +51,14 @@ enum HTTPMedia {
       && first.parameter("g") == "apidiscovery.k8s.io" && first.parameter("v") == "v2"
   }
 
+  /// Whether a person reads the answer: by the option `pretty`, else where a program for people asks, as in Kubernetes.
+  /// Answers that stream are never pretty.
+  static func isPretty(_ request: HTTPRequest) -> Bool {
+    if request.target.contains("pretty="), let flag = try? HTTPTarget(request.target).flag("pretty") { return flag }
+    guard let agent = request.header("user-agent") else { return false }
+    return ["curl", "Wget", "Mozilla/5.0"].contains { agent.hasPrefix($0) }
+  }
+
   static let protobuf = "application/vnd.kubernetes.protobuf"
 
   /// The body as a tree, and for a patch its kind; no body leaves both nil. `strictErrors`: keys that stand twice, as

@@ -35,8 +35,9 @@ enum HTTPReviews {
         ]
       ]
     case "SelfSubjectAccessReview":
-      guard (body["spec"]?["resourceAttributes"] ?? .null).isNull
-        != (body["spec"]?["nonResourceAttributes"] ?? .null).isNull
+      guard
+        (body["spec"]?["resourceAttributes"] ?? .null).isNull
+          != (body["spec"]?["nonResourceAttributes"] ?? .null).isNull
       else {
         throw HTTPFailure(
           422,

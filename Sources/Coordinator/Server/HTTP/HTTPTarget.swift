@@ -86,31 +86,56 @@ struct HTTPResource: Equatable, Sendable {
 
   /// Reads `/api/v1/…` and `/apis/GROUP/v1/…`; nil for what names no resource that is served.
   init?(_ parts: [String]) {
-    let group: String
-    var rest: ArraySlice<String>
-    switch parts.first {
-    case "api" where parts.count > 2 && parts[1] == "v1":
-      group = ""
-      rest = parts[2...]
-    case "apis" where parts.count > 3 && parts[2] == "v1" && !parts[1].isEmpty:
-      group = parts[1]
-      rest = parts[3...]
-    default: return nil
-    }
-    // `namespaces/NAME/status` is about the Namespace itself.
-    if rest.count > 2, rest.first == "namespaces", !["status", "finalize"].contains(rest[rest.startIndex + 2]) {
-      namespace = rest[rest.startIndex + 1]
-      rest = rest.dropFirst(2)
-    }
-    guard let plural = rest.popFirst(), let kind = Kind(rawValue: plural), rest.count <= 2 else { return nil }
-    isModernEvents = kind == .events && group == EventsGroup.name
-    guard kind.group == group || isModernEvents else { return nil }
+    guard let path = Path(parts), path.version == "v1", let kind = Kind(rawValue: path.plural) else { return nil }
+    isModernEvents = kind == .events && path.group == EventsGroup.name
+    guard kind.group == path.group || isModernEvents else { return nil }
+    var rest = path.rest
+    // What is proxied has a path of its own.
+    if rest.dropFirst().first == "proxy" { rest = rest.prefix(2) }
+    guard rest.count <= 2 else { return nil }
+    namespace = path.namespace
     if !namespace.isEmpty, !kind.isNamespaced { return nil }
     self.kind = kind
     name = rest.popFirst() ?? ""
     subresource = rest.popFirst() ?? ""
     // Objects of a namespace are named with it; only lists and watches go across all.
     if kind.isNamespaced, namespace.isEmpty, !name.isEmpty { return nil }
+  }
+
+  /// `cronjobs.batch`: how messages name the resource of a path, served or not.
+  static func qualifiedName(_ parts: [String]) -> String? {
+    guard let path = Path(parts) else { return nil }
+    return path.group.isEmpty ? path.plural : "\(path.plural).\(path.group)"
+  }
+
+  /// The parts of a resource's path, whatever they name.
+  private struct Path {
+    var group = ""
+    var version: String
+    var namespace = ""
+    var plural: String
+    /// Name, subresource and what follows.
+    var rest: ArraySlice<String>
+
+    init?(_ parts: [String]) {
+      switch parts.first {
+      case "api" where parts.count > 2:
+        version = parts[1]
+        rest = parts[2...]
+      case "apis" where parts.count > 3 && !parts[1].isEmpty:
+        group = parts[1]
+        version = parts[2]
+        rest = parts[3...]
+      default: return nil
+      }
+      // `namespaces/NAME/status` is about the Namespace itself.
+      if rest.count > 2, rest.first == "namespaces", !["status", "finalize"].contains(rest[rest.startIndex + 2]) {
+        namespace = rest[rest.startIndex + 1]
+        rest = rest.dropFirst(2)
+      }
+      guard let plural = rest.popFirst() else { return nil }
+      self.plural = plural
+    }
   }
 }
 

@@ -1,5 +1,6 @@
 // Over HTTPS: events in their second group, reviews, strict decoding of text, methods and paths at the edges.
 
+import ClusterIO
 import ClusterProto
 import HTTPTestSupport
 import Testing
@@ -55,7 +56,7 @@ struct HTTPGroupsTests {
     let table = try api.ask(
       "GET", "\(Self.modern)?includeObject=Object", headers: ["Accept: application/json;as=Table;v=v1;g=meta.k8s.io"])
     #expect(table.json["rows"]?[0]?["object"]?["apiVersion"] == "events.k8s.io/v1")
-    #expect(table.json["rows"]?[0]?["cells"]?[4] == "all is well")
+    #expect(table.json["rows"]?[0]?["cells"]?[6] == "all is well")
     let watch = try api.ask("GET", "\(Self.modern)?watch=1&timeoutSeconds=1")
     #expect(watch.events.compactMap { $0["object"]?["note"] } == ["all is well", "as before"])
 
@@ -150,10 +151,10 @@ struct HTTPGroupsTests {
     let directory = try TemporaryDirectory()
     let api = try LiveAPI(directory)
     let jobs = "/apis/batch/v1/namespaces/default/jobs"
-    let template =
-      #""template":{"spec":{"restartPolicy":"Never","containers":[{"name":"a","name":"main","image":"none","command":["true"]}]}}"#
-    let json =
-      #"{"zoo":{"a":1,"a":2},"metadata":{"name":"j"},"spec":{"suspend":true,"parallelism":1,"bogus":1,"parallelism":2,\#(template)}}"#
+    let containers = #"[{"name":"a","name":"main","image":"none","command":["true"]}]"#
+    let template = #"{"spec":{"restartPolicy":"Never","containers":\#(containers)}}"#
+    let spec = #"{"suspend":true,"parallelism":1,"bogus":1,"parallelism":2,"template":\#(template)}"#
+    let json = #"{"zoo":{"a":1,"a":2},"metadata":{"name":"j"},"spec":\#(spec)}"#
     func post(_ text: String, _ mode: String, type: String = "application/json") throws -> HTTPTestAnswer {
       try api.send(
         HTTPTestClient.request(

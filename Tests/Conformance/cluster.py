@@ -14,7 +14,7 @@ import tempfile
 import time
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-OLDEST = (1, 29)
+OLDEST = (1, 28)
 
 
 class Client:

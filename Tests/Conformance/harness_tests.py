@@ -59,7 +59,9 @@ class Reading(unittest.TestCase):
             return transcripts.read(path)
 
     def test_steps_files_and_guards(self):
-        text = "# c\n@ alone\n=== file a\n$ no step\n===\n$ one\n> more\nout\n! err\n= 1\n[1.31-] late\n\n[-1.30] $ two\n"
+        text = (
+            "# c\n@ alone\n=== file a\n$ no step\n===\n$ one\n> more\nout\n! err\n= 1\n[1.31-] late\n\n"
+            "[-1.30] $ two\n")
         sample = self.read(text)
         self.assertTrue(sample.alone)
         one, two = sample.steps

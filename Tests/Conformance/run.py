@@ -8,6 +8,7 @@ import concurrent.futures
 import json
 import os
 import pathlib
+import signal
 import subprocess
 import sys
 import time
@@ -143,6 +144,8 @@ def main():
     if not clients:
         print("skipped: conformance (no kubectl)")
         return 0
+    # A cluster is taken down with us.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     failed = False
     for client in clients:
         sessions, seconds = run_client(client, chosen)

@@ -19,6 +19,8 @@ import yaml
 from checks import Program, equal, holds, job, space, until
 
 SPACE = space("informer")
+JSON = "application/json"
+METADATA = "application/json;as=PartialObjectMetadata{};g=meta.k8s.io;v=v1,application/json"
 PODS = 300
 program = Program("informer")
 PODS_PATH = f"/api/v1/namespaces/{SPACE}/pods"
@@ -45,9 +47,9 @@ class Server:
         return http.client.HTTPSConnection(
             self.address.hostname, self.address.port, context=self.context, timeout=timeout)
 
-    def ask(self, connection, method, path, body=None, **query):
+    def ask(self, connection, method, path, body=None, accept=JSON, **query):
         headers = {
-            "Accept": "application/vnd.kubernetes.protobuf;q=0, application/json",
+            "Accept": accept,
             "User-Agent": "informer.test/v0.0.0 (linux/amd64) kubernetes/$Format",
             "Accept-Encoding": "gzip",
         }
@@ -57,10 +59,10 @@ class Server:
         connection.request(method, target, json.dumps(body) if body is not None else None, headers)
         return connection.getresponse()
 
-    def call(self, method, path, body=None, **query):
+    def call(self, method, path, body=None, accept=JSON, **query):
         connection = self.connect()
         try:
-            answer = self.ask(connection, method, path, body, **query)
+            answer = self.ask(connection, method, path, body, accept, **query)
             data = answer.read()
             if answer.getheader("Content-Encoding") == "gzip":
                 data = gzip.decompress(data)
@@ -82,10 +84,10 @@ def lines(answer):
 class Informer(threading.Thread):
     """Lists, or begins with the watch itself; each watch lasts `seconds`, or breaks after up to `cut` events."""
 
-    def __init__(self, server, path, lists=True, seconds=600, cut=None, **selectors):
+    def __init__(self, server, path, lists=True, seconds=600, cut=None, form=JSON, **selectors):
         super().__init__(daemon=True)
         self.server, self.path, self.lists, self.seconds, self.cut = server, path, lists, seconds, cut
-        self.selectors = selectors
+        self.form, self.selectors = form, selectors
         self.lock = threading.Lock()
         self.cache = {}
         self.log = []
@@ -111,7 +113,8 @@ class Informer(threading.Thread):
         token, found = "", {}
         while True:
             query = {"limit": 500, **({"continue": token} if token else {"resourceVersion": "0"})}
-            status, page = self.server.call("GET", self.path, **query, **self.selectors)
+            status, page = self.server.call(
+                "GET", self.path, accept=self.form.format("List"), **query, **self.selectors)
             equal(status, 200)
             kind = {"kind": page["kind"].removesuffix("List"), "apiVersion": page["apiVersion"]}
             found |= {key(item): item for item in page["items"]}
@@ -136,7 +139,7 @@ class Informer(threading.Thread):
         connection = self.server.connect()
         self.watches += 1
         try:
-            answer = self.server.ask(connection, "GET", self.path, **query)
+            answer = self.server.ask(connection, "GET", self.path, accept=self.form.format(""), **query)
             equal(answer.status, 200)
             for event in lines(answer):
                 self.take(event)
@@ -185,7 +188,7 @@ class Informer(threading.Thread):
 
     def differs(self, path):
         """Where the cache is not what a fresh list gives; empty where it is."""
-        listed = {key(item): item for item in fresh(path, **self.selectors)}
+        listed = {key(item): item for item in fresh(path, self.form, **self.selectors)}
         with self.lock:
             names = [name for name in listed.keys() | self.cache.keys() if self.cache.get(name) != listed.get(name)]
             return sorted(names)
@@ -198,8 +201,8 @@ def key(item):
     return item["metadata"]["name"]
 
 
-def fresh(path, **selectors):
-    status, found = server.call("GET", path, **selectors)
+def fresh(path, form=JSON, **selectors):
+    status, found = server.call("GET", path, accept=form.format("List"), **selectors)
     equal(status, 200)
     # Elements of a list say their kind where a server likes, those of a watch always.
     kind = {"kind": found["kind"].removesuffix("List"), "apiVersion": found["apiVersion"]}
@@ -212,6 +215,7 @@ informers = {
     "list and watch": Informer(server, PODS_PATH),
     "watches of a second": Informer(server, PODS_PATH, seconds=1),
     "watch-list": Informer(server, PODS_PATH, lists=False),
+    "metadata only": Informer(server, PODS_PATH, form=METADATA, seconds=2),
     "broken connections": Informer(server, PODS_PATH, cut=300),
     "watch-list, broken connections": Informer(server, PODS_PATH, lists=False, cut=500, seconds=2),
 }

@@ -104,6 +104,23 @@ def _():
     holds(not pod.exists(), "gone")
 
 
+@program.check("exec is an error, not silence")
+def _():
+    pod = Pod.gen(name="closed", image="busybox", command=["sleep", "60"])
+    pod.namespace = SPACE
+    pod.create()
+    pod.wait("condition=Ready", timeout=30)
+    try:
+        pod.exec(["true"], timeout=10)
+    except Exception as error:
+        said = f"{type(error).__name__}"
+    else:
+        raise AssertionError("it ran")
+    pod.delete(force=True)
+    pod.wait("delete", timeout=30)
+    return said
+
+
 @program.check("watch Jobs while one runs")
 def _():
     seen = []

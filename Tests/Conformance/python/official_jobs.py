@@ -149,6 +149,26 @@ def _():
         raise AssertionError("made twice")
 
 
+@program.check("calls in threads of the library's own: async_req")
+def _():
+    asked = [batch.read_namespaced_job(name, SPACE, async_req=True) for name in ["yaml-a", "yaml-b", "dict-a"]]
+    equal([one.get().metadata.name for one in asked], ["yaml-a", "yaml-b", "dict-a"])
+    late = batch.read_namespaced_job("nothing", SPACE, async_req=True)
+    equal(refused(late.get, 404).reason, "Not Found")
+
+
+@program.check("utils.create_from_yaml with apply=True, twice with a change")
+def _():
+    body = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "applied"}, "data": {"a": "1"}}
+    for value in ["1", "2"]:
+        body["data"]["a"] = value
+        try:
+            utils.create_from_dict(client.ApiClient(), body, namespace=SPACE, apply=True)
+        except TypeError as error:
+            raise Skipped(f"this version: {error}") from error
+    equal(core.read_namespaced_config_map("applied", SPACE).data, {"a": "2"})
+
+
 @program.check("what the client read it can send back: sanitize_for_serialization and replace")
 def _():
     read = batch.read_namespaced_job("typed", SPACE)

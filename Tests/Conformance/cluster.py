@@ -90,8 +90,9 @@ def binary():
 class Cluster:
     """`stint up` in a temporary directory, on free ports; a `with` block's end leaves nothing behind."""
 
-    def __init__(self, agents):
+    def __init__(self, agents, settings=()):
         self.agents = agents
+        self.settings = settings
 
     def __enter__(self):
         self.directory = pathlib.Path(tempfile.mkdtemp(prefix="stint-conformance."))
@@ -103,7 +104,7 @@ class Cluster:
         with open(self.log, "wb") as log:
             self.process = subprocess.Popen(
                 [binary(), "up", "--agents", str(self.agents), "--data", self.directory / "data",
-                 "--listen", f"127.0.0.1:{port}"],
+                 "--listen", f"127.0.0.1:{port}", *self.settings],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=self.environment(), start_new_session=True)
         deadline = time.monotonic() + 60
         while b"KUBECONFIG=" not in self.log.read_bytes():

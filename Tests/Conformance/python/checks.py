@@ -26,7 +26,7 @@ class Program:
             try:
                 said = function()
             except Skipped as reason:
-                print(f"skip {self.name}: {text} ({reason})", flush=True)
+                print(f"skip {self.name}: {text} ({' '.join(str(reason).split())[:200]})", flush=True)
             except Exception as error:
                 self.failed += 1
                 place = traceback.extract_tb(error.__traceback__)[1:]
@@ -42,7 +42,9 @@ class Program:
         return run
 
     def end(self):
-        sys.exit(1 if self.failed or not self.passed else 0)
+        # At once: threads that a library left running would print about what they miss.
+        sys.stdout.flush()
+        os._exit(1 if self.failed or not self.passed else 0)
 
 
 def describe(error):

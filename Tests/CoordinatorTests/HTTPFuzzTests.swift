@@ -107,20 +107,23 @@ struct HTTPFuzzTests {
   /// Mutates target and body and frames them rightly, so that the request reaches the core.
   private static func framed(_ round: Int, _ random: inout SplitMix64) -> [UInt8] {
     let methods = ["GET", "POST", "PUT", "PATCH", "DELETE"]
-    let types = ["application/json", "application/yaml"] + PatchKind.allTypes
+    let types = ["application/json", "application/yaml", HTTPMedia.protobuf] + PatchKind.allTypes
     let targets = [
       "\(jobs)/a?dryRun=All&fieldValidation=Warn", jobs, "/api/v1/namespaces/default/pods/p/log?container=main",
       "/api/v1/namespaces/default/configmaps?limit=2&continue=v1.1.default/a", "/openapi/v3/apis/batch/v1",
       "\(jobs)?watch=1&resourceVersion=99999999", "/apis/batch/v1", "\(jobs)/a/status",
+      "/api/v1/namespaces/default/pods/p/eviction", "/apis/events.k8s.io/v1/namespaces/default/events?limit=1",
+      "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews", "/api/v1/namespaces/default/pods/p/proxy/a?pretty=1",
     ]
     func pick(_ list: [String]) -> String { list[Int(random.next() % UInt64(list.count))] }
     var target = Array(pick(targets).utf8)
     if random.next() % 2 == 0 { target = mutate(target, &random, within: 1..<target.count) }
     target = target.map { $0 > 0x20 && $0 < 0x7F ? $0 : UInt8(ascii: "%") }
-    var content = Array(body.utf8)
+    let type = pick(types)
+    var content = type == HTTPMedia.protobuf ? ProtobufWriter.job : Array(body.utf8)
     if random.next() % 4 != 0 { content = mutate(content, &random, within: 0..<content.count) }
     return HTTPTestClient.request(
-      pick(methods), String(decoding: target, as: UTF8.self), type: pick(types), body: content)
+      pick(methods), String(decoding: target, as: UTF8.self), type: type, body: content)
   }
 
   @Test("10,000 mutated requests to a live coordinator: each is answered or its connection closed, and it serves on")

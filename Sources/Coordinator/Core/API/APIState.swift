@@ -63,15 +63,17 @@ extension CoordinatorCore {
       details: .object(JSONObject()))
   }
 
-  /// What pods do not have here, and what to do instead.
-  private static let unservedOfPods: [String: String] = {
+  /// What Kubernetes has and this version does not, and what there is instead.
+  private static let unservedSubresources: [String: String] = {
     let inside = "nothing goes into a container that runs; read what it writes with kubectl logs"
     let network = "a pod's ports are its node's: connect to them there"
     return [
-      "exec": inside, "attach": inside, "portforward": network, "proxy": network,
-      "ephemeralcontainers": "a pod's containers are those that it was created with",
-      "resize": "a pod keeps the resources that it was created with",
-      "binding": "the coordinator alone assigns pods to nodes; choose them with nodeSelector",
+      "pods/exec": inside, "pods/attach": inside, "pods/portforward": network, "pods/proxy": network,
+      "services/proxy": network, "nodes/proxy": "an agent serves nothing but its coordinator",
+      "pods/ephemeralcontainers": "a pod's containers are those that it was created with",
+      "pods/resize": "a pod keeps the resources that it was created with",
+      "pods/binding": "the coordinator alone assigns pods to nodes; choose them with nodeSelector",
+      "serviceaccounts/token": "there are no tokens; clients show the administrator's certificate",
     ]
   }()
 
@@ -87,8 +89,9 @@ extension CoordinatorCore {
     case "eviction":
       if request.kind == .pods { return }
     default:
-      guard request.kind == .pods, let why = Self.unservedOfPods[request.subresource] else { break }
-      throw .methodNotAllowed("pods/\(request.subresource) is not served by this version: \(why)")
+      let name = "\(request.kind.plural)/\(request.subresource)"
+      guard let why = Self.unservedSubresources[name] else { break }
+      throw .methodNotAllowed("\(name) is not served by this version: \(why)")
     }
     throw .noSuchResource
   }

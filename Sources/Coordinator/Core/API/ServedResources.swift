@@ -31,13 +31,13 @@ package struct ServedResource: Equatable, Sendable {
   package var isInAll = false
   package var subresources: [ServedSubresource] = []
 
-  /// Every resource, those of one group together.
+  /// Every resource by group and name, as Kubernetes lists them: `kubectl get all` prints in this order.
   package static let all =
-    Kind.allCases.map { ServedResource($0) } + [modernEvents] + [
+    (Kind.allCases.map { ServedResource($0) } + [modernEvents] + [
       question("authentication.k8s.io", "SelfSubjectReview"),
       question("authorization.k8s.io", "SelfSubjectAccessReview"),
       question("authorization.k8s.io", "SelfSubjectRulesReview"),
-    ]
+    ]).sorted { ($0.group, $0.plural) < ($1.group, $1.plural) }
 
   /// The API groups but the core group, sorted.
   package static let groups = Set(all.map(\.group)).sorted().filter { !$0.isEmpty }

@@ -34,6 +34,11 @@ import Testing
     #expect(!harness.effects.contains { if case .persist = $0 { true } else { false } })
     #expect(stored(harness, "a")?.meta.resourceVersion == version)
     #expect(lease(&harness, "a")[path: ["spec", "renewTime"]]?.stringValue == harness.now.wall.rfc3339Micro)
+    harness.effects = []
+    harness.step([.request(10, APIRequest(verb: .list, kind: .leases, namespace: "kube-node-lease"))])
+    var listed: [JSON] = []
+    for case .reply(10, .items(let items)) in harness.effects { listed += items }
+    #expect(listed.map { $0[path: ["spec", "renewTime"]]?.stringValue } == [harness.now.wall.rfc3339Micro])
   }
 
   @Test("the Lease of a lost node keeps the time of its last heartbeat, and goes with its Node")

@@ -73,7 +73,9 @@ package struct ObjectMeta: Equatable, Sendable {
   package var annotations = StringMap()
   package var ownerReferences: [OwnerReference] = []
   package var finalizers: [String] = []
-  /// Members that the coordinator does not read (managedFields, selfLink, …), kept for the round trip.
+  /// Who wrote or applied which fields. Empty for what the coordinator made by itself.
+  package var managedFields: [ManagedFieldsEntry] = []
+  /// Members that the coordinator does not read (selfLink, …), kept for the round trip.
   package var others = JSONObject()
 
   package init() {}
@@ -86,6 +88,7 @@ package struct ObjectMeta: Equatable, Sendable {
   private static let typed: Set<String> = [
     "name", "namespace", "uid", "generateName", "resourceVersion", "generation", "creationTimestamp",
     "deletionTimestamp", "deletionGracePeriodSeconds", "labels", "annotations", "ownerReferences", "finalizers",
+    "managedFields",
   ]
 
   /// Reads a metadata tree that validation has accepted; members of a wrong type are left out.
@@ -105,6 +108,7 @@ package struct ObjectMeta: Equatable, Sendable {
     annotations = StringMap(json: object["annotations"])
     ownerReferences = (object["ownerReferences"]?.arrayValue ?? []).map { OwnerReference(json: $0) }
     finalizers = (object["finalizers"]?.arrayValue ?? []).compactMap(\.stringValue)
+    managedFields = ManagedFieldsEntry.list(json: object["managedFields"]) ?? []
     for (key, value) in object where !Self.typed.contains(key) { others[key] = value }
   }
 
@@ -123,6 +127,7 @@ package struct ObjectMeta: Equatable, Sendable {
     if !annotations.isEmpty { object["annotations"] = annotations.json }
     if !ownerReferences.isEmpty { object["ownerReferences"] = .array(ownerReferences.map(\.json)) }
     if !finalizers.isEmpty { object["finalizers"] = .array(finalizers.map { .string($0) }) }
+    if !managedFields.isEmpty { object["managedFields"] = .array(managedFields.map(\.json)) }
     return .object(object)
   }
 }

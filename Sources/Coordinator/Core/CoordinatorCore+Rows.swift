@@ -96,6 +96,7 @@ extension CoordinatorCore {
       object = APIObject(kind: kind, json: json)
     }
     if let created { object.meta.creationTimestamp = WallTime(nanoseconds: created) }
+    shareFieldSets(&object)
     state.resourceVersion = max(state.resourceVersion, object.meta.resourceVersion)
     _ = state.replace(nil, with: object, created: createdVersion)
     let change = ObjectChange(before: nil, after: object)

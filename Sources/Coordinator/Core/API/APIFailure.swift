@@ -3,7 +3,7 @@
 
 import ClusterProto
 
-/// A request that fails. `status` is the v1 Status that the client gets.
+/// A request that fails. `status` is the v1 Status that the client gets; an empty reason is left out.
 struct APIFailure: Error, Equatable, Sendable {
   var code: Int
   var reason: String
@@ -20,8 +20,9 @@ struct APIFailure: Error, Equatable, Sendable {
   var status: JSON {
     var result: JSON = [
       "kind": "Status", "apiVersion": "v1", "metadata": .object(JSONObject()), "status": "Failure",
-      "message": .string(message), "reason": .string(reason), "code": .int(Int64(code)),
+      "message": .string(message), "code": .int(Int64(code)),
     ]
+    if !reason.isEmpty { result["reason"] = .string(reason) }
     if let details { result["details"] = details }
     return result
   }

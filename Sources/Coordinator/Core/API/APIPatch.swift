@@ -1,4 +1,5 @@
 // patch: lays a JSON, merge or strategic merge patch over the stored object and hands the result to the update path.
+// Server-side apply is in APIApply.swift.
 
 import ClusterProto
 
@@ -7,11 +8,8 @@ extension CoordinatorCore {
     guard let patchKind = request.options.patchKind else {
       throw .unsupportedMediaType("415: Unsupported Media Type")
     }
-    if patchKind == .apply {
-      throw .unsupportedMediaType(
-        "server-side apply (application/apply-patch+yaml) is not supported by this version; apply without --server-side"
-      )
-    }
+    try checkManager(request, "PatchOptions")
+    if patchKind == .apply { return try apply(request, id) }
     let before = try existing(request)
     guard let body = request.body else { throw .badRequest("the patch is empty") }
     let original = before.json
@@ -49,7 +47,9 @@ extension CoordinatorCore {
     if let namespace = json[path: ["metadata", "namespace"]]?.stringValue, namespace != request.namespace {
       throw .badRequest("the namespace of the provided object does not match the namespace sent on the request")
     }
-    try write(DecodedTree(json: json, ignored: tree.ignored, refused: tree.refused), over: before, request, id, unknown)
+    try write(
+      DecodedTree(json: json, ignored: tree.ignored, refused: tree.refused), over: before,
+      .update(given: patched[path: ["metadata", "managedFields"]]), request, id, unknown)
   }
 
   /// A patched object that does not fit its type: Kubernetes blames the patch.

@@ -47,7 +47,7 @@ extension CoordinatorCore {
   func shown(_ object: APIObject, _ request: APIRequest) -> JSON {
     switch request.form {
     case .object: object.json
-    case .metadata: Self.partialMetadata(object)
+    case .metadata: Self.partialMetadata(object.meta)
     case .table:
       Tables.table(
         rows: [Tables.row(object, include: request.options.includeObject, now: now.wall)], of: request.kind,
@@ -55,8 +55,8 @@ extension CoordinatorCore {
     }
   }
 
-  static func partialMetadata(_ object: APIObject) -> JSON {
-    ["kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1", "metadata": object.meta.json]
+  static func partialMetadata(_ meta: ObjectMeta) -> JSON {
+    ["kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1", "metadata": meta.json]
   }
 
   func selectors(_ request: APIRequest) throws(APIFailure) -> (LabelSelector, FieldSelector) {
@@ -172,7 +172,7 @@ extension CoordinatorCore {
     if stream.purpose == .deleteCollection { return deleteOne(object, &stream) }
     switch stream.request.form {
     case .object: return asRead(object).json
-    case .metadata: return Self.partialMetadata(object)
+    case .metadata: return Self.partialMetadata(object.meta)
     case .table: return Tables.row(object, include: stream.request.options.includeObject, now: now.wall)
     }
   }

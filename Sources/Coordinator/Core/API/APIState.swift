@@ -13,6 +13,8 @@ struct APIState: Sendable {
   var streams: [RequestID: APIStream] = [:]
   var dueStreams = WorkQueue<RequestID>()
   var timers = TimerQueue<WatchTimer>()
+  /// Sets of managedFields that objects share.
+  var fieldSets = FieldSetPool()
 }
 
 extension CoordinatorCore {

@@ -113,7 +113,7 @@ extension CoordinatorCore {
     var shown: JSON
     switch watch.request.form {
     case .object: shown = object.json
-    case .metadata: shown = Self.partialMetadata(object)
+    case .metadata: shown = Self.partialMetadata(object.meta)
     case .table:
       let row = Tables.row(object, include: watch.request.options.includeObject, now: now.wall)
       shown = Tables.table(

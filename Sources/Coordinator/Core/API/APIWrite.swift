@@ -83,12 +83,20 @@ extension CoordinatorCore {
     }
   }
 
-  mutating func create(_ original: APIRequest, _ id: RequestID) throws(APIFailure) {
-    var request = original
+  mutating func create(_ request: APIRequest, _ id: RequestID) throws(APIFailure) {
     if !request.name.isEmpty {
       throw .methodNotAllowed("the server does not allow this method on the requested resource")
     }
+    try checkManager(request, "CreateOptions")
     let (tree, unknown) = try decode(request)
+    try create(tree, .update(given: request.body?[path: ["metadata", "managedFields"]]), request, id, unknown)
+  }
+
+  /// Creates the object that a decoded tree describes: the common end of create and of an apply to what is not there.
+  mutating func create(
+    _ tree: DecodedTree, _ record: OwnershipRecord, _ original: APIRequest, _ id: RequestID, _ unknown: [String]
+  ) throws(APIFailure) {
+    var request = original
     var json = tree.json
     try settleNamespace(&json, request)
     for member in Self.serverOwned {
@@ -105,7 +113,9 @@ extension CoordinatorCore {
     json["apiVersion"] = .string(request.kind.apiVersion)
     json["kind"] = .string(request.kind.name)
     json[path: ["metadata", "uid"]] = .string(newUID())
-    json = prepared(json, kind: request.kind, name: name)
+    json = defaulted(json, kind: request.kind, name: name)
+    let given = json
+    json = completed(json, kind: request.kind, name: name)
     var errors = FieldErrors()
     validateNew(json, kind: request.kind, into: &errors)
     if !errors.isEmpty { throw .invalid(request.kind, name, errors.all) }
@@ -116,6 +126,7 @@ extension CoordinatorCore {
     if state[reference(request)] != nil { throw .alreadyExists(request.kind, name) }
     var object = APIObject(kind: request.kind, json: json)
     object.meta.creationTimestamp = now.wall
+    object.meta.managedFields = ownershipOfNew(given, record, request)
     if request.options.dryRun {
       if request.kind == .jobs || request.kind == .pods { object.meta.generation = 1 }
     } else {
@@ -147,12 +158,19 @@ extension CoordinatorCore {
     json[path: ["metadata", "name"]] = .string(request.name)
   }
 
-  /// Defaults, generated labels, admission: everything that the server adds to a new object.
-  private func prepared(_ source: JSON, kind: Kind, name: String) -> JSON {
+  /// The object with the defaults of its type: as far as its fields are its creator's.
+  private func defaulted(_ source: JSON, kind: Kind, name: String) -> JSON {
     var json = source
     if kind == .secrets { Self.foldStringData(&json) }
     if [.jobs, .pods].contains(kind), json["spec"] == nil { json["spec"] = .object(JSONObject()) }
     Defaults.apply(&json, kind: kind)
+    if kind == .namespaces { json[path: ["metadata", "labels", "kubernetes.io/metadata.name"]] = .string(name) }
+    return json
+  }
+
+  /// Generated labels and admission: what the server adds of its own.
+  private func completed(_ source: JSON, kind: Kind, name: String) -> JSON {
+    var json = source
     switch kind {
     case .jobs:
       JobLabels.generate(&json, name: name, uid: json[path: ["metadata", "uid"]]?.stringValue ?? "")
@@ -160,7 +178,6 @@ extension CoordinatorCore {
       let spec = json["spec"] ?? .object(JSONObject())
       json["spec"] = Defaults.admit(podSpec: spec, tolerationSeconds: configuration.defaultTolerationSeconds)
       json["status"] = ["phase": "Pending", "qosClass": .string(Defaults.qosClass(podSpec: spec))]
-    case .namespaces: json[path: ["metadata", "labels", "kubernetes.io/metadata.name"]] = .string(name)
     default: break
     }
     return json
@@ -199,6 +216,7 @@ extension CoordinatorCore {
   }
 
   mutating func replace(_ request: APIRequest, _ id: RequestID) throws(APIFailure) {
+    try checkManager(request, "UpdateOptions")
     let (tree, unknown) = try decode(request)
     if let name = tree.json[path: ["metadata", "name"]]?.stringValue, !name.isEmpty, name != request.name {
       throw .badRequest("the name of the object (\(name)) does not match the name on the URL (\(request.name))")
@@ -207,12 +225,15 @@ extension CoordinatorCore {
     try settleNamespace(&json, request)
     json[path: ["metadata", "name"]] = .string(request.name)
     let before = try existing(request)
-    try write(DecodedTree(json: json, ignored: tree.ignored, refused: tree.refused), over: before, request, id, unknown)
+    try write(
+      DecodedTree(json: json, ignored: tree.ignored, refused: tree.refused), over: before,
+      .update(given: request.body?[path: ["metadata", "managedFields"]]), request, id, unknown)
   }
 
-  /// Writes a decoded tree over an existing object: the common end of update and patch.
+  /// Writes a decoded tree over an existing object: the common end of update, patch and apply.
   mutating func write(
-    _ tree: DecodedTree, over before: APIObject, _ request: APIRequest, _ id: RequestID, _ unknown: [String]
+    _ tree: DecodedTree, over before: APIObject, _ record: OwnershipRecord, _ request: APIRequest, _ id: RequestID,
+    _ unknown: [String]
   ) throws(APIFailure) {
     let meta = ObjectMeta(json: tree.json["metadata"])
     if meta.resourceVersion != 0, meta.resourceVersion != before.meta.resourceVersion {
@@ -240,6 +261,7 @@ extension CoordinatorCore {
     MetaValidation.labels(after.meta.labels.json, "metadata.labels", into: &errors)
     MetaValidation.annotations(after.meta.annotations.json, "metadata.annotations", into: &errors)
     if !errors.isEmpty { throw .invalid(request.kind, request.name, errors.all) }
+    after.meta.managedFields = ownershipAfter(after, before, record, request)
     try checkSize(after.json)
     var stored = after
     if !request.options.dryRun {
@@ -260,6 +282,7 @@ extension CoordinatorCore {
     meta.creationTimestamp = old.creationTimestamp
     meta.deletionTimestamp = old.deletionTimestamp
     meta.deletionGracePeriodSeconds = old.deletionGracePeriodSeconds
+    meta.managedFields = old.managedFields
     meta.others = old.others
     return meta
   }

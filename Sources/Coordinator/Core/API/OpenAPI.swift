@@ -44,10 +44,13 @@ package enum OpenAPI {
       "responses": ["200": ["description": "OK", "content": media]],
     ]
     if writes {
-      result["parameters"] = .array(
-        ["dryRun", "fieldManager", "fieldValidation"].map { name in
-          ["name": .string(name), "in": "query", "schema": ["type": "string", "uniqueItems": true]]
-        })
+      var parameters: [JSON] = ["dryRun", "fieldManager", "fieldValidation"].map { name in
+        ["name": .string(name), "in": "query", "schema": ["type": "string", "uniqueItems": true]]
+      }
+      if action == "patch" {
+        parameters.append(["name": "force", "in": "query", "schema": ["type": "boolean", "uniqueItems": true]])
+      }
+      result["parameters"] = .array(parameters)
       if action != "patch" { result["requestBody"] = ["content": media] }
     }
     return result

@@ -1,6 +1,6 @@
 // Reads an untyped tree against the schema as Kubernetes' decoder does: the first wrong type ends it, unknown fields
-// are dropped and
-// listed, nulls vanish. What the version does not honour is collected on the way. Knows no rule beyond types.
+// are dropped and listed, nulls and empty lists and maps vanish. What the version does not honour is collected on the
+// way. Knows no rule beyond types.
 
 import ClusterProto
 
@@ -166,12 +166,22 @@ struct SchemaDecoder {
       }
       if item.isNull { continue }
       let decoded = try value(item, field.type, inner)
+      if Self.isEmptyCollection(decoded, field.type) { continue }
       if field.honour != .honoured, !Self.isEmpty(decoded) {
         if field.honour == .ignored { ignored.append(inner.path) } else { refused.append(inner.path) }
       }
       result.append((key, decoded))
     }
     return .object(JSONObject(entries: result))
+  }
+
+  /// Lists and maps without members are as good as absent, and Kubernetes does not keep them.
+  private static func isEmptyCollection(_ json: JSON, _ type: SchemaType) -> Bool {
+    switch type {
+    case .list: json.arrayValue?.isEmpty ?? false
+    case .map: json.objectValue?.isEmpty ?? false
+    default: false
+    }
   }
 
   /// Values that say nothing: an absent field would mean the same.

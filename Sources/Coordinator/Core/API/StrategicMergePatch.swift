@@ -1,27 +1,11 @@
 // Kubernetes' strategic merge patches: objects merge, lists of objects merge by their key where the schema has one,
 // directives
-// `$patch`, `$deleteFromPrimitiveList`, `$setElementOrder`, `$retainKeys`. Which lists merge by what is the table
-// here.
+// `$patch`, `$deleteFromPrimitiveList`, `$setElementOrder`, `$retainKeys`. Which lists merge by what: MergeRules.swift.
 
 import ClusterProto
 
 enum StrategicMergePatch {
   static let depthLimit = SchemaDecoder.depthLimit
-
-  /// Merge keys of lists by owner and field (patchMergeKey in the API types). A list that is not here is replaced
-  /// whole.
-  private static let mergeKeys: [String: String] = [
-    "ObjectMeta.ownerReferences": "uid", "PodSpec.volumes": "name", "PodSpec.initContainers": "name",
-    "PodSpec.containers": "name", "PodSpec.imagePullSecrets": "name", "PodSpec.hostAliases": "ip",
-    "PodSpec.topologySpreadConstraints": "topologyKey", "PodSpec.schedulingGates": "name",
-    "Container.ports": "containerPort",
-    "Container.env": "name", "Container.volumeMounts": "mountPath", "JobStatus.conditions": "type",
-    "PodStatus.conditions": "type", "PodStatus.podIPs": "ip", "PodStatus.hostIPs": "ip",
-    "NodeStatus.conditions": "type",
-    "NodeStatus.addresses": "type", "ServiceAccount.secrets": "name",
-  ]
-  /// Lists of plain values that are merged as sets.
-  private static let primitiveLists: Set<String> = ["ObjectMeta.finalizers", "NodeSpec.podCIDRs"]
 
   static func apply(_ patch: JSON, to target: JSON, _ type: SchemaType) throws(APIFailure) -> JSON {
     try merge(patch, target, type, 0)
@@ -100,12 +84,13 @@ enum StrategicMergePatch {
   private static func list(
     _ patches: [JSON], _ target: [JSON]?, _ name: String, _ type: SchemaType, _ depth: Int
   ) throws(APIFailure) -> JSON {
-    if primitiveLists.contains(name) {
+    let rule = MergeRules.lists[name]
+    if rule?.isPatchedSet == true {
       var values = target ?? []
       for value in patches where !values.contains(value) { values.append(value) }
       return .array(values)
     }
-    guard let mergeKey = mergeKeys[name], case .list(let element) = type else {
+    guard let mergeKey = rule?.patchKey, case .list(let element) = type else {
       return try cleaned(.array(patches), depth)
     }
     var values = target ?? []
@@ -138,7 +123,7 @@ enum StrategicMergePatch {
     for (key, value) in members where key.hasPrefix("$setElementOrder/") {
       let name = String(key.dropFirst("$setElementOrder/".count))
       guard let order = value.arrayValue, let values = result[name]?.arrayValue else { continue }
-      let mergeKey = mergeKeys["\(field(name, of: type).owner).\(name)"]
+      let mergeKey = MergeRules.lists["\(field(name, of: type).owner).\(name)"]?.patchKey
       func identity(_ json: JSON) -> JSON { mergeKey.flatMap { json[$0] } ?? json }
       var rank: [JSON: Int] = [:]
       for (position, entry) in order.enumerated() { rank[identity(entry)] = position }

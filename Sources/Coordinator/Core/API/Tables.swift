@@ -134,13 +134,15 @@ enum Tables {
     return table
   }
 
-  /// One row; `include`: `None`, `Metadata` (also nil) or `Object`.
+  /// One row; `include`: `None`, `Metadata` (also nil; without managedFields, which no table shows) or `Object`.
   static func row(_ object: APIObject, include: String?, now: WallTime) -> JSON {
+    var meta = object.meta
+    meta.managedFields = []
     let shown: JSON =
       switch include {
       case "None": .null
       case "Object": object.json
-      default: CoordinatorCore.partialMetadata(object)
+      default: CoordinatorCore.partialMetadata(meta)
       }
     return ["cells": .array(cells(object, now)), "object": shown]
   }

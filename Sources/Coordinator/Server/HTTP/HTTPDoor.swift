@@ -134,6 +134,9 @@ final class HTTPDoor {
       body = json
       options.patchKind = patch
       options.strictErrors = strictErrors
+      if options.fieldManager?.isEmpty ?? true, patch != .apply {
+        options.fieldManager = ManagedFieldsEntry.manager(userAgent: request.header("user-agent") ?? "")
+      }
     }
     var asked = APIRequest(
       verb: verb, kind: resource.kind, namespace: resource.namespace, name: resource.name,

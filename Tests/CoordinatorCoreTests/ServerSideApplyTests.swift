@@ -233,6 +233,9 @@ struct ServerSideApplyTests {
     less[path: ["spec", "containers"]] = [own]
     let after = harness.apply(.pods, less, by: "one")
     #expect(after.object[path: ["metadata", "finalizers"]] == ["a.b/two"], "\(after.message)")
+    let tolerations = after.object[path: ["spec", "tolerations"]]?.arrayValue ?? []
+    #expect(tolerations.first?["key"] == "k")
+    #expect(tolerations.count == 3, "admission adds to the applied list again what it added at first")
   }
 
   @Test("an apply to what is deleted creates it; one to what is ending changes it")

@@ -301,6 +301,10 @@ extension CoordinatorCore {
     } else {
       Defaults.apply(&json, kind: request.kind)
     }
+    // A manifest applied again does not carry the tolerations that admission added.
+    if request.kind == .pods, let spec = json["spec"] {
+      json["spec"] = Defaults.admit(podSpec: spec, tolerationSeconds: configuration.defaultTolerationSeconds)
+    }
     if request.kind == .nodes { json["status"] = old["status"] }
     if case .job(let job) = before { keepGenerated(&json, of: job) }
     var errors = FieldErrors()

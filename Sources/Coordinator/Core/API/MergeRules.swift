@@ -17,6 +17,8 @@ struct ListRule: Equatable, Sendable {
   /// patchMergeKey of a strategic merge patch; nil: replaced whole, or a set when `isPatchedSet`.
   var patchKey: String?
   var isPatchedSet = false
+  /// A patched element keeps only the members that the patch names beside its directive (patchStrategy retainKeys).
+  var retainsKeys = false
   var applied = Applied.atomic
 
   static func key(_ key: String) -> ListRule { ListRule(patchKey: key, applied: .map([key])) }
@@ -30,9 +32,11 @@ enum MergeRules {
   /// Rules by owner and field.
   static let lists: [String: ListRule] = [
     "ObjectMeta.ownerReferences": .key("uid"), "ObjectMeta.finalizers": .set,
-    "PodSpec.volumes": .key("name"), "PodSpec.initContainers": .key("name"), "PodSpec.containers": .key("name"),
+    "PodSpec.volumes": ListRule(patchKey: "name", retainsKeys: true, applied: .map(["name"])),
+    "PodSpec.initContainers": .key("name"), "PodSpec.containers": .key("name"),
     "PodSpec.ephemeralContainers": .key("name"), "PodSpec.imagePullSecrets": .key("name"),
-    "PodSpec.hostAliases": .key("ip"), "PodSpec.schedulingGates": .key("name"), "PodSpec.resourceClaims": .key("name"),
+    "PodSpec.hostAliases": .key("ip"), "PodSpec.schedulingGates": .key("name"),
+    "PodSpec.resourceClaims": ListRule(patchKey: "name", retainsKeys: true, applied: .map(["name"])),
     "PodSpec.topologySpreadConstraints": .key("topologyKey", applied: .map(["topologyKey", "whenUnsatisfiable"])),
     "Container.ports": .key("containerPort", applied: .map(["containerPort", "protocol"])),
     "Container.env": .key("name"), "Container.volumeMounts": .key("mountPath"),
@@ -54,6 +58,26 @@ enum MergeRules {
 
   /// Maps that are owned as one value, by owner and field.
   static let atomicMaps: Set<String> = ["PodSpec.nodeSelector"]
+
+  /// The OpenAPI extensions by which clients learn how a list or a map merges.
+  static func extensions(_ place: String, _ type: SchemaType) -> [(String, JSON)] {
+    if case .map = type { return atomicMaps.contains(place) ? [("x-kubernetes-map-type", "atomic")] : [] }
+    guard case .list = type else { return [] }
+    let rule = lists[place] ?? ListRule()
+    var result: [(String, JSON)] = []
+    switch rule.applied {
+    case .atomic: result.append(("x-kubernetes-list-type", "atomic"))
+    case .set: result.append(("x-kubernetes-list-type", "set"))
+    case .map(let keys):
+      result.append(("x-kubernetes-list-type", "map"))
+      result.append(("x-kubernetes-list-map-keys", .array(keys.map { .string($0) })))
+    }
+    if let key = rule.patchKey { result.append(("x-kubernetes-patch-merge-key", .string(key))) }
+    if rule.patchKey != nil || rule.isPatchedSet {
+      result.append(("x-kubernetes-patch-strategy", rule.retainsKeys ? "merge,retainKeys" : "merge"))
+    }
+    return result
+  }
 
   /// What a key of a list's element is when the element leaves it out.
   static let keyDefaults: [String: JSON] = ["protocol": "TCP"]

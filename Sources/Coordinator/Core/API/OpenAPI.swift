@@ -81,11 +81,13 @@ package enum OpenAPI {
         if property["$ref"] != nil { property = ["allOf": [property]] }
         property["description"] = .string(text)
       }
+      for (key, value) in MergeRules.extensions("\(type.name).\(name)", field.type) { property[key] = value }
       properties.append((name, property))
     }
     var result: JSON = ["type": "object", "properties": .object(JSONObject(entries: properties))]
     if let names = requiredFields[type.name] { result["required"] = .array(names.map { .string($0) }) }
     if let text = typeDescriptions[type.name] { result["description"] = .string(text) }
+    if MergeRules.atomicStructs.contains(type.name) { result["x-kubernetes-map-type"] = "atomic" }
     if let kind = kinds.first(where: { $0.schema == type.name }) {
       result["x-kubernetes-group-version-kind"] = [groupVersionKind(kind)]
     }

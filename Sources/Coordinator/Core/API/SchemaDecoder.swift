@@ -166,7 +166,7 @@ struct SchemaDecoder {
       }
       if item.isNull { continue }
       let decoded = try value(item, field.type, inner)
-      if Self.isEmptyCollection(decoded, field.type) { continue }
+      if Self.isEmptyCollection(decoded, field.type), !Self.keptEmpty.contains(key) { continue }
       if field.honour != .honoured, !Self.isEmpty(decoded) {
         if field.honour == .ignored { ignored.append(inner.path) } else { refused.append(inner.path) }
       }
@@ -174,6 +174,9 @@ struct SchemaDecoder {
     }
     return .object(JSONObject(entries: result))
   }
+
+  /// Lists that their types require: empty is not absent.
+  private static let keptEmpty: Set<String> = ["containers", "nodeSelectorTerms", "rules", "values"]
 
   /// Lists and maps without members are as good as absent, and Kubernetes does not keep them.
   private static func isEmptyCollection(_ json: JSON, _ type: SchemaType) -> Bool {

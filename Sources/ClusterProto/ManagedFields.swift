@@ -1,5 +1,5 @@
-// metadata.managedFields: which manager wrote or applied which fields of an object. The sets are kept as their trees and
-// shared between objects of one shape. It must not know how sets are computed or what owning a field means.
+// metadata.managedFields: which manager wrote or applied which fields of an object. The sets are kept as their trees
+// and shared between objects of one shape. It must not know how sets are computed or what owning a field means.
 
 /// A set of fields in the API's `FieldsV1` form (`f:` member, `k:` list element by keys, `v:` element of a set, `.` the
 /// field itself). Immutable and shared, so that a thousand objects of one shape hold one.

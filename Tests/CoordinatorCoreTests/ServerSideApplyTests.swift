@@ -1,5 +1,5 @@
-// Server-side apply through the API: conflicts, force, shared and removed fields, lists by key, kubectl's migration from
-// client-side apply, what is refused. Bad ends first.
+// Server-side apply through the API: conflicts, force, shared and removed fields, lists by key, kubectl's migration
+// from client-side apply, what is refused. Bad ends first.
 
 import ClusterProto
 import Testing

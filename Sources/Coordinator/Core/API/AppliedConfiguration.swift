@@ -1,5 +1,6 @@
-// The body of a server-side apply, read against the schema: a field that the schema lacks, a wrong type, a list's element
-// without its key is an error in structured-merge-diff's words. Nulls stay: a configuration may own a field by null.
+// The body of a server-side apply, read against the schema: a field that the schema lacks, a wrong type, a list's
+// element without its key is an error in structured-merge-diff's words. Nulls stay: a configuration may own a field by
+// null.
 
 import ClusterProto
 

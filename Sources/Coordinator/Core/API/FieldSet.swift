@@ -1,5 +1,5 @@
-// Sets of fields, as managedFields holds them: a trie whose edges are FieldsV1's names. Union, intersection, difference,
-// the FieldsV1 form, and paths as Kubernetes prints them. Knows nothing of schemas or managers.
+// Sets of fields, as managedFields holds them: a trie whose edges are FieldsV1's names. Union, intersection,
+// difference, the FieldsV1 form, and paths as Kubernetes prints them. Knows nothing of schemas or managers.
 
 import ClusterProto
 

@@ -1,6 +1,6 @@
-// Keeping managedFields with client writes: who a request's manager is, what a create or an update makes its own, and the
-// pool that lets objects of one shape share one set. The coordinator's own writes (controllers, kubelet's status) are
-// not entered: an object without owners stays without until somebody applies to it, so a Job's pods cost nothing.
+// Keeping managedFields with client writes: who a request's manager is, what a create or an update makes its own, and
+// the pool that lets objects of one shape share one set. The coordinator's own writes (controllers, kubelet's status)
+// are not entered: an object without owners stays without until somebody applies to it, so a Job's pods cost nothing.
 
 import ClusterProto
 

@@ -163,7 +163,11 @@ struct HTTPTests {
     let strategic = try api.ask(
       "PATCH", "\(Self.jobs)/a", type: PatchKind.strategic.rawValue, body: ["spec": ["parallelism": 3]])
     #expect(strategic.json[path: ["spec", "parallelism"]]?.intValue == 3)
-    #expect(try api.ask("PATCH", "\(Self.jobs)/a", type: PatchKind.apply.rawValue, body: Self.job("a")).code == 415)
+    let unnamed = try api.ask("PATCH", "\(Self.jobs)/a", type: PatchKind.apply.rawValue, body: Self.job("a"))
+    #expect(unnamed.code == 422, "the User-Agent names no applier")
+    let applied = try api.ask(
+      "PATCH", "\(Self.jobs)/a?fieldManager=me&force=true", type: PatchKind.apply.rawValue, body: Self.job("a"))
+    #expect(applied.json[path: ["metadata", "managedFields"]]?[0]?["manager"] == "me")
     #expect(try api.ask("PATCH", "\(Self.jobs)/a", body: Self.job("a")).code == 415)
     var stale = strategic.json
     stale[path: ["metadata", "resourceVersion"]] = "1"

@@ -172,7 +172,7 @@ struct HTTPTests {
     var stale = strategic.json
     stale[path: ["metadata", "resourceVersion"]] = "1"
     #expect(try api.ask("PUT", "\(Self.jobs)/a", body: stale).code == 409)
-    #expect(try api.ask("PUT", "\(Self.jobs)/a", body: strategic.json).code == 200)
+    #expect(try api.ask("PUT", "\(Self.jobs)/a", body: applied.json).code == 200)
 
     let legacy = try api.ask("DELETE", "\(Self.jobs)/b")
     #expect(legacy.header("warning")?.hasPrefix("299 - \"child pods are preserved by default") == true)

@@ -11,8 +11,7 @@ extension CoordinatorCore {
   private static let kubectl = "kubectl"
 
   mutating func apply(_ request: APIRequest, _ id: RequestID) throws(APIFailure) {
-    // Only the mode is checked: what is unknown fails below whatever the mode.
-    _ = try unknownFields(DecodedTree(json: .null), request)
+    let strict = try strictErrors(request)
     guard let body = request.body, body.objectValue != nil else {
       throw .badRequest(
         "error decoding YAML: error unmarshaling JSON: while decoding JSON: json: cannot unmarshal "
@@ -39,9 +38,22 @@ extension CoordinatorCore {
     tree.unknown = []
     guard let before else {
       try Self.checkPreconditionsOfNew(new, request)
-      return try create(tree, .apply(ownership), request, id, [])
+      return try create(tree, .apply(ownership), request, id, strict)
     }
-    try write(tree, over: before, .apply(ownership), request, id, [])
+    try write(tree, over: before, .apply(ownership), request, id, strict)
+  }
+
+  /// Keys that stand twice, as fieldValidation has it: an error, warnings, or nothing. What the schema does not know
+  /// fails whatever the mode.
+  private func strictErrors(_ request: APIRequest) throws(APIFailure) -> [String] {
+    var plain = request
+    plain.options.strictErrors = []
+    _ = try unknownFields(DecodedTree(json: .null), plain)
+    let texts = request.options.strictErrors.map { "error converting YAML to JSON: \($0)" }
+    if request.options.fieldValidation == "Strict", !texts.isEmpty {
+      throw .badRequest("error strict decoding YAML: \(texts.joined(separator: ", "))")
+    }
+    return request.options.fieldValidation == "Ignore" ? [] : texts
   }
 
   /// The body as a configuration of the request's kind.

@@ -275,7 +275,7 @@ def _():
         return wrong
 
     try:
-        until(lambda: not differing(), "caches equal", 20)
+        until(lambda: not differing(), "caches equal", 60)
     except AssertionError:
         raise AssertionError({name: found[:3] for name, found in wrong.items()}) from None
 
@@ -284,7 +284,7 @@ def _():
 def _():
     equal(server.call("DELETE", f"{JOBS_PATH}/busy", {"propagationPolicy": "Background"})[0], 200)
     until(lambda: not fresh(PODS_PATH), "no pods")
-    until(lambda: not any(one.cache for one in everyone().values()), "caches empty", 20)
+    until(lambda: not any(one.cache for one in everyone().values()), "caches empty", 60)
 
 
 @program.check("no change was lost, none came twice, whatever broke in between")

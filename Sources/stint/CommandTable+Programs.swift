@@ -90,8 +90,9 @@ extension CommandTable {
       flags: [
         Flag("quick", "Smaller sizes, for a first look"),
         Flag(
-          "only", .choice(["idle", "jobs", "fleet", "history"]), repeats: true,
-          "Only these figures: an idle cluster, real Jobs, a thousand agents, finished pods; may be repeated"), help,
+          "only", .choice(["idle", "jobs", "fleet", "history", "api"]), repeats: true,
+          "Only these figures: an idle cluster, real Jobs, a thousand agents, finished pods, the Kubernetes API; "
+            + "may be repeated"), help,
       ],
       details: """
         Starts clusters of its own in a temporary directory and ends them. Figures depend on what else the machine

@@ -12,6 +12,8 @@ final class BenchCluster {
   let server: String
   let loop: EventLoop
   let tokenFile: String
+  /// The coordinator's data directory.
+  let coordinatorData: String
   private let data: String
   private let agentCount: Int
   private let words: [String]
@@ -27,8 +29,8 @@ final class BenchCluster {
     let probe = try Listener(loop: loop, at: .tcp(host: "127.0.0.1", port: 0)) { _ in }
     server = probe.address.description
     probe.close()
-    let directory = agents > 0 ? "\(data)/coordinator" : data
-    tokenFile = "\(directory)/token"
+    coordinatorData = agents > 0 ? "\(data)/coordinator" : data
+    tokenFile = "\(coordinatorData)/token"
     words =
       (agents > 0 ? ["up", "--agents", String(agents)] : ["coordinator"]) + ["--data", data, "--listen", server] + flags
     try Files.makeDirectory(data)
@@ -99,7 +101,7 @@ final class BenchCluster {
   }
 
   /// The coordinator's database file.
-  var database: String { agentCount > 0 ? "\(data)/coordinator/stint.db" : "\(data)/stint.db" }
+  var database: String { "\(coordinatorData)/stint.db" }
 
   /// Ends it as Ctrl-C would and waits for that.
   func stop() throws {

@@ -42,6 +42,7 @@ enum BenchCommand {
   static let groups = [
     Group(name: "idle", measure: IdleBench.run), Group(name: "jobs", measure: JobBench.run),
     Group(name: "fleet", measure: FleetBench.run), Group(name: "history", measure: HistoryBench.run),
+    Group(name: "api", measure: APIBench.run),
   ]
 
   @Sendable static func run(_ context: Context) throws -> Int32 {

@@ -58,7 +58,7 @@ enum FleetBench {
     while Clocks.boot() < until { try cluster.loop.runOnce(timeoutMilliseconds: 50) }
   }
 
-  private static func raiseDescriptorLimit() {
+  static func raiseDescriptorLimit() {
     var limit = rlimit()
     getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit)
     limit.rlim_cur = limit.rlim_max

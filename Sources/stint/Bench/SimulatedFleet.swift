@@ -40,6 +40,8 @@ final class SimulatedFleet {
   /// Attempts that were reported running or ended.
   var reported: Int { agents.reduce(0) { $0 + $1.reported } }
   var closed: Int { agents.reduce(0) { $0 + ($1.isClosed ? 1 : 0) } }
+  /// The longest that an answer to a heartbeat took, nanoseconds.
+  var slowestAnswer: Int64 { agents.reduce(0) { max($0, $1.slowestAnswer) } }
 
   private func beat() {
     timer?.arm(at: Clocks.boot() + 1_000_000_000 / Int64(SimulatedFleet.slots))
@@ -59,6 +61,8 @@ final class SimulatedAgent {
   private(set) var answers: Int64 = 0
   private(set) var reported = 0
   private(set) var isClosed = false
+  /// The longest that an answer to a heartbeat took, nanoseconds.
+  private(set) var slowestAnswer: Int64 = 0
 
   private let name: String
   private let pods: Int64
@@ -75,6 +79,8 @@ final class SimulatedAgent {
   private var inventory: [AttemptNumber: InventoryEntry] = [:]
   private var inventoryDigest: UInt64 = 0
   private var fullAt: Int64 = 0
+  /// The heartbeat whose answer is awaited, and when it was sent.
+  private var awaited: (sequence: Int64, sent: Int64)?
   private static let fullEvery: Int64 = 30_000_000_000
 
   init(name: String, pods: Int64, token: [UInt8], work: SimulatedFleet.Work) {
@@ -103,6 +109,7 @@ final class SimulatedAgent {
     guard isRegistered, !isClosed else { return }
     sequence += 1
     let now = Clocks.boot()
+    if awaited == nil { awaited = (sequence, now) }
     var beat = Heartbeat(
       sequence: sequence, echo: answers, desiredDigest: desiredDigest, inventoryDigest: inventoryDigest)
     if now >= fullAt {
@@ -158,6 +165,10 @@ final class SimulatedAgent {
 
   private func take(_ answer: ClusterProto.Answer) {
     answers = answer.number
+    if let awaited, answer.sequence >= awaited.sequence {
+      slowestAnswer = max(slowestAnswer, Clocks.boot() - awaited.sent)
+      self.awaited = nil
+    }
     if let full = answer.full {
       desired = [:]
       desiredDigest = 0

@@ -40,7 +40,7 @@ package final class Connection {
   /// Most bytes that may wait to be sent; beyond it the connection closes as `slowPeer`.
   package var outputLimit: Int
   /// Bytes that wait to be sent.
-  package var pendingOutput: Int { output.count - outputStart }
+  package var pendingOutput: Int { output.count }
   /// Whether it has not been closed (it may still be connecting).
   package private(set) var isOpen = true
   /// The other side's address for the log: `HOST:PORT`, or the path of a unix socket.
@@ -51,14 +51,12 @@ package final class Connection {
 
   private let loop: EventLoop
   private let descriptor: Int32
-  private var output: [UInt8] = []
-  private var outputStart = 0
+  private let output = ByteQueue()
   private var isConnecting: Bool
   private var isReading = true
   private var isFlushScheduled = false
   private var closesAfterFlush = false
   private var interest: EventLoop.Interest
-  private static let readSize = 64 * 1024
 
   /// Takes over a connected socket (`connecting`: one whose connect is under way) and watches it.
   package init(
@@ -108,11 +106,10 @@ package final class Connection {
 
   /// From now on the socket carries TLS. Call it before the first byte: when accepted, or right after `connect`.
   package func startTLS(_ context: TLSContext) throws(IOError) {
-    let session = try TLSSession(context)
+    let session = try TLSSession(context, records: output)
     tls = session
     if !context.isServer {
       try session.advance()
-      session.takeRecords(into: &output)
       scheduleFlush()
     }
   }
@@ -123,7 +120,6 @@ package final class Connection {
     if pendingOutput + bytes.count > outputLimit {
       // The caller may be in the middle of a step: tell it at the turn's end, as a failed write would be told.
       output.removeAll()
-      outputStart = 0
       isReading = false
       closesAfterFlush = true
       loop.atTurnEnd { [self] in finish(.slowPeer) }
@@ -137,9 +133,8 @@ package final class Connection {
         loop.atTurnEnd { [self] in finish(.failed(error)) }
         return
       }
-      tls.takeRecords(into: &output)
     } else {
-      output.append(contentsOf: bytes)
+      output.append(bytes)
     }
     scheduleFlush()
   }
@@ -155,10 +150,7 @@ package final class Connection {
     guard isOpen, !closesAfterFlush else { return }
     closesAfterFlush = true
     isReading = false
-    if afterFlush, let tls {
-      tls.sayEnd()
-      tls.takeRecords(into: &output)
-    }
+    if afterFlush { tls?.sayEnd() }
     if afterFlush, pendingOutput > 0 {
       updateInterest()
       scheduleFlush()
@@ -203,23 +195,23 @@ package final class Connection {
   }
 
   private func receive() {
-    let bytes: [UInt8]
-    var code: Int32 = 0
-    bytes = Array(unsafeUninitializedCapacity: Connection.readSize) { buffer, count in
-      let result = recv(descriptor, buffer.baseAddress, buffer.count, 0)
-      code = errno
-      count = max(result, 0)
-      if result >= 0 { code = 0 }
+    if let tls, !tls.isEstablished {
+      guard loop.handshakesLeft > 0 else { return }
+      loop.handshakesLeft -= 1
     }
-    if code == EAGAIN || code == EINTR { return }
-    if code != 0 { return finish(.failed(IOError(code: code, operation: "receive", subject: peer))) }
-    if bytes.isEmpty { return finish(.endOfStream) }
-    received(bytes)
+    let buffer = loop.receiveBuffer
+    let count = recv(descriptor, buffer.baseAddress, buffer.count, 0)
+    if count < 0 {
+      if errno == EAGAIN || errno == EINTR { return }
+      return finish(.failed(IOError.last("receive", peer)))
+    }
+    if count == 0 { return finish(.endOfStream) }
+    received(UnsafeRawBufferPointer(rebasing: buffer[..<count]))
   }
 
-  private func received(_ bytes: [UInt8]) {
+  private func received(_ bytes: UnsafeRawBufferPointer) {
     guard let tls else {
-      onBytes?(bytes)
+      onBytes?([UInt8](bytes))
       return
     }
     var failure: IOError?
@@ -229,9 +221,8 @@ package final class Connection {
       failure = error
     }
     guard isOpen else { return }
-    // Also what tells the other side why its handshake failed.
-    tls.takeRecords(into: &output)
     if let failure {
+      // Also what tells the other side why its handshake failed.
       flush()
       return finish(.failed(failure))
     }
@@ -243,22 +234,12 @@ package final class Connection {
     guard isOpen, !isConnecting else { return }
     let hadOutput = pendingOutput > 0
     while pendingOutput > 0 {
-      let sent = output.withUnsafeBytes { buffer in
-        Glibc.send(descriptor, buffer.baseAddress?.advanced(by: outputStart), pendingOutput, Int32(MSG_NOSIGNAL))
-      }
+      let sent = output.take { Glibc.send(descriptor, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL)) }
       if sent < 0 {
         if errno == EINTR { continue }
         if errno == EAGAIN { break }
         return finish(.failed(IOError.last("send", peer)))
       }
-      outputStart += sent
-    }
-    if pendingOutput == 0 {
-      output.removeAll(keepingCapacity: output.capacity <= Connection.readSize)
-      outputStart = 0
-    } else if outputStart > output.count / 2 {
-      output.removeFirst(outputStart)
-      outputStart = 0
     }
     updateInterest()
     if pendingOutput > 0 { return }

@@ -35,11 +35,19 @@ package final class EventLoop {
   private var timers: [LoopTimer] = []
   private var programmedTime = Int64.max
   private var deferred: [() -> Void] = []
+  /// The deferred work that is being done, or room for the next.
+  private var doing: [() -> Void] = []
+  /// TLS handshakes that may still go a step on in this turn; the others stay readable for the next.
+  var handshakesLeft = 0
+  /// Room for what a connection receives at once, for whichever is reading.
+  let receiveBuffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 64 * 1024, alignment: 16)
   private var wantsTurn = false
   private var lastTurn = Clocks.boot()
   /// Turn pauses longer than this (a stopped process, a suspended machine) make the loop drain sockets before timers.
   private static let gapNanoseconds: Int64 = 500_000_000
   private static let eventsPerWait = 256
+  /// A step costs up to a millisecond, for which nobody else is heard.
+  private static let handshakesPerTurn = 32
   private static let drainRounds = 64
 
   /// Makes the epoll set and its timer.
@@ -59,6 +67,7 @@ package final class EventLoop {
   deinit {
     close(timerDescriptor)
     close(epoll)
+    receiveBuffer.deallocate()
   }
 
   /// Watches `descriptor`; `handler` is kept until `remove`. Fails with EEXIST when it is watched already.
@@ -106,7 +115,9 @@ package final class EventLoop {
     programTimer()
     let timeout = wantsTurn || !deferred.isEmpty ? 0 : timeoutMilliseconds
     wantsTurn = false
-    let gap = Clocks.boot() - lastTurn > EventLoop.gapNanoseconds && timers.contains { $0.deadline <= Clocks.boot() }
+    handshakesLeft = EventLoop.handshakesPerTurn
+    let now = Clocks.boot()
+    let gap = now - lastTurn > EventLoop.gapNanoseconds && timers.contains { $0.deadline <= now }
     var ready = try dispatch(timeout: timeout)
     // After a gap what peers sent meanwhile is older news than our own time-outs: hear it all before judging them.
     var rounds = 0
@@ -116,10 +127,12 @@ package final class EventLoop {
     }
     fireTimers()
     lastTurn = Clocks.boot()
+    // Whatever asked for a turn so far gets this one.
+    wantsTurn = false
     onTurnEnd?()
-    let work = deferred
-    deferred.removeAll(keepingCapacity: true)
-    for item in work { item() }
+    swap(&doing, &deferred)
+    for item in doing { item() }
+    doing.removeAll(keepingCapacity: true)
   }
 
   private func dispatch(timeout: Int32) throws(IOError) -> Int {

@@ -1,4 +1,4 @@
-// Owns: TLS 1.3 by OpenSSL between bytes and bytes: records in, records out, no socket of its own (memory BIOs).
+// Owns: TLS 1.3 by OpenSSL between bytes and bytes: records in, records out, no socket of its own.
 // It must not know who may do what: it says whose certificate the other side has proven, nothing more.
 
 import COpenSSL
@@ -15,6 +15,8 @@ package struct TLSPeer: Equatable, Sendable {
 package final class TLSContext {
   fileprivate let context: OpaquePointer
   let isServer: Bool
+  /// Room for one record's bytes, for whichever session is reading: all are on one thread.
+  fileprivate let plain = UnsafeMutableRawBufferPointer.allocate(byteCount: 16 * 1024, alignment: 16)
 
   /// A server that asks for a client certificate and serves those without, whose `TLSSession.peer` is nil.
   package convenience init(server identity: PEMIdentity, authority: [UInt8]) throws(IOError) {
@@ -54,15 +56,87 @@ package final class TLSContext {
     else { throw OpenSSL.failure("certificate and key") }
   }
 
-  deinit { SSL_CTX_free(context) }
+  deinit {
+    SSL_CTX_free(context)
+    plain.deallocate()
+  }
 }
 
-/// One connection's TLS state. Bytes of the network go in by `receive`, bytes for it come out by `takeRecords`.
+/// Bytes in a row that are taken from the front.
+final class ByteQueue {
+  private var bytes: [UInt8] = []
+  private var start = 0
+  /// Room that an empty queue keeps. More would be held for each of thousands of connections.
+  private static let keptCapacity = 4 * 1024
+
+  var count: Int { bytes.count - start }
+
+  func append(_ added: [UInt8]) { bytes.append(contentsOf: added) }
+
+  func append(_ added: UnsafeRawBufferPointer) { bytes.append(contentsOf: added) }
+
+  /// Shows what is there; `body` says how much of it was taken, nothing or less when none could be.
+  func take(_ body: (UnsafeRawBufferPointer) -> Int) -> Int {
+    let taken = bytes.withUnsafeBytes { body(UnsafeRawBufferPointer(rebasing: $0[start...])) }
+    guard taken > 0 else { return taken }
+    start += taken
+    if start == bytes.count {
+      removeAll()
+    } else if start > bytes.count / 2 {
+      bytes.removeFirst(start)
+      start = 0
+    }
+    return taken
+  }
+
+  func removeAll() {
+    bytes.removeAll(keepingCapacity: bytes.capacity <= ByteQueue.keptCapacity)
+    start = 0
+  }
+}
+
+/// OpenSSL's way to the bytes of a session: it reads what was received and writes to the session's queue.
+private enum TLSBytes {
+  /// BIO_FLAGS_READ, and BIO_FLAGS_SHOULD_RETRY: none now, ask again.
+  private static let readAgain: Int32 = 0x01 | 0x08
+  /// BIO_FLAGS_RWS and BIO_FLAGS_SHOULD_RETRY.
+  private static let allFlags: Int32 = 0x0F
+
+  /// Made once and never changed.
+  nonisolated(unsafe) static let method: OpaquePointer? = {
+    // 0x400: BIO_TYPE_SOURCE_SINK.
+    guard let method = BIO_meth_new(BIO_get_new_index() | 0x400, "stint") else { return nil }
+    BIO_meth_set_read(method) { bio, target, most in
+      guard let bio, let target, let session = TLSBytes.session(bio) else { return -1 }
+      BIO_clear_flags(bio, allFlags)
+      let count = session.take(into: target, Int(most))
+      if count > 0 { return Int32(count) }
+      BIO_set_flags(bio, readAgain)
+      return -1
+    }
+    BIO_meth_set_write(method) { bio, source, count in
+      guard let bio, let session = TLSBytes.session(bio) else { return -1 }
+      BIO_clear_flags(bio, allFlags)
+      session.put(UnsafeRawBufferPointer(start: source, count: Int(count)))
+      return count
+    }
+    BIO_meth_set_ctrl(method) { _, command, _, _ in command == BIO_CTRL_FLUSH ? 1 : 0 }
+    return method
+  }()
+
+  private static func session(_ bio: OpaquePointer) -> TLSSession? {
+    BIO_get_data(bio).map { Unmanaged<TLSSession>.fromOpaque($0).takeUnretainedValue() }
+  }
+}
+
+/// One connection's TLS state. Bytes of the network go in by `receive`, bytes for it go to `records` by themselves.
 package final class TLSSession {
   private let session: OpaquePointer
-  private let incoming: OpaquePointer
-  private let outgoing: OpaquePointer
   private let context: TLSContext
+  /// Where records for the network are put.
+  private let records: ByteQueue
+  /// Bytes of the network that OpenSSL has not taken, during `receive`.
+  private var incoming = UnsafeRawBufferPointer(start: nil, count: 0)
   /// What was sent before the handshake was over.
   private var early: [UInt8] = []
   /// Whether both sides have proven what they must.
@@ -70,42 +144,34 @@ package final class TLSSession {
   /// The other side said that it sends no more.
   private(set) var isFinished = false
 
-  private static let recordSize = 16 * 1024
-
-  package init(_ context: TLSContext) throws(IOError) {
+  init(_ context: TLSContext, records: ByteQueue) throws(IOError) {
     guard let session = SSL_new(context.context) else { throw OpenSSL.failure("TLS session") }
-    guard let incoming = BIO_new(BIO_s_mem()), let outgoing = BIO_new(BIO_s_mem()) else {
+    guard let bytes = TLSBytes.method.flatMap({ BIO_new($0) }) else {
       SSL_free(session)
       throw OpenSSL.failure("TLS buffers")
     }
     self.session = session
-    self.incoming = incoming
-    self.outgoing = outgoing
     self.context = context
-    SSL_set_bio(session, incoming, outgoing)
+    self.records = records
+    BIO_set_data(bytes, Unmanaged.passUnretained(self).toOpaque())
+    BIO_set_init(bytes, 1)
+    SSL_set_bio(session, bytes, bytes)
     if context.isServer { SSL_set_accept_state(session) } else { SSL_set_connect_state(session) }
   }
 
   deinit { SSL_free(session) }
 
   /// Takes bytes of the network and hands on what they say, in pieces of at most 16 KiB.
-  func receive(_ bytes: [UInt8], _ hand: ([UInt8]) -> Void) throws(IOError) {
-    var rest = bytes[...]
-    while !rest.isEmpty {
-      let written = rest.withUnsafeBytes { BIO_write(incoming, $0.baseAddress, Int32($0.count)) }
-      guard written > 0 else { throw OpenSSL.failure("TLS") }
-      rest = rest.dropFirst(Int(written))
-    }
+  func receive(_ bytes: UnsafeRawBufferPointer, _ hand: ([UInt8]) -> Void) throws(IOError) {
+    incoming = bytes
+    defer { incoming = UnsafeRawBufferPointer(start: nil, count: 0) }
     if !isEstablished { try advance() }
-    while isEstablished, !isFinished {
-      var result: Int32 = 0
+    while isEstablished, !isFinished, !incoming.isEmpty || SSL_has_pending(session) == 1 {
       ERR_clear_error()
-      let piece = [UInt8](unsafeUninitializedCapacity: TLSSession.recordSize) { buffer, count in
-        result = SSL_read(session, buffer.baseAddress, Int32(buffer.count))
-        count = max(Int(result), 0)
-      }
+      let plain = context.plain
+      let result = SSL_read(session, plain.baseAddress, Int32(plain.count))
       if result > 0 {
-        hand(piece)
+        hand([UInt8](UnsafeRawBufferPointer(rebasing: plain[..<Int(result)])))
         continue
       }
       switch SSL_get_error(session, result) {
@@ -122,16 +188,24 @@ package final class TLSSession {
       early += bytes
       return
     }
-    var rest = bytes[...]
-    while !rest.isEmpty {
-      ERR_clear_error()
-      // A memory buffer takes all that it is given.
-      let count = Int32(min(rest.count, 1 << 20))
-      let written = rest.withUnsafeBytes { SSL_write(session, $0.baseAddress, count) }
-      guard written > 0 else { throw OpenSSL.failure("TLS") }
-      rest = rest.dropFirst(Int(written))
-    }
+    guard !bytes.isEmpty else { return }
+    ERR_clear_error()
+    // The queue takes all that it is given. Nothing here is as long as Int32 counts: output has its limit.
+    let written = bytes.withUnsafeBytes { SSL_write(session, $0.baseAddress, Int32($0.count)) }
+    guard written == bytes.count else { throw OpenSSL.failure("TLS") }
   }
+
+  /// OpenSSL asks for bytes of the network: 0 when there are none now.
+  fileprivate func take(into target: UnsafeMutableRawPointer, _ most: Int) -> Int {
+    let count = min(most, incoming.count)
+    guard count > 0, let source = incoming.baseAddress else { return 0 }
+    target.copyMemory(from: source, byteCount: count)
+    incoming = UnsafeRawBufferPointer(rebasing: incoming[count...])
+    return count
+  }
+
+  /// OpenSSL has bytes for the network.
+  fileprivate func put(_ bytes: UnsafeRawBufferPointer) { records.append(bytes) }
 
   /// Goes on with the handshake; a client's first step, too.
   func advance() throws(IOError) {
@@ -139,6 +213,7 @@ package final class TLSSession {
     let result = SSL_do_handshake(session)
     if result == 1 {
       isEstablished = true
+      peer = provenPeer
       let bytes = early
       early = []
       return try send(bytes)
@@ -149,19 +224,11 @@ package final class TLSSession {
   /// Says that no more will be sent.
   func sayEnd() { if isEstablished { SSL_shutdown(session) } }
 
-  /// Appends the records that are to be sent to `output`.
-  func takeRecords(into output: inout [UInt8]) {
-    let count = BIO_ctrl(outgoing, BIO_CTRL_PENDING, 0, nil)
-    guard count > 0 else { return }
-    output.reserveCapacity(output.count + count)
-    output += [UInt8](unsafeUninitializedCapacity: count) { buffer, filled in
-      filled = max(Int(BIO_read(outgoing, buffer.baseAddress, Int32(buffer.count))), 0)
-    }
-  }
-
   /// Who the other side has proven to be; nil without a certificate of the authority.
-  package var peer: TLSPeer? {
-    guard isEstablished, SSL_get_verify_result(session) == Int(X509_V_OK),
+  package private(set) var peer: TLSPeer?
+
+  private var provenPeer: TLSPeer? {
+    guard SSL_get_verify_result(session) == Int(X509_V_OK),
       let certificate = SSL_get1_peer_certificate(session)
     else { return nil }
     defer { X509_free(certificate) }

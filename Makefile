@@ -7,7 +7,7 @@ SEEDS ?= 200
 HOURS ?= 1
 PREFIX ?= /usr/local
 
-PACKAGES := libsqlite3-dev libyaml-dev libssl-dev bubblewrap sqlite3
+PACKAGES := libsqlite3-dev libyaml-dev libssl-dev zlib1g-dev bubblewrap sqlite3
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 # Prints how long a step took: $(call timed,what,command)
 timed = @printf '%s …\n' '$(1)'; start=$$(date +%s.%N); ( $(2) ); status=$$?; printf '%-28s %6.1f s\n' '$(1)' $$(echo "$$(date +%s.%N) $$start" | awk '{print $$1 - $$2}'); exit $$status

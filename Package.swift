@@ -10,17 +10,18 @@ let strict: [SwiftSetting] = [
   .enableUpcomingFeature("MemberImportVisibility"),
 ]
 
-/// A release binary carries SQLite, libyaml, OpenSSL and the Swift runtime, so that the one file can be copied to any machine.
+/// A release binary carries SQLite, libyaml, zlib, OpenSSL and the Swift runtime, so that the one file can be copied to any machine.
 let linking: [LinkerSetting] = [
   .unsafeFlags(
     [
       "-static-stdlib", "-Xlinker", "-l:libsqlite3.a", "-Xlinker", "-l:libyaml.a", "-Xlinker", "-l:libssl.a",
-      "-Xlinker", "-l:libcrypto.a", "-Xlinker", "--gc-sections", "-Xlinker", "-s",
+      "-Xlinker", "-l:libcrypto.a", "-Xlinker", "-l:libz.a", "-Xlinker", "--gc-sections", "-Xlinker", "-s",
     ], .when(configuration: .release)),
   .linkedLibrary("sqlite3", .when(configuration: .debug)),
   .linkedLibrary("yaml", .when(configuration: .debug)),
   .linkedLibrary("ssl", .when(configuration: .debug)),
   .linkedLibrary("crypto", .when(configuration: .debug)),
+  .linkedLibrary("z", .when(configuration: .debug)),
 ]
 
 let package = Package(
@@ -39,7 +40,7 @@ let package = Package(
       name: "NodeAgent", dependencies: ["AgentCore", "ClusterProto", "ClusterIO", "CLinux"],
       path: "Sources/NodeAgent/Host", swiftSettings: strict),
     .target(
-      name: "ClusterIO", dependencies: ["ClusterProto", "CLinux", "COpenSSL"], path: "Sources/ClusterIO",
+      name: "ClusterIO", dependencies: ["ClusterProto", "CLinux", "COpenSSL", "CZlib"], path: "Sources/ClusterIO",
       swiftSettings: strict),
     .target(
       name: "Simulator", dependencies: ["ClusterProto", "CoordinatorCore", "AgentCore"], path: "Sources/Simulator",
@@ -56,6 +57,7 @@ let package = Package(
     .systemLibrary(name: "CSQLite", path: "Sources/CSQLite"),
     .systemLibrary(name: "CYAML", path: "Sources/CYAML"),
     .systemLibrary(name: "COpenSSL", path: "Sources/COpenSSL"),
+    .systemLibrary(name: "CZlib", path: "Sources/CZlib"),
 
     .testTarget(name: "ClusterProtoTests", dependencies: ["ClusterProto"], swiftSettings: strict),
     .testTarget(
@@ -64,7 +66,7 @@ let package = Package(
     // A keeper in miniature for ClusterIOTests to kill and stop, and the measure of the pod start rate.
     .executableTarget(
       name: "PodHarness", dependencies: ["ClusterIO", "CLinux"], path: "Tests/PodHarness", swiftSettings: strict,
-      linkerSettings: [.linkedLibrary("ssl"), .linkedLibrary("crypto")]),
+      linkerSettings: [.linkedLibrary("ssl"), .linkedLibrary("crypto"), .linkedLibrary("z")]),
     .testTarget(
       name: "ClusterIOTests", dependencies: ["ClusterIO", "ClusterProto", "CLinux", "PodHarness"], swiftSettings: strict
     ),
@@ -74,13 +76,13 @@ let package = Package(
       swiftSettings: strict),
     .testTarget(
       name: "CoordinatorTests",
-      dependencies: ["Coordinator", "CoordinatorCore", "ClusterProto", "ClusterIO", "HTTPTestSupport"],
+      dependencies: ["Coordinator", "CoordinatorCore", "ClusterProto", "ClusterIO", "HTTPTestSupport", "CZlib"],
       swiftSettings: strict),
     // Keeper and agent as processes of their own for NodeAgentTests, and the measure of a keeper's pods a second.
     .executableTarget(
       name: "NodeHarness", dependencies: ["NodeAgent", "AgentCore", "ClusterProto", "ClusterIO"],
       path: "Tests/NodeHarness", swiftSettings: strict,
-      linkerSettings: [.linkedLibrary("ssl"), .linkedLibrary("crypto")]),
+      linkerSettings: [.linkedLibrary("ssl"), .linkedLibrary("crypto"), .linkedLibrary("z")]),
     .testTarget(
       name: "NodeAgentTests",
       dependencies: ["NodeAgent", "AgentCore", "ClusterProto", "ClusterIO", "CLinux", "NodeHarness"],

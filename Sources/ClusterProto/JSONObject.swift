@@ -15,6 +15,12 @@ package struct JSONObject: Sendable {
     _ = Self.normalize(&self.entries)
   }
 
+  /// An object of members whose keys are in order, each once, as the caller has written them down.
+  package init(ascending members: [(key: String, value: JSON)]) {
+    assert(zip(members, members.dropFirst()).allSatisfy { orderUTF8($0.key, $1.key) < 0 })
+    entries = members
+  }
+
   /// The parser's way in: takes the members over, sorts them and says which keys occurred more than once.
   init(normalizing members: consuming [(key: String, value: JSON)], duplicates: inout [String]) {
     entries = members

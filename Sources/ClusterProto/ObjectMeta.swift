@@ -113,21 +113,28 @@ package struct ObjectMeta: Equatable, Sendable {
   }
 
   package var json: JSON {
-    var object = others
-    object["name"] = .string(name)
-    if !namespace.isEmpty { object["namespace"] = .string(namespace) }
-    if !uid.isEmpty { object["uid"] = .string(uid) }
-    if let generateName { object["generateName"] = .string(generateName) }
-    if resourceVersion != 0 { object["resourceVersion"] = .string(String(resourceVersion)) }
-    if generation != 0 { object["generation"] = .int(generation) }
-    if creationTimestamp.nanoseconds != 0 { object["creationTimestamp"] = .string(creationTimestamp.rfc3339) }
-    if let deletionTimestamp { object["deletionTimestamp"] = .string(deletionTimestamp.rfc3339) }
-    if let deletionGracePeriodSeconds { object["deletionGracePeriodSeconds"] = .int(deletionGracePeriodSeconds) }
-    if !labels.isEmpty { object["labels"] = labels.json }
-    if !annotations.isEmpty { object["annotations"] = annotations.json }
-    if !ownerReferences.isEmpty { object["ownerReferences"] = .array(ownerReferences.map(\.json)) }
-    if !finalizers.isEmpty { object["finalizers"] = .array(finalizers.map { .string($0) }) }
-    if !managedFields.isEmpty { object["managedFields"] = .array(managedFields.map(\.json)) }
+    var members: [(key: String, value: JSON)] = []
+    members.reserveCapacity(15)
+    if !annotations.isEmpty { members.append(("annotations", annotations.json)) }
+    if creationTimestamp.nanoseconds != 0 {
+      members.append(("creationTimestamp", .string(creationTimestamp.rfc3339)))
+    }
+    if let deletionGracePeriodSeconds {
+      members.append(("deletionGracePeriodSeconds", .int(deletionGracePeriodSeconds)))
+    }
+    if let deletionTimestamp { members.append(("deletionTimestamp", .string(deletionTimestamp.rfc3339))) }
+    if !finalizers.isEmpty { members.append(("finalizers", .array(finalizers.map { .string($0) }))) }
+    if let generateName { members.append(("generateName", .string(generateName))) }
+    if generation != 0 { members.append(("generation", .int(generation))) }
+    if !labels.isEmpty { members.append(("labels", labels.json)) }
+    if !managedFields.isEmpty { members.append(("managedFields", .array(managedFields.map(\.json)))) }
+    members.append(("name", .string(name)))
+    if !namespace.isEmpty { members.append(("namespace", .string(namespace))) }
+    if !ownerReferences.isEmpty { members.append(("ownerReferences", .array(ownerReferences.map(\.json)))) }
+    if resourceVersion != 0 { members.append(("resourceVersion", .string(String(resourceVersion)))) }
+    if !uid.isEmpty { members.append(("uid", .string(uid))) }
+    var object = JSONObject(ascending: members)
+    for (key, value) in others where !object.contains(key) { object[key] = value }
     return .object(object)
   }
 }

@@ -62,7 +62,7 @@ final class SimCluster {
     case .closeSession(let session, _):
       guard let connection = connections[session] else { return }
       endAtCoordinator(connection, tells: false)
-    case .reply(let id, .done(let code, let object, _)):
+    case .reply(let id, .done(let code, let object, _)), .shown(let id, .done(let code, let object, _), _):
       guard let answer = answers.removeValue(forKey: id) else { return }
       var whole = object
       if let pieces = items.removeValue(forKey: id) { whole["items"] = .array(pieces) }

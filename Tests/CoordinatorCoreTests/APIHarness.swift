@@ -46,7 +46,14 @@ final class APIHarness {
   func step(_ events: [CoordinatorEvent]) -> [CoordinatorEffect] {
     let effects = stepUnseen(events)
     for effect in effects {
-      guard case .reply(let id, let reply) = effect else { continue }
+      let (id, reply): (RequestID, APIReply)
+      switch effect {
+      case .reply(let request, let part), .shown(let request, let part, _): (id, reply) = (request, part)
+      case .tell(let requests, let type, let object):
+        for request in requests { answers[request, default: RequestAnswer()].events.append((type, object)) }
+        continue
+      default: continue
+      }
       var answer = answers[id] ?? RequestAnswer()
       switch reply {
       case .items(let items):

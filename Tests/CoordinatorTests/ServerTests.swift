@@ -225,37 +225,6 @@ struct ServerRequestTests {
     ClientMessage.request(id: id, request).json
   }
 
-  /// Holds the store's thread ahead of a commit while closed.
-  private final class Gate: Sendable {
-    private let isOpen = Mutex(true)
-    private let descriptors: (read: Int32, write: Int32)
-
-    init() {
-      var ends: [Int32] = [0, 0]
-      pipe(&ends)
-      descriptors = (ends[0], ends[1])
-    }
-
-    deinit {
-      close(descriptors.read)
-      close(descriptors.write)
-    }
-
-    func shut() { isOpen.withLock { $0 = false } }
-
-    func open() {
-      isOpen.withLock { $0 = true }
-      var byte: UInt8 = 0
-      _ = write(descriptors.write, &byte, 1)
-    }
-
-    func pass() {
-      if isOpen.withLock({ $0 }) { return }
-      var byte: UInt8 = 0
-      _ = read(descriptors.read, &byte, 1)
-    }
-  }
-
   @Test("what was created is there after a restart, and the answer came only after the commit")
   func persistBeforeSend() throws {
     let directory = try TemporaryDirectory()

@@ -2,6 +2,7 @@
 
 import ClusterIO
 import Glibc
+import Synchronization
 
 /// A directory below /tmp that is removed with its last user.
 final class TemporaryDirectory: Sendable {
@@ -62,4 +63,43 @@ struct Filesystem {
   func empty() throws { try Files.removeTree("\(path)/filler") }
 
   func unmount() { umount2(path, Int32(MNT_DETACH)) }
+}
+
+/// Holds the store's thread ahead of a commit while shut.
+final class Gate: Sendable {
+  private let state = Mutex((isOpen: true, isHolding: false))
+  private let descriptors: (read: Int32, write: Int32)
+
+  init() {
+    var ends: [Int32] = [0, 0]
+    pipe(&ends)
+    descriptors = (ends[0], ends[1])
+  }
+
+  deinit {
+    close(descriptors.read)
+    close(descriptors.write)
+  }
+
+  /// A commit waits at it.
+  var isHolding: Bool { state.withLock { $0.isHolding } }
+
+  func shut() { state.withLock { $0.isOpen = false } }
+
+  func open() {
+    state.withLock { $0.isOpen = true }
+    var byte: UInt8 = 0
+    _ = write(descriptors.write, &byte, 1)
+  }
+
+  func pass() {
+    let mustWait = state.withLock { state in
+      state.isHolding = !state.isOpen
+      return state.isHolding
+    }
+    guard mustWait else { return }
+    var byte: UInt8 = 0
+    _ = read(descriptors.read, &byte, 1)
+    state.withLock { $0.isHolding = false }
+  }
 }

@@ -50,6 +50,9 @@ package final class HTTPTestClient {
     return Array((lines.joined(separator: "\r\n") + "\r\n\r\n").utf8) + body
   }
 
+  /// The end of what has come and was not taken.
+  package func tail(_ count: Int) -> String { String(decoding: received.suffix(count), as: UTF8.self) }
+
   /// The next answer, whole; nil while it has not all come.
   package func takeAnswer() -> HTTPTestAnswer? {
     guard let (answer, end) = parse(), answer.isWhole else { return nil }

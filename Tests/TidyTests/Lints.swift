@@ -40,7 +40,7 @@ enum Layering {
       "Sources/NodeAgent/Host", "NodeAgent",
       ["ClusterProto", "AgentCore", "ClusterIO", "CLinux", "Glibc", "Synchronization"]
     ),
-    ("Sources/ClusterIO", "ClusterIO", ["ClusterProto", "CLinux", "COpenSSL", "Glibc", "Synchronization"]),
+    ("Sources/ClusterIO", "ClusterIO", ["ClusterProto", "CLinux", "COpenSSL", "CZlib", "Glibc", "Synchronization"]),
     ("Sources/Simulator", "Simulator", ["ClusterProto", "CoordinatorCore", "AgentCore"]),
     (
       "Sources/stint", "stint",

@@ -22,6 +22,8 @@ package struct CoordinatorCore: Sendable {
   var api = APIState()
   var random: SplitMix64
   var now: Now
+  /// Change number of the last write of any object.
+  package var resourceVersion: Int64 { state.resourceVersion }
   /// This start's number; persisted, one more at each start.
   package internal(set) var incarnation: Int64 = 0
 
@@ -60,6 +62,7 @@ package struct CoordinatorCore: Sendable {
   package mutating func step(_ events: [CoordinatorEvent], at now: Now) -> [CoordinatorEffect] {
     self.now = now
     if !started { begin() }
+    api.room = Self.roundLimit
     for event in events { dispatch(event) }
     fireTimers()
     let more = runControllers()
@@ -82,6 +85,7 @@ package struct CoordinatorCore: Sendable {
     case .agent(let session, let message): receive(message, from: session)
     case .request(let id, let request): handle(request, id: id)
     case .requestCancelled(let id): cancelRequest(id)
+    case .requestHeld(let id, let isHeld): holdRequest(id, isHeld)
     case .timer: break
     case .diskLow(let low): api.diskLow = low
     case .apiServed(let endpoint): serveAPI(endpoint)

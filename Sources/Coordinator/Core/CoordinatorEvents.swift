@@ -18,6 +18,8 @@ package enum CoordinatorEvent: Equatable, Sendable {
   case request(RequestID, APIRequest)
   /// The client of a watch or a log has gone.
   case requestCancelled(RequestID)
+  /// The client of a request is behind (true): what its answer still lacks waits, until it has caught up (false).
+  case requestHeld(RequestID, Bool)
   /// The wake-up that the last `wake` effect asked for, or later.
   case timer
   /// Free space fell below (true) or rose above (false) the mark: client writes are refused while true.
@@ -53,6 +55,10 @@ package enum CoordinatorEffect: Equatable, Sendable {
   case closeSession(SessionID, reason: String)
   /// To a client; ends with `done`.
   case reply(RequestID, APIReply)
+  /// To a client: one object as it was written at this version. Depends on no other write.
+  case shown(RequestID, APIReply, resourceVersion: Int64)
+  /// The same watch event to each of these requests.
+  case tell([RequestID], type: String, object: JSON)
   /// Ask that agent session for a container log, and pass the bytes to the request's client until either ends. The
   /// shell answers the client's `done`.
   case startLogs(RequestID, SessionID, LogRequest)

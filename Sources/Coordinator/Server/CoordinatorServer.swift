@@ -27,6 +27,8 @@ package struct ServerOptions {
   package var configuration = CoordinatorConfiguration()
   /// Client writes are refused while the disk has fewer free bytes, or an eighth of it where that is less.
   package var freeSpaceMark: UInt64 = 64 << 20
+  /// Bytes of watch events that may wait for slow clients of the Kubernetes API, those that are shared counted once.
+  package var watchBacklogLimit = 128 << 20
   /// Connections whose hello takes longer are closed.
   package var helloMilliseconds = Handshake.timeoutMilliseconds
   /// SIGTERM and SIGINT stop it politely. False in tests, where signals are the test's.
@@ -55,6 +57,9 @@ package final class CoordinatorServer {
   package var apiAddress: SocketAddress? { apiListener?.address }
   /// Connections in any stage, refused ones that still read why included.
   package var connectionCount: Int { door.connectionCount + (httpDoor?.connectionCount ?? 0) }
+  /// Bytes that wait for slow clients of the Kubernetes API: of all answers, and the memory that watch events among
+  /// them hold, which clients share.
+  package var waitingBytes: (answers: Int, events: Int) { httpDoor?.waitingBytes ?? (0, 0) }
   /// The cluster's identity.
   package let cluster: String
 
@@ -224,6 +229,7 @@ package final class CoordinatorServer {
     if port == 0, options.apiMayMove, let last = DataDirectory(path: options.directory).announcedAPI() { wanted = last }
     let certificates = try PKI(directory: options.directory, host: host)
     let made = try HTTPDoor(loop: loop, door: door, pki: certificates, host: host)
+    made.watchBacklogLimit = options.watchBacklogLimit
     httpDoor = made
     do throws(IOError) {
       apiListener = try Listener(loop: loop, at: wanted) { made.accept($0) }
@@ -273,12 +279,13 @@ package final class CoordinatorServer {
       queue.firstWrites = []
       effects += core.step(batch.events, at: CoordinatorServer.now())
       effects += CoordinatorServer.watchBeginnings(batch.events)
-      perform(turns.add(effects))
+      perform(turns.add(effects, resourceVersion: core.resourceVersion))
       for peer in batch.peers { peer.unprocessed -= 1 }
       if Clocks.boot() >= end { break }
     }
     if isEnded { return }
     if let writes = turns.nextCommit() { store.commit(writes) }
+    httpDoor?.writeOut()
     if !queue.isEmpty { loop.requestTurn() }
     if case .draining = phase, connectionCount == 0 { phase = .ended(nil) }
   }
@@ -301,7 +308,8 @@ package final class CoordinatorServer {
       case .persist: break
       case .send(let session, let message, _): door.send(message, to: session)
       case .closeSession(let session, let reason): door.close(session, reason: reason)
-      case .reply(let request, let reply): door.reply(reply, to: request)
+      case .reply(let request, let reply), .shown(let request, let reply, _): door.reply(reply, to: request)
+      case .tell(let requests, let type, let object): door.tell(requests, WatchEvent(type, object))
       case .startLogs(let request, let session, let logs): door.startLogs(logs, of: session, for: request)
       case .wake(let time): wakeTimer?.arm(at: time.map { EventQueue.nanoseconds($0) })
       case .log(let line): ServerLog.info(line)

@@ -87,6 +87,11 @@ final class Door {
     open.client.take(reply, of: open.clientID)
   }
 
+  /// The same event to many.
+  func tell(_ ids: [RequestID], _ event: WatchEvent) {
+    for id in ids { if let open = requests[id] { open.client.take(event, of: open.clientID) } }
+  }
+
   func startLogs(_ logs: LogRequest, of session: SessionID, for request: RequestID) {
     guard let open = requests[request] else { return }
     guard let agent = sessions[session] else {
@@ -198,6 +203,11 @@ final class Door {
 
   /// The client of these requests has gone.
   func abandon(_ client: any ReplyTaker) { for request in client.requests.values.sorted() { cancel(request) } }
+
+  /// A client takes its answers more slowly than they are made, or has caught up.
+  func hold(_ client: any ReplyTaker, _ isHeld: Bool) {
+    for request in client.requests.values.sorted() { post(nil, .requestHeld(request, isHeld)) }
+  }
 
   /// A client has taken all that was sent: logs that were held back go on.
   func drained(_ client: any ReplyTaker) { relays.drained(client) }

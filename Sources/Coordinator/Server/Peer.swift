@@ -13,6 +13,8 @@ protocol ReplyTaker: AnyObject {
   var isBehind: Bool { get }
   /// A part of the answer to the request with the taker's number `id`.
   func take(_ reply: APIReply, of id: Int64)
+  /// An event of the watch with the taker's number `id`, which others may be told, too.
+  func take(_ event: WatchEvent, of id: Int64)
 }
 
 /// One connection, from accept to close. Used on the loop's thread only.
@@ -121,6 +123,8 @@ final class Peer: ReplyTaker {
       send(ClientReply(id: id, reply: .items(piece)).json)
     }
   }
+
+  func take(_ event: WatchEvent, of id: Int64) { take(.event(type: event.type, object: event.object), of: id) }
 
   /// Tells the other side why, and closes soon.
   func refuse(_ error: ProtocolError) {

@@ -19,6 +19,8 @@ package struct TurnQueue {
   /// Number of the commit that is in flight, or was last.
   private var commit = 0
   private var isInFlight = false
+  /// The highest resourceVersion of the writes that wait, that are in flight, and that are durable.
+  private var versions = (waiting: Int64(0), inFlight: Int64(0), durable: Int64(0))
 
   private struct RowName: Hashable {
     var table: StoreTable
@@ -36,9 +38,13 @@ package struct TurnQueue {
 
   /// Takes a step's effects and returns those that may leave now, in order. `persist` never comes out. `wake`, `log`
   /// and `halt` concern only this process and come out at once. So does an `immediate` send: the core makes one only
-  /// when the agent has echoed every answer that was not, so it cannot overtake one.
-  package mutating func add(_ effects: [CoordinatorEffect]) -> [CoordinatorEffect] {
-    for case .persist(let write) in effects { add(write) }
+  /// when the agent has echoed every answer that was not, so it cannot overtake one. An object that is `shown` waits
+  /// only while its own last write is not durable. `resourceVersion`: the highest that this step's writes have.
+  package mutating func add(_ effects: [CoordinatorEffect], resourceVersion: Int64) -> [CoordinatorEffect] {
+    for case .persist(let write) in effects {
+      add(write)
+      versions.waiting = resourceVersion
+    }
     let needed = writes.isEmpty ? commit : commit + 1
     let mustWait = !writes.isEmpty || isInFlight || heldCount > 0
     var free: [CoordinatorEffect] = []
@@ -46,7 +52,8 @@ package struct TurnQueue {
       switch effect {
       case .persist: continue
       case .wake, .log, .halt, .send(_, _, immediate: true): free.append(effect)
-      case .send, .closeSession, .reply, .startLogs, .stopped:
+      case .shown(_, _, let version) where version <= versions.durable: free.append(effect)
+      case .send, .closeSession, .reply, .shown, .tell, .startLogs, .stopped:
         if mustWait { held.append(Held(commit: needed, effect: effect)) } else { free.append(effect) }
       }
     }
@@ -58,6 +65,7 @@ package struct TurnQueue {
   package mutating func nextCommit() -> [StoreWrite]? {
     guard !isInFlight, !writes.isEmpty else { return nil }
     isInFlight = true
+    versions.inFlight = versions.waiting
     commit += 1
     defer {
       writes = []
@@ -69,6 +77,7 @@ package struct TurnQueue {
   /// The transaction in flight is durable: returns what waited for it, in order.
   package mutating func committed() -> [CoordinatorEffect] {
     isInFlight = false
+    versions.durable = versions.inFlight
     var released: [CoordinatorEffect] = []
     while heldStart < held.count, held[heldStart].commit <= commit {
       released.append(held[heldStart].effect)

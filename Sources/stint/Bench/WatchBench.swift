@@ -201,6 +201,8 @@ enum WatchBench {
     let clients = try access.connect(watchers, cluster.loop)
     for client in clients { client.send(APIClient.request("GET", "/api/v1/namespaces/default/pods?watch=true")) }
     try APIAccess.turn(cluster.loop, "watches begin") { clients.allSatisfy { $0.counter.code == 200 } }
+    // What the handshakes left behind is given back.
+    try FleetBench.pause(cluster, seconds: 4)
     let share = try use()
     let full = ProcessUsage(cluster.coordinator)
     return [

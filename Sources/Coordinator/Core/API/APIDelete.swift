@@ -157,7 +157,7 @@ extension CoordinatorCore {
       purpose: .deleteCollection, request: request, labels: labels, fields: fields,
       keys: state.keys(of: request.kind, in: request.namespace), room: nil, resourceVersion: state.resourceVersion,
       warnings: preservesByDefault(request) ? [Self.preservedWarning] : [])
-    _ = advance(id, limit: Self.roundLimit)
+    beginAnswer(id)
   }
 
   /// One object of a collection; the stream's request was checked at its start.

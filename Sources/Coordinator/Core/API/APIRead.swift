@@ -40,7 +40,10 @@ extension CoordinatorCore {
 
   mutating func get(_ request: APIRequest, _ id: RequestID) throws(APIFailure) {
     let object = asRead(try existing(request))
-    reply(id, .done(code: 200, object: shown(object, request), warnings: []))
+    outputs.append(
+      .shown(
+        id, .done(code: 200, object: shown(object, request), warnings: []),
+        resourceVersion: object.meta.resourceVersion))
   }
 
   /// One object in the form that the request asked for.
@@ -87,8 +90,7 @@ extension CoordinatorCore {
     api.streams[id] = APIStream(
       purpose: .list, request: request, labels: labels, fields: fields, keys: keys, room: room, resourceVersion: version
     )
-    // A short list is answered at once.
-    _ = advance(id, limit: Self.roundLimit)
+    beginAnswer(id)
   }
 
   /// The keys that can match: one where the name is given, else all of the namespace.
@@ -152,10 +154,11 @@ extension CoordinatorCore {
     }
     if !items.isEmpty { reply(id, .items(items)) }
     if stream.keys.isEmpty || stream.room == 0 {
+      api.held.remove(id)
       reply(id, .done(code: 200, object: frame(stream), warnings: stream.warnings))
     } else {
       api.streams[id] = stream
-      api.dueStreams.add(id)
+      goOn(id)
     }
     return max(items.count, looked / 8, 1)
   }

@@ -12,6 +12,10 @@ struct APIState: Sendable {
   /// Lists and collections that go on in the next turn.
   var streams: [RequestID: APIStream] = [:]
   var dueStreams = WorkQueue<RequestID>()
+  /// Requests whose clients are behind: their streams and watches' beginnings are not due.
+  var held: Set<RequestID> = []
+  /// Objects that lists and beginnings of watches may still show in this step.
+  var room = 0
   var timers = TimerQueue<WatchTimer>()
   /// Sets of managedFields that objects share.
   var fieldSets = FieldSetPool()
@@ -100,16 +104,40 @@ extension CoordinatorCore {
 
   mutating func cancelRequest(_ id: RequestID) {
     api.streams[id] = nil
-    api.dueStreams.remove(id)
     endWatch(id)
   }
+
+  /// The client of a list or a watch takes no more, or takes more again.
+  mutating func holdRequest(_ id: RequestID, _ isHeld: Bool) {
+    // A collection's deletion does not wait for whoever asked for it.
+    guard api.streams[id].map({ $0.purpose == .list }) ?? (api.watches[id] != nil) else { return }
+    if isHeld {
+      api.held.insert(id)
+      api.dueStreams.remove(id)
+    } else if api.held.remove(id) != nil {
+      goOn(id)
+    }
+  }
+
+  /// A short answer goes out at once, unless others have used up the step's room: then it waits in their order.
+  mutating func beginAnswer(_ id: RequestID) {
+    guard api.room > 0, api.dueStreams.isEmpty else { return api.dueStreams.add(id) }
+    api.room -= advanceDue(id, limit: api.room)
+  }
+
+  /// More of an answer is to come: in the next turn, or when its client has caught up.
+  mutating func goOn(_ id: RequestID) { if !api.held.contains(id) { api.dueStreams.add(id) } }
 
   /// Streams advance in `finishAPITurn`, once a turn, so that busy controllers cannot starve a list.
   mutating func runAPI(limit: Int) -> Int { 0 }
 
   mutating func finishAPITurn() {
-    var budget = Self.roundLimit
-    while budget > 0, let id = api.dueStreams.next() { budget -= advanceDue(id, limit: budget) }
+    // Each once a turn: what one leaves unfinished goes behind the others.
+    var left = api.dueStreams.count
+    while api.room > 0, left > 0, let id = api.dueStreams.next() {
+      left -= 1
+      api.room -= advanceDue(id, limit: api.room)
+    }
   }
 
   /// Lists, collections and watches whose answers go on in the next turn.

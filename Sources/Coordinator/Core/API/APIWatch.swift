@@ -40,7 +40,7 @@ extension CoordinatorCore {
       api.timers.set(WatchTimer(id: id, purpose: .bookmark), at: now.boot + Self.bookmarkMilliseconds)
     }
     api.watches.add(watch, id)
-    _ = advanceWatch(id, limit: Self.roundLimit)
+    beginAnswer(id)
   }
 
   /// nil: begin with the objects that there are (no version, or 0).
@@ -71,6 +71,7 @@ extension CoordinatorCore {
   mutating func endWatch(_ id: RequestID) {
     api.watches.remove(id)
     api.dueStreams.remove(id)
+    api.held.remove(id)
     api.timers.cancel(WatchTimer(id: id, purpose: .end))
     api.timers.cancel(WatchTimer(id: id, purpose: .bookmark))
   }
@@ -81,47 +82,66 @@ extension CoordinatorCore {
     if !api.streams.isEmpty, let before = change.before { keepPast(before) }
     let entry = WatchChange(change, subject: subject, resourceVersion: resourceVersion)
     api.history.append(entry)
+    var audiences: [Audience] = []
     for id in api.watches.concerned(by: subject.reference) {
       guard let watch = api.watches[id] else { continue }
-      if watch.isCaughtUp {
-        deliver(entry, to: id)
-      } else {
-        api.watches.modify(id) { $0.waiting.append(entry) }
+      if !watch.isCaughtUp {
+        wait(entry, id, watch)
+      } else if let type = watch.type(of: entry) {
+        let key = Audience(type: type, watch)
+        let position = audiences.firstIndex { $0.isLike(key) } ?? audiences.endIndex
+        if position == audiences.endIndex { audiences.append(key) }
+        audiences[position].requests.append(id)
+        noteColumns(id, watch)
       }
     }
+    // Written once for all that see it alike.
+    for audience in audiences {
+      outputs.append(.tell(audience.requests, type: audience.type, object: shown(entry, to: audience)))
+    }
+  }
+
+  /// Keeps a change for a watch that has older ones to show; one that keeps too many lists again.
+  private mutating func wait(_ entry: WatchChange, _ id: RequestID, _ watch: Watch) {
+    // A watch may begin with the whole history.
+    guard watch.waiting.count - watch.position >= 2 * configuration.watchHistoryLimit else {
+      return api.watches.modify(id) { $0.waiting.append(entry) }
+    }
+    endWatch(id)
+    let failure = APIFailure.expired("too old resource version: the watcher did not keep up")
+    reply(id, .event(type: "ERROR", object: failure.status))
+    reply(id, .done(code: 200, object: .null, warnings: []))
   }
 
   /// Shows a change to one watch, if its selectors concern it.
   private mutating func deliver(_ change: WatchChange, to id: RequestID) {
-    guard let watch = api.watches[id], watch.request.kind == change.object.kind else { return }
-    let isNow = !change.isGone && watch.matches(change.object)
-    let was = !change.isNew && watch.matches(change.previous ?? change.object)
-    switch (was, isNow) {
-    case (false, false): return
-    case (false, true): emit("ADDED", change.object, to: id)
-    case (true, true): emit("MODIFIED", change.object, to: id)
-    case (true, false):
-      // What leaves is shown as the selector last saw it, at the version of its leaving.
-      var object = change.previous ?? change.object
-      object.meta.resourceVersion = change.resourceVersion
-      emit("DELETED", object, to: id)
-    }
+    guard let watch = api.watches[id], let type = watch.type(of: change) else { return }
+    reply(id, .event(type: type, object: shown(change, to: Audience(type: type, watch))))
+    noteColumns(id, watch)
   }
 
-  private mutating func emit(_ type: String, _ object: APIObject, to id: RequestID) {
-    guard let watch = api.watches[id] else { return }
-    var shown: JSON
-    switch watch.request.form {
-    case .object: shown = object.json
-    case .metadata: shown = Self.partialMetadata(object.meta)
+  private mutating func noteColumns(_ id: RequestID, _ watch: Watch) {
+    if watch.request.form == .table, !watch.hasSentColumns { api.watches.modify(id) { $0.hasSentColumns = true } }
+  }
+
+  private func shown(_ change: WatchChange, to audience: Audience) -> JSON {
+    guard audience.type == "DELETED" else { return shown(change.object, to: audience) }
+    // What leaves is shown as the selector last saw it, at the version of its leaving.
+    var object = change.previous ?? change.object
+    object.meta.resourceVersion = change.resourceVersion
+    return shown(object, to: audience)
+  }
+
+  private func shown(_ object: APIObject, to audience: Audience) -> JSON {
+    switch audience.form {
+    case .object: return object.json
+    case .metadata: return Self.partialMetadata(object.meta)
     case .table:
-      let row = Tables.row(object, include: watch.request.options.includeObject, now: now.wall)
-      shown = Tables.table(
-        rows: [row], of: watch.request.kind, resourceVersion: object.meta.resourceVersion,
-        withColumns: !watch.hasSentColumns)
-      if !watch.hasSentColumns { api.watches.modify(id) { $0.hasSentColumns = true } }
+      let row = Tables.row(object, include: audience.include, now: now.wall)
+      return Tables.table(
+        rows: [row], of: object.kind, resourceVersion: object.meta.resourceVersion,
+        withColumns: audience.wantsColumns)
     }
-    reply(id, .event(type: type, object: shown))
   }
 
   /// Shows what waits, at most `limit` of it. Returns what it cost.
@@ -139,7 +159,8 @@ extension CoordinatorCore {
       } else if let key = watch.initial.first {
         api.watches.modify(id) { $0.initial.removeFirst() }
         if let object = state[ObjectReference(kind: watch.request.kind, key: key)], watch.matches(object) {
-          emit("ADDED", object, to: id)
+          reply(id, .event(type: "ADDED", object: shown(object, to: Audience(type: "ADDED", watch))))
+          noteColumns(id, watch)
         }
       } else {
         break
@@ -157,7 +178,7 @@ extension CoordinatorCore {
         bookmark(id, endsBeginning: true)
       }
     }
-    if api.watches[id]?.isCaughtUp == false { api.dueStreams.add(id) }
+    if api.watches[id]?.isCaughtUp == false { goOn(id) }
     return cost
   }
 

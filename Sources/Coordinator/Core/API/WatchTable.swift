@@ -51,6 +51,41 @@ struct Watch: Sendable {
   func matches(_ object: APIObject) -> Bool {
     labels.matches(object.meta.labels) && fields.matches { SelectableFields.value($0, of: object) }
   }
+
+  /// What the change is to this watch: ADDED, MODIFIED, DELETED, or nil for nothing.
+  func type(of change: WatchChange) -> String? {
+    guard request.kind == change.object.kind else { return nil }
+    let isNow = !change.isGone && matches(change.object)
+    let was = !change.isNew && matches(change.previous ?? change.object)
+    switch (was, isNow) {
+    case (false, false): return nil
+    case (false, true): return "ADDED"
+    case (true, true): return "MODIFIED"
+    case (true, false): return "DELETED"
+    }
+  }
+}
+
+/// Watches that see one change alike.
+struct Audience {
+  let type: String
+  let form: AnswerForm
+  let include: String?
+  /// A Table's first event carries its columns.
+  let wantsColumns: Bool
+  var requests: [RequestID] = []
+
+  init(type: String, _ watch: Watch) {
+    self.type = type
+    form = watch.request.form
+    include = watch.request.options.includeObject
+    wantsColumns = !watch.hasSentColumns
+  }
+
+  func isLike(_ other: Audience) -> Bool {
+    type == other.type && form == other.form
+      && (form != .table || include == other.include && wantsColumns == other.wantsColumns)
+  }
 }
 
 struct WatchTable: Sendable {

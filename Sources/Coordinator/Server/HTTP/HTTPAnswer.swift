@@ -1,4 +1,4 @@
-// Owns: the bytes of answers: heads, chunks, watch events, list elements, and the Status objects that the HTTP side
+// Owns: the bytes of answers: phrases, chunks, watch events, and the Status objects that the HTTP side
 // gives by itself. It must not know who asked.
 
 import ClusterIO
@@ -6,22 +6,21 @@ import ClusterProto
 
 enum HTTPAnswer {
   static let logType = "text/plain"
-
-  /// Head of an answer; without a length its body is chunked.
-  static func head(_ code: Int, type: String, length: Int?, warnings: [String], close: Bool) -> [UInt8] {
-    var text = "HTTP/1.1 \(code) \(phrase(code))\r\n"
-    text += "Cache-Control: no-cache, private\r\n"
-    if !type.isEmpty { text += "Content-Type: \(type)\r\n" }
-    text += "Date: \(WallTime(nanoseconds: Clocks.now().wall).rfc1123Z.dropLast(5))GMT\r\n"
-    if let length { text += "Content-Length: \(length)\r\n" } else { text += "Transfer-Encoding: chunked\r\n" }
-    for warning in warnings { text += "Warning: 299 - \(quoted(warning))\r\n" }
-    if close { text += "Connection: close\r\n" }
-    return Array("\(text)\r\n".utf8)
-  }
+  static let jsonType = "application/json"
+  /// The last chunk of a body.
+  static let lastChunk = Array("0\r\n\r\n".utf8)
 
   static func chunk(_ bytes: [UInt8]) -> [UInt8] {
     if bytes.isEmpty { return [] }
-    return Array("\(String(bytes.count, radix: 16))\r\n".utf8) + bytes + [0x0D, 0x0A]
+    var chunk: [UInt8] = []
+    chunk.reserveCapacity(bytes.count + 20)
+    chunk.append(contentsOf: String(bytes.count, radix: 16).utf8)
+    chunk.append(0x0D)
+    chunk.append(0x0A)
+    chunk.append(contentsOf: bytes)
+    chunk.append(0x0D)
+    chunk.append(0x0A)
+    return chunk
   }
 
   static func event(_ type: String, _ object: JSON) -> [UInt8] {
@@ -31,13 +30,33 @@ enum HTTPAnswer {
     return bytes
   }
 
-  static func elements(_ items: [JSON], isFirst: Bool) -> [UInt8] {
-    var bytes: [UInt8] = []
+  /// List elements behind `opening`, with commas between them, in pieces of some size.
+  static func elements(_ items: [JSON], after opening: [UInt8]) -> [[UInt8]] {
+    var pieces: [[UInt8]] = []
+    var piece = opening
     for (index, item) in items.enumerated() {
-      if index > 0 || !isFirst { bytes.append(0x2C) }
-      item.write(into: &bytes)
+      if index > 0 { piece.append(0x2C) }
+      item.write(into: &piece)
+      if piece.count >= pieceSize {
+        pieces.append(piece)
+        piece = []
+        piece.reserveCapacity(pieceSize + pieceSize / 4)
+      }
     }
-    return bytes
+    if !piece.isEmpty, !items.isEmpty || opening.count > 1 { pieces.append(piece) }
+    return pieces
+  }
+
+  private static let pieceSize = 24 * 1024
+
+  /// Whether Accept-Encoding takes gzip: named, and not with a weight of 0.
+  static func acceptsGzip(_ header: String?) -> Bool {
+    guard let header else { return false }
+    return header.split(separator: ",").contains { coding in
+      let type = MediaType(coding)
+      let weight = type.parameter("q")
+      return type.name == "gzip" && (weight.isEmpty || weight.contains { ("1"..."9").contains($0) })
+    }
   }
 
   /// Whether an answer is a list's frame, which waits for its elements.
@@ -79,7 +98,7 @@ enum HTTPAnswer {
   }
 
   /// RFC 9110's quoted-string; what a header may not carry becomes a space.
-  private static func quoted(_ text: String) -> String {
+  static func quoted(_ text: String) -> String {
     var result = "\""
     for scalar in text.unicodeScalars {
       switch scalar {
@@ -91,7 +110,7 @@ enum HTTPAnswer {
     return result + "\""
   }
 
-  private static func phrase(_ code: Int) -> String {
+  static func phrase(_ code: Int) -> String {
     switch code {
     case 200: "OK"
     case 201: "Created"

@@ -22,6 +22,8 @@ final class HTTPConnection: ReplyTaker {
     var abandoned: (HTTPConnection) -> Void
     var closed: (HTTPConnection) -> Void
     var drained: (HTTPConnection) -> Void
+    /// The client takes its list more slowly than it is made (true), or has caught up (false).
+    var held: (HTTPConnection, Bool) -> Void
   }
 
   private enum Stage {
@@ -31,17 +33,10 @@ final class HTTPConnection: ReplyTaker {
     case asked(HTTPStyle, first: [JSON])
     /// The head of a chunked answer was sent.
     case streaming(HTTPStyle)
+    /// The answer is whole, and in the outbox as far as it was not sent.
+    case sending
     /// Nothing more is read: the rest is sent, then it closes.
     case ending
-  }
-
-  /// A part of an answer that waits until the client has taken what is before it.
-  private enum Part {
-    case event(type: String, object: JSON)
-    /// List elements; `isFirst`: no comma before.
-    case items([JSON], isFirst: Bool)
-    case bytes([UInt8])
-    case end(last: Bool)
   }
 
   let connection: Connection
@@ -60,10 +55,17 @@ final class HTTPConnection: ReplyTaker {
   /// Lays the answer's parts out for another group than that of the stored kind.
   private var shape: ((APIReply) -> APIReply)?
   private var isPumping = false
-  private var outbox: [Part] = []
-  private var outboxStart = 0
+  private var acceptsGzip = false
+  private var gzip: GzipStream?
+  private var outbox = Outbox()
+  private var isScheduled = false
+  private var isHeld = false
+  private let output: HTTPOutput
   private let handler: Handler
-  private static let outputMark = Peer.outputMark
+  /// Bodies from here on are compressed for who accepts it, as Kubernetes does.
+  static let gzipMinimum = 128 * 1024
+  /// A list is made no further while more of it waits.
+  private static let holdMark = 1 << 20
   /// A request that has begun must be whole by then; a handshake, too.
   private static let requestNanoseconds: Int64 = 30_000_000_000
   private static let idleNanoseconds: Int64 = 300_000_000_000
@@ -72,10 +74,11 @@ final class HTTPConnection: ReplyTaker {
   /// How long a client may leave what was sent untaken.
   private static let stallNanoseconds: Int64 = 120_000_000_000
 
-  init(connection: Connection, handler: Handler) {
+  init(connection: Connection, output: HTTPOutput, handler: Handler) {
     self.connection = connection
+    self.output = output
     self.handler = handler
-    connection.outputLimit = HTTPConnection.outputMark + MessageLimits.fromCoordinator
+    connection.outputLimit = HTTPOutput.outputMark + MessageLimits.fromCoordinator
     deadline = Clocks.boot() + HTTPConnection.requestNanoseconds
     connection.onBytes = { [unowned self] bytes in
       if case .ending = stage { return }
@@ -83,21 +86,28 @@ final class HTTPConnection: ReplyTaker {
       pump()
     }
     connection.onDrained = { [unowned self] in
-      fill()
-      if case .streaming = stage { deadline = Int64.max }
-      if connection.isOpen { handler.drained(self) }
+      if !outbox.isEmpty {
+        deadline = Clocks.boot() + HTTPConnection.stallNanoseconds
+        schedule()
+        output.resume()
+      } else if case .streaming = stage {
+        deadline = Int64.max
+      }
+      handler.drained(self)
     }
     // The loop holds the connection and this closure holds the client: until the connection closes.
     connection.onClose = { [self] _ in
       stage = .ending
-      outbox = []
-      outboxStart = 0
+      dropOutbox()
       handler.abandoned(self)
       handler.closed(self)
     }
   }
 
-  var isBehind: Bool { connection.pendingOutput > HTTPConnection.outputMark / 4 || outbox.count > outboxStart }
+  var isBehind: Bool { outbox.bytes + connection.pendingOutput > HTTPOutput.outputMark / 2 }
+  /// Bytes that wait here because the client does not take them; nil unless it watches.
+  var watchBacklog: Int? { if case .streaming(.watch) = stage { outbox.bytes } else { nil } }
+  var waitingBytes: Int { outbox.bytes }
   /// Whether a request is open in the core and nothing of its answer has been sent.
   var isUnanswered: Bool { if case .asked = stage { true } else { false } }
 
@@ -112,22 +122,41 @@ final class HTTPConnection: ReplyTaker {
 
   /// Answers at once with a whole body.
   func answer(_ code: Int, _ json: JSON, warnings: [String] = [], close: Bool = false) {
-    let bytes = isPretty ? Array(json.pretty(indent: 2).utf8) : json.bytes + [0x0A]
-    answer(code, bytes: bytes, type: "application/json", warnings: warnings, close: close)
+    var bytes = isPretty ? Array(json.pretty(indent: 2).utf8) : json.bytes
+    if !isPretty { bytes.append(0x0A) }
+    answer(code, bytes: bytes, type: HTTPAnswer.jsonType, warnings: warnings, close: close)
   }
 
   /// Answers at once with a whole body of any type.
   func answer(_ code: Int, bytes: [UInt8], type: String, warnings: [String] = [], close: Bool = false) {
     guard connection.isOpen else { return }
-    let ends = close || isLast
-    let head = HTTPAnswer.head(code, type: type, length: bytes.count, warnings: warnings, close: ends)
-    connection.send(isHead ? head : head + bytes)
-    done(ends)
+    isLast = isLast || close
+    var body = bytes
+    var isGzip = false
+    if acceptsGzip, code < 300, body.count >= HTTPConnection.gzipMinimum, let gzip = GzipStream() {
+      body = gzip.write(body, isLast: true)
+      isGzip = true
+    }
+    var whole = output.head(
+      code, type: type, length: body.count, warnings: warnings, close: isLast, isGzip: isGzip)
+    if isHead { body = [] }
+    if body.count <= HTTPOutput.outputMark {
+      whole.append(contentsOf: body)
+      connection.send(whole)
+      return done()
+    }
+    stage = .sending
+    put(OutgoingBytes(whole))
+    for start in stride(from: 0, to: body.count, by: HTTPOutput.outputMark) {
+      put(OutgoingBytes(Array(body[start..<min(start + HTTPOutput.outputMark, body.count)])))
+    }
   }
 
-  private func done(_ ends: Bool) {
+  private func done() {
     answerBy = Int64.max
-    if ends {
+    gzip = nil
+    release()
+    if isLast {
       stage = .ending
       deadline = Clocks.boot() + HTTPConnection.stallNanoseconds
       connection.close(afterFlush: true)
@@ -143,15 +172,14 @@ final class HTTPConnection: ReplyTaker {
   /// at once would take the answer away from it.
   private func refuse(_ failure: HTTPFailure) {
     let body = HTTPAnswer.status(failure).bytes + [0x0A]
-    let head = HTTPAnswer.head(
-      failure.code, type: "application/json", length: body.count, warnings: [], close: true)
-    connection.send(head + body)
+    connection.send(output.head(failure.code, type: HTTPAnswer.jsonType, length: body.count, close: true) + body)
     stage = .ending
     deadline = Clocks.boot() + HTTPConnection.refusedNanoseconds
   }
 
   /// Closes when what was sent has gone.
   func end() {
+    writeSome()
     stage = .ending
     connection.close(afterFlush: true)
   }
@@ -178,6 +206,7 @@ final class HTTPConnection: ReplyTaker {
           isLast = request.isLast
           isHead = request.method == "HEAD"
           isPretty = HTTPMedia.isPretty(request)
+          acceptsGzip = HTTPAnswer.acceptsGzip(request.header("accept-encoding"))
           deadline = Int64.max
           handler.request(self, request)
         }
@@ -199,17 +228,15 @@ final class HTTPConnection: ReplyTaker {
   private func take(_ reply: APIReply) {
     switch (stage, reply) {
     case (.asked(let style, let first), .items(let items)):
-      if case .watch = style { return begin(style) }
-      if first.isEmpty {
+      if first.isEmpty, style != .watch {
         stage = .asked(style, first: items)
       } else {
-        begin(style)
-        put(.items(first, isFirst: true))
-        put(.items(items, isFirst: false))
+        begin(style, first)
+        stream(reply, style)
       }
     case (.asked(let style, _), .event), (.asked(let style, _), .bytes):
-      begin(style)
-      take(reply)
+      begin(style, [])
+      stream(reply, style)
     case (.asked(let style, let first), .done(let code, var object, let warnings)):
       if case .object(let member) = style, code == 200, HTTPAnswer.isFrame(object) { object[member] = .array(first) }
       if case .log = style, code == 200 {
@@ -218,15 +245,25 @@ final class HTTPConnection: ReplyTaker {
         answer(code, object, warnings: warnings)
       }
     case (.streaming(let style), _): stream(reply, style)
-    case (.reading, _), (.ending, _): return
+    case (.reading, _), (.sending, _), (.ending, _): return
     }
+  }
+
+  func take(_ event: WatchEvent, of id: Int64) {
+    guard connection.isOpen else { return }
+    // Another group's form of it is this connection's own.
+    if let shape { return take(shape(.event(type: event.type, object: event.object))) }
+    if case .asked(let style, _) = stage { begin(style, []) }
+    if case .streaming(.watch) = stage { put(event.chunk(output.ledger)) }
   }
 
   private func stream(_ reply: APIReply, _ style: HTTPStyle) {
     switch reply {
-    case .items(let items): if !items.isEmpty { put(.items(items, isFirst: false)) }
-    case .event(let type, let object): put(.event(type: type, object: object))
-    case .bytes(let bytes): put(.bytes(bytes))
+    case .items(let items):
+      if style == .watch { return }
+      for piece in HTTPAnswer.elements(items, after: [0x2C]) { emit(piece) }
+    case .event(let type, let object): put(WatchEvent(type, object).chunk(output.ledger))
+    case .bytes(let bytes): emit(bytes)
     case .done(let code, let object, _):
       if code != 200 {
         // Too late for a code: the missing end tells the client that this is not all.
@@ -238,67 +275,85 @@ final class HTTPConnection: ReplyTaker {
         // The list's other members follow its elements; an object without members would leave a comma.
         var rest = object.bytes
         rest[0] = rest.count > 2 ? 0x2C : 0x20
-        put(.bytes([0x5D] + rest + [0x0A]))
+        emit([0x5D] + rest + [0x0A])
       }
-      put(.end(last: isLast))
+      if let gzip { put(OutgoingBytes(HTTPAnswer.chunk(gzip.write([], isLast: true)))) }
+      put(OutgoingBytes(HTTPAnswer.lastChunk))
+      stage = .sending
     }
   }
 
-  private func begin(_ style: HTTPStyle) {
+  /// Sends the head of a chunked answer, and of a list what came first.
+  private func begin(_ style: HTTPStyle, _ first: [JSON]) {
     answerBy = Int64.max
     stage = .streaming(style)
-    let type = style == .log ? HTTPAnswer.logType : "application/json"
-    connection.send(HTTPAnswer.head(200, type: type, length: nil, warnings: [], close: isLast))
-    if case .object(let member) = style { put(.bytes(Array("{\"\(member)\":[".utf8))) }
+    var pieces: [[UInt8]] = []
+    if case .object(let member) = style {
+      pieces = HTTPAnswer.elements(first, after: Array("{\"\(member)\":[".utf8))
+      let size = pieces.reduce(0) { $0 + $1.count }
+      if acceptsGzip, size >= HTTPConnection.gzipMinimum { gzip = GzipStream() }
+    }
+    let type = style == .log ? HTTPAnswer.logType : HTTPAnswer.jsonType
+    connection.send(output.head(200, type: type, length: nil, close: isLast, isGzip: gzip != nil))
+    for piece in pieces { emit(piece) }
   }
 
-  /// Sends a part, or keeps it until the other side has taken what is before it.
-  private func put(_ part: Part) {
-    if connection.pendingOutput <= HTTPConnection.outputMark, outbox.count == outboxStart {
-      return write(part)
-    }
-    if case .end = part {
-    } else if outbox.count - outboxStart >= Peer.outboxLimit {
-      return cutOff()
-    }
+  /// Adds to a chunked body.
+  private func emit(_ bytes: [UInt8]) {
+    put(OutgoingBytes(HTTPAnswer.chunk(gzip.map { $0.write(bytes) } ?? bytes)))
+  }
+
+  // What waits until the other side takes it.
+
+  private func put(_ part: OutgoingBytes) {
+    if part.bytes.isEmpty { return }
+    if case .streaming(.watch) = stage, outbox.count >= Peer.outboxLimit { return cutOff() }
     outbox.append(part)
+    output.count(parts: 1)
     if deadline == Int64.max { deadline = Clocks.boot() + HTTPConnection.stallNanoseconds }
+    if !isHeld, outbox.bytes > HTTPConnection.holdMark, !requests.isEmpty {
+      isHeld = true
+      handler.held(self, true)
+    }
+    schedule()
+  }
+
+  private func schedule() {
+    guard !isScheduled else { return }
+    isScheduled = true
+    output.schedule(self)
+  }
+
+  private func release() {
+    guard isHeld else { return }
+    isHeld = false
+    handler.held(self, false)
+  }
+
+  /// Sends what waits, as far as the socket's own buffer here has room. Its turn comes by `HTTPOutput`.
+  func writeSome() {
+    isScheduled = false
+    guard connection.isOpen else { return }
+    let count = outbox.count
+    while !outbox.isEmpty, connection.pendingOutput <= HTTPOutput.outputMark { connection.send(outbox.takeSome()) }
+    output.count(parts: outbox.count - count)
+    if outbox.bytes <= HTTPConnection.holdMark / 2 { release() }
+    if outbox.isEmpty, case .sending = stage { done() }
+  }
+
+  private func dropOutbox() {
+    output.count(parts: -outbox.count)
+    outbox = Outbox()
   }
 
   /// A watcher that is too far behind lists again, as Kubernetes has it: 410.
-  private func cutOff() {
-    outbox = []
-    outboxStart = 0
-    if case .streaming(.watch) = stage {
-      let status = HTTPAnswer.status(410, "too old resource version: the watcher did not keep up")
-      outbox = [.event(type: "ERROR", object: status), .end(last: true)]
-    } else {
-      connection.close(afterFlush: true)
-    }
-    stage = .ending
+  func cutOff() {
+    dropOutbox()
+    stage = .sending
+    isLast = true
+    let status = HTTPAnswer.status(410, "too old resource version: the watcher did not keep up")
+    put(WatchEvent("ERROR", status).chunk(output.ledger))
+    put(OutgoingBytes(HTTPAnswer.lastChunk))
     handler.abandoned(self)
-  }
-
-  private func fill() {
-    while outboxStart < outbox.count, connection.pendingOutput <= HTTPConnection.outputMark {
-      let part = outbox[outboxStart]
-      outboxStart += 1
-      write(part)
-    }
-    if outboxStart == outbox.count || outboxStart > 1_024 {
-      outbox.removeFirst(outboxStart)
-      outboxStart = 0
-    }
-  }
-
-  private func write(_ part: Part) {
-    switch part {
-    case .bytes(let bytes): connection.send(HTTPAnswer.chunk(bytes))
-    case .event(let type, let object): connection.send(HTTPAnswer.chunk(HTTPAnswer.event(type, object)))
-    case .items(let items, let isFirst): connection.send(HTTPAnswer.chunk(HTTPAnswer.elements(items, isFirst: isFirst)))
-    case .end(let last):
-      connection.send(Array("0\r\n\r\n".utf8))
-      done(last)
-    }
   }
 }

@@ -10,12 +10,21 @@ final class HTTPDoor {
   /// Connections at once, each with its memory.
   static let connectionLimit = 4_096
 
+  /// Most bytes of watch events that wait, over all watchers: beyond it the one that is furthest behind is cut off.
+  var watchBacklogLimit = Int.max
+
   private let loop: EventLoop
   private let door: Door
   private let context: TLSContext
   private let hosts: Set<String>
+  private let output: HTTPOutput
   private var connections: [ObjectIdentifier: HTTPConnection] = [:]
   private var lastNumber: Int64 = 0
+  /// Connections since memory was given back, and at the last look: handshakes leave heap behind.
+  private var accepted = (count: 0, seen: 0)
+  private static let acceptedBeforeRelease = 64
+  private var forms: [String: AnswerForm] = [:]
+  private static let formLimit = 64
   private lazy var sweeper = loop.makeTimer { [unowned self] in sweep() }
   private static let sweepNanoseconds: Int64 = 1_000_000_000
 
@@ -23,11 +32,17 @@ final class HTTPDoor {
   init(loop: EventLoop, door: Door, pki: PKI, host: String) throws(IOError) {
     self.loop = loop
     self.door = door
+    output = HTTPOutput(loop: loop)
     hosts = ["localhost", "127.0.0.1", "::1", host]
     context = try TLSContext(server: pki.server, authority: pki.authority.certificate)
   }
 
   var connectionCount: Int { connections.count }
+
+  /// Bytes that wait: of all answers, and the memory of watch events among them.
+  var waitingBytes: (answers: Int, events: Int) {
+    (connections.values.reduce(0) { $0 + $1.waitingBytes }, output.backlog)
+  }
 
   func accept(_ connection: Connection) {
     guard connections.count < HTTPDoor.connectionLimit else { return connection.close() }
@@ -37,8 +52,9 @@ final class HTTPDoor {
       return connection.close()
     }
     connection.setUserTimeout(milliseconds: 60_000)
-    let client = HTTPConnection(connection: connection, handler: handler)
+    let client = HTTPConnection(connection: connection, output: output, handler: handler)
     connections[ObjectIdentifier(client)] = client
+    accepted.count += 1
     if sweeper.deadline == Int64.max { sweeper.arm(at: Clocks.boot() + HTTPDoor.sweepNanoseconds) }
   }
 
@@ -50,7 +66,23 @@ final class HTTPDoor {
     request: { [unowned self] client, request in receive(request, from: client) },
     abandoned: { [unowned self] client in door.abandon(client) },
     closed: { [unowned self] client in connections[ObjectIdentifier(client)] = nil },
-    drained: { [unowned self] client in door.drained(client) })
+    drained: { [unowned self] client in door.drained(client) },
+    held: { [unowned self] client, isHeld in door.hold(client, isHeld) })
+
+  /// What answers wait is sent, for a bounded time; watchers that hold too much back are cut off. Called once a turn.
+  func writeOut() {
+    output.writeOut()
+    while output.backlog > watchBacklogLimit, let slowest = furthestBehind() { slowest.cutOff() }
+  }
+
+  private func furthestBehind() -> HTTPConnection? {
+    var slowest: (client: HTTPConnection, bytes: Int)?
+    // In any order: whom it is among equals does not matter.
+    for client in connections.values {
+      if let bytes = client.watchBacklog, bytes > slowest?.bytes ?? 0 { slowest = (client, bytes) }
+    }
+    return slowest?.client
+  }
 
   /// Closes clients that owe something; answers for a core that does not.
   private func sweep() {
@@ -64,6 +96,12 @@ final class HTTPDoor {
         client.answer(504, HTTPAnswer.status(504, "the request did not complete within the allotted timeout"))
       }
     }
+    // After a crowd has come, once no more are coming.
+    if accepted.count >= Self.acceptedBeforeRelease, accepted.count == accepted.seen {
+      ProcessMemory.release()
+      accepted.count = 0
+    }
+    accepted.seen = accepted.count
     sweeper.arm(at: connections.isEmpty ? nil : now + HTTPDoor.sweepNanoseconds)
   }
 
@@ -99,10 +137,11 @@ final class HTTPDoor {
   /// A page of another site that resolves its own name to this machine would send that name.
   private func checkHost(_ request: HTTPRequest) throws(HTTPFailure) {
     var host = request.header("host") ?? ""
+    if hosts.contains(host) { return }
     if host.hasPrefix("[") {
       host = String(host.dropFirst().prefix { $0 != "]" })
     } else {
-      host = String(host.prefix { $0 != ":" })
+      host = String(Substring(host.utf8.prefix { $0 != 0x3A }))
     }
     guard hosts.contains(host.lowercased()) else {
       throw HTTPFailure(403, "this server answers only to the names and addresses of the loopback interface")
@@ -121,7 +160,7 @@ final class HTTPDoor {
     if let review = try HTTPReviews.answer(target.parts, request) { return client.answer(201, review) }
     guard let resource = HTTPResource(target.parts) else { throw HTTPDoor.notFound(target.parts) }
     let verb = try HTTPDoor.verb(request.method, resource, isWatch: target.flag("watch") ?? false)
-    guard let form = HTTPMedia.form(accept: request.header("accept")) else {
+    guard let form = form(accept: request.header("accept") ?? "") else {
       throw HTTPFailure(
         406,
         "only the following media types are accepted: application/json, application/json;as=Table;g=meta.k8s.io;v=v1, "
@@ -153,6 +192,15 @@ final class HTTPDoor {
     lastNumber += 1
     door.open(asked, id: lastNumber, from: client)
     loop.requestTurn()
+  }
+
+  /// The form that Accept asks for. A client asks alike again and again: the last few are known by heart.
+  private func form(accept: String) -> AnswerForm? {
+    if let known = forms[accept] { return known }
+    let form = HTTPMedia.form(accept: accept)
+    if forms.count >= Self.formLimit { forms.removeAll() }
+    if let form, accept.utf8.count <= 1_024 { forms[accept] = form }
+    return form
   }
 
   private static func style(_ verb: APIVerb, _ form: AnswerForm) -> HTTPStyle {

@@ -26,10 +26,11 @@ enum HTTPFacts {
 
   /// What everybody may read.
   static func open(_ parts: [String]) -> Answer? {
-    switch parts {
-    case ["version"]: version
-    case ["healthz"], ["livez"], ["readyz"]: Answer(text: "ok")
-    default: nil
+    guard parts.count == 1 else { return nil }
+    switch parts[0] {
+    case "version": return version
+    case "healthz", "livez", "readyz": return Answer(text: "ok")
+    default: return nil
     }
   }
 

@@ -17,7 +17,8 @@ struct HTTPRequest: Equatable, Sendable {
 
   /// Whether the client wants the connection closed behind the answer.
   var isLast: Bool {
-    (header("connection") ?? "").lowercased().split(separator: ",").contains { $0.trimmingSpaces == "close" }
+    guard let connection = header("connection") else { return false }
+    return connection.lowercased().split(separator: ",").contains { $0.trimmingSpaces == "close" }
   }
 
   static func == (left: HTTPRequest, right: HTTPRequest) -> Bool {
@@ -128,6 +129,9 @@ struct HTTPParser {
   }
 
   private mutating func begin(_ request: HTTPRequest) throws(HTTPFailure) -> HTTPEvent? {
+    if request.method == "GET", request.header("content-length") == nil, request.header("transfer-encoding") == nil {
+      return finish(request)
+    }
     let lengths = request.headers.filter { $0.name == "content-length" }
     let codings = request.headers.filter { $0.name == "transfer-encoding" }
     let hasBody: Bool
@@ -199,36 +203,60 @@ struct HTTPParser {
 enum HTTPHead {
   /// `bytes`: whole lines, each with its CR LF.
   static func parse(_ bytes: ArraySlice<UInt8>) throws(HTTPFailure) -> HTTPRequest {
-    var lines: [ArraySlice<UInt8>] = []
-    var rest = bytes
-    while let end = rest.firstIndex(of: 0x0A) {
-      guard end > rest.startIndex, rest[end - 1] == 0x0D else { throw HTTPFailure(400, "a line ends without CR LF") }
-      let line = rest[rest.startIndex..<end - 1]
-      guard !line.contains(0x0D) else { throw HTTPFailure(400, "a stray CR") }
-      lines.append(line)
-      rest = rest[(end + 1)...]
+    let result = bytes.withUnsafeBufferPointer { bytes -> Result<HTTPRequest, HTTPFailure> in
+      do throws(HTTPFailure) { return .success(try parse(bytes)) } catch { return .failure(error) }
     }
-    guard let first = lines.first else { throw HTTPFailure(400, "empty request") }
-    let words = first.split(separator: 0x20, omittingEmptySubsequences: false)
+    return try result.get()
+  }
+
+  private static func parse(_ bytes: UnsafeBufferPointer<UInt8>) throws(HTTPFailure) -> HTTPRequest {
+    var start = 0
+    guard let first = try line(of: bytes, &start) else { throw HTTPFailure(400, "empty request") }
+    var request = try requestLine(first)
+    request.headers.reserveCapacity(8)
+    var hosts = 0
+    while let line = try line(of: bytes, &start) {
+      guard let colon = line.firstIndex(of: 0x3A), isToken(line[..<colon]) else {
+        throw HTTPFailure(400, "malformed header field")
+      }
+      var value = line[(colon + 1)...]
+      guard value.allSatisfy({ $0 >= 0x20 && $0 != 0x7F || $0 == 0x09 }) else {
+        throw HTTPFailure(400, "malformed header value")
+      }
+      while let byte = value.first, byte == 0x20 || byte == 0x09 { value.removeFirst() }
+      while let byte = value.last, byte == 0x20 || byte == 0x09 { value.removeLast() }
+      let name = lowercased(line[..<colon])
+      if name == "host" { hosts += 1 }
+      request.headers.append((name, text(value)))
+    }
+    guard hosts == 1 else { throw HTTPFailure(400, "a request has exactly one Host") }
+    return request
+  }
+
+  private static func requestLine(_ line: Slice<UnsafeBufferPointer<UInt8>>) throws(HTTPFailure) -> HTTPRequest {
+    let words = line.split(separator: 0x20, omittingEmptySubsequences: false)
     guard words.count == 3, isToken(words[0]), !words[1].isEmpty, words[1].allSatisfy({ $0 > 0x20 && $0 < 0x7F }) else {
       throw HTTPFailure(400, "malformed request line")
     }
     guard words[2].elementsEqual("HTTP/1.1".utf8) else { throw HTTPFailure(505, "HTTP/1.1 is spoken here") }
-    var request = HTTPRequest(method: text(words[0]), target: text(words[1]), headers: [])
-    for line in lines.dropFirst() {
-      guard let colon = line.firstIndex(of: 0x3A), isToken(line[line.startIndex..<colon]) else {
-        throw HTTPFailure(400, "malformed header field")
-      }
-      let value = line[(colon + 1)...]
-      guard value.allSatisfy({ $0 >= 0x20 && $0 != 0x7F || $0 == 0x09 }) else {
-        throw HTTPFailure(400, "malformed header value")
-      }
-      request.headers.append((text(line[line.startIndex..<colon]).lowercased(), text(value).trimmingSpaces))
+    return HTTPRequest(method: text(words[0]), target: text(words[1]), headers: [])
+  }
+
+  /// The line at `start`, without its end; moves `start` behind it.
+  private static func line(
+    of bytes: UnsafeBufferPointer<UInt8>, _ start: inout Int
+  ) throws(HTTPFailure) -> Slice<UnsafeBufferPointer<UInt8>>? {
+    let first = start
+    while start < bytes.count {
+      let byte = bytes[start]
+      start += 1
+      if byte == 0x0A { throw HTTPFailure(400, "a line ends without CR LF") }
+      guard byte == 0x0D else { continue }
+      guard start < bytes.count, bytes[start] == 0x0A else { throw HTTPFailure(400, "a stray CR") }
+      start += 1
+      return bytes[first..<start - 2]
     }
-    guard request.headers.count(where: { $0.name == "host" }) == 1 else {
-      throw HTTPFailure(400, "a request has exactly one Host")
-    }
-    return request
+    return nil
   }
 
   /// A chunk's size in hexadecimal; what follows a semicolon is ignored, as RFC 9112 asks.
@@ -239,13 +267,23 @@ enum HTTPHead {
       ? Int(text(digits), radix: 16) : nil
   }
 
-  private static func text(_ bytes: ArraySlice<UInt8>) -> String { String(decoding: bytes, as: UTF8.self) }
+  private static func text(_ bytes: some Collection<UInt8>) -> String { String(decoding: bytes, as: UTF8.self) }
 
-  private static let tokenMarks = Set("!#$%&'*+-.^_`|~".utf8)
+  /// The name of a header field, which is ASCII.
+  private static func lowercased(_ bytes: Slice<UnsafeBufferPointer<UInt8>>) -> String {
+    String(unsafeUninitializedCapacity: bytes.count) { buffer in
+      for (index, byte) in bytes.enumerated() { buffer[index] = (0x41...0x5A).contains(byte) ? byte | 0x20 : byte }
+      return bytes.count
+    }
+  }
 
-  private static func isToken(_ bytes: ArraySlice<UInt8>) -> Bool {
-    !bytes.isEmpty
-      && bytes.allSatisfy { (0x30...0x39).contains($0) || (0x61...0x7A).contains($0 | 0x20) || tokenMarks.contains($0) }
+  /// RFC 9110's tchar, by byte.
+  private static let isTokenByte: [Bool] = (UInt8.min...UInt8.max).map { byte in
+    (0x30...0x39).contains(byte) || (0x61...0x7A).contains(byte | 0x20) || "!#$%&'*+-.^_`|~".utf8.contains(byte)
+  }
+
+  private static func isToken(_ bytes: Slice<UnsafeBufferPointer<UInt8>>) -> Bool {
+    !bytes.isEmpty && bytes.allSatisfy { isTokenByte[Int($0)] }
   }
 }
 

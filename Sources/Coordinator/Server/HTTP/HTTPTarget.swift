@@ -10,19 +10,16 @@ struct HTTPTarget: Equatable, Sendable {
   private var query: [(name: String, value: String)] = []
 
   init(_ target: String) throws(HTTPFailure) {
-    let halves = target.split(separator: "?", maxSplits: 1, omittingEmptySubsequences: false)
-    guard halves[0].hasPrefix("/") else { throw HTTPFailure(400, "the request target is not a path") }
-    for part in halves[0].split(separator: "/") {
-      parts.append(try Self.decode(part, plusIsSpace: false))
-    }
-    guard halves.count == 2 else { return }
-    for pair in halves[1].split(separator: "&") {
-      let sides = pair.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
-      query.append(
-        (
-          try Self.decode(sides[0], plusIsSpace: true),
-          sides.count == 2 ? try Self.decode(sides[1], plusIsSpace: true) : ""
-        ))
+    // By bytes: splitting by characters would look for the borders of graphemes.
+    let mark = target.utf8.firstIndex(of: 0x3F)
+    let path = target[..<(mark ?? target.endIndex)]
+    guard path.utf8.first == 0x2F else { throw HTTPFailure(400, "the request target is not a path") }
+    for part in path.utf8.split(separator: 0x2F) { parts.append(try Self.decode(Substring(part), plusIsSpace: false)) }
+    guard let mark else { return }
+    for pair in target.utf8[target.utf8.index(after: mark)...].split(separator: 0x26) {
+      let sides = pair.split(separator: 0x3D, maxSplits: 1, omittingEmptySubsequences: false)
+      let value = sides.count == 2 ? try Self.decode(Substring(sides[1]), plusIsSpace: true) : ""
+      query.append((try Self.decode(Substring(sides[0]), plusIsSpace: true), value))
     }
   }
 

@@ -1,0 +1,167 @@
+// Owns: what all HTTP connections share on the way out: bytes that several of them wait for, the bounds of what waits,
+// the order in which they write, the head of the usual answer. It must not know requests.
+
+import ClusterIO
+import ClusterProto
+
+/// Bytes that wait to be sent, perhaps on many connections.
+final class OutgoingBytes {
+  let bytes: [UInt8]
+  private let ledger: OutgoingLedger?
+
+  /// `ledger`: counts them while anybody waits for them.
+  init(_ bytes: [UInt8], ledger: OutgoingLedger? = nil) {
+    self.bytes = bytes
+    self.ledger = ledger
+    ledger?.bytes += bytes.count
+  }
+
+  deinit { ledger?.bytes -= bytes.count }
+}
+
+/// Bytes of watch events that wait for slow clients, those that are shared counted once.
+final class OutgoingLedger { var bytes = 0 }
+
+/// One watch event on its way to any number of clients: written once for all that read it over HTTP.
+final class WatchEvent {
+  let type: String
+  let object: JSON
+  private var chunk: OutgoingBytes?
+
+  init(_ type: String, _ object: JSON) {
+    self.type = type
+    self.object = object
+  }
+
+  func chunk(_ ledger: OutgoingLedger) -> OutgoingBytes {
+    if let chunk { return chunk }
+    let made = OutgoingBytes(HTTPAnswer.chunk(HTTPAnswer.event(type, object)), ledger: ledger)
+    chunk = made
+    return made
+  }
+}
+
+/// Parts of answers in order, of one connection.
+struct Outbox {
+  private var parts: [OutgoingBytes] = []
+  private var start = 0
+  /// Bytes of all parts.
+  private(set) var bytes = 0
+  /// Parts are sent together up to this size.
+  private static let pieceSize = 16 * 1024
+
+  var count: Int { parts.count - start }
+  var isEmpty: Bool { start == parts.count }
+
+  mutating func append(_ part: OutgoingBytes) {
+    parts.append(part)
+    bytes += part.bytes.count
+  }
+
+  /// Takes the first part, and with it what follows as long as that is small.
+  mutating func takeSome() -> [UInt8] {
+    guard !isEmpty else { return [] }
+    var piece = parts[start].bytes
+    start += 1
+    while start < parts.count, piece.count + parts[start].bytes.count <= Outbox.pieceSize {
+      piece.append(contentsOf: parts[start].bytes)
+      start += 1
+    }
+    bytes -= piece.count
+    if start == parts.count {
+      parts.removeAll(keepingCapacity: parts.capacity <= 64)
+      start = 0
+    } else if start > 1_024 {
+      parts.removeFirst(start)
+      start = 0
+    }
+    return piece
+  }
+}
+
+/// The order in which connections write, and the total of what they may keep waiting.
+final class HTTPOutput {
+  /// Bytes that wait in a socket's own buffer here before the rest waits as parts.
+  static let outputMark = 32 * 1024
+  let ledger = OutgoingLedger()
+  private let loop: EventLoop
+  private var ready: [HTTPConnection] = []
+  private var readyStart = 0
+  /// Parts that wait, over all connections: each costs its place in a queue.
+  private var parts = 0
+  private static let placeBytes = 16
+  /// A turn writes no longer: heartbeats are answered between turns.
+  private static let turnNanoseconds: Int64 = 3_000_000
+
+  init(loop: EventLoop) { self.loop = loop }
+
+  /// Bytes of memory that watch events hold which clients have not taken.
+  var backlog: Int { ledger.bytes + parts * HTTPOutput.placeBytes }
+
+  func count(parts count: Int) { parts += count }
+
+  /// `client` has something to write.
+  func schedule(_ client: HTTPConnection) { ready.append(client) }
+
+  /// Something was scheduled outside a turn.
+  func resume() { loop.requestTurn() }
+
+  /// Lets connections write in the order of their asking, for a bounded time. Called once a turn.
+  func writeOut() {
+    guard readyStart < ready.count else { return }
+    let end = Clocks.boot() + HTTPOutput.turnNanoseconds
+    while readyStart < ready.count {
+      let client = ready[readyStart]
+      readyStart += 1
+      client.writeSome()
+      if readyStart % 8 == 0, Clocks.boot() >= end { break }
+    }
+    if readyStart == ready.count {
+      ready.removeAll(keepingCapacity: true)
+      readyStart = 0
+      return
+    }
+    if readyStart > 1_024 {
+      ready.removeFirst(readyStart)
+      readyStart = 0
+    }
+    loop.requestTurn()
+  }
+
+  // The usual head: the Date changes once a second, the rest never.
+
+  private var second: Int64 = -1
+  private var date = ""
+  private var usual: [UInt8] = []
+
+  /// The head of an answer; without a length its body is chunked.
+  func head(
+    _ code: Int, type: String, length: Int?, warnings: [String] = [], close: Bool = false, isGzip: Bool = false
+  ) -> [UInt8] {
+    let now = Clocks.now().wall
+    if now / 1_000_000_000 != second {
+      second = now / 1_000_000_000
+      date = "\(WallTime(nanoseconds: now).rfc1123Z.dropLast(5))GMT"
+      usual = Array("\(start(200, HTTPAnswer.jsonType))Content-Length: ".utf8)
+    }
+    if code == 200, let length, warnings.isEmpty, !close, !isGzip, type == HTTPAnswer.jsonType {
+      var bytes: [UInt8] = []
+      bytes.reserveCapacity(usual.count + 16 + min(length, HTTPOutput.outputMark))
+      bytes += usual
+      JSON.int(Int64(length)).write(into: &bytes)
+      bytes.append(contentsOf: [0x0D, 0x0A, 0x0D, 0x0A])
+      return bytes
+    }
+    var text = start(code, type)
+    if isGzip { text += "Content-Encoding: gzip\r\nVary: Accept-Encoding\r\n" }
+    if let length { text += "Content-Length: \(length)\r\n" } else { text += "Transfer-Encoding: chunked\r\n" }
+    for warning in warnings { text += "Warning: 299 - \(HTTPAnswer.quoted(warning))\r\n" }
+    if close { text += "Connection: close\r\n" }
+    return Array("\(text)\r\n".utf8)
+  }
+
+  private func start(_ code: Int, _ type: String) -> String {
+    "HTTP/1.1 \(code) \(HTTPAnswer.phrase(code))\r\nCache-Control: no-cache, private\r\n"
+      + (type.isEmpty ? "" : "Content-Type: \(type)\r\n") + "Date: \(date)\r\n"
+  }
+}

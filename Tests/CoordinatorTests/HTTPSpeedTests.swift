@@ -29,7 +29,7 @@ struct HTTPSpeedTests {
       client.connection.send(HTTPTestClient.request("POST", Self.maps, body: body.bytes))
     }
     var created = 0
-    try api.live.wait("all are created") {
+    try api.live.wait("all are created", seconds: 120) {
       while let answer = client.takeAnswer() { created += answer.code == 201 ? 1 : 0 }
       return created == count
     }
@@ -100,7 +100,7 @@ struct HTTPSpeedTests {
     let count = 50
     try fill(api, count, bytes: 100)
     func events(_ client: HTTPTestClient) -> [JSON] { client.peekAnswer()?.events ?? [] }
-    try api.live.wait("all are told") { (plain + tables).allSatisfy { events($0).count == count } }
+    try api.live.wait("all are told", seconds: 60) { (plain + tables).allSatisfy { events($0).count == count } }
     let first = events(plain[0])
     #expect(
       first.map { $0[path: ["object", "metadata", "name"]]?.stringValue } == (0..<count).map { "m\(10_000 + $0)" })
@@ -118,8 +118,8 @@ struct HTTPSpeedTests {
   func heldList() throws {
     let directory = try TemporaryDirectory()
     let api = try LiveAPI(directory)
-    let count = 2_000
-    try fill(api, count, bytes: 4_000)
+    let count = 1_200
+    try fill(api, count, bytes: 7_000)
     let slow = try api.connect()
     slow.connection.send(HTTPTestClient.request("GET", Self.maps))
     try api.live.wait("it begins") { slow.hasBytes }

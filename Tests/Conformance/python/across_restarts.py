@@ -106,7 +106,7 @@ def _():
         read = batch.read_namespaced_job("long", SPACE)
         return any(c.type == "Complete" for c in read.status.conditions or []) and read
 
-    read = until(complete, "the Job is complete", 60)
+    read = until(complete, "the Job is complete")
     equal((read.status.succeeded, read.status.failed), (3, None))
     until(lambda: int(follower.version) >= int(read.metadata.resource_version), "it has seen all")
     follower.stopped = True

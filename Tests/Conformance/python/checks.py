@@ -6,7 +6,7 @@ import sys
 import time
 import traceback
 
-PATIENCE = 30.0
+PATIENCE = 60.0
 
 
 class Skipped(Exception):

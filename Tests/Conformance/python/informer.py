@@ -43,7 +43,7 @@ class Server:
             pair.flush()
             self.context.load_cert_chain(pair.name)
 
-    def connect(self, timeout=30):
+    def connect(self, timeout=300):
         return http.client.HTTPSConnection(
             self.address.hostname, self.address.port, context=self.context, timeout=timeout)
 
@@ -251,7 +251,7 @@ def _():
     def succeeded():
         return server.call("GET", f"{JOBS_PATH}/busy")[1]["status"].get("succeeded", 0)
 
-    until(lambda: succeeded() > PODS / 3, "a third of the pods has succeeded", 60)
+    until(lambda: succeeded() > PODS / 3, "a third of the pods has succeeded")
     holds(succeeded() < PODS, "it has ended already")
     for one in late.values():
         one.start()
@@ -260,7 +260,7 @@ def _():
         status = server.call("GET", f"{JOBS_PATH}/busy")[1]["status"]
         return any(c["type"] == "Complete" for c in status.get("conditions", []))
 
-    until(complete, "the Job is complete", 60)
+    until(complete, "the Job is complete")
     return f"{time.monotonic() - start:.1f} s"
 
 
@@ -275,7 +275,7 @@ def _():
         return wrong
 
     try:
-        until(lambda: not differing(), "caches equal", 60)
+        until(lambda: not differing(), "caches equal")
     except AssertionError:
         raise AssertionError({name: found[:3] for name, found in wrong.items()}) from None
 
@@ -284,7 +284,7 @@ def _():
 def _():
     equal(server.call("DELETE", f"{JOBS_PATH}/busy", {"propagationPolicy": "Background"})[0], 200)
     until(lambda: not fresh(PODS_PATH), "no pods")
-    until(lambda: not any(one.cache for one in everyone().values()), "caches empty", 60)
+    until(lambda: not any(one.cache for one in everyone().values()), "caches empty")
 
 
 @program.check("no change was lost, none came twice, whatever broke in between")

@@ -50,7 +50,7 @@ def _():
 @program.check("wait for a condition of a Job, then its pod and the pod's log")
 def _():
     work = Job.get("first", namespace=SPACE)
-    work.wait(["condition=Complete", "condition=Failed"], timeout=30)
+    work.wait(["condition=Complete", "condition=Failed"], timeout=60)
     work.refresh()
     equal(work.status.succeeded, 1)
     [pod] = pods("first")
@@ -82,7 +82,7 @@ def _():
     equal(work.replicas, 3)
     until(lambda: len(pods("wide")) == 3, "three pods")
     work.delete(propagation_policy="Foreground")
-    work.wait("delete", timeout=30)
+    work.wait("delete", timeout=60)
     equal(pods("wide"), [])
 
 
@@ -91,16 +91,16 @@ def _():
     pod = Pod.gen(name="alone", image="busybox", command=["sh", "-c", "echo a; sleep 0.5; echo b; sleep 60"])
     pod.namespace = SPACE
     pod.create()
-    pod.wait("condition=Ready", timeout=30)
+    pod.wait("condition=Ready", timeout=60)
     holds(pod.ready(), "ready")
     lines = []
-    for line in pod.logs(follow=True, timeout=20):
+    for line in pod.logs(follow=True, timeout=60):
         lines.append(line)
         if len(lines) == 2:
             break
     equal(lines, ["a", "b"])
     pod.delete(grace_period=1)
-    pod.wait("delete", timeout=30)
+    pod.wait("delete", timeout=60)
     holds(not pod.exists(), "gone")
 
 
@@ -109,7 +109,7 @@ def _():
     pod = Pod.gen(name="closed", image="busybox", command=["sleep", "60"])
     pod.namespace = SPACE
     pod.create()
-    pod.wait("condition=Ready", timeout=30)
+    pod.wait("condition=Ready", timeout=60)
     try:
         pod.exec(["true"], timeout=10)
     except Exception as error:
@@ -117,7 +117,7 @@ def _():
     else:
         raise AssertionError("it ran")
     pod.delete(force=True)
-    pod.wait("delete", timeout=30)
+    pod.wait("delete", timeout=60)
     return said
 
 
@@ -182,7 +182,7 @@ def _():
     child.refresh()
     equal(child.metadata.ownerReferences[0]["name"], "owner")
     owner.delete()
-    child.wait("delete", timeout=30)
+    child.wait("delete", timeout=60)
 
 
 @program.check("asyncio: twenty Jobs at once, waited for together, then deleted")
@@ -194,7 +194,7 @@ def _():
             work = await kr8s.asyncio.objects.Job(placed(job(f"many-{number}", labels={"many": "1"})), api=api)
             works.append(work)
         await asyncio.gather(*(work.create() for work in works))
-        await asyncio.gather(*(work.wait("condition=Complete", timeout=40) for work in works))
+        await asyncio.gather(*(work.wait("condition=Complete", timeout=60) for work in works))
         found = [item async for item in api.get("jobs", namespace=SPACE, label_selector="many=1")]
         equal(sum(item.status.succeeded for item in found), 20)
         pods_found = [p async for p in api.get("pods", namespace=SPACE, label_selector="many=1")]

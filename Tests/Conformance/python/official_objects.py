@@ -135,7 +135,7 @@ def _():
         status = (core.read_namespaced_pod("twice", SPACE).status.container_statuses or [None])[0]
         return status if status and status.restart_count == 1 and status.state.running else None
 
-    status = until(again, "it runs again", 40)
+    status = until(again, "it runs again")
     equal((status.last_state.terminated.exit_code, status.last_state.terminated.reason), (3, "Error"))
     holds(status.ready and status.started, status)
     until(lambda: core.read_namespaced_pod_log("twice", SPACE) == "second\n", "its log")

@@ -32,6 +32,8 @@ package final class FileLock {
   /// Gives the lock up. A second call does nothing.
   package func release() {
     guard descriptor >= 0 else { return }
+    // Closing alone leaves the lock to a child that has been forked and has not executed its program yet.
+    flock(descriptor, LOCK_UN)
     close(descriptor)
     descriptor = -1
   }

@@ -7,6 +7,7 @@ import concurrent.futures
 import hashlib
 import os
 import pathlib
+import signal
 import subprocess
 import sys
 import time
@@ -26,6 +27,15 @@ PROGRAM_LIMIT = 300
 SIDE_BY_SIDE = 4
 # Of a machine so busy that a heartbeat is late nothing is to be seen here: the cluster tests are about that.
 PATIENT = ["--heartbeat-interval", "3s", "--lease-duration", "20s"]
+
+running = set()
+
+
+def stop(*_):
+    """Asked to end: programs do, and then the cluster as in any other case."""
+    for process in list(running):
+        process.kill()
+    sys.exit(1)
 
 
 def skip(what):
@@ -64,12 +74,14 @@ def run(python, name, suffix, cluster):
         process = subprocess.Popen(
             [python, HERE / f"{name}.py"], env=setting, cwd=home, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
             stderr=errors)
+        running.add(process)
         try:
             out, _ = process.communicate(timeout=PROGRAM_LIMIT)
         except subprocess.TimeoutExpired:
             process.kill()
             out, _ = process.communicate()
             out += f"FAIL {name}: not done after {PROGRAM_LIMIT} s\n".encode()
+    running.discard(process)
     text = out.decode(errors="replace")
     if process.returncode != 0 and "FAIL" not in text:
         text += f"FAIL {name}: exit status {process.returncode}: {(home / 'stderr').read_text(errors='replace')}\n"
@@ -82,6 +94,7 @@ def main():
     parser = argparse.ArgumentParser(description="Runs client libraries against a fresh cluster.")
     parser.add_argument("programs", nargs="*", help=f"only these: {', '.join(NEWEST + ALONE)}")
     chosen = parser.parse_args().programs or NEWEST + ALONE
+    signal.signal(signal.SIGTERM, stop)
     work = []
     for suffix, (requirements, programs) in ENVIRONMENTS.items():
         wanted = [name for name in programs + (ALONE if suffix == "" else []) if name in chosen]

@@ -239,6 +239,17 @@ struct ProtobufTests {
     let cron = try send("POST", "/apis/batch/v1/namespaces/default/cronjobs", Wire.cronJob)
     #expect(cron.code == 404 && cron.json["message"]?.stringValue?.contains("cronjobs.batch") == true)
 
+    let version = try api.ask("GET", "/apis/batch/v2/namespaces/default/jobs")
+    #expect(version.code == 404 && version.json["message"] == "the server could not find the requested resource")
+    let token = Wire.body("authentication.k8s.io/v1", "TokenRequest", Wire.message(2, Wire.int(4, 60)))
+    let asked = try send("POST", "/api/v1/namespaces/default/serviceaccounts/default/token", token)
+    #expect(asked.code == 405 && asked.json["message"]?.stringValue?.hasPrefix("serviceaccounts/token is not") == true)
+    let service = Wire.body(
+      "v1", "Service", Wire.message(1, Wire.text(1, "s")),
+      Wire.message(2, Wire.message(1, Wire.int(3, 80), Wire.message(4, Wire.int(1, 0), Wire.int(2, 8080)))))
+    let made = try send("POST", "/api/v1/namespaces/tidy/services", service)
+    #expect(made.code == 201 && made.json[path: ["spec", "ports"]]?[0]?["targetPort"] == 8080)
+
     func options(_ fields: [UInt8]...) -> [UInt8] { Wire.body("batch/v1", "DeleteOptions", fields.flatMap { $0 }) }
     #expect(try send("DELETE", "\(jobs)/hello", Wire.namespace).code == 400)
     #expect(try send("DELETE", "\(jobs)/hello", options(Wire.message(2, Wire.text(1, "other")))).code == 409)

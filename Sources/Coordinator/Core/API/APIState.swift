@@ -69,20 +69,6 @@ extension CoordinatorCore {
       details: .object(JSONObject()))
   }
 
-  /// What Kubernetes has and this version does not, and what there is instead.
-  private static let unservedSubresources: [String: String] = {
-    let inside = "nothing goes into a container that runs; read what it writes with kubectl logs"
-    let network = "a pod's ports are its node's: connect to them there"
-    return [
-      "pods/exec": inside, "pods/attach": inside, "pods/portforward": network, "pods/proxy": network,
-      "services/proxy": network, "nodes/proxy": "an agent serves nothing but its coordinator",
-      "pods/ephemeralcontainers": "a pod's containers are those that it was created with",
-      "pods/resize": "a pod keeps the resources that it was created with",
-      "pods/binding": "the coordinator alone assigns pods to nodes; choose them with nodeSelector",
-      "serviceaccounts/token": "there are no tokens; clients show the administrator's certificate",
-    ]
-  }()
-
   private func checkSubresource(_ request: APIRequest) throws(APIFailure) {
     switch request.subresource {
     case "": return
@@ -95,9 +81,8 @@ extension CoordinatorCore {
     case "eviction":
       if request.kind == .pods { return }
     default:
-      let name = "\(request.kind.plural)/\(request.subresource)"
-      guard let why = Self.unservedSubresources[name] else { break }
-      throw .methodNotAllowed("\(name) is not served by this version: \(why)")
+      guard let why = ServedResource.refusal(request.kind, subresource: request.subresource) else { break }
+      throw .methodNotAllowed(why)
     }
     throw .noSuchResource
   }

@@ -188,6 +188,11 @@ package enum OpenAPI {
     "Container": "Container is one process tree of a pod.",
     "Node": "Node is a machine whose agent runs pods.",
     "ObjectMeta": "ObjectMeta is what every object has.",
+    "Event": "Event tells of something that happened to an object.",
+    "EventsEvent": "Event tells of something that happened to an object; the same events are those of v1.",
+    "SelfSubjectAccessReview": "SelfSubjectAccessReview asks whether the caller may do something.",
+    "SelfSubjectRulesReview": "SelfSubjectRulesReview asks what the caller may do in a namespace.",
+    "SelfSubjectReview": "SelfSubjectReview asks who the caller is.",
   ]
 
   private static let fieldDescriptions: [String: String] = [

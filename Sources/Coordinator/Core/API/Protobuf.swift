@@ -76,7 +76,9 @@ package enum Protobuf {
   /// Fields by number, of every message by name.
   static let messages: [String: [UInt64: ProtobufField]] = {
     var result: [String: [UInt64: ProtobufField]] = [:]
-    for line in Schema.lines([metaTypes, jobTypes, podTypes, volumeTypes, statusTypes, otherTypes, reviewTypes]) {
+    for line in Schema.lines([
+      metaTypes, jobTypes, podTypes, volumeTypes, statusTypes, otherTypes, serviceTypes, reviewTypes,
+    ]) {
       let words = line.split(separator: " ")
       guard words.count >= 2, words[1] == "=" else { continue }
       result[String(words[0])] = Dictionary(
@@ -93,7 +95,7 @@ package enum Protobuf {
     case (_, "DeleteOptions"): "DeleteOptions"
     case ("events.k8s.io/v1", "Event"): "EventsEvent"
     case ("v1", "Namespace"), ("v1", "Event"), ("v1", "Pod"), ("v1", "ConfigMap"), ("v1", "Secret"),
-      ("v1", "ServiceAccount"), ("batch/v1", "Job"), ("coordination.k8s.io/v1", "Lease"),
+      ("v1", "ServiceAccount"), ("v1", "Service"), ("batch/v1", "Job"), ("coordination.k8s.io/v1", "Lease"),
       ("scheduling.k8s.io/v1", "PriorityClass"), ("policy/v1", "Eviction"),
       ("authorization.k8s.io/v1", "SelfSubjectAccessReview"), ("authorization.k8s.io/v1", "SelfSubjectRulesReview"),
       ("authentication.k8s.io/v1", "SelfSubjectReview"):

@@ -201,6 +201,26 @@ extension Protobuf {
     Eviction = metadata=1:ObjectMeta deleteOptions=2:DeleteOptions
     """
 
+  static let serviceTypes = """
+    Service = metadata=1:ObjectMeta spec=2:ServiceSpec status=3:ServiceStatus
+    ServiceSpec = ports=1:[]ServicePort selector=2:{}string clusterIP=3:string type=4:string externalIPs=5:[]string
+      sessionAffinity=7:string loadBalancerIP=8:string loadBalancerSourceRanges=9:[]string externalName=10:string
+      externalTrafficPolicy=11:string healthCheckNodePort=12:int32 publishNotReadyAddresses=13:bool
+      sessionAffinityConfig=14:SessionAffinityConfig ipFamilyPolicy=17:*string clusterIPs=18:[]string
+      ipFamilies=19:[]string allocateLoadBalancerNodePorts=20:*bool loadBalancerClass=21:*string
+      internalTrafficPolicy=22:*string trafficDistribution=23:*string
+    ServicePort = name=1:string protocol=2:string port=3:int32 targetPort=4:intOrString nodePort=5:int32
+      appProtocol=6:*string
+    SessionAffinityConfig = clientIP=1:ClientIPConfig
+    ClientIPConfig = timeoutSeconds=1:*int32
+    ServiceStatus = loadBalancer=1:LoadBalancerStatus conditions=2:[]Condition
+    LoadBalancerStatus = ingress=1:[]LoadBalancerIngress
+    LoadBalancerIngress = ip=1:string hostname=2:string ipMode=3:*string ports=4:[]PortStatus
+    PortStatus = port=1:int32 protocol=2:string error=3:*string
+    Condition = type=1:string status=2:string observedGeneration=3:int64 lastTransitionTime=4:time reason=5:string
+      message=6:string
+    """
+
   static let reviewTypes = """
     SelfSubjectAccessReview = metadata=1:ObjectMeta spec=2:SelfSubjectAccessReviewSpec
       status=3:SubjectAccessReviewStatus

@@ -1,5 +1,6 @@
 // What clients find in discovery: every stored kind, the second group that shows events, and the questions that are
-// answered at once. A table; who serves what is the verbs' and the HTTP side's. Knows nothing of paths or formats.
+// answered at once; and what Kubernetes has that is not here. Tables: how it is served is the verbs' and the HTTP
+// side's. Knows nothing of paths or formats.
 
 import ClusterProto
 
@@ -55,6 +56,29 @@ package struct ServedResource: Equatable, Sendable {
     ServedResource(
       group: group, plural: kind.lowercased() + "s", singular: kind.lowercased(), kind: kind, schema: kind,
       isNamespaced: false, verbs: ["create"])
+  }
+}
+
+extension ServedResource {
+  /// What Kubernetes has and this version does not, and what there is instead.
+  private static let unserved: [String: String] = {
+    let inside = "nothing goes into a container that runs; read what it writes with kubectl logs"
+    let network = "a pod's ports are its node's: connect to them there"
+    return [
+      "pods/exec": inside, "pods/attach": inside, "pods/portforward": network, "pods/proxy": network,
+      "services/proxy": network, "nodes/proxy": "an agent serves nothing but its coordinator",
+      "pods/ephemeralcontainers": "a pod's containers are those that it was created with",
+      "pods/resize": "a pod keeps the resources that it was created with",
+      "pods/binding": "the coordinator alone assigns pods to nodes; choose them with nodeSelector",
+      "serviceaccounts/token": "there are no tokens; clients show the administrator's certificate",
+    ]
+  }()
+
+  /// Why a subresource that Kubernetes has is not served here; nil for those that are served, and for unknown ones.
+  package static func refusal(_ kind: Kind, subresource: String) -> String? {
+    if subresource.isEmpty { return nil }
+    let name = "\(kind.plural)/\(subresource)"
+    return unserved[name].map { "\(name) is not served by this version: \($0)" }
   }
 }
 

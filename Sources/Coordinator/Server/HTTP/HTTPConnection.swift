@@ -51,7 +51,8 @@ final class HTTPConnection: ReplyTaker {
   private var isLast = false
   /// A HEAD request: its answer has no body.
   private var isHead = false
-  private var isPretty = false
+  /// Whether whole answers of objects are indented. Answers that stream never are.
+  var isPretty = false
   /// Lays the answer's parts out for another group than that of the stored kind.
   private var shape: ((APIReply) -> APIReply)?
   private var isPumping = false
@@ -205,7 +206,7 @@ final class HTTPConnection: ReplyTaker {
         case .request(let request):
           isLast = request.isLast
           isHead = request.method == "HEAD"
-          isPretty = HTTPMedia.isPretty(request)
+          isPretty = false
           acceptsGzip = HTTPAnswer.acceptsGzip(request.header("accept-encoding"))
           deadline = Int64.max
           handler.request(self, request)

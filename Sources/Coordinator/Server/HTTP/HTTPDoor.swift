@@ -109,6 +109,7 @@ final class HTTPDoor {
     do throws(HTTPFailure) {
       try checkHost(request)
       let target = try HTTPTarget(request.target)
+      client.isPretty = HTTPMedia.isPretty(request, target)
       if let answer = HTTPFacts.open(target.parts) { return try answerFacts(answer, request, client) }
       try checkCredentials(client)
       if let answer = HTTPFacts.closed(target, request) { return try answerFacts(answer, request, client) }
@@ -130,7 +131,7 @@ final class HTTPDoor {
     405, "the server does not allow this method on the requested resource")
 
   private static func notFound(_ parts: [String]) -> HTTPFailure {
-    let name = HTTPResource.qualifiedName(parts).map { " (\($0) is not served by this version)" } ?? ""
+    let name = HTTPResource.unservedName(parts).map { " (\($0) is not served by this version)" } ?? ""
     return HTTPFailure(404, "the server could not find the requested resource\(name)")
   }
 
@@ -159,6 +160,10 @@ final class HTTPDoor {
   ) throws(HTTPFailure) {
     if let review = try HTTPReviews.answer(target.parts, request) { return client.answer(201, review) }
     guard let resource = HTTPResource(target.parts) else { throw HTTPDoor.notFound(target.parts) }
+    // Before the body, which may be of a kind that is not served either.
+    if let why = ServedResource.refusal(resource.kind, subresource: resource.subresource) {
+      throw HTTPFailure(405, why)
+    }
     let verb = try HTTPDoor.verb(request.method, resource, isWatch: target.flag("watch") ?? false)
     guard let form = form(accept: request.header("accept") ?? "") else {
       throw HTTPFailure(

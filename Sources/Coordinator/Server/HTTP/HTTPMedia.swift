@@ -52,9 +52,8 @@ enum HTTPMedia {
   }
 
   /// Whether a person reads the answer: by the option `pretty`, else where a program for people asks, as in Kubernetes.
-  /// Answers that stream are never pretty.
-  static func isPretty(_ request: HTTPRequest) -> Bool {
-    if request.target.contains("pretty="), let flag = try? HTTPTarget(request.target).flag("pretty") { return flag }
+  static func isPretty(_ request: HTTPRequest, _ target: HTTPTarget) -> Bool {
+    if let flag = target.flag("pretty") { return flag }
     guard let agent = request.header("user-agent") else { return false }
     return ["curl", "Wget", "Mozilla/5.0"].contains { agent.hasPrefix($0) }
   }

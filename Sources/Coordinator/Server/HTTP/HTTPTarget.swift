@@ -99,9 +99,11 @@ struct HTTPResource: Equatable, Sendable {
     if kind.isNamespaced, namespace.isEmpty, !name.isEmpty { return nil }
   }
 
-  /// `cronjobs.batch`: how messages name the resource of a path, served or not.
-  static func qualifiedName(_ parts: [String]) -> String? {
-    guard let path = Path(parts) else { return nil }
+  /// `cronjobs.batch`: the resource of a path, where no group and version has it here.
+  static func unservedName(_ parts: [String]) -> String? {
+    guard let path = Path(parts),
+      !ServedResource.all.contains(where: { $0.group == path.group && $0.plural == path.plural })
+    else { return nil }
     return path.group.isEmpty ? path.plural : "\(path.plural).\(path.group)"
   }
 

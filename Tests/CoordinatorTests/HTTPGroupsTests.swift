@@ -64,7 +64,23 @@ struct HTTPGroupsTests {
     changed["note"] = "changed"
     #expect(try api.ask("PUT", "\(Self.modern)/a", body: changed).json["note"] == "changed")
     #expect(try api.ask("GET", "\(Self.core)/a").json["message"] == "changed")
-    #expect(try api.ask("PATCH", "\(Self.modern)/a", type: PatchKind.merge.rawValue, body: [:]).code == 405)
+    func patch(_ kind: PatchKind, _ body: JSON) throws -> HTTPTestAnswer {
+      try api.ask("PATCH", "\(Self.modern)/a?fieldValidation=Strict", type: kind.rawValue, body: body)
+    }
+    let series: JSON = ["count": 2, "lastObservedTime": "2026-11-23T10:00:01.000000Z"]
+    let merged = try patch(.merge, ["note": "merged", "series": series, "apiVersion": "events.k8s.io/v1"])
+    #expect(merged.code == 200 && merged.json["note"] == "merged" && merged.json["series"] == series)
+    let steps: JSON = [
+      ["op": "test", "path": "/note", "value": "merged"], ["op": "replace", "path": "/regarding/name", "value": "k"],
+      ["op": "copy", "from": "/note", "path": "/action"],
+    ]
+    let stepped = try patch(.json, steps)
+    #expect(stepped.json[path: ["regarding", "name"]] == "k" && stepped.json["action"] == "merged")
+    #expect(try patch(.strategic, ["metadata": ["labels": ["a": "b"]]]).json[path: ["metadata", "labels", "a"]] == "b")
+    let unknown = try patch(.merge, ["message": "of the other group"])
+    #expect(unknown.code >= 400 && unknown.text.contains("unknown field \\\"message\\\""))
+    #expect(try patch(.apply, Self.event("a")).code == 415)
+    #expect(try api.ask("GET", "\(Self.core)/a").json["message"] == "merged")
     #expect(try api.ask("DELETE", "\(Self.modern)/a").json["status"] == "Success")
     let gone = try api.ask("GET", "\(Self.modern)/a")
     #expect(gone.code == 404 && gone.json["message"] == "events.events.k8s.io \"a\" not found")

@@ -34,9 +34,6 @@ package enum EventsGroup {
   package static func stored(_ request: APIRequest) throws(Refusal) -> APIRequest {
     var result = request
     do throws(APIFailure) {
-      if request.verb == .patch {
-        throw .methodNotAllowed("events of events.k8s.io/v1 are not patched by this version: patch them as v1 events")
-      }
       result.options.fieldSelector = try request.options.fieldSelector.map(selector)
       if [.create, .update].contains(request.verb), let body = request.body {
         let tree = try decode(body)
@@ -44,6 +41,7 @@ package enum EventsGroup {
         try validate(tree.json)
         result.body = renamed(tree.json, names, apiVersion: Kind.events.apiVersion)
       }
+      if request.verb == .patch { try patch(&result) }
     } catch {
       throw Refusal(error)
     }
@@ -57,6 +55,46 @@ package enum EventsGroup {
         "the API version in the data (\(version)) does not match the expected API version (\(apiVersion))")
     }
     return try SchemaDecoder.decode(body, as: schema, shown: "Event")
+  }
+
+  /// The same patch of the stored event: both groups nest alike, so only the outermost names differ.
+  private static func patch(_ request: inout APIRequest) throws(APIFailure) {
+    switch (request.options.patchKind, request.body) {
+    case (.apply, _):
+      throw .unsupportedMediaType("events of events.k8s.io/v1 are not applied server-side: apply them as v1 events")
+    case (.json, .array(let steps)?):
+      request.body = .array(
+        steps.map { step in
+          var step = step
+          for member in ["path", "from"] {
+            if let path = step[member]?.stringValue { step[member] = .string(stored(path)) }
+          }
+          return step
+        })
+    case (_, .object(let members)?):
+      var body = JSON.object(members)
+      for (name, old) in names {
+        if body[old] != nil {
+          request.options.strictErrors.append("unknown field \"\(old)\"")
+          body[old] = nil
+        }
+        if let value = body[name] {
+          body[name] = nil
+          body[old] = value
+        }
+      }
+      if body["apiVersion"]?.stringValue == apiVersion { body["apiVersion"] = .string(Kind.events.apiVersion) }
+      request.body = body
+    default: break
+    }
+  }
+
+  /// A JSON pointer into the stored event.
+  private static func stored(_ path: String) -> String {
+    for (name, old) in names where path == "/\(name)" || path.hasPrefix("/\(name)/") {
+      return "/\(old)" + path.dropFirst(name.utf8.count + 1)
+    }
+    return path
   }
 
   /// What Kubernetes asks of events of this group beyond those of v1.

@@ -47,7 +47,6 @@ package struct ServedResource: Equatable, Sendable {
     var events = ServedResource(.events)
     events.group = EventsGroup.name
     events.schema = EventsGroup.schema
-    events.verbs = ["create", "delete", "deletecollection", "get", "list", "update", "watch"]
     return events
   }()
 

@@ -273,7 +273,10 @@ import Testing
     let plain = harness.watch(.configmaps)
     for _ in 0..<10 { harness.step([.timer]) }
     #expect(harness.answer(plain).events.count == 701)
-    let now = harness.watch(.configmaps) { $0.sendInitialEvents = false }
+    let now = harness.watch(.configmaps) { options in
+      options.sendInitialEvents = false
+      options.resourceVersionMatch = "NotOlderThan"
+    }
     #expect(harness.answer(now).events.isEmpty)
   }
 

@@ -39,6 +39,7 @@ extension CoordinatorCore {
   }
 
   mutating func get(_ request: APIRequest, _ id: RequestID) throws(APIFailure) {
+    _ = try namedVersion(request.options)
     let object = asRead(try existing(request))
     outputs.append(
       .shown(
@@ -77,7 +78,7 @@ extension CoordinatorCore {
 
   mutating func list(_ request: APIRequest, _ id: RequestID) throws(APIFailure) {
     let (labels, fields) = try selectors(request)
-    try checkListVersion(request.options)
+    try checkListOptions(request.options)
     var keys = candidates(request, fields)
     var version = state.resourceVersion
     if let token = request.options.continueToken, !token.isEmpty {
@@ -101,39 +102,6 @@ extension CoordinatorCore {
       return state[ObjectReference(kind: request.kind, key: key)] == nil ? [] : [key]
     }
     return state.keys(of: request.kind, in: request.namespace)
-  }
-
-  /// resourceVersion and resourceVersionMatch of a list: this server always has the latest state and no other.
-  private func checkListVersion(_ options: APIOptions) throws(APIFailure) {
-    let text = options.resourceVersion ?? ""
-    let match = options.resourceVersionMatch ?? ""
-    if !["", "Exact", "NotOlderThan"].contains(match) {
-      throw .badRequest(
-        "resourceVersionMatch: Unsupported value: \"\(match)\": supported values: \"Exact\", \"NotOlderThan\"")
-    }
-    if text.isEmpty {
-      if !match.isEmpty {
-        throw .badRequest(
-          "resourceVersionMatch: Forbidden: resourceVersionMatch is forbidden unless resourceVersion is provided")
-      }
-      return
-    }
-    guard let version = Int64(text), version >= 0 else {
-      throw .badRequest(
-        "resourceVersion: Invalid value: \"\(text)\": strconv.ParseUint: parsing \"\(text)\": invalid syntax")
-    }
-    if version > state.resourceVersion {
-      throw APIFailure(
-        code: 504, reason: "Timeout",
-        message: "Too large resource version: \(version), current: \(state.resourceVersion)",
-        details: [
-          "causes": [["reason": "ResourceVersionTooLarge", "message": "Too large resource version"]],
-          "retryAfterSeconds": 1,
-        ])
-    }
-    if match == "Exact", version != state.resourceVersion {
-      throw .expired("The resourceVersion for the provided list is too old.")
-    }
   }
 
   /// Takes a stream on by at most `limit` objects shown (and eight times as many looked at). Returns what it cost.

@@ -13,9 +13,10 @@ extension CoordinatorCore {
     let named = fields.terms.first { $0.field == "metadata.name" && !$0.isNegative }?.value
     let scope = WatchScope(kind: request.kind, namespace: request.namespace, name: named ?? request.name)
     var watch = Watch(request: request, scope: scope, labels: labels, fields: fields)
-    let version = try watchVersion(options.resourceVersion)
+    try checkWatchOptions(options)
+    // Without a version it begins with the objects that there are.
+    let version = try namedVersion(options)
     let beginsWithObjects = options.sendInitialEvents ?? (version == nil)
-    if let version, version > state.resourceVersion { throw tooLarge(version) }
     if beginsWithObjects {
       watch.initial = watchKeys(scope)
       watch.owesInitialBookmark = options.sendInitialEvents == true && options.allowWatchBookmarks
@@ -41,23 +42,6 @@ extension CoordinatorCore {
     }
     api.watches.add(watch, id)
     beginAnswer(id)
-  }
-
-  /// nil: begin with the objects that there are (no version, or 0).
-  private func watchVersion(_ text: String?) throws(APIFailure) -> Int64? {
-    guard let text, !text.isEmpty, text != "0" else { return nil }
-    guard let version = Int64(text), version >= 0 else {
-      throw .badRequest(
-        "resourceVersion: Invalid value: \"\(text)\": strconv.ParseUint: parsing \"\(text)\": invalid syntax")
-    }
-    return version
-  }
-
-  private func tooLarge(_ version: Int64) -> APIFailure {
-    APIFailure(
-      code: 504, reason: "Timeout",
-      message: "Too large resource version: \(version), current: \(state.resourceVersion)",
-      details: .object(JSONObject()))
   }
 
   private mutating func watchKeys(_ scope: WatchScope) -> ArraySlice<ObjectKey> {

@@ -187,7 +187,7 @@ private let jobRefusals: [Refusal] = [
     #expect(silent.warnings.isEmpty)
     let nested = harness.create(.jobs, Manifest.job("n", pod: main(["foo": 1]))) { $0.fieldValidation = "Strict" }
     #expect(nested.message.hasSuffix(#"unknown field "spec.template.spec.containers[0].foo""#))
-    #expect(harness.create(.jobs, manifest) { $0.fieldValidation = "Maybe" }.code == 400)
+    #expect(harness.create(.jobs, manifest) { $0.fieldValidation = "Maybe" }.code == 422)
   }
 
   @Test("bodies that are no object at all get Kubernetes' answer")

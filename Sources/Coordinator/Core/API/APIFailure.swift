@@ -95,6 +95,15 @@ struct APIFailure: Error, Equatable, Sendable {
       code: 422, reason: "Invalid", message: "\(qualified) \"\(name)\" is invalid: \(list)", details: details)
   }
 
+  /// Options of a request that cannot be; `options`: the type's name, as `ListOptions`.
+  static func invalid(options: String, _ errors: FieldErrors) -> APIFailure {
+    let texts = errors.all.map(\.text)
+    let list = texts.count == 1 ? texts[0] : "[\(texts.joined(separator: ", "))]"
+    return APIFailure(
+      code: 422, reason: "Invalid", message: "\(options).meta.k8s.io \"\" is invalid: \(list)",
+      details: ["group": "meta.k8s.io", "kind": .string(options), "causes": .array(errors.all.map(\.cause))])
+  }
+
   /// A patch that cannot be read or applied.
   static func invalidPatch(_ message: String) -> APIFailure {
     APIFailure(code: 422, reason: "Invalid", message: message, details: .object(JSONObject()))

@@ -47,8 +47,10 @@ extension CoordinatorCore {
   func unknownFields(_ tree: DecodedTree, _ request: APIRequest) throws(APIFailure) -> [String] {
     let mode = request.options.fieldValidation ?? ""
     guard ["", "Strict", "Warn", "Ignore"].contains(mode) else {
-      throw .badRequest(
-        "fieldValidation: Unsupported value: \"\(mode)\": supported values: \"Ignore\", \"Warn\", \"Strict\"")
+      var errors = FieldErrors()
+      errors.unsupported("fieldValidation", mode, ["Ignore", "Strict", "Warn"])
+      let options: [APIVerb: String] = [.create: "CreateOptions", .update: "UpdateOptions"]
+      throw .invalid(options: options[request.verb] ?? "PatchOptions", errors)
     }
     let texts = StrictErrors.texts(request.options.strictErrors, unknown: tree.unknown)
     if mode == "Strict", !texts.isEmpty {
@@ -236,6 +238,12 @@ extension CoordinatorCore {
     _ unknown: [String]
   ) throws(APIFailure) {
     let meta = ObjectMeta(json: tree.json["metadata"])
+    let version = tree.json[path: ["metadata", "resourceVersion"]]?.stringValue ?? ""
+    if !version.isEmpty, UInt64(version) == nil {
+      throw .badRequest(
+        "metadata.resourceVersion: Invalid value: \"\(version)\": strconv.ParseUint: parsing \"\(version)\": "
+          + "invalid syntax")
+    }
     if meta.resourceVersion != 0, meta.resourceVersion != before.meta.resourceVersion {
       throw .conflict(request.kind, request.name, APIFailure.modified)
     }

@@ -77,11 +77,6 @@ extension CoordinatorCore {
   }
 
   private static func refuse(_ errors: FieldErrors) throws(APIFailure) {
-    guard !errors.isEmpty else { return }
-    let texts = errors.all.map(\.text)
-    let list = texts.count == 1 ? texts[0] : "[\(texts.joined(separator: ", "))]"
-    throw APIFailure(
-      code: 422, reason: "Invalid", message: "ListOptions.meta.k8s.io \"\" is invalid: \(list)",
-      details: ["group": "meta.k8s.io", "kind": "ListOptions", "causes": .array(errors.all.map(\.cause))])
+    if !errors.isEmpty { throw .invalid(options: "ListOptions", errors) }
   }
 }

@@ -286,6 +286,7 @@ import Testing
     for index in 100..<800 { harness.create(.configmaps, Manifest.configMap("m\(index)")) }
     let id = harness.watch(.configmaps) { options in
       options.sendInitialEvents = true
+      options.resourceVersionMatch = "NotOlderThan"
       options.allowWatchBookmarks = true
     }
     #expect(harness.answer(id).events.count < 600)

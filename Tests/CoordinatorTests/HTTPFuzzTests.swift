@@ -106,27 +106,56 @@ struct HTTPFuzzTests {
 
   /// Mutates target and body and frames them rightly, so that the request reaches the core.
   private static func framed(_ round: Int, _ random: inout SplitMix64) -> [UInt8] {
-    let methods = ["GET", "POST", "PUT", "PATCH", "DELETE"]
-    let types = ["application/json", "application/yaml", HTTPMedia.protobuf] + PatchKind.allTypes
-    let targets = [
-      "\(jobs)/a?dryRun=All&fieldValidation=Warn", jobs, "/api/v1/namespaces/default/pods/p/log?container=main",
-      "/api/v1/namespaces/default/configmaps?limit=2&continue=v1.1.default/a", "/openapi/v3/apis/batch/v1",
-      "\(jobs)?watch=1&resourceVersion=99999999", "/apis/batch/v1", "\(jobs)/a/status",
-      "/api/v1/namespaces/default/pods/p/eviction", "/apis/events.k8s.io/v1/namespaces/default/events?limit=1",
-      "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews", "/api/v1/namespaces/default/pods/p/proxy/a?pretty=1",
+    let methods = ["GET", "POST", "PUT", "PATCH", "DELETE", "POST", "PATCH", "OPTIONS", "pUT"]
+    let types =
+      ["application/json", "application/yaml", HTTPMedia.protobuf, "application/json; charset=utf-8", "a/b", "", ";"]
+      + PatchKind.allTypes
+    let headers = [
+      "Accept: application/json;as=Table;v=v1;g=meta.k8s.io", "Accept: */*;q=0.1,,;", "Accept-Encoding: gzip, br;q=x",
+      "Connection: keep-alive, x", "Expect: 100-continue", "Cookie: a=b", "Origin: https://example.com",
+      "If-None-Match: *", "X-Forwarded-For: ::1", "Impersonate-User: root", "Upgrade: SPDY/3.1",
     ]
+    let bodies = [
+      body, "{\"kind\":\"DeleteOptions\",\"apiVersion\":\"v1\",\"preconditions\":{\"uid\":\"x\"}}",
+      "[{\"op\":\"add\",\"path\":\"/metadata/labels/a~1b\",\"value\":\"c\"},{\"op\":\"test\",\"path\":\"/spec\"}]",
+      "{\"metadata\":{\"labels\":{\"$patch\":\"replace\",\"a\":\"b\"}},\"$setElementOrder/spec\":[1]}",
+      "a: &x [1, 2]\nmetadata: {name: y}\nb: *x\n", "k8s\u{0}\n\u{10}\n\u{8}batch/v1\u{12}\u{3}Job\u{12}\u{4}ab",
+      "{\"metadata\":{\"name\":\"p\"},\"status\":{\"phase\":\"Failed\",\"conditions\":[{\"type\":\"Ready\"}]}}",
+    ]
+    let targets =
+      [
+        "\(jobs)/a?dryRun=All&fieldValidation=Warn", jobs, "/api/v1/namespaces/default/pods/p/log?container=main",
+        "/api/v1/namespaces/default/configmaps?limit=2&continue=v1.1.default/a", "/openapi/v3/apis/batch/v1",
+        "\(jobs)?watch=1&resourceVersion=99999999", "/apis/batch/v1", "\(jobs)/a/status",
+        "/api/v1/namespaces/default/pods/p/eviction", "/api/v1/nodes?fieldSelector=spec.unschedulable%3Dtrue",
+        "\(jobs)?labelSelector=a%20in%20(b,c)&propagationPolicy=Foreground&gracePeriodSeconds=1",
+        "/api/v1/namespaces/default/secrets/s?fieldManager=m&force=true", "/apis?timeout=32s", "/version?x",
+      ] + Kind.allCases.map { APIFixture.path($0, "a") } + Kind.allCases.map { APIFixture.collection($0) }
     func pick(_ list: [String]) -> String { list[Int(random.next() % UInt64(list.count))] }
     var target = Array(pick(targets).utf8)
     if random.next() % 2 == 0 { target = mutate(target, &random, within: 1..<target.count) }
     target = target.map { $0 > 0x20 && $0 < 0x7F ? $0 : UInt8(ascii: "%") }
-    let type = pick(types)
-    var content = type == HTTPMedia.protobuf ? ProtobufWriter.job : Array(body.utf8)
+    var content = Array(pick(bodies).utf8)
     if random.next() % 4 != 0 { content = mutate(content, &random, within: 0..<content.count) }
+    var extra: [String] = []
+    if random.next() % 3 == 0 {
+      let bytes = Array(pick(headers).utf8)
+      let mutated = random.next() % 2 == 0 ? mutate(bytes, &random, within: 1..<bytes.count) : bytes
+      // A line of its own still; its length and the rest of the head stay true.
+      let line = String(decoding: mutated.map { $0 > 0x1F && $0 < 0x7F ? $0 : UInt8(ascii: "_") }, as: UTF8.self)
+      if !line.lowercased().hasPrefix("content-length") { extra.append(line) }
+    }
     return HTTPTestClient.request(
-      pick(methods), String(decoding: target, as: UTF8.self), type: type, body: content)
+      pick(methods), String(decoding: target, as: UTF8.self), headers: extra, type: pick(types), body: content)
   }
 
-  @Test("10,000 mutated requests to a live coordinator: each is answered or its connection closed, and it serves on")
+  private static func isStatus(_ answer: HTTPTestAnswer) -> Bool {
+    let json = answer.json
+    return json["kind"] == "Status" && json["status"] == "Failure" && json["code"]?.intValue == Int64(answer.code)
+      && json["message"]?.stringValue?.isEmpty == false && json["reason"]?.stringValue?.isEmpty == false
+  }
+
+  @Test("10,000 mutated requests to a live coordinator: each is answered, refusals by a Status, and it serves on")
   func live() throws {
     let directory = try TemporaryDirectory()
     let api = try LiveAPI(directory)
@@ -134,6 +163,7 @@ struct HTTPFuzzTests {
     var clients = try (0..<16).map { _ in try api.connect() }
     var left = 10_000
     var answers = 0
+    var wrong: [String] = []
     var open = Set<Int>()
     var isByteLevel = Set<Int>()
     try api.live.wait("all are over", seconds: 120) {
@@ -142,6 +172,7 @@ struct HTTPFuzzTests {
         if open.contains(index) {
           if let answer = client.takeAnswer() {
             if answer.code < 100 || answer.code > 599 { return false }
+            if answer.code >= 400, !Self.isStatus(answer) { wrong.append(answer.text) }
             answers += 1
             if answer.header("connection") == "close" { client.connection.close() }
             open.remove(index)
@@ -178,6 +209,7 @@ struct HTTPFuzzTests {
       return left == 0 && open.isEmpty
     }
     #expect(answers > 8_000)
+    #expect(wrong.isEmpty, "\(wrong.count) refusals are no Status: \(wrong.first ?? "")")
     for client in clients { client.connection.close() }
     #expect(try api.ask("GET", "/readyz").code == 200)
     #expect(try api.ask("GET", Self.jobs).code == 200)

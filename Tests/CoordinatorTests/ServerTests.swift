@@ -31,7 +31,7 @@ final class LiveServer {
     try loop.runOnce(timeoutMilliseconds: 1)
   }
 
-  func wait(_ what: Comment, seconds: Int64 = 20, until condition: () -> Bool) throws {
+  func wait(_ what: Comment, seconds: Int64 = 60, until condition: () -> Bool) throws {
     try CoordinatorTests.wait(what, seconds: seconds, turning: { try turn() }, until: condition)
   }
 

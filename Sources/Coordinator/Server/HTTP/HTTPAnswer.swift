@@ -93,7 +93,7 @@ enum HTTPAnswer {
     case 429: "TooManyRequests"
     case 503: "ServiceUnavailable"
     case 504: "Timeout"
-    default: nil
+    default: code < 500 ? "BadRequest" : "InternalError"
     }
   }
 

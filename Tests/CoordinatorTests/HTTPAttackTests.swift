@@ -1,0 +1,192 @@
+// Clients that mean harm, or are broken: slow, greedy, silent, many. Others must not feel them; memory stays bounded.
+
+import ClusterIO
+import ClusterProto
+import HTTPTestSupport
+import Testing
+
+@testable import Coordinator
+@testable import CoordinatorCore
+
+@Suite("Attacks on the HTTPS door")
+struct HTTPAttackTests {
+  private static let maps = APIFixture.collection(.configmaps)
+  private static let merge = PatchKind.merge.rawValue
+
+  private func with(_ body: (LiveAPI) throws -> Void) throws {
+    let directory = try TemporaryDirectory()
+    let api = try LiveAPI(directory)
+    try body(api)
+    try api.live.stop()
+  }
+
+  /// What this process uses; the server is in it.
+  private static func residentBytes() throws -> Int {
+    let text = String(decoding: try Files.read("/proc/self/statm"), as: UTF8.self)
+    return (text.split(separator: " ").dropFirst().first.flatMap { Int($0) } ?? 0) * 4_096
+  }
+
+  /// A request beside the attack takes no longer than a person notices.
+  private func expectQuick(_ api: LiveAPI, at location: SourceLocation = #_sourceLocation) throws {
+    let begin = Clocks.boot()
+    #expect(try api.ask("GET", "/readyz").code == 200, sourceLocation: location)
+    #expect(try api.ask("GET", "\(Self.maps)?limit=1").code == 200, sourceLocation: location)
+    let milliseconds = (Clocks.boot() - begin) / 1_000_000
+    #expect(milliseconds < 2_000, "answered after \(milliseconds) ms", sourceLocation: location)
+  }
+
+  @Test("200 clients that send a byte at a time hold nobody up")
+  func slowLoris() throws {
+    try with { api in
+      let head = Array("POST \(Self.maps) HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n\r\n".utf8)
+      let clients = try (0..<200).map { _ in try api.connect() }
+      for (index, client) in clients.enumerated() { client.connection.send(Array(head.prefix(index % head.count))) }
+      for round in 0..<20 {
+        for client in clients { client.connection.send([head[round]]) }
+        try expectQuick(api)
+      }
+      #expect(api.live.server.connectionCount <= 201)
+      for client in clients { client.connection.close() }
+      try api.live.wait("all places are free again") { api.live.server.connectionCount <= 1 }
+    }
+  }
+
+  @Test("1,000 pipelined requests are answered in their order, also when the client reads late")
+  func pipelining() throws {
+    try with { api in
+      for isLate in [false, true] {
+        let client = try api.connect()
+        client.connection.setReading(!isLate)
+        let count = 1_000
+        var bytes: [UInt8] = []
+        for index in 0..<count {
+          let target = index % 2 == 0 ? "\(Self.maps)/none-\(index)" : "/readyz"
+          bytes += HTTPTestClient.request("GET", target)
+        }
+        client.connection.send(bytes)
+        if isLate { for _ in 0..<20 { try expectQuick(api) } }
+        client.connection.setReading(true)
+        var answers: [HTTPTestAnswer] = []
+        try api.live.wait("all are answered", seconds: 60) {
+          while let answer = client.takeAnswer() { answers.append(answer) }
+          return answers.count == count
+        }
+        for (index, answer) in answers.enumerated() {
+          let isRight = index % 2 == 0 ? answer.text.contains("\\\"none-\(index)\\\"") : answer.text == "ok"
+          #expect(isRight, "\(index): \(answer.text)")
+        }
+        client.connection.close()
+      }
+    }
+  }
+
+  @Test("lists that nobody reads are not kept: memory stays, others go on")
+  func unreadLists() throws {
+    try with { api in
+      let text = String(repeating: "x", count: 100_000)
+      for index in 0..<40 {
+        let body: JSON = ["metadata": ["name": .string("big-\(index)")], "data": ["a": .string(text)]]
+        #expect(try api.ask("POST", Self.maps, body: body).code == 201)
+      }
+      let before = try Self.residentBytes()
+      let clients = try (0..<20).map { _ in try api.connect() }
+      let request = HTTPTestClient.request("GET", Self.maps)
+      for client in clients {
+        client.connection.setReading(false)
+        // 30 lists of 4 MB each: 2.4 GB if all were written.
+        client.connection.send((0..<30).flatMap { _ in request })
+      }
+      for _ in 0..<50 { try expectQuick(api) }
+      let grown = (try Self.residentBytes() - before) >> 20
+      #expect(grown < 300, "grew by \(grown) MiB")
+      for client in clients { client.connection.close() }
+      try api.live.wait("all places are free again") { api.live.server.connectionCount <= 1 }
+    }
+  }
+
+  @Test("clients that leave in the middle of a head, a body or an answer leave nothing behind")
+  func leaving() throws {
+    try with { api in
+      let body: JSON = ["metadata": ["name": "never"], "data": ["a": .string(String(repeating: "x", count: 5_000))]]
+      let whole = HTTPTestClient.request("POST", Self.maps, body: body.bytes)
+      for share in 1..<100 {
+        let client = try api.connect()
+        client.connection.send(Array(whole.prefix(whole.count * share / 100)))
+        if share % 3 == 0 { for _ in 0..<3 { try api.live.turn() } }
+        client.connection.close(afterFlush: share % 2 == 0)
+      }
+      for target in ["\(Self.maps)?watch=1", Self.maps, "/openapi/v3/api/v1"] {
+        let client = try api.connect()
+        client.connection.send(HTTPTestClient.request("GET", target))
+        try api.live.wait("the answer begins") { client.hasBytes }
+        client.connection.close()
+      }
+      try api.live.wait("all places are free again") { api.live.server.connectionCount <= 1 }
+      expectStatus(try api.ask("GET", "\(Self.maps)/never"), 404, "NotFound")
+      try expectQuick(api)
+    }
+  }
+
+  @Test(
+    "300 watchers that never read, while objects change: memory bounded, a reader loses nothing, the others list again")
+  func unreadWatches() throws {
+    try with { api in
+      #expect(try api.ask("POST", Self.maps, body: APIFixture.object(.configmaps, "m")).code == 201)
+      let version = try api.ask("GET", Self.maps).json.resourceVersion
+      let watch = HTTPTestClient.request("GET", "\(Self.maps)?watch=1&resourceVersion=\(version)")
+      let reader = try api.connect()
+      reader.connection.send(watch)
+      let silent = try (0..<300).map { _ in try api.connect() }
+      for client in silent { client.connection.send(watch) }
+      try api.live.wait("all watch", seconds: 60) { silent.allSatisfy(\.hasBytes) }
+      for client in silent { client.connection.setReading(false) }
+      let before = try Self.residentBytes()
+      let writer = try api.connect()
+      let text = String(repeating: "x", count: 20_000)
+      let count = 1_500
+      var answers = 0
+      var events: [JSON] = []
+      var sent = 0
+      // 30 MB of events for each: 9 GB if they were kept for all.
+      try api.live.wait("all changes are made and told", seconds: 120) {
+        while sent < count, sent - answers < 16 {
+          let body: JSON = ["data": ["n": .string("\(sent)"), "a": .string(text)]]
+          let target = "\(Self.maps)/m"
+          writer.connection.send(HTTPTestClient.request("PATCH", target, type: Self.merge, body: body.bytes))
+          sent += 1
+        }
+        while let answer = writer.takeAnswer() { answers += answer.code == 200 ? 1 : 0 }
+        events += reader.takeEvents()
+        return answers == count && events.count == count
+      }
+      let grown = (try Self.residentBytes() - before) >> 20
+      #expect(grown < 400, "grew by \(grown) MiB")
+      #expect(events.last?[path: ["object", "data", "n"]]?.stringValue == "\(count - 1)")
+      try expectQuick(api)
+      try expectTheirEnd(api, silent)
+      reader.connection.close()
+    }
+  }
+
+  /// Those that read again at last: they are told to list again, or were cut off, or get everything.
+  private func expectTheirEnd(_ api: LiveAPI, _ silent: [HTTPTestClient]) throws {
+    for client in silent.dropFirst(5) { client.connection.close() }
+    for client in silent.prefix(5) {
+      client.connection.setReading(true)
+      var last = 0
+      try api.live.wait("it gets the rest or an end", seconds: 60) {
+        for event in client.takeEvents() {
+          if event["type"] == "ERROR" {
+            #expect(event["object"]?["code"] == 410)
+            last = .max
+          } else {
+            last = Int(event[path: ["object", "data", "n"]]?.stringValue ?? "") ?? 0
+          }
+        }
+        return client.isClosed || client.isStreamOver || last >= 1_499
+      }
+      client.connection.close()
+    }
+    try api.live.wait("all places are free again") { api.live.server.connectionCount <= 3 }
+  }
+}

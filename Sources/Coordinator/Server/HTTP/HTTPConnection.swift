@@ -41,6 +41,8 @@ final class HTTPConnection: ReplyTaker {
 
   let connection: Connection
   var requests: [Int64: RequestID] = [:]
+  /// Whether it has brought a request: its handshake is over.
+  var hasAsked = false
   /// Boot nanoseconds by which the client must have done something, `Int64.max` while it owes nothing.
   private(set) var deadline = Int64.max
   /// Boot nanoseconds by which the core must have begun to answer.

@@ -20,9 +20,9 @@ final class HTTPDoor {
   private let output: HTTPOutput
   private var connections: [ObjectIdentifier: HTTPConnection] = [:]
   private var lastNumber: Int64 = 0
-  /// Connections since memory was given back, and at the last look: handshakes leave heap behind.
-  private var accepted = (count: 0, seen: 0)
-  private static let acceptedBeforeRelease = 64
+  /// Connections with a first request since memory was given back, and at the last look: handshakes leave heap behind.
+  private var newcomers = (count: 0, seen: 0)
+  private static let newcomersBeforeRelease = 64
   private var forms: [String: AnswerForm] = [:]
   private static let formLimit = 64
   private lazy var sweeper = loop.makeTimer { [unowned self] in sweep() }
@@ -54,7 +54,6 @@ final class HTTPDoor {
     connection.setUserTimeout(milliseconds: 60_000)
     let client = HTTPConnection(connection: connection, output: output, handler: handler)
     connections[ObjectIdentifier(client)] = client
-    accepted.count += 1
     if sweeper.deadline == Int64.max { sweeper.arm(at: Clocks.boot() + HTTPDoor.sweepNanoseconds) }
   }
 
@@ -97,15 +96,19 @@ final class HTTPDoor {
       }
     }
     // After a crowd has come, once no more are coming.
-    if accepted.count >= Self.acceptedBeforeRelease, accepted.count == accepted.seen {
+    if newcomers.count >= Self.newcomersBeforeRelease, newcomers.count == newcomers.seen {
       ProcessMemory.release()
-      accepted.count = 0
+      newcomers.count = 0
     }
-    accepted.seen = accepted.count
+    newcomers.seen = newcomers.count
     sweeper.arm(at: connections.isEmpty ? nil : now + HTTPDoor.sweepNanoseconds)
   }
 
   private func receive(_ request: HTTPRequest, from client: HTTPConnection) {
+    if !client.hasAsked {
+      client.hasAsked = true
+      newcomers.count += 1
+    }
     do throws(HTTPFailure) {
       try checkHost(request)
       let target = try HTTPTarget(request.target)

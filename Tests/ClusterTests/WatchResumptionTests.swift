@@ -36,6 +36,15 @@ struct WatchResumptionTests {
       api = try KubernetesAPI(cluster)
     }
 
+    /// Whether all watch the coordinator of the moment.
+    var isWatching: Bool { informers.allSatisfy { $0.isWatching(coordinator: kills) } }
+
+    /// Whether a list of pods was read from the coordinator of the moment whose version the watcher has passed.
+    var hasSnapshot: Bool {
+      let reached = informers.first?.reached[kills] ?? 0
+      return snapshots.contains { $0.kills == kills && $0.version <= reached }
+    }
+
     func kill() throws {
       api = nil
       try cluster.killCoordinator()
@@ -90,13 +99,13 @@ struct WatchResumptionTests {
         let audience = try Audience(cluster)
         try eventually("all watch", every: 1) {
           try audience.turn()
-          return audience.informers.allSatisfy(\.isWatching)
+          return audience.isWatching
         }
-        try cluster.apply(cluster.manifest("busy", completions: 300, parallelism: 30, .brief("0.05")))
+        try cluster.apply(cluster.manifest("busy", completions: 300, parallelism: 30, .brief("0.2")))
         for goal in [80, 190] {
-          try eventually("\(goal) pods ended", seconds: 60, every: 1) {
+          try eventually("\(goal) pods ended under all watchers", seconds: 60, every: 1) {
             try audience.turn()
-            return cluster.ledger.ended >= goal
+            return cluster.ledger.ended >= goal && audience.isWatching && audience.hasSnapshot
           }
           try check(cluster.ledger.ended < 300, "the Job was over before the kill")
           try audience.kill()

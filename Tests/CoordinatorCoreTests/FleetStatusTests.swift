@@ -11,7 +11,7 @@ import Testing
     harness.step([
       .request(9, APIRequest(verb: .get, kind: .leases, namespace: "kube-node-lease", name: name))
     ])
-    for case .reply(9, .done(_, let object, _)) in harness.effects { return object }
+    for case .shown(9, .done(_, let object, _), _) in harness.effects { return object }
     return .null
   }
 

@@ -121,7 +121,7 @@ struct ServerSideApplyTests {
     #expect(bell.code == 422)
     #expect(bell.message.hasPrefix(#"CreateOptions.meta.k8s.io "" is invalid: fieldManager: Invalid value:"#))
     let mode = harness.apply(.configmaps, Manifest.configMap("m"), by: "x") { $0.fieldValidation = "Maybe" }
-    #expect(mode.code == 400)
+    #expect(mode.code == 422)
   }
 
   @Test("two appliers of one field conflict, and the second one changes nothing")

@@ -45,7 +45,10 @@ final class Informer {
     self.loop = loop
   }
 
-  var isWatching: Bool { watching.map { !$0.isClosed } ?? false }
+  /// Whether a watch of that coordinator is open.
+  func isWatching(coordinator number: Int) -> Bool {
+    coordinator == number && watching.map { !$0.isClosed } ?? false
+  }
 
   private func target(_ query: String) -> String { path + (path.contains("?") ? "&" : "?") + query }
 

@@ -36,8 +36,13 @@ struct WatchResumptionTests {
       api = try KubernetesAPI(cluster)
     }
 
-    /// Whether all watch the coordinator of the moment.
-    var isWatching: Bool { informers.allSatisfy { $0.isWatching(coordinator: kills) } }
+    /// Waits until all watch the coordinator of the moment.
+    func gather() throws {
+      try eventually("all watch", seconds: 60, every: 1) {
+        try turn()
+        return informers.allSatisfy { $0.isWatching(coordinator: kills) }
+      }
+    }
 
     /// Whether a list of pods was read from the coordinator of the moment whose version the watcher has passed.
     var hasSnapshot: Bool {
@@ -91,28 +96,32 @@ struct WatchResumptionTests {
     }
   }
 
-  @Test("kill -9 twice during a Job of 300 pods: no copy has a gap, nothing is told twice, quiet kinds never relist")
+  @Test("kill -9 twice during a Job of 400 pods: no copy has a gap, nothing is told twice, quiet kinds never relist")
   func killed() async throws {
     try await Blocking.run {
       try TestCluster.with(agents: 2) { cluster in
         try eventually("the API is served") { (try? KubernetesAPI(cluster)) != nil }
         let audience = try Audience(cluster)
-        try eventually("all watch", every: 1) {
-          try audience.turn()
-          return audience.isWatching
-        }
-        try cluster.apply(cluster.manifest("busy", completions: 300, parallelism: 30, .brief("0.2")))
-        for goal in [80, 190] {
-          try eventually("\(goal) pods ended under all watchers", seconds: 60, every: 1) {
+        // The Job stands still until all watch, however long that takes; then it is busy when the kill comes.
+        let go = "\(cluster.directory)/ledger/go"
+        let work = Work.script("until [ -e /ledger/go ]; do sleep 0.05; done\nsleep 0.2\nsign end\n")
+        try cluster.apply(cluster.manifest("busy", completions: 400, parallelism: 30, work))
+        for goal in [80, 200] {
+          try audience.gather()
+          try Files.writeAtomically(go, [])
+          try eventually("\(goal) pods ended and were seen", seconds: 60, every: 1) {
             try audience.turn()
-            return cluster.ledger.ended >= goal && audience.isWatching && audience.hasSnapshot
+            return cluster.ledger.ended >= goal && audience.hasSnapshot
           }
-          try check(cluster.ledger.ended < 300, "the Job was over before the kill")
+          try check(cluster.ledger.ended < 400, "the Job was over before the kill")
           try audience.kill()
+          try Files.removeTree(go)
         }
+        try audience.gather()
+        try Files.writeAtomically(go, [])
         try eventually("the Job is complete", seconds: 120, every: 1) {
           for _ in 0..<20 { try audience.turn() }
-          return try cluster.status("busy", "succeeded") == 300
+          return try cluster.status("busy", "succeeded") == 400
         }
         try Self.checkCopies(audience)
       }

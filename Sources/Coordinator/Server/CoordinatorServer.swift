@@ -222,6 +222,10 @@ package final class CoordinatorServer {
     return try CoordinatorCore(configuration: configuration, rows: rows, seed: seed, now: now())
   }
 
+  /// Below those that the system gives to clients: a client could hold such a port when the coordinator comes back, and
+  /// its kubeconfigs would be wrong.
+  private static let otherPorts: ClosedRange<UInt16> = 20_000...32_000
+
   /// HTTPS with the directory's certificates.
   private func startAPI() throws(IOError) {
     guard var wanted = options.api, case .tcp(let host, let port) = wanted else { return }
@@ -231,13 +235,7 @@ package final class CoordinatorServer {
     let made = try HTTPDoor(loop: loop, door: door, pki: certificates, host: host)
     made.watchBacklogLimit = options.watchBacklogLimit
     httpDoor = made
-    do throws(IOError) {
-      apiListener = try Listener(loop: loop, at: wanted) { made.accept($0) }
-    } catch {
-      guard options.apiMayMove, error.code == EADDRINUSE else { throw error }
-      ServerLog.info("the Kubernetes API's port is taken: another one is chosen", ("api", wanted.description))
-      apiListener = try Listener(loop: loop, at: .tcp(host: host, port: 0)) { made.accept($0) }
-    }
+    apiListener = try listen(wanted, host) { made.accept($0) }
     // Before any client's request: what it reads says where the API is.
     if case .tcp(let host, let port)? = apiAddress {
       let authority = String(decoding: certificates.authority.certificate, as: UTF8.self)
@@ -245,6 +243,26 @@ package final class CoordinatorServer {
       loop.requestTurn()
     }
     ServerLog.info("Kubernetes API", ("address", apiAddress?.description ?? ""))
+  }
+
+  /// The wanted port, or where the API may move and that one is taken, another.
+  private func listen(
+    _ wanted: SocketAddress, _ host: String, _ accept: @escaping (Connection) -> Void
+  ) throws(IOError) -> Listener {
+    var address = wanted
+    for _ in 0..<32 {
+      if options.apiMayMove, address == .tcp(host: host, port: 0) {
+        address = .tcp(host: host, port: .random(in: CoordinatorServer.otherPorts))
+      }
+      do throws(IOError) {
+        return try Listener(loop: loop, at: address, onAccept: accept)
+      } catch {
+        guard options.apiMayMove, error.code == EADDRINUSE else { throw error }
+        ServerLog.info("the Kubernetes API's port is taken: another one is chosen", ("api", address.description))
+        address = .tcp(host: host, port: 0)
+      }
+    }
+    return try Listener(loop: loop, at: address, onAccept: accept)
   }
 
   /// The row that names the cluster is the shell's own; it is made at the first start, with the first commit.

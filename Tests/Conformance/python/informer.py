@@ -245,7 +245,8 @@ def _():
 @program.check(f"a Job of {PODS} pods runs to its end")
 def _():
     start = time.monotonic()
-    body = job("busy", "true", labels={"busy": "yes"}, completions=PODS, parallelism=60)
+    # Slow enough that informers begin in the middle of it on a fast machine, too.
+    body = job("busy", "sleep 0.5", labels={"busy": "yes"}, completions=PODS, parallelism=60)
     equal(server.call("POST", JOBS_PATH, body)[0], 201)
 
     def succeeded():

@@ -12,18 +12,11 @@ import Testing
 struct APISemanticsTests {
   private static let merge = PatchKind.merge.rawValue
 
-  private func with(_ body: (LiveAPI) throws -> Void) throws {
-    let directory = try TemporaryDirectory()
-    let api = try LiveAPI(directory)
-    try body(api)
-    try api.live.stop()
-  }
-
   @Test(
     "a read shows at least the version that it asks for, or says that it cannot",
     arguments: [Kind.jobs, .pods, .configmaps, .nodes])
   func versions(_ kind: Kind) throws {
-    try with { api in
+    try LiveAPI.with { api in
       let all = APIFixture.collection(kind)
       _ = try api.ask("POST", all, body: APIFixture.object(kind, "a"))
       let old = try api.ask("GET", all).json.resourceVersion
@@ -61,7 +54,7 @@ struct APISemanticsTests {
 
   @Test("options that contradict each other are refused in Kubernetes' words")
   func contradictions() throws {
-    try with { api in
+    try LiveAPI.with { api in
       let all = APIFixture.collection(.jobs)
       let match = "resourceVersionMatch: Forbidden: resourceVersionMatch"
       for (query, text) in [
@@ -88,7 +81,7 @@ struct APISemanticsTests {
 
   @Test("pages follow each other, whatever changes in between; a token that is none is refused")
   func pages() throws {
-    try with { api in
+    try LiveAPI.with { api in
       let all = APIFixture.collection(.configmaps)
       let names = (0..<23).map { "m\(100 + $0)" }
       for name in names { _ = try api.ask("POST", all, body: APIFixture.object(.configmaps, name, labels: ["p": "1"])) }
@@ -117,7 +110,7 @@ struct APISemanticsTests {
 
   @Test("label selectors of every operator choose; what is none is refused")
   func labelSelectors() throws {
-    try with { api in
+    try LiveAPI.with { api in
       let all = APIFixture.collection(.jobs)
       for (name, labels) in [("a", ["x": "1", "y": "1"] as JSON), ("b", ["x": "2"]), ("c", ["y": "2"])] {
         _ = try api.ask("POST", all, body: APIFixture.object(.jobs, name, labels: labels))
@@ -152,7 +145,7 @@ struct APISemanticsTests {
 
   @Test("each selectable field chooses and leaves out; every other is refused by its name")
   func fieldSelectors() throws {
-    try with { api in
+    try LiveAPI.with { api in
       for kind in Kind.allCases {
         let all = APIFixture.collection(kind)
         #expect(try api.ask("POST", all, body: APIFixture.object(kind, "a", labels: ["here": "1"])).code == 201)
@@ -195,7 +188,7 @@ struct APISemanticsTests {
 
   @Test("deleting a Job: each propagation, in body and query, with each grace; a bare DELETE orphans and warns")
   func deleteJobs() throws {
-    try with { api in
+    try LiveAPI.with { api in
       let path = APIFixture.path(.jobs, "j")
       for policy in ["", "Background", "Foreground", "Orphan"] {
         for way in [Way.body, .query, .legacy] {
@@ -245,7 +238,7 @@ struct APISemanticsTests {
 
   @Test("deleting all Jobs at once orphans and warns too; a finalizer keeps an object until it is taken off")
   func collectionsAndFinalizers() throws {
-    try with { api in
+    try LiveAPI.with { api in
       _ = try makeJob(api)
       let answer = try api.ask("DELETE", APIFixture.collection(.jobs))
       #expect(answer.code == 200 && answer.header("warning")?.contains("preserved by default") == true)
@@ -301,7 +294,7 @@ struct APISemanticsTests {
     "eight clients count to 400 together by get and update, again after each conflict",
     arguments: [Kind.configmaps, .jobs])
   func race(_ kind: Kind) throws {
-    try with { api in
+    try LiveAPI.with { api in
       var object = APIFixture.object(kind, "counter")
       object[path: ["metadata", "annotations"]] = ["count": "0"]
       #expect(try api.ask("POST", APIFixture.collection(kind), body: object).code == 201)

@@ -13,18 +13,11 @@ import Testing
 struct APISuiteTests {
   private static let merge = PatchKind.merge.rawValue
 
-  private func with(_ body: (LiveAPI) throws -> Void) throws {
-    let directory = try TemporaryDirectory()
-    let api = try LiveAPI(directory)
-    try body(api)
-    try api.live.stop()
-  }
-
   @Test(
     "create: once, not twice, not in a dry run, not under a wrong name, kind, namespace, type or size",
     arguments: Kind.allCases)
   func create(_ kind: Kind) throws {
-    try with { api in
+    try LiveAPI.with { api in
       let all = APIFixture.collection(kind)
       let object = APIFixture.object(kind, "a")
       let dry = try api.ask("POST", "\(all)?dryRun=All", body: object)
@@ -92,7 +85,7 @@ struct APISuiteTests {
     "get and list: one, all, of a namespace, in each form; the absent and the unknown are 404", arguments: Kind.allCases
   )
   func read(_ kind: Kind) throws {
-    try with { api in
+    try LiveAPI.with { api in
       let all = APIFixture.collection(kind)
       for name in ["b", "a"] {
         #expect(try api.ask("POST", all, body: APIFixture.object(kind, name, labels: ["x": .string(name)])).code == 201)
@@ -143,7 +136,7 @@ struct APISuiteTests {
     "update: of the version that was read, not of an older one, another name, uid, or nothing", arguments: Kind.allCases
   )
   func update(_ kind: Kind) throws {
-    try with { api in
+    try LiveAPI.with { api in
       let all = APIFixture.collection(kind)
       _ = try api.ask("POST", all, body: APIFixture.object(kind, "a"))
       let old = try api.object("\(all)/a")
@@ -187,7 +180,7 @@ struct APISuiteTests {
 
   @Test("patch: JSON, merge and strategic; what does not fit is refused and changes nothing", arguments: Kind.allCases)
   func patch(_ kind: Kind) throws {
-    try with { api in
+    try LiveAPI.with { api in
       let all = APIFixture.collection(kind)
       let path = "\(all)/a"
       _ = try api.ask("POST", all, body: APIFixture.object(kind, "a", labels: ["z": "0"]))
@@ -238,7 +231,7 @@ struct APISuiteTests {
     "apply: makes, changes nothing the second time, conflicts with another's field unless forced",
     arguments: Kind.allCases)
   func apply(_ kind: Kind) throws {
-    try with { api in
+    try LiveAPI.with { api in
       let path = APIFixture.path(kind, "a")
       func apply(_ value: String, _ query: String) throws -> HTTPTestAnswer {
         let object = APIFixture.object(kind, "a", labels: ["x": .string(value)])
@@ -272,7 +265,7 @@ struct APISuiteTests {
     "delete: with preconditions, dry, once; collections by selector; the watch tells all of it",
     arguments: Kind.allCases)
   func delete(_ kind: Kind) throws {
-    try with { api in
+    try LiveAPI.with { api in
       let all = APIFixture.collection(kind)
       let version = try api.ask("GET", all).json.resourceVersion
       let watcher = try api.connect()
@@ -351,7 +344,7 @@ struct APISuiteTests {
 
   @Test("status: read and written by itself where there is one; elsewhere no such resource", arguments: Kind.allCases)
   func status(_ kind: Kind) throws {
-    try with { api in
+    try LiveAPI.with { api in
       let all = APIFixture.collection(kind)
       _ = try api.ask("POST", all, body: APIFixture.object(kind, "a"))
       guard [.jobs, .pods, .nodes, .namespaces].contains(kind) else {
@@ -387,7 +380,7 @@ struct APISuiteTests {
 
   @Test("other subresources, logs, and paths that name nothing are refused by Status")
   func elsewhere() throws {
-    try with { api in
+    try LiveAPI.with { api in
       let pods = APIFixture.collection(.pods)
       _ = try api.ask("POST", pods, body: APIFixture.object(.pods, "p"))
       for name in ["exec", "attach", "portforward", "proxy", "binding", "ephemeralcontainers", "resize"] {

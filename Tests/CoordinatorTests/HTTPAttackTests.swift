@@ -13,13 +13,6 @@ struct HTTPAttackTests {
   private static let maps = APIFixture.collection(.configmaps)
   private static let merge = PatchKind.merge.rawValue
 
-  private func with(_ body: (LiveAPI) throws -> Void) throws {
-    let directory = try TemporaryDirectory()
-    let api = try LiveAPI(directory)
-    try body(api)
-    try api.live.stop()
-  }
-
   /// What this process uses; the server is in it.
   private static func residentBytes() throws -> Int {
     let text = String(decoding: try Files.read("/proc/self/statm"), as: UTF8.self)
@@ -37,7 +30,7 @@ struct HTTPAttackTests {
 
   @Test("200 clients that send a byte at a time hold nobody up")
   func slowLoris() throws {
-    try with { api in
+    try LiveAPI.with { api in
       let head = Array("POST \(Self.maps) HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n\r\n".utf8)
       let clients = try (0..<200).map { _ in try api.connect() }
       for (index, client) in clients.enumerated() { client.connection.send(Array(head.prefix(index % head.count))) }
@@ -53,7 +46,7 @@ struct HTTPAttackTests {
 
   @Test("1,000 pipelined requests are answered in their order, also when the client reads late")
   func pipelining() throws {
-    try with { api in
+    try LiveAPI.with { api in
       for isLate in [false, true] {
         let client = try api.connect()
         client.connection.setReading(!isLate)
@@ -82,7 +75,7 @@ struct HTTPAttackTests {
 
   @Test("lists that nobody reads are not kept: memory stays, others go on")
   func unreadLists() throws {
-    try with { api in
+    try LiveAPI.with { api in
       let text = String(repeating: "x", count: 100_000)
       for index in 0..<40 {
         let body: JSON = ["metadata": ["name": .string("big-\(index)")], "data": ["a": .string(text)]]
@@ -106,7 +99,7 @@ struct HTTPAttackTests {
 
   @Test("clients that leave in the middle of a head, a body or an answer leave nothing behind")
   func leaving() throws {
-    try with { api in
+    try LiveAPI.with { api in
       let body: JSON = ["metadata": ["name": "never"], "data": ["a": .string(String(repeating: "x", count: 5_000))]]
       let whole = HTTPTestClient.request("POST", Self.maps, body: body.bytes)
       for share in 1..<100 {
@@ -130,7 +123,7 @@ struct HTTPAttackTests {
   @Test(
     "300 watchers that never read, while objects change: memory bounded, a reader loses nothing, the others list again")
   func unreadWatches() throws {
-    try with { api in
+    try LiveAPI.with { api in
       #expect(try api.ask("POST", Self.maps, body: APIFixture.object(.configmaps, "m")).code == 201)
       let version = try api.ask("GET", Self.maps).json.resourceVersion
       let watch = HTTPTestClient.request("GET", "\(Self.maps)?watch=1&resourceVersion=\(version)")

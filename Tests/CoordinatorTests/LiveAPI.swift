@@ -25,6 +25,14 @@ final class LiveAPI {
     stranger = try TLSContext(client: nil, authority: pki.authority.certificate)
   }
 
+  /// Runs `body` with a server on a fresh directory, and stops it.
+  static func with(_ body: (LiveAPI) throws -> Void) throws {
+    let directory = try TemporaryDirectory()
+    let api = try LiveAPI(directory)
+    try body(api)
+    try api.live.stop()
+  }
+
   func connect(_ context: TLSContext? = nil) throws -> HTTPTestClient {
     guard let address = live.server.apiAddress else { throw IOError(operation: "connect", subject: "", message: "") }
     return try HTTPTestClient(live.loop, address, context ?? admin)

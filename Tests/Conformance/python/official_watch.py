@@ -59,17 +59,19 @@ def _():
     def follow():
         # The server ends each connection after a second; the loop below is what people write around the library.
         while len(seen) < 12:
+            streams.append(len(seen))
             stream = watcher.stream(
                 core.list_namespaced_config_map, SPACE, resource_version=watcher.resource_version or version,
                 timeout_seconds=1, label_selector="count")
             for event in stream:
                 seen.append((event["type"], event["object"].metadata.name))
 
+    streams = []
     thread = threading.Thread(target=follow, daemon=True)
     thread.start()
     for number in range(12):
+        until(lambda: len(streams) > number // 4, "the watch went on")
         core.create_namespaced_config_map(SPACE, {"metadata": {"name": f"c{number:02}", "labels": {"count": "1"}}})
-        time.sleep(0.2)
     thread.join(20)
     equal(seen, [("ADDED", f"c{number:02}") for number in range(12)])
 

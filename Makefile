@@ -1,11 +1,13 @@
 # The one entry: `make demo` shows a cluster at work, `make test` checks everything. Both run on a bare machine with a Swift toolchain.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help deps build release lint test conformance clients sim demo bench install clean
+.PHONY: help deps build release lint check test conformance clients sim demo bench install clean
 
 SEEDS ?= 200
 HOURS ?= 1
 PREFIX ?= /usr/local
+# The suites of `make check`.
+CORES := ^(ClusterProtoTests|CoordinatorCoreTests|AgentCoreTests|TidyTests)\.
 
 PACKAGES := libsqlite3-dev libyaml-dev libssl-dev zlib1g-dev bubblewrap sqlite3
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
@@ -36,8 +38,12 @@ release: deps ## Builds the release binary .build/release/stint
 lint: ## Checks the format of every Swift file
 	$(call timed,swift format lint,swift format lint --strict --recursive Sources Tests Package.swift)
 
-test: release build lint ## Lint, unit and cluster tests, kubectl, a batch of simulated hours
-	$(call timed,tests,swift test --skip-build)
+# What fails often comes first: the cores know nothing of processes and are done within two minutes of a bare checkout.
+check: lint build ## Lint and the unit tests of the cores: two minutes
+	$(call timed,tests of the cores,Tests/watch.sh swift test --skip-build --filter '$(CORES)')
+
+test: check release ## Lint, unit and cluster tests, kubectl, a batch of simulated hours
+	$(call timed,other tests,Tests/watch.sh swift test --skip-build --skip '$(CORES)')
 	$(call timed,oldest and newest kubectl,$(call typed,--ends))
 	$(call timed,$(SEEDS) simulated seeds,.build/release/stint simulate --seeds $(SEEDS) --hours $(HOURS))
 

@@ -28,6 +28,35 @@ struct CoordinatorLossTests {
     }
   }
 
+  @Test("a write that the system refuses stops the coordinator, which says where to look; nothing acknowledged is lost")
+  func refusedWrite() async throws {
+    try await Blocking.run {
+      try TestCluster.with(agents: 0) { cluster in
+        try cluster.killCoordinator(SIGTERM)
+        // No file of this coordinator may grow over 1 MiB; the signal that comes with it is ignored.
+        try cluster.startCoordinator(shell: "trap '' XFSZ; ulimit -f 1024")
+        try cluster.waitForNodes(0)
+        var acknowledged: [String] = []
+        for number in 0..<40 where cluster.coordinator?.isRunning == true {
+          let name = "big-\(number)"
+          let path = "\(cluster.directory)/\(name).yaml"
+          let text = String(repeating: "x", count: 100_000)
+          let manifest = "{apiVersion: v1, kind: ConfigMap, metadata: {name: \(name)}, data: {text: \(text)}}"
+          try Files.writeAtomically(path, Array(manifest.utf8))
+          if try cluster.stint("apply", "-f", path).status == 0 { acknowledged.append(name) }
+        }
+        let status = try found(cluster.coordinator, "coordinator").end(within: 20)
+        try check(status != 0, "it ended with 0")
+        let said = cluster.coordinator?.text ?? ""
+        try check(said.contains("check the disk and the kernel's log"), "it said: \(said.suffix(500))")
+        try check(!acknowledged.isEmpty && acknowledged.count < 40, "\(acknowledged.count) were acknowledged")
+        try cluster.startCoordinator()
+        try cluster.waitForNodes(0)
+        for name in acknowledged { try cluster.must("get", "configmap", name) }
+      }
+    }
+  }
+
   @Test("away for 60 s with default timings: pods pause, none is lost, and all go on")
   func awayForAMinute() async throws {
     try await Blocking.run(isBusy: false) {

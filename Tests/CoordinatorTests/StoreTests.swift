@@ -159,27 +159,6 @@ struct StoreTests {
     again.close()
   }
 
-  @Test("a write that the system refuses fails the commit, says where to look, and leaves nothing of it")
-  func writeError() async {
-    await #expect(processExitsWith: .exitCode(0)) {
-      let directory = try TemporaryDirectory()
-      let store = try Store(directory: directory.path)
-      try commit(store, [StoreWrite(table: .objects, key: "first", value: [1])])
-      signal(SIGXFSZ, SIG_IGN)
-      var limit = rlimit(rlim_cur: 1 << 20, rlim_max: rlim_t.max)
-      setrlimit(__rlimit_resource_t(RLIMIT_FSIZE.rawValue), &limit)
-      let big = StoreWrite(table: .objects, key: "big", value: Array(repeating: 7, count: 2 << 20))
-      let error = try #require(throws: StoreError.self) { try commit(store, [big]) }
-      #expect(error.description.contains("check the disk and the kernel's log"), "\(error)")
-      store.close()
-      limit.rlim_cur = rlim_t.max
-      setrlimit(__rlimit_resource_t(RLIMIT_FSIZE.rawValue), &limit)
-      let again = try Store(directory: directory.path)
-      #expect(try again.load().map(\.key) == ["first"])
-      again.close()
-    }
-  }
-
   @Test("what was not committed when the process dies is not there, what was is")
   func crash() throws {
     let directory = try TemporaryDirectory()

@@ -44,6 +44,20 @@ import Testing
     #expect(Lints.sleeps(SourceFile(path: "a", text: "usle" + "ep(10)")).count == 1)
   }
 
+  @Test("an exit test is found")
+  func exitTests() {
+    let text = "await #expect(processExits" + "With: .success) {"
+    #expect(Lints.exitTests(SourceFile(path: "a", text: text)).count == 1)
+  }
+
+  @Test("one part's state in another part's folder is found; its own, a comment and other names are not")
+  func coreParts() {
+    let text = "fleet.nodes\nx = self.api.room // workloads.a\nsomefleet.nodes\n// fleet.\nworkloads.tallies\n"
+    let file = SourceFile(path: "Sources/Coordinator/Core/Workloads/A.swift", text: text)
+    #expect(Lints.coreParts(file).map(\.line) == [1, 2])
+    #expect(Lints.coreParts(SourceFile(path: "Sources/Coordinator/Core/A.swift", text: text)).isEmpty)
+  }
+
   @Test("a file without an opening comment is found")
   func opening() {
     #expect(Lints.opening(SourceFile(path: "a", text: "import Testing\n")).count == 1)

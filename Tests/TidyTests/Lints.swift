@@ -138,6 +138,31 @@ enum Lints {
     return findings(file) { line in calls.contains { line.contains($0) } ? "wait for a condition instead" : nil }
   }
 
+  /// An exit test's monitor waits for any child of the process, and spins while it finds one of another test's.
+  static func exitTests(_ file: SourceFile) -> [Finding] {
+    findings(file) { line in
+      line.contains("processExits" + "With") ? "start a program of its own and reap it: see Tests/watch.sh" : nil
+    }
+  }
+
+  /// The three parts of the coordinator's core reach each other's state through functions, not members: `fleet.` is
+  /// written only in Fleet/, and so on. What stands above the three may look into all.
+  static func coreParts(_ file: SourceFile) -> [Finding] {
+    let core = "Sources/Coordinator/Core/"
+    guard file.path.hasPrefix(core), file.path.dropFirst(core.count).contains("/") else { return [] }
+    let parts = [("fleet", "Fleet"), ("workloads", "Workloads"), ("api", "API")]
+    return findings(file) { line in
+      let code = line.prefix { $0 != "/" }
+      for (name, folder) in parts where !file.path.hasPrefix("\(core)\(folder)/") {
+        let words = code.split { !($0.isLetter || $0.isNumber || $0 == "_" || $0 == ".") }
+        if words.contains(where: { $0.hasPrefix("\(name).") || $0.hasPrefix("self.\(name).") }) {
+          return "\(name) is the state of \(folder)/: ask it by a function"
+        }
+      }
+      return nil
+    }
+  }
+
   /// Each file opens by saying what it owns.
   static func opening(_ file: SourceFile) -> [Finding] {
     let comments = file.lines.prefix { $0.hasPrefix("//") }.filter { !$0.hasPrefix("// swift-") }

@@ -49,6 +49,12 @@ import Testing
   @Test("tests wait for conditions and never sleep")
   func sleeps() { check(Self.tests, Lints.sleeps) }
 
+  @Test("no exit tests: this process has children of its own")
+  func exitTests() { check(Self.tests, Lints.exitTests) }
+
+  @Test("the parts of the coordinator's core keep their state to themselves")
+  func coreParts() { check(Self.sources, Lints.coreParts) }
+
   @Test("each file says what it owns")
   func openings() { check(Self.sources + Self.tests, Lints.opening) }
 

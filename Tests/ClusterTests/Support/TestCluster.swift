@@ -83,10 +83,16 @@ final class TestCluster {
 
   // Programs.
 
-  func startCoordinator() throws {
-    coordinator = try Program(
-      ["coordinator", "--data", "\(directory)/coordinator", "--listen", server] + timing,
-      output: "\(directory)/logs/coordinator")
+  /// `shell`: what a shell does before it becomes the coordinator, such as setting limits.
+  func startCoordinator(shell: String? = nil) throws {
+    let words = ["coordinator", "--data", "\(directory)/coordinator", "--listen", server] + timing
+    let output = "\(directory)/logs/coordinator"
+    if let shell {
+      coordinator = try Program(
+        ["-c", "\(shell); exec \"$0\" \"$@\"", Processes.program] + words, path: "/bin/bash", output: output)
+    } else {
+      coordinator = try Program(words, output: output)
+    }
   }
 
   func killCoordinator(_ signal: Int32 = SIGKILL) throws { try coordinator?.killAndReap(signal) }

@@ -1,0 +1,68 @@
+#!/usr/bin/env bash
+# Owns: the end of a test run that hangs. Runs a command (swift test), passes its output on, and ends it with the names
+# of the tests that had begun and not ended, when one of them takes longer than TEST_LIMIT (300) seconds or the whole
+# longer than RUN_LIMIT (1200). Exit code 124 then, else the command's.
+# It must not know the tests. A limit inside the test process would not do: a test that blocks its thread cannot be
+# ended from there, and some hang with all threads.
+set -uo pipefail
+
+test_limit=${TEST_LIMIT:-300}
+run_limit=${RUN_LIMIT:-1200}
+declare -A begun=()
+failed=()
+
+directory=$(mktemp -d)
+trap 'rm -rf "$directory"' EXIT
+mkfifo "$directory/output"
+setsid "$@" >"$directory/output" 2>&1 &
+command=$!
+exec 3<"$directory/output"
+
+# Follows one line of Swift Testing: "◇ Test NAME started.", "✔ Test NAME passed after …", "✘ Test NAME failed after …".
+follow() {
+  [[ $1 =~ ^[^\ ]+\ Test\ (.*)\ (started\.|passed\ after|failed\ after) ]] || return 0
+  local name=${BASH_REMATCH[1]} what=${BASH_REMATCH[2]}
+  [[ $name == run* ]] && return
+  [[ $name =~ ^(.*)\ with\ [0-9]+\ test\ cases?$ ]] && name=${BASH_REMATCH[1]}
+  case $what in
+    started.) begun[$name]=$SECONDS ;;
+    passed*) unset 'begun[$name]' ;;
+    *) unset 'begun[$name]'; failed+=("$name") ;;
+  esac
+}
+
+stop() {
+  printf '\n%s. Begun and not ended:\n' "$1"
+  for name in "${!begun[@]}"; do printf '  %s (for %d s)\n' "$name" $((SECONDS - begun[$name])); done | sort
+  disown "$command"
+  kill -ABRT -- "-$command" 2>/dev/null
+  for _ in 1 2 3 4 5; do kill -0 -- "-$command" 2>/dev/null && sleep 1; done
+  kill -KILL -- "-$command" 2>/dev/null
+  exit 124
+}
+
+looked=$SECONDS
+while true; do
+  IFS= read -r -t 5 line <&3
+  got=$?
+  if ((got == 0)); then
+    printf '%s\n' "$line"
+    follow "$line"
+  # Above 128: nothing came for five seconds. Else the output has ended.
+  elif ((got < 128)) || ! kill -0 "$command" 2>/dev/null; then
+    break
+  fi
+  ((SECONDS >= looked + 5 || got != 0)) || continue
+  looked=$SECONDS
+  ((SECONDS < run_limit)) || stop "The run takes longer than $run_limit s"
+  for name in "${!begun[@]}"; do
+    ((SECONDS - begun[$name] < test_limit)) || stop "The test $name takes longer than $test_limit s"
+  done
+done
+wait "$command"
+status=$?
+if ((${#failed[@]})); then
+  printf '\nFailed:\n'
+  printf '  %s\n' "${failed[@]}" | sort -u
+fi
+exit $status

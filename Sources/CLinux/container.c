@@ -64,6 +64,8 @@ static int take_user(const struct container_start *start) {
   }
   if (plan->group >= 0 && syscall(SYS_setresgid, plan->group, plan->group, plan->group) != 0) return -1;
   if (plan->user >= 0 && syscall(SYS_setresuid, plan->user, plan->user, plan->user) != 0) return -1;
+  // Whoever runs as somebody else stays so: a set-uid program would give the host's root back.
+  if ((plan->user >= 0 || plan->group >= 0) && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) return -1;
   // bubblewrap hands its capabilities on as ambient ones: the container gets none.
   prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
   return 0;

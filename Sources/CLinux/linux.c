@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <link.h>
+#include <linux/openat2.h>
 #include <malloc.h>
 #include <sched.h>
 #include <signal.h>
@@ -38,6 +39,21 @@ int stint_pidfd_reap(int pidfd, int *status) {
 }
 
 int stint_open_directory(const char *path) { return open(path, O_PATH | O_DIRECTORY | O_CLOEXEC); }
+
+int stint_open_handle(int directory, const char *name) {
+  return openat(directory, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+}
+
+int stint_open_entry(int directory, const char *name) {
+  struct open_how how;
+  memset(&how, 0, sizeof how);
+  how.flags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
+  how.resolve = RESOLVE_NO_XDEV | RESOLVE_NO_SYMLINKS;
+  int result = (int)syscall(SYS_openat2, directory, name, &how, sizeof how);
+  // Older kernels and strict sandboxes do not know the call.
+  if (result < 0 && (errno == ENOSYS || errno == EPERM)) result = openat(directory, name, (int)how.flags);
+  return result;
+}
 
 short stint_spawn_flags(int new_session) {
   return (short)(POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF | (new_session ? POSIX_SPAWN_SETSID : 0));

@@ -1,6 +1,7 @@
 // Owns: whole-file reads and durable writes, directories, free space. It must not know what the files hold.
 
 import CLinux
+import ClusterProto
 import Glibc
 
 /// File operations; every failure is an `IOError` that names the path.
@@ -46,6 +47,28 @@ package enum Files {
       if bytes.count > limit { throw IOError(code: EFBIG, operation: "read", subject: path) }
       size = max(4096, min(bytes.count, 1 << 20))
     }
+  }
+
+  /// The last bytes of a plain file that somebody else may have put there, at most `limit`; nil when it is something
+  /// else or not to be read. Follows no link in its last place, waits for no pipe's other end, opens no device.
+  package static func readEnd(_ path: String, limit: Int) -> [UInt8]? {
+    let handle = stint_open_handle(AT_FDCWD, path)
+    guard handle >= 0 else { return nil }
+    defer { close(handle) }
+    var facts = stat()
+    guard fstat(handle, &facts) == 0, facts.st_mode & S_IFMT == S_IFREG else { return nil }
+    // By the handle: the name may be another file's by now.
+    let descriptor = open("/proc/self/fd/\(handle)", O_RDONLY | O_NONBLOCK | O_CLOEXEC)
+    guard descriptor >= 0 else { return nil }
+    defer { close(descriptor) }
+    var count = 0
+    let bytes = [UInt8](unsafeUninitializedCapacity: limit) { buffer, filled in
+      count = retryingInterrupts {
+        pread(descriptor, buffer.baseAddress, buffer.count, max(0, Int(facts.st_size) - limit))
+      }
+      filled = max(0, count)
+    }
+    return count < 0 ? nil : bytes
   }
 
   /// A file's content as text with the white space at its end removed; broken UTF-8 is repaired.
@@ -108,7 +131,7 @@ package enum Files {
     try makeDirectory(path, mode: mode, intermediate: false)
   }
 
-  /// The names in a directory, sorted, without `.` and `..`.
+  /// The names in a directory, sorted, without `.` and `..`; broken UTF-8 is repaired, so such a name finds no file.
   package static func list(_ path: String) throws(IOError) -> [String] {
     guard let directory = opendir(path) else { throw IOError.last("open directory", path) }
     defer { closedir(directory) }
@@ -123,17 +146,6 @@ package enum Files {
     }
     guard errno == 0 else { throw IOError.last("read directory", path) }
     return names.sorted()
-  }
-
-  /// Removes a file, or a directory with all below it, never following a symbolic link. One that is absent is fine.
-  package static func removeTree(_ path: String) throws(IOError) {
-    if unlink(path) == 0 || errno == ENOENT { return }
-    let code = errno
-    guard code == EISDIR || code == EPERM, let status = try? status(path, followLinks: false), status.isDirectory else {
-      throw IOError(code: code, operation: "remove", subject: path)
-    }
-    for name in try list(path) { try removeTree("\(path)/\(name)") }
-    guard rmdir(path) == 0 || errno == ENOENT else { throw IOError.last("remove", path) }
   }
 
   /// What a path is.
@@ -157,14 +169,8 @@ package enum Files {
     return (available, total)
   }
 
-  /// A path's directory and last name: `/a/b` is `/a` and `b`, `b` is `.` and `b`, `/b` is `/` and `b`.
-  package static func split(_ path: String) -> (parent: String, name: String) {
-    var trimmed = path[...]
-    while trimmed.count > 1, trimmed.last == "/" { trimmed.removeLast() }
-    guard let slash = trimmed.lastIndex(of: "/") else { return (".", String(trimmed)) }
-    let parent = trimmed[..<slash]
-    return (parent.isEmpty ? "/" : String(parent), String(trimmed[trimmed.index(after: slash)...]))
-  }
+  /// A path's directory and last name, as `PathText` has them.
+  package static func split(_ path: String) -> (parent: String, name: String) { PathText.split(path) }
 
   /// Text up to the first NUL of a C buffer; broken UTF-8 is repaired.
   static func string(_ buffer: [CChar]) -> String {

@@ -87,4 +87,19 @@ struct NamesTests {
     let values = ["A": "1", "B": "$(A)"]
     #expect(VariableExpansion.expand(text) { values[$0] } == expected)
   }
+
+  @Test("a path is bytes between slashes, also where Swift sees a slash and an accent as one character")
+  func paths() {
+    let trick = "../\u{301}x"
+    #expect(PathText.climbs(trick))
+    #expect(PathText.names("a//\u{301}b/") == ["a", "\u{301}b"])
+    #expect(!PathText.climbs("a/..b/c.."))
+    #expect(PathText.isAbsolute("/\u{301}"))
+    #expect(PathText.isBelow("/a/\u{301}", "/a"))
+    #expect(!PathText.isBelow("/ab", "/a"))
+    #expect(PathText.split("/a/\u{301}b/") == ("/a", "\u{301}b"))
+    #expect(PathText.split("b") == (".", "b"))
+    #expect(PathText.split("/b") == ("/", "b"))
+    #expect(PathText.split("/") == ("/", ""))
+  }
 }

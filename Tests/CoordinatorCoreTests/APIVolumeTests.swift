@@ -174,4 +174,19 @@ import Testing
         "volumeMounts[0].subPathExpr: Invalid value: \"b\": subPathExpr and subPath are mutually exclusive"))
     #expect(message(["subPathExpr": "../b"]).hasSuffix("subPathExpr: Invalid value: \"../b\": must not contain '..'"))
   }
+
+  @Test("a path that climbs out behind a combining accent is refused, a relative hostPath is warned about")
+  func paths() throws {
+    let harness = try APIHarness()
+    var pod = main([:])
+    pod["volumes"] = [["name": "c", "configMap": ["name": "c", "items": [["key": "k", "path": "../\u{301}x"]]]]]
+    let refused = harness.create(.jobs, Manifest.job("a", pod: pod))
+    #expect(refused.code == 422)
+    #expect(refused.message.contains("must not contain '..'"), "\(refused.message)")
+    pod["volumes"] = [["name": "h", "hostPath": ["path": "data", "type": "DirectoryOrCreate"]]]
+    #expect(
+      harness.create(.jobs, Manifest.job("b", pod: pod)).warnings == [
+        "spec.template.spec.volumes[0].hostPath.path: not an absolute path; no node will set it up, so the pod will wait"
+      ])
+  }
 }

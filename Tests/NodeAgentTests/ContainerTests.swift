@@ -273,7 +273,38 @@ import Testing
     #expect(log == "65534\nx\n?\n")
   }
 
+  @Test("a set-uid program of root's gives a pod of --pod-user nothing")
+  func setUserID() throws {
+    let keeper = try TestKeeper(KeeperSetting(arguments: ["--pod-user", "nobody"]))
+    let program = "\(keeper.scratch.path)/id"
+    try Files.writeAtomically(program, try Files.read("/usr/bin/id"), mode: 0o4755)
+    // By hand it works: else the test would show nothing.
+    try #require(try run(nobody + ["/bin/sh", "-c", "test $(\(program) -u) = 0"]), "the file system knows no set-uid")
+    let log = try keeper.finish(keeper.assignment(1, pod(shell("main", "\(program) -u")))).1
+    #expect(log == "65534\n")
+  }
+
   // MARK: - Volumes
+
+  @Test("a relative hostPath makes nothing where the agent stands, and says why")
+  func relativeHostPath() throws {
+    let scratch = try Scratch()
+    let paths = NodePaths(data: scratch.path)
+    for type in ["", "DirectoryOrCreate", "FileOrCreate"] {
+      let name = "stint-relative-\(getpid())"
+      let spec = pod(
+        shell("main", "true"), volumes: [["name": "h", "hostPath": ["path": .string(name), "type": .string(type)]]])
+      let assignment = Assignment(
+        attempt: 1, keeper: "k", session: "s", namespace: "default", podName: "p", podUID: "u", labels: [:],
+        annotations: [:], spec: PodSpec(json: spec), references: [:], tolerationMilliseconds: nil)
+      let error = #expect(throws: VolumeError.self) {
+        _ = try Volumes.make(assignment, paths: paths, place: testPlace(assignment, paths))
+      }
+      #expect(
+        error?.message == "MountVolume.SetUp failed for volume \"h\" : hostPath \(name) is not an absolute path")
+      #expect(!Files.exists(name))
+    }
+  }
 
   @Test("a ConfigMap of a mebibyte by subPath is /questions.json inside, and the host never has it")
   func questions() throws {

@@ -30,6 +30,14 @@ int stint_pidfd_reap(int pidfd, int *status);
 // Opens a directory with O_PATH, as a handle for paths below it; the descriptor, or -1 and errno.
 int stint_open_directory(const char *path);
 
+// Opens whatever has this name with O_PATH, links not followed: it touches no device and waits for no pipe; the
+// descriptor, or -1 and errno. `directory` may be AT_FDCWD.
+int stint_open_handle(int directory, const char *name);
+
+// Opens a directory in `directory` for reading, links not followed, mount points not entered (EXDEV); the descriptor,
+// or -1 and errno.
+int stint_open_entry(int directory, const char *name);
+
 // The flags of posix_spawnattr_setflags: signal mask, signal defaults and, when asked for, a session of its own.
 short stint_spawn_flags(int new_session);
 

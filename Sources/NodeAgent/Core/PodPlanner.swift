@@ -104,8 +104,8 @@ package enum PodPlanner {
       PlanningError(container: container, reason: configError, message: message)
     }
     if let missing { throw failure("missing value for \"\(missing)\"") }
-    if path.hasPrefix("/") { throw failure("error SubPath `\(path)` must not be an absolute path") }
-    if path.split(separator: "/").contains("..") {
+    if PathText.isAbsolute(path) { throw failure("error SubPath `\(path)` must not be an absolute path") }
+    if PathText.climbs(path) {
       throw failure("unable to provision SubPath `\(path)`: must not contain '..'")
     }
     return path.isEmpty ? nil : path

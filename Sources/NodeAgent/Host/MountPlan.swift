@@ -59,12 +59,12 @@ struct MountPlan {
 
   private mutating func place(_ mount: PodPlan.Mount) {
     let below = mount.subPath ?? ""
-    let isOwn = mount.source.hasPrefix(podDirectory + "/")
+    let isOwn = PathText.isBelow(mount.source, podDirectory)
     let new = Placed(path: mount.path, volume: mount.source, below: below, isOwn: isOwn && !mount.readOnly)
     if isOwn, !below.isEmpty, !Files.exists(new.source) { _ = stint_make_below(mount.source, below, 1) }
     let isDirectory = (try? Files.status(new.source))?.isDirectory ?? true
     // The host path that is seen at the mount point, through the mounts placed before.
-    let outer = placed.last { mount.path.hasPrefix($0.path + "/") }
+    let outer = placed.last { PathText.isBelow(mount.path, $0.path) }
     let seen = outer.map { $0.source + mount.path.dropFirst($0.path.count) } ?? mount.path
     if (try? Files.status(seen))?.isDirectory != isDirectory {
       prepare(mount.path, outer: outer, isDirectory: isDirectory)
@@ -82,7 +82,7 @@ struct MountPlan {
     }
     let nearest = outer.map { nearestInside($0, path) } ?? Self.nearestDirectory(of: path)
     let isOwn = nearest == "/" && hasOwnRoot
-    if !isOwn, !overlaid.contains(where: { nearest == $0 || nearest.hasPrefix($0 + "/") }) {
+    if !isOwn, !overlaid.contains(where: { nearest == $0 || PathText.isBelow(nearest, $0) }) {
       operations.append(.overlay(destination: nearest))
       overlaid.append(nearest)
       // An overlay shows one file system: what the host has mounted below is put back.
@@ -114,7 +114,7 @@ struct MountPlan {
 
   /// Without double slashes, `.` and a slash at the end; `..` was refused at submission and is dropped here.
   static func normalized(_ path: String) -> String {
-    "/" + path.split(separator: "/").filter { $0 != "." && $0 != ".." }.joined(separator: "/")
+    "/" + PathText.names(path).filter { $0 != "." && $0 != ".." }.joined(separator: "/")
   }
 
   private static func resolved(_ path: String) -> String {

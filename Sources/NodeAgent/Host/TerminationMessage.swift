@@ -91,7 +91,7 @@ struct TerminationMessage {
   func take(failed: Bool, containers: Int, paths: NodePaths) -> String {
     var bytes: [UInt8] = []
     if let path {
-      bytes = readEnd(path)
+      bytes = Files.readEnd(path, limit: Self.limit) ?? []
       files.giveBack(path, isEmpty: bytes.isEmpty)
     }
     if bytes.isEmpty, failed, container.fallsBackToLogs { bytes = logEnd(paths) }
@@ -108,20 +108,6 @@ struct TerminationMessage {
       let next = log.next()
       if next.isEmpty { return bytes }
       bytes = (bytes + next).suffix(Self.logLimit)
-    }
-  }
-
-  /// The last bytes of the file; nothing of what is no plain file any more.
-  private func readEnd(_ path: String) -> [UInt8] {
-    guard let facts = try? Files.status(path, followLinks: false), facts.mode & UInt32(S_IFMT) == UInt32(S_IFREG),
-      facts.size > 0
-    else { return [] }
-    let descriptor = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC | O_NOFOLLOW)
-    guard descriptor >= 0 else { return [] }
-    defer { close(descriptor) }
-    let start = max(0, Int(facts.size) - Self.limit)
-    return [UInt8](unsafeUninitializedCapacity: Self.limit) { buffer, used in
-      used = max(0, pread(descriptor, buffer.baseAddress, buffer.count, start))
     }
   }
 }

@@ -129,10 +129,10 @@ enum Volumes {
     try makeDirectory(directory, mode: 0o755)
     for file in files {
       let path = directory + "/" + file.path
-      guard !file.path.split(separator: "/").contains("..") else {
+      guard !PathText.climbs(file.path) else {
         throw setUpFailure(volume, "item path \(file.path) leaves the volume", retryable: false)
       }
-      if file.path.contains("/") { try makeDirectory(Files.split(path).parent, mode: 0o755) }
+      if PathText.names(file.path).count > 1 { try makeDirectory(Files.split(path).parent, mode: 0o755) }
       try writeFile(path, file.bytes, mode: UInt32(truncatingIfNeeded: file.mode & 0o777))
     }
   }
@@ -153,6 +153,10 @@ enum Volumes {
   /// Kubernetes' hostPath types. An empty type checks nothing there, and a runtime then makes the directory: here a
   /// path that is not there is an error, as nothing is made on the host unless it is asked for.
   private static func checkHostPath(_ path: String, type: String, volume: String) throws(VolumeError) {
+    // A relative one would be made where the agent happens to stand.
+    guard PathText.isAbsolute(path) else {
+      throw setUpFailure(volume, "hostPath \(path) is not an absolute path", retryable: false)
+    }
     let status = try? Files.status(path)
     let kind = (status?.mode ?? 0) & UInt32(S_IFMT)
     func check(_ isRight: Bool, _ what: String) throws(VolumeError) {

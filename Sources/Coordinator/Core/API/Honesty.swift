@@ -72,6 +72,11 @@ struct Honesty {
       warn("\(path).automountServiceAccountToken", "no token is mounted by this version")
     }
     for (index, volume) in (spec["volumes"]?.arrayValue ?? []).enumerated() {
+      if let host = volume[path: ["hostPath", "path"]]?.stringValue, !host.isEmpty, !PathText.isAbsolute(host) {
+        warn(
+          "\(path).volumes[\(index)].hostPath.path",
+          "not an absolute path; no node will set it up, so the pod will wait")
+      }
       guard let medium = volume[path: ["emptyDir", "medium"]]?.stringValue, !medium.isEmpty else { continue }
       warn("\(path).volumes[\(index)].emptyDir.medium", "\(Self.notHonoured): the directory is on the node's disk")
     }

@@ -105,7 +105,7 @@ struct VolumeValidation {
   /// ValidateLocalNonReservedPath: a file's path within its volume.
   static func local(_ text: String, _ path: String, into errors: inout FieldErrors) {
     relative(text, path, into: &errors)
-    if text.hasPrefix(".."), !text.split(separator: "/").contains("..") {
+    if text.utf8.starts(with: "..".utf8), !PathText.climbs(text) {
       errors.invalid(path, text, "must not start with '..'")
     }
   }
@@ -118,7 +118,7 @@ struct VolumeValidation {
     let target = host["path"]?.stringValue ?? ""
     if target.isEmpty {
       errors.required("\(path).path")
-    } else if target.split(separator: "/").contains("..") {
+    } else if PathText.climbs(target) {
       errors.invalid("\(path).path", target, "must not contain '..'")
     }
     let type = host["type"]?.stringValue ?? ""
@@ -127,8 +127,8 @@ struct VolumeValidation {
 
   /// A path that may not leave the directory it is taken from.
   static func relative(_ text: String, _ path: String, into errors: inout FieldErrors) {
-    if text.hasPrefix("/") { errors.invalid(path, text, "must be a relative path") }
-    if text.split(separator: "/").contains("..") { errors.invalid(path, text, "must not contain '..'") }
+    if PathText.isAbsolute(text) { errors.invalid(path, text, "must be a relative path") }
+    if PathText.climbs(text) { errors.invalid(path, text, "must not contain '..'") }
     if text.utf8.contains(0) { errors.invalid(path, text, "must not contain a zero byte") }
   }
 }

@@ -27,6 +27,10 @@ package final class EventLoop {
 
   /// Called once a turn, after all ready descriptors and due timers were handled.
   package var onTurnEnd: (() -> Void)?
+  /// Asked before each wait: whether something waits for a turn that no descriptor and no timer reports. What fills a
+  /// queue for `onTurnEnd` may do so behind it, when output has gone; were that told once instead of asked for, the one
+  /// who forgets to tell would sleep on it.
+  package var hasWork: (() -> Bool)?
 
   private let epoll: Int32
   private let timerDescriptor: Int32
@@ -113,7 +117,7 @@ package final class EventLoop {
   /// One turn. Waits at most `timeoutMilliseconds` (-1: until something happens).
   package func runOnce(timeoutMilliseconds: Int32) throws(IOError) {
     programTimer()
-    let timeout = wantsTurn || !deferred.isEmpty ? 0 : timeoutMilliseconds
+    let timeout = wantsTurn || !deferred.isEmpty || hasWork?() == true ? 0 : timeoutMilliseconds
     wantsTurn = false
     handshakesLeft = EventLoop.handshakesPerTurn
     let now = Clocks.boot()

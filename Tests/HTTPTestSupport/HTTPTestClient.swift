@@ -63,14 +63,20 @@ package final class HTTPTestClient {
   /// The events of a watch that have come since the last call; empty before its head has come. Not to be mixed with
   /// the other ways to read.
   package func takeEvents() -> [JSON] {
-    guard !isStreamOver, let (answer, end) = streamed.map({ dechunk($0, 0) }) ?? parse() else { return [] }
-    streamed = answer
-    isStreamOver = answer.isWhole
-    lines += answer.body
-    received.removeFirst(end)
+    lines += takeBody()
     guard let end = lines.lastIndex(of: 10) else { return [] }
     defer { lines.removeFirst(end + 1) }
     return lines[...end].split(separator: 10).compactMap { try? JSON(parsing: Array($0)) }
+  }
+
+  /// Bytes of a chunked body that have come since the last call, as whole chunks. Not to be mixed with the other ways
+  /// to read.
+  package func takeBody() -> [UInt8] {
+    guard !isStreamOver, let (answer, end) = streamed.map({ dechunk($0, 0) }) ?? parse() else { return [] }
+    streamed = answer
+    isStreamOver = answer.isWhole
+    received.removeFirst(end)
+    return answer.body
   }
 
   /// What has come of the answer that goes on.

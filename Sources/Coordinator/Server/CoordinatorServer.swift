@@ -163,7 +163,6 @@ package final class CoordinatorServer {
       listener?.close()
       apiListener?.close()
       queue.append(.stopRequested, from: nil)
-      loop.requestTurn()
     case .stopping, .draining:
       phase = .ended(nil)
       loop.requestTurn()
@@ -175,6 +174,7 @@ package final class CoordinatorServer {
 
   private func attach() throws(IOError) {
     loop.onTurnEnd = { [unowned self] in turn() }
+    loop.hasWork = { [unowned self] in !queue.isEmpty || httpDoor?.hasWork == true }
     try loop.attach(store.outcomes) { [unowned self] outcomes in
       for outcome in outcomes {
         switch outcome {
@@ -195,7 +195,6 @@ package final class CoordinatorServer {
   private func start(_ directory: DataDirectory) throws {
     checkSpace()
     queue.append(.timer, from: nil)
-    loop.requestTurn()
     repeat {
       try loop.runOnce(timeoutMilliseconds: -1)
       if case .ended(let error?) = phase { throw error }
@@ -240,7 +239,6 @@ package final class CoordinatorServer {
     if case .tcp(let host, let port)? = apiAddress {
       let authority = String(decoding: certificates.authority.certificate, as: UTF8.self)
       queue.append(.apiServed(APIEndpoint(host: host, port: Int64(port), authority: authority)), from: nil)
-      loop.requestTurn()
     }
     ServerLog.info("Kubernetes API", ("address", apiAddress?.description ?? ""))
   }
@@ -304,7 +302,6 @@ package final class CoordinatorServer {
     if isEnded { return }
     if let writes = turns.nextCommit() { store.commit(writes) }
     httpDoor?.writeOut()
-    if !queue.isEmpty { loop.requestTurn() }
     if case .draining = phase, connectionCount == 0 { phase = .ended(nil) }
   }
 

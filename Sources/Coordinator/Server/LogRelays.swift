@@ -70,8 +70,9 @@ final class LogRelays {
     }
   }
 
-  /// The client has taken all that was sent.
+  /// The client has taken what its socket held: what it reads goes on, unless more of it waits here.
   func drained(_ client: any ReplyTaker) {
+    if client.isBehind { return }
     for request in client.requests.values { byRequest[request]?.source?.isHeld = false }
   }
 

@@ -63,6 +63,8 @@ final class HTTPConnection: ReplyTaker {
   private var outbox = Outbox()
   private var isScheduled = false
   private var isHeld = false
+  /// A log is being sent: the client may take its time.
+  private var isPatient = false
   private let output: HTTPOutput
   private let handler: Handler
   /// Bodies from here on are compressed for who accepts it, as Kubernetes does.
@@ -76,12 +78,17 @@ final class HTTPConnection: ReplyTaker {
   private static let refusedNanoseconds: Int64 = 1_000_000_000
   /// How long a client may leave what was sent untaken.
   private static let stallNanoseconds: Int64 = 120_000_000_000
+  /// The same for a log, whose reader may be a person with a pager: what it does not take waits on its node.
+  private static let logStallNanoseconds: Int64 = 3_600_000_000_000
+  /// The kernel gives a connection up whose client has not made room for so long; 0 for a log: as long as it answers.
+  private static let userTimeoutMilliseconds: UInt32 = 60_000
 
   init(connection: Connection, output: HTTPOutput, handler: Handler) {
     self.connection = connection
     self.output = output
     self.handler = handler
     connection.outputLimit = HTTPOutput.outputMark + MessageLimits.fromCoordinator
+    connection.setUserTimeout(milliseconds: HTTPConnection.userTimeoutMilliseconds)
     deadline = Clocks.boot() + HTTPConnection.requestNanoseconds
     connection.onBytes = { [unowned self] bytes in
       if case .ending = stage { return }
@@ -90,9 +97,8 @@ final class HTTPConnection: ReplyTaker {
     }
     connection.onDrained = { [unowned self] in
       if !outbox.isEmpty {
-        deadline = Clocks.boot() + HTTPConnection.stallNanoseconds
+        deadline = stallDeadline
         schedule()
-        output.resume()
       } else if case .streaming = stage {
         deadline = Int64.max
       }
@@ -108,6 +114,9 @@ final class HTTPConnection: ReplyTaker {
   }
 
   var isBehind: Bool { outbox.bytes + connection.pendingOutput > HTTPOutput.outputMark / 2 }
+  private var stallDeadline: Int64 {
+    Clocks.boot() + (isPatient ? HTTPConnection.logStallNanoseconds : HTTPConnection.stallNanoseconds)
+  }
   /// Bytes that wait here because the client does not take them; nil unless it watches.
   var watchBacklog: Int? { if case .streaming(.watch) = stage { outbox.bytes } else { nil } }
   var waitingBytes: Int { outbox.bytes }
@@ -165,6 +174,8 @@ final class HTTPConnection: ReplyTaker {
       connection.close(afterFlush: true)
     } else {
       stage = .reading
+      if isPatient { connection.setUserTimeout(milliseconds: HTTPConnection.userTimeoutMilliseconds) }
+      isPatient = false
       connection.setReading(true)
       deadline = Clocks.boot() + HTTPConnection.idleNanoseconds
       pump()
@@ -296,6 +307,10 @@ final class HTTPConnection: ReplyTaker {
       let size = pieces.reduce(0) { $0 + $1.count }
       if acceptsGzip, size >= HTTPConnection.gzipMinimum { gzip = GzipStream() }
     }
+    if style == .log {
+      isPatient = true
+      connection.setUserTimeout(milliseconds: 0)
+    }
     let type = style == .log ? HTTPAnswer.logType : HTTPAnswer.jsonType
     connection.send(output.head(200, type: type, length: nil, close: isLast, isGzip: gzip != nil))
     for piece in pieces { emit(piece) }
@@ -313,7 +328,7 @@ final class HTTPConnection: ReplyTaker {
     if case .streaming(.watch) = stage, outbox.count >= Peer.outboxLimit { return cutOff() }
     outbox.append(part)
     output.count(parts: 1)
-    if deadline == Int64.max { deadline = Clocks.boot() + HTTPConnection.stallNanoseconds }
+    if deadline == Int64.max { deadline = stallDeadline }
     if !isHeld, outbox.bytes > HTTPConnection.holdMark, !requests.isEmpty {
       isHeld = true
       handler.held(self, true)

@@ -32,12 +32,14 @@ final class HTTPDoor {
   init(loop: EventLoop, door: Door, pki: PKI, host: String) throws(IOError) {
     self.loop = loop
     self.door = door
-    output = HTTPOutput(loop: loop)
+    output = HTTPOutput()
     hosts = ["localhost", "127.0.0.1", "::1", host]
     context = try TLSContext(server: pki.server, authority: pki.authority.certificate)
   }
 
   var connectionCount: Int { connections.count }
+  /// Whether answers wait for a turn in which they are written.
+  var hasWork: Bool { output.hasWork }
 
   /// Bytes that wait: of all answers, and the memory of watch events among them.
   var waitingBytes: (answers: Int, events: Int) {
@@ -51,7 +53,6 @@ final class HTTPDoor {
     } catch {
       return connection.close()
     }
-    connection.setUserTimeout(milliseconds: 60_000)
     let client = HTTPConnection(connection: connection, output: output, handler: handler)
     connections[ObjectIdentifier(client)] = client
     if sweeper.deadline == Int64.max { sweeper.arm(at: Clocks.boot() + HTTPDoor.sweepNanoseconds) }
@@ -199,7 +200,6 @@ final class HTTPDoor {
     client.expect(HTTPDoor.style(verb, form), shape: resource.isModernEvents ? { EventsGroup.view($0) } : nil)
     lastNumber += 1
     door.open(asked, id: lastNumber, from: client)
-    loop.requestTurn()
   }
 
   /// The form that Accept asks for. A client asks alike again and again: the last few are known by heart.

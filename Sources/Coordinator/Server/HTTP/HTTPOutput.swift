@@ -84,7 +84,6 @@ final class HTTPOutput {
   /// Bytes that wait in a socket's own buffer here before the rest waits as parts.
   static let outputMark = 32 * 1024
   let ledger = OutgoingLedger()
-  private let loop: EventLoop
   private var ready: [HTTPConnection] = []
   private var readyStart = 0
   /// Parts that wait, over all connections: each costs its place in a queue.
@@ -93,7 +92,8 @@ final class HTTPOutput {
   /// A turn writes no longer: heartbeats are answered between turns.
   private static let turnNanoseconds: Int64 = 3_000_000
 
-  init(loop: EventLoop) { self.loop = loop }
+  /// Whether a connection has something to write for which there was no time or no turn yet.
+  var hasWork: Bool { readyStart < ready.count }
 
   /// Bytes of memory that watch events hold which clients have not taken.
   var backlog: Int { ledger.bytes + parts * HTTPOutput.placeBytes }
@@ -102,9 +102,6 @@ final class HTTPOutput {
 
   /// `client` has something to write.
   func schedule(_ client: HTTPConnection) { ready.append(client) }
-
-  /// Something was scheduled outside a turn.
-  func resume() { loop.requestTurn() }
 
   /// Lets connections write in the order of their asking, for a bounded time. Called once a turn.
   func writeOut() {
@@ -125,7 +122,6 @@ final class HTTPOutput {
       ready.removeFirst(readyStart)
       readyStart = 0
     }
-    loop.requestTurn()
   }
 
   // The usual head: the Date changes once a second, the rest never.

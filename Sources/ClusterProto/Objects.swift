@@ -39,6 +39,7 @@ package struct JobSpec: Equatable, Sendable {
   package var podReplacementPolicy: String
   package var templateLabels: StringMap
   package var templateAnnotations: StringMap
+  package var templateFinalizers: [String]
   package var podSpec: PodSpec
 
   /// Reads a defaulted, validated spec. `sharing`: the spec instance before an update, kept when the template is the
@@ -56,6 +57,8 @@ package struct JobSpec: Equatable, Sendable {
     podReplacementPolicy = json["podReplacementPolicy"]?.stringValue ?? "TerminatingOrFailed"
     templateLabels = StringMap(json: json[path: ["template", "metadata", "labels"]])
     templateAnnotations = StringMap(json: json[path: ["template", "metadata", "annotations"]])
+    templateFinalizers =
+      (json[path: ["template", "metadata", "finalizers"]]?.arrayValue ?? []).compactMap(\.stringValue)
     let specification = json[path: ["template", "spec"]] ?? .object(JSONObject())
     if let previous, previous.json == specification {
       podSpec = previous

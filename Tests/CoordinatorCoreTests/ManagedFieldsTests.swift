@@ -62,7 +62,7 @@ struct ManagedFieldsTests {
     #expect(harness.get(.configmaps, "m") == before)
   }
 
-  @Test("a status write is entered with its subresource, whatever else the body says")
+  @Test("a status write is entered with its subresource, and so is the metadata that it brings")
   func status() throws {
     let harness = try APIHarness()
     harness.create(.jobs, Manifest.job("run", spec: ["suspend": true])) { $0.fieldManager = "maker" }
@@ -73,7 +73,9 @@ struct ManagedFieldsTests {
       subresource: "status"
     ) { $0.fieldManager = "watcher" }
     #expect(harness.entry(.jobs, "run", "watcher", "Update")?["subresource"] == "status")
-    #expect(harness.fields(.jobs, "run", "watcher", "Update") == #"{"f:status":{"f:startTime":{}}}"#)
+    #expect(
+      harness.fields(.jobs, "run", "watcher", "Update")
+        == #"{"f:metadata":{"f:labels":{"f:x":{}}},"f:status":{"f:startTime":{}}}"#)
     #expect(harness.fields(.jobs, "run", "maker", "Update") == spec)
   }
 

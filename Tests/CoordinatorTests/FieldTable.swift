@@ -296,7 +296,7 @@ enum FieldTable {
       `""` and empty lists and objects say nothing and pass |
       | moot | kept and shown; there is nothing for it to act on here |
       | written | of a status: the cluster writes it |
-      | unset | of a status: taken, never shown |
+      | unset | of a status: not kept; a Warning names it |
 
       ## Job
 

@@ -81,17 +81,12 @@ extension CoordinatorCore {
     version.contains("/") ? "\(version), Kind=\(kind)" : "/\(version), Kind=\(kind)"
   }
 
-  /// What of a configuration the request's resource takes: status is its subresource's alone.
+  /// What of a configuration the request's resource takes: the status subresource all but the spec, the others all
+  /// but the status.
   private static func part(of config: JSON, _ request: APIRequest) -> JSON {
     var result = config
     if request.subresource == "status" {
-      var metadata: JSON = .object(JSONObject())
-      for member in ["name", "namespace", "uid", "resourceVersion"] {
-        metadata[member] = config[path: ["metadata", member]]
-      }
-      result = ["apiVersion": .string(request.kind.apiVersion), "kind": .string(request.kind.name)]
-      result["metadata"] = metadata
-      result["status"] = config["status"]
+      result["spec"] = nil
     } else if [.jobs, .pods, .nodes, .namespaces].contains(request.kind) {
       result["status"] = nil
     }

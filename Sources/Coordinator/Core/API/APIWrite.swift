@@ -99,6 +99,7 @@ extension CoordinatorCore {
     _ tree: DecodedTree, _ record: OwnershipRecord, _ original: APIRequest, _ id: RequestID, _ unknown: [String]
   ) throws(APIFailure) {
     var request = original
+    var warnings = unknown
     var json = tree.json
     try settleNamespace(&json, request)
     for member in Self.serverOwned {
@@ -111,6 +112,10 @@ extension CoordinatorCore {
     let name = json[path: ["metadata", "name"]]?.stringValue ?? ""
     request.name = name
     try checkNamespace(request)
+    // A Kubernetes Node keeps the status that it is created with; here it is its agent's, so this is told.
+    if request.kind == .nodes, let status = json["status"], status.objectValue?.isEmpty == false {
+      warnings.append("status: \(DroppedFields.text): the node's agent reports it")
+    }
     json["status"] = nil
     json["apiVersion"] = .string(request.kind.apiVersion)
     json["kind"] = .string(request.kind.name)
@@ -134,7 +139,7 @@ extension CoordinatorCore {
     } else {
       object = insert(object)
     }
-    reply(id, .done(code: 201, object: shown(object, request), warnings: unknown + honesty.warnings))
+    reply(id, .done(code: 201, object: shown(object, request), warnings: warnings + honesty.warnings))
   }
 
   /// metadata.namespace is the request's: a different one in the body is an error, none is filled in.
@@ -256,18 +261,23 @@ extension CoordinatorCore {
     var after: APIObject
     if request.subresource == "status" {
       after = try StatusWrite.apply(tree.json, over: before)
+      warnings += StatusWrite.dropped(tree.json, after)
     } else {
       after = try specWrite(tree, over: before, request, &warnings)
     }
-    after.meta = Self.keepingServerOwned(meta, before.meta, isStatus: request.subresource == "status")
+    after.meta = Self.keepingServerOwned(meta, before.meta)
+    // As in Kubernetes, where old kubelets damaged them.
+    if case .pod = before, request.subresource == "status", meta.ownerReferences != before.meta.ownerReferences {
+      after.meta.ownerReferences = before.meta.ownerReferences
+      warnings.append("metadata.ownerReferences: not written by pods/status")
+    }
     if case .job(let new) = after, case .job(let old) = before, new.spec.json != old.spec.json {
       after.meta.generation += 1
     }
     if case .pod(let new) = after, case .pod(let old) = before, new.spec != old.spec { after.meta.generation += 1 }
     var errors = FieldErrors()
     MetaValidation.update(after.meta, before.meta, into: &errors)
-    MetaValidation.labels(after.meta.labels.json, "metadata.labels", into: &errors)
-    MetaValidation.annotations(after.meta.annotations.json, "metadata.annotations", into: &errors)
+    MetaValidation.times(meta, before.meta, into: &errors)
     if !errors.isEmpty { throw .invalid(request.kind, request.name, errors.all) }
     after.meta.managedFields = ownershipAfter(after, before, record, request)
     try checkSize(after.json)
@@ -279,12 +289,11 @@ extension CoordinatorCore {
   }
 
   /// What the client may not set is the stored object's.
-  private static func keepingServerOwned(_ new: ObjectMeta, _ old: ObjectMeta, isStatus: Bool) -> ObjectMeta {
-    var meta = isStatus ? old : new
+  private static func keepingServerOwned(_ new: ObjectMeta, _ old: ObjectMeta) -> ObjectMeta {
+    var meta = new
     meta.name = old.name
     meta.namespace = old.namespace
     meta.uid = old.uid
-    meta.generateName = old.generateName
     meta.resourceVersion = old.resourceVersion
     meta.generation = old.generation
     meta.creationTimestamp = old.creationTimestamp
@@ -304,6 +313,9 @@ extension CoordinatorCore {
     if [.jobs, .pods].contains(request.kind), json["spec"] == nil { json["spec"] = .object(JSONObject()) }
     let old = before.json
     if request.kind == .namespaces {
+      if let given = json[path: ["spec", "finalizers"]], given != old[path: ["spec", "finalizers"]] {
+        warnings.append("spec.finalizers: only written by namespaces/finalize, ignored")
+      }
       json["spec"] = old["spec"]
       json["status"] = old["status"]
     } else {

@@ -93,13 +93,7 @@ struct FieldSet: Equatable, Sendable {
     return result
   }
 
-  /// Only what is below one edge of the root, or all but it.
-  func keeping(_ key: String) -> FieldSet {
-    var result = FieldSet()
-    result[key] = self[key]
-    return result
-  }
-
+  /// All but what is below one edge of the root.
   func dropping(_ key: String) -> FieldSet {
     var result = self
     result[key] = nil

@@ -93,6 +93,8 @@ struct JobValidation {
     let template = spec["template"] ?? .null
     MetaValidation.labels(template[path: ["metadata", "labels"]], "spec.template.labels", into: &errors)
     MetaValidation.annotations(template[path: ["metadata", "annotations"]], "spec.template.annotations", into: &errors)
+    MetaValidation.finalizers(
+      template[path: ["metadata", "finalizers"]], "spec.template.metadata.finalizers", into: &errors)
     var pod = PodValidation()
     pod.podSpec(template["spec"] ?? .null, "spec.template.spec")
     errors.append(pod.errors.all)

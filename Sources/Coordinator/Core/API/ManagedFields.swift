@@ -70,9 +70,17 @@ extension CoordinatorCore {
       subresource: request.subresource)
   }
 
-  /// The part of a set that a request may own: the status belongs to the status subresource and nothing else does.
+  /// The part of a set that a request may own: the status subresource writes all but the spec (and a pod's owners),
+  /// the others all but the status.
   static func visible(_ request: APIRequest) -> (FieldSet) -> FieldSet {
-    if request.subresource == "status" { return { $0.keeping("f:status") } }
+    if request.subresource == "status" {
+      let hidesOwners = request.kind == .pods
+      return { set in
+        var seen = set.dropping("f:spec")
+        if hidesOwners { seen["f:metadata"] = seen["f:metadata"]?.dropping("f:ownerReferences") }
+        return seen
+      }
+    }
     let hasStatus = [.jobs, .pods, .nodes, .namespaces].contains(request.kind)
     return hasStatus ? { $0.dropping("f:status") } : { $0 }
   }

@@ -28,17 +28,25 @@ enum MetaValidation {
     } else {
       for problem in nameProblems(kind, name) { errors.invalid("metadata.name", name, problem) }
     }
+    contents(meta, into: &errors)
+  }
+
+  /// What a create and every later write may put into metadata.
+  private static func contents(_ meta: JSON, into errors: inout FieldErrors) {
     labels(meta["labels"], "metadata.labels", into: &errors)
     annotations(meta["annotations"], "metadata.annotations", into: &errors)
     owners(meta["ownerReferences"], into: &errors)
-    for (index, finalizer) in (meta["finalizers"]?.arrayValue ?? []).enumerated() {
+    finalizers(meta["finalizers"], "metadata.finalizers", into: &errors)
+  }
+
+  static func finalizers(_ json: JSON?, _ path: String, into errors: inout FieldErrors) {
+    for (index, finalizer) in (json?.arrayValue ?? []).enumerated() {
       let text = finalizer.stringValue ?? ""
       let standard = ["orphan", "foregroundDeletion", "kubernetes"].contains(text)
-      for problem in Names.labelKeyErrors(text) { errors.invalid("metadata.finalizers", text, problem) }
+      for problem in Names.labelKeyErrors(text) { errors.invalid(path, text, problem) }
       if !text.contains("/"), !standard, Names.labelKeyErrors(text).isEmpty {
         errors.invalid(
-          "metadata.finalizers[\(index)]", text,
-          "name is neither a standard finalizer name nor is it fully qualified")
+          "\(path)[\(index)]", text, "name is neither a standard finalizer name nor is it fully qualified")
       }
     }
   }
@@ -122,6 +130,28 @@ enum MetaValidation {
           "no new finalizers can be added if the object is being deleted, found new finalizers []string{"
             + added.map { "\"\($0)\"" }.joined(separator: ", ") + "}")
       }
+    }
+    // What was let in once is not looked at again: an unrelated change of an old object must stay possible.
+    contents(
+      [
+        "labels": new.labels.json, "annotations": new.annotations.json,
+        "ownerReferences": new.ownerReferences == old.ownerReferences
+          ? .null : .array(new.ownerReferences.map(\.json)),
+        "finalizers": new.finalizers == old.finalizers ? .null : .array(new.finalizers.map { .string($0) }),
+      ], into: &errors)
+  }
+
+  /// Times that only the server sets: `given` may leave them out, and deletion's only repeat what is stored.
+  static func times(_ given: ObjectMeta, _ old: ObjectMeta, into errors: inout FieldErrors) {
+    func immutable(_ field: String, _ value: WallTime?, _ before: WallTime?) {
+      guard let value, value.nanoseconds != 0, value.seconds != before?.seconds else { return }
+      errors.invalid("metadata.\(field)", value.rfc3339, "field is immutable")
+    }
+    immutable("creationTimestamp", given.creationTimestamp, old.creationTimestamp)
+    if old.deletionTimestamp != nil { return }
+    immutable("deletionTimestamp", given.deletionTimestamp, nil)
+    if let grace = given.deletionGracePeriodSeconds {
+      errors.invalid("metadata.deletionGracePeriodSeconds", .int(grace), "field is immutable")
     }
   }
 }

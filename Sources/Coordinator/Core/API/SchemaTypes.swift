@@ -162,7 +162,8 @@ extension Schema {
   static let otherTypes = """
     Namespace = apiVersion:string kind:string metadata:ObjectMeta spec:NamespaceSpec status:NamespaceStatus
     NamespaceSpec = finalizers:[]string
-    NamespaceStatus = phase:string conditions:[]any
+    NamespaceStatus = phase:string conditions:[]NamespaceCondition
+    NamespaceCondition = type:string status:string lastTransitionTime:time reason:string message:string
     ConfigMap = apiVersion:string kind:string metadata:ObjectMeta immutable:bool data:{}string binaryData:{}bytes
     Secret = apiVersion:string kind:string metadata:ObjectMeta immutable:bool data:{}bytes stringData:{}string
       type:string

@@ -1,4 +1,5 @@
-// Writes of the status subresource: only status is taken from the body, everything else is the stored object's.
+// Writes of the status subresource: status is the body's, the spec the stored object's. Metadata is the body's too, as
+// in Kubernetes: that is settled with every other write, not here.
 
 import ClusterProto
 
@@ -19,10 +20,31 @@ enum StatusWrite {
       tree["status"] = json["status"] ?? .object(JSONObject())
       return .node(Node(json: tree))
     case .other(let object):
+      if object.kind == .namespaces { try namespaceStatus(json["status"], object) }
       var tree = object.json
       tree["status"] = json["status"]
       return .other(GenericObject(kind: object.kind, json: tree))
     }
+  }
+
+  /// What the client gave and this version's typed statuses do not keep, each named in a Warning.
+  static func dropped(_ given: JSON, _ after: APIObject) -> [String] {
+    guard let status = given["status"], let type = Schema.structs[after.kind.name]?["status"]?.type else { return [] }
+    return DroppedFields.paths(status, after.json["status"], type, "status").map { "\($0): \(DroppedFields.text)" }
+  }
+
+  /// ValidateNamespaceStatusUpdate: the phase follows from the deletion, nobody may end a namespace by its status.
+  private static func namespaceStatus(_ status: JSON?, _ object: GenericObject) throws(APIFailure) {
+    let isEnding = object.meta.deletionTimestamp != nil
+    let (phase, expected) = (status?["phase"]?.stringValue ?? "", isEnding ? "Terminating" : "Active")
+    if phase == expected { return }
+    var errors = FieldErrors()
+    errors.invalid(
+      "status.Phase", phase,
+      isEnding
+        ? "may only be 'Terminating' if `deletionTimestamp` is not empty"
+        : "may only be 'Active' if `deletionTimestamp` is empty")
+    throw .invalid(.namespaces, object.meta.name, errors.all)
   }
 
   /// The rules of validateJobStatus that protect the counters.

@@ -123,7 +123,8 @@ extension CoordinatorCore {
     meta.labels = job.spec.templateLabels
     meta.annotations = job.spec.templateAnnotations
     meta.ownerReferences = [job.controllerReference]
-    meta.finalizers = [JobNames.trackingFinalizer]
+    meta.finalizers =
+      job.spec.templateFinalizers.filter { $0 != JobNames.trackingFinalizer } + [JobNames.trackingFinalizer]
     var status = PodStatus()
     status.qosClass = quality
     insert(.pod(Pod(meta: meta, spec: spec, status: status)))

@@ -55,4 +55,23 @@ package enum Base64 {
     default: nil
     }
   }
+
+  /// Whether the text is base64 with its padding, line breaks ignored, as Go's standard encoding reads it.
+  package static func isValid(_ text: String) -> Bool {
+    let bytes = text.utf8.filter { $0 != 0x0a && $0 != 0x0d }
+    let digits = bytes.prefix { value($0) != nil }.count
+    let padding = bytes.count - digits
+    return bytes.count % 4 == 0 && padding <= 2 && bytes.suffix(padding).allSatisfy { $0 == UInt8(ascii: "=") }
+  }
+
+  /// Position of the first byte that cannot stand where it does, line breaks not counted.
+  package static func firstIllegal(_ text: String) -> Int {
+    text.utf8.lazy.filter { $0 != 0x0a && $0 != 0x0d }.prefix { value($0) != nil }.count
+  }
+
+  /// How many bytes a valid text stands for.
+  package static func decodedCount(_ text: String) -> Int {
+    let bytes = text.utf8.filter { $0 != 0x0a && $0 != 0x0d }
+    return bytes.count / 4 * 3 - bytes.suffix(2).filter { $0 == UInt8(ascii: "=") }.count
+  }
 }

@@ -78,6 +78,7 @@ extension CoordinatorCore {
     guard let reference = change.subject?.reference else { return nil }
     state.resourceVersion += 1
     change.after?.meta.resourceVersion = state.resourceVersion
+    checkChange(change)
     if case .pod(let pod)? = change.after { change.after = .pod(state.sharing(pod)) }
     let specs = state.replace(change.before, with: change.after)
     if let digest = specs.specAdded, let spec = state.specs[digest]?.spec {

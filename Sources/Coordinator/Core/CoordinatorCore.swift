@@ -39,6 +39,8 @@ package struct CoordinatorCore: Sendable {
   /// a crash their numbers must not be given to other changes.
   var reservedVersion: Int64 = 0
   static let reservedVersions: Int64 = 1_000
+  /// The first invariant that the current step broke (StepInvariants.swift).
+  var broken: String?
   private var lastWake: BootTime?
   /// False while the rows are read, until the first step.
   private(set) var started = false
@@ -115,6 +117,7 @@ package struct CoordinatorCore: Sendable {
   }
 
   private mutating func flush(more: Bool) -> [CoordinatorEffect] {
+    if let broken { return halt(for: broken) }
     for reference in dirty { writes.append(row(of: reference)) }
     dirty.removeAll()
     if state.resourceVersion > reservedVersion {

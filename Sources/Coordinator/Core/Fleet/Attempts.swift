@@ -7,6 +7,9 @@ extension CoordinatorCore {
   /// True while the pod's processes may run somewhere.
   func isPossiblyLive(podUID: String) -> Bool { fleet.attemptOfPod[podUID] != nil }
 
+  /// True for a number that no possibly-live attempt bears.
+  func attemptIsUnknown(_ number: AttemptNumber) -> Bool { fleet.attempts[number] == nil }
+
   /// Attempts of the Job's pods that may run somewhere, whether their pods still exist or not.
   func possiblyLiveCount(jobUID: String) -> Int { fleet.attemptsOfJob[jobUID] ?? 0 }
 
@@ -25,6 +28,7 @@ extension CoordinatorCore {
 
   /// Enters a new attempt; the caller writes the pod.
   mutating func add(_ attempt: Attempt) {
+    checkNew(attempt)
     fleet.attempts[attempt.number] = attempt
     fleet.views[attempt.number] = AttemptView()
     link(attempt)

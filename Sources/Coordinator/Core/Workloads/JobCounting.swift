@@ -37,6 +37,8 @@ extension CoordinatorCore {
     _ pod: Pod, _ round: inout JobRound, _ outcomes: inout [(time: WallTime, key: ObjectKey, succeeded: Bool)]
   ) {
     round.touched += 1
+    mustHold(
+      pod.meta.finalizers.contains(JobNames.trackingFinalizer), "I5: pod \(pod.meta.key) would be counted twice")
     if pod.status.phase == .succeeded {
       round.status.succeeded += 1
       outcomes.append((trustedFinishTime(of: pod), pod.meta.key, true))

@@ -28,8 +28,10 @@ let package = Package(
   name: "stint",
   products: [.executable(name: "stint", targets: ["stint"])],
   targets: [
+    // OpenSSL for SHA-256 alone; a release binary takes libcrypto statically, see `linking`.
     .target(
-      name: "ClusterProto", path: "Sources/ClusterProto", swiftSettings: strict, linkerSettings: [.linkedLibrary("m")]),
+      name: "ClusterProto", dependencies: ["COpenSSL"], path: "Sources/ClusterProto", swiftSettings: strict,
+      linkerSettings: [.linkedLibrary("m"), .linkedLibrary("crypto", .when(configuration: .debug))]),
     .target(
       name: "CoordinatorCore", dependencies: ["ClusterProto"], path: "Sources/Coordinator/Core", swiftSettings: strict),
     .target(

@@ -96,27 +96,51 @@ package struct InventoryEntry: Equatable, Hashable, Sendable {
   }
 }
 
-/// Digests of desired set and inventory: the exclusive or of the entries' hashes, so that both sides keep them in
-/// O(1) a change. Empty: 0.
-package enum SetDigest {
-  package static func of(_ entry: DesiredAttempt) -> UInt64 {
+extension SetDigest {
+  /// The digest of these lines.
+  package init(_ entries: [DesiredAttempt]) {
+    self.init()
+    for entry in entries { insert(entry) }
+  }
+
+  /// The digest of these lines.
+  package init(_ entries: [InventoryEntry]) {
+    self.init()
+    for entry in entries { insert(entry) }
+  }
+
+  /// Takes a line of a desired set in.
+  package mutating func insert(_ entry: DesiredAttempt) { insert(Self.member(entry)) }
+  /// Takes a line of a desired set out.
+  package mutating func remove(_ entry: DesiredAttempt) { remove(Self.member(entry)) }
+  /// Takes a line of an inventory in.
+  package mutating func insert(_ entry: InventoryEntry) { insert(Self.member(entry)) }
+  /// Takes a line of an inventory out.
+  package mutating func remove(_ entry: InventoryEntry) { remove(Self.member(entry)) }
+
+  private static func member(_ entry: DesiredAttempt) -> [UInt8] {
     switch entry.action {
-    case .run: mix(UInt64(bitPattern: entry.attempt), 1)
-    case .stop(let grace): mix(UInt64(bitPattern: entry.attempt), 2 &+ UInt64(bitPattern: grace) &* 4)
+    case .run: member(UInt8(ascii: "r"), entry.attempt, 0)
+    case .stop(let grace): member(UInt8(ascii: "s"), entry.attempt, grace)
     }
   }
 
-  package static func of(_ entry: InventoryEntry) -> UInt64 {
-    let flags: UInt64 = (entry.terminal ? 1 : 0) | (entry.frozen ? 2 : 0)
-    return mix(UInt64(bitPattern: entry.attempt), 8 &+ UInt64(bitPattern: entry.revision) &* 4 &+ flags)
+  private static func member(_ entry: InventoryEntry) -> [UInt8] {
+    let flags: UInt8 = (entry.terminal ? 1 : 0) | (entry.frozen ? 2 : 0)
+    return member(UInt8(ascii: "0") + flags, entry.attempt, entry.revision)
   }
 
-  package static func of(_ entries: [DesiredAttempt]) -> UInt64 { entries.reduce(0) { $0 ^ of($1) } }
-  package static func of(_ entries: [InventoryEntry]) -> UInt64 { entries.reduce(0) { $0 ^ of($1) } }
-
-  private static func mix(_ first: UInt64, _ second: UInt64) -> UInt64 {
-    var generator = SplitMix64(seed: first &* 0x9E37_79B9_7F4A_7C15 ^ second)
-    return generator.next()
+  /// Kind and both numbers, each at its place: 17 bytes.
+  private static func member(_ kind: UInt8, _ first: Int64, _ second: Int64) -> [UInt8] {
+    var bytes: [UInt8] = []
+    bytes.reserveCapacity(17)
+    bytes.append(kind)
+    for number in [first, second] {
+      for shift in stride(from: Int64(56), through: 0, by: -8) {
+        bytes.append(UInt8(truncatingIfNeeded: number >> shift))
+      }
+    }
+    return bytes
   }
 }
 
@@ -170,13 +194,14 @@ package struct Heartbeat: Equatable, Sendable {
   /// Number of the last answer seen in this session; 0: none yet.
   package var echo: Int64
   /// Digest of the desired set that the agent holds; the coordinator sends the whole set when it differs from its own.
-  package var desiredDigest: UInt64
-  package var inventoryDigest: UInt64
+  package var desiredDigest: SetDigest
+  package var inventoryDigest: SetDigest
   /// The whole inventory: on connect, when asked for, and every 30 s.
   package var inventory: [InventoryEntry]?
 
   package init(
-    sequence: Int64, echo: Int64, desiredDigest: UInt64, inventoryDigest: UInt64, inventory: [InventoryEntry]? = nil
+    sequence: Int64, echo: Int64, desiredDigest: SetDigest, inventoryDigest: SetDigest,
+    inventory: [InventoryEntry]? = nil
   ) {
     self.sequence = sequence
     self.echo = echo
@@ -207,7 +232,7 @@ package struct Answer: Equatable, Sendable {
   package var sequence: Int64
   package var leaseMilliseconds: Int64
   /// Digest of the whole desired set after `changes` or `full` were applied.
-  package var desiredDigest: UInt64
+  package var desiredDigest: SetDigest
   /// Entries to add or replace; with `removed`, the change since the last answer. Ignored when `full` is there.
   package var changes: [DesiredAttempt]
   package var removed: [AttemptNumber]
@@ -221,7 +246,7 @@ package struct Answer: Equatable, Sendable {
   package var assignments: [Assignment]
 
   package init(
-    number: Int64, sequence: Int64, leaseMilliseconds: Int64, desiredDigest: UInt64, changes: [DesiredAttempt] = [],
+    number: Int64, sequence: Int64, leaseMilliseconds: Int64, desiredDigest: SetDigest, changes: [DesiredAttempt] = [],
     removed: [AttemptNumber] = [], full: [DesiredAttempt]? = nil, acknowledged: [AttemptNumber] = [],
     wantsInventory: Bool = false, assignments: [Assignment] = []
   ) {

@@ -26,7 +26,7 @@ package enum HandshakeStep: Equatable, Sendable {
 /// The parts that both sides share.
 package enum Handshake {
   /// Protocol versions that this program speaks.
-  package static let versions: ClosedRange<Int64> = 1...1
+  package static let versions: ClosedRange<Int64> = 2...2
   /// Both sides close a connection whose hello is not over by then.
   package static let timeoutMilliseconds: Int64 = 5_000
   /// Largest frame before the hello is over.

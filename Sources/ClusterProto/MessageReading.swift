@@ -64,13 +64,13 @@ package struct MessageReader {
     optional(name) == nil ? false : try boolean(name)
   }
 
-  /// 64 bits as a hexadecimal string: JSON numbers of other languages hold only 53.
-  package func digest(_ name: String) throws(MessageError) -> UInt64 {
+  /// 64 hexadecimal digits.
+  package func digest(_ name: String) throws(MessageError) -> SetDigest {
     let value = try required(name)
-    guard let text = value.stringValue, let number = UInt64(text, radix: 16) else {
-      throw mistyped(name, "hexadecimal string", value)
+    guard let text = value.stringValue, let digest = SetDigest(hex: text) else {
+      throw mistyped(name, "64 hexadecimal digits", value)
     }
-    return number
+    return digest
   }
 
   package func object(_ name: String) throws(MessageError) -> JSONObject {
@@ -125,7 +125,7 @@ package struct MessageReader {
 
 extension JSON {
   /// As `MessageReader.digest` reads it.
-  package static func digest(_ value: UInt64) -> JSON { .string(String(value, radix: 16)) }
+  package static func digest(_ value: SetDigest) -> JSON { .string(value.hex) }
 
   package static func integers(_ values: [Int64]) -> JSON { .array(values.map { .int($0) }) }
   package static func strings(_ values: [String]) -> JSON { .array(values.map { .string($0) }) }

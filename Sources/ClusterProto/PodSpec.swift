@@ -149,7 +149,7 @@ package struct Toleration: Equatable, Sendable {
 package final class PodSpec: Sendable, Equatable {
   /// The spec with defaults, without `nodeName` (that is the pod's own).
   package let json: JSON
-  /// Digest of `json`'s text: equal specs have equal digests.
+  /// SHA-256 of `json`'s text: the spec's identity wherever it is shared.
   package let digest: String
   package let restartPolicy: RestartPolicy
   package let initContainers: [ContainerSpec]
@@ -171,7 +171,7 @@ package final class PodSpec: Sendable, Equatable {
     var json = source
     json["nodeName"] = nil
     self.json = json
-    digest = StableHash.hex(of: Array(json.text.utf8))
+    digest = SHA256.hex(of: json.bytes)
     restartPolicy = json["restartPolicy"]?.stringValue.flatMap { RestartPolicy(rawValue: $0) } ?? .always
     let initContainers = (json["initContainers"]?.arrayValue ?? []).map { ContainerSpec(json: $0) }
     let containers = (json["containers"]?.arrayValue ?? []).map { ContainerSpec(json: $0) }

@@ -23,7 +23,8 @@ package struct SplitMix64: Sendable, Equatable {
   package mutating func unitInterval() -> Double { Double(next() >> 11) * 0x1p-53 }
 }
 
-/// 64-bit FNV-1a with a final mix, for digests of specs and traces. Not against an adversary.
+/// 64-bit FNV-1a with a final mix, for traces and names. Never the identity of what users write: anybody
+/// finds two texts with one value in minutes (SHA256 is that).
 package struct StableHash: Sendable, Equatable {
   private var state: UInt64 = 0xCBF2_9CE4_8422_2325
 

@@ -82,7 +82,7 @@ final class SimCluster {
   private func record(_ message: CoordinatorMessage, _ connection: SimConnection) {
     switch message {
     case .answer(let answer):
-      world.record("answer \(answer.number) to node \(connection.node) \(answer.desiredDigest)")
+      world.record("answer \(answer.number) to node \(connection.node) \(answer.desiredDigest.hex)")
     case .refused(let reason, let retry):
       world.record("node \(connection.node) is refused, retry \(retry ?? -1): \(reason)")
     case .registered(let session, _, _, _): world.record("node \(connection.node) is registered as \(session)")

@@ -93,7 +93,7 @@ struct AgentBench {
       .answer(
         Answer(
           number: answers, sequence: sequence ?? lastSequence, leaseMilliseconds: lease,
-          desiredDigest: SetDigest.of(full), full: full, acknowledged: acknowledged, wantsInventory: wantsInventory,
+          desiredDigest: SetDigest(full), full: full, acknowledged: acknowledged, wantsInventory: wantsInventory,
           assignments: assignments)))
   }
 

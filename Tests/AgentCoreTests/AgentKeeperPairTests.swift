@@ -100,7 +100,7 @@ struct NodeBench {
     try node.answer([:], acknowledged: [1])
     #expect(node.keeper.all.records.last == .acknowledged([1]))
     try node.pass(1_000)
-    #expect(node.agent.all.heartbeats.last?.inventoryDigest == 0)
+    #expect(node.agent.all.heartbeats.last?.inventoryDigest == SetDigest())
   }
 
   @Test("a coordinator that is away for a minute costs a pause: the attempt is frozen, then thawed, not restarted")
@@ -197,7 +197,7 @@ struct NodeBench {
       case 5:
         let answer = Answer(
           number: node.agent.answers + 1, sequence: Int64(random.below(30)), leaseMilliseconds: 5_000,
-          desiredDigest: random.next(), changes: [DesiredAttempt(attempt: attempt, action: .run)])
+          desiredDigest: SetDigest(random.next()), changes: [DesiredAttempt(attempt: attempt, action: .run)])
         try node.settle(node.agent.hear(.answer(answer)))
       case 6:
         try node.settle(node.agent.send(.coordinatorClosed(node.agent.connection, reason: "cut")))

@@ -71,11 +71,11 @@ import Testing
     let effects = bench.hear(
       .answer(
         Answer(
-          number: 2, sequence: 1, leaseMilliseconds: 5_000, desiredDigest: 12345,
+          number: 2, sequence: 1, leaseMilliseconds: 5_000, desiredDigest: SetDigest(12345),
           changes: [DesiredAttempt(attempt: 3, action: .run)])))
     #expect(effects.renewed == [3])
     #expect(effects.heartbeats.count == 1)
-    #expect(effects.heartbeats.first?.desiredDigest != 12345)
+    #expect(effects.heartbeats.first?.desiredDigest != SetDigest(12345))
   }
 
   @Test("asking for the whole set is rate-limited")
@@ -86,7 +86,7 @@ import Testing
     bench.now += 300
     var beats = 0
     for number in 2...40 {
-      let answer = Answer(number: Int64(number), sequence: 1, leaseMilliseconds: 5_000, desiredDigest: 12345)
+      let answer = Answer(number: Int64(number), sequence: 1, leaseMilliseconds: 5_000, desiredDigest: SetDigest(12345))
       beats += bench.hear(.answer(answer)).heartbeats.count
       beats += bench.pass(10).heartbeats.count
     }
@@ -99,7 +99,7 @@ import Testing
     bench.begin(inventory: [report(1), report(2)])
     bench.desired = [1: .run]
     bench.answer()
-    let digest = SetDigest.of([DesiredAttempt(attempt: 2, action: .run)])
+    let digest = SetDigest([DesiredAttempt(attempt: 2, action: .run)])
     let effects = bench.hear(
       .answer(
         Answer(

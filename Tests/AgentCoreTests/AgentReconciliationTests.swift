@@ -215,7 +215,7 @@ import Testing
   func incomplete() throws {
     var bench = AgentBench()
     bench.begin(inventory: [report(1)])
-    let answer = Answer(number: 1, sequence: 1, leaseMilliseconds: 5_000, desiredDigest: 99)
+    let answer = Answer(number: 1, sequence: 1, leaseMilliseconds: 5_000, desiredDigest: SetDigest(99))
     #expect(bench.hear(.answer(answer)).requests.isEmpty)
     bench.keeper([report(1, revision: 2)])
     #expect(bench.all.requests.allSatisfy { if case .stop = $0 { false } else { true } })
@@ -260,7 +260,7 @@ import Testing
     #expect(!effects.contains { if case .deleteLogs = $0 { true } else { false } })
     let beat = try #require(bench.pass(1_000).heartbeats.first)
     #expect(
-      beat.inventoryDigest == SetDigest.of(InventoryEntry(attempt: 2, revision: 1, terminal: false, frozen: false)))
+      beat.inventoryDigest == SetDigest([InventoryEntry(attempt: 2, revision: 1, terminal: false, frozen: false)]))
   }
 
   @Test("a coordinator that wants the inventory gets it at once, with every report")

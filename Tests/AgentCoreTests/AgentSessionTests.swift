@@ -59,7 +59,7 @@ import Testing
     }
     #expect(beat.sequence == 1 && beat.echo == 0)
     #expect(beat.inventory?.map(\.attempt) == [1, 5])
-    #expect(beat.inventoryDigest == SetDigest.of(try #require(beat.inventory)))
+    #expect(beat.inventoryDigest == SetDigest(try #require(beat.inventory)))
     #expect([sent[2]].flatMap { [AgentEffect.send($0)].reports }.map(\.attempt) == [1, 5])
     #expect(sent[3] == .retained([1, 2, 5, 9]))
   }

@@ -77,7 +77,8 @@ struct MessageGenerator {
     case 1:
       .heartbeat(
         Heartbeat(
-          sequence: number(), echo: number(), desiredDigest: random.next(), inventoryDigest: random.next(),
+          sequence: number(), echo: number(), desiredDigest: SetDigest(random.next()),
+          inventoryDigest: SetDigest(random.next()),
           inventory: maybe { $0.many { $0.entry() } }))
     case 2: .reports(many { $0.report() })
     case 3: .fetch(many { $0.number() })
@@ -94,7 +95,7 @@ struct MessageGenerator {
     case 2:
       .answer(
         Answer(
-          number: number(), sequence: number(), leaseMilliseconds: number(), desiredDigest: random.next(),
+          number: number(), sequence: number(), leaseMilliseconds: number(), desiredDigest: SetDigest(random.next()),
           changes: many { $0.desired() }, removed: many { $0.number() }, full: maybe { $0.many { $0.desired() } },
           acknowledged: many { $0.number() }, wantsInventory: flag(), assignments: many { $0.assignment() }))
     case 3: .assignments(many { $0.assignment() })

@@ -1,6 +1,7 @@
 // Owns: tests of files, hashes, signals and child processes, on the real ones.
 
 import ClusterIO
+import ClusterProto
 import Glibc
 import Testing
 
@@ -85,16 +86,16 @@ import Testing
   @Test("hashes match the published vectors")
   func hashes() throws {
     #expect(
-      Crypto.hex(Crypto.sha256(Array("abc".utf8)))
+      SHA256.hex(of: Array("abc".utf8))
         == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad")
     // RFC 4231, test case 2.
     #expect(
-      Crypto.hex(Crypto.hmacSHA256(key: Array("Jefe".utf8), Array("what do ya want for nothing?".utf8)))
+      Hexadecimal.text(Crypto.hmacSHA256(key: Array("Jefe".utf8), Array("what do ya want for nothing?".utf8)))
         == "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843")
     let random = try Crypto.randomBytes(32)
-    #expect(Crypto.bytes(hex: Crypto.hex(random)) == random)
-    #expect(Crypto.bytes(hex: "0g") == nil)
-    #expect(Crypto.bytes(hex: "abc") == nil)
+    #expect(Hexadecimal.bytes(Hexadecimal.text(random)) == random)
+    #expect(Hexadecimal.bytes("0g") == nil)
+    #expect(Hexadecimal.bytes("abc") == nil)
     #expect(Crypto.equal([1, 2], [1, 2]))
     #expect(!Crypto.equal([1, 2], [1, 3]))
     #expect(!Crypto.equal([1, 2], [1, 2, 3]))

@@ -1,6 +1,7 @@
 // Owns: what the tests of this target share: a scratch directory, and waiting for conditions with a deadline.
 
 import ClusterIO
+import ClusterProto
 import Glibc
 import Testing
 
@@ -9,7 +10,7 @@ final class Scratch {
   let path: String
 
   init() throws {
-    path = "/tmp/stint-io-\(Crypto.hex(try Crypto.randomBytes(6)))"
+    path = "/tmp/stint-io-\(Hexadecimal.text(try Crypto.randomBytes(6)))"
     try Files.makeDirectory(path, mode: 0o755)
   }
 

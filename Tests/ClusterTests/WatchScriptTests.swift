@@ -1,6 +1,7 @@
 // Tests/watch.sh, which ends a test run that hangs: it must name what hung, and pass everything else on.
 
 import ClusterIO
+import ClusterProto
 import Glibc
 import Testing
 
@@ -10,7 +11,7 @@ struct WatchScriptTests {
 
   /// Runs the script over a shell that prints `lines` and then does `after`.
   private func watch(_ lines: [String], after: String, limits: [String] = []) throws -> (status: Int32, text: String) {
-    let directory = "/tmp/stint-watch-\(Crypto.hex(try Crypto.randomBytes(5)))"
+    let directory = "/tmp/stint-watch-\(Hexadecimal.text(try Crypto.randomBytes(5)))"
     try Files.makeDirectory(directory)
     defer { try? Files.removeTree(directory) }
     try Files.writeAtomically("\(directory)/lines", Array((lines.joined(separator: "\n") + "\n").utf8))

@@ -16,7 +16,7 @@ import Testing
     var longestLease: Int64
     var nodes: [String: String]
     var usage: [String: NodeUsage]
-    var digests: [String: UInt64]
+    var digests: [String: SetDigest]
     var waiting: [WaitingGroupKey: Int]
 
     init(_ fleet: FleetState) {

@@ -151,7 +151,9 @@ import Testing
     harness.pass(2_000, beating: ["a"])
     let answers = harness.agents["a"]?.answers.count
     harness.step([
-      .agent("session-a", .heartbeat(Heartbeat(sequence: 1, echo: 0, desiredDigest: 0, inventoryDigest: 0)))
+      .agent(
+        "session-a",
+        .heartbeat(Heartbeat(sequence: 1, echo: 0, desiredDigest: SetDigest(), inventoryDigest: SetDigest())))
     ])
     #expect(harness.agents["a"]?.answers.count == answers)
     #expect(harness.agents["a"]?.closedBecause == nil)

@@ -75,15 +75,15 @@ struct FakeAgent {
     }
   }
 
-  var desiredDigest: UInt64 {
-    SetDigest.of(desired.keys.sorted().map { DesiredAttempt(attempt: $0, action: desired[$0] ?? .run) })
+  var desiredDigest: SetDigest {
+    SetDigest(desired.keys.sorted().map { DesiredAttempt(attempt: $0, action: desired[$0] ?? .run) })
   }
 
   mutating func heartbeat(whole: Bool = false) -> Heartbeat {
     sequence += 1
     let entries = held.keys.sorted().compactMap { held[$0] }
     return Heartbeat(
-      sequence: sequence, echo: echo, desiredDigest: desiredDigest, inventoryDigest: SetDigest.of(entries),
+      sequence: sequence, echo: echo, desiredDigest: desiredDigest, inventoryDigest: SetDigest(entries),
       inventory: whole || sequence == 1 ? entries : nil)
   }
 }
@@ -272,13 +272,13 @@ struct FleetHarness {
   func problems() -> [String] {
     var found: [String] = []
     var usage: [String: NodeUsage] = [:]
-    var digests: [String: UInt64] = [:]
+    var digests: [String: SetDigest] = [:]
     var pods: Set<String> = []
     for number in core.fleet.attempts.keys.sorted() {
       guard let attempt = core.fleet.attempts[number] else { continue }
       usage[attempt.node, default: NodeUsage()].add(attempt, sign: 1)
       if core.isDesired(attempt) {
-        digests[attempt.node, default: 0] ^= SetDigest.of(
+        digests[attempt.node, default: SetDigest()].insert(
           DesiredAttempt(attempt: number, action: attempt.action))
       }
       if !pods.insert(attempt.podUID).inserted { found.append("two attempts of pod \(attempt.pod)") }
@@ -286,7 +286,7 @@ struct FleetHarness {
     }
     for (name, record) in core.fleet.nodes {
       if record.usage != usage[name] ?? NodeUsage() { found.append("usage of \(name) is not its sum") }
-      if record.desiredDigest != digests[name] ?? 0 { found.append("digest of \(name) is wrong") }
+      if record.desiredDigest != digests[name] ?? SetDigest() { found.append("digest of \(name) is wrong") }
       if let capacity = node(name)?.capacity,
         record.usage.cpuMillicores > capacity.cpuMillicores || record.usage.memoryBytes > capacity.memoryBytes
           || record.usage.pods > capacity.pods

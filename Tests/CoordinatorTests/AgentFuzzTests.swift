@@ -17,7 +17,7 @@ struct AgentFuzzTests {
       FakeNode.registration("other"), AgentMessage.fetch([1, 2, 3]).json, AgentMessage.retained([1, 9, 4]).json,
       AgentMessage.heartbeat(
         Heartbeat(
-          sequence: 3, echo: 2, desiredDigest: 7, inventoryDigest: 9,
+          sequence: 3, echo: 2, desiredDigest: SetDigest(7), inventoryDigest: SetDigest(9),
           inventory: [InventoryEntry(attempt: 1, revision: 2, terminal: false, frozen: false)])
       ).json,
       AgentMessage.reports(

@@ -23,7 +23,7 @@ final class FakeNode {
 
   static func heartbeat(_ sequence: Int64) -> JSON {
     AgentMessage.heartbeat(
-      Heartbeat(sequence: sequence, echo: 0, desiredDigest: 0, inventoryDigest: 0, inventory: [])
+      Heartbeat(sequence: sequence, echo: 0, desiredDigest: SetDigest(), inventoryDigest: SetDigest(), inventory: [])
     ).json
   }
 

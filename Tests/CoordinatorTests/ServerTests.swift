@@ -116,7 +116,7 @@ struct ServerFuzzTests {
 
   /// Messages that are right, to be mutated.
   private static let seeds: [[UInt8]] = [
-    ["type": "hello", "protocols": [1, 1], "role": "client", "nonce": .string(String(repeating: "0a", count: 32))],
+    ["type": "hello", "protocols": [2, 2], "role": "client", "nonce": .string(String(repeating: "0a", count: 32))],
     ["type": "proof", "proof": .string(String(repeating: "0", count: 64))],
     ClientMessage.request(id: 1, APIRequest(verb: .list, kind: .pods, form: .table)).json,
     ClientMessage.request(
@@ -133,7 +133,9 @@ struct ServerFuzzTests {
         ])
     ).json,
     ClientMessage.cancel(id: 1).json,
-    AgentMessage.heartbeat(Heartbeat(sequence: 1, echo: 0, desiredDigest: 0, inventoryDigest: 0, inventory: [])).json,
+    AgentMessage.heartbeat(
+      Heartbeat(sequence: 1, echo: 0, desiredDigest: SetDigest(), inventoryDigest: SetDigest(), inventory: [])
+    ).json,
     AgentMessage.reports([AttemptReport(attempt: 1, revision: 1, status: PodStatus())]).json,
     AgentMessage.fetch([1, 2]).json,
     ["type": "part", "text": "{\"type\":", "last": false],

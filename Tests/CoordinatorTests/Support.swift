@@ -1,6 +1,7 @@
 // What the tests of this target share: directories that go away, and small file systems.
 
 import ClusterIO
+import ClusterProto
 import Glibc
 import Synchronization
 
@@ -9,7 +10,7 @@ final class TemporaryDirectory: Sendable {
   let path: String
 
   init() throws {
-    path = "/tmp/stint-test-\(getpid())-\(Crypto.hex(try Crypto.randomBytes(6)))"
+    path = "/tmp/stint-test-\(getpid())-\(Hexadecimal.text(try Crypto.randomBytes(6)))"
     try Files.makeDirectory(path)
   }
 

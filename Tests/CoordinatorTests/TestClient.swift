@@ -26,7 +26,7 @@ final class TestClient {
     self.token = token
     connection = try Connection.connect(loop: loop, to: address, outputLimit: 64 << 20)
     if let role {
-      let nonce = Crypto.hex(try Crypto.randomBytes(Handshake.nonceBytes))
+      let nonce = Hexadecimal.text(try Crypto.randomBytes(Handshake.nonceBytes))
       handshake = HandshakeClient(role: role, nonce: nonce, cluster: cluster, stream: name)
     }
     connection.onOpen = { [unowned self] in
@@ -64,7 +64,7 @@ final class TestClient {
       return
     }
     let step = try handshake?.receive(message) { [token] text in
-      Crypto.hex(Crypto.hmacSHA256(key: token, Array(text.utf8)))
+      Hexadecimal.text(Crypto.hmacSHA256(key: token, Array(text.utf8)))
     }
     switch step {
     case .send(let answer): send(answer)

@@ -51,7 +51,7 @@ final class Scratch {
   let path: String
 
   init() throws {
-    path = "/tmp/stint-node-\(Crypto.hex(try Crypto.randomBytes(6)))"
+    path = "/tmp/stint-node-\(Hexadecimal.text(try Crypto.randomBytes(6)))"
     try Files.makeDirectory(path, mode: 0o755)
     chmod(path, 0o755)
   }

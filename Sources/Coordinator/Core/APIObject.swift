@@ -73,8 +73,11 @@ indirect enum APIObject: Equatable, Sendable {
     let specification = json["spec"] ?? .object(JSONObject())
     switch kind {
     case .pods:
-      var spec = PodSpec(json: specification)
-      if case .pod(let before)? = previous, before.spec == spec { spec = before.spec }
+      var tree = specification
+      tree["nodeName"] = nil
+      var shared: PodSpec?
+      if case .pod(let before)? = previous, before.spec.json == tree { shared = before.spec }
+      let spec = shared ?? PodSpec(json: tree)
       self = .pod(
         Pod(
           meta: meta, spec: spec, nodeName: specification["nodeName"]?.stringValue.flatMap { $0.isEmpty ? nil : $0 },

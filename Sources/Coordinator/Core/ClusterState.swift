@@ -64,9 +64,10 @@ struct ClusterState: Sendable {
     }
   }
 
-  /// The pod with the instances that pods of one Job share: its spec, and of its metadata what is equal.
+  /// The pod with the instances that pods of one Job share: its spec, and of its metadata what is equal. A digest finds
+  /// the candidate, the comparison decides (it costs nothing where both are one instance, as in a Job's pods).
   func sharing(_ pod: Pod) -> Pod {
-    guard let (spec, _, first) = specs[pod.spec.digest] else { return pod }
+    guard let (spec, _, first) = specs[pod.spec.digest], spec == pod.spec else { return pod }
     var pod = pod
     pod.spec = spec
     if pod.meta.labels == first.labels { pod.meta.labels = first.labels }

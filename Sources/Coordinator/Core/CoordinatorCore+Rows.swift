@@ -34,6 +34,10 @@ extension CoordinatorCore {
     var specs: [String: PodSpec] = [:]
     for row in rows where row.table == .podspecs {
       let spec = PodSpec(json: try parse(row))
+      guard spec.digest == row.key else {
+        throw CoordinatorStartError(
+          message: "the store's row podspecs/\(row.key) holds another spec (\(spec.digest)); restore a backup")
+      }
       specs[row.key] = spec
     }
     state.reserve(pods: rows.count { $0.table == .objects && $0.key.hasPrefix(Kind.pods.rawValue) })

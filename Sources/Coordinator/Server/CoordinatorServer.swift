@@ -272,7 +272,7 @@ package final class CoordinatorServer {
       }
       return name
     }
-    let name = Crypto.hex(try Crypto.randomBytes(16))
+    let name = Hexadecimal.text(try Crypto.randomBytes(16))
     queue.firstWrites = [StoreWrite(table: .facts, key: "cluster", value: JSON.string(name).bytes)]
     return name
   }

@@ -18,7 +18,7 @@ package struct DataDirectory {
   /// The token, made at the first start: 32 random bytes in hexadecimal, in a file that only its owner reads.
   package func token() throws(IOError) -> [UInt8] {
     if !Files.exists(tokenPath) {
-      let text = Crypto.hex(try Crypto.randomBytes(32))
+      let text = Hexadecimal.text(try Crypto.randomBytes(32))
       try Files.writeAtomically(tokenPath, Array("\(text)\n".utf8), mode: 0o600)
     }
     return try DataDirectory.readToken(tokenPath)

@@ -57,12 +57,12 @@ final class Door {
       connection.close()
       return
     }
-    let session = Crypto.hex(name)
+    let session = Hexadecimal.text(name)
     let handshake = HandshakeServer(
-      cluster: cluster, incarnation: incarnation, nonce: Crypto.hex(nonce), session: session)
+      cluster: cluster, incarnation: incarnation, nonce: Hexadecimal.text(nonce), session: session)
     let peer = Peer(
       connection: connection, handshake: handshake, session: session, handler: handler,
-      prove: { [token] text in Crypto.hex(Crypto.hmacSHA256(key: token, Array(text.utf8))) })
+      prove: { [token] text in Hexadecimal.text(Crypto.hmacSHA256(key: token, Array(text.utf8))) })
     peers[ObjectIdentifier(peer)] = peer
     inHello.insert(ObjectIdentifier(peer))
     setDeadline(peer, helloMilliseconds * 1_000_000)

@@ -14,7 +14,7 @@ package final class Store {
   package typealias Outcome = Result<Void, StoreError>
 
   /// Schema written by this version; files with a higher one are refused.
-  package static let schemaVersion: Int64 = 1
+  package static let schemaVersion: Int64 = 2
   /// SQLite's application_id of our files: "Stnt".
   package static let applicationID: Int64 = 0x5374_6e74
 
@@ -181,8 +181,10 @@ package final class Store {
     }
     if isNew {
       try database.execute("PRAGMA application_id = \(applicationID)")
-      try database.execute("PRAGMA user_version = \(schemaVersion)")
+    } else {
+      try StoreMigration.run(database, from: try database.number("PRAGMA user_version"))
     }
+    try database.execute("PRAGMA user_version = \(schemaVersion)")
     try database.execute("COMMIT")
     try database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
   }

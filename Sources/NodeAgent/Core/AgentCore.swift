@@ -40,7 +40,7 @@ package struct AgentCore {
   var session: AgentSession?
   var attempts: [AttemptNumber: LocalAttempt] = [:]
   /// Digest of the latest reports of all attempts that have one.
-  var inventoryDigest: UInt64 = 0
+  var inventoryDigest = SetDigest()
   var highestIncarnation: Int64
   var highestAttempt: AttemptNumber = 0
   /// Attempts that have a log directory.
@@ -185,7 +185,7 @@ extension AgentCore {
     effects.append(.log("the keeper is gone: \(reason)"))
     dropCoordinator("the keeper is gone", until: now.boot)
     attempts = [:]
-    inventoryDigest = 0
+    inventoryDigest = SetDigest()
   }
 
   private mutating func shutDown(graceMilliseconds: Int64) {

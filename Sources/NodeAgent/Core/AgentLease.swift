@@ -36,7 +36,7 @@ extension AgentCore {
     let entries = answer.full ?? answer.changes
     if answer.full != nil {
       session.desired = [:]
-      session.desiredDigest = 0
+      session.desiredDigest = SetDigest()
     } else {
       for attempt in answer.removed { session.remove(attempt) }
     }
@@ -71,7 +71,7 @@ extension AgentCore {
     for number in numbers {
       guard let report = attempts[number]?.report, report.isTerminal else { continue }
       attempts[number] = nil
-      inventoryDigest ^= SetDigest.of(Self.entry(report))
+      inventoryDigest.remove(Self.entry(report))
       known.append(number)
     }
     guard !known.isEmpty else { return }

@@ -68,8 +68,8 @@ extension AgentCore {
       let known = attempts[number]?.report
       if let known, known.revision > report.revision || known.isTerminal && known != addressed(report) { continue }
       let shown = addressed(report)
-      if let known { inventoryDigest ^= SetDigest.of(Self.entry(known)) }
-      inventoryDigest ^= SetDigest.of(Self.entry(shown))
+      if let known { inventoryDigest.remove(Self.entry(known)) }
+      inventoryDigest.insert(Self.entry(shown))
       attempts[number, default: LocalAttempt()].report = shown
       // Ended or started: the preparation has served.
       if !shown.isUnstarted {

@@ -19,7 +19,7 @@ struct AgentSession {
   /// Regular heartbeats that found the one before unanswered, since the last answer (C7).
   var unanswered = 0
   var desired: [AttemptNumber: DesiredAction] = [:]
-  var desiredDigest: UInt64 = 0
+  var desiredDigest = SetDigest()
   /// The desired set is the coordinator's whole one: what it does not list is not wanted.
   var isComplete = false
   var wantsInventory = true
@@ -54,12 +54,12 @@ struct AgentSession {
   mutating func set(_ entry: DesiredAttempt) {
     remove(entry.attempt)
     desired[entry.attempt] = entry.action
-    desiredDigest ^= SetDigest.of(entry)
+    desiredDigest.insert(entry)
   }
 
   mutating func remove(_ attempt: AttemptNumber) {
     guard let action = desired.removeValue(forKey: attempt) else { return }
-    desiredDigest ^= SetDigest.of(DesiredAttempt(attempt: attempt, action: action))
+    desiredDigest.remove(DesiredAttempt(attempt: attempt, action: action))
   }
 
   /// When the heartbeat of that number was sent; nil: unknown, or superseded by an answer to a later one.

@@ -17,7 +17,7 @@ struct AgentMemory {
       machineID = json["machineID"]?.stringValue ?? ""
     }
     if machineID.isEmpty {
-      machineID = Crypto.hex(try Crypto.randomBytes(16))
+      machineID = Hexadecimal.text(try Crypto.randomBytes(16))
       try save()
     }
   }

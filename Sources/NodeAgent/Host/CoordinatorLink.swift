@@ -19,7 +19,7 @@ final class CoordinatorLink {
   /// Starts to connect. Failures come by `onClosed`, in a later turn.
   init(loop: EventLoop, address: SocketAddress, tokenFile: String, role: ProtocolRole, stream: String = "") {
     let nonce = (try? Crypto.randomBytes(Handshake.nonceBytes)) ?? []
-    handshake = HandshakeClient(role: role, nonce: Crypto.hex(nonce), stream: stream)
+    handshake = HandshakeClient(role: role, nonce: Hexadecimal.text(nonce), stream: stream)
     do throws(IOError) {
       token = Array(try Files.readLine(tokenFile).utf8)
       let connection = try Connection.connect(loop: loop, to: address)
@@ -64,7 +64,7 @@ final class CoordinatorLink {
     }
     do throws(ProtocolError) {
       let step = try handshake.receive(message) { [token] text in
-        Crypto.hex(Crypto.hmacSHA256(key: token, Array(text.utf8)))
+        Hexadecimal.text(Crypto.hmacSHA256(key: token, Array(text.utf8)))
       }
       switch step {
       case .send(let answer): link?.send(answer)

@@ -115,7 +115,7 @@ package final class KeeperHost {
   private static func takeIdentity(_ data: String) throws(IOError) -> (String, [String]) {
     let path = data + "/keepers"
     let former = ((try? Files.readLine(path)) ?? "").split(separator: "\n").map { String($0) }.suffix(64)
-    let identity = Crypto.hex(try Crypto.randomBytes(16))
+    let identity = Hexadecimal.text(try Crypto.randomBytes(16))
     try Files.writeAtomically(path, Array((former + [identity]).joined(separator: "\n").utf8))
     return (identity, Array(former))
   }

@@ -75,9 +75,9 @@ final class SimulatedAgent {
   private var isRegistered = false
   private var sequence: Int64 = 0
   private var desired: [AttemptNumber: DesiredAttempt] = [:]
-  private var desiredDigest: UInt64 = 0
+  private var desiredDigest = SetDigest()
   private var inventory: [AttemptNumber: InventoryEntry] = [:]
-  private var inventoryDigest: UInt64 = 0
+  private var inventoryDigest = SetDigest()
   private var fullAt: Int64 = 0
   /// The heartbeat whose answer is awaited, and when it was sent.
   private var awaited: (sequence: Int64, sent: Int64)?
@@ -89,7 +89,7 @@ final class SimulatedAgent {
     self.token = token
     self.work = work
     let nonce = (try? Crypto.randomBytes(Handshake.nonceBytes)) ?? []
-    handshake = HandshakeClient(role: .agent, nonce: Crypto.hex(nonce))
+    handshake = HandshakeClient(role: .agent, nonce: Hexadecimal.text(nonce))
   }
 
   func connect(_ loop: EventLoop, _ address: SocketAddress) throws {
@@ -129,7 +129,7 @@ final class SimulatedAgent {
         continue
       }
       let step = try handshake.receive(message) { [token] text in
-        Crypto.hex(Crypto.hmacSHA256(key: token, Array(text.utf8)))
+        Hexadecimal.text(Crypto.hmacSHA256(key: token, Array(text.utf8)))
       }
       switch step {
       case .send(let answer): connection?.send(MessageWriter.frames(answer))
@@ -171,7 +171,7 @@ final class SimulatedAgent {
     }
     if let full = answer.full {
       desired = [:]
-      desiredDigest = 0
+      desiredDigest = SetDigest()
       for entry in full { setDesired(entry.attempt, entry) }
     } else {
       for entry in answer.changes { setDesired(entry.attempt, entry) }
@@ -185,15 +185,15 @@ final class SimulatedAgent {
   }
 
   private func setDesired(_ number: AttemptNumber, _ entry: DesiredAttempt?) {
-    if let before = desired[number] { desiredDigest ^= SetDigest.of(before) }
+    if let before = desired[number] { desiredDigest.remove(before) }
     desired[number] = entry
-    if let entry { desiredDigest ^= SetDigest.of(entry) }
+    if let entry { desiredDigest.insert(entry) }
   }
 
   private func setInventory(_ number: AttemptNumber, _ entry: InventoryEntry?) {
-    if let before = inventory[number] { inventoryDigest ^= SetDigest.of(before) }
+    if let before = inventory[number] { inventoryDigest.remove(before) }
     inventory[number] = entry
-    if let entry { inventoryDigest ^= SetDigest.of(entry) }
+    if let entry { inventoryDigest.insert(entry) }
   }
 
   private func accept(_ bodies: [Assignment]) {

@@ -157,7 +157,8 @@ final class NativeClient {
         throw IOError(operation: "server", subject: endpoint.server, message: "not HOST:PORT")
       }
       token = try DataDirectory.readToken(endpoint.tokenFile)
-      let handshake = HandshakeClient(role: .client, nonce: Crypto.hex(try Crypto.randomBytes(Handshake.nonceBytes)))
+      let handshake = HandshakeClient(
+        role: .client, nonce: Hexadecimal.text(try Crypto.randomBytes(Handshake.nonceBytes)))
       let connection = try Connection.connect(loop: loop, to: address)
       self.connection = connection
       reader = MessageStream()
@@ -193,7 +194,7 @@ final class NativeClient {
         case .open: inbox.append(try ClientReply(json: message))
         case .opening(var handshake):
           let step = try handshake.receive(message) { [token] text in
-            Crypto.hex(Crypto.hmacSHA256(key: token, Array(text.utf8)))
+            Hexadecimal.text(Crypto.hmacSHA256(key: token, Array(text.utf8)))
           }
           state = .opening(handshake)
           switch step {

@@ -48,7 +48,7 @@ final class TestCluster {
   }
 
   init(timing: [String]) throws {
-    directory = "/tmp/stint-cluster-\(getpid())-\(Crypto.hex(try Crypto.randomBytes(5)))"
+    directory = "/tmp/stint-cluster-\(getpid())-\(Hexadecimal.text(try Crypto.randomBytes(5)))"
     self.timing = timing
     for name in ["ledger", "logs"] { try Files.makeDirectory("\(directory)/\(name)") }
     server = "127.0.0.1:\(try Self.freePort())"

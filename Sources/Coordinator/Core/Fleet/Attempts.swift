@@ -19,9 +19,9 @@ extension CoordinatorCore {
     guard let number = fleet.attemptOfPod[podUID], let attempt = fleet.attempts[number] else { return }
     let grace = max(0, graceMilliseconds)
     if case .stop(let before) = attempt.action, before <= grace { return }
-    toggleDesired(attempt)
+    leaveDesired(attempt)
     fleet.attempts[number]?.action = .stop(graceMilliseconds: grace)
-    if let changed = fleet.attempts[number] { toggleDesired(changed) }
+    if let changed = fleet.attempts[number] { enterDesired(changed) }
     fleet.dirtyAttempts.insert(number)
     noteDesiredChange(number, node: attempt.node)
   }
@@ -39,7 +39,7 @@ extension CoordinatorCore {
   /// Forgets an attempt that is proven dead; its row goes in this turn's commit.
   mutating func drop(_ number: AttemptNumber) {
     guard let attempt = fleet.attempts[number] else { return }
-    toggleDesired(attempt)
+    leaveDesired(attempt)
     fleet.attempts[number] = nil
     fleet.views[number] = nil
     if fleet.attemptOfPod[attempt.podUID] == number { fleet.attemptOfPod[attempt.podUID] = nil }
@@ -70,17 +70,22 @@ extension CoordinatorCore {
     }
     fleet.nodes[attempt.node]?.attempts.insert(attempt.number)
     fleet.nodes[attempt.node]?.usage.add(attempt, sign: 1)
-    toggleDesired(attempt)
+    enterDesired(attempt)
   }
 
   /// A new keeper is never shown what was addressed to one before it (K1).
   func isDesired(_ attempt: Attempt) -> Bool { fleet.nodes[attempt.node]?.keeper == attempt.keeper }
 
-  /// Adds the attempt's line to the node's digest, or takes it away.
-  mutating func toggleDesired(_ attempt: Attempt) {
+  /// Adds the attempt's line to the node's digest.
+  mutating func enterDesired(_ attempt: Attempt) {
     guard isDesired(attempt) else { return }
-    fleet.nodes[attempt.node]?.desiredDigest ^= SetDigest.of(
-      DesiredAttempt(attempt: attempt.number, action: attempt.action))
+    fleet.nodes[attempt.node]?.desiredDigest.insert(DesiredAttempt(attempt: attempt.number, action: attempt.action))
+  }
+
+  /// Takes the attempt's line out of the node's digest.
+  private mutating func leaveDesired(_ attempt: Attempt) {
+    guard isDesired(attempt) else { return }
+    fleet.nodes[attempt.node]?.desiredDigest.remove(DesiredAttempt(attempt: attempt.number, action: attempt.action))
   }
 
   /// Has the change told to the node's session at the end of the turn.

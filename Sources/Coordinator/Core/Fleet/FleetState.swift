@@ -55,7 +55,7 @@ struct NodeRecord: Sendable {
 
   var attempts = InsertionSet<AttemptNumber>()
   /// Digest of the desired set: the attempts addressed to `keeper`.
-  var desiredDigest: UInt64 = 0
+  var desiredDigest = SetDigest()
   /// Sum over `attempts`.
   var usage = NodeUsage()
   var attemptsOfJob: [String: Int] = [:]
@@ -95,7 +95,7 @@ struct FleetSession: Sendable {
   var unacknowledged: [(number: Int64, at: BootTime, heartbeats: Int)] = []
   /// The node's inventory as this session has told it, with its digest.
   var inventory: [AttemptNumber: InventoryEntry] = [:]
-  var inventoryDigest: UInt64 = 0
+  var inventoryDigest = SetDigest()
   /// The first whole inventory has come.
   var hasInventory = false
 

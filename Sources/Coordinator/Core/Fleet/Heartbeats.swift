@@ -25,7 +25,7 @@ extension CoordinatorCore {
     }
     // The first answer carries the whole set; later a difference counts only when everything sent was seen.
     if session.number == 0 { session.fullDue = true }
-    let desired = fleet.nodes[session.node]?.desiredDigest ?? 0
+    let desired = fleet.nodes[session.node]?.desiredDigest ?? SetDigest()
     let hasSeenAll = session.echo == session.number && session.changed.isEmpty && session.number > 0
     if hasSeenAll, heartbeat.desiredDigest != desired { session.fullDue = true }
     session.answerDue = true
@@ -73,11 +73,11 @@ extension CoordinatorCore {
   private mutating func take(_ inventory: [InventoryEntry], from id: SessionID) {
     guard let session = fleet.sessions[id] else { return }
     var view: [AttemptNumber: InventoryEntry] = [:]
-    var digest: UInt64 = 0
+    var digest = SetDigest()
     var differs = false
     for entry in inventory where view[entry.attempt] == nil {
       view[entry.attempt] = entry
-      digest ^= SetDigest.of(entry)
+      digest.insert(entry)
       if let attempt = fleet.attempts[entry.attempt], attempt.node == session.node {
         let known = fleet.views[entry.attempt]
         if entry.terminal || known?.revision != entry.revision || known?.frozen != entry.frozen { differs = true }
@@ -111,9 +111,9 @@ extension CoordinatorCore {
   /// Keeps the session's view of the inventory in step with a report, or with the forgetting of one.
   mutating func noteInventory(_ number: AttemptNumber, _ entry: InventoryEntry?, session id: SessionID) {
     if let before = fleet.sessions[id]?.inventory[number] {
-      fleet.sessions[id]?.inventoryDigest ^= SetDigest.of(before)
+      fleet.sessions[id]?.inventoryDigest.remove(before)
     }
     fleet.sessions[id]?.inventory[number] = entry
-    if let entry { fleet.sessions[id]?.inventoryDigest ^= SetDigest.of(entry) }
+    if let entry { fleet.sessions[id]?.inventoryDigest.insert(entry) }
   }
 }

@@ -139,10 +139,10 @@ extension CoordinatorCore {
     record.bootID = registration.bootID
     record.fencesFully = registration.fencesFully
     record.isDeclaredDead = false
-    record.desiredDigest = 0
+    record.desiredDigest = SetDigest()
     fleet.nodes[name] = record
     for number in record.attempts {
-      if let attempt = fleet.attempts[number] { toggleDesired(attempt) }
+      if let attempt = fleet.attempts[number] { enterDesired(attempt) }
     }
     if isNew || isChanged { fleet.dirtyNodes.insert(name) }
   }

@@ -96,7 +96,7 @@ enum HTTPFacts {
         entries: ([""] + ServedResource.groups).map { name in
           let path = name.isEmpty ? "api/v1" : "apis/\(name)/v1"
           // Clients keep a document by its hash.
-          let hash = documents[name].map { Crypto.hex(Crypto.sha256($0.bytes)) } ?? ""
+          let hash = documents[name].map { SHA256.hex(of: $0.bytes) } ?? ""
           return (path, ["serverRelativeURL": .string("/openapi/v3/\(path)?hash=\(hash)")])
         }))
   ])

@@ -186,7 +186,8 @@ import Testing
     pod["volumes"] = [["name": "h", "hostPath": ["path": "data", "type": "DirectoryOrCreate"]]]
     #expect(
       harness.create(.jobs, Manifest.job("b", pod: pod)).warnings == [
-        "spec.template.spec.volumes[0].hostPath.path: not an absolute path; no node will set it up, so the pod will wait"
+        "spec.template.spec.volumes[0].hostPath.path: not an absolute path; no node will set it up, "
+          + "so the pod will wait"
       ])
   }
 }

@@ -1,5 +1,4 @@
-// Owns: tests of what a container sees and how its runs end, on a real keeper: volumes, mounts, commands, users,
-// signals and restarts.
+// Owns: tests of what a container sees and how its runs end, on a real keeper: volumes, mounts, commands, signals.
 
 import AgentCore
 import ClusterIO

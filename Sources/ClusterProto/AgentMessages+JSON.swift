@@ -202,6 +202,7 @@ extension Heartbeat {
       "inventoryDigest": .digest(inventoryDigest),
     ]
     if let inventory { result["inventory"] = .array(inventory.map(\.json)) }
+    if let diskStalledMilliseconds { result["diskStalledMilliseconds"] = .int(diskStalledMilliseconds) }
     return result
   }
 
@@ -212,7 +213,7 @@ extension Heartbeat {
     self.init(
       sequence: try reader.integer("sequence"), echo: try reader.integer("echo"),
       desiredDigest: try reader.digest("desiredDigest"), inventoryDigest: try reader.digest("inventoryDigest"),
-      inventory: inventory)
+      inventory: inventory, diskStalledMilliseconds: try reader.optionalInteger("diskStalledMilliseconds"))
   }
 }
 

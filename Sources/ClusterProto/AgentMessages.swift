@@ -198,16 +198,19 @@ package struct Heartbeat: Equatable, Sendable {
   package var inventoryDigest: SetDigest
   /// The whole inventory: on connect, when asked for, and every 30 s.
   package var inventory: [InventoryEntry]?
+  /// For how long the disk of the agent's data directory has not answered, once that is too long; nil: it answers.
+  package var diskStalledMilliseconds: Int64?
 
   package init(
     sequence: Int64, echo: Int64, desiredDigest: SetDigest, inventoryDigest: SetDigest,
-    inventory: [InventoryEntry]? = nil
+    inventory: [InventoryEntry]? = nil, diskStalledMilliseconds: Int64? = nil
   ) {
     self.sequence = sequence
     self.echo = echo
     self.desiredDigest = desiredDigest
     self.inventoryDigest = inventoryDigest
     self.inventory = inventory
+    self.diskStalledMilliseconds = diskStalledMilliseconds
   }
 }
 

@@ -155,6 +155,8 @@ package struct Taint: Equatable, Sendable {
   package static let notReady = "node.kubernetes.io/not-ready"
   package static let unschedulable = "node.kubernetes.io/unschedulable"
   package static let outOfService = "node.kubernetes.io/out-of-service"
+  /// Ours: the node's disk does not answer.
+  package static let diskStalled = "stint.dev/disk-stalled"
   package static let noExecute = "NoExecute"
   package static let noSchedule = "NoSchedule"
 

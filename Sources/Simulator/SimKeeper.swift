@@ -14,6 +14,8 @@ final class SimKeeper {
   private var journal: [KeeperRecord] = []
   private var identities: [String] = []
   private var wakeOrder = 0
+  /// When the last write asked for is done.
+  private var writtenAt: TrueTime = 0
   private var deathOrder = 0
   private var isPaused = false
   private var held: [KeeperEvent] = []
@@ -107,8 +109,12 @@ final class SimKeeper {
   private func perform(_ effect: KeeperEffect) {
     guard core != nil else { return }
     switch effect {
-    case .journal(let records): journal.append(contentsOf: records)
-    case .rewriteJournal(let records): journal = records
+    case .journal(let records, let number):
+      write { [self] in
+        journal.append(contentsOf: records)
+        take(.journaled(number, error: nil))
+      }
+    case .rewriteJournal(let records): write { [self] in journal = records }
     case .startPod(let attempt, _):
       if world.chance(0.002) {
         later(world.pick(500...5_000), .podStartFailed(attempt, message: "no memory"))
@@ -135,6 +141,13 @@ final class SimKeeper {
       if !processes.attempts.isEmpty { world.violated("node \(node): the keeper exits and leaves processes") }
       end()
     }
+  }
+
+  /// The thread that writes: in order, a little later, and not at all when the keeper dies first.
+  private func write(_ work: @escaping () -> Void) {
+    writtenAt = max(writtenAt + 1, world.now + world.pick(5...500))
+    let current = epoch
+    world.after(writtenAt - world.now) { [self] in if epoch == current { work() } }
   }
 
   private func startContainer(_ run: ContainerRun, _ container: PodPlan.Container) {

@@ -175,6 +175,7 @@ final class SimNode {
       }
     case .connectCoordinator, .disconnectCoordinator, .send, .serveLogs: network?(self, effect)
     case .prepare(let assignment, let number): prepare(assignment, number)
+    case .probeDisk(let number): later(world.pick(20...2_000), .diskAnswered(number))
     case .cleanUp, .cleanUpExcept, .deleteLogs, .log: break
     case .remember(let incarnation): highestIncarnation = max(highestIncarnation, incarnation)
     case .wake(let time): setWake(time)

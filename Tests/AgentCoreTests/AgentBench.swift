@@ -17,6 +17,8 @@ struct AgentBench {
   var session = "session-a"
   /// What the played coordinator wants.
   var desired: [AttemptNumber: DesiredAction] = [:]
+  /// The disk answers each probe at once; turned off to see what happens when it hangs.
+  var diskAnswers = true
 
   static var configuration: AgentConfiguration {
     AgentConfiguration(
@@ -31,7 +33,7 @@ struct AgentBench {
 
   @discardableResult
   mutating func send(_ event: AgentEvent) -> [AgentEffect] {
-    let effects = core.step(event, at: at(now))
+    var effects = core.step(event, at: at(now))
     all += effects
     for effect in effects {
       switch effect {
@@ -42,6 +44,7 @@ struct AgentBench {
       default: break
       }
     }
+    for case .probeDisk(let number) in effects where diskAnswers { effects += send(.diskAnswered(number)) }
     return effects
   }
 

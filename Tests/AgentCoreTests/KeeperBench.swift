@@ -14,6 +14,8 @@ struct KeeperBench {
   var isKilled = false
   /// Freezes are confirmed at once; turned off to see what happens without.
   var freezes = true
+  /// The journal is written at once; turned off to see what happens while the disk holds it up.
+  var journals = true
 
   init(
     _ start: KeeperStart = KeeperStart(keeper: "keeper-a"), configuration: KeeperConfiguration = KeeperConfiguration(),
@@ -37,6 +39,7 @@ struct KeeperBench {
       default: break
       }
     }
+    for case .journal(_, let number) in effects where journals { effects += send(.journaled(number, error: nil)) }
     for case .freezePod(let attempt) in effects where freezes { effects += send(.podFrozen(attempt)) }
     return effects
   }
@@ -114,7 +117,7 @@ extension [KeeperEffect] {
   }
 
   var records: [KeeperRecord] {
-    flatMap { effect -> [KeeperRecord] in if case .journal(let records) = effect { records } else { [] } }
+    flatMap { effect -> [KeeperRecord] in if case .journal(let records, _) = effect { records } else { [] } }
   }
 
   var terms: [Int] { compactMap { if case .signal(let run, 15) = $0 { run.slot } else { nil } } }

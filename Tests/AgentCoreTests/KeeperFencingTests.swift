@@ -66,7 +66,7 @@ import Testing
   func journalFirst() throws {
     var bench = KeeperBench()
     let effects = try bench.start(assignment())
-    let journal = try #require(effects.firstIndex(of: .journal([.started(1)])))
+    let journal = try #require(effects.firstIndex(of: .journal([.started(1)], number: 1)))
     let start = try #require(effects.firstIndex { if case .startPod = $0 { true } else { false } })
     #expect(journal < start)
   }

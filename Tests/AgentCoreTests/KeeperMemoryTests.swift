@@ -113,7 +113,7 @@ import Testing
       if attempt < 1_999 { bench.request(.acknowledge([Int64(attempt)])) }
     }
     for effect in bench.all {
-      if case .journal(let records) = effect { journal += records }
+      if case .journal(let records, _) = effect { journal += records }
       if case .rewriteJournal(let records) = effect {
         journal = records
         rewrites += 1

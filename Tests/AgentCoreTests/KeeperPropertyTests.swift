@@ -24,7 +24,10 @@ import Testing
     var leases: [AttemptNumber: Int64] = [:]
     var terminal: Set<AttemptNumber> = []
     var revisions: [AttemptNumber: Int64] = [:]
-    var journalled: Set<AttemptNumber> = []
+    /// Starts asked of the journal: their number there, and the lease that they would have.
+    var recorded: [AttemptNumber: (number: Int64, lease: Int64)] = [:]
+    /// Up to which number the journal is written.
+    var written: Int64 = 0
     var isOver = false
     var coverage: Set<String> = []
 
@@ -80,9 +83,12 @@ import Testing
         for (number, end) in leases.sorted(by: { $0.key < $1.key }) where !terminal.contains(number) {
           leases[number] = max(end, lease)
         }
+        for (number, start) in recorded { recorded[number]?.lease = max(start.lease, lease) }
         try step(.request(.renew(leaseEnd: boot(lease), attempts: nil)))
       case 5: try step(.request(.stop(attempt, graceMilliseconds: Int64(below(1_500)) - 1)))
-      case 6: try step(.request(.thaw(attempt)))
+      case 6:
+        let standing = frozen.sorted()
+        try step(.request(.thaw(standing.isEmpty || below(2) == 0 ? attempt : standing[below(standing.count)])))
       case 7:
         let done = terminal.sorted().filter { _ in below(2) == 0 }
         try step(.request(.acknowledge(done)))
@@ -90,7 +96,14 @@ import Testing
       case 9: try step(.request(.hello(agentVersion: "1")))
       case 10: try step(try chatter(attempt))
       default:
-        if owed.isEmpty { try step(.timer) } else { try step(owed.remove(at: below(owed.count))) }
+        let written = owed.firstIndex { if case .journaled = $0 { true } else { false } }
+        if let written, below(2) == 0 {
+          try step(owed.remove(at: written))
+        } else if owed.isEmpty {
+          try step(.timer)
+        } else {
+          try step(owed.remove(at: below(owed.count)))
+        }
       }
     }
 
@@ -117,6 +130,7 @@ import Testing
         wake = nil
         try step(.timer)
       }
+      if case .journaled(let number, _) = event { written = max(written, number) }
       for effect in core.step(event, at: at(now)) { try check(effect, lease) }
     }
 
@@ -129,13 +143,18 @@ import Testing
       switch effect {
       case .wake(let time): wake = time
       case .armDeathTimer(let time): deathTimer = time
-      case .journal(let records):
-        for case .started(let attempt) in records { journalled.insert(attempt) }
+      case .journal(let records, let number):
+        for case .started(let attempt) in records {
+          let before = max(leases[attempt] ?? 0, recorded[attempt]?.lease ?? 0)
+          recorded[attempt] = (number, max(lease ?? 0, before))
+        }
+        owed.append(.journaled(number, error: below(30) == 0 ? "full" : nil))
       case .startPod(let attempt, _):
         hold(started.insert(attempt).inserted, "attempt \(attempt) started twice")
-        hold(now < (lease ?? 0), "attempt \(attempt) started after its lease")
-        hold(journalled.contains(attempt), "not journalled")
-        leases[attempt] = max(lease ?? 0, leases[attempt] ?? 0)
+        let lease = recorded[attempt]?.lease ?? 0
+        hold(now < lease, "attempt \(attempt) started after its lease")
+        hold(recorded[attempt].map { $0.number <= written } ?? false, "not journalled")
+        leases[attempt] = max(lease, leases[attempt] ?? 0)
         alive.insert(attempt)
         coverage.insert("start")
         if below(15) == 0 {
@@ -210,7 +229,7 @@ import Testing
     for seed in 1...60 as ClosedRange<UInt64> {
       var history = History(seed: seed)
       try history.step(.timer)
-      for _ in 0..<300 { try history.turn() }
+      for _ in 0..<600 { try history.turn() }
       seen.formUnion(history.coverage)
     }
     #expect(seen == ["start", "freeze", "thaw", "kill", "terminal"])

@@ -29,6 +29,7 @@ struct FakeAgent {
   var closedBecause: String?
   /// It hears nothing: what is sent to it is lost.
   var isDeaf = false
+  var diskStalledMilliseconds: Int64?
 
   init(_ name: String, keeper: String? = nil, machine: String? = nil, session: SessionID? = nil) {
     self.name = name
@@ -84,7 +85,7 @@ struct FakeAgent {
     let entries = held.keys.sorted().compactMap { held[$0] }
     return Heartbeat(
       sequence: sequence, echo: echo, desiredDigest: desiredDigest, inventoryDigest: SetDigest(entries),
-      inventory: whole || sequence == 1 ? entries : nil)
+      inventory: whole || sequence == 1 ? entries : nil, diskStalledMilliseconds: diskStalledMilliseconds)
   }
 }
 

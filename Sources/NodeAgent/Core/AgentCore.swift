@@ -46,6 +46,7 @@ package struct AgentCore {
   /// Attempts that have a log directory.
   var retained: Set<AttemptNumber>
   var lastPreparation: Int64 = 0
+  var disk = DiskWatch()
   var effects: [AgentEffect] = []
   private var random: SplitMix64
   private var keeperConnection: ConnectionNumber = 0
@@ -87,6 +88,7 @@ package struct AgentCore {
     case .preparationFailed(let attempt, let number, let container, let reason, let message, let retryable):
       let failure = PreparationFailure(container: container, reason: reason, message: message, isRetryable: retryable)
       preparationFailed(attempt, number, failure, now)
+    case .diskAnswered(let number): diskAnswered(number)
     case .stopRequested: leave()
     case .shutDownRequested(let grace): shutDown(graceMilliseconds: grace)
     }
@@ -262,7 +264,8 @@ extension AgentCore {
       effects.append(.remember(incarnation: incarnation))
     }
     coordinatorLink = .up
-    session = AgentSession(id: id, incarnation: incarnation, heartbeatMilliseconds: heartbeat, now: now.boot)
+    session = AgentSession(
+      id: id, incarnation: incarnation, heartbeatMilliseconds: heartbeat, leaseMilliseconds: lease, now: now.boot)
     beat(now)
     sendReports(attempts.values.compactMap(\.report))
     sendRetained()

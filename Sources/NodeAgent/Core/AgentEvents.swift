@@ -26,6 +26,8 @@ package enum AgentEvent: Equatable, Sendable {
   /// changed body helps.
   case preparationFailed(
     AttemptNumber, number: Int64, container: String, reason: String, message: String, retryable: Bool)
+  /// Answer to `probeDisk` of that number: the disk of the data directory takes writes.
+  case diskAnswered(Int64)
   /// The wake-up that the last `wake` effect asked for, or later.
   case timer
   /// SIGTERM: leave keeper and pods running and go.
@@ -63,6 +65,9 @@ package enum AgentEffect: Equatable, Sendable {
   case serveLogs(LogRequest)
   /// Write the highest incarnation seen to the data directory (C4); no sync needed.
   case remember(incarnation: Int64)
+  /// Write a few bytes to the data directory's disk, on a thread that it may hold up; answer `diskAnswered` with that
+  /// number once it is done, also when it failed at once. At most one is under way.
+  case probeDisk(Int64)
   /// A line for the operator's log.
   case log(String)
   /// Call `timer` at this time of the boot clock; replaces the one before. nil: no wake needed.
@@ -99,6 +104,8 @@ package struct AgentConfiguration: Equatable, Sendable {
   package var wholeInventoryMilliseconds: Int64 = 30_000
   /// A failed preparation asks for the body again after this.
   package var preparationRetryMilliseconds: Int64 = 2_000
+  /// A disk that does not answer for this long, or for two fifths of a lease where that is longer, is stalled.
+  package var diskStallMilliseconds: Int64 = 1_000
 
   package init(
     node: String, machineID: String, bootID: String, agentVersion: String, capacity: NodeCapacity,

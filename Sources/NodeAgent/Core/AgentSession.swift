@@ -8,6 +8,7 @@ struct AgentSession {
   let id: String
   let incarnation: Int64
   let heartbeatMilliseconds: Int64
+  let leaseMilliseconds: Int64
   /// Heartbeats sent; the latest one's number.
   var sequence: Int64 = 0
   /// Highest heartbeat that an answer has echoed.
@@ -38,9 +39,10 @@ struct AgentSession {
   /// Unacknowledged terminal reports go again with every so many heartbeats.
   static let repeatEvery: Int64 = 5
 
-  init(id: String, incarnation: Int64, heartbeatMilliseconds: Int64, now: BootTime) {
+  init(id: String, incarnation: Int64, heartbeatMilliseconds: Int64, leaseMilliseconds: Int64, now: BootTime) {
     self.id = id
     self.incarnation = incarnation
+    self.leaseMilliseconds = max(0, leaseMilliseconds)
     self.heartbeatMilliseconds = max(Self.shortestInterval, heartbeatMilliseconds)
     nextHeartbeat = now
     mayAskAt = now
@@ -114,8 +116,9 @@ extension AgentCore {
         .heartbeat(
           Heartbeat(
             sequence: session.sequence, echo: session.echo, desiredDigest: session.desiredDigest,
-            inventoryDigest: inventoryDigest, inventory: inventory))))
+            inventoryDigest: inventoryDigest, inventory: inventory, diskStalledMilliseconds: diskStalled(now)))))
     self.session = session
+    probeDisk(now)
   }
 
   static func entry(_ report: AttemptReport) -> InventoryEntry {

@@ -19,6 +19,8 @@ package struct KeeperCore {
   private var emptySince: BootTime?
   private var deathTimer: BootTime?
   private var wake: BootTime?
+  /// Starts that wait for the journal, by the number of their `journal` effect.
+  private var recording: [(number: Int64, attempt: AttemptNumber)] = []
 
   /// Reports and entries a message carries at most, so that a frame stays under its limit.
   private static let page = 64
@@ -59,6 +61,7 @@ package struct KeeperCore {
       turn.effects.append(.log("attempt \(attempt) cannot be frozen and is killed instead: \(message)"))
       on(attempt, &touched) { $0.freezeFailed(&turn) }
     case .podThawed(let attempt): on(attempt, &touched) { $0.thawed(&turn) }
+    case .journaled(let number, let error): journaled(number, error, &turn, &touched)
     }
     flush(touched, &turn)
     finishTurn(&turn)
@@ -157,7 +160,8 @@ extension KeeperCore {
     return true
   }
 
-  /// K1: at most once an attempt, only before its lease ends, only for this keeper.
+  /// K1: at most once an attempt, only before its lease ends, only for this keeper. The start is recorded first, which
+  /// may take as long as the disk likes: `journaled` goes on.
   private mutating func startPod(
     _ assignment: Assignment, _ plan: PodPlan, _ leaseEnd: BootTime, _ turn: inout KeeperTurn
   ) {
@@ -176,10 +180,33 @@ extension KeeperCore {
       return
     }
     pod.leaseEnd = max(pod.leaseEnd, leaseEnd)
-    pod.stage = .starting
+    pod.stage = .recording
     pods[attempt] = pod
     turn.effects.append(contentsOf: memory.record([.started(attempt)]))
-    turn.effects.append(.startPod(attempt, plan))
+    recording.append((memory.journalNumber, attempt))
+  }
+
+  /// What waited for the journal is started, if its lease still holds: else it waits for the agent to ask again.
+  private mutating func journaled(
+    _ number: Int64, _ error: String?, _ turn: inout KeeperTurn, _ touched: inout [AttemptNumber]
+  ) {
+    let written = recording.prefix { $0.number <= number }.map(\.attempt)
+    recording.removeFirst(written.count)
+    for attempt in written {
+      // It may have been stopped meanwhile.
+      guard let pod = pods[attempt], pod.stage == .recording, let plan = pod.plan else { continue }
+      touched.append(attempt)
+      if let error {
+        pods[attempt]?.unstartable("the keeper's journal cannot be written: \(error)")
+      } else if turn.now.boot < pod.leaseEnd {
+        pods[attempt]?.stage = .starting
+        pods[attempt]?.hasBegun = true
+        turn.effects.append(.startPod(attempt, plan))
+      } else {
+        pods[attempt]?.stage = .waiting
+        turn.effects.append(.log("attempt \(attempt) is not started: its lease ended while its start was written down"))
+      }
+    }
   }
 
   /// A negative grace is the pod's own. An attempt that was never heard of ends here and now, so that it can never
@@ -215,13 +242,15 @@ extension KeeperCore {
     var reports: [AttemptReport] = []
     for attempt in Set(touched).sorted() {
       defer { retime(attempt) }
-      guard pods[attempt] != nil else { continue }
-      let always = pods[attempt]?.isUnannounced == true
+      guard let pod = pods[attempt] else { continue }
+      let always = pod.isUnannounced
+      // Nothing to tell yet: the journal's answer is near.
+      if pod.stage == .recording, !always { continue }
       pods[attempt]?.isUnannounced = false
       guard let report = pods[attempt]?.makeReport(now: turn.now, always: always) else { continue }
       if report.isTerminal, let pod = pods.removeValue(forKey: attempt) {
         turn.effects.append(contentsOf: memory.record([.ended(report)]))
-        if pod.plan != nil { turn.effects.append(.releasePod(attempt)) }
+        if pod.hasBegun { turn.effects.append(.releasePod(attempt)) }
       }
       reports.append(report)
     }
@@ -244,7 +273,7 @@ extension KeeperCore {
   /// Journal size, death timer, idle exit and the next wake.
   private mutating func finishTurn(_ turn: inout KeeperTurn) {
     if memory.isLong(pods: pods.count) {
-      let records = memory.rewrite(live: pods.values.filter(\.mayRun).map(\.attempt))
+      let records = memory.rewrite(live: pods.values.filter { $0.stage != .waiting }.map(\.attempt))
       turn.effects.append(.rewriteJournal(records))
     }
     let danger = times.values.lazy.compactMap(\.danger).min()
@@ -269,7 +298,7 @@ extension KeeperCore {
   /// acknowledgements.
   private mutating func exitTime(_ now: BootTime) -> BootTime? {
     let mayBeEmpty = isShuttingDown || (!isAgentConnected && memory.ended.isEmpty)
-    guard mayBeEmpty, !pods.values.contains(where: { $0.mayRun || isShuttingDown }) else {
+    guard mayBeEmpty, !pods.values.contains(where: { $0.stage != .waiting || isShuttingDown }) else {
       emptySince = nil
       return nil
     }

@@ -8,7 +8,7 @@ extension KeeperPod {
   /// past D.
   mutating func enforceDeadlines(_ turn: inout KeeperTurn) {
     let now = turn.now.boot
-    if stage == .waiting, ending == nil, let activeDeadline, activeDeadline <= now {
+    if isUnstarted, ending == nil, let activeDeadline, activeDeadline <= now {
       end(.deadlineExceeded, killAt: now, &turn)
     }
     guard mayRun, !killed else { return }
@@ -89,7 +89,7 @@ extension KeeperPod {
 
   /// The next time at which `enforceDeadlines` or `advance` has something to do; nil: not before the next word.
   func nextWake(_ configuration: KeeperConfiguration) -> BootTime? {
-    if stage == .waiting { return activeDeadline }
+    if isUnstarted { return activeDeadline }
     guard mayRun, !killed else { return nil }
     var next = ending?.killAt
     if ending == nil { next = earliest(next, activeDeadline) }

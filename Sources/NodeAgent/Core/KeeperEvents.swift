@@ -1,5 +1,6 @@
 // The keeper core's input and output. The keeper process (NodeAgent/Host) and the simulator both speak only this.
-// Effects are done in order and at once; none of them waits for another process.
+// Effects are done in order and at once; none of them waits for another process or a disk: what does is answered by an
+// event.
 
 import ClusterProto
 
@@ -56,16 +57,20 @@ package enum KeeperEvent: Equatable, Sendable {
   case podFrozen(AttemptNumber)
   case freezeFailed(AttemptNumber, message: String)
   case podThawed(AttemptNumber)
+  /// Answer to `journal`: its records and all before them are written. `error`: they could not be; they go with the
+  /// next ones, and nothing may be done on their strength.
+  case journaled(Int64, error: String?)
   /// The wake-up that the last `wake` effect asked for, or later.
   case timer
 }
 
 /// What the keeper core asks of the shell, in order.
 package enum KeeperEffect: Equatable, Sendable {
-  /// Append to the keeper's journal before doing what follows. It has to outlive the keeper, not the kernel: write,
-  /// no sync.
-  case journal([KeeperRecord])
-  /// Replace the journal by these records (write a new file, rename).
+  /// Append to the keeper's journal, on a thread that a disk may hold up; answer `journaled` with `number`, which
+  /// rises. It has to outlive the keeper, not the kernel: write, no sync. A crash loses what is not yet answered, or
+  /// not: the journal is a prefix of what was asked for.
+  case journal([KeeperRecord], number: Int64)
+  /// Replace the journal by these records (write a new file, rename), in order with `journal`; no answer.
   case rewriteJournal([KeeperRecord])
   /// Make the pod's cgroup, PID namespace and init; answer `podStarted` or `podStartFailed`.
   case startPod(AttemptNumber, PodPlan)

@@ -31,7 +31,7 @@ extension KeeperPod {
       ending = Ending(cause: cause, killAt: killAt)
     }
     switch stage {
-    case .waiting: stage = .gone
+    case .waiting, .recording: stage = .gone
     case .starting: if killAt <= turn.now.boot { kill(&turn) }
     case .running where freeze == .none || freeze == .thawing:
       if killAt <= turn.now.boot { kill(&turn) } else { advance(&turn) }
@@ -138,7 +138,7 @@ extension KeeperPod {
 
   /// The init could not be made and no process is left. Not tried again: an attempt is started at most once (K1).
   mutating func unstartable(_ message: String) {
-    guard stage == .starting else { return }
+    guard stage == .starting || stage == .recording else { return }
     if ending == nil { ending = Ending(cause: .unstartable(message: message), killAt: leaseEnd) }
     stage = .gone
   }

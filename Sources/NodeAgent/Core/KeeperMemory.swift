@@ -15,6 +15,8 @@ struct KeeperMemory {
   /// Everything up to it that is not otherwise known counts as over, since it fell out of `over`.
   private var overUpTo: AttemptNumber = 0
   private var journalled = 0
+  /// Number of the last `journal` effect.
+  private(set) var journalNumber: Int64 = 0
 
   private static let rememberedLimit = 8_192
   private static let rewriteAfter = 1_024
@@ -29,7 +31,8 @@ struct KeeperMemory {
   mutating func record(_ records: [KeeperRecord]) -> [KeeperEffect] {
     for record in records { fold(record) }
     journalled += records.count
-    return [.journal(records)]
+    journalNumber += 1
+    return [.journal(records, number: journalNumber)]
   }
 
   /// It has ended and was acknowledged, or is so old that it must have.

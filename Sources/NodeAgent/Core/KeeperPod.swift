@@ -8,6 +8,8 @@ struct KeeperPod {
   enum Stage: Equatable {
     /// Known, but never started: the agent could not prepare it yet.
     case waiting
+    /// To be started once the journal says so. No process of it exists.
+    case recording
     /// Its init was asked for.
     case starting
     case running
@@ -58,6 +60,8 @@ struct KeeperPod {
 
   var leaseEnd: BootTime
   var plan: PodPlan?
+  /// Its init was asked for, once and for all (K1).
+  var hasBegun = false
   var slots: [ContainerSlot]
   var stage = Stage.waiting
   var freeze = Freeze.none
@@ -110,6 +114,9 @@ struct KeeperPod {
 
   /// Some process of it may run.
   var mayRun: Bool { stage == .starting || stage == .running }
+
+  /// No process of it was ever asked for.
+  var isUnstarted: Bool { stage == .waiting || stage == .recording }
 
   /// NAME_NAMESPACE(UID), as kubelet's messages name pods.
   var fullName: String { "\(name)_\(namespace)(\(uid))" }

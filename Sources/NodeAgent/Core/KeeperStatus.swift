@@ -77,7 +77,7 @@ extension KeeperPod {
         type: type, status: isTrue ? "True" : "False", reason: reason, message: message, lastTransition: now)
     }
     // Its absence tells the agent that the attempt was never started and still needs a plan.
-    if plan != nil { conditions.set(condition("PodReadyToStartContainers", stage == .running)) }
+    if hasBegun { conditions.set(condition("PodReadyToStartContainers", stage == .running)) }
     let sidecars = zip(slots.prefix(initCount), status.initContainers).filter(\.0.isSidecar).map(\.1)
     let unready = (sidecars + status.containers).filter { !$0.ready }.map(\.name)
     switch status.phase {

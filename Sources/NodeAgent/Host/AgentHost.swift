@@ -36,7 +36,7 @@ package final class AgentHost {
   private let loop: EventLoop
   private let paths: NodePaths
   private let lock: FileLock
-  private var memory: AgentMemory
+  private let disk: DiskProbe
   private var core: AgentCore
   private let worker: PreparationWorker
   private var statuses: [AttemptNumber: PodStatus] = [:]
@@ -81,7 +81,7 @@ package final class AgentHost {
     paths = NodePaths(data: options.data)
     lock = try FileLock(path: paths.agentLock)
     for directory in [paths.pods, paths.logs] { try Files.makeDirectory(directory) }
-    memory = try AgentMemory(path: paths.memory)
+    let memory = try AgentMemory(path: paths.memory)
     let facts = try MachineFacts.read(fallbackMachineID: memory.machineID)
     let configuration = try Self.configuration(options, facts: facts, memory: memory, paths: paths, address: address)
     Signals.ignoreBrokenPipes()
@@ -93,11 +93,13 @@ package final class AgentHost {
     signals = try Signals(loop: loop, [SIGTERM, SIGINT, SIGUSR1]) { handler($0) }
     worker = try PreparationWorker(
       paths: paths, node: options.name, address: configuration.address, capacity: configuration.capacity)
+    disk = try DiskProbe(paths: paths, memory: memory)
     handler = { [unowned self] number in
       take(number == SIGUSR1 ? .shutDownRequested(graceMilliseconds: 30_000) : .stopRequested)
     }
     timer = loop.makeTimer { [unowned self] in take(.timer) }
     try worker.attach(to: loop) { [unowned self] event in take(event) }
+    try disk.attach(to: loop) { [unowned self] number in take(.diskAnswered(number)) }
   }
 
   private static func seed() throws(IOError) -> UInt64 {
@@ -162,7 +164,8 @@ package final class AgentHost {
     case .cleanUpExcept(let attempts): worker.cleanUpExcept(attempts)
     case .deleteLogs(let attempts): worker.deleteLogs(attempts)
     case .serveLogs(let request): serve(request)
-    case .remember(let incarnation): memory.remember(incarnation: incarnation)
+    case .remember(let incarnation): disk.remember(incarnation: incarnation)
+    case .probeDisk(let number): disk.probe(number)
     case .log(let line): HostLog.line("agent: \(line)")
     case .wake(let time): timer?.arm(at: time.map { $0.nanoseconds })
     case .exit:

@@ -26,7 +26,7 @@ package final class KeeperHost {
   private let loop: EventLoop
   private let paths: NodePaths
   private let lock: FileLock
-  private let journal: KeeperJournal
+  private let journal: JournalWriter
   private var core: KeeperCore
   private var surroundings: PodSurroundings
   private var cgroups: CgroupPool?
@@ -40,6 +40,11 @@ package final class KeeperHost {
   private var queue: [KeeperEvent] = []
   private var isStepping = false
   private var isDone = false
+  /// When the process leaves whatever the disk does.
+  private var exitTimer: LoopTimer?
+  private static let exitNanoseconds: Int64 = 2_000_000_000
+  /// Above every number of a `journal` effect.
+  private static let lastWrite = Int64.max
 
   /// Runs until done; the process' exit status. Prints why it cannot start.
   package static func run(_ options: KeeperOptions) -> Int32 {
@@ -70,7 +75,7 @@ package final class KeeperHost {
     let killed = try PodSweep.run(directory: options.data, timeoutMilliseconds: 60_000)
     if !killed.isEmpty { HostLog.line("keeper: ended \(killed.count) pods of a former keeper") }
     let records = KeeperJournal.read(path: paths.keeperJournal)
-    journal = try KeeperJournal(path: paths.keeperJournal, keeping: records)
+    journal = try JournalWriter(try KeeperJournal(path: paths.keeperJournal, keeping: records))
     let (identity, former) = try KeeperHost.takeIdentity(options.data)
     let messages = try TerminationFiles(paths)
     let rootDirectory = options.data + "/root"
@@ -100,6 +105,10 @@ package final class KeeperHost {
 
   private func begin() throws(IOError) {
     timer = loop.makeTimer { [unowned self] in take(.timer) }
+    exitTimer = loop.makeTimer { [unowned self] in isDone = true }
+    try journal.attach(to: loop) { [unowned self] outcome in
+      if outcome.number == Self.lastWrite { isDone = true } else { take(journaled(outcome)) }
+    }
     signals = try Signals(loop: loop, [SIGTERM, SIGINT]) { [unowned self] _ in
       take(.request(.shutDown(graceMilliseconds: 30_000)))
     }
@@ -178,16 +187,8 @@ package final class KeeperHost {
 
   private func perform(_ effect: KeeperEffect) {
     switch effect {
-    case .journal(let records):
-      if let error = journal.append(records) {
-        HostLog.line("keeper: the journal cannot be written, no pod is started until it can: \(error)")
-      }
-    case .rewriteJournal(let records):
-      do throws(IOError) {
-        try journal.rewrite(records)
-      } catch {
-        HostLog.line("keeper: the journal cannot be shortened: \(error)")
-      }
+    case .journal(let records, let number): journal.append(records, number: number)
+    case .rewriteJournal(let records): journal.rewrite(records)
     case .startPod(let attempt, let plan): startPod(attempt, plan)
     case .startContainer(let run, let container): runners[run.attempt]?.start(run, container)
     case .signal(let run, let number): runners[run.attempt]?.signal(run, number)
@@ -202,17 +203,21 @@ package final class KeeperHost {
     case .wake(let time): timer?.arm(at: time.map { $0.nanoseconds })
     case .exit:
       link?.close(afterFlush: true)
-      loop.atTurnEnd { [unowned self] in isDone = true }
-      loop.requestTurn()
+      // What was recorded outlives us, if the disk lets it.
+      journal.reach(Self.lastWrite)
+      exitTimer?.arm(at: Clocks.boot() + Self.exitNanoseconds)
     }
+  }
+
+  private func journaled(_ outcome: JournalWriter.Outcome) -> KeeperEvent {
+    if let error = outcome.error {
+      HostLog.line("keeper: the journal cannot be written, no pod is started until it can: \(error)")
+    }
+    return .journaled(outcome.number, error: outcome.error)
   }
 
   private func startPod(_ attempt: AttemptNumber, _ plan: PodPlan) {
     if let obstacle { return queue.append(.podStartFailed(attempt, message: obstacle)) }
-    // A successor must be able to account for what was started.
-    guard journal.isComplete else {
-      return queue.append(.podStartFailed(attempt, message: "the keeper's journal cannot be written"))
-    }
     let cgroup = try? cgroups?.take()
     do throws(IOError) {
       let runner = try PodRunner(attempt, plan: plan, surroundings: surroundings, cgroup: cgroup) {

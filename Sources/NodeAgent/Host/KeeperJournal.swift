@@ -5,6 +5,7 @@ import AgentCore
 import ClusterIO
 import ClusterProto
 import Glibc
+import Synchronization
 
 final class KeeperJournal {
   private let path: String
@@ -23,9 +24,6 @@ final class KeeperJournal {
     file = try AppendFile(path: path)
     length = file.size
   }
-
-  /// Whether every record is on disk.
-  var isComplete: Bool { waiting.isEmpty }
 
   /// Appends; what cannot be written is kept and tried again with the next records. Gives the error, if any.
   func append(_ records: [KeeperRecord]) -> IOError? {
@@ -81,4 +79,52 @@ final class KeeperJournal {
     }
     return bytes
   }
+}
+
+/// The journal on a thread of its own, which the disk may hold up for as long as it likes.
+final class JournalWriter: Sendable {
+  /// The outcome of one `append`.
+  struct Outcome: Sendable {
+    var number: Int64
+    var error: String?
+  }
+
+  private let journal: Mutex<KeeperJournal>
+  private let thread: WorkerThread
+  private let outcomes: Mailbox<Outcome>
+
+  init(_ journal: sending KeeperJournal) throws(IOError) {
+    self.journal = Mutex(journal)
+    thread = try WorkerThread(name: "stint-journal")
+    outcomes = try Mailbox()
+  }
+
+  /// Hands outcomes to `handler` on the loop, in order.
+  func attach(to loop: EventLoop, _ handler: @escaping (Outcome) -> Void) throws(IOError) {
+    try loop.attach(outcomes) { outcomes in for outcome in outcomes { handler(outcome) } }
+  }
+
+  func append(_ records: [KeeperRecord], number: Int64) {
+    thread.post { [self] in
+      let error = journal.withLock { $0.append(records) }
+      outcomes.post(Outcome(number: number, error: error?.description))
+    }
+  }
+
+  func rewrite(_ records: [KeeperRecord]) {
+    thread.post { [self] in
+      let error = journal.withLock { journal -> IOError? in
+        do throws(IOError) {
+          try journal.rewrite(records)
+          return nil
+        } catch {
+          return error
+        }
+      }
+      if let error { HostLog.line("keeper: the journal cannot be shortened: \(error)") }
+    }
+  }
+
+  /// Answers with `number` when all before is written, or never.
+  func reach(_ number: Int64) { thread.post { [outcomes] in outcomes.post(Outcome(number: number)) } }
 }

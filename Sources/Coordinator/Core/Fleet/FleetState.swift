@@ -52,6 +52,8 @@ struct NodeRecord: Sendable {
   /// lease end backwards.
   var leaseReach: BootTime
   var conditionsWrittenAt: BootTime
+  /// As its last heartbeat said; nil: none came yet.
+  var isDiskStalled: Bool?
 
   var attempts = InsertionSet<AttemptNumber>()
   /// Digest of the desired set: the attempts addressed to `keeper`.

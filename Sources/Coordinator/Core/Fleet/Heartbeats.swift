@@ -34,6 +34,7 @@ extension CoordinatorCore {
     if let inventory = heartbeat.inventory { take(inventory, from: id) }
     compareInventory(heartbeat, previous, id)
     heardFrom(session.node)
+    heardOfDisk(session.node, heartbeat.diskStalledMilliseconds)
   }
 
   /// Forgets the answers before the one echoed, and the assignments that it proves delivered.

@@ -81,10 +81,33 @@ static void set_oom_score(int32_t adjust) {
   close(file);
 }
 
+// After an exec that found nothing: whether `file` itself is there, so that it is its interpreter that is missing.
+// Its name, as a script's first line gives it, is left in `detail`; empty for a program's loader.
+static int lacks_interpreter(struct container_start *start, const char *file) {
+  if (start->stage == STINT_STAGE_INTERPRETER || access(file, F_OK) != 0) return 0;
+  char line[256] = {0};
+  int script = open(file, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+  ssize_t size = script >= 0 ? read(script, line, sizeof line - 1) : 0;
+  if (script >= 0) close(script);
+  start->stage = STINT_STAGE_INTERPRETER;
+  start->detail[0] = 0;
+  if (size < 3 || line[0] != '#' || line[1] != '!') return 1;
+  const char *name = line + 2 + strspn(line + 2, " \t");
+  snprintf(start->detail, sizeof start->detail, "%.*s", (int)strcspn(name, " \t\n"), name);
+  return 1;
+}
+
 // execvp by the container's own PATH, which the library's would take from our environment.
-static int execute(const struct container_start *start) {
+static int execute(struct container_start *start) {
   const char *name = start->arguments[0];
-  if (strchr(name, '/') != NULL || *name == 0) return execve(name, start->arguments, start->environment);
+  if (strchr(name, '/') != NULL || *name == 0) {
+    execve(name, start->arguments, start->environment);
+    if (errno == ENOENT) {
+      lacks_interpreter(start, name);
+      errno = ENOENT;
+    }
+    return -1;
+  }
   const char *path = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
   for (char **entry = start->environment; *entry != NULL; entry++)
     if (strncmp(*entry, "PATH=", 5) == 0) path = *entry + 5;
@@ -97,6 +120,7 @@ static int execute(const struct container_start *start) {
       execve(file, start->arguments, start->environment);
       if (errno == EACCES) denied = 1;
       if (errno != ENOENT && errno != ENOTDIR && errno != EACCES) return -1;
+      if (errno == ENOENT) lacks_interpreter(start, file);
     }
     path = colon != NULL ? colon + 1 : NULL;
   }
@@ -126,6 +150,7 @@ static int container_main(void *argument) {
   sigemptyset(&none);
   sigprocmask(SIG_SETMASK, &none, NULL);
   execute(start);
+  if (start->stage == STINT_STAGE_INTERPRETER && errno == ENOENT) return fail(start, STINT_STAGE_INTERPRETER, NULL);
   return fail(start, STINT_STAGE_EXEC, start->arguments[0]);
 }
 

@@ -109,7 +109,7 @@ int stint_output_pipe(int ends[2]) {
   return fcntl(ends[0], F_SETFL, O_NONBLOCK);
 }
 
-int stint_make_below(const char *directory, const char *path, int is_directory) {
+int stint_make_below(const char *directory, const char *path, int is_directory, uint32_t mode) {
   int at = open(directory, O_PATH | O_DIRECTORY | O_CLOEXEC);
   while (at >= 0) {
     while (*path == '/') path++;
@@ -120,15 +120,22 @@ int stint_make_below(const char *directory, const char *path, int is_directory) 
     name[length] = 0;
     path += length;
     int is_last = path[strspn(path, "/")] == 0;
-    int result = is_last && !is_directory ? mknodat(at, name, S_IFREG | 0644, 0) : mkdirat(at, name, 0755);
-    if ((result != 0 && errno != EEXIST) || is_last) {
-      int error = errno;
+    int result = is_last && !is_directory ? mknodat(at, name, S_IFREG | 0644, 0) : mkdirat(at, name, mode);
+    int error = errno;
+    // As asked for, whatever the umask; by the directory itself, since the name may be another's by now.
+    int is_new_directory = result == 0 && (is_directory || !is_last);
+    int made = is_new_directory ? openat(at, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC) : -1;
+    if (made >= 0) {
+      fchmod(made, mode);
+      close(made);
+    }
+    if ((result != 0 && error != EEXIST) || is_last) {
       close(at);
       errno = error;
       return result == 0 || error == EEXIST ? 0 : -1;
     }
     int next = openat(at, name, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    int error = errno;
+    error = errno;
     close(at);
     errno = error;
     at = next;

@@ -311,8 +311,10 @@ int stint_mounts_run(const char *operations, const char *end, uint32_t count, ch
     if (operation.detail == NULL || operation.head.kind > STINT_PROC) return errno = EINVAL, -1;
     if (run(&mounts, &operation) != 0) {
       int error = errno;
-      snprintf(detail, room, "%s %.120s%s%.120s on %.200s", names[operation.head.kind], operation.source,
-               *operation.detail != 0 ? " below it " : "", operation.detail, operation.destination);
+      const char *source = operation.source, *below = operation.head.kind == STINT_BIND ? operation.detail : "";
+      snprintf(detail, room, "%s %.120s%s%.120s%s%.200s", names[operation.head.kind], source,
+               *below != 0 ? " below it " : "", below, *source != 0 && *operation.destination != 0 ? " on " : "",
+               operation.destination);
       errno = error;
       return -1;
     }

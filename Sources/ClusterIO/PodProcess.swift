@@ -262,7 +262,7 @@ package final class PodProcess {
     case STINT_STARTED.rawValue: onStarted?(slot, message.value)
     case STINT_EXITED.rawValue: onExited?(slot, ProcessExit(waitStatus: message.value))
     case STINT_FAILED.rawValue:
-      let stages = ["?", "plan", "clone", "mount", "workingDir", "user", "streams", "exec"]
+      let stages = ["?", "plan", "clone", "mount", "workingDir", "user", "streams", "exec", "interpreter"]
       let stage = stages.indices.contains(Int(message.extra)) ? stages[Int(message.extra)] : "?"
       let subject = String(decoding: detail, as: UTF8.self)
       onStartFailed?(

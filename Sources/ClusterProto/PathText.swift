@@ -23,6 +23,14 @@ package enum PathText {
     path.utf8.starts(with: directory.utf8) && path.utf8.dropFirst(directory.utf8.count).first == slash
   }
 
+  /// Why nothing may be mounted on a path of a container; nil: it may.
+  package static func mountProblem(_ path: String) -> String? {
+    let names = names(path).filter { $0 != "." }
+    if names.isEmpty { return "it is the container's root" }
+    if names.first == "proc" { return "it is inside /proc, which is the pod's own" }
+    return nil
+  }
+
   /// A path's directory and last name: `/a/b` is `/a` and `b`, `b` is `.` and `b`, `/b` is `/` and `b`.
   package static func split(_ path: String) -> (parent: String, name: String) {
     var trimmed = path.utf8[...]

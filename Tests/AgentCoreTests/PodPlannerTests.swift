@@ -61,6 +61,20 @@ import Testing
     #expect(message([], from: [["secretRef": ["name": "s"]]]) == "secret \"s\" not found")
   }
 
+  @Test("a Secret's bytes that are no text make the pod wait, and the message names the variable")
+  func binarySecrets() throws {
+    // The bytes 61 FF FE.
+    let secrets: JSONObject = ["secrets/s": ["data": ["raw": "Yf/+", "good": "Z29vZA=="]]]
+    let variable: JSON = [["name": "V", "valueFrom": ["secretKeyRef": ["name": "s", "key": "raw"]]]]
+    let rest = "the value in secret \"s\" is not valid UTF-8; mount it as a file"
+    #expect(message(variable, references: secrets) == "environment variable \"V\": \(rest)")
+    let all: JSON = [["prefix": "P_", "secretRef": ["name": "s"]]]
+    #expect(message([], from: all, references: secrets) == "environment variable \"P_raw\": \(rest)")
+    // A key that nobody asks for harms nobody.
+    let good: JSON = [["name": "V", "valueFrom": ["secretKeyRef": ["name": "s", "key": "good"]]]]
+    #expect(try environment(good, references: secrets).contains("V=good"))
+  }
+
   @Test("Secrets give their decoded values, by key and all together with a prefix; kubelet's words when one is missing")
   func secrets() throws {
     // "p4ss=", "other" and "a\0b" in base64.

@@ -186,8 +186,21 @@ import Testing
     pod["volumes"] = [["name": "h", "hostPath": ["path": "data", "type": "DirectoryOrCreate"]]]
     #expect(
       harness.create(.jobs, Manifest.job("b", pod: pod)).warnings == [
-        "spec.template.spec.volumes[0].hostPath.path: not an absolute path; no node will set it up, "
-          + "so the pod will wait"
+        "spec.template.spec.volumes[0].hostPath.path: not an absolute path; no node will set it up, so the pod will "
+          + "wait"
       ])
+  }
+
+  @Test("nothing can be mounted on the root or inside /proc", arguments: ["/", "//", "/./", "/proc", "/proc/self"])
+  func mountPoints(path: String) throws {
+    let harness = try APIHarness()
+    var pod = main(["volumeMounts": [["name": "v", "mountPath": .string(path)]]])
+    pod["volumes"] = [["name": "v", "emptyDir": [:]]]
+    let refused = harness.create(.jobs, Manifest.job("a", pod: pod))
+    #expect(refused.code == 422)
+    let field = "spec.template.spec.containers[0].volumeMounts[0].mountPath: Forbidden: nothing can be mounted on"
+    #expect(refused.message.contains("\(field) \"\(path)\": it is "), "\(refused.message)")
+    let message = harness.create(.jobs, Manifest.job("b", pod: main(["terminationMessagePath": .string(path)])))
+    #expect(message.code == 422, "\(message.message)")
   }
 }

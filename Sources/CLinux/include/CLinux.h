@@ -59,9 +59,9 @@ int stint_become_subreaper(void);
 // A pipe, closed on exec, whose reading end does not block; 0, or -1 and errno.
 int stint_output_pipe(int ends[2]);
 
-// Makes the directory (or empty file) `path` below `directory`, with its parents, unless it is there. Follows no
-// symbolic link: whoever writes in `directory` cannot lead it elsewhere. 0, or -1 and errno.
-int stint_make_below(const char *directory, const char *path, int is_directory);
+// Makes the directory (or empty file) `path` below `directory`, with its parents, unless it is there; directories get
+// `mode`. Follows no symbolic link: whoever writes in `directory` cannot lead it elsewhere. 0, or -1 and errno.
+int stint_make_below(const char *directory, const char *path, int is_directory, uint32_t mode);
 
 // Gives free heap pages back and unmaps program text: what is used again is mapped again at its first use, what only
 // the start needed is not. Text stays in the page cache, where the kernel shares and drops it as it likes.

@@ -41,6 +41,7 @@ enum stint_stage {
   STINT_STAGE_USER = 5,
   STINT_STAGE_STREAMS = 6,
   STINT_STAGE_EXEC = 7,
+  STINT_STAGE_INTERPRETER = 8, // the command is there; what its first line (or its ELF header: empty) names is not
 };
 
 struct stint_message {

@@ -149,6 +149,12 @@ extension ContainerState.Termination {
   static func failed(_ failure: StartFailure, command: String, at: WallTime) -> Self {
     let (noEntry, noAccess): (Int32, Int32) = (2, 13)
     var end = Self(exitCode: 128, reason: "StartError", message: failure.detail, startedAt: at, finishedAt: at)
+    if failure.stage == .interpreter {
+      end.reason = "ContainerCannotRun"
+      end.exitCode = 127
+      end.message = interpreterMessage(failure.detail, command: command)
+      return end
+    }
     guard failure.stage == .execute else {
       if end.message.isEmpty { end.message = "\(failure.stage.rawValue) failed (errno \(failure.errorNumber))" }
       return end
@@ -170,6 +176,16 @@ extension ContainerState.Termination {
       end.message = "exec: \"\(command)\": \(detail)"
     }
     return end
+  }
+
+  /// A command that is there, and cannot run for what it names itself.
+  private static func interpreterMessage(_ interpreter: String, command: String) -> String {
+    if interpreter.isEmpty {
+      return "exec: \"\(command)\": the loader that the program asks for: no such file or directory"
+    }
+    let hint = interpreter.utf8.last == 13 ? " (the script has Windows line ends)" : ""
+    return
+      "exec: \"\(command)\": its interpreter \(DownwardAPI.quoted(interpreter)): no such file or directory\(hint)"
   }
 
   /// Was alive when the whole pod was killed.

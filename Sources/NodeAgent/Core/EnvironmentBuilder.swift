@@ -35,7 +35,7 @@ struct EnvironmentBuilder {
         result[variable.name] = value
       case .secretKey(let name, let key, let optional):
         guard let value = try value("Secret", name, key, optional, container.name) else { continue }
-        result[variable.name] = value
+        result[variable.name] = try decoded(value, of: name, variable.name, container.name)
       }
     }
     result[Self.fencingToken] = String(assignment.attempt)
@@ -50,7 +50,21 @@ struct EnvironmentBuilder {
     PlanningError(container: container, reason: PodPlanner.configError, message: message)
   }
 
-  /// The `data` of a ConfigMap or Secret as texts; nil: it is missing and may be.
+  /// A Secret's value as the text that a variable must be: other bytes would not arrive as they are (in Kubernetes the
+  /// container does not start either).
+  private func decoded(_ value: String, of secret: String, _ variable: String, _ container: String)
+    throws(PlanningError) -> String
+  {
+    guard let text = String(validating: Base64.decode(value) ?? [], as: UTF8.self) else {
+      throw failure(
+        container,
+        "environment variable \"\(variable)\": the value in secret \"\(secret)\" is not valid UTF-8; mount it as a file"
+      )
+    }
+    return text
+  }
+
+  /// The `data` of a ConfigMap or Secret, a Secret's still in base64; nil: it is missing and may be.
   private func data(_ kind: String, _ name: String, _ optional: Bool, _ container: String) throws(PlanningError)
     -> StringMap?
   {
@@ -59,10 +73,7 @@ struct EnvironmentBuilder {
       if optional { return nil }
       throw failure(container, "\(kind.lowercased()) \"\(name)\" not found")
     }
-    var texts = StringMap(json: object["data"])
-    guard kind == "Secret" else { return texts }
-    for entry in texts { texts[entry.key] = String(decoding: Base64.decode(entry.value) ?? [], as: UTF8.self) }
-    return texts
+    return StringMap(json: object["data"])
   }
 
   private func value(
@@ -91,7 +102,12 @@ struct EnvironmentBuilder {
     for variable in found ?? StringMap() {
       let name = entry.prefix + variable.key
       let isName = !name.isEmpty && name.utf8.allSatisfy { $0 >= 0x20 && $0 < 0x7F && $0 != UInt8(ascii: "=") }
-      if isName { result[name] = variable.value }
+      guard isName else { continue }
+      if let secret = entry.secret, entry.configMap == nil {
+        result[name] = try decoded(variable.value, of: secret, name, container)
+      } else {
+        result[name] = variable.value
+      }
     }
   }
 }

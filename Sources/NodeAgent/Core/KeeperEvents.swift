@@ -20,12 +20,13 @@ package struct ContainerRun: Hashable, Sendable {
 
 /// Why a container's command did not run.
 package struct StartFailure: Equatable, Sendable {
-  package enum Stage: String, Sendable { case mount, workingDirectory, execute, other }
+  package enum Stage: String, Sendable { case mount, workingDirectory, execute, interpreter, other }
 
   package var stage: Stage
   /// Linux errno; 0 when the failure has none.
   package var errorNumber: Int32
-  /// What failed, for people, for example the path that could not be mounted; may be empty for `execute`.
+  /// What failed, for people, for example the path that could not be mounted; may be empty for `execute`. For
+  /// `interpreter` what a script's first line names; empty: a program's loader.
   package var detail: String
 
   package init(stage: Stage, errorNumber: Int32, detail: String) {

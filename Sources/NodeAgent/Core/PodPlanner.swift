@@ -76,17 +76,30 @@ package enum PodPlanner {
         throw PlanningError(
           container: container.name, reason: configError, message: "volume \"\(mount.name)\" is not there")
       }
+      try check(mount.mountPath, "volume \"\(mount.name)\"", container.name)
       let readOnly = mount.readOnly || spec.volumes.contains { $0.name == mount.name && $0.isReadOnly }
       let subPath = try subPath(of: mount, in: container.name, lookUp)
       mounts.append(PodPlan.Mount(source: source, subPath: subPath, path: mount.mountPath, readOnly: readOnly))
     }
+    if !container.terminationMessagePath.isEmpty {
+      try check(container.terminationMessagePath, "the termination message", container.name)
+    }
+    let directory = container.workingDirectory ?? ""
     return PodPlan.Container(
       name: container.name, image: container.image,
       arguments: words.map { VariableExpansion.expand($0, with: lookUp) },
       environment: variables.map { "\($0.key)=\($0.value)" },
-      workingDirectory: container.workingDirectory.flatMap { $0.isEmpty ? nil : $0 } ?? "/", mounts: mounts,
+      workingDirectory: PathText.isAbsolute(directory) ? directory : "/\(directory)", mounts: mounts,
       isSidecar: container.isSidecar, terminationMessagePath: container.terminationMessagePath,
       fallsBackToLogs: container.fallsBackToLogs)
+  }
+
+  /// Whether something may be mounted there: over the root it would have no effect, and `/proc` is the pod's own, as in
+  /// a runtime.
+  private static func check(_ path: String, _ what: String, _ container: String) throws(PlanningError) {
+    guard let problem = PathText.mountProblem(path) else { return }
+    throw PlanningError(
+      container: container, reason: configError, message: "cannot mount \(what) on \"\(path)\": \(problem)")
   }
 
   /// subPath, or subPathExpr with the container's variables in it; it may not leave the volume.

@@ -85,7 +85,7 @@ package final class KeeperHost {
     let fencing = FencingProbe.run(loop: loop)
     surroundings = PodSurroundings(
       loop: loop, paths: paths, isolation: fencing.isolation, marker: marker, user: user, rootDirectory: rootDirectory,
-      messages: messages)
+      messages: messages, home: user?.home ?? PodUser.home(of: geteuid()))
     obstacle = fencing.fencesFully ? nil : fencing.detail
     if fencing.isolation == .namespaces, options.usesCgroups {
       for former in former { CgroupPool.removeRemains(name: Self.poolName(former)) }

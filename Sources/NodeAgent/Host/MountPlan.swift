@@ -1,6 +1,7 @@
 // From a container's mounts to mount operations: which paths the host has, which must be made inside the pod's own
 // root. Nothing is ever made on the host: a missing top-level path gets a mirrored root, a deeper one an overlay of
-// the nearest directory. Only in the pod's own volumes are missing mount points and subPaths made, as kubelet does.
+// the nearest directory. Only in the pod's own volumes are missing mount points made, and in any volume a missing
+// subPath, as kubelet does. A missing working directory is made like a mount point, as runtimes do.
 
 import CLinux
 import ClusterIO
@@ -15,6 +16,7 @@ struct MountPlan {
     var volume: String
     var below: String
     var isOwn: Bool
+    var isReadOnly: Bool
 
     var source: String { below.isEmpty ? volume : volume + "/" + below }
   }
@@ -33,39 +35,67 @@ struct MountPlan {
   static func operations(
     for container: PodPlan.Container, podDirectory: String, rootDirectory: String
   ) -> [MountOperation] {
-    guard !container.mounts.isEmpty else { return [] }
+    let directory = normalized(container.workingDirectory)
+    guard !container.mounts.isEmpty || !isDirectory(directory) else { return [] }
     let mounts = container.mounts.map { mount in
       var normal = mount
       normal.path = normalized(mount.path)
       return normal
     }.sorted { $0.path < $1.path }
-    let lacksTop = mounts.contains { nearestDirectory(of: $0.path) == "/" && !Files.exists($0.path) }
-    let plan = MountPlan(mounts, ownRoot: lacksTop, podDirectory: podDirectory, hostMounts: [])
+    let lacksTop = (mounts.map { $0.path } + [directory]).contains {
+      nearestDirectory(of: $0) == "/" && !Files.exists($0)
+    }
+    let plan = MountPlan(mounts, directory, ownRoot: lacksTop, podDirectory: podDirectory, hostMounts: [])
     let hidden = plan.overlaid.isEmpty ? [] : mountPoints(below: plan.overlaid)
     let needsRoot = lacksTop || !hidden.isEmpty
     let result =
-      hidden.isEmpty ? plan : MountPlan(mounts, ownRoot: true, podDirectory: podDirectory, hostMounts: hidden)
+      hidden.isEmpty
+      ? plan : MountPlan(mounts, directory, ownRoot: true, podDirectory: podDirectory, hostMounts: hidden)
     guard needsRoot else { return result.operations }
     return [.mirror(source: "/", destination: rootDirectory), .newRoot(path: rootDirectory)] + result.operations
       + [.pivot]
   }
 
-  private init(_ mounts: [PodPlan.Mount], ownRoot: Bool, podDirectory: String, hostMounts: [String]) {
+  private init(
+    _ mounts: [PodPlan.Mount], _ directory: String, ownRoot: Bool, podDirectory: String, hostMounts: [String]
+  ) {
     hasOwnRoot = ownRoot
     self.podDirectory = podDirectory
     self.hostMounts = hostMounts
     for mount in mounts { place(mount) }
+    makeWorkingDirectory(directory)
   }
+
+  /// What is there and no directory is the start's to refuse, by name.
+  private mutating func makeWorkingDirectory(_ directory: String) {
+    let (outer, seen) = lookUp(directory)
+    guard !Files.exists(seen) else { return }
+    guard let outer else { return prepare(directory, outer: nil, isDirectory: true) }
+    // In a volume, also one of the host's: covering it would keep the container's writes from it.
+    if !outer.isReadOnly {
+      _ = stint_make_below(outer.volume, outer.below + directory.dropFirst(outer.path.count), 1, 0o755)
+    }
+  }
+
+  /// The mount that holds a path of the container's, and what the host calls it, through the mounts placed so far.
+  private func lookUp(_ path: String) -> (outer: Placed?, seen: String) {
+    if let exact = placed.last(where: { $0.path == path }) { return (exact, exact.source) }
+    let outer = placed.last { PathText.isBelow(path, $0.path) }
+    return (outer, outer.map { $0.source + path.dropFirst($0.path.count) } ?? path)
+  }
+
+  private static func isDirectory(_ path: String) -> Bool { (try? Files.status(path))?.isDirectory == true }
 
   private mutating func place(_ mount: PodPlan.Mount) {
     let below = mount.subPath ?? ""
     let isOwn = PathText.isBelow(mount.source, podDirectory)
-    let new = Placed(path: mount.path, volume: mount.source, below: below, isOwn: isOwn && !mount.readOnly)
-    if isOwn, !below.isEmpty, !Files.exists(new.source) { _ = stint_make_below(mount.source, below, 1) }
+    let new = Placed(
+      path: mount.path, volume: mount.source, below: below, isOwn: isOwn && !mount.readOnly, isReadOnly: mount.readOnly)
+    if !below.isEmpty, !Files.exists(new.source), let volume = try? Files.status(mount.source), volume.isDirectory {
+      _ = stint_make_below(mount.source, below, 1, volume.mode & 0o7777)
+    }
     let isDirectory = (try? Files.status(new.source))?.isDirectory ?? true
-    // The host path that is seen at the mount point, through the mounts placed before.
-    let outer = placed.last { PathText.isBelow(mount.path, $0.path) }
-    let seen = outer.map { $0.source + mount.path.dropFirst($0.path.count) } ?? mount.path
+    let (outer, seen) = lookUp(mount.path)
     if (try? Files.status(seen))?.isDirectory != isDirectory {
       prepare(mount.path, outer: outer, isDirectory: isDirectory)
     }
@@ -77,7 +107,7 @@ struct MountPlan {
   private mutating func prepare(_ path: String, outer: Placed?, isDirectory: Bool) {
     if let outer, outer.isOwn {
       // A failure shows as the mount's own, which names the path.
-      _ = stint_make_below(outer.volume, outer.below + path.dropFirst(outer.path.count), isDirectory ? 1 : 0)
+      _ = stint_make_below(outer.volume, outer.below + path.dropFirst(outer.path.count), isDirectory ? 1 : 0, 0o755)
       return
     }
     let nearest = outer.map { nearestInside($0, path) } ?? Self.nearestDirectory(of: path)

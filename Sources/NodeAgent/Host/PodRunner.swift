@@ -18,6 +18,8 @@ struct PodSurroundings {
   /// An empty directory that a container's own root may be mounted on, privately.
   var rootDirectory: String
   var messages: TerminationFiles
+  /// The home directory of whoever pods run as.
+  var home: String
 }
 
 /// Who pods run as (`--pod-user`).
@@ -25,6 +27,8 @@ package struct PodUser: Equatable, Sendable {
   package var userID: UInt32
   package var groupID: UInt32
   package var groups: [UInt32]
+  /// Its home directory; `/` when it has none.
+  package var home: String
 
   /// Looks a user up by name or number; nil when there is none.
   package init?(named name: String) {
@@ -33,10 +37,19 @@ package struct PodUser: Equatable, Sendable {
     guard let entry else { return nil }
     userID = entry.pointee.pw_uid
     groupID = entry.pointee.pw_gid
+    home = Self.home(entry)
     var list = [gid_t](repeating: 0, count: 64)
     var count = Int32(list.count)
     let result = getgrouplist(entry.pointee.pw_name, groupID, &list, &count)
     groups = result < 0 ? [groupID] : list.prefix(Int(count)).map { UInt32($0) }
+  }
+
+  /// The home directory of a user by number, as runtimes take it: `/` for one that nobody knows.
+  static func home(of userID: UInt32) -> String { getpwuid(userID).map { home($0) } ?? "/" }
+
+  private static func home(_ entry: UnsafeMutablePointer<passwd>) -> String {
+    let text = entry.pointee.pw_dir.map { String(cString: $0) } ?? ""
+    return text.isEmpty ? "/" : text
   }
 }
 
@@ -126,6 +139,10 @@ final class PodRunner {
 
   private func containerPlan(_ container: PodPlan.Container, _ message: TerminationMessage) -> ContainerPlan {
     var result = ContainerPlan(arguments: container.arguments, environment: container.environment)
+    // As runtimes do: the manifest's own wins, and kubelet's expansion of $(HOME) does not know it.
+    if !container.environment.contains(where: { $0.hasPrefix("HOME=") }) {
+      result.environment.append("HOME=\(surroundings.home)")
+    }
     result.directory = container.workingDirectory
     result.userID = surroundings.user?.userID
     result.groupID = surroundings.user?.groupID
@@ -192,9 +209,17 @@ final class PodRunner {
       case "mount": .mount
       case "workingDir": .workingDirectory
       case "exec": .execute
+      case "interpreter": .interpreter
       default: .other
       }
-    startFailed(run, stage, failure.error.code, "\(failure.error.subject): \(failure.error.message)")
+    let subject = failure.error.subject
+    let detail =
+      switch stage {
+      case .interpreter: subject
+      case .workingDirectory: "chdir to workingDir \"\(subject)\": \(failure.error.message)"
+      default: "\(subject): \(failure.error.message)"
+      }
+    startFailed(run, stage, failure.error.code, detail)
   }
 
   private func startFailed(_ run: ContainerRun, _ stage: StartFailure.Stage, _ code: Int32, _ detail: String) {

@@ -105,11 +105,19 @@ struct Honesty {
           + "CreateContainerConfigError")
     }
     resources(container["resources"] ?? .null, "\(path).resources")
+    mountPoint(container["terminationMessagePath"], "\(path).terminationMessagePath")
     for (index, mount) in (container["volumeMounts"]?.arrayValue ?? []).enumerated() {
+      mountPoint(mount["mountPath"], "\(path).volumeMounts[\(index)].mountPath")
       if let mode = mount["recursiveReadOnly"]?.stringValue, !["", "Disabled"].contains(mode) {
         refuse("\(path).volumeMounts[\(index)].recursiveReadOnly")
       }
     }
+  }
+
+  /// Kubernetes takes it, and its runtimes then fail to start the container.
+  private mutating func mountPoint(_ json: JSON?, _ path: String) {
+    guard let text = json?.stringValue, !text.isEmpty, let problem = PathText.mountProblem(text) else { return }
+    refuse(path, "nothing can be mounted on \"\(text)\": \(problem)")
   }
 
   private mutating func resources(_ resources: JSON, _ path: String) {

@@ -31,6 +31,8 @@ package final class Connection {
 
   /// Called once an outgoing connection is established; never for an accepted one.
   package var onOpen: (() -> Void)?
+  /// Called once the TLS handshake is over, before the first bytes: `tls.peer` says who the other side is.
+  package var onSecured: (() -> Void)?
   /// Called with received bytes, never empty, at most 64 KiB at a time.
   package var onBytes: (([UInt8]) -> Void)?
   /// Called exactly once, last, also after a local `close`. Drops all handlers after it.
@@ -108,6 +110,11 @@ package final class Connection {
   package func startTLS(_ context: TLSContext) throws(IOError) {
     let session = try TLSSession(context, records: output)
     tls = session
+    session.onEstablished = { [unowned self] in
+      let handler = onSecured
+      onSecured = nil
+      handler?()
+    }
     if !context.isServer {
       try session.advance()
       scheduleFlush()
@@ -270,6 +277,7 @@ package final class Connection {
     loop.requestTurn()
     let handler = onClose
     onOpen = nil
+    onSecured = nil
     onBytes = nil
     onClose = nil
     onDrained = nil

@@ -12,6 +12,7 @@ package final class Listener {
   private let descriptor: Int32
   private let onAccept: (Connection) -> Void
   private var isOpen = true
+  private var isAccepting = true
   /// Given up to accept and drop a connection when descriptors run out: otherwise the loop would spin on it.
   private var spare = open("/dev/null", O_RDONLY | O_CLOEXEC)
   private static let acceptsPerTurn = 64
@@ -44,6 +45,18 @@ package final class Listener {
     try loop.add(descriptor, .readable) { [self] _ in accept() }
   }
 
+  /// Lets no more connections in, or lets them in again: until then they wait in the kernel's queue.
+  package func setAccepting(_ accepting: Bool) {
+    guard isOpen, accepting != isAccepting else { return }
+    isAccepting = accepting
+    // What can fail here (no memory) leaves it as it was, which the next call may change.
+    do throws(IOError) {
+      try loop.modify(descriptor, accepting ? .readable : [])
+    } catch {
+      isAccepting = !accepting
+    }
+  }
+
   /// Stops listening; accepted connections live on.
   package func close() {
     guard isOpen else { return }
@@ -55,7 +68,7 @@ package final class Listener {
   }
 
   private func accept() {
-    for _ in 0..<Listener.acceptsPerTurn where isOpen {
+    for _ in 0..<Listener.acceptsPerTurn where isOpen && isAccepting {
       let accepted = stint_accept(descriptor)
       if accepted < 0 {
         if errno == EMFILE || errno == ENFILE { dropOne() }

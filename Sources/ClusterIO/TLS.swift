@@ -1,4 +1,4 @@
-// Owns: TLS 1.3 by OpenSSL between bytes and bytes: records in, records out, no socket of its own.
+// Owns: TLS 1.2 and 1.3 by OpenSSL between bytes and bytes: records in, records out, no socket of its own.
 // It must not know who may do what: it says whose certificate the other side has proven, nothing more.
 
 import COpenSSL
@@ -11,12 +11,19 @@ package struct TLSPeer: Equatable, Sendable {
   package let organizations: [String]
 }
 
-/// What connections of one side have in common: its certificate and key, and whom it believes. TLS 1.3 only.
+/// What connections of one side have in common: its certificate and key, and whom it believes. TLS 1.3, or 1.2 with
+/// ephemeral keys and authenticated encryption.
 package final class TLSContext {
   fileprivate let context: OpaquePointer
   let isServer: Bool
+  /// What a server says to a client that speaks no TLS but text, before it hangs up; empty: nothing.
+  package var plainTextAnswer: [UInt8] = []
   /// Room for one record's bytes, for whichever session is reading: all are on one thread.
   fileprivate let plain = UnsafeMutableRawBufferPointer.allocate(byteCount: 16 * 1024, alignment: 16)
+
+  // SSL_OP_NO_RENEGOTIATION and SSL_OP_NO_TICKET, macros that are not imported.
+  private static let noRenegotiation: UInt64 = 1 << 30
+  private static let noTicket: UInt64 = 1 << 14
 
   /// A server that asks for a client certificate and serves those without, whose `TLSSession.peer` is nil.
   package convenience init(server identity: PEMIdentity, authority: [UInt8]) throws(IOError) {
@@ -38,7 +45,14 @@ package final class TLSContext {
     }
     context = made
     self.isServer = isServer
-    SSL_CTX_ctrl(made, SSL_CTRL_SET_MIN_PROTO_VERSION, Int(TLS1_3_VERSION), nil)
+    SSL_CTX_ctrl(made, SSL_CTRL_SET_MIN_PROTO_VERSION, Int(TLS1_2_VERSION), nil)
+    guard SSL_CTX_set_cipher_list(made, "ECDHE+AESGCM:ECDHE+CHACHA20") == 1 else {
+      throw OpenSSL.failure("TLS ciphers")
+    }
+    // Of 1.2: a second handshake costs what the first did, and tickets would resume without a certificate.
+    SSL_CTX_set_options(made, TLSContext.noRenegotiation | TLSContext.noTicket)
+    // A client's chain is one certificate of the authority; what is longer would be kept before anything is proven.
+    SSL_CTX_ctrl(made, SSL_CTRL_SET_MAX_CERT_LIST, 16 * 1024, nil)
     // Buffers of idle connections go back; no resumption, so that every connection proves its certificate anew.
     SSL_CTX_ctrl(made, SSL_CTRL_MODE, Int(SSL_MODE_RELEASE_BUFFERS), nil)
     SSL_CTX_ctrl(made, SSL_CTRL_SET_SESS_CACHE_MODE, Int(SSL_SESS_CACHE_OFF), nil)
@@ -139,8 +153,12 @@ package final class TLSSession {
   private var incoming = UnsafeRawBufferPointer(start: nil, count: 0)
   /// What was sent before the handshake was over.
   private var early: [UInt8] = []
+  /// Nothing has come yet.
+  private var isFirst = true
   /// Whether both sides have proven what they must.
   package private(set) var isEstablished = false
+  /// Called when `isEstablished` becomes true.
+  var onEstablished: (() -> Void)?
   /// The other side said that it sends no more.
   private(set) var isFinished = false
 
@@ -165,7 +183,10 @@ package final class TLSSession {
   func receive(_ bytes: UnsafeRawBufferPointer, _ hand: ([UInt8]) -> Void) throws(IOError) {
     incoming = bytes
     defer { incoming = UnsafeRawBufferPointer(start: nil, count: 0) }
-    if !isEstablished { try advance() }
+    if !isEstablished {
+      try refusePlainText()
+      try advance()
+    }
     while isEstablished, !isFinished, !incoming.isEmpty || SSL_has_pending(session) == 1 {
       ERR_clear_error()
       let plain = context.plain
@@ -207,6 +228,15 @@ package final class TLSSession {
   /// OpenSSL has bytes for the network.
   fileprivate func put(_ bytes: UnsafeRawBufferPointer) { records.append(bytes) }
 
+  /// A TLS record begins with a number below 32, a request in plain text with a letter.
+  private func refusePlainText() throws(IOError) {
+    guard isFirst, let byte = incoming.first else { return }
+    isFirst = false
+    guard context.isServer, (0x41...0x5A).contains(byte) else { return }
+    records.append(context.plainTextAnswer)
+    throw IOError(operation: "TLS handshake", subject: "", message: "the client speaks plain text")
+  }
+
   /// Goes on with the handshake; a client's first step, too.
   func advance() throws(IOError) {
     ERR_clear_error()
@@ -216,7 +246,10 @@ package final class TLSSession {
       peer = provenPeer
       let bytes = early
       early = []
-      return try send(bytes)
+      try send(bytes)
+      onEstablished?()
+      onEstablished = nil
+      return
     }
     guard SSL_get_error(session, result) == SSL_ERROR_WANT_READ else { throw OpenSSL.failure("TLS handshake") }
   }

@@ -60,6 +60,10 @@ package struct APIOptions: Equatable, Sendable {
 
 /// One request for API objects.
 package struct APIRequest: Equatable, Sendable {
+  /// Who asks, as the door has proven it. Not sent.
+  package var subject = Subject.anonymous
+  /// The API group by which the resource was named, where that is not the kind's own. Not sent.
+  package var group: String?
   package var verb: APIVerb
   package var kind: Kind
   /// Empty: cluster-scoped, or all namespaces for list and watch.

@@ -38,6 +38,8 @@ final class SimCluster {
   func request(_ request: APIRequest, _ answer: @escaping (Int, JSON) -> Void) {
     requestCount += 1
     let id = requestCount
+    var request = request
+    request.subject = .tokenHolder
     answers[id] = answer
     world.after(world.delay(mean: network.meanDelay)) { [self] in
       if coordinator.isRunning { coordinator.take(.request(id, request)) } else { answers[id] = nil }

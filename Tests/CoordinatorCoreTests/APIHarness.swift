@@ -75,7 +75,7 @@ final class APIHarness {
   /// One step whose rows are kept and whose replies nobody gets, as when the process dies after a commit.
   @discardableResult
   func stepUnseen(_ events: [CoordinatorEvent]) -> [CoordinatorEffect] {
-    effects = core.step(events, at: now)
+    effects = core.step(events.map(\.asMaster), at: now)
     for case .persist(let write) in effects {
       rows["\(write.table.rawValue) \(write.key)"] = write.value.map {
         StoreRow(table: write.table, key: write.key, value: $0)

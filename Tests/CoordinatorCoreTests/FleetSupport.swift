@@ -89,6 +89,15 @@ struct FakeAgent {
   }
 }
 
+extension CoordinatorEvent {
+  /// A request of nobody in particular as that of somebody who may do everything.
+  var asMaster: CoordinatorEvent {
+    guard case .request(let id, var request) = self, request.subject == .anonymous else { return self }
+    request.subject = .tokenHolder
+    return .request(id, request)
+  }
+}
+
 struct FleetHarness {
   var core: CoordinatorCore
   var boot: Int64
@@ -117,7 +126,7 @@ struct FleetHarness {
 
   /// One step and those that it asks for at once.
   mutating func step(_ events: [CoordinatorEvent]) {
-    var next = events
+    var next = events.map(\.asMaster)
     for _ in 0..<10_000 {
       let made = core.step(next, at: now)
       take(made)

@@ -182,4 +182,94 @@ struct HTTPAttackTests {
     }
     try api.live.wait("all places are free again") { api.live.server.connectionCount <= 3 }
   }
+
+  @Test("300 clients without a certificate that send bodies are refused unread; memory stays, and comes back")
+  func unprovenBodies() throws {
+    try LiveAPI.with { api in
+      try expectQuick(api)
+      let before = try Self.residentBytes()
+      let head = "POST \(Self.maps) HTTP/1.1\r\nHost: localhost\r\nContent-Length: 3000000\r\n\r\n"
+      let clients = try (0..<300).map { _ in try api.connect(api.stranger) }
+      for client in clients { client.connection.send(Array(head.utf8)) }
+      let piece = [UInt8](repeating: 0x61, count: 32 * 1024)
+      var sent = 0
+      var largest = 0
+      // 240 MB, if all of it were kept.
+      try api.live.wait("all are refused", seconds: 120) {
+        for client in clients where !client.isClosed && client.connection.pendingOutput == 0 && sent < 240 << 20 {
+          client.connection.send(piece)
+          sent += piece.count
+        }
+        largest = max(largest, (try? Self.residentBytes()) ?? .max)
+        return clients.allSatisfy(\.isClosed)
+      }
+      #expect((largest - before) >> 20 < 160, "grew by \((largest - before) >> 20) MiB")
+      #expect(clients.allSatisfy { $0.takeAnswer()?.code == 401 })
+      try expectQuick(api)
+    }
+  }
+
+  @Test("more silent connections than there are places keep a client with a certificate out for seconds, no longer")
+  func silentCrowd() throws {
+    try LiveAPI.with { api in
+      let address = try #require(api.live.server.apiAddress)
+      let silent = try (0..<UnprovenPlaces.limit + 100).map { _ in try HTTPTestClient(api.live.loop, address, nil) }
+      try api.live.wait("all places are taken") { api.live.server.connectionCount >= UnprovenPlaces.limit }
+      for _ in 0..<20 { try api.live.turn() }
+      #expect(api.live.server.connectionCount == UnprovenPlaces.limit)
+      #expect(try api.ask("GET", "\(Self.maps)?limit=1").code == 200)
+      for client in silent { client.connection.close() }
+      try api.live.wait("all places are free again") { api.live.server.connectionCount <= 1 }
+    }
+  }
+
+  @Test("bodies beyond the bound of all get 429 and when to come again, and fit when others have been served")
+  func bodiesInFlight() throws {
+    try LiveAPI.with { api in
+      let size = HTTPParser.bodyLimit
+      let count = BodyLedger.subjectLimit / size
+      let head = "POST \(Self.maps) HTTP/1.1\r\nHost: localhost\r\nContent-Length: \(size)\r\n\r\n"
+      let clients = try (0..<count).map { _ in try api.connect() }
+      for client in clients { client.connection.send(Array("\(head){".utf8)) }
+      for _ in 0..<50 { try api.live.turn() }
+      let body = APIFixture.object(.configmaps, "m")
+      let late = try api.ask("POST", Self.maps, body: body)
+      expectStatus(late, 429, "TooManyRequests")
+      #expect(late.header("retry-after") == "1" && late.header("connection") == "close")
+      #expect(try api.ask("GET", "\(Self.maps)?limit=1").code == 200)
+      clients[0].connection.close()
+      try api.live.wait("its room is free") { api.live.server.connectionCount <= count }
+      #expect(try api.ask("POST", Self.maps, body: body).code == 201)
+      for client in clients { client.connection.close() }
+    }
+  }
+
+  @Test("one that pipelines small requests and reads no answers is not answered without bound")
+  func unreadSmallAnswers() throws {
+    try LiveAPI.with { api in
+      let request = HTTPTestClient.request("GET", "/version")
+      let clients = try (0..<10).map { _ in try api.connect() }
+      let count = 10_000
+      for client in clients {
+        client.connection.setReading(false)
+        client.connection.send((0..<count).flatMap { _ in request })
+      }
+      var last = -1
+      // 4 MB of answers each: what the sockets take goes, then all stands still.
+      try api.live.wait("the server waits for its clients") {
+        defer { last = clients[0].connection.pendingOutput }
+        for _ in 0..<20 { try? api.live.turn() }
+        return last == clients[0].connection.pendingOutput
+      }
+      #expect(api.live.server.unsentBytes < clients.count * 2 * HTTPOutput.outputMark)
+      clients[0].connection.setReading(true)
+      var answers = 0
+      try api.live.wait("who reads again gets all") {
+        answers += clients[0].countTaken("HTTP/1.1 200 OK")
+        return answers == count || clients[0].isClosed
+      }
+      #expect(answers == count)
+      for client in clients { client.connection.close() }
+    }
+  }
 }

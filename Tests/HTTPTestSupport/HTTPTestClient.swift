@@ -79,6 +79,14 @@ package final class HTTPTestClient {
     return answer.body
   }
 
+  /// Takes what has come up to the last whole line, and says how often `line` is in it.
+  package func countTaken(_ line: String) -> Int {
+    guard let end = received.lastIndex(of: 10) else { return 0 }
+    defer { received.removeFirst(end + 1) }
+    let wanted = Array("\(line)\r".utf8)
+    return received[...end].split(separator: 10).reduce(0) { $0 + ($1.elementsEqual(wanted) ? 1 : 0) }
+  }
+
   /// What has come of the answer that goes on.
   package func peekAnswer() -> HTTPTestAnswer? { parse()?.0 }
 

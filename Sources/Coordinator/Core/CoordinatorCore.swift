@@ -82,7 +82,7 @@ package struct CoordinatorCore: Sendable {
 
   private mutating func dispatch(_ event: CoordinatorEvent) {
     switch event {
-    case .sessionOpened(let session): sessionOpened(session)
+    case .sessionOpened(let session, let subject): sessionOpened(session, by: subject)
     case .sessionClosed(let session): sessionClosed(session)
     case .agent(let session, let message): receive(message, from: session)
     case .request(let id, let request): handle(request, id: id)

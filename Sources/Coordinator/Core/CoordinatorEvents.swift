@@ -11,8 +11,8 @@ package typealias RequestID = Int64
 
 /// What the shell tells the core. A step takes a batch of them.
 package enum CoordinatorEvent: Equatable, Sendable {
-  /// An agent connection has passed the hello.
-  case sessionOpened(SessionID)
+  /// An agent connection has passed the hello, which has proven who opens it.
+  case sessionOpened(SessionID, by: Subject = .agent)
   case sessionClosed(SessionID)
   case agent(SessionID, AgentMessage)
   case request(RequestID, APIRequest)

@@ -29,6 +29,8 @@ package struct ServerOptions {
   package var freeSpaceMark: UInt64 = 64 << 20
   /// Bytes of watch events that may wait for slow clients of the Kubernetes API, those that are shared counted once.
   package var watchBacklogLimit = 128 << 20
+  /// Who asks by the native protocol.
+  package var tokenHolder = Subject.tokenHolder
   /// Connections whose hello takes longer are closed.
   package var helloMilliseconds = Handshake.timeoutMilliseconds
   /// SIGTERM and SIGINT stop it politely. False in tests, where signals are the test's.
@@ -60,6 +62,8 @@ package final class CoordinatorServer {
   /// Bytes that wait for slow clients of the Kubernetes API: of all answers, and the memory that watch events among
   /// them hold, which clients share.
   package var waitingBytes: (answers: Int, events: Int) { httpDoor?.waitingBytes ?? (0, 0) }
+  /// Bytes of answers that the connections of the Kubernetes API have taken and their sockets have not.
+  package var unsentBytes: Int { httpDoor?.unsentBytes ?? 0 }
   /// The cluster's identity.
   package let cluster: String
 
@@ -110,6 +114,7 @@ package final class CoordinatorServer {
       cluster = core.configuration.clusterID
       door = Door(loop: loop, cluster: cluster, incarnation: core.incarnation, token: token)
       door.helloMilliseconds = options.helloMilliseconds
+      door.tokenHolder = options.tokenHolder
       door.post = { [unowned self] peer, event in queue.append(event, from: peer) }
       stop.handler = { [unowned self] in requestStop() }
       try attach()
@@ -233,6 +238,8 @@ package final class CoordinatorServer {
     let certificates = try PKI(directory: options.directory, host: host)
     let made = try HTTPDoor(loop: loop, door: door, pki: certificates, host: host)
     made.watchBacklogLimit = options.watchBacklogLimit
+    made.authorize = { [unowned self] in core.authorize($0, $1) }
+    made.setAccepting = { [unowned self] in apiListener?.setAccepting($0) }
     httpDoor = made
     apiListener = try listen(wanted, host) { made.accept($0) }
     // Before any client's request: what it reads says where the API is.

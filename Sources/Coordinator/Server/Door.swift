@@ -10,6 +10,9 @@ final class Door {
   /// Hands an event to the core's queue.
   var post: (Peer?, CoordinatorEvent) -> Void = { _, _ in }
 
+  /// Who asks on a connection of role client: whoever has proven the token.
+  var tokenHolder = Subject.tokenHolder
+
   /// How long a hello may take.
   var helloMilliseconds = Handshake.timeoutMilliseconds
 
@@ -138,7 +141,7 @@ final class Door {
     case .agent:
       sessions[peer.session] = peer
       peer.connection.setUserTimeout(milliseconds: 10_000)
-      post(peer, .sessionOpened(peer.session))
+      post(peer, .sessionOpened(peer.session, by: .agent))
     case .logs:
       do throws(ProtocolError) {
         try relays.attach(peer, stream: result.stream)
@@ -193,10 +196,12 @@ final class Door {
       peer.send(ClientReply(id: id, reply: .done(code: 429, object: status, warnings: [])).json)
       return
     }
+    var request = request
+    request.subject = tokenHolder
     post(peer, .request(register(peer, id: id), request))
   }
 
-  /// Takes a request of an HTTP connection, which has one at a time.
+  /// Takes a request of an HTTP connection, which has one at a time, and says in it who asks.
   func open(_ request: APIRequest, id: Int64, from client: HTTPConnection) {
     post(nil, .request(register(client, id: id), request))
   }

@@ -16,7 +16,7 @@ package struct PKI {
   /// User name and group of the administrator, Kubernetes' own words.
   package static let administratorName = "admin"
   /// The group that may do everything.
-  package static let administratorGroup = "system:masters"
+  package static let administratorGroup = Subject.masters
 
   private static let day = 24 * 3600
   /// Renewed when less is left.

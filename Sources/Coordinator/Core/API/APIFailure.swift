@@ -4,10 +4,10 @@
 import ClusterProto
 
 /// A request that fails. `status` is the v1 Status that the client gets; an empty reason is left out.
-struct APIFailure: Error, Equatable, Sendable {
+package struct APIFailure: Error, Equatable, Sendable {
   var code: Int
   var reason: String
-  var message: String
+  package var message: String
   var details: JSON?
 
   init(code: Int, reason: String, message: String, details: JSON? = nil) {
@@ -17,7 +17,8 @@ struct APIFailure: Error, Equatable, Sendable {
     self.details = details
   }
 
-  var status: JSON {
+  /// The Status object.
+  package var status: JSON {
     var result: JSON = [
       "kind": "Status", "apiVersion": "v1", "metadata": .object(JSONObject()), "status": "Failure",
       "message": .string(message), "code": .int(Int64(code)),

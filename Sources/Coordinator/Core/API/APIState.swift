@@ -35,7 +35,7 @@ extension CoordinatorCore {
 
   mutating func answer(_ id: RequestID, failure: APIFailure, _ request: APIRequest) {
     var warnings: [String] = []
-    if preservesByDefault(request) { warnings.append(Self.preservedWarning) }
+    if failure.code != 403, preservesByDefault(request) { warnings.append(Self.preservedWarning) }
     reply(id, .done(code: failure.code, object: failure.status, warnings: warnings))
   }
 
@@ -44,6 +44,7 @@ extension CoordinatorCore {
   private mutating func serve(_ request: APIRequest, _ id: RequestID) throws(APIFailure) {
     var request = request
     if !request.kind.isNamespaced { request.namespace = "" }
+    try checkAccess(request)
     try checkSubresource(request)
     // An eviction frees what it takes.
     if request.subresource == "eviction" { return try evict(request, id) }

@@ -4,7 +4,12 @@
 import ClusterProto
 
 extension CoordinatorCore {
-  mutating func sessionOpened(_ session: SessionID) {
+  mutating func sessionOpened(_ session: SessionID, by subject: Subject) {
+    if case .denied(let reason) = authorize(subject, .session) {
+      let failure = APIFailure.denied(subject, .session, reason)
+      outputs.append(.closeSession(session, reason: failure.message))
+      return
+    }
     fleet.sessions[session] = FleetSession(openedAt: now.boot, heardAt: now.boot)
   }
 

@@ -10,6 +10,10 @@ enum HTTPAnswer {
   /// The last chunk of a body.
   static let lastChunk = Array("0\r\n\r\n".utf8)
 
+  /// To who speaks HTTP where TLS is spoken, as Go's server has it.
+  static let plainText = Array(
+    "HTTP/1.0 400 Bad Request\r\n\r\nClient sent an HTTP request to an HTTPS server.\n".utf8)
+
   static func chunk(_ bytes: [UInt8]) -> [UInt8] {
     if bytes.isEmpty { return [] }
     var chunk: [UInt8] = []
@@ -75,6 +79,7 @@ enum HTTPAnswer {
     ]
     if let reason = reason(code) { status["reason"] = .string(reason) }
     if code == 404 { status["details"] = [:] }
+    if code == 429 { status["details"] = ["retryAfterSeconds": 1] }
     return status
   }
 

@@ -18,6 +18,12 @@ final class HTTPConnection: ReplyTaker {
   /// What a connection tells the door. All calls come from within a turn.
   struct Handler {
     var request: (HTTPConnection, HTTPRequest) -> Void
+    /// A body of at most so many bytes is to come with this head; what is thrown refuses it unread.
+    var body: (HTTPConnection, HTTPRequest, Int) throws(HTTPFailure) -> Void
+    /// The handshake is over.
+    var secured: (HTTPConnection) -> Void
+    /// The answer has begun, or none will: the body's room is free.
+    var bodyServed: (HTTPConnection) -> Void
     /// The client has gone, or its answer is cut off: `requests` are of no more use.
     var abandoned: (HTTPConnection) -> Void
     var closed: (HTTPConnection) -> Void
@@ -41,8 +47,10 @@ final class HTTPConnection: ReplyTaker {
 
   let connection: Connection
   var requests: [Int64: RequestID] = [:]
-  /// Whether it has brought a request: its handshake is over.
-  var hasAsked = false
+  /// Who asks, as far as the handshake has proven it.
+  private(set) var subject = Subject.anonymous
+  /// Bytes of room that the door has given to the request's body.
+  var bodyRoom = 0
   /// Boot nanoseconds by which the client must have done something, `Int64.max` while it owes nothing.
   private(set) var deadline = Int64.max
   /// Boot nanoseconds by which the core must have begun to answer.
@@ -74,6 +82,9 @@ final class HTTPConnection: ReplyTaker {
   /// A request that has begun must be whole by then; a handshake, too.
   private static let requestNanoseconds: Int64 = 30_000_000_000
   private static let idleNanoseconds: Int64 = 300_000_000_000
+  /// The same two of a client that has not proven who it is.
+  private static let unprovenRequestNanoseconds: Int64 = 10_000_000_000
+  private static let unprovenIdleNanoseconds: Int64 = 30_000_000_000
   private static let answerNanoseconds: Int64 = 60_000_000_000
   private static let refusedNanoseconds: Int64 = 1_000_000_000
   /// How long a client may leave what was sent untaken.
@@ -89,7 +100,18 @@ final class HTTPConnection: ReplyTaker {
     self.handler = handler
     connection.outputLimit = HTTPOutput.outputMark + MessageLimits.fromCoordinator
     connection.setUserTimeout(milliseconds: HTTPConnection.userTimeoutMilliseconds)
-    deadline = Clocks.boot() + HTTPConnection.requestNanoseconds
+    deadline = Clocks.boot() + HTTPConnection.unprovenRequestNanoseconds
+    parser.headLimit = HTTPParser.unprovenHeaderLimit
+    connection.onSecured = { [unowned self] in
+      if let peer = connection.tls?.peer {
+        subject = Subject(commonName: peer.commonName, organizations: peer.organizations) ?? .anonymous
+      }
+      if subject.isAuthenticated {
+        parser.headLimit = HTTPParser.headerLimit
+        deadline = Clocks.boot() + HTTPConnection.requestNanoseconds
+      }
+      handler.secured(self)
+    }
     connection.onBytes = { [unowned self] bytes in
       if case .ending = stage { return }
       parser.append(bytes)
@@ -103,11 +125,14 @@ final class HTTPConnection: ReplyTaker {
         deadline = Int64.max
       }
       handler.drained(self)
+      // Requests that waited until their answers would be taken.
+      pump()
     }
     // The loop holds the connection and this closure holds the client: until the connection closes.
     connection.onClose = { [self] _ in
       stage = .ending
       dropOutbox()
+      giveBackRoom()
       handler.abandoned(self)
       handler.closed(self)
     }
@@ -142,6 +167,7 @@ final class HTTPConnection: ReplyTaker {
   /// Answers at once with a whole body of any type.
   func answer(_ code: Int, bytes: [UInt8], type: String, warnings: [String] = [], close: Bool = false) {
     guard connection.isOpen else { return }
+    giveBackRoom()
     isLast = isLast || close
     var body = bytes
     var isGzip = false
@@ -176,8 +202,8 @@ final class HTTPConnection: ReplyTaker {
       stage = .reading
       if isPatient { connection.setUserTimeout(milliseconds: HTTPConnection.userTimeoutMilliseconds) }
       isPatient = false
-      connection.setReading(true)
-      deadline = Clocks.boot() + HTTPConnection.idleNanoseconds
+      let idle = subject.isAuthenticated ? HTTPConnection.idleNanoseconds : HTTPConnection.unprovenIdleNanoseconds
+      deadline = Clocks.boot() + idle
       pump()
     }
   }
@@ -187,6 +213,8 @@ final class HTTPConnection: ReplyTaker {
   private func refuse(_ failure: HTTPFailure) {
     let body = HTTPAnswer.status(failure).bytes + [0x0A]
     connection.send(output.head(failure.code, type: HTTPAnswer.jsonType, length: body.count, close: true) + body)
+    giveBackRoom()
+    parser = HTTPParser()
     stage = .ending
     deadline = Clocks.boot() + HTTPConnection.refusedNanoseconds
   }
@@ -204,18 +232,24 @@ final class HTTPConnection: ReplyTaker {
   private func pump() {
     guard !isPumping else { return }
     isPumping = true
-    defer { isPumping = false }
-    while connection.isOpen, case .reading = stage {
+    defer {
+      isPumping = false
+      adjustReading()
+    }
+    // One that does not take its answers gets no more: they would wait here without bound.
+    while connection.isOpen, connection.pendingOutput <= HTTPOutput.outputMark, case .reading = stage {
       do throws(HTTPFailure) {
         let event = try parser.next()
         switch event {
         case nil:
           if parser.isInRequest {
-            let limit = Clocks.boot() + HTTPConnection.requestNanoseconds
+            let limit = Clocks.boot() + requestNanoseconds
             if deadline > limit { deadline = limit }
           }
           return
-        case .continueExpected: connection.send(Array("HTTP/1.1 100 Continue\r\n\r\n".utf8))
+        case .body(let request, let most, let isAwaited):
+          try handler.body(self, request, most)
+          if isAwaited { connection.send(Array("HTTP/1.1 100 Continue\r\n\r\n".utf8)) }
         case .request(let request):
           isLast = request.isLast
           isHead = request.method == "HEAD"
@@ -228,9 +262,21 @@ final class HTTPConnection: ReplyTaker {
         refuse(error)
       }
     }
-    // Pipelined requests wait in the parser, but not without bound.
-    if connection.isOpen, parser.buffered > HTTPParser.headerLimit { connection.setReading(false) }
   }
+
+  /// Pipelined requests wait in the parser, but not without bound.
+  private func adjustReading() {
+    guard connection.isOpen else { return }
+    if case .ending = stage { return }
+    let isReady = if case .reading = stage { connection.pendingOutput <= HTTPOutput.outputMark } else { false }
+    if isReady || parser.buffered > parser.headLimit { connection.setReading(isReady) }
+  }
+
+  private var requestNanoseconds: Int64 {
+    subject.isAuthenticated ? HTTPConnection.requestNanoseconds : HTTPConnection.unprovenRequestNanoseconds
+  }
+
+  private func giveBackRoom() { if bodyRoom > 0 { handler.bodyServed(self) } }
 
   // Answers.
 
@@ -299,6 +345,7 @@ final class HTTPConnection: ReplyTaker {
 
   /// Sends the head of a chunked answer, and of a list what came first.
   private func begin(_ style: HTTPStyle, _ first: [JSON]) {
+    giveBackRoom()
     answerBy = Int64.max
     stage = .streaming(style)
     var pieces: [[UInt8]] = []

@@ -13,16 +13,23 @@ final class HTTPDoor {
   /// Most bytes of watch events that wait, over all watchers: beyond it the one that is furthest behind is cut off.
   var watchBacklogLimit = Int.max
 
+  /// The core's answer to who may do what.
+  var authorize: (Subject, AccessAttributes) -> AccessDecision = { _, _ in .denied(reason: "") }
+  /// Lets the listener let nobody in, or go on.
+  var setAccepting: (Bool) -> Void = { _ in }
+
   private let loop: EventLoop
   private let door: Door
   private let context: TLSContext
   private let hosts: Set<String>
   private let output: HTTPOutput
   private var connections: [ObjectIdentifier: HTTPConnection] = [:]
+  private var unproven = UnprovenPlaces()
+  private var bodies = BodyLedger()
   private var lastNumber: Int64 = 0
-  /// Connections with a first request since memory was given back, and at the last look: handshakes leave heap behind.
-  private var newcomers = (count: 0, seen: 0)
-  private static let newcomersBeforeRelease = 64
+  /// Connections that came or went since memory was given back, and at the last look: they leave heap behind.
+  private var changes = (count: 0, seen: 0)
+  private static let changesBeforeRelease = 64
   private var forms: [String: AnswerForm] = [:]
   private static let formLimit = 64
   private lazy var sweeper = loop.makeTimer { [unowned self] in sweep() }
@@ -35,6 +42,7 @@ final class HTTPDoor {
     output = HTTPOutput()
     hosts = ["localhost", "127.0.0.1", "::1", host]
     context = try TLSContext(server: pki.server, authority: pki.authority.certificate)
+    context.plainTextAnswer = HTTPAnswer.plainText
   }
 
   var connectionCount: Int { connections.count }
@@ -46,6 +54,9 @@ final class HTTPDoor {
     (connections.values.reduce(0) { $0 + $1.waitingBytes }, output.backlog)
   }
 
+  /// Bytes of answers that no socket has taken yet.
+  var unsentBytes: Int { connections.values.reduce(0) { $0 + $1.connection.pendingOutput } }
+
   func accept(_ connection: Connection) {
     guard connections.count < HTTPDoor.connectionLimit else { return connection.close() }
     do throws(IOError) {
@@ -55,6 +66,9 @@ final class HTTPDoor {
     }
     let client = HTTPConnection(connection: connection, output: output, handler: handler)
     connections[ObjectIdentifier(client)] = client
+    changes.count += 1
+    unproven.add(client, at: Clocks.boot())
+    setAccepting(!unproven.isFull)
     if sweeper.deadline == Int64.max { sweeper.arm(at: Clocks.boot() + HTTPDoor.sweepNanoseconds) }
   }
 
@@ -64,8 +78,18 @@ final class HTTPDoor {
 
   private lazy var handler = HTTPConnection.Handler(
     request: { [unowned self] client, request in receive(request, from: client) },
+    body: { [unowned self] (client, request, most) throws(HTTPFailure) in try admit(request, most, from: client) },
+    secured: { [unowned self] client in if client.subject.isAuthenticated { leavePlace(client) } },
+    bodyServed: { [unowned self] client in
+      bodies.giveBack(client.bodyRoom, of: client.subject.name)
+      client.bodyRoom = 0
+    },
     abandoned: { [unowned self] client in door.abandon(client) },
-    closed: { [unowned self] client in connections[ObjectIdentifier(client)] = nil },
+    closed: { [unowned self] client in
+      connections[ObjectIdentifier(client)] = nil
+      changes.count += 1
+      leavePlace(client)
+    },
     drained: { [unowned self] client in door.drained(client) },
     held: { [unowned self] client, isHeld in door.hold(client, isHeld) })
 
@@ -73,6 +97,11 @@ final class HTTPDoor {
   func writeOut() {
     output.writeOut()
     while output.backlog > watchBacklogLimit, let slowest = furthestBehind() { slowest.cutOff() }
+  }
+
+  private func leavePlace(_ client: HTTPConnection) {
+    unproven.remove(client)
+    setAccepting(!unproven.isFull)
   }
 
   private func furthestBehind() -> HTTPConnection? {
@@ -89,39 +118,59 @@ final class HTTPDoor {
     let now = Clocks.boot()
     // In any order: each concerns one connection alone.
     for client in connections.values {
-      if client.deadline <= now {
+      if client.deadline <= now || unproven.mustLeave(client, at: now) {
         client.connection.close()
       } else if client.answerBy <= now, client.isUnanswered {
         door.abandon(client)
         client.answer(504, HTTPAnswer.status(504, "the request did not complete within the allotted timeout"))
       }
     }
-    // After a crowd has come, once no more are coming.
-    if newcomers.count >= Self.newcomersBeforeRelease, newcomers.count == newcomers.seen {
+    // After a crowd has come or gone, once no more are coming or going.
+    if changes.count >= Self.changesBeforeRelease, changes.count == changes.seen {
       ProcessMemory.release()
-      newcomers.count = 0
+      changes.count = 0
     }
-    newcomers.seen = newcomers.count
-    sweeper.arm(at: connections.isEmpty ? nil : now + HTTPDoor.sweepNanoseconds)
+    changes.seen = changes.count
+    let isQuiet = connections.isEmpty && changes.count < Self.changesBeforeRelease
+    sweeper.arm(at: isQuiet ? nil : now + HTTPDoor.sweepNanoseconds)
+  }
+
+  /// Before a body is read: who brings it is known, and there is room for all of it. What is refused here ends the
+  /// connection, as its body is not read.
+  private func admit(_ request: HTTPRequest, _ most: Int, from client: HTTPConnection) throws(HTTPFailure) {
+    try checkHost(request)
+    try checkCredentials(client)
+    let room = HTTPMedia.isGzip(request) ? HTTPParser.bodyLimit + most : most
+    guard bodies.take(room, for: client.subject.name) else {
+      throw HTTPFailure(429, "too many bytes of request bodies are being served, please try again later")
+    }
+    client.bodyRoom = room
   }
 
   private func receive(_ request: HTTPRequest, from client: HTTPConnection) {
-    if !client.hasAsked {
-      client.hasAsked = true
-      newcomers.count += 1
-    }
     do throws(HTTPFailure) {
       try checkHost(request)
       let target = try HTTPTarget(request.target)
       client.isPretty = HTTPMedia.isPretty(request, target)
       if let answer = HTTPFacts.open(target.parts) { return try answerFacts(answer, request, client) }
       try checkCredentials(client)
-      if let answer = HTTPFacts.closed(target, request) { return try answerFacts(answer, request, client) }
+      if let answer = HTTPFacts.closed(target, request) {
+        let path = "/" + target.parts.joined(separator: "/")
+        try check(AccessAttributes(verb: request.method.lowercased(), path: path), client)
+        return try answerFacts(answer, request, client)
+      }
       try serve(request, target, client)
     } catch {
       // The request was read whole: the connection goes on.
-      client.answer(error.code, HTTPAnswer.status(error))
+      client.answer(error.code, error.status ?? HTTPAnswer.status(error))
     }
+  }
+
+  /// Asks the core early, so that whoever may not is told that before what else is wrong. It asks itself again.
+  private func check(_ access: AccessAttributes, _ client: HTTPConnection) throws(HTTPFailure) {
+    guard case .denied(let reason) = authorize(client.subject, access) else { return }
+    let failure = APIFailure.denied(client.subject, access, reason)
+    throw HTTPFailure(403, failure.message, status: failure.status)
   }
 
   private func answerFacts(
@@ -154,42 +203,45 @@ final class HTTPDoor {
   }
 
   private func checkCredentials(_ client: HTTPConnection) throws(HTTPFailure) {
-    guard let peer = client.connection.tls?.peer, peer.commonName == PKI.administratorName,
-      peer.organizations.contains(PKI.administratorGroup)
-    else { throw HTTPFailure(401, "Unauthorized") }
+    guard client.subject.isAuthenticated else { throw HTTPFailure(401, "Unauthorized") }
   }
 
   private func serve(
     _ request: HTTPRequest, _ target: HTTPTarget, _ client: HTTPConnection
   ) throws(HTTPFailure) {
-    if let review = try HTTPReviews.answer(target.parts, request) { return client.answer(201, review) }
+    if let kind = HTTPReviews.kind(target.parts) {
+      try check(AccessAttributes(verb: "create", group: kind.group, resource: kind.plural), client)
+      return client.answer(201, try HTTPReviews.answer(kind, request, client.subject, authorize))
+    }
     guard let resource = HTTPResource(target.parts) else { throw HTTPDoor.notFound(target.parts) }
     // Before the body, which may be of a kind that is not served either.
     if let why = ServedResource.refusal(resource.kind, subresource: resource.subresource) {
       throw HTTPFailure(405, why)
     }
     let verb = try HTTPDoor.verb(request.method, resource, isWatch: target.flag("watch") ?? false)
+    var asked = APIRequest(
+      verb: verb, kind: resource.kind, namespace: resource.namespace, name: resource.name,
+      subresource: resource.subresource)
+    asked.subject = client.subject
+    asked.group = resource.isModernEvents ? EventsGroup.name : nil
+    try check(AccessAttributes(asked), client)
     guard let form = form(accept: request.header("accept") ?? "") else {
       throw HTTPFailure(
         406,
         "only the following media types are accepted: application/json, application/json;as=Table;g=meta.k8s.io;v=v1, "
           + "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1")
     }
-    var options = try target.options()
-    var body: JSON?
+    asked.form = verb == .deletecollection ? .object : form
+    asked.options = try target.options()
     if request.method != "GET" {
       let (json, patch, strictErrors) = try HTTPMedia.body(request)
-      body = json
-      options.patchKind = patch
-      options.strictErrors = strictErrors
-      if options.fieldManager?.isEmpty ?? true, patch != .apply {
-        options.fieldManager = ManagedFieldsEntry.manager(userAgent: request.header("user-agent") ?? "")
+      asked.body = json
+      asked.options.patchKind = patch
+      asked.options.strictErrors = strictErrors
+      if asked.options.fieldManager?.isEmpty ?? true, patch != .apply {
+        asked.options.fieldManager = ManagedFieldsEntry.manager(userAgent: request.header("user-agent") ?? "")
       }
     }
-    var asked = APIRequest(
-      verb: verb, kind: resource.kind, namespace: resource.namespace, name: resource.name,
-      subresource: resource.subresource, options: options, form: verb == .deletecollection ? .object : form,
-      body: body)
     if resource.isModernEvents {
       do throws(EventsGroup.Refusal) {
         asked = try EventsGroup.stored(asked)

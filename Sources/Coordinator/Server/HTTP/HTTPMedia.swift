@@ -58,6 +58,9 @@ enum HTTPMedia {
     return ["curl", "Wget", "Mozilla/5.0"].contains { agent.hasPrefix($0) }
   }
 
+  /// Whether a body is compressed.
+  static func isGzip(_ request: HTTPRequest) -> Bool { request.header("content-encoding")?.lowercased() == "gzip" }
+
   static let protobuf = "application/vnd.kubernetes.protobuf"
 
   /// The body as a tree, and for a patch its kind; no body leaves both nil. `strictErrors`: keys that stand twice, as

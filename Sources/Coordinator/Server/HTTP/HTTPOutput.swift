@@ -152,6 +152,7 @@ final class HTTPOutput {
     if isGzip { text += "Content-Encoding: gzip\r\nVary: Accept-Encoding\r\n" }
     if let length { text += "Content-Length: \(length)\r\n" } else { text += "Transfer-Encoding: chunked\r\n" }
     for warning in warnings { text += "Warning: 299 - \(HTTPAnswer.quoted(warning))\r\n" }
+    if code == 429 { text += "Retry-After: 1\r\n" }
     if close { text += "Connection: close\r\n" }
     return Array("\(text)\r\n".utf8)
   }

@@ -31,23 +31,29 @@ struct HTTPRequest: Equatable, Sendable {
 struct HTTPFailure: Error, Equatable, Sendable {
   var code: Int
   var message: String
+  /// The Status that says more than code and message do.
+  var status: JSON?
 
-  init(_ code: Int, _ message: String) {
+  init(_ code: Int, _ message: String, status: JSON? = nil) {
     self.code = code
     self.message = message
+    self.status = status
   }
 }
 
 /// What the parser has to say next.
 enum HTTPEvent: Equatable, Sendable {
-  /// The client waits for `100 Continue` before it sends the body.
-  case continueExpected
+  /// A request's head has come, and a body of at most `most` bytes will: whoever wants none of it refuses it now.
+  /// `isAwaited`: the client waits for `100 Continue` before it sends the body.
+  case body(of: HTTPRequest, most: Int, isAwaited: Bool)
   case request(HTTPRequest)
 }
 
 /// Reads requests from bytes as they come.
 struct HTTPParser {
   static let headerLimit = 64 * 1024
+  /// The same of a client that has not proven who it is.
+  static let unprovenHeaderLimit = 8 * 1024
   static let bodyLimit = 3 << 20
   /// Chunk sizes, their extensions and the trailer lines of one body, which are not part of it.
   private static let chunkLineLimit = 4 * 1024
@@ -61,6 +67,8 @@ struct HTTPParser {
     case trailer(HTTPRequest, bytes: Int)
   }
 
+  /// Most bytes of a head.
+  var headLimit = HTTPParser.headerLimit
   private var buffer: [UInt8] = []
   private var start = 0
   /// Where the search for the head's end goes on.
@@ -134,7 +142,7 @@ struct HTTPParser {
     }
     let lengths = request.headers.filter { $0.name == "content-length" }
     let codings = request.headers.filter { $0.name == "transfer-encoding" }
-    let hasBody: Bool
+    let most: Int
     if !codings.isEmpty {
       // Both at once is how requests are smuggled past a proxy.
       guard lengths.isEmpty else { throw HTTPFailure(400, "both Transfer-Encoding and Content-Length") }
@@ -142,7 +150,7 @@ struct HTTPParser {
         throw HTTPFailure(501, "unsupported Transfer-Encoding")
       }
       stage = .chunkSize(request)
-      hasBody = true
+      most = Self.bodyLimit
     } else {
       var size = 0
       if let first = lengths.first {
@@ -155,11 +163,13 @@ struct HTTPParser {
       }
       if size == 0 { return finish(request) }
       stage = .sized(request, left: size)
-      hasBody = true
+      most = size
     }
-    guard let expected = request.header("expect") else { return nil }
-    guard expected.lowercased() == "100-continue" else { throw HTTPFailure(417, "unknown expectation") }
-    return hasBody && buffered == 0 ? .continueExpected : nil
+    let expected = request.header("expect")
+    guard expected == nil || expected?.lowercased() == "100-continue" else {
+      throw HTTPFailure(417, "unknown expectation")
+    }
+    return .body(of: request, most: most, isAwaited: expected != nil && buffered == 0)
   }
 
   private mutating func take(_ count: Int) -> ArraySlice<UInt8> {
@@ -174,14 +184,14 @@ struct HTTPParser {
     var index = max(scanned, start)
     while index + 3 < buffer.count {
       if buffer[index] == 0x0D, buffer[index + 1] == 0x0A, buffer[index + 2] == 0x0D, buffer[index + 3] == 0x0A {
-        guard index - start <= Self.headerLimit else { break }
+        guard index - start <= headLimit else { break }
         defer { start = index + 4 }
         return buffer[start..<index + 2]
       }
       index += 1
     }
     scanned = max(start, index)
-    if buffered > Self.headerLimit { throw HTTPFailure(431, "request header fields too large") }
+    if buffered > headLimit { throw HTTPFailure(431, "request header fields too large") }
     return nil
   }
 

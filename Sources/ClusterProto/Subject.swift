@@ -1,0 +1,51 @@
+// Owns: who asks, as a door has proven it. It must not know who may do what: that is the core's `authorize`.
+
+/// Who asks: the user name and the groups that authorisation decides by, in Kubernetes' words.
+package struct Subject: Equatable, Hashable, Sendable {
+  /// What a name stands for.
+  package enum Kind: String, Sendable { case user, serviceAccount, agent }
+  /// By which door a request came.
+  package enum Door: String, Sendable { case native, https }
+
+  package var name: String
+  /// In the order in which they were proven; `system:authenticated` or `system:unauthenticated` is last.
+  package var groups: [String]
+  package var kind: Kind
+  /// What tells two owners of one name apart in time; empty where nothing does, as with certificates.
+  package var uid: String
+  package var door: Door
+
+  package init(name: String, groups: [String], kind: Kind = .user, uid: String = "", door: Door) {
+    self.name = name
+    self.groups = groups
+    self.kind = kind
+    self.uid = uid
+    self.door = door
+  }
+
+  /// The group of whoever has proven a name.
+  package static let authenticated = "system:authenticated"
+  /// The group of whoever has not.
+  package static let unauthenticated = "system:unauthenticated"
+  /// The group that may do everything.
+  package static let masters = "system:masters"
+
+  /// Nobody in particular: what a request is until a door says otherwise.
+  package static let anonymous = Subject(name: "system:anonymous", groups: [unauthenticated], door: .https)
+  /// Who has proven the token of the data directory as a client.
+  package static let tokenHolder = Subject(
+    name: "system:stint:token", groups: [masters, authenticated], door: .native)
+  /// Who has proven the token as an agent; which node it is its registration says.
+  package static let agent = Subject(
+    name: "system:stint:agent", groups: ["system:nodes", authenticated], kind: .agent, door: .native)
+
+  /// A certificate's owner: the subject's CN is the name, its O are the groups, as in Kubernetes. nil without a name.
+  package init?(commonName: String, organizations: [String]) {
+    if commonName.isEmpty { return nil }
+    self.init(
+      name: commonName, groups: organizations.filter { $0 != Subject.authenticated } + [Subject.authenticated],
+      door: .https)
+  }
+
+  package var isAuthenticated: Bool { groups.contains(Subject.authenticated) }
+}

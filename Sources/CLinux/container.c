@@ -1,9 +1,11 @@
 // Owns: one container's start: its plan, its mount namespace, its user and its exec. Runs in the pod init and, up to
-// the exec, in a child that shares the init's memory (vfork), so a failure comes back as a value. No malloc.
+// the exec, in a child of it. Whatever may wait for a disk (mounts, the working directory, the exec) is done by the
+// child while the init goes on, since the init holds the pod's deadline. No malloc.
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <linux/close_range.h>
+#include <linux/sched.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -46,10 +48,12 @@ static int parse(struct container_start *start, const char *bytes, size_t length
   return 0;
 }
 
-static int fail(struct container_start *start, int stage, const char *detail) {
-  start->error = errno;
-  start->stage = stage;
-  if (detail != NULL) snprintf(start->detail, sizeof start->detail, "%s", detail);
+// The last word of a start that failed. `detail` NULL: `word` has it.
+static int fail(int words, struct container_word *word, int stage, const char *detail) {
+  word->error = errno;
+  word->stage = stage;
+  if (detail != NULL) snprintf(word->detail, sizeof word->detail, "%s", detail);
+  (void)!write(words, word, sizeof *word);
   return 127;
 }
 
@@ -83,27 +87,27 @@ static void set_oom_score(int32_t adjust) {
 
 // After an exec that found nothing: whether `file` itself is there, so that it is its interpreter that is missing.
 // Its name, as a script's first line gives it, is left in `detail`; empty for a program's loader.
-static int lacks_interpreter(struct container_start *start, const char *file) {
-  if (start->stage == STINT_STAGE_INTERPRETER || access(file, F_OK) != 0) return 0;
+static int lacks_interpreter(struct container_word *word, const char *file) {
+  if (word->stage == STINT_STAGE_INTERPRETER || access(file, F_OK) != 0) return 0;
   char line[256] = {0};
   int script = open(file, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
   ssize_t size = script >= 0 ? read(script, line, sizeof line - 1) : 0;
   if (script >= 0) close(script);
-  start->stage = STINT_STAGE_INTERPRETER;
-  start->detail[0] = 0;
+  word->stage = STINT_STAGE_INTERPRETER;
+  word->detail[0] = 0;
   if (size < 3 || line[0] != '#' || line[1] != '!') return 1;
   const char *name = line + 2 + strspn(line + 2, " \t");
-  snprintf(start->detail, sizeof start->detail, "%.*s", (int)strcspn(name, " \t\n"), name);
+  snprintf(word->detail, sizeof word->detail, "%.*s", (int)strcspn(name, " \t\n"), name);
   return 1;
 }
 
 // execvp by the container's own PATH, which the library's would take from our environment.
-static int execute(struct container_start *start) {
+static int execute(const struct container_start *start, struct container_word *word) {
   const char *name = start->arguments[0];
   if (strchr(name, '/') != NULL || *name == 0) {
     execve(name, start->arguments, start->environment);
     if (errno == ENOENT) {
-      lacks_interpreter(start, name);
+      lacks_interpreter(word, name);
       errno = ENOENT;
     }
     return -1;
@@ -120,7 +124,7 @@ static int execute(struct container_start *start) {
       execve(file, start->arguments, start->environment);
       if (errno == EACCES) denied = 1;
       if (errno != ENOENT && errno != ENOTDIR && errno != EACCES) return -1;
-      if (errno == ENOENT) lacks_interpreter(start, file);
+      if (errno == ENOENT) lacks_interpreter(word, file);
     }
     path = colon != NULL ? colon + 1 : NULL;
   }
@@ -128,46 +132,57 @@ static int execute(struct container_start *start) {
   return -1;
 }
 
-static int container_main(void *argument) {
-  struct container_start *start = argument;
+static int container_main(struct container_start *start) {
+  enum { WORDS = 3 };
   const struct stint_plan *plan = start->plan;
-  setsid();
-  if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0)
-    return fail(start, STINT_STAGE_MOUNT, "make the mounts private");
-  if (stint_mounts_run(start->operations, start->end, plan->operation_count, start->detail, sizeof start->detail) != 0)
-    return fail(start, STINT_STAGE_MOUNT, NULL);
+  struct container_word word;
   struct stat facts;
-  if (stat("/proc/self/ns/mnt", &facts) != 0) return fail(start, STINT_STAGE_MOUNT, "/proc/self/ns/mnt");
-  start->mount_namespace = facts.st_ino;
+  memset(&word, 0, sizeof word);
+  // The control socket's place: a child that hangs here holds nothing of the keeper's.
+  if (dup3(start->words, WORDS, O_CLOEXEC) < 0) return 127;
+  setsid();
+  // The namespace's number goes first: until the init has it, it cannot tell this container's processes from others.
+  if (stat("/proc/self/ns/mnt", &facts) != 0) return fail(WORDS, &word, STINT_STAGE_MOUNT, "/proc/self/ns/mnt");
+  word.mount_namespace = facts.st_ino;
+  if (write(WORDS, &word, sizeof word) != sizeof word) return 127;
+  if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0)
+    return fail(WORDS, &word, STINT_STAGE_MOUNT, "make the mounts private");
+  if (stint_mounts_run(start->operations, start->end, plan->operation_count, word.detail, sizeof word.detail) != 0)
+    return fail(WORDS, &word, STINT_STAGE_MOUNT, NULL);
   if (plan->oom_score_adjust != INT32_MIN) set_oom_score(plan->oom_score_adjust);
   if (chdir(*start->directory != 0 ? start->directory : "/") != 0)
-    return fail(start, STINT_STAGE_DIRECTORY, start->directory);
+    return fail(WORDS, &word, STINT_STAGE_DIRECTORY, start->directory);
   // Standard input is the init's: /dev/null. The passed descriptors are above 2, as the init keeps 0 to 4 in use.
-  if (dup2(start->streams[0], 1) < 0 || dup2(start->streams[1], 2) < 0 || close_range(3, ~0U, 0) != 0)
-    return fail(start, STINT_STAGE_STREAMS, "standard streams");
-  if (take_user(start) != 0) return fail(start, STINT_STAGE_USER, "user and groups");
+  if (dup2(start->streams[0], 1) < 0 || dup2(start->streams[1], 2) < 0 || close_range(WORDS + 1, ~0U, 0) != 0)
+    return fail(WORDS, &word, STINT_STAGE_STREAMS, "standard streams");
+  if (take_user(start) != 0) return fail(WORDS, &word, STINT_STAGE_USER, "user and groups");
   sigset_t none;
   sigemptyset(&none);
   sigprocmask(SIG_SETMASK, &none, NULL);
-  execute(start);
-  if (start->stage == STINT_STAGE_INTERPRETER && errno == ENOENT) return fail(start, STINT_STAGE_INTERPRETER, NULL);
-  return fail(start, STINT_STAGE_EXEC, start->arguments[0]);
+  execute(start, &word);
+  if (word.stage == STINT_STAGE_INTERPRETER && errno == ENOENT) return fail(WORDS, &word, STINT_STAGE_INTERPRETER, NULL);
+  return fail(WORDS, &word, STINT_STAGE_EXEC, start->arguments[0]);
 }
 
 pid_t stint_container_start(struct container_start *start, const char *bytes, size_t length, char **pointers,
-                            size_t pointer_room) {
-  static _Alignas(16) char stack[256 * 1024];
-  if (parse(start, bytes, length, pointers, pointer_room) != 0) {
-    errno = EINVAL;
-    fail(start, STINT_STAGE_PLAN, "container plan");
-    return -1;
-  }
-  pid_t pid = clone(container_main, stack + sizeof stack, CLONE_VM | CLONE_VFORK | CLONE_NEWNS | SIGCHLD, start);
-  if (pid < 0) {
-    fail(start, STINT_STAGE_CLONE, "clone");
-    return -1;
-  }
-  if (start->error == 0) return pid;
-  waitpid(pid, NULL, 0);
-  return -1;
+                            size_t pointer_room, int *words, int *stage) {
+  int ends[2];
+  *stage = STINT_STAGE_PLAN;
+  if (parse(start, bytes, length, pointers, pointer_room) != 0) return errno = EINVAL, -1;
+  *stage = STINT_STAGE_CLONE;
+  if (pipe2(ends, O_CLOEXEC | O_NONBLOCK) != 0) return -1;
+  start->words = ends[1];
+  // A copy of the init's memory, not a share of it (vfork): the init would wait for the exec.
+  struct clone_args arguments;
+  memset(&arguments, 0, sizeof arguments);
+  arguments.flags = CLONE_NEWNS;
+  arguments.exit_signal = SIGCHLD;
+  pid_t pid = (pid_t)syscall(SYS_clone3, &arguments, sizeof arguments);
+  if (pid == 0) _exit(container_main(start));
+  int error = errno;
+  close(ends[1]);
+  if (pid < 0) close(ends[0]);
+  errno = error;
+  *words = ends[0];
+  return pid;
 }

@@ -6,7 +6,16 @@
 
 #include "CLinux.h"
 
-// One container's start: the plan as parsed, and how far it came. Shared with the child until it execs.
+// What a container's child says of its start, through a pipe that its exec closes: first its namespace (with no error),
+// then, unless it reached its command, what failed.
+struct container_word {
+  ino_t mount_namespace;
+  int32_t error; // errno of the stage that failed
+  int32_t stage;
+  char detail[STINT_DETAIL_LIMIT];
+};
+
+// One container's start: the plan as parsed. The child works on its own copy of it.
 struct container_start {
   char **arguments;
   char **environment;
@@ -16,19 +25,36 @@ struct container_start {
   const char *operations; // the packed operations
   const char *end;
   int streams[2];
-  ino_t mount_namespace;
-  volatile int error; // errno of the stage that failed, 0 when it reached exec
-  volatile int stage;
-  char detail[STINT_DETAIL_LIMIT];
+  int words; // the child's end of the pipe for its words
 };
 
 // Never returns: the pod's PID 1. `under_bubblewrap`: bubblewrap made the namespaces, so the keeper needs our pidfd.
-_Noreturn void stint_pod_init(int under_bubblewrap);
+_Noreturn void stint_pod_init(int under_bubblewrap, const int64_t *deadline);
 
-// Parses `bytes` (kept by the caller until the container has started) and starts the container. Its pid, or -1 with
-// start->error, stage and detail. `pointers` has room for all strings' pointers.
+// Parses `bytes` and begins the container's start in a child of its own, without waiting for it: its mounts and its
+// command may lie on a disk that hangs. The child's pid, and in *words the descriptor to read its words from; or -1 with
+// errno and *stage. `pointers` has room for all strings' pointers.
 pid_t stint_container_start(struct container_start *start, const char *bytes, size_t length, char **pointers,
-                            size_t pointer_room);
+                            size_t pointer_room, int *words, int *stage);
+
+// Walks the pod's processes. With a namespace: kills those in it, how many there were. With 0: counts the running ones.
+// -1: they cannot be seen.
+int stint_pod_walk(ino_t mount_namespace);
+
+// Sends a report to the keeper, now or when there is room for it. Never waits.
+void stint_report(uint32_t type, uint32_t slot, int32_t value, int32_t extra, const char *detail);
+
+// Sends what waits; whether some still does: then again once the socket has room.
+int stint_reports_flush(void);
+
+enum stint_deadline_state { STINT_DEADLINE_AHEAD, STINT_DEADLINE_OVER, STINT_DEADLINE_MARGIN_OVER };
+
+// Arms this process' timer on the keeper's word; the descriptor that becomes readable when it strikes.
+int stint_deadline_begin(const int64_t *word);
+
+// Where the deadline is now; the timer stands on what comes next. A timer that has struck is not read: looking again
+// sets it anew.
+enum stint_deadline_state stint_deadline_look(void);
 
 // Runs the packed operations; 0, or -1 with errno and a description in `detail`.
 int stint_mounts_run(const char *operations, const char *end, uint32_t count, char *detail, size_t room);

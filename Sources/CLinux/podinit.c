@@ -1,18 +1,16 @@
-// Owns: the pod's PID 1: takes orders from the keeper, reaps everything, kills what a container leaves behind,
-// reports. It never runs the pod's command itself, never waits for anything but its control socket and SIGCHLD, and
-// ends (taking the whole namespace along) the moment the keeper's end of the socket closes. No malloc: it may be a
-// clone of a process whose other threads held locks.
-#include <dirent.h>
+// Owns: the pod's PID 1: takes orders from the keeper, reaps everything, kills what a container leaves behind, reports,
+// and holds the pod's deadline by itself (rule K4): at it, it stops every process of the pod, and ends the pod when the
+// keeper has not taken over within a margin. It never runs the pod's command itself, touches no file, never waits for
+// anything but its control socket, its timer, its containers' starts and SIGCHLD, and ends (taking the whole namespace
+// along) the moment the keeper's end of the socket closes. No malloc: it may be a clone of a process whose other threads
+// held locks.
 #include <errno.h>
-#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/mount.h>
 #include <sys/prctl.h>
-#include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -20,99 +18,54 @@
 
 #include "pod.h"
 
-enum slot_state { FREE, LOADING, RUNNING, DRAINING };
+// READY: its plan is whole, and it waits for the pod to go on. STARTING: its child has not reached its command yet.
+enum slot_state { FREE, LOADING, READY, STARTING, RUNNING, DRAINING };
 
 struct slot {
   enum slot_state state;
   pid_t pid;
   int status;
   int kill_all;            // an order to kill that has not emptied the container yet
-  ino_t mount_namespace;   // 0 once another container bears the number: the namespace, and all in it, is gone
-  char *plan;              // while LOADING: a mapping of plan_room bytes
+  int words;               // while STARTING: where its child's words are read
+  ino_t mount_namespace;   // 0: not known yet, or another container bears the number: then all that had it is gone
+  char *plan;              // while LOADING and READY: a mapping of plan_room bytes
   size_t plan_length, plan_filled, plan_room;
   int streams[2];
 };
 
 static struct slot slots[STINT_SLOTS];
 static char packet[STINT_PART_LIMIT];
-static int proc_directory = -1;
+static int is_stopped;       // by order or at the deadline: nothing of the pod runs until STINT_CONTINUE_ALL
+static int32_t continued;    // how often that came: tells the keeper which of its orders a report follows
 
-static void report(uint32_t type, uint32_t slot, int32_t value, int32_t extra, const char *detail) {
-  struct stint_message message = {type, slot, value, extra};
-  size_t length = detail != NULL ? strlen(detail) : 0;
-  // A keeper that lets hundreds of reports lie is stuck: wait for room, as nothing may be lost.
-  while (stint_message_send(STINT_POD_CONTROL, &message, detail, length, NULL, 0) < 0) {
-    if (errno != EAGAIN && errno != EINTR) _exit(0);
-    struct pollfd room = {STINT_POD_CONTROL, POLLOUT, 0};
-    poll(&room, 1, -1);
-    if (room.revents & (POLLHUP | POLLERR)) _exit(0);
-  }
+// A container's namespace is known. The kernel gives a namespace's number again as soon as its last process ended,
+// before we reap the container: what bore the new one's number has nothing left, and must not take the new one's
+// processes for its own.
+static void name_namespace(struct slot *slot, ino_t number) {
+  for (uint32_t other = 0; other < STINT_SLOTS; other++)
+    if (slots[other].mount_namespace == number) slots[other].mount_namespace = 0;
+  slot->mount_namespace = number;
 }
 
-// The pod's own /proc, opened when first needed: a pod with one container never needs it.
-static int pod_proc(void) {
-  if (proc_directory >= 0) return proc_directory;
-  int context = fsopen("proc", FSOPEN_CLOEXEC);
-  if (context >= 0) {
-    if (fsconfig(context, FSCONFIG_CMD_CREATE, NULL, NULL, 0) == 0)
-      proc_directory = fsmount(context, FSMOUNT_CLOEXEC, 0);
-    close(context);
-  }
-  // Under bubblewrap /proc is the pod's own already.
-  if (proc_directory < 0) proc_directory = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
-  return proc_directory;
-}
-
-// Whether the process runs: neither stopped nor dead. One that waits in the kernel (D) stops on its way out.
-static int is_running(int proc, const char *pid) {
-  char path[48] = {0}, text[512];
-  strncat(path, pid, 20);
-  strcat(path, "/stat");
-  int file = openat(proc, path, O_RDONLY | O_CLOEXEC);
-  if (file < 0) return 0;
-  ssize_t size = read(file, text, sizeof text - 1);
-  close(file);
-  if (size <= 0) return 0;
-  text[size] = 0;
-  // The command's name is in parentheses and may hold any byte: the state follows the last one.
-  const char *after = strrchr(text, ')');
-  if (after == NULL || after[1] == 0) return 0;
-  return strchr("TtZXxD", after[2]) == NULL;
-}
-
-static int is_of_namespace(int proc, const char *pid, ino_t mount_namespace) {
-  char path[48] = {0};
-  struct stat facts;
-  strncat(path, pid, 20);
-  strcat(path, "/ns/mnt");
-  // A dead process has no namespace any more: fstatat fails.
-  return fstatat(proc, path, &facts, 0) == 0 && facts.st_ino == mount_namespace;
-}
-
-// Walks the pod's processes. With a namespace: kills those in it, how many there were. With 0: counts the running ones.
-static int walk(ino_t mount_namespace) {
-  int proc = pod_proc();
-  int list = proc < 0 ? -1 : openat(proc, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (list < 0) return -1;
-  static _Alignas(8) char entries[16384];
-  int found = 0;
-  long size;
-  while ((size = syscall(SYS_getdents64, list, entries, sizeof entries)) > 0) {
-    for (long at = 0; at < size;) {
-      struct dirent64 *entry = (struct dirent64 *)(entries + at);
-      at += entry->d_reclen;
-      int pid = atoi(entry->d_name);
-      if (pid <= 1) continue;
-      if (mount_namespace == 0) {
-        found += is_running(proc, entry->d_name);
-      } else if (is_of_namespace(proc, entry->d_name, mount_namespace)) {
-        kill(pid, SIGKILL);
-        found++;
-      }
+// Reads what a starting container's child has said, up to the end that its exec or its death makes.
+static void hear(uint32_t index) {
+  struct slot *slot = &slots[index];
+  struct container_word word;
+  ssize_t size;
+  while ((size = read(slot->words, &word, sizeof word)) == (ssize_t)sizeof word) {
+    if (word.error == 0) {
+      name_namespace(slot, word.mount_namespace);
+      continue;
     }
+    close(slot->words);
+    // Its child is about to end, and is reaped as any orphan.
+    memset(slot, 0, sizeof *slot);
+    return stint_report(STINT_FAILED, index, word.error, word.stage, word.detail);
   }
-  close(list);
-  return found;
+  if (size < 0 && (errno == EAGAIN || errno == EINTR)) return;
+  close(slot->words);
+  slot->state = RUNNING;
+  stint_report(STINT_STARTED, index, slot->pid, 0, NULL);
 }
 
 static void reap(void) {
@@ -120,7 +73,10 @@ static void reap(void) {
   pid_t pid;
   while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
     for (uint32_t index = 0; index < STINT_SLOTS; index++) {
-      if (slots[index].state != RUNNING || slots[index].pid != pid) continue;
+      if (slots[index].pid != pid) continue;
+      // Dead, so all that it had to say is there.
+      if (slots[index].state == STARTING) hear(index);
+      if (slots[index].state != RUNNING) continue;
       slots[index].state = DRAINING;
       slots[index].status = status;
     }
@@ -129,8 +85,9 @@ static void reap(void) {
 
 // Whether nothing of the container is left, after killing what was. With no other container alive that is everything
 // but ourselves, in one call; else each container has its own mount namespace, which tells its processes.
-static int drained(struct slot *slot, int others_run) {
-  if (others_run) return slot->mount_namespace == 0 || walk(slot->mount_namespace) == 0;
+static int drained(struct slot *slot, int others_live, int one_is_nameless) {
+  if (others_live && slot->mount_namespace == 0) return 1;
+  if (others_live) return !one_is_nameless && stint_pod_walk(slot->mount_namespace) == 0;
   for (int round = 0; round < 2; round++) {
     if (kill(-1, SIGKILL) != 0 && errno == ESRCH) return 1;
     reap();
@@ -140,22 +97,27 @@ static int drained(struct slot *slot, int others_run) {
 
 // Kills what exited containers left and reports those that are empty; whether some are not.
 static int drain(void) {
-  int running = 0, pending = 0;
-  for (uint32_t index = 0; index < STINT_SLOTS; index++) running += slots[index].state == RUNNING;
+  int living = 0, nameless = 0, pending = 0;
+  for (uint32_t index = 0; index < STINT_SLOTS; index++) {
+    enum slot_state state = slots[index].state;
+    living += state == RUNNING || state == STARTING;
+    // It may have been given the number of a namespace that is just being emptied.
+    nameless += state == STARTING && slots[index].mount_namespace == 0;
+  }
   for (uint32_t index = 0; index < STINT_SLOTS; index++) {
     struct slot *slot = &slots[index];
-    if (slot->state == RUNNING && slot->kill_all) {
+    if ((slot->state == RUNNING || slot->state == STARTING) && slot->kill_all) {
       // The main process may fork between the walk and its own death: go round until it was reaped.
       kill(slot->pid, SIGKILL);
-      if (slot->mount_namespace != 0) walk(slot->mount_namespace);
+      if (slot->mount_namespace != 0 && !nameless) stint_pod_walk(slot->mount_namespace);
       pending = 1;
     }
     if (slot->state != DRAINING) continue;
-    if (!drained(slot, running > 0)) {
+    if (!drained(slot, living > 0, nameless > 0)) {
       pending = 1;
       continue;
     }
-    report(STINT_EXITED, index, slot->status, 0, NULL);
+    stint_report(STINT_EXITED, index, slot->status, 0, NULL);
     memset(slot, 0, sizeof *slot);
   }
   return pending;
@@ -168,24 +130,19 @@ static void start_container(uint32_t index) {
   start.streams[0] = slot->streams[0];
   start.streams[1] = slot->streams[1];
   size_t offset = (slot->plan_length + 15) & ~(size_t)15;
+  int words = -1, stage = 0;
   pid_t pid = stint_container_start(&start, slot->plan, slot->plan_length, (char **)(slot->plan + offset),
-                                    (slot->plan_room - offset) / sizeof(char *));
+                                    (slot->plan_room - offset) / sizeof(char *), &words, &stage);
+  int error = errno;
   munmap(slot->plan, slot->plan_room);
   close(slot->streams[0]);
   close(slot->streams[1]);
   memset(slot, 0, sizeof *slot);
-  if (pid < 0) {
-    report(STINT_FAILED, index, start.error, start.stage, start.detail);
-    return;
-  }
-  // The kernel gives a namespace's number again as soon as its last process ended, before we reap the container: what
-  // bore the new one's number has nothing left, and must not take the new one's processes for its own.
-  for (uint32_t other = 0; other < STINT_SLOTS; other++)
-    if (slots[other].mount_namespace == start.mount_namespace) slots[other].mount_namespace = 0;
-  slot->state = RUNNING;
+  if (pid < 0)
+    return stint_report(STINT_FAILED, index, error, stage, stage == STINT_STAGE_PLAN ? "container plan" : "clone");
+  slot->state = STARTING;
   slot->pid = pid;
-  slot->mount_namespace = start.mount_namespace;
-  report(STINT_STARTED, index, pid, 0, NULL);
+  slot->words = words;
 }
 
 static void take_part(uint32_t index, size_t length) {
@@ -193,7 +150,10 @@ static void take_part(uint32_t index, size_t length) {
   if (slot->state != LOADING || length > slot->plan_length - slot->plan_filled) return;
   memcpy(slot->plan + slot->plan_filled, packet, length);
   slot->plan_filled += length;
-  if (slot->plan_filled == slot->plan_length) start_container(index);
+  if (slot->plan_filled < slot->plan_length) return;
+  slot->state = READY;
+  // An order that was on its way when the pod stopped waits.
+  if (!is_stopped) start_container(index);
 }
 
 static void begin(uint32_t index, int32_t total, size_t length, const int streams[2]) {
@@ -210,7 +170,7 @@ static void begin(uint32_t index, int32_t total, size_t length, const int stream
   if (error != 0) {
     for (int stream = 0; stream < 2; stream++)
       if (streams[stream] >= 0) close(streams[stream]);
-    report(STINT_FAILED, index, error, STINT_STAGE_PLAN, "container plan");
+    stint_report(STINT_FAILED, index, error, STINT_STAGE_PLAN, "container plan");
     return;
   }
   slot->state = LOADING;
@@ -222,15 +182,36 @@ static void begin(uint32_t index, int32_t total, size_t length, const int stream
 
 static void stop_all(void) {
   int running = -1;
+  is_stopped = 1;
   for (int round = 0; round < 200 && running != 0; round++) {
     // A process on its way to the stop may still fork or wake another: again, until nobody runs.
     kill(-1, SIGSTOP);
-    running = walk(0);
+    running = stint_pod_walk(0);
     if (running == 0) break;
     struct timespec pause = {0, 500000};
     nanosleep(&pause, NULL);
   }
-  report(STINT_STOPPED, 0, running, 0, NULL);
+  stint_report(STINT_STOPPED, 0, running, continued, NULL);
+}
+
+static void continue_all(void) {
+  is_stopped = 0;
+  continued++;
+  kill(-1, SIGCONT);
+  for (uint32_t index = 0; index < STINT_SLOTS; index++)
+    if (slots[index].state == READY) start_container(index);
+}
+
+// Acts on the pod's own deadline. What it stopped goes on only by the keeper's order: a deadline that has moved on
+// meanwhile is no word that the attempt is still current.
+static void hold_deadline(void) {
+  switch (stint_deadline_look()) {
+    case STINT_DEADLINE_AHEAD: break;
+    case STINT_DEADLINE_OVER:
+      if (!is_stopped) stop_all();
+      break;
+    case STINT_DEADLINE_MARGIN_OVER: _exit(0);
+  }
 }
 
 static void obey(const struct stint_message *message, size_t length, const int streams[2]) {
@@ -240,13 +221,13 @@ static void obey(const struct stint_message *message, size_t length, const int s
     case STINT_START: begin(message->slot, message->value, length, streams); break;
     case STINT_PART: take_part(message->slot, length); break;
     case STINT_SIGNAL:
-      if (slot->state == RUNNING) kill(slot->pid, message->value);
+      if (slot->state == RUNNING || slot->state == STARTING) kill(slot->pid, message->value);
       break;
     case STINT_KILL:
-      if (slot->state == RUNNING) slot->kill_all = 1;
+      if (slot->state == RUNNING || slot->state == STARTING) slot->kill_all = 1;
       break;
     case STINT_STOP_ALL: stop_all(); break;
-    case STINT_CONTINUE_ALL: kill(-1, SIGCONT); break;
+    case STINT_CONTINUE_ALL: continue_all(); break;
     default: break;
   }
 }
@@ -270,10 +251,7 @@ static void say_hello(void) {
   close(self);
 }
 
-void stint_pod_init(int under_bubblewrap) {
-  prctl(PR_SET_NAME, "stint-pod");
-  setsid();
-  umask(022);
+static void set_signals(sigset_t *waiting) {
   // What the keeper ignored or blocked is not the containers' business: they inherit what is set here.
   // By the raw call (all zeroes is SIG_DFL): the library's leaves out the two signals that it uses itself.
   static const char by_default[64];
@@ -281,21 +259,51 @@ void stint_pod_init(int under_bubblewrap) {
   struct sigaction action;
   memset(&action, 0, sizeof action);
   action.sa_handler = on_child;
+  action.sa_flags = SA_NOCLDSTOP;
   sigaction(SIGCHLD, &action, NULL);
-  sigset_t all, waiting;
+  sigset_t all;
   sigfillset(&all);
-  waiting = all;
-  sigdelset(&waiting, SIGCHLD);
+  *waiting = all;
+  sigdelset(waiting, SIGCHLD);
   sigprocmask(SIG_SETMASK, &all, NULL);
+}
+
+// Waits until something is to be done; obeys one order at most. `soon`: look again shortly.
+static void turn(int timer, int soon, const sigset_t *waiting) {
+  struct pollfd watched[2 + STINT_SLOTS] = {{STINT_POD_CONTROL, POLLIN, 0}, {timer, POLLIN, 0}};
+  uint32_t starting[STINT_SLOTS];
+  nfds_t count = 2;
+  if (stint_reports_flush()) watched[0].events |= POLLOUT;
+  for (uint32_t index = 0; index < STINT_SLOTS; index++) {
+    if (slots[index].state != STARTING) continue;
+    starting[count - 2] = index;
+    // Its namespace's number is needed early only while another container is being emptied; the end always shows.
+    watched[count++] = (struct pollfd){slots[index].words, soon ? POLLIN : 0, 0};
+  }
+  struct timespec pause = {0, 5000000};
+  // SIGCHLD is open only here, so none is missed. While stragglers die, look again: not each death is told to us.
+  int ready = ppoll(watched, count, soon ? &pause : NULL, waiting);
+  // Before any order is obeyed: one that came too late must not start anything.
+  hold_deadline();
+  if (ready <= 0) return;
+  if (watched[0].revents & (POLLHUP | POLLERR | POLLNVAL)) _exit(0);
+  for (nfds_t at = 2; at < count; at++)
+    if (watched[at].revents != 0) hear(starting[at - 2]);
+  if (watched[0].revents & POLLIN) receive_order();
+}
+
+void stint_pod_init(int under_bubblewrap, const int64_t *deadline) {
+  int timer = stint_deadline_begin(deadline);
+  sigset_t waiting;
+  prctl(PR_SET_NAME, "stint-pod");
+  setsid();
+  umask(022);
+  set_signals(&waiting);
   if (under_bubblewrap) say_hello();
   int pending = 0;
   for (;;) {
-    struct pollfd control = {STINT_POD_CONTROL, POLLIN, 0};
-    struct timespec soon = {0, 5000000};
-    // SIGCHLD is open only here, so none is missed. While stragglers die, look again: not each death is told to us.
-    int ready = ppoll(&control, 1, pending ? &soon : NULL, &waiting);
-    if (ready > 0 && control.revents & (POLLHUP | POLLERR | POLLNVAL)) _exit(0);
-    if (ready > 0 && control.revents & POLLIN) receive_order();
+    hold_deadline();
+    turn(timer, pending, &waiting);
     reap();
     pending = drain();
   }

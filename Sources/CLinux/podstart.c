@@ -7,6 +7,7 @@
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
@@ -33,7 +34,7 @@ static int settle_descriptors(int control, int marker) {
   return close_range(STINT_POD_MARKER + 1, ~0U, 0);
 }
 
-pid_t stint_pod_start(int control, int marker, int cgroup, int *pidfd) {
+pid_t stint_pod_start(int control, int marker, int cgroup, const int64_t *deadline, int *pidfd) {
   struct clone_args arguments;
   memset(&arguments, 0, sizeof arguments);
   arguments.flags = CLONE_NEWPID | CLONE_PIDFD;
@@ -49,12 +50,23 @@ pid_t stint_pod_start(int control, int marker, int cgroup, int *pidfd) {
   // closed end of the control socket, before the first order is read.
   prctl(PR_SET_PDEATHSIG, SIGKILL);
   if (settle_descriptors(control, marker) != 0) _exit(125);
-  stint_pod_init(0);
+  stint_pod_init(0, deadline);
 }
 
-// `stint pod-init` must run before the Swift runtime starts threads or takes signals, hence a constructor.
+// The word of that number in the table that was passed; NULL when there is none.
+static const int64_t *map_deadline(const char *number) {
+  struct stat facts;
+  char *end;
+  unsigned long index = strtoul(number, &end, 10);
+  if (*end != 0 || fstat(STINT_POD_DEADLINES, &facts) != 0) return NULL;
+  if (facts.st_size < 0 || index >= (size_t)facts.st_size / sizeof(int64_t)) return NULL;
+  int64_t *words = stint_deadlines_map(STINT_POD_DEADLINES, (uint32_t)((size_t)facts.st_size / sizeof(int64_t)));
+  return words != NULL ? words + index : NULL;
+}
+
+// `stint pod-init NUMBER` must run before the Swift runtime starts threads or takes signals, hence a constructor.
 __attribute__((constructor)) static void run_as_pod_init(int argc, char **argv) {
-  if (argc != 2 || strcmp(argv[1], "pod-init") != 0) return;
+  if (argc != 3 || strcmp(argv[1], "pod-init") != 0) return;
   int type = 0;
   socklen_t size = sizeof type;
   if (getpid() != 1 || getsockopt(STINT_POD_CONTROL, SOL_SOCKET, SO_TYPE, &type, &size) != 0 ||
@@ -65,8 +77,9 @@ __attribute__((constructor)) static void run_as_pod_init(int argc, char **argv) 
   }
   prctl(PR_SET_PDEATHSIG, SIGKILL);
   int marker = fcntl(STINT_POD_MARKER, F_GETFD) >= 0 ? STINT_POD_MARKER : -1;
-  if (settle_descriptors(STINT_POD_CONTROL, marker) != 0) _exit(125);
-  stint_pod_init(1);
+  const int64_t *deadline = map_deadline(argv[2]);
+  if (deadline == NULL || settle_descriptors(STINT_POD_CONTROL, marker) != 0) _exit(125);
+  stint_pod_init(1, deadline);
 }
 
 int stint_control_pair(int pair[2]) {

@@ -23,9 +23,14 @@ package final class PodProcess {
     package var marker: Int32 = -1
     /// The cgroup it is started in (only with `.namespaces`); give it back to its pool after `onGone`.
     package var cgroup: PodCgroup?
+    /// When its init stops it without being told (K4). It is freed when the pod is gone.
+    package let deadline: PodDeadline
 
-    /// Options with nothing but the isolation.
-    package init(isolation: Isolation) { self.isolation = isolation }
+    /// Options with nothing but what every pod needs.
+    package init(isolation: Isolation, deadline: PodDeadline) {
+      self.isolation = isolation
+      self.deadline = deadline
+    }
   }
 
   /// Why a container did not start.
@@ -52,7 +57,7 @@ package final class PodProcess {
   package var onExited: ((_ slot: Int, ProcessExit) -> Void)?
   /// A container did not start.
   package var onStartFailed: ((_ slot: Int, StartFailure) -> Void)?
-  /// The answer to `freeze`: whether everything in the pod stands still.
+  /// Whether everything in the pod stands still: the answer to `freeze`, and unasked when the pod's own deadline was over.
   package var onFrozen: ((Bool) -> Void)?
   /// Every process of the pod is dead and reaped. Called once, last.
   package var onGone: ((Gone) -> Void)?
@@ -74,6 +79,8 @@ package final class PodProcess {
   private let loop: EventLoop
   private let mountsProc: Bool
   private var control: Int32
+  private var deadline: PodDeadline?
+  private var thaws: Int32 = 0
   private var initDescriptor: Int32 = -1
   private var bubblewrap: Child?
   private var bubblewrapOutput: Int32 = -1
@@ -87,6 +94,7 @@ package final class PodProcess {
   package init(loop: EventLoop, options: Options) throws(IOError) {
     self.loop = loop
     cgroup = options.cgroup
+    deadline = options.deadline
     mountsProc = options.isolation == .namespaces
     var pair: [Int32] = [-1, -1]
     guard stint_control_pair(&pair) == 0 else { throw IOError.last("socketpair") }
@@ -95,11 +103,12 @@ package final class PodProcess {
     do throws(IOError) {
       switch options.isolation {
       case .namespaces:
-        let pid = stint_pod_start(pair[1], options.marker, options.cgroup?.descriptor ?? -1, &initDescriptor)
+        let pid = stint_pod_start(
+          pair[1], options.marker, options.cgroup?.descriptor ?? -1, options.deadline.word, &initDescriptor)
         guard pid > 0 else { throw IOError.last("start pod") }
         try loop.add(initDescriptor, .readable) { [self] _ in initEnded() }
       case .bubblewrap(let program):
-        try startBubblewrap(program, control: pair[1], marker: options.marker)
+        try startBubblewrap(program, control: pair[1], options)
       }
       try loop.add(control, .readable) { [self] _ in
         receive()
@@ -165,16 +174,20 @@ package final class PodProcess {
     }
   }
 
-  /// Undoes `freeze`. After SIGSTOP also processes that the pod itself had stopped go on.
+  /// Undoes `freeze`, and what the init stopped by itself: move the deadline before. After SIGSTOP also processes that the pod itself had stopped go on.
   package func thaw() {
     if let cgroup {
       endFreezeWatch()
       try? cgroup.setFrozen(false)
     }
+    thaws &+= 1
     send(STINT_CONTINUE_ALL)
   }
 
-  private func startBubblewrap(_ program: String, control: Int32, marker: Int32) throws(IOError) {
+  /// Moves the time at which the init stops the pod by itself; as `PodDeadline.move`.
+  package func moveDeadline(to nanoseconds: Int64) { deadline?.move(to: nanoseconds) }
+
+  private func startBubblewrap(_ program: String, control: Int32, _ pod: Options) throws(IOError) {
     // By descriptor: the file behind our path may have been replaced by an upgrade.
     let executable = open("/proc/self/exe", O_RDONLY | O_CLOEXEC)
     guard executable >= 0 else { throw IOError.last("open", "/proc/self/exe") }
@@ -192,10 +205,12 @@ package final class PodProcess {
       arguments: [
         "bwrap", "--unshare-user", "--unshare-pid", "--as-pid-1", "--die-with-parent", "--dev-bind", "/", "/", "--proc",
         "/proc", "--cap-add", "CAP_SYS_ADMIN", "--cap-add", "CAP_SYS_PTRACE",
-        "--cap-add", "CAP_DAC_OVERRIDE", "--", "/proc/self/fd/5", "pod-init",
+        "--cap-add", "CAP_DAC_OVERRIDE", "--", "/proc/self/fd/5", "pod-init", "\(pod.deadline.index)",
       ], environment: [])
-    options.descriptors = [2: pipes[1], Int32(inner): control, 5: executable]
-    if marker >= 0 { options.descriptors[Int32(STINT_POD_MARKER)] = marker }
+    options.descriptors = [
+      2: pipes[1], Int32(inner): control, 5: executable, Int32(STINT_POD_DEADLINES): pod.deadline.table.descriptor,
+    ]
+    if pod.marker >= 0 { options.descriptors[Int32(STINT_POD_MARKER)] = pod.marker }
     let child = try Child(options)
     bubblewrap = child
     try child.watch(loop: loop) { [self] status in
@@ -267,6 +282,8 @@ package final class PodProcess {
       let subject = String(decoding: detail, as: UTF8.self)
       onStartFailed?(
         slot, StartFailure(stage: stage, error: IOError(code: message.value, operation: stage, subject: subject)))
+    // Said before it heard of the last thaw: it runs, or says again that it does not.
+    case STINT_STOPPED.rawValue where message.extra != thaws: break
     case STINT_STOPPED.rawValue: onFrozen?(message.value == 0)
     default: break
     }
@@ -301,6 +318,7 @@ package final class PodProcess {
       message = String(decoding: bytes.prefix(max(0, size)), as: UTF8.self)
     }
     closeAll()
+    deadline = nil
     let handler = onGone
     onStarted = nil
     onExited = nil

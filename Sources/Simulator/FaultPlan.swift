@@ -8,11 +8,12 @@ final class FaultPlan {
   private enum Fault: CaseIterable {
     case coordinatorCrash, coordinatorCommitCrash, coordinatorStop, agentStopThenCut, agentCrash, keeperCrash,
       machineCrash, agentStop, machineStop, cut, halfOpen, partition,
-      oneWayPartition, wallJump
+      oneWayPartition, wallJump, disk
   }
 
   private let cluster: SimCluster
   private let world: World
+  private let disks: DiskFaults
   private let meanPause: TrueTime
   private var faults: [Fault] = []
   private var isOver = false
@@ -21,6 +22,7 @@ final class FaultPlan {
   init(cluster: SimCluster) {
     self.cluster = cluster
     world = cluster.world
+    disks = DiskFaults(cluster: cluster)
     meanPause = world.pick(20_000_000...240_000_000)
     for fault in Fault.allCases where world.chance(0.6) { faults.append(fault) }
     if faults.isEmpty { faults = [.cut] }
@@ -33,6 +35,7 @@ final class FaultPlan {
     isOver = true
     world.record("healed")
     cluster.network.heal()
+    disks.heal()
     cluster.coordinator.start()
     for node in cluster.nodes {
       node.resume()
@@ -113,6 +116,7 @@ final class FaultPlan {
       world.record("node \(node.index) is cut off \(up ? "upwards" : "downwards")")
       cluster.network.block(node: node.index, up: up, down: !up, for: long)
     case .wallJump: node.jumpWall()
+    case .disk: disks.strike(node)
     }
   }
 }

@@ -23,6 +23,8 @@ final class SimCoordinator {
   private var incoming: [CoordinatorEvent] = []
   private var isStepDue = false
   private var inFlight: Batch?
+  /// Durable, but the loop has not heard of it.
+  private var durable: Batch?
   private var waiting = Batch()
   private var wakeOrder = 0
   private var inCommit: (() -> Void)?
@@ -30,6 +32,14 @@ final class SimCoordinator {
   var commitTime: TrueTime
   /// Planted fault: effects do not wait for their commit.
   var sendsBeforeCommit = false
+  /// The disk under the store hangs: no commit ends, and the store's thread takes no SIGKILL, until `diskBack`.
+  private var isDiskHung = false
+  /// A SIGKILL waits for that: nothing is handled any more, but the connections and the store's lock are still held.
+  private var isDoomed = false
+  /// The loop stands (SIGSTOP, or a standard error that nobody reads); it takes a SIGKILL.
+  private var isStalled = false
+  private var stalledWork: [() -> Void] = []
+  private var diskWork: [() -> Void] = []
   /// An effect that leaves the process: to agents and clients.
   var deliver: ((CoordinatorEffect) -> Void)?
   /// What a polite stop waits for; nil while none is under way.
@@ -48,6 +58,8 @@ final class SimCoordinator {
 
   func start() {
     guard core == nil else { return }
+    // It reads and syncs its store before it serves.
+    if isDiskHung { return diskWork.append { [self] in start() } }
     do {
       core = try CoordinatorCore(
         configuration: configuration, rows: store.all, seed: world.random.next(), now: clock.now(world))
@@ -58,17 +70,33 @@ final class SimCoordinator {
     take(nil)
   }
 
+  /// SIGKILL. Its sockets and locks go with its last thread: while that one waits for the disk they stay.
   func crash() {
+    guard core != nil, !isDoomed else { return }
+    if isDiskHung, inFlight != nil {
+      world.record("coordinator hangs and takes no SIGKILL")
+      isDoomed = true
+      return
+    }
+    end()
+  }
+
+  private func end() {
     guard core != nil else { return }
     world.record("coordinator crashes")
     checkRebuild()
     // What was being written is on the disk or it is not; what waited is not.
     if let inFlight, world.chance(0.5) { store.apply(inFlight.writes) }
     inFlight = nil
+    durable = nil
     waiting = Batch()
     incoming = []
     isStepDue = false
     core = nil
+    isDoomed = false
+    isStalled = false
+    stalledWork = []
+    diskWork = []
     // What was not durable may come out otherwise the next time; nobody was told of it.
     checker = InvariantChecker()
     stopped = nil
@@ -82,20 +110,63 @@ final class SimCoordinator {
     world.record("coordinator is asked to stop")
     stopped = done
     take(.stopRequested)
-    let current = epoch
     // The shell waits this long at most.
-    world.after(5_000_000) { [self] in if epoch == current, stopped != nil { release(.stopped, isDurable: true) } }
+    later(5_000_000) { [self] in if stopped != nil { release(.stopped, isDurable: true) } }
+  }
+
+  /// From now on no commit ends.
+  func hangDisk() {
+    guard core != nil, !isDiskHung else { return }
+    world.record("coordinator's disk hangs")
+    isDiskHung = true
+  }
+
+  func diskBack() {
+    guard isDiskHung else { return }
+    world.record("coordinator's disk is back")
+    isDiskHung = false
+    let work = diskWork
+    diskWork = []
+    if isDoomed {
+      end()
+      return world.after(world.pick(100_000...3_000_000)) { [self] in start() }
+    }
+    for item in work { item() }
+  }
+
+  /// The loop stands until `goOn`.
+  func stall() {
+    guard core != nil, !isStalled else { return }
+    world.record("coordinator stands")
+    isStalled = true
+  }
+
+  func goOn() {
+    guard isStalled else { return }
+    world.record("coordinator goes on")
+    isStalled = false
+    let current = epoch
+    let work = stalledWork
+    stalledWork = []
+    for item in work where epoch == current { item() }
+  }
+
+  /// Work of the loop in this life of the process, after a delay or when the loop goes on.
+  private func later(_ delay: TrueTime, _ work: @escaping () -> Void) {
+    let current = epoch
+    world.after(delay) { [self] in
+      guard epoch == current, !isDoomed else { return }
+      if isStalled { stalledWork.append(work) } else { work() }
+    }
   }
 
   /// Hands an event to the core, in this turn's batch; nil only asks for a turn.
   func take(_ event: CoordinatorEvent?) {
-    guard core != nil else { return }
+    guard core != nil, !isDoomed else { return }
     if let event { incoming.append(event) }
     guard !isStepDue else { return }
     isStepDue = true
-    let current = epoch
-    world.after(world.pick(10...300)) { [self] in
-      guard epoch == current else { return }
+    later(world.pick(10...300)) { [self] in
       isStepDue = false
       step()
     }
@@ -144,7 +215,7 @@ final class SimCoordinator {
   }
 
   private func commit() {
-    guard inFlight == nil, !waiting.isEmpty else { return }
+    guard inFlight == nil, durable == nil, !waiting.isEmpty else { return }
     let batch = waiting
     waiting = Batch()
     guard !batch.writes.isEmpty else {
@@ -161,9 +232,20 @@ final class SimCoordinator {
       }
     }
     world.after(world.chance(0.002) ? world.pick(100_000...3_000_000) : world.delay(mean: commitTime)) { [self] in
-      guard epoch == current, let done = inFlight else { return }
-      store.apply(done.writes)
-      inFlight = nil
+      guard epoch == current else { return }
+      if isDiskHung { diskWork.append { [self] in finishCommit() } } else { finishCommit() }
+    }
+  }
+
+  /// What was in flight is durable; the loop hears of it and lets out what waited for it.
+  private func finishCommit() {
+    guard let done = inFlight else { return }
+    store.apply(done.writes)
+    durable = done
+    inFlight = nil
+    later(0) { [self] in
+      durable = nil
+      let current = epoch
       for effect in done.effects {
         // A release may crash us (a planted or drawn fault): then the rest never leaves.
         guard epoch == current else { return }
@@ -190,10 +272,7 @@ final class SimCoordinator {
     wakeOrder += 1
     guard let time else { return }
     let order = wakeOrder
-    let current = epoch
-    world.after(clock.trueDelay(until: time, world)) { [self] in
-      if epoch == current, wakeOrder == order { take(.timer) }
-    }
+    later(clock.trueDelay(until: time, world)) { [self] in if wakeOrder == order { take(.timer) } }
   }
 
   /// What the step wrote, and now and then everything.

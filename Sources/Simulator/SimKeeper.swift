@@ -1,5 +1,6 @@
 // The simulated keeper process of one machine: the real KeeperCore, its journal, the kernel's death timer, crashes.
-// Its death ends its pods at once (K4). The next keeper begins from the journal, after a sweep.
+// Its death ends its pods at once (K4), but while a disk holds it in the kernel it does not die: only its pods' inits
+// act then. The next keeper begins from the journal, after a sweep.
 
 import AgentCore
 import ClusterProto
@@ -8,6 +9,7 @@ final class SimKeeper {
   private let world: World
   private let node: Int
   private let processes: SimProcesses
+  let inits: SimInits
   private let clock: () -> MachineClock
   private var core: KeeperCore?
   private var epoch = 0
@@ -18,6 +20,10 @@ final class SimKeeper {
   private var writtenAt: TrueTime = 0
   private var deathOrder = 0
   private var isPaused = false
+  /// In uninterruptible sleep, until the disk is back.
+  private var isHung = false
+  /// Sent a SIGKILL that it has not taken yet.
+  private var isDoomed = false
   private var held: [KeeperEvent] = []
   private(set) var connection: Int64?
   /// A word to the agent's connection of that number.
@@ -30,6 +36,9 @@ final class SimKeeper {
     self.node = node
     self.processes = processes
     self.clock = clock
+    inits = SimInits(world: world, node: node, processes: processes, clock: clock)
+    inits.stopped = { [unowned self] attempt, thaws in tellFrozen(attempt, thaws) }
+    inits.ended = { [unowned self] attempt in later(world.pick(100...10_000), .podGone(attempt)) }
     processes.exited = { [unowned self] run, code, signal in
       later(
         world.pick(50...3_000), .containerExited(run, exitCode: code, signal: signal, outOfMemory: false, message: ""))
@@ -46,15 +55,31 @@ final class SimKeeper {
       KeeperStart(keeper: identity, sweptKeepers: identities, records: journal), configuration: KeeperConfiguration())
     identities.append(identity)
     isPaused = false
+    isHung = false
+    isDoomed = false
     held = []
     take(.timer)
   }
 
-  /// SIGKILL, or the power: everything that it held dies with it.
+  /// SIGKILL: everything that it held dies with it, once it takes it.
   func crash() {
     guard core != nil else { return }
+    if isHung {
+      world.record("node \(node) keeper hangs and takes no SIGKILL")
+      isDoomed = true
+      return
+    }
+    die()
+  }
+
+  /// The power fails: nothing waits for a disk then.
+  func loseEverything() {
+    if core != nil { die() }
+  }
+
+  private func die() {
     world.record("node \(node) keeper dies")
-    processes.killAll()
+    inits.killAll()
     end()
   }
 
@@ -64,6 +89,24 @@ final class SimKeeper {
   func resume() {
     guard isPaused else { return }
     isPaused = false
+    goOn()
+  }
+
+  /// Its thread waits for a disk (D): nothing is handled, and no signal is taken, until `diskBack`.
+  func hang() {
+    guard core != nil else { return }
+    world.record("node \(node) keeper hangs on its disk")
+    isHung = true
+  }
+
+  func diskBack() {
+    guard isHung else { return }
+    isHung = false
+    if isDoomed { die() } else { goOn() }
+  }
+
+  private func goOn() {
+    guard !isPaused, !isHung else { return }
     let events = held
     held = []
     for event in events { take(event) }
@@ -84,7 +127,7 @@ final class SimKeeper {
 
   func take(_ event: KeeperEvent) {
     guard core != nil else { return }
-    if isPaused {
+    if isPaused || isHung {
       held.append(event)
       return
     }
@@ -115,22 +158,22 @@ final class SimKeeper {
         take(.journaled(number, error: nil))
       }
     case .rewriteJournal(let records): write { [self] in journal = records }
-    case .startPod(let attempt, _):
+    case .startPod(let attempt, _, let deadline):
       if world.chance(0.002) {
         later(world.pick(500...5_000), .podStartFailed(attempt, message: "no memory"))
       } else {
+        inits.begin(attempt, deadline: deadline)
         later(world.pick(500...20_000), .podStarted(attempt))
       }
     case .startContainer(let run, let container): startContainer(run, container)
     case .signal(let run, let number): processes.signal(run, number)
     case .killPod(let attempt):
-      processes.kill(attempt)
+      inits.kill(attempt)
       later(world.pick(100...10_000), .podGone(attempt))
-    case .freezePod(let attempt):
-      processes.freeze(attempt)
-      later(world.pick(100...5_000), .podFrozen(attempt))
+    case .moveDeadlines(let deadlines): inits.move(deadlines)
+    case .freezePod(let attempt): tellFrozen(attempt, inits.freeze(attempt))
     case .thawPod(let attempt):
-      processes.thaw(attempt)
+      inits.thaw(attempt)
       later(world.pick(100...5_000), .podThawed(attempt))
     case .releasePod, .log: break
     case .reply(let message): if let connection { reply?(connection, message) }
@@ -151,6 +194,18 @@ final class SimKeeper {
   }
 
   private func startContainer(_ run: ContainerRun, _ container: PodPlan.Container) {
+    inits.start(run.attempt) { [self] in begin(run, container) }
+  }
+
+  /// The shell drops what was said before the last thaw.
+  private func tellFrozen(_ attempt: AttemptNumber, _ thaws: Int) {
+    let current = epoch
+    world.after(world.pick(100...5_000)) { [self] in
+      if epoch == current, inits.thaws(of: attempt) == thaws { take(.podFrozen(attempt)) }
+    }
+  }
+
+  private func begin(_ run: ContainerRun, _ container: PodPlan.Container) {
     world.record("node \(node) runs \(run.attempt).\(run.slot).\(run.restart)")
     if processes.start(run, container.arguments) {
       later(world.pick(100...5_000), .containerStarted(run))

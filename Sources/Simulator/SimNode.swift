@@ -28,6 +28,9 @@ final class SimNode {
   private var toKeeper: TrueTime = 0
   private var toAgent: TrueTime = 0
   private var isPaused = false
+  /// In uninterruptible sleep, until the disk is back; and whether a SIGKILL waits for that.
+  private var isHung = false
+  private var isDoomed = false
   private var held: [AgentEvent] = []
   private var isOff = false
   /// Effects that concern the coordinator's connection.
@@ -69,11 +72,24 @@ final class SimNode {
     configuration.highestIncarnation = highestIncarnation
     core = AgentCore(configuration: configuration, seed: world.random.next())
     isPaused = false
+    isHung = false
+    isDoomed = false
     held = []
     take(.started)
   }
 
+  /// SIGKILL, which a process that waits for its disk takes when the disk is back.
   func crashAgent() {
+    guard core != nil else { return }
+    if isHung {
+      world.record("node \(index) agent hangs and takes no SIGKILL")
+      isDoomed = true
+      return
+    }
+    endAgent()
+  }
+
+  private func endAgent() {
     guard core != nil else { return }
     world.record("node \(index) agent dies")
     core = nil
@@ -93,6 +109,28 @@ final class SimNode {
     keeper.resume()
     guard isPaused else { return }
     isPaused = false
+    goOn()
+  }
+
+  /// A disk that both use hangs: whoever touches it stands in the kernel until `diskBack`.
+  func hang(agent: Bool, keeper hangsKeeper: Bool) {
+    world.record("node \(index) disk hangs: agent \(agent) keeper \(hangsKeeper)")
+    if agent, core != nil { isHung = true }
+    if hangsKeeper { keeper.hang() }
+  }
+
+  func diskBack() {
+    keeper.diskBack()
+    guard isHung else { return }
+    world.record("node \(index) disk is back")
+    isHung = false
+    guard isDoomed else { return goOn() }
+    endAgent()
+    world.after(world.pick(100_000...3_000_000)) { [self] in startAgent() }
+  }
+
+  private func goOn() {
+    guard !isPaused, !isHung else { return }
     let events = held
     held = []
     for event in events { take(event) }
@@ -104,9 +142,8 @@ final class SimNode {
     guard !isOff else { return }
     world.record("node \(index) loses power")
     isOff = true
-    processes.killAll()
-    keeper.crash()
-    crashAgent()
+    keeper.loseEverything()
+    endAgent()
   }
 
   func powerOn() {
@@ -121,7 +158,7 @@ final class SimNode {
 
   func take(_ event: AgentEvent) {
     guard core != nil else { return }
-    if isPaused {
+    if isPaused || isHung {
       held.append(event)
       return
     }
@@ -134,7 +171,7 @@ final class SimNode {
 
   /// I14: a word of a connection that is over makes the agent do nothing.
   func takeStale(_ event: AgentEvent) {
-    guard let core, !isPaused else { return }
+    guard let core, !isPaused, !isHung else { return }
     let now = clocks.machine.now(world)
     func acts(_ event: AgentEvent) -> [AgentEffect] {
       var probe = core

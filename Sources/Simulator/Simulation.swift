@@ -29,6 +29,8 @@ package struct Simulation {
   private let duration: TrueTime
   /// For the test that planted faults are found.
   package var sendsBeforeCommit = false
+  /// For the same: the keeper's loop of old, which a hung disk holds up, is alone with its pods' deadlines.
+  package var leavesDeadlinesToKeeper = false
 
   /// `hours` of simulated time with faults.
   package init(seed: UInt64, hours: Double) {
@@ -48,6 +50,7 @@ package struct Simulation {
     }
     let cluster = SimCluster(world: world, nodeCount: Int(world.pick(3...5)), configuration: configuration)
     cluster.coordinator.sendsBeforeCommit = sendsBeforeCommit
+    for node in cluster.nodes { node.keeper.inits.holdNothing = leavesDeadlinesToKeeper }
     let faults = FaultPlan(cluster: cluster)
     let workload = Workload(cluster: cluster)
     let owners = OwnershipWorkload(cluster: cluster)

@@ -48,7 +48,7 @@ struct NodeBench {
       case .reply(let reply):
         let copy = try KeeperReply(json: try JSON(parsing: reply.json.text))
         try settle(agent.send(.keeper(agent.keeperConnection, copy)))
-      case .startPod(let attempt, _): try settle(keeper.send(.podStarted(attempt)))
+      case .startPod(let attempt, _, _): try settle(keeper.send(.podStarted(attempt)))
       case .startContainer(let run, _): try settle(keeper.send(.containerStarted(run)))
       case .killPod(let attempt): try settle(keeper.send(.podGone(attempt)))
       case .thawPod(let attempt): try settle(keeper.send(.podThawed(attempt)))

@@ -99,7 +99,7 @@ struct KeeperBench {
 
 extension [KeeperEffect] {
   var startedPods: [AttemptNumber] {
-    compactMap { if case .startPod(let attempt, _) = $0 { attempt } else { nil } }
+    compactMap { if case .startPod(let attempt, _, _) = $0 { attempt } else { nil } }
   }
 
   var startedRuns: [ContainerRun] {

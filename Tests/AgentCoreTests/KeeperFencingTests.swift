@@ -271,4 +271,83 @@ import Testing
     bench.send(.podFrozen(1))
     #expect(bench.deathTimer == nil)
   }
+
+  /// What the init of attempt 1 holds after these effects, if they say so.
+  private func own(_ effects: [KeeperEffect]) -> BootTime? {
+    var result: BootTime?
+    for effect in effects {
+      if case .startPod(1, _, let deadline) = effect { result = deadline }
+      if case .moveDeadlines(let deadlines) = effect { result = deadlines[1] ?? result }
+    }
+    return result
+  }
+
+  @Test("a pod's init is started with D, gets each later D, and none while the keeper holds the pod frozen")
+  func ownDeadline() throws {
+    var bench = KeeperBench()
+    #expect(own(try bench.start(assignment())) == boot(1_000 + 5_000 + 10_000))
+    #expect(own(bench.request(.renew(leaseEnd: boot(8_000), attempts: [1]))) == boot(18_000))
+    // An older lease moves nothing.
+    #expect(bench.request(.renew(leaseEnd: boot(7_000), attempts: [1])).isEmpty)
+    #expect(own(bench.pass(17_000)) == .never)
+    #expect(own(bench.request(.renew(leaseEnd: boot(bench.now + 5_000), attempts: [1]))) == nil)
+    let thaw = bench.request(.thaw(1))
+    #expect(own(thaw) == boot(bench.now + 15_000))
+    #expect(thaw.first == .moveDeadlines([1: boot(bench.now + 15_000)]))
+    #expect(thaw.contains(.thawPod(1)))
+  }
+
+  @Test("an unlimited toleration gives the init no deadline either")
+  func noOwnDeadline() throws {
+    var bench = KeeperBench()
+    #expect(own(try bench.start(assignment(toleration: nil))) == .never)
+    #expect(own(bench.request(.renew(leaseEnd: boot(60_000), attempts: nil))) == nil)
+  }
+
+  @Test("a killed pod's init is given no more time")
+  func killedKeepsItsDeadline() throws {
+    var bench = KeeperBench()
+    try bench.run(assignment())
+    bench.request(.stop(1, graceMilliseconds: 0))
+    #expect(own(bench.request(.renew(leaseEnd: boot(60_000), attempts: nil))) == nil)
+  }
+
+  @Test("a pod that its own init has stopped is frozen, stays so when its lease moves on, and thaws on the word")
+  func stoppedByItsInit() throws {
+    var bench = KeeperBench()
+    try bench.run(assignment())
+    bench.request(.renew(leaseEnd: boot(30_000), attempts: [1]))
+    let stopped = bench.send(.podFrozen(1))
+    #expect(bench.latest[1]?.frozen == true)
+    #expect(own(stopped) == .never)
+    #expect(!bench.request(.renew(leaseEnd: boot(40_000), attempts: [1])).contains(.thawPod(1)))
+    #expect(bench.request(.thaw(1)).contains(.thawPod(1)))
+    // Said again after the thaw: it stands again.
+    bench.send(.podFrozen(1))
+    #expect(bench.latest[1]?.frozen == true)
+  }
+
+  @Test("a pod that its own init has stopped is killed when it prefers death, is ending, or could not be stopped whole")
+  func stoppedByItsInitAndKilled() throws {
+    var prefersDeath = KeeperBench()
+    try prefersDeath.run(assignment(annotations: ["stint.dev/on-lease-end": "kill"]))
+    #expect(prefersDeath.send(.podFrozen(1)).contains(.killPod(1)))
+    var ending = KeeperBench()
+    try ending.run(assignment())
+    ending.request(.stop(1, graceMilliseconds: 60_000))
+    #expect(ending.send(.podFrozen(1)).contains(.killPod(1)))
+    var running = KeeperBench()
+    try running.run(assignment())
+    #expect(running.send(.freezeFailed(1, message: "still run")).contains(.killPod(1)))
+  }
+
+  @Test("a pod that its init has ended while a freeze was not confirmed is a disruption, not a failure of its own")
+  func endedByItsInit() throws {
+    var bench = KeeperBench()
+    bench.freezes = false
+    try bench.run(assignment())
+    bench.pass(15_000)
+    bench.send(.podGone(1))
+    #expect(try bench.status().reason == "NodeLost")
+  }
 }

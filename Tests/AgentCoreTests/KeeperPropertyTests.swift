@@ -22,6 +22,10 @@ import Testing
     var frozen: Set<AttemptNumber> = []
     var runs: Set<ContainerRun> = []
     var leases: [AttemptNumber: Int64] = [:]
+    /// What each pod's own init holds.
+    var own: [AttemptNumber: BootTime] = [:]
+    /// Those that the core has heard to stand still.
+    var confirmed: Set<AttemptNumber> = []
     var terminal: Set<AttemptNumber> = []
     var revisions: [AttemptNumber: Int64] = [:]
     /// Starts asked of the journal: their number there, and the lease that they would have.
@@ -116,7 +120,10 @@ import Testing
         alive.remove(gone)
         return .podGone(gone)
       case 1: return .podThawed(attempt)
-      case 2: return .podFrozen(attempt)
+      // Its init has stopped it by itself.
+      case 2:
+        if alive.contains(attempt), !killed.contains(attempt) { frozen.insert(attempt) }
+        return .podFrozen(attempt)
       default:
         let run = ContainerRun(attempt: attempt, slot: below(5) - 1, restart: Int64(below(3)))
         return .containerExited(run, exitCode: Int64(below(2)), signal: 0, outOfMemory: false, message: "")
@@ -131,6 +138,7 @@ import Testing
         try step(.timer)
       }
       if case .journaled(let number, _) = event { written = max(written, number) }
+      if case .podFrozen(let attempt) = event { confirmed.insert(attempt) }
       for effect in core.step(event, at: at(now)) { try check(effect, lease) }
     }
 
@@ -149,12 +157,13 @@ import Testing
           recorded[attempt] = (number, max(lease ?? 0, before))
         }
         owed.append(.journaled(number, error: below(30) == 0 ? "full" : nil))
-      case .startPod(let attempt, _):
+      case .startPod(let attempt, _, let deadline):
         hold(started.insert(attempt).inserted, "attempt \(attempt) started twice")
         let lease = recorded[attempt]?.lease ?? 0
         hold(now < lease, "attempt \(attempt) started after its lease")
         hold(recorded[attempt].map { $0.number <= written } ?? false, "not journalled")
         leases[attempt] = max(lease, leases[attempt] ?? 0)
+        own[attempt] = deadline
         alive.insert(attempt)
         coverage.insert("start")
         if below(15) == 0 {
@@ -179,8 +188,11 @@ import Testing
         owed.append(below(6) == 0 ? .freezeFailed(attempt, message: "x") : .podFrozen(attempt))
       case .thawPod(let attempt):
         frozen.remove(attempt)
+        confirmed.remove(attempt)
+        hold(own[attempt] != .never, "a thaw before the new deadline")
         coverage.insert("thaw")
         owed.append(.podThawed(attempt))
+      case .moveDeadlines(let deadlines): own.merge(deadlines) { $1 }
       case .reply(.reports(let reports)): for report in reports { see(report) }
       case .exit: isOver = true
       default: break
@@ -209,6 +221,9 @@ import Testing
         let deadline = (leases[attempt] ?? 0) + Self.toleration
         hold(
           now < deadline || wake.map { $0.milliseconds <= now } == true, "attempt \(attempt) runs past D at \(now)")
+      }
+      for attempt in alive.sorted() where !confirmed.contains(attempt) && !killed.contains(attempt) {
+        hold(own[attempt] == boot((leases[attempt] ?? 0) + Self.toleration), "the init of \(attempt) holds another D")
       }
     }
   }

@@ -32,10 +32,17 @@ final class TestPod {
   var frozen: Bool?
   var gone: PodProcess.Gone?
 
-  init(isolation: PodProcess.Isolation = .namespaces, cgroup: PodCgroup? = nil, marker: Int32 = -1) throws {
+  /// Its own deadline; far away unless said.
+  let deadline: PodDeadline
+
+  init(
+    isolation: PodProcess.Isolation = .namespaces, cgroup: PodCgroup? = nil, marker: Int32 = -1,
+    until: Int64 = Int64.max
+  ) throws {
     scratch = try Scratch()
     loop = try EventLoop()
-    var options = PodProcess.Options(isolation: isolation)
+    deadline = try DeadlineTable().take(until: until)
+    var options = PodProcess.Options(isolation: isolation, deadline: deadline)
     options.cgroup = cgroup
     options.marker = marker
     pod = try PodProcess(loop: loop, options: options)

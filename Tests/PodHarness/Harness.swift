@@ -37,7 +37,8 @@ struct Harness {
   /// Runs a command in a pod with our standard output, says `ready PID` there, and never ends by itself.
   private static func hold(_ arguments: [String]) throws {
     let loop = try EventLoop()
-    var options = PodProcess.Options(isolation: isolation(arguments[0]))
+    let deadline = try DeadlineTable().take(until: Int64.max)
+    var options = PodProcess.Options(isolation: isolation(arguments[0]), deadline: deadline)
     options.marker = stint_open_directory(arguments[1])
     let pod = try PodProcess(loop: loop, options: options)
     pod.onStartFailed = { _, failure in complain(failure.description) }
@@ -58,6 +59,7 @@ struct Harness {
   /// Starts pods with one container of /bin/true each, a number of them at once, and prints the rate.
   private static func rate(_ arguments: [String]) throws {
     let loop = try EventLoop()
+    let table = try DeadlineTable()
     let pool = arguments[0] == "cgroup" ? try CgroupPool(name: "stint-rate-\(getpid())") : nil
     let total = Int(arguments[1]) ?? 1
     let atOnce = Int(arguments[2]) ?? 1
@@ -76,7 +78,8 @@ struct Harness {
     func start() throws {
       started += 1
       if arguments[0] == "spawn" { return try spawn() }
-      var options = PodProcess.Options(isolation: isolation(arguments[0]))
+      var options = PodProcess.Options(
+        isolation: isolation(arguments[0]), deadline: try table.take(until: Int64.max))
       options.cgroup = try pool?.take()
       let pod = try PodProcess(loop: loop, options: options)
       pod.onExited = { [unowned pod] _, exit in

@@ -33,6 +33,17 @@ import Testing
     #expect(simulation.run().violations.contains { $0.contains("I13") })
   }
 
+  @Test("a keeper that is alone with its pods' deadlines is found: a hung disk holds it, and two copies run")
+  func findsKeeperAlone() {
+    // Which seed draws a hang that is long enough depends on the build: some of these do.
+    let found = (1...12 as ClosedRange<UInt64>).contains { seed in
+      var simulation = Simulation(seed: seed, hours: 0.5)
+      simulation.leavesDeadlinesToKeeper = true
+      return simulation.run().violations.contains { $0.contains("H3") }
+    }
+    #expect(found)
+  }
+
   @Test("the ledger sees a second copy, and not one that is frozen")
   func ledger() {
     let world = World(seed: 1)

@@ -14,7 +14,12 @@ enum {
   STINT_DETAIL_LIMIT = 480,        // bytes of STINT_FAILED's text
   STINT_POD_CONTROL = 3,           // the control socket's descriptor in every pod init
   STINT_POD_MARKER = 4,            // the keeper's marker directory there: a successor finds its pods by it
+  STINT_POD_DEADLINES = 6,         // the table of deadlines, while bubblewrap starts an init; closed once it is mapped
+  STINT_DEADLINE_MARGIN_MS = 1000, // a pod init kills its pod this long after the pod's deadline
 };
+
+// The word of a pod that no deadline ends: unlimited toleration, or frozen by its keeper.
+#define STINT_NO_DEADLINE INT64_MAX
 
 enum stint_message_type {
   // keeper to init
@@ -23,13 +28,14 @@ enum stint_message_type {
   STINT_SIGNAL = 3,      // slot; value = signal, to the container's main process
   STINT_KILL = 4,        // slot: SIGKILL to every process of the container
   STINT_STOP_ALL = 5,    // SIGSTOP to every process of the pod, until none runs; answered by STINT_STOPPED
-  STINT_CONTINUE_ALL = 6,
+  STINT_CONTINUE_ALL = 6, // undoes it, and what the init stopped at its own deadline; containers wait for it to start
   // init to keeper
   STINT_HELLO = 16,      // sent by a pod init under bubblewrap only: passes a pidfd of itself; value is 0
   STINT_STARTED = 17,    // slot; value = the main process' id inside the pod
   STINT_EXITED = 18,     // slot; value = wait status of the main process; no process of the container is left
   STINT_FAILED = 19,     // slot; value = errno; extra = stint_stage; payload = what it was done to
-  STINT_STOPPED = 20,    // value = processes that still run (0: all stopped)
+  STINT_STOPPED = 20,    // value = processes that still run (0: all stopped); extra = STINT_CONTINUE_ALLs obeyed so
+                         // far; comes unasked when the pod's own deadline is over
 };
 
 // Where a container's start failed.
@@ -85,10 +91,22 @@ enum stint_operation_kind {
   STINT_PROC = 10,          // the pod's own /proc on destination
 };
 
+// A table of `count` deadlines (a memory file); its descriptor, or -1 and errno. Only a keeper and its pod inits have
+// it: it is closed and unmapped before a container's command runs.
+int stint_deadlines_make(uint32_t count);
+
+// Its words, mapped here and in every child that is cloned from here; NULL and errno on failure.
+int64_t *stint_deadlines_map(int table, uint32_t count);
+
+// Moves a pod's deadline: CLOCK_BOOTTIME in nanoseconds, or STINT_NO_DEADLINE. One store: the init reads it when its
+// timer strikes. A deadline that comes nearer, or comes back, needs an order after it, so that the init looks.
+void stint_deadline_set(int64_t *word, int64_t boottime_nanoseconds);
+
 // Starts a pod: a child in a PID namespace of its own that runs the pod init at once, without exec. `control` and
-// `marker` (or -1) stay the caller's. `cgroup` is a cgroup v2 directory to start it in, or -1. The init starts nothing
+// `marker` (or -1) stay the caller's. `cgroup` is a cgroup v2 directory to start it in, or -1. `deadline` is its word in
+// a mapped table, set before: the init's timer is armed on it before anything else. The init starts nothing
 // before it is told to, dies with the calling thread, and takes the pod along. Its id, and *pidfd; or -1 and errno.
-pid_t stint_pod_start(int control, int marker, int cgroup, int *pidfd);
+pid_t stint_pod_start(int control, int marker, int cgroup, const int64_t *deadline, int *pidfd);
 
 // sendmsg with up to two descriptors; the message's size, or -1 and errno. Never waits.
 ssize_t stint_message_send(int socket, const struct stint_message *header, const void *payload, size_t length,

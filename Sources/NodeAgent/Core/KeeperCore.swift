@@ -11,7 +11,10 @@ package struct KeeperCore {
   let configuration: KeeperConfiguration
   var pods: [AttemptNumber: KeeperPod] = [:]
   /// `nextWake` and `dangerAt` of each pod as of its last change: looking for the earliest must not touch whole pods.
-  private var times: [AttemptNumber: (wake: BootTime?, danger: BootTime?)] = [:]
+  /// `own`: what its init holds; nil before it has one.
+  private var times: [AttemptNumber: (wake: BootTime?, danger: BootTime?, own: BootTime?)] = [:]
+  /// Of this step.
+  private var movedDeadlines: [AttemptNumber: BootTime] = [:]
   var memory: KeeperMemory
   var isAgentConnected = false
   /// `shutDown` was asked for.
@@ -65,6 +68,10 @@ package struct KeeperCore {
     }
     flush(touched, &turn)
     finishTurn(&turn)
+    if !movedDeadlines.isEmpty {
+      turn.effects.insert(.moveDeadlines(movedDeadlines), at: 0)
+      movedDeadlines = [:]
+    }
     return turn.effects
   }
 
@@ -201,7 +208,8 @@ extension KeeperCore {
       } else if turn.now.boot < pod.leaseEnd {
         pods[attempt]?.stage = .starting
         pods[attempt]?.hasBegun = true
-        turn.effects.append(.startPod(attempt, plan))
+        turn.effects.append(.startPod(attempt, plan, deadline: pod.ownDeadline))
+        times[attempt] = (nil, nil, pod.ownDeadline)
       } else {
         pods[attempt]?.stage = .waiting
         turn.effects.append(.log("attempt \(attempt) is not started: its lease ended while its start was written down"))
@@ -258,7 +266,17 @@ extension KeeperCore {
   }
 
   private mutating func retime(_ attempt: AttemptNumber) {
-    times[attempt] = pods[attempt].map { ($0.nextWake(configuration), $0.dangerAt) }
+    guard let pod = pods[attempt] else {
+      times[attempt] = nil
+      return
+    }
+    var own = times[attempt]?.own
+    // A pod that is killed keeps what it has: nothing of it may run longer.
+    if pod.mayRun, !pod.killed, let present = own, present != pod.ownDeadline {
+      own = pod.ownDeadline
+      movedDeadlines[attempt] = own
+    }
+    times[attempt] = (pod.nextWake(configuration), pod.dangerAt, own)
   }
 
   private func reply(_ reports: [AttemptReport], _ turn: inout KeeperTurn) {

@@ -55,14 +55,23 @@ extension KeeperPod {
     kill(&turn)
   }
 
+  /// It stands still: as asked for, or because its init met its own deadline before our renewal did.
   mutating func frozen(_ turn: inout KeeperTurn) {
-    guard case .freezing = freeze else { return }
-    freeze = .frozen(since: turn.now.boot)
+    guard mayRun, !killed else { return }
+    switch freeze {
+    case .frozen: return
+    case .freezing: freeze = .frozen(since: turn.now.boot)
+    case .none, .thawing:
+      // As at D: what has no use for a freeze is dead instead.
+      guard !killsAtLeaseEnd, ending == nil, stage == .running else { return endFrozen(.leaseLost, &turn) }
+      freeze = .frozen(since: turn.now.boot)
+    }
   }
 
   /// What cannot be frozen is killed: D holds either way.
   mutating func freezeFailed(_ turn: inout KeeperTurn) {
-    guard case .freezing = freeze else { return }
+    guard mayRun, !killed else { return }
+    if case .frozen = freeze { return }
     endFrozen(.leaseLost, &turn)
   }
 
@@ -85,6 +94,13 @@ extension KeeperPod {
     guard mayRun, !killed else { return nil }
     if case .frozen = freeze { return nil }
     return deadline
+  }
+
+  /// K4: what the pod's own init holds. Frozen by us it needs no deadline: it runs again only by our order, which comes
+  /// with a new one.
+  var ownDeadline: BootTime {
+    if case .frozen = freeze { return .never }
+    return deadline ?? .never
   }
 
   /// The next time at which `enforceDeadlines` or `advance` has something to do; nil: not before the next word.

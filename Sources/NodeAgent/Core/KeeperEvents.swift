@@ -54,7 +54,8 @@ package enum KeeperEvent: Equatable, Sendable {
   /// The pod's init is reaped and its PID namespace empty: every process of the attempt is proven dead. Comes also
   /// unasked.
   case podGone(AttemptNumber)
-  /// Answers to `freezePod` and `thawPod`.
+  /// Answers to `freezePod` and `thawPod`. The first two also come unasked, when the pod's init stopped it at its own
+  /// deadline (K4); never for what it did before a `thawPod`.
   case podFrozen(AttemptNumber)
   case freezeFailed(AttemptNumber, message: String)
   case podThawed(AttemptNumber)
@@ -73,8 +74,12 @@ package enum KeeperEffect: Equatable, Sendable {
   case journal([KeeperRecord], number: Int64)
   /// Replace the journal by these records (write a new file, rename), in order with `journal`; no answer.
   case rewriteJournal([KeeperRecord])
-  /// Make the pod's cgroup, PID namespace and init; answer `podStarted` or `podStartFailed`.
-  case startPod(AttemptNumber, PodPlan)
+  /// Make the pod's cgroup, PID namespace and init, which holds this deadline by itself; answer `podStarted` or
+  /// `podStartFailed`.
+  case startPod(AttemptNumber, PodPlan, deadline: BootTime)
+  /// K4: what these pods' own inits hold from here on. Comes before every other effect of its step, so that a thawed pod
+  /// does not meet its old deadline. Those that it does not name keep theirs.
+  case moveDeadlines([AttemptNumber: BootTime])
   /// Answer `containerStarted` or `containerStartFailed`, later `containerExited`.
   case startContainer(ContainerRun, PodPlan.Container)
   /// To the run's first process; nothing when it has ended.
@@ -98,6 +103,11 @@ package enum KeeperEffect: Equatable, Sendable {
   case wake(at: BootTime?)
   /// Leave the process: nothing of it runs any more.
   case exit
+}
+
+extension BootTime {
+  /// A deadline that never comes.
+  package static let never = BootTime(milliseconds: Int64.max)
 }
 
 /// One record of a keeper's journal; the next keeper of the data directory reads them back in order.

@@ -177,7 +177,11 @@ extension KeeperPod {
   /// with it.
   mutating func gone(_ turn: inout KeeperTurn) {
     guard mayRun else { return }
-    if ending == nil { ending = Ending(cause: .vanished, killAt: turn.now.boot) }
+    if ending == nil {
+      // Its init kills it when nobody has confirmed its stop in time.
+      if case .freezing = freeze { ending = Ending(cause: .leaseLost, killAt: turn.now.boot) }
+      ending = ending ?? Ending(cause: .vanished, killAt: turn.now.boot)
+    }
     for position in slots.indices where slots[position].isAlive {
       let since = startTime(of: position, turn.now)
       slots[position].previous = slots[position].latest

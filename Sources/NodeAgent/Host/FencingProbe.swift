@@ -10,10 +10,10 @@ struct FencingProbe {
   var detail: String
 
   /// Starts and ends an empty pod each way until one works.
-  static func run(loop: EventLoop) -> FencingProbe {
+  static func run(loop: EventLoop, deadlines: DeadlineTable) -> FencingProbe {
     var problems: [String] = []
     if geteuid() == 0 {
-      if let problem = attempt(.namespaces, loop: loop) {
+      if let problem = attempt(.namespaces, loop, deadlines) {
         problems.append("clone: \(problem)")
       } else {
         return FencingProbe(isolation: .namespaces, fencesFully: true, detail: "PID and mount namespaces by clone")
@@ -22,7 +22,7 @@ struct FencingProbe {
     let programs: [String] = ["/usr/bin/bwrap", "/usr/local/bin/bwrap"]
     if let program = programs.first(where: { (path: String) in access(path, X_OK) == 0 }) {
       let isolation = PodProcess.Isolation.bubblewrap(program: program)
-      if let problem = attempt(isolation, loop: loop) {
+      if let problem = attempt(isolation, loop, deadlines) {
         problems.append("bubblewrap: \(problem)")
       } else {
         return FencingProbe(isolation: isolation, fencesFully: true, detail: "PID and mount namespaces by bubblewrap")
@@ -36,9 +36,12 @@ struct FencingProbe {
   }
 
   /// What went wrong; nil when a pod could be started and ended.
-  private static func attempt(_ isolation: PodProcess.Isolation, loop: EventLoop) -> String? {
+  private static func attempt(
+    _ isolation: PodProcess.Isolation, _ loop: EventLoop, _ deadlines: DeadlineTable
+  ) -> String? {
     do throws(IOError) {
-      let pod = try PodProcess(loop: loop, options: PodProcess.Options(isolation: isolation))
+      let options = PodProcess.Options(isolation: isolation, deadline: try deadlines.take(until: Int64.max))
+      let pod = try PodProcess(loop: loop, options: options)
       var end: PodProcess.Gone?
       pod.onGone = { end = $0 }
       pod.finish()

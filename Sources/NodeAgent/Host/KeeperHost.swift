@@ -82,10 +82,11 @@ package final class KeeperHost {
     try Files.makeDirectory(rootDirectory)
     let marker = stint_open_directory(options.data)
     guard marker >= 0 else { throw IOError.last("open", options.data) }
-    let fencing = FencingProbe.run(loop: loop)
+    let deadlines = try DeadlineTable()
+    let fencing = FencingProbe.run(loop: loop, deadlines: deadlines)
     surroundings = PodSurroundings(
       loop: loop, paths: paths, isolation: fencing.isolation, marker: marker, user: user, rootDirectory: rootDirectory,
-      messages: messages, home: user?.home ?? PodUser.home(of: geteuid()))
+      messages: messages, home: user?.home ?? PodUser.home(of: geteuid()), deadlines: deadlines)
     obstacle = fencing.fencesFully ? nil : fencing.detail
     if fencing.isolation == .namespaces, options.usesCgroups {
       for former in former { CgroupPool.removeRemains(name: Self.poolName(former)) }
@@ -189,7 +190,9 @@ package final class KeeperHost {
     switch effect {
     case .journal(let records, let number): journal.append(records, number: number)
     case .rewriteJournal(let records): journal.rewrite(records)
-    case .startPod(let attempt, let plan): startPod(attempt, plan)
+    case .startPod(let attempt, let plan, let deadline): startPod(attempt, plan, deadline)
+    case .moveDeadlines(let deadlines):
+      for (attempt, deadline) in deadlines { runners[attempt]?.moveDeadline(to: deadline) }
     case .startContainer(let run, let container): runners[run.attempt]?.start(run, container)
     case .signal(let run, let number): runners[run.attempt]?.signal(run, number)
     case .killPod(let attempt):
@@ -216,13 +219,13 @@ package final class KeeperHost {
     return .journaled(outcome.number, error: outcome.error)
   }
 
-  private func startPod(_ attempt: AttemptNumber, _ plan: PodPlan) {
+  private func startPod(_ attempt: AttemptNumber, _ plan: PodPlan, _ deadline: BootTime) {
     if let obstacle { return queue.append(.podStartFailed(attempt, message: obstacle)) }
     let cgroup = try? cgroups?.take()
     do throws(IOError) {
-      let runner = try PodRunner(attempt, plan: plan, surroundings: surroundings, cgroup: cgroup) {
-        [unowned self] event in take(event)
-      }
+      let runner = try PodRunner(
+        attempt, plan: plan, deadline: deadline, surroundings: surroundings, cgroup: cgroup
+      ) { [unowned self] event in take(event) }
       runners[attempt] = runner
       runner.watchEnd { [unowned self] message in
         runners[attempt] = nil

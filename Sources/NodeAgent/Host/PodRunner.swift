@@ -20,6 +20,8 @@ struct PodSurroundings {
   var messages: TerminationFiles
   /// The home directory of whoever pods run as.
   var home: String
+  /// Where the pods' inits read their deadlines.
+  var deadlines: DeadlineTable
 }
 
 /// Who pods run as (`--pod-user`).
@@ -68,16 +70,17 @@ final class PodRunner {
   private let report: (KeeperEvent) -> Void
   private var outputs: [Int: Output] = [:]
 
-  /// Starts the pod's init. `report` gets the core's events, always from the loop.
+  /// Starts the pod's init, which holds `deadline` by itself. `report` gets the core's events, always from the loop.
   init(
-    _ attempt: AttemptNumber, plan: PodPlan, surroundings: PodSurroundings, cgroup: PodCgroup?,
+    _ attempt: AttemptNumber, plan: PodPlan, deadline: BootTime, surroundings: PodSurroundings, cgroup: PodCgroup?,
     report: @escaping (KeeperEvent) -> Void
   ) throws(IOError) {
     self.attempt = attempt
     self.plan = plan
     self.surroundings = surroundings
     self.report = report
-    var options = PodProcess.Options(isolation: surroundings.isolation)
+    var options = PodProcess.Options(
+      isolation: surroundings.isolation, deadline: try surroundings.deadlines.take(until: deadline.nanoseconds))
     options.marker = surroundings.marker
     options.cgroup = cgroup
     process = try PodProcess(loop: surroundings.loop, options: options)
@@ -129,6 +132,8 @@ final class PodRunner {
   func signal(_ run: ContainerRun, _ number: Int32) { process.signal(slot: run.slot, number) }
 
   func kill() { process.kill() }
+
+  func moveDeadline(to time: BootTime) { process.moveDeadline(to: time.nanoseconds) }
 
   func freeze() { process.freeze() }
 

@@ -1,0 +1,80 @@
+// Owns: the pod init's look at its own pod: which processes there are, which run, which belong to a container.
+// It must not know why somebody asks. No malloc. Reads only the kernel's /proc, never a disk.
+#include <dirent.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "pod.h"
+
+static int proc_directory = -1;
+
+// The pod's own /proc, opened when first needed: a pod with one container never needs it.
+static int pod_proc(void) {
+  if (proc_directory >= 0) return proc_directory;
+  int context = fsopen("proc", FSOPEN_CLOEXEC);
+  if (context >= 0) {
+    if (fsconfig(context, FSCONFIG_CMD_CREATE, NULL, NULL, 0) == 0)
+      proc_directory = fsmount(context, FSMOUNT_CLOEXEC, 0);
+    close(context);
+  }
+  // Under bubblewrap /proc is the pod's own already.
+  if (proc_directory < 0) proc_directory = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
+  return proc_directory;
+}
+
+// Whether the process runs: neither stopped nor dead. One that waits in the kernel (D) stops on its way out.
+static int is_running(int proc, const char *pid) {
+  char path[48] = {0}, text[512];
+  strncat(path, pid, 20);
+  strcat(path, "/stat");
+  int file = openat(proc, path, O_RDONLY | O_CLOEXEC);
+  if (file < 0) return 0;
+  ssize_t size = read(file, text, sizeof text - 1);
+  close(file);
+  if (size <= 0) return 0;
+  text[size] = 0;
+  // The command's name is in parentheses and may hold any byte: the state follows the last one.
+  const char *after = strrchr(text, ')');
+  if (after == NULL || after[1] == 0) return 0;
+  return strchr("TtZXxD", after[2]) == NULL;
+}
+
+static int is_of_namespace(int proc, const char *pid, ino_t mount_namespace) {
+  char path[48] = {0};
+  struct stat facts;
+  strncat(path, pid, 20);
+  strcat(path, "/ns/mnt");
+  // A dead process has no namespace any more: fstatat fails.
+  return fstatat(proc, path, &facts, 0) == 0 && facts.st_ino == mount_namespace;
+}
+
+int stint_pod_walk(ino_t mount_namespace) {
+  int proc = pod_proc();
+  int list = proc < 0 ? -1 : openat(proc, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (list < 0) return -1;
+  static _Alignas(8) char entries[16384];
+  int found = 0;
+  long size;
+  while ((size = syscall(SYS_getdents64, list, entries, sizeof entries)) > 0) {
+    for (long at = 0; at < size;) {
+      struct dirent64 *entry = (struct dirent64 *)(entries + at);
+      at += entry->d_reclen;
+      int pid = atoi(entry->d_name);
+      if (pid <= 1) continue;
+      if (mount_namespace == 0) {
+        found += is_running(proc, entry->d_name);
+      } else if (is_of_namespace(proc, entry->d_name, mount_namespace)) {
+        kill(pid, SIGKILL);
+        found++;
+      }
+    }
+  }
+  close(list);
+  return found;
+}

@@ -57,7 +57,7 @@ package final class PodProcess {
   package var onExited: ((_ slot: Int, ProcessExit) -> Void)?
   /// A container did not start.
   package var onStartFailed: ((_ slot: Int, StartFailure) -> Void)?
-  /// Whether everything in the pod stands still: the answer to `freeze`, and unasked when the pod's own deadline was over.
+  /// Whether everything in the pod stands still: the answer to `freeze`, and unasked when its own deadline was over.
   package var onFrozen: ((Bool) -> Void)?
   /// Every process of the pod is dead and reaped. Called once, last.
   package var onGone: ((Gone) -> Void)?
@@ -174,7 +174,8 @@ package final class PodProcess {
     }
   }
 
-  /// Undoes `freeze`, and what the init stopped by itself: move the deadline before. After SIGSTOP also processes that the pod itself had stopped go on.
+  /// Undoes `freeze`, and what the init stopped by itself: move the deadline before.
+  /// After SIGSTOP also processes that the pod itself had stopped go on.
   package func thaw() {
     if let cgroup {
       endFreezeWatch()

@@ -1,6 +1,6 @@
-// Disks that hang, and standard errors that nobody reads, under every process of a cluster. A process that touches a hung
-// disk stands in the kernel and takes no SIGKILL until the disk is back; one that writes to a full pipe stands, but dies
-// when it is killed. Knows nothing of other faults.
+// Disks that hang, and standard errors that nobody reads, under every process of a cluster. A process that touches a
+// hung disk stands in the kernel and takes no SIGKILL until the disk is back; one that writes to a full pipe stands,
+// but dies when it is killed. Knows nothing of other faults.
 
 import ClusterProto
 

@@ -1,5 +1,5 @@
-// Owns: tests of rule K4 at one pod: its init holds the deadline by itself, whatever its keeper, its start or a file system
-// does. The tests play a keeper that is stuck: they do not turn the loop. Real processes.
+// Owns: tests of rule K4 at one pod: its init holds the deadline by itself, whatever its keeper, its start or a file
+// system does. The tests play a keeper that is stuck: they do not turn the loop. Real processes.
 
 import CLinux
 import ClusterIO

@@ -77,8 +77,8 @@ package enum KeeperEffect: Equatable, Sendable {
   /// Make the pod's cgroup, PID namespace and init, which holds this deadline by itself; answer `podStarted` or
   /// `podStartFailed`.
   case startPod(AttemptNumber, PodPlan, deadline: BootTime)
-  /// K4: what these pods' own inits hold from here on. Comes before every other effect of its step, so that a thawed pod
-  /// does not meet its old deadline. Those that it does not name keep theirs.
+  /// K4: what these pods' own inits hold from here on. Comes before every other effect of its step, so that a thawed
+  /// pod does not meet its old deadline. Those that it does not name keep theirs.
   case moveDeadlines([AttemptNumber: BootTime])
   /// Answer `containerStarted` or `containerStartFailed`, later `containerExited`.
   case startContainer(ContainerRun, PodPlan.Container)

@@ -19,13 +19,14 @@ final class FaultPlan {
   private var isOver = false
   private(set) var count = 0
 
-  init(cluster: SimCluster) {
+  init(cluster: SimCluster, onlyDisks: Bool) {
     self.cluster = cluster
     world = cluster.world
     disks = DiskFaults(cluster: cluster)
     meanPause = world.pick(20_000_000...240_000_000)
     for fault in Fault.allCases where world.chance(0.6) { faults.append(fault) }
     if faults.isEmpty { faults = [.cut] }
+    if onlyDisks { faults = [.disk] }
   }
 
   func begin() { scheduleNext() }

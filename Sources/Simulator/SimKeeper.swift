@@ -20,6 +20,9 @@ final class SimKeeper {
   private var writtenAt: TrueTime = 0
   private var deathOrder = 0
   private var isPaused = false
+  /// No write of the journal ends.
+  private var isDiskHung = false
+  private var diskWork: [() -> Void] = []
   /// In uninterruptible sleep, until the disk is back.
   private var isHung = false
   /// Sent a SIGKILL that it has not taken yet.
@@ -69,6 +72,14 @@ final class SimKeeper {
       isDoomed = true
       return
     }
+    guard diskWork.isEmpty else {
+      // The thread that made the pods dies, and they with it; the one that writes holds lock and socket.
+      world.record("node \(node) keeper dies but for its writer")
+      inits.killAll()
+      isHung = true
+      isDoomed = true
+      return
+    }
     die()
   }
 
@@ -92,17 +103,22 @@ final class SimKeeper {
     goOn()
   }
 
-  /// Its thread waits for a disk (D): nothing is handled, and no signal is taken, until `diskBack`.
-  func hang() {
-    guard core != nil else { return }
-    world.record("node \(node) keeper hangs on its disk")
-    isHung = true
+  /// Its disk hangs until `diskBack`. `whole`: its loop waits for it too (D, for a page of its program if for nothing
+  /// else): nothing is handled, and no signal is taken.
+  func hang(whole: Bool) {
+    world.record("node \(node) disk hangs, its keeper \(whole ? "too" : "not")")
+    isDiskHung = true
+    if whole, core != nil { isHung = true }
   }
 
   func diskBack() {
-    guard isHung else { return }
+    isDiskHung = false
+    let work = diskWork
+    diskWork = []
     isHung = false
-    if isDoomed { die() } else { goOn() }
+    if isDoomed { return die() }
+    for item in work { item() }
+    goOn()
   }
 
   private func goOn() {
@@ -137,6 +153,7 @@ final class SimKeeper {
 
   private func end() {
     core = nil
+    diskWork = []
     epoch += 1
     if let number = connection {
       connection = nil
@@ -190,7 +207,10 @@ final class SimKeeper {
   private func write(_ work: @escaping () -> Void) {
     writtenAt = max(writtenAt + 1, world.now + world.pick(5...500))
     let current = epoch
-    world.after(writtenAt - world.now) { [self] in if epoch == current { work() } }
+    world.after(writtenAt - world.now) { [self] in
+      guard epoch == current else { return }
+      if isDiskHung { diskWork.append(work) } else { work() }
+    }
   }
 
   private func startContainer(_ run: ContainerRun, _ container: PodPlan.Container) {

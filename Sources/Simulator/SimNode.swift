@@ -31,6 +31,8 @@ final class SimNode {
   /// In uninterruptible sleep, until the disk is back; and whether a SIGKILL waits for that.
   private var isHung = false
   private var isDoomed = false
+  private var isDiskHung = false
+  private var diskWork: [() -> Void] = []
   private var held: [AgentEvent] = []
   private var isOff = false
   /// Effects that concern the coordinator's connection.
@@ -114,12 +116,19 @@ final class SimNode {
 
   /// A disk that both use hangs: whoever touches it stands in the kernel until `diskBack`.
   func hang(agent: Bool, keeper hangsKeeper: Bool) {
-    world.record("node \(index) disk hangs: agent \(agent) keeper \(hangsKeeper)")
-    if agent, core != nil { isHung = true }
-    if hangsKeeper { keeper.hang() }
+    if agent, core != nil {
+      world.record("node \(index) agent hangs on its disk")
+      isHung = true
+    }
+    isDiskHung = true
+    keeper.hang(whole: hangsKeeper)
   }
 
   func diskBack() {
+    isDiskHung = false
+    let work = diskWork
+    diskWork = []
+    for item in work { item() }
     keeper.diskBack()
     guard isHung else { return }
     world.record("node \(index) disk is back")
@@ -202,6 +211,15 @@ final class SimNode {
     world.after(delay) { [self] in if epoch == current { take(event) } }
   }
 
+  /// The word of a worker that needs the disk.
+  private func fromDisk(_ delay: TrueTime, _ event: AgentEvent) {
+    let current = epoch
+    world.after(delay) { [self] in
+      guard epoch == current else { return }
+      if isDiskHung { diskWork.append { [self] in if epoch == current { take(event) } } } else { take(event) }
+    }
+  }
+
   private func perform(_ effect: AgentEffect) {
     switch effect {
     case .connectKeeper(let number): connectKeeper(number)
@@ -212,7 +230,7 @@ final class SimNode {
       }
     case .connectCoordinator, .disconnectCoordinator, .send, .serveLogs: network?(self, effect)
     case .prepare(let assignment, let number): prepare(assignment, number)
-    case .probeDisk(let number): later(world.pick(20...2_000), .diskAnswered(number))
+    case .probeDisk(let number): fromDisk(world.pick(20...2_000), .diskAnswered(number))
     case .cleanUp, .cleanUpExcept, .deleteLogs, .log: break
     case .remember(let incarnation): highestIncarnation = max(highestIncarnation, incarnation)
     case .wake(let time): setWake(time)
@@ -233,6 +251,8 @@ final class SimNode {
     // A keeper that has to be started sweeps first.
     world.after(keeper.isRunning ? world.pick(50...1_000) : world.pick(20_000...300_000)) { [self] in
       guard epoch == current, keeperConnection == number else { return }
+      // A new one reads and writes the data directory before it listens.
+      if !keeper.isRunning, isDiskHung { return diskWork.append { [self] in connectKeeper(number) } }
       keeper.start()
       keeper.connect(number)
       take(.keeperConnected(number))
@@ -246,7 +266,7 @@ final class SimNode {
       podDirectory: "/pods/\(assignment.attempt)", volumes: [:])
     do {
       let plan = try PodPlanner.plan(assignment, place: place)
-      later(world.pick(50...20_000), .prepared(assignment.attempt, number: number, plan))
+      fromDisk(world.pick(50...20_000), .prepared(assignment.attempt, number: number, plan))
     } catch {
       later(
         world.pick(50...20_000),

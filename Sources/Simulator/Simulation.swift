@@ -31,6 +31,8 @@ package struct Simulation {
   package var sendsBeforeCommit = false
   /// For the same: the keeper's loop of old, which a hung disk holds up, is alone with its pods' deadlines.
   package var leavesDeadlinesToKeeper = false
+  /// No other faults than hung disks and standing loops.
+  package var drawsOnlyDisks = false
 
   /// `hours` of simulated time with faults.
   package init(seed: UInt64, hours: Double) {
@@ -51,7 +53,7 @@ package struct Simulation {
     let cluster = SimCluster(world: world, nodeCount: Int(world.pick(3...5)), configuration: configuration)
     cluster.coordinator.sendsBeforeCommit = sendsBeforeCommit
     for node in cluster.nodes { node.keeper.inits.holdNothing = leavesDeadlinesToKeeper }
-    let faults = FaultPlan(cluster: cluster)
+    let faults = FaultPlan(cluster: cluster, onlyDisks: drawsOnlyDisks)
     let workload = Workload(cluster: cluster)
     let owners = OwnershipWorkload(cluster: cluster)
     cluster.coordinator.start()

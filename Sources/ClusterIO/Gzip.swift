@@ -48,3 +48,48 @@ package final class GzipStream {
     return output
   }
 }
+
+/// Why bytes could not be expanded.
+package enum GunzipError: Error, Equatable, Sendable {
+  case damaged
+  /// It makes more than the limit.
+  case tooLarge
+}
+
+/// Expands gzip in one go.
+package enum Gunzip {
+  private static let room = 64 * 1024
+
+  /// What `bytes` were; never makes more than `limit` and one piece of memory, whatever they claim.
+  package static func expand(_ bytes: [UInt8], limit: Int) throws(GunzipError) -> [UInt8] {
+    var stream = z_stream()
+    // 15 + 16: gzip's own head and sum.
+    guard inflateInit2_(&stream, 15 + 16, ZLIB_VERSION, Int32(MemoryLayout<z_stream>.size)) == Z_OK else {
+      throw .damaged
+    }
+    defer { inflateEnd(&stream) }
+    var output: [UInt8] = []
+    var piece = [UInt8](repeating: 0, count: room)
+    let failure = bytes.withUnsafeBufferPointer { input -> GunzipError? in
+      // zlib only reads it; its declaration lacks the const.
+      stream.next_in = UnsafeMutablePointer(mutating: input.baseAddress)
+      stream.avail_in = UInt32(clamping: input.count)
+      while true {
+        let (result, count) = piece.withUnsafeMutableBufferPointer { buffer in
+          stream.next_out = buffer.baseAddress
+          stream.avail_out = UInt32(room)
+          let result = inflate(&stream, Z_NO_FLUSH)
+          return (result, room - Int(stream.avail_out))
+        }
+        guard result == Z_OK || result == Z_STREAM_END else { return .damaged }
+        guard output.count + count <= limit else { return .tooLarge }
+        output.append(contentsOf: piece[..<count])
+        if result == Z_STREAM_END { return stream.avail_in == 0 ? nil : .damaged }
+        // All of it was read, and it has no end.
+        if stream.avail_in == 0, count < room { return .damaged }
+      }
+    }
+    if let failure { throw failure }
+    return output
+  }
+}

@@ -70,6 +70,9 @@ package final class TLSContext {
     else { throw OpenSSL.failure("certificate and key") }
   }
 
+  /// The newest version that it speaks, for tests with the peers of another time.
+  func setNewest(_ version: Int32) { SSL_CTX_ctrl(context, SSL_CTRL_SET_MAX_PROTO_VERSION, Int(version), nil) }
+
   deinit {
     SSL_CTX_free(context)
     plain.deallocate()

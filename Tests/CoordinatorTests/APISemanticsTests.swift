@@ -134,6 +134,7 @@ struct APISemanticsTests {
     (.pods, "spec.nodeName", ""), (.pods, "spec.restartPolicy", "Never"),
     (.pods, "spec.schedulerName", "default-scheduler"), (.pods, "spec.serviceAccountName", "default"),
     (.pods, "spec.hostNetwork", "false"), (.pods, "status.phase", "Pending"), (.pods, "status.podIP", ""),
+    (.pods, "status.podIPs", ""),
     (.pods, "status.nominatedNodeName", ""), (.jobs, "status.successful", "0"), (.nodes, "spec.unschedulable", "false"),
     (.namespaces, "status.phase", "Active"), (.secrets, "type", "Opaque"), (.events, "involvedObject.kind", "Pod"),
     (.events, "involvedObject.namespace", "default"), (.events, "involvedObject.name", "p"),

@@ -267,4 +267,34 @@ final class DoorTests {
     let bytes = client.messages.reduce(0) { $0 + ($1["text"]?.stringValue?.utf8.count ?? 0) }
     #expect(bytes == count * piece.count)
   }
+
+  @Test("large messages of one client are read no further than 8 MiB ahead of the core, and go on when it is done")
+  func bytesInFlight() throws {
+    var waiting: [Peer] = []
+    door.post = { peer, event in
+      guard case .request = event, let peer else { return }
+      peer.unprocessed += 1
+      waiting.append(peer)
+    }
+    let client = try open(.client)
+    let body: JSON = ["data": .string(String(repeating: "x", count: 2 << 20))]
+    let count = 12
+    for id in 1...Int64(count) {
+      client.send(ClientMessage.request(id: id, APIRequest(verb: .create, kind: .configmaps, body: body)).json)
+    }
+    var done = 0
+    while done < count {
+      var turns = 0
+      try wait("the next ones come, and no more") {
+        turns = waiting.isEmpty ? 0 : turns + 1
+        return turns > 30
+      }
+      #expect(waiting.count <= Peer.byteLimit / (2 << 20) + 1)
+      done += waiting.count
+      let served = waiting
+      waiting = []
+      for peer in served { peer.unprocessed -= 1 }
+    }
+    #expect(done == count)
+  }
 }

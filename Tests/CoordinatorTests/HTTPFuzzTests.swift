@@ -78,7 +78,7 @@ struct HTTPFuzzTests {
         _ = HTTPResource(target.parts)
         _ = try? target.options()
         _ = try? HTTPMedia.body(request)
-        _ = HTTPMedia.form(accept: request.header("accept"))
+        _ = HTTPForm(accept: request.header("accept"))
       }
     }
   }

@@ -47,7 +47,12 @@ final class Peer: ReplyTaker {
   /// Names the connection; an agent's session.
   let session: String
   /// Events of this connection that wait for the core.
-  var unprocessed = 0 { didSet { resumeIfPossible() } }
+  var unprocessed = 0 {
+    didSet {
+      if unprocessed == 0 { bytesInFlight = 0 }
+      resumeIfPossible()
+    }
+  }
   /// A log relay's client is behind: read no more until it has caught up.
   var isHeld = false { didSet { resumeIfPossible() } }
   /// Client: its open requests, by its own number.
@@ -56,6 +61,8 @@ final class Peer: ReplyTaker {
   private var reader = MessageStream()
   private var outbox: [JSON] = []
   private var outboxStart = 0
+  /// Bytes that came since none of its events waited for the core.
+  private var bytesInFlight = 0
   private var isPaused = false
   private var isPumping = false
   private let handler: Handler
@@ -67,6 +74,8 @@ final class Peer: ReplyTaker {
   static let outboxLimit = 20_000
   /// Events of one connection that wait for the core before reading stops.
   static let eventLimit = 64
+  /// Bytes that such events may have come in: as trees they are several times as large.
+  static let byteLimit = 8 << 20
   private static let itemsInFrame = 64
 
   init(
@@ -82,6 +91,7 @@ final class Peer: ReplyTaker {
     connection.outputLimit = Peer.outputMark + MessageLimits.fromCoordinator
     connection.onBytes = { [unowned self] bytes in
       if case .refused = stage { return }
+      bytesInFlight += bytes.count
       reader.append(bytes)
       pump()
     }
@@ -149,7 +159,9 @@ final class Peer: ReplyTaker {
   }
 
   private func resumeIfPossible() {
-    guard isPaused, !isHeld, unprocessed <= Peer.eventLimit / 2, connection.isOpen, !isRefused else { return }
+    guard isPaused, !isHeld, unprocessed <= Peer.eventLimit / 2, unprocessed == 0 || bytesInFlight < Peer.byteLimit,
+      connection.isOpen, !isRefused
+    else { return }
     isPaused = false
     connection.setReading(true)
     pump()
@@ -162,7 +174,7 @@ final class Peer: ReplyTaker {
     defer { isPumping = false }
     do throws(ProtocolError) {
       while connection.isOpen {
-        if isHeld || unprocessed >= Peer.eventLimit {
+        if isHeld || unprocessed >= Peer.eventLimit || unprocessed > 0 && bytesInFlight >= Peer.byteLimit {
           isPaused = true
           connection.setReading(false)
           return

@@ -6,7 +6,7 @@ import ClusterProto
 enum SelectableFields {
   private static let pod = [
     "spec.nodeName", "spec.restartPolicy", "spec.schedulerName", "spec.serviceAccountName", "spec.hostNetwork",
-    "status.phase", "status.podIP", "status.nominatedNodeName",
+    "status.phase", "status.podIP", "status.podIPs", "status.nominatedNodeName",
   ]
   private static let event = [
     "involvedObject.kind", "involvedObject.namespace", "involvedObject.name", "involvedObject.uid",
@@ -62,7 +62,8 @@ enum SelectableFields {
     case "spec.hostNetwork": String(pod.spec.json["hostNetwork"]?.boolValue ?? false)
     case "status.phase": pod.status.phase.rawValue
     case "status.podIP": pod.status.podIP
-    case "status.nominatedNodeName": ""
+    // Known, and of no value: so it is in Kubernetes, too.
+    case "status.podIPs", "status.nominatedNodeName": ""
     default: nil
     }
   }

@@ -129,7 +129,7 @@ enum Tables {
 
   static func table(rows: [JSON], of kind: Kind, resourceVersion: Int64, withColumns: Bool = true) -> JSON {
     var table = frame(of: kind, meta: ["resourceVersion": .string(String(resourceVersion))])
-    if !withColumns { table["columnDefinitions"] = .array([]) }
+    if !withColumns { table["columnDefinitions"] = .null }
     table["rows"] = .array(rows)
     return table
   }

@@ -7,6 +7,7 @@ import ClusterProto
 enum HTTPAnswer {
   static let logType = "text/plain"
   static let jsonType = "application/json"
+  static let yamlType = "application/yaml"
   /// The last chunk of a body.
   static let lastChunk = Array("0\r\n\r\n".utf8)
 
@@ -32,6 +33,14 @@ enum HTTPAnswer {
     object.write(into: &bytes)
     bytes += [0x7D, 0x0A]
     return bytes
+  }
+
+  /// An element of a list of objects: its list says kind and version for all.
+  static func bare(_ item: JSON) -> JSON {
+    guard case .object(var members) = item else { return item }
+    members.removeValue(forKey: "kind")
+    members.removeValue(forKey: "apiVersion")
+    return .object(members)
   }
 
   /// List elements behind `opening`, with commas between them, in pieces of some size.

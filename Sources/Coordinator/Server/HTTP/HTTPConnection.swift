@@ -7,8 +7,9 @@ import CoordinatorCore
 
 /// How the parts of an answer are laid out.
 enum HTTPStyle: Equatable, Sendable {
-  /// One object, or the pieces of a list and then its frame; `member` holds the pieces: `items` or `rows`.
-  case object(member: String)
+  /// One object, or the pieces of a list and then its frame; `member` holds the pieces: `items` or `rows`. `isBare`:
+  /// the pieces are objects of the list's kind, which they do not say again.
+  case object(member: String, isBare: Bool)
   case watch
   case log
 }
@@ -63,6 +64,8 @@ final class HTTPConnection: ReplyTaker {
   private var isHead = false
   /// Whether whole answers of objects are indented. Answers that stream never are.
   var isPretty = false
+  /// Whether whole answers of objects are YAML, lists in one piece.
+  var isYAML = false
   /// Lays the answer's parts out for another group than that of the stored kind.
   private var shape: ((APIReply) -> APIReply)?
   private var isPumping = false
@@ -152,13 +155,16 @@ final class HTTPConnection: ReplyTaker {
   func expect(_ style: HTTPStyle, shape: ((APIReply) -> APIReply)? = nil) {
     self.shape = shape
     stage = .asked(style, first: [])
-    if style == .object(member: "items") || style == .object(member: "rows") {
+    if case .object = style {
       answerBy = Clocks.boot() + HTTPConnection.answerNanoseconds
     }
   }
 
   /// Answers at once with a whole body.
   func answer(_ code: Int, _ json: JSON, warnings: [String] = [], close: Bool = false) {
+    if isYAML {
+      return answer(code, bytes: Array(json.yaml.utf8), type: HTTPAnswer.yamlType, warnings: warnings, close: close)
+    }
     var bytes = isPretty ? Array(json.pretty(indent: 2).utf8) : json.bytes
     if !isPretty { bytes.append(0x0A) }
     answer(code, bytes: bytes, type: HTTPAnswer.jsonType, warnings: warnings, close: close)
@@ -254,6 +260,7 @@ final class HTTPConnection: ReplyTaker {
           isLast = request.isLast
           isHead = request.method == "HEAD"
           isPretty = false
+          isYAML = false
           acceptsGzip = HTTPAnswer.acceptsGzip(request.header("accept-encoding"))
           deadline = Int64.max
           handler.request(self, request)
@@ -287,23 +294,27 @@ final class HTTPConnection: ReplyTaker {
 
   private func take(_ reply: APIReply) {
     switch (stage, reply) {
-    case (.asked(let style, let first), .items(let items)):
-      if first.isEmpty, style != .watch {
-        stage = .asked(style, first: items)
+    case (.asked(let style, let first), .items(var items)):
+      if case .object(_, isBare: true) = style { items = items.map { HTTPAnswer.bare($0) } }
+      if first.isEmpty || isYAML, style != .watch {
+        stage = .asked(style, first: first + items)
       } else {
         begin(style, first)
-        stream(reply, style)
+        stream(.items(items), style)
       }
     case (.asked(let style, _), .event), (.asked(let style, _), .bytes):
       begin(style, [])
       stream(reply, style)
     case (.asked(let style, let first), .done(let code, var object, let warnings)):
-      if case .object(let member) = style, code == 200, HTTPAnswer.isFrame(object) { object[member] = .array(first) }
+      if case .object(let member, _) = style, code == 200, HTTPAnswer.isFrame(object) { object[member] = .array(first) }
       if case .log = style, code == 200 {
         answer(200, bytes: [], type: HTTPAnswer.logType, warnings: warnings)
       } else {
         answer(code, object, warnings: warnings)
       }
+    case (.streaming(let style), .items(let items)):
+      if case .object(_, isBare: true) = style { return stream(.items(items.map { HTTPAnswer.bare($0) }), style) }
+      stream(reply, style)
     case (.streaming(let style), _): stream(reply, style)
     case (.reading, _), (.sending, _), (.ending, _): return
     }
@@ -349,7 +360,7 @@ final class HTTPConnection: ReplyTaker {
     answerBy = Int64.max
     stage = .streaming(style)
     var pieces: [[UInt8]] = []
-    if case .object(let member) = style {
+    if case .object(let member, _) = style {
       pieces = HTTPAnswer.elements(first, after: Array("{\"\(member)\":[".utf8))
       let size = pieces.reduce(0) { $0 + $1.count }
       if acceptsGzip, size >= HTTPConnection.gzipMinimum { gzip = GzipStream() }

@@ -18,7 +18,7 @@ enum HTTPDiscovery {
     }
   }
 
-  private static let groups = ServedResource.groups
+  private static let groups = ServedResource.discoveredGroups
 
   // One list a request.
 
@@ -48,7 +48,7 @@ enum HTTPDiscovery {
     uniqueKeysWithValues: ([""] + groups).map { name in
       let list: JSON = [
         "kind": "APIResourceList", "apiVersion": "v1", "groupVersion": .string(name.isEmpty ? "v1" : "\(name)/v1"),
-        "resources": .array(ServedResource.all.filter { $0.group == name }.flatMap(resourceObjects)),
+        "resources": .array(ServedResource.discovered.filter { $0.group == name }.flatMap(resourceObjects)),
       ]
       return (name, HTTPFacts.Answer(list))
     })
@@ -85,7 +85,7 @@ enum HTTPDiscovery {
 
   private static func aggregatedList(_ groups: [String]) -> HTTPFacts.Answer {
     let items: [JSON] = groups.map { name in
-      let resources = ServedResource.all.filter { $0.group == name }
+      let resources = ServedResource.discovered.filter { $0.group == name }
       var metadata: JSON = ["creationTimestamp": .null]
       if !name.isEmpty { metadata["name"] = .string(name) }
       return [

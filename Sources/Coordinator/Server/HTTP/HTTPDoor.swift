@@ -30,7 +30,7 @@ final class HTTPDoor {
   /// Connections that came or went since memory was given back, and at the last look: they leave heap behind.
   private var changes = (count: 0, seen: 0)
   private static let changesBeforeRelease = 64
-  private var forms: [String: AnswerForm] = [:]
+  private var forms: [String: HTTPForm] = [:]
   private static let formLimit = 64
   private lazy var sweeper = loop.makeTimer { [unowned self] in sweep() }
   private static let sweepNanoseconds: Int64 = 1_000_000_000
@@ -152,8 +152,10 @@ final class HTTPDoor {
       try checkHost(request)
       let target = try HTTPTarget(request.target)
       client.isPretty = HTTPMedia.isPretty(request, target)
-      if let answer = HTTPFacts.open(target.parts) { return try answerFacts(answer, request, client) }
+      client.isYAML = form(request)?.isYAML ?? false
+      if let answer = HTTPFacts.open(target) { return try answerFacts(answer, request, client) }
       try checkCredentials(client)
+      if !(target.flag("watch") ?? false), target.parts.last != "log" { try target.checkTimeout() }
       if let answer = HTTPFacts.closed(target, request) {
         let path = "/" + target.parts.joined(separator: "/")
         try check(AccessAttributes(verb: request.method.lowercased(), path: path), client)
@@ -177,6 +179,9 @@ final class HTTPDoor {
     _ answer: HTTPFacts.Answer, _ request: HTTPRequest, _ client: HTTPConnection
   ) throws(HTTPFailure) {
     guard request.method == "GET" || request.method == "HEAD" else { throw HTTPDoor.methodNotAllowed }
+    if client.isYAML, answer.type == HTTPAnswer.jsonType, let json = try? JSON(parsing: answer.bytes) {
+      return client.answer(answer.code, json)
+    }
     client.answer(answer.code, bytes: answer.bytes, type: answer.type)
   }
 
@@ -211,7 +216,19 @@ final class HTTPDoor {
   ) throws(HTTPFailure) {
     if let kind = HTTPReviews.kind(target.parts) {
       try check(AccessAttributes(verb: "create", group: kind.group, resource: kind.plural), client)
+      guard HTTPForm(accept: request.header("accept"), isPlain: true) != nil else {
+        throw HTTPDoor.notAcceptable(isPlain: true)
+      }
       return client.answer(201, try HTTPReviews.answer(kind, request, client.subject, authorize))
+    }
+    if let (resource, access) = HTTPEmptyLists.access(target.parts, method: request.method) {
+      try check(access, client)
+      guard let form = form(request) else { throw HTTPDoor.notAcceptable(isPlain: false) }
+      let list = try HTTPEmptyLists.answer(resource, access, form.form, isWatch: target.flag("watch") ?? false)
+      guard case .done(let code, let object, _) = form.shape?(.done(code: 200, object: list, warnings: [])) else {
+        return client.answer(200, list)
+      }
+      return client.answer(code, object)
     }
     guard let resource = HTTPResource(target.parts) else { throw HTTPDoor.notFound(target.parts) }
     // Before the body, which may be of a kind that is not served either.
@@ -225,13 +242,12 @@ final class HTTPDoor {
     asked.subject = client.subject
     asked.group = resource.isModernEvents ? EventsGroup.name : nil
     try check(AccessAttributes(asked), client)
-    guard let form = form(accept: request.header("accept") ?? "") else {
-      throw HTTPFailure(
-        406,
-        "only the following media types are accepted: application/json, application/json;as=Table;g=meta.k8s.io;v=v1, "
-          + "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1")
+    // A log is text, whatever is asked for.
+    let wanted = verb == .log ? HTTPForm(accept: nil) : form(request)
+    guard let form = wanted, verb != .watch || !form.isYAML else {
+      throw HTTPDoor.notAcceptable(isPlain: false)
     }
-    asked.form = verb == .deletecollection ? .object : form
+    asked.form = verb == .deletecollection ? .object : form.form
     asked.options = try target.options()
     if request.method != "GET" {
       let (json, patch, strictErrors) = try HTTPMedia.body(request)
@@ -249,15 +265,29 @@ final class HTTPDoor {
         return client.answer(error.code, error.status)
       }
     }
-    client.expect(HTTPDoor.style(verb, form), shape: resource.isModernEvents ? { EventsGroup.view($0) } : nil)
+    client.expect(HTTPDoor.style(verb, form.form), shape: HTTPDoor.shape(form.shape, resource.isModernEvents))
     lastNumber += 1
     door.open(asked, id: lastNumber, from: client)
   }
 
+  private static func notAcceptable(isPlain: Bool) -> HTTPFailure {
+    HTTPFailure(406, "only the following media types are accepted: \(HTTPForm.served(isPlain: isPlain))")
+  }
+
+  /// Both ways to lay a reply out, one after the other.
+  private static func shape(_ form: ((APIReply) -> APIReply)?, _ isModernEvents: Bool) -> ((APIReply) -> APIReply)? {
+    guard isModernEvents else { return form }
+    return { reply in
+      let view = EventsGroup.view(reply)
+      return form?(view) ?? view
+    }
+  }
+
   /// The form that Accept asks for. A client asks alike again and again: the last few are known by heart.
-  private func form(accept: String) -> AnswerForm? {
+  private func form(_ request: HTTPRequest) -> HTTPForm? {
+    let accept = request.header("accept") ?? ""
     if let known = forms[accept] { return known }
-    let form = HTTPMedia.form(accept: accept)
+    let form = HTTPForm(accept: accept)
     if forms.count >= Self.formLimit { forms.removeAll() }
     if let form, accept.utf8.count <= 1_024 { forms[accept] = form }
     return form
@@ -268,8 +298,8 @@ final class HTTPDoor {
     case .watch: .watch
     case .log: .log
     // A collection's deletion answers with a plain list whatever was asked for.
-    case .deletecollection: .object(member: "items")
-    default: .object(member: form == .table ? "rows" : "items")
+    case .deletecollection: .object(member: "items", isBare: true)
+    default: form == .table ? .object(member: "rows", isBare: false) : .object(member: "items", isBare: form == .object)
     }
   }
 

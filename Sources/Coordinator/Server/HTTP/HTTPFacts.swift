@@ -1,4 +1,4 @@
-// Owns: what is served without the core: version, health, the index of paths, OpenAPI documents. Each is made once.
+// Owns: what is served without the core: version, the index of paths, OpenAPI documents. Each is made once.
 // It must not know objects.
 
 import ClusterIO
@@ -25,13 +25,8 @@ enum HTTPFacts {
   static let gitVersion = "v1.31.0+stint"
 
   /// What everybody may read.
-  static func open(_ parts: [String]) -> Answer? {
-    guard parts.count == 1 else { return nil }
-    switch parts[0] {
-    case "version": return version
-    case "healthz", "livez", "readyz": return Answer(text: "ok")
-    default: return nil
-    }
+  static func open(_ target: HTTPTarget) -> Answer? {
+    target.parts == ["version"] ? version : HTTPHealth.answer(target)
   }
 
   /// What is served to whom has a credential.
@@ -65,7 +60,7 @@ enum HTTPFacts {
 
   private static let index = Answer(pretty: [
     "paths": .array(
-      (["/api", "/api/v1", "/apis"] + ServedResource.groups.flatMap { ["/apis/\($0)", "/apis/\($0)/v1"] } + [
+      (["/api", "/api/v1", "/apis"] + ServedResource.discoveredGroups.flatMap { ["/apis/\($0)", "/apis/\($0)/v1"] } + [
         "/healthz", "/livez", "/openapi/v3", "/readyz", "/version",
       ]).map { .string($0) })
   ])

@@ -1,6 +1,7 @@
-// Owns: media types: the form of answer that Accept asks for, and what a body's Content-Type makes of its bytes.
+// Owns: media types, and what a body's Content-Type and Content-Encoding make of its bytes.
 // It must not know what bodies mean.
 
+import ClusterIO
 import ClusterProto
 import CoordinatorCore
 
@@ -28,22 +29,6 @@ struct MediaType: Equatable, Sendable {
 }
 
 enum HTTPMedia {
-  /// The first range of Accept that can be served; nil when none can. An absent header takes anything.
-  static func form(accept: String?) -> AnswerForm? {
-    guard let accept, !accept.trimmingSpaces.isEmpty else { return .object }
-    for range in accept.split(separator: ",").map({ MediaType($0) }) {
-      guard ["application/json", "application/*", "*/*"].contains(range.name) else { continue }
-      let isMeta = range.parameter("g") == "meta.k8s.io" && range.parameter("v") == "v1"
-      switch range.parameter("as") {
-      case "": return .object
-      case "Table" where isMeta: return .table
-      case "PartialObjectMetadata" where isMeta, "PartialObjectMetadataList" where isMeta: return .metadata
-      default: continue
-      }
-    }
-    return nil
-  }
-
   /// Whether Accept asks first for aggregated discovery, version 2.
   static func wantsAggregated(accept: String?) -> Bool {
     guard let first = accept?.split(separator: ",").first.map({ MediaType($0) }) else { return false }
@@ -58,6 +43,24 @@ enum HTTPMedia {
     return ["curl", "Wget", "Mozilla/5.0"].contains { agent.hasPrefix($0) }
   }
 
+  /// A body's bytes as they were before compression, which may make no more than the bound of a body of them.
+  private static func expanded(_ request: HTTPRequest) throws(HTTPFailure) -> [UInt8] {
+    guard let coding = request.header("content-encoding"), coding.lowercased() != "identity" else {
+      return request.body
+    }
+    guard isGzip(request) else {
+      throw HTTPFailure(415, "the body's Content-Encoding is not known: gzip is")
+    }
+    do throws(GunzipError) {
+      return try Gunzip.expand(request.body, limit: HTTPParser.bodyLimit)
+    } catch {
+      switch error {
+      case .damaged: throw HTTPFailure(400, "the body is no whole gzip stream")
+      case .tooLarge: throw HTTPFailure(413, "Request entity too large: limit is \(HTTPParser.bodyLimit)")
+      }
+    }
+  }
+
   /// Whether a body is compressed.
   static func isGzip(_ request: HTTPRequest) -> Bool { request.header("content-encoding")?.lowercased() == "gzip" }
 
@@ -69,22 +72,23 @@ enum HTTPMedia {
     _ request: HTTPRequest
   ) throws(HTTPFailure) -> (json: JSON?, patch: PatchKind?, strictErrors: [String]) {
     if request.body.isEmpty, request.method != "PATCH" { return (nil, nil, []) }
+    let bytes = try expanded(request)
     let type = MediaType(request.header("content-type") ?? "").name
     var strictErrors: [String] = []
     if request.method == "PATCH" {
       guard let kind = PatchKind(rawValue: type) else { throw unsupported(type, PatchKind.allTypes) }
-      return (try parse(request.body, isYAML: kind == .apply, &strictErrors), kind, strictErrors)
+      return (try parse(bytes, isYAML: kind == .apply, &strictErrors), kind, strictErrors)
     }
     switch type {
-    case "application/json": return (try parse(request.body, isYAML: false, &strictErrors), nil, strictErrors)
+    case "application/json": return (try parse(bytes, isYAML: false, &strictErrors), nil, strictErrors)
     // Client libraries leave the type out, and Kubernetes takes that as JSON. A page in a browser can leave it out,
     // too, but not its Origin.
     case "" where request.header("origin") == nil:
-      return (try parse(request.body, isYAML: false, &strictErrors), nil, strictErrors)
-    case "application/yaml": return (try parse(request.body, isYAML: true, &strictErrors), nil, strictErrors)
+      return (try parse(bytes, isYAML: false, &strictErrors), nil, strictErrors)
+    case "application/yaml": return (try parse(bytes, isYAML: true, &strictErrors), nil, strictErrors)
     case protobuf:
       do throws(ProtobufFailure) {
-        return (try Protobuf.decode(request.body), nil, [])
+        return (try Protobuf.decode(bytes), nil, [])
       } catch {
         throw HTTPFailure(error.code, error.message)
       }

@@ -30,6 +30,15 @@ struct HTTPTarget: Equatable, Sendable {
   /// The first value of an option.
   func text(_ name: String) -> String? { query.first { $0.name == name }?.value }
 
+  /// All values of an option.
+  func texts(_ name: String) -> [String] { query.filter { $0.name == name }.map(\.value) }
+
+  /// Refuses a `timeout` that is no duration. How long a request may take is the server's to say.
+  func checkTimeout() throws(HTTPFailure) {
+    guard let text = text("timeout"), !text.isEmpty, let problem = GoDuration.problem(text) else { return }
+    throw HTTPFailure(400, "invalid timeout specified in the request URL - \(problem)")
+  }
+
   /// Kubernetes' reading of a boolean: anything but false and 0, in any case.
   func flag(_ name: String) -> Bool? {
     text(name).map { !["false", "0"].contains($0.lowercased()) }
@@ -108,7 +117,7 @@ struct HTTPResource: Equatable, Sendable {
   }
 
   /// The parts of a resource's path, whatever they name.
-  private struct Path {
+  struct Path {
     var group = ""
     var version: String
     var namespace = ""

@@ -1,11 +1,9 @@
 // Owns: JSON trees as YAML text, laid out as kubectl does: sorted keys, two spaces, list items under their key.
 // It must not know what is written, nor read YAML: that is the coordinator's reader.
 
-import ClusterProto
-
 extension JSON {
   /// The YAML text of one document, with a newline at the end.
-  var yaml: String {
+  package var yaml: String {
     var text = ""
     switch self {
     case .object(let object) where !object.isEmpty: YAMLText.write(object, "", &text)
@@ -16,8 +14,8 @@ extension JSON {
   }
 }
 
-/// Writes the pieces.
-enum YAMLText {
+/// Writes the pieces of YAML text.
+package enum YAMLText {
   fileprivate static func write(_ object: JSONObject, _ indent: String, _ text: inout String) {
     for (position, member) in object.enumerated() {
       // The first member after `- ` stands on the line that has the dash.
@@ -77,7 +75,7 @@ enum YAMLText {
   }
 
   /// A string on one line: plain where that reads back as the same string, else quoted.
-  static func plain(_ string: String) -> String {
+  package static func plain(_ string: String) -> String {
     if string.isEmpty { return "\"\"" }
     guard string.unicodeScalars.allSatisfy(isPrintable) else { return JSON.string(string).text }
     if resolvesOtherwise(string) { return "\"\(string)\"" }

@@ -1,10 +1,11 @@
 # The one entry: `make demo` shows a cluster at work, `make test` checks everything. Both run on a bare machine with a Swift toolchain.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help deps build release lint check test conformance clients sim demo bench install clean
+.PHONY: help deps build release lint check test conformance clients sim fuzz demo bench install clean
 
 SEEDS ?= 200
 HOURS ?= 1
+MUTATIONS ?= 1000000
 PREFIX ?= /usr/local
 # The suites of `make check`.
 CORES := ^(ClusterProtoTests|CoordinatorCoreTests|AgentCoreTests|TidyTests)\.
@@ -56,6 +57,9 @@ clients: release ## Runs programs on Python's client libraries against a fresh c
 
 sim: release ## Simulates SEEDS (200) clusters for HOURS (1) each, from seed 1
 	$(call timed,$(SEEDS) simulated seeds,.build/release/stint simulate --seeds $(SEEDS) --hours $(HOURS))
+
+fuzz: release ## Gives MUTATIONS (1,000,000) requests and messages with extreme numbers to the cores
+	$(call timed,$(MUTATIONS) mutations,.build/release/stint simulate --mutations $(MUTATIONS))
 
 demo: release ## Starts a cluster on this machine, runs the example Jobs, kills an agent, shows the work finish elsewhere
 	@compose/demo.sh .build/release/stint

@@ -19,7 +19,7 @@ package struct MachineFacts: Equatable, Sendable {
   package var kernelRelease: String
   /// `PRETTY_NAME` of /etc/os-release; `Linux` without one.
   package var osImage: String
-  /// Kubernetes' architecture name: `amd64`, `arm64`, else the kernel's.
+  /// Kubernetes' (Go's) architecture name: `amd64`, `arm64`, …; the kernel's where they agree.
   package var architecture: String
 
   /// Reads them. `fallbackMachineID` must stay the same across starts (kept in the data directory).
@@ -40,6 +40,9 @@ package struct MachineFacts: Equatable, Sendable {
     switch machine {
     case "x86_64": "amd64"
     case "aarch64": "arm64"
+    case "i386", "i486", "i586", "i686": "386"
+    case "loongarch64": "loong64"
+    case _ where machine.hasPrefix("arm"): "arm"
     default: machine
     }
   }

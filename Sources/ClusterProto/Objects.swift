@@ -200,9 +200,13 @@ package struct NodeCapacity: Equatable, Sendable {
   }
 
   package init(json: JSON?) {
-    cpuMillicores = json?["cpu"]?.stringValue.flatMap { Quantity.parseMillis($0) } ?? 0
-    memoryBytes = json?["memory"]?.stringValue.flatMap { Quantity.parseBytes($0) } ?? 0
-    pods = json?["pods"]?.stringValue.flatMap { Int64($0) } ?? 0
+    func amount(_ resource: String, _ parse: (String) -> Int64?) -> Int64 {
+      guard let value = json?[resource] else { return 0 }
+      return max(0, parse(value.stringValue ?? value.text) ?? 0)
+    }
+    cpuMillicores = amount("cpu", Quantity.parseMillis)
+    memoryBytes = amount("memory", Quantity.parseBytes)
+    pods = amount("pods", Quantity.parseBytes)
   }
 
   package var json: JSON {

@@ -79,8 +79,8 @@ package struct ContainerSpec: Equatable, Sendable {
       let value = json[path: ["resources", "requests", resource]] ?? json[path: ["resources", "limits", resource]]
       return value?.stringValue ?? value?.text
     }
-    cpuMillicores = amount("cpu").flatMap { Quantity.parseMillis($0) } ?? 0
-    memoryBytes = amount("memory").flatMap { Quantity.parseBytes($0) } ?? 0
+    cpuMillicores = max(0, amount("cpu").flatMap { Quantity.parseMillis($0) } ?? 0)
+    memoryBytes = max(0, amount("memory").flatMap { Quantity.parseBytes($0) } ?? 0)
     isSidecar = json["restartPolicy"]?.stringValue == RestartPolicy.always.rawValue
     terminationMessagePath = json["terminationMessagePath"]?.stringValue ?? "/dev/termination-log"
     fallsBackToLogs = json["terminationMessagePolicy"]?.stringValue == "FallbackToLogsOnError"
@@ -114,7 +114,7 @@ package struct ContainerSpec: Equatable, Sendable {
 }
 
 /// One entry of spec.tolerations. `seconds` nil means without limit.
-package struct Toleration: Equatable, Sendable {
+package struct Toleration: Equatable, Hashable, Sendable {
   package var key: String?
   package var exists: Bool
   package var value: String
@@ -208,15 +208,9 @@ package final class PodSpec: Sendable, Equatable {
     var sidecars: Int64 = 0
     var largestInit: Int64 = 0
     for container in initContainers {
-      if container.isSidecar { sidecars = sum(sidecars, amount(container)) }
-      largestInit = max(largestInit, container.isSidecar ? sidecars : sum(sidecars, amount(container)))
+      if container.isSidecar { sidecars = sidecars.addingSaturated(amount(container)) }
+      largestInit = max(largestInit, container.isSidecar ? sidecars : sidecars.addingSaturated(amount(container)))
     }
-    return max(largestInit, containers.reduce(sidecars) { sum($0, amount($1)) })
-  }
-
-  /// Addition that stops at the largest number instead of trapping: quantities come from manifests.
-  private static func sum(_ left: Int64, _ right: Int64) -> Int64 {
-    let (result, overflow) = left.addingReportingOverflow(right)
-    return overflow ? Int64.max : result
+    return max(largestInit, containers.reduce(sidecars) { $0.addingSaturated(amount($1)) })
   }
 }

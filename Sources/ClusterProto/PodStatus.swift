@@ -93,7 +93,8 @@ package enum ContainerState: Equatable, Sendable {
     } else if let ended = json?["terminated"] {
       self = .terminated(
         Termination(
-          exitCode: ended["exitCode"]?.intValue ?? 0, signal: ended["signal"]?.intValue ?? 0,
+          exitCode: (ended["exitCode"]?.intValue ?? 0).clampedToInt32,
+          signal: (ended["signal"]?.intValue ?? 0).clampedToInt32,
           reason: ended["reason"]?.stringValue ?? "", message: ended["message"]?.stringValue ?? "",
           startedAt: time(ended["startedAt"]), finishedAt: time(ended["finishedAt"])))
     } else {
@@ -152,7 +153,8 @@ package struct ContainerStatus: Equatable, Sendable {
     lastTermination = ContainerState(json: json["lastState"])?.termination
     ready = json["ready"]?.boolValue ?? false
     started = json["started"]?.boolValue
-    restartCount = json["restartCount"]?.intValue ?? 0
+    // An agent may say any number; what clients cannot read is not kept.
+    restartCount = max(0, json["restartCount"]?.intValue ?? 0).clampedToInt32
   }
 
   package var json: JSON {

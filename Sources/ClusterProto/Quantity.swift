@@ -48,15 +48,19 @@ package enum Quantity {
       exponent += 1
     }
     for _ in 0..<min(abs(exponent), 19) {
-      if exponent > 0 { numerator = saturating(numerator, 10) } else { denominator = saturating(denominator, 10) }
+      if exponent > 0 {
+        numerator = numerator.multipliedSaturated(by: 10)
+      } else {
+        denominator = denominator.multipliedSaturated(by: 10)
+      }
     }
     if exponent < -19 { return digits == 0 ? 0 : (negative ? 0 : 1) }
     if exponent > 19, digits > 0 { return negative ? -Int64.max : Int64.max }
-    for _ in 0..<scale.binary { numerator = saturating(numerator, 1024) }
+    for _ in 0..<scale.binary { numerator = numerator.multipliedSaturated(by: 1024) }
     let (high, low) = digits.multipliedFullWidth(by: numerator)
     guard high < denominator else { return negative ? -Int64.max : Int64.max }
     let (quotient, remainder) = denominator.dividingFullWidth((high, low))
-    let rounded = remainder > 0 && !negative ? saturatingAdd(quotient, 1) : quotient
+    let rounded = remainder > 0 && !negative ? quotient.addingSaturated(1) : quotient
     let value = Int64(min(rounded, UInt64(Int64.max)))
     return negative ? -value : value
   }
@@ -104,19 +108,9 @@ package enum Quantity {
     case "Ei": return (0, 6)
     default:
       guard let first = suffix.first, first == "e" || first == "E", let power = Int(suffix.dropFirst()),
-        abs(power) < 100
+        (-99...99).contains(power)
       else { return nil }
       return (power, 0)
     }
-  }
-
-  private static func saturating(_ left: UInt64, _ right: UInt64) -> UInt64 {
-    let (result, overflow) = left.multipliedReportingOverflow(by: right)
-    return overflow ? UInt64.max : result
-  }
-
-  private static func saturatingAdd(_ left: UInt64, _ right: UInt64) -> UInt64 {
-    let (result, overflow) = left.addingReportingOverflow(right)
-    return overflow ? UInt64.max : result
   }
 }

@@ -76,6 +76,7 @@ extension CommandTable {
         Flag("seeds", .integer("N"), initial: "200", "How many seeds to run"),
         Flag("first", .integer("N"), initial: "1", "The first of them"),
         Flag("hours", .text("H"), initial: "1", "Simulated hours with faults, each seed"),
+        Flag("mutations", .integer("N"), "Instead: N requests and messages with extreme numbers into the cores"),
         Flag("trace", "Print the end of the seed's trace"), help,
       ],
       details: """

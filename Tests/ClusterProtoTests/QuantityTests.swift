@@ -30,7 +30,11 @@ struct QuantityTests {
 
   @Test(
     "what is no quantity is refused",
-    arguments: ["", "m", "1.2.3", "1 Gi", "1GB", "Gi", "--1", "1ki", "1K", "1mi", "e3", "0x10", "1e", "1e3k", "٣", "."])
+    arguments: [
+      "", "m", "1.2.3", "1 Gi", "1GB", "Gi", "--1", "1ki", "1K", "1mi", "e3", "0x10", "1e", "1e3k", "٣", ".",
+      "1e-9223372036854775808",
+      "1e9223372036854775807", "9e9999Ei", "1e100",
+    ])
   func refusals(text: String) {
     #expect(Quantity.parseMillis(text) == nil)
     #expect(Quantity.parseBytes(text) == nil)

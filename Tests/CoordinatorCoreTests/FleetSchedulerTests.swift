@@ -73,6 +73,8 @@ import Testing
     harness.core.updateNode("a") { $0.taints.append(Taint(key: "gpu", value: "yes", effect: "NoSchedule")) }
     harness.step([])
     harness.addPod("fourth")
+    // It is equal to the second: what is said of such pods is looked at again within a second.
+    harness.pass(1_000, beating: ["a"])
     #expect(
       message(harness, "fourth")?.hasPrefix("0/1 nodes are available: 1 node(s) had untolerated taint {gpu: yes}.")
         == true)
@@ -175,7 +177,7 @@ import Testing
     harness.join(FakeAgent("a"))
     #expect(harness.core.fleet.attempts.isEmpty)
     #expect(harness.core.fleet.scheduler.groups.isEmpty)
-    #expect(harness.core.fleet.scheduler.parked.isEmpty)
+    #expect(harness.core.fleet.scheduler.classes.isEmpty)
   }
 
   // MARK: - Choice
@@ -278,7 +280,7 @@ import Testing
     harness.longestStep = 0
     harness.step([])
     #expect(harness.core.fleet.scheduler.groups.count == 1)
-    #expect(harness.core.fleet.scheduler.parked.count == 1)
+    #expect(harness.core.fleet.scheduler.classes.parkedCount == 1)
     #expect(harness.pod("p9999")?.status.condition("PodScheduled")?.reason == "Unschedulable")
     // The rows of the 10,000 creations are one turn's; the marking after it goes on in turns of 256.
     harness.longestStep = 0

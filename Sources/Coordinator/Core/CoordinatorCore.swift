@@ -24,6 +24,8 @@ package struct CoordinatorCore: Sendable {
   var now: Now
   /// Change number of the last write of any object.
   package var resourceVersion: Int64 { state.resourceVersion }
+  /// API objects in memory.
+  package var objectCount: Int { state.references.count }
   /// This start's number; persisted, one more at each start.
   package internal(set) var incarnation: Int64 = 0
 
@@ -90,6 +92,7 @@ package struct CoordinatorCore: Sendable {
     case .requestHeld(let id, let isHeld): holdRequest(id, isHeld)
     case .timer: break
     case .diskLow(let low): api.diskLow = low
+    case .diskScarce(let scarce): setDiskScarce(scarce)
     case .apiServed(let endpoint): serveAPI(endpoint)
     case .stopRequested: beginPoliteStop()
     }

@@ -24,6 +24,8 @@ package enum CoordinatorEvent: Equatable, Sendable {
   case timer
   /// Free space fell below (true) or rose above (false) the mark: client writes are refused while true.
   case diskLow(Bool)
+  /// The same with a higher mark: the coordinator's own creations stop first.
+  case diskScarce(Bool)
   /// The Kubernetes API is served; comes once, after the first step.
   case apiServed(APIEndpoint)
   /// The process is to stop politely: extend the leases (C2) and say so to every agent.
@@ -138,6 +140,9 @@ package struct CoordinatorConfiguration: Equatable, Sendable {
   package var watchHistoryLimit = 20_000
   /// Finished pods kept before the oldest are collected (Kubernetes' terminated-pod-gc-threshold).
   package var terminatedPodLimit = 12_500
+  /// Pods of one Job, and of all Jobs together, that may exist without a node. More are made as these are placed.
+  package var waitingPodsOfJob = 1_000
+  package var waitingPodLimit = 20_000
 
   package init() {}
 }

@@ -7,6 +7,8 @@ import ClusterProto
 struct InsertionSet<Member: Hashable & Sendable>: Sendable, Sequence, Equatable {
   private var positions: [Member: Int] = [:]
   private var slots: [Member?] = []
+  /// No member stands before this slot: whoever takes the oldest again and again must not walk over the holes.
+  private var head = 0
 
   var count: Int { positions.count }
   var isEmpty: Bool { positions.isEmpty }
@@ -25,13 +27,17 @@ struct InsertionSet<Member: Hashable & Sendable>: Sendable, Sequence, Equatable 
   mutating func remove(_ member: Member) -> Bool {
     guard let position = positions.removeValue(forKey: member) else { return false }
     slots[position] = nil
+    if position == head { while head < slots.count, slots[head] == nil { head += 1 } }
     if slots.count > 32, positions.count * 2 < slots.count { compact() }
     return true
   }
 
+  /// The oldest member.
+  var first: Member? { head < slots.count ? slots[head] : nil }
+
   /// Removes and returns the oldest member.
   mutating func popFirst() -> Member? {
-    guard let first = first(where: { _ in true }) else { return nil }
+    guard let first else { return nil }
     remove(first)
     return first
   }
@@ -39,10 +45,11 @@ struct InsertionSet<Member: Hashable & Sendable>: Sendable, Sequence, Equatable 
   mutating func removeAll() {
     positions.removeAll()
     slots.removeAll()
+    head = 0
   }
 
   func makeIterator() -> AnyIterator<Member> {
-    var iterator = slots.makeIterator()
+    var iterator = slots[head...].makeIterator()
     return AnyIterator {
       while let slot = iterator.next() {
         if let member = slot { return member }
@@ -55,6 +62,7 @@ struct InsertionSet<Member: Hashable & Sendable>: Sendable, Sequence, Equatable 
 
   private mutating func compact() {
     slots = slots.filter { $0 != nil }
+    head = 0
     for (position, member) in slots.enumerated() {
       if let member { positions[member] = position }
     }

@@ -82,6 +82,10 @@ package final class CoordinatorServer {
   private var wakeTimer: LoopTimer?
   private var spaceTimer: LoopTimer?
   private var isDiskLow = false
+  private var isDiskScarce = false
+  /// Objects at the most since free memory was given back, and at the last look.
+  private var objects = (peak: 0, last: 0)
+  private static let objectsBeforeRelease = 2_000
   private static let spaceCheckNanoseconds: Int64 = 5_000_000_000
   /// A polite stop takes no longer, whatever disk and clients do.
   private static let stopNanoseconds: Int64 = 5_000_000_000
@@ -350,12 +354,32 @@ package final class CoordinatorServer {
     loop.requestTurn()
   }
 
+  /// After a mass of objects has gone, once no more are going: what they took goes back to the system.
+  private func releaseMemory() {
+    let count = core.objectCount
+    if count == objects.last, objects.peak > Self.objectsBeforeRelease, count < objects.peak / 2 {
+      ProcessMemory.release()
+      objects.peak = count
+    }
+    objects = (max(objects.peak, count), count)
+  }
+
   private func checkSpace() {
     spaceTimer?.arm(at: Clocks.boot() + Self.spaceCheckNanoseconds)
+    releaseMemory()
     guard let space = try? Files.space(options.directory) else { return }
     // Back only well above the mark, or it would flap.
     let mark = min(options.freeSpaceMark, space.total / 8)
     let low = space.available < (isDiskLow ? mark + mark / 4 : mark)
+    // The coordinator's own creations stop while clients may still write.
+    let scarce = space.available < (isDiskScarce ? mark * 2 + mark / 4 : mark * 2)
+    if scarce != isDiskScarce {
+      isDiskScarce = scarce
+      ServerLog.info(
+        scarce ? "disk is filling: Jobs get no new pods" : "disk has room for new pods again",
+        ("free", String(space.available)))
+      queue.append(.diskScarce(scarce), from: nil)
+    }
     guard low != isDiskLow else { return }
     isDiskLow = low
     ServerLog.info(

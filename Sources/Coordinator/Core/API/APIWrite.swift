@@ -272,9 +272,11 @@ extension CoordinatorCore {
       warnings.append("metadata.ownerReferences: not written by pods/status")
     }
     if case .job(let new) = after, case .job(let old) = before, new.spec.json != old.spec.json {
-      after.meta.generation += 1
+      after.meta.generation = after.meta.generation.addingSaturated(1)
     }
-    if case .pod(let new) = after, case .pod(let old) = before, new.spec != old.spec { after.meta.generation += 1 }
+    if case .pod(let new) = after, case .pod(let old) = before, new.spec != old.spec {
+      after.meta.generation = after.meta.generation.addingSaturated(1)
+    }
     var errors = FieldErrors()
     MetaValidation.update(after.meta, before.meta, into: &errors)
     MetaValidation.times(meta, before.meta, into: &errors)

@@ -51,7 +51,23 @@ enum OtherValidation {
     if bytes > dataBytes { errors.tooLong("data", bytes: dataBytes) }
   }
 
-  private static func node(_ json: JSON, into errors: inout FieldErrors) {
+  /// ValidateNode's rules for amounts; those of pods are whole.
+  private static func amounts(_ json: JSON, _ group: String, into errors: inout FieldErrors) {
+    for (name, value) in json[path: ["status", group]]?.objectValue ?? JSONObject() {
+      let text = value.stringValue ?? value.text
+      let at = "status.\(group).\(name)"
+      guard let millis = Quantity.parseMillis(text) else {
+        errors.invalid(at, text, Quantity.formatMessage)
+        continue
+      }
+      if millis < 0 { errors.invalid(at, text, JobValidation.notNegative) }
+      if name == "pods", millis % 1000 != 0, millis < Int64.max { errors.invalid(at, text, "must be an integer") }
+    }
+  }
+
+  static func node(_ json: JSON, into errors: inout FieldErrors) {
+    amounts(json, "capacity", into: &errors)
+    amounts(json, "allocatable", into: &errors)
     var seen: Set<String> = []
     for (index, taint) in (json[path: ["spec", "taints"]]?.arrayValue ?? []).enumerated() {
       let at = "spec.taints[\(index)]"

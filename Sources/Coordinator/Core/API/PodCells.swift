@@ -54,7 +54,7 @@ enum PodCells {
     /// The first init container that is not done decides; true while there is one.
     private mutating func initContainers(_ pod: Pod, _ sidecars: [String]) -> Bool {
       for (index, status) in pod.status.initContainers.enumerated() {
-        restarts += status.restartCount
+        restarts = restarts.addingSaturated(status.restartCount)
         noteRestart(status)
         let isSidecar = sidecars.contains(status.name)
         switch status.state {
@@ -83,13 +83,13 @@ enum PodCells {
       restarts = 0
       lastRestart = nil
       for status in pod.status.initContainers where sidecars.contains(status.name) {
-        restarts += status.restartCount
+        restarts = restarts.addingSaturated(status.restartCount)
         noteRestart(status)
       }
       var hasRunning = false
       var failure: String?
       for status in pod.status.containers.reversed() {
-        restarts += status.restartCount
+        restarts = restarts.addingSaturated(status.restartCount)
         noteRestart(status)
         switch status.state {
         case .waiting(let why, _): if !why.isEmpty { reason = why }

@@ -18,6 +18,9 @@ enum StatusWrite {
     case .node(let node):
       var tree = node.json
       tree["status"] = json["status"] ?? .object(JSONObject())
+      var errors = FieldErrors()
+      OtherValidation.node(tree, into: &errors)
+      if !errors.isEmpty { throw .invalid(.nodes, node.meta.name, errors.all) }
       return .node(Node(json: tree))
     case .other(let object):
       if object.kind == .namespaces { try namespaceStatus(json["status"], object) }

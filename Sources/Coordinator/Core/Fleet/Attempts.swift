@@ -57,7 +57,7 @@ extension CoordinatorCore {
     noteDesiredChange(number, node: attempt.node)
     if !fleet.tokens.contains(number) { purgeLogs(of: number, on: attempt.node) }
     forgetNodeIfUnused(attempt.node)
-    reconsiderParked()
+    nodeOpened(attempt.node)
     reconsiderGated(attempt.jobUID)
   }
 
@@ -107,6 +107,7 @@ extension CoordinatorCore {
       state.nodes[ObjectKey(namespace: "", name: name)] == nil, record.leaseReach <= now.boot
     else { return }
     fleet.nodes[name] = nil
+    noteStanding(name)
     fleet.timers.cancel(.monitor(name))
     fleet.dirtyNodes.insert(name)
   }
@@ -132,6 +133,6 @@ extension CoordinatorCore {
       jobUID: row["job"]?.stringValue ?? "", node: node, keeper: keeper, session: row["session"]?.stringValue ?? "",
       tolerationMilliseconds: row["toleration"]?.intValue,
       action: row["stop"]?.intValue.map { .stop(graceMilliseconds: $0) } ?? .run,
-      cpuMillicores: row["cpu"]?.intValue ?? 0, memoryBytes: row["memory"]?.intValue ?? 0)
+      cpuMillicores: max(0, row["cpu"]?.intValue ?? 0), memoryBytes: max(0, row["memory"]?.intValue ?? 0))
   }
 }

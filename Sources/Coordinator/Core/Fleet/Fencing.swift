@@ -1,5 +1,5 @@
 // When an attempt counts as dead without its keeper's word (design, fencing rules C1, C2, C3, C5, C6): R, proofs by
-// boot or sweep, a person's assertion, and the brake on mass loss.
+// boot or sweep, a person's assertion. The brake on mass loss is MassLoss's.
 
 import ClusterProto
 
@@ -140,74 +140,6 @@ extension CoordinatorCore {
     // When the lease is over, the record may go.
     fleet.timers.set(.monitor(name), at: record.leaseReach + 1)
     forgetNodeIfUnused(name)
-    reconsiderParked()
-  }
-
-  // MARK: - C6
-
-  /// Its losses wait for the brake.
-  func isHeld(_ name: String) -> Bool {
-    guard fleet.brake != nil, let record = fleet.nodes[name] else { return false }
-    return record.lostAt != nil && !record.isReleased
-  }
-
-  /// More than 2 and at least 55 % of the nodes went within one hold time.
-  private func isMassLoss() -> Bool {
-    var lost = 0
-    var ready = 0
-    for record in fleet.nodes.values {
-      if let at = record.lostAt {
-        if now.boot - at < configuration.massLossHoldMilliseconds, !record.isReleased { lost += 1 }
-      } else if record.isReachable {
-        ready += 1
-      }
-    }
-    return lost > 2 && lost * 100 >= (lost + ready) * 55
-  }
-
-  mutating func engageBrakeIfNeeded(_ name: String) {
-    guard fleet.brake == nil, isMassLoss() else { return }
-    fleet.brake = MassLossBrake(engagedAt: now.boot)
-    fleet.timers.set(.brake, at: now.boot + configuration.massLossHoldMilliseconds)
-    let lost = heldNodes().count
-    let message =
-      "\(lost) of \(fleet.nodes.count) nodes were lost at once: replacing their pods waits for up to "
-      + "\(configuration.massLossHoldMilliseconds / 1000) s, then goes on with one node every "
-      + "\(configuration.massLossPaceMilliseconds / 1000) s"
-    outputs.append(.log(message))
-    if let node = state.nodes[ObjectKey(namespace: "", name: name)] {
-      recordEvent(
-        on: .node(node), type: .warning, reason: "MassNodeLoss", message: message, component: "node-controller")
-    }
-  }
-
-  /// Nodes that wait for the brake, in the order in which they went.
-  private func heldNodes() -> [String] {
-    fleet.nodes.keys.filter { isHeld($0) }.sorted { left, right in
-      let first = fleet.nodes[left]?.lostAt ?? now.boot
-      let second = fleet.nodes[right]?.lostAt ?? now.boot
-      return first == second ? left < right : first < second
-    }
-  }
-
-  mutating func releaseNextNode() {
-    guard let name = heldNodes().first(where: { fleet.nodes[$0]?.attempts.isEmpty == false }) else {
-      fleet.brake = nil
-      return
-    }
-    fleet.nodes[name]?.isReleased = true
-    armLossTimers(name)
-    fleet.timers.set(.brake, at: now.boot + configuration.massLossPaceMilliseconds)
-  }
-
-  /// Enough nodes came back: the others go as single losses do.
-  mutating func disengageBrakeIfPossible() {
-    guard fleet.brake != nil else { return }
-    let held = heldNodes()
-    let ready = fleet.nodes.values.filter(\.isReachable).count
-    if held.count > 2, held.count * 100 >= (held.count + ready) * 55 { return }
-    fleet.brake = nil
-    fleet.timers.cancel(.brake)
-    for name in held { armLossTimers(name) }
+    noteNodesChanged()
   }
 }

@@ -63,15 +63,16 @@ struct NodeRecord: Sendable {
   var attemptsOfJob: [String: Int] = [:]
 }
 
-/// What a node's attempts ask for together.
+/// What a node's attempts ask for together. Wider than one amount: the sum of any number of them is exact, so taking
+/// one away again leaves the others.
 struct NodeUsage: Equatable, Sendable {
-  var cpuMillicores: Int64 = 0
-  var memoryBytes: Int64 = 0
+  var cpuMillicores: Int128 = 0
+  var memoryBytes: Int128 = 0
   var pods: Int64 = 0
 
   mutating func add(_ attempt: Attempt, sign: Int64) {
-    cpuMillicores &+= sign &* attempt.cpuMillicores
-    memoryBytes &+= sign &* attempt.memoryBytes
+    cpuMillicores += Int128(sign) * Int128(attempt.cpuMillicores)
+    memoryBytes += Int128(sign) * Int128(attempt.memoryBytes)
     pods += sign
   }
 }
@@ -124,6 +125,8 @@ enum FleetTimer: Hashable, Comparable, Sendable {
   case brake
   /// Leases of the incarnation before have ended: the persisted Lmax may shrink.
   case shrinkLease
+  /// What waiting pods say is looked at again.
+  case explain
 }
 
 /// C6: many nodes went at once; their losses wait.
@@ -151,12 +154,15 @@ struct FleetState: Sendable {
   var isStopping = false
   var saysStopped = false
   var brake: MassLossBrake?
+  var standings = NodeStandings()
 
   var timers = TimerQueue<FleetTimer>()
   var touched = InsertionSet<SessionID>()
   var dirtyAttempts = InsertionSet<AttemptNumber>()
   var dirtyNodes = InsertionSet<String>()
 
+  /// Nodes whose heartbeat may be overdue.
+  var overdue = WorkQueue<String>()
   var evictions = WorkQueue<AttemptNumber>()
   var fences = WorkQueue<AttemptNumber>()
   /// Nodes whose taints or cordon have to be looked at.
@@ -212,12 +218,18 @@ extension CoordinatorCore {
       before?.taints != after.taints || before?.unschedulable != after.unschedulable
       || before?.meta.labels != after.meta.labels || before?.capacity != after.capacity
       || before?.isReady != after.isReady
-    if isRelevant { reconsiderParked() }
+    guard isRelevant else { return }
+    nodeOpened(after.meta.name)
+    noteNodesChanged()
   }
 
   /// Runs due work on at most `limit` objects; returns how many it touched.
   mutating func runFleet(limit: Int) -> Int {
     var left = limit
+    while left > 0, let name = fleet.overdue.next() {
+      left -= 1 + (fleet.nodes[name]?.attempts.count ?? 0) / 8
+      monitorNode(name)
+    }
     while left > 0, let name = fleet.changedNodes.next() {
       nodeChanged(name)
       left -= 1
@@ -242,11 +254,12 @@ extension CoordinatorCore {
   mutating func fireFleetTimers() {
     while let timer = fleet.timers.popDue(at: now.boot) {
       switch timer {
-      case .monitor(let name): monitorNode(name)
+      case .monitor(let name): fleet.overdue.add(name)
       case .evict(let number): fleet.evictions.add(number)
       case .fence(let number): fleet.fences.add(number)
       case .brake: releaseNextNode()
       case .shrinkLease: shrinkLongestLease()
+      case .explain: explainStale()
       }
     }
   }

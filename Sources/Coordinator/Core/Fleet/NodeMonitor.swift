@@ -17,6 +17,7 @@ extension CoordinatorCore {
     guard let record = fleet.nodes[name] else { return }
     fleet.nodes[name]?.lastHeartbeat = now.boot
     fleet.nodes[name]?.isReachable = true
+    if !record.isReachable { noteStanding(name) }
     if fleet.timers.time(of: .monitor(name)) == nil { fleet.timers.set(.monitor(name), at: now.boot + monitorLimit) }
     if !record.isReachable {
       markReady(name)
@@ -41,6 +42,7 @@ extension CoordinatorCore {
     fleet.nodes[name]?.isReachable = false
     fleet.nodes[name]?.lostAt = now.boot
     fleet.nodes[name]?.isReleased = false
+    noteStanding(name)
     let wasReady = state.nodes[ObjectKey(namespace: "", name: name)]?.isReady ?? false
     if record.isReachable { writeNodeLease(name) }
     let wall = now.wall
@@ -92,6 +94,7 @@ extension CoordinatorCore {
 
   private mutating func markReady(_ name: String) {
     fleet.nodes[name]?.lostAt = nil
+    noteStanding(name)
     for number in fleet.nodes[name]?.attempts ?? InsertionSet() {
       fleet.timers.cancel(.fence(number))
       fleet.timers.cancel(.evict(number))
@@ -106,7 +109,8 @@ extension CoordinatorCore {
     // Other NoExecute taints still count.
     fleet.changedNodes.add(name)
     disengageBrakeIfPossible()
-    reconsiderParked()
+    nodeOpened(name)
+    noteNodesChanged()
   }
 
   private mutating func writeReady(_ name: String) {

@@ -21,6 +21,7 @@ extension CoordinatorCore {
     // Nothing is proven by a closed connection: the monitor waits for the heartbeat of the next one.
     fleet.nodes[gone.node]?.session = nil
     fleet.nodes[gone.node]?.isReachable = false
+    noteStanding(gone.node)
     forgetNodeIfUnused(gone.node)
   }
 
@@ -60,6 +61,10 @@ extension CoordinatorCore {
       refuse(session, "node name \"\(name)\" is not valid: \(error)", retryMilliseconds: nil)
       return
     }
+    if let problem = registration.impossible {
+      refuse(session, "node \(name) \(problem)", retryMilliseconds: nil)
+      return
+    }
     if let record = fleet.nodes[name], record.keeper != registration.keeper {
       guard isSuccessor(registration, of: record) || isFree(name, session) else { return }
     }
@@ -67,6 +72,7 @@ extension CoordinatorCore {
     enter(registration)
     fleet.nodes[name]?.session = session
     fleet.nodes[name]?.isReachable = false
+    noteStanding(name)
     fleet.nodes[name]?.lastHeartbeat = now.boot
     fleet.sessions[session]?.node = name
     fleet.sessions[session]?.keeper = registration.keeper
@@ -155,7 +161,8 @@ extension CoordinatorCore {
   private mutating func writeNode(_ registration: Registration) {
     let key = ObjectKey(namespace: "", name: registration.node)
     let labels = registration.labels.merging([
-      "kubernetes.io/hostname": registration.node, "kubernetes.io/os": "linux", "kubernetes.io/arch": "amd64",
+      "kubernetes.io/hostname": registration.node, "kubernetes.io/os": "linux",
+      "kubernetes.io/arch": registration.architecture,
     ])
     if state.nodes[key] == nil {
       var meta = ObjectMeta()

@@ -1,5 +1,6 @@
-// Binds waiting pods to nodes: filters with Kubernetes' reasons, then spread. A group of equal pods is tried once,
-// its best nodes kept in a heap while it is placed. The assignment itself is an attempt (Attempts).
+// Binds waiting pods to nodes: filters, then spread. Classes that are due are taken in the order of their first
+// groups; a group of equal pods is tried once, its best nodes kept in a heap while it is placed. The assignment itself
+// is an attempt (Attempts); why pods wait is told by SchedulerMessages.
 
 import ClusterProto
 
@@ -24,25 +25,27 @@ struct SchedulingCandidate: Comparable, Sendable {
 }
 
 extension CoordinatorCore {
-  /// A message that changed is told again to groups up to this size.
-  private static let retellLimit = 16
-
   mutating func runScheduler(limit: Int) -> Int {
     var left = limit
-    while left > 0, let group = fleet.scheduler.due.next() { left -= max(1, place(group, limit: left)) }
-    while left > 0, let group = fleet.scheduler.marking.next() { left -= max(1, tellWaiting(group, limit: left)) }
+    while left > 0 {
+      guard let next = fleet.scheduler.nextDue() else { break }
+      left -= max(1, place(next.group, of: next.id, limit: left))
+      fleet.scheduler.classes.goOn(next.id)
+    }
+    if left > 0 { left -= tellWaiting(limit: left) }
     return limit - left
   }
 
   /// Places pods of one group until none is left, none fits, or the limit is reached. Returns how many pods it
   /// looked at.
-  private mutating func place(_ group: WaitingGroupKey, limit: Int) -> Int {
+  private mutating func place(_ group: WaitingGroupKey, of id: WaitingClassID, limit: Int) -> Int {
     var looked = 0
     var refused = 0
     var heap: MinHeap<SchedulingCandidate>?
     while looked < limit, let key = fleet.scheduler.groups[group]?.pods.peek() {
       guard let pod = state.pods[key], Self.waitsForNode(pod), Self.groupKey(pod) == group else {
         _ = fleet.scheduler.groups[group]?.pods.next()
+        forgetGroupIfEmpty(group)
         looked += 1
         continue
       }
@@ -52,30 +55,49 @@ extension CoordinatorCore {
         refused += 1
         // Without indexes every pod of the Job waits for the same; with them another index may be free.
         let isIndexed = pod.meta.annotations["batch.kubernetes.io/job-completion-index"] != nil
-        guard isIndexed, refused < fleet.scheduler.groups[group]?.pods.count ?? 0 else { return looked }
+        guard isIndexed, refused < fleet.scheduler.groups[group]?.pods.count ?? 0 else {
+          fleet.scheduler.groups[group]?.isQueued = false
+          return looked
+        }
         _ = fleet.scheduler.groups[group]?.pods.next()
         fleet.scheduler.groups[group]?.pods.add(key)
         continue
       }
-      var candidates = heap ?? MinHeap(candidates(for: pod, group))
+      var candidates = heap ?? MinHeap(candidates(for: pod, group, of: id))
       guard let best = candidates.first else {
-        park(group, pod)
+        fleet.scheduler.classes.park(id)
+        explainParked(id)
         return looked
       }
       assign(pod, to: best.name)
-      candidates.replaceFirst(with: candidate(best.name, pod.spec, group))
+      let again = candidate(best.name, pod.spec, group)
+      if again == nil { fleet.scheduler.classes.close(best.name, id) }
+      candidates.replaceFirst(with: again)
       heap = candidates
     }
-    if fleet.scheduler.groups[group]?.pods.isEmpty == false { fleet.scheduler.due.add(group) }
     return looked
   }
 
-  private mutating func candidates(for pod: Pod, _ group: WaitingGroupKey) -> [SchedulingCandidate] {
+  /// The nodes that the pod fits, of those that may have room for its class.
+  private mutating func candidates(
+    for pod: Pod, _ group: WaitingGroupKey, of id: WaitingClassID
+  ) -> [SchedulingCandidate] {
     if !group.pinnedNode.isEmpty { return [candidate(group.pinnedNode, pod.spec, group)].compactMap { $0 } }
     var result: [SchedulingCandidate] = []
+    if let open = fleet.scheduler.classes[id]?.open {
+      for name in open {
+        if let found = candidate(name, pod.spec, group) {
+          result.append(found)
+        } else {
+          fleet.scheduler.classes.close(name, id)
+        }
+      }
+      return result
+    }
     for key in state.keys(of: .nodes) {
       if let found = candidate(key.name, pod.spec, group) { result.append(found) }
     }
+    fleet.scheduler.classes.setOpen(result.map(\.name), id)
     return result
   }
 
@@ -126,8 +148,8 @@ extension CoordinatorCore {
   }
 
   /// A pod that asks for nothing of a resource fits a node that has none left of it.
-  private static func isWithin(_ request: Int64, _ used: Int64, _ capacity: Int64) -> Bool {
-    request <= 0 || request <= capacity - used
+  static func isWithin(_ request: Int64, _ used: Int128, _ capacity: Int64) -> Bool {
+    request <= 0 || Int128(request) + used <= Int128(capacity)
   }
 
   /// Why the node is not for this pod however empty it is, in the order and words of Kubernetes' filters.
@@ -145,84 +167,5 @@ extension CoordinatorCore {
       return "node(s) didn't match Pod's node affinity/selector"
     }
     return nil
-  }
-
-  // MARK: - Nothing fits
-
-  private mutating func park(_ group: WaitingGroupKey, _ pod: Pod) {
-    fleet.scheduler.parked.insert(group)
-    let message = unschedulableMessage(pod, group)
-    let isNews = fleet.scheduler.groups[group]?.message != message
-    fleet.scheduler.groups[group]?.message = message
-    if isNews, let pods = fleet.scheduler.groups[group]?.pods, pods.count <= Self.retellLimit {
-      var rest = pods
-      while let key = rest.next() { fleet.scheduler.groups[group]?.unmarked.add(key) }
-    }
-    fleet.scheduler.marking.add(group)
-  }
-
-  /// Writes the group's message to pods that do not bear it yet; returns how many.
-  private mutating func tellWaiting(_ group: WaitingGroupKey, limit: Int) -> Int {
-    var told = 0
-    guard fleet.scheduler.parked.contains(group), let message = fleet.scheduler.groups[group]?.message else { return 0 }
-    let wall = now.wall
-    while told < limit, let key = fleet.scheduler.groups[group]?.unmarked.next() {
-      // Two objects each: the pod and its event.
-      told += 2
-      let after = updatePod(key) { pod in
-        guard Self.waitsForNode(pod) else { return }
-        pod.status.set(
-          Condition(
-            type: "PodScheduled", status: "False", reason: "Unschedulable", message: message, lastTransition: wall))
-      }
-      guard let after else { continue }
-      recordEvent(
-        on: .pod(after), type: .warning, reason: "FailedScheduling", message: message, component: "default-scheduler")
-    }
-    if fleet.scheduler.groups[group]?.unmarked.isEmpty == false { fleet.scheduler.marking.add(group) }
-    return told
-  }
-
-  /// Kubernetes' sentence: counts by reason, in the order of their texts, then what preemption would say.
-  private mutating func unschedulableMessage(_ pod: Pod, _ group: WaitingGroupKey) -> String {
-    let total = state.nodes.count
-    guard total > 0 else { return "no nodes available to schedule pods" }
-    var counts: [String: Int] = [:]
-    var hopeless = 0
-    for key in state.keys(of: .nodes) {
-      let reasons = self.reasons(against: pod.spec, group, key.name)
-      if reasons.isHopeless { hopeless += 1 }
-      for reason in reasons.texts { counts[reason, default: 0] += 1 }
-    }
-    let parts = counts.keys.sorted().map { "\(counts[$0] ?? 0) \($0)" }.sorted().joined(separator: ", ")
-    var preemption: [String] = []
-    if total > hopeless { preemption.append("\(total - hopeless) No preemption victims found for incoming pod") }
-    if hopeless > 0 { preemption.append("\(hopeless) Preemption is not helpful for scheduling") }
-    let advice = preemption.sorted().joined(separator: ", ")
-    return "0/\(total) nodes are available: \(parts). preemption: 0/\(total) nodes are available: \(advice)."
-  }
-
-  /// All reasons of the first filter that refuses; hopeless: making room would not help.
-  private func reasons(
-    against spec: PodSpec, _ group: WaitingGroupKey, _ name: String
-  ) -> (texts: [String], isHopeless: Bool) {
-    if !group.pinnedNode.isEmpty, group.pinnedNode != name {
-      return (["node(s) didn't match the requested node name"], true)
-    }
-    guard let node = state.nodes[ObjectKey(namespace: "", name: name)] else { return ([], true) }
-    if group.pinnedNode.isEmpty, let rejection = Self.rejection(of: spec, by: node) { return ([rejection], true) }
-    guard let record = fleet.nodes[name], record.isReachable, record.session != nil else {
-      return (["node(s) were not ready"], true)
-    }
-    var texts: [String] = []
-    let capacity = node.capacity
-    if record.usage.pods >= capacity.pods { texts.append("Too many pods") }
-    if !Self.isWithin(spec.cpuMillicores, record.usage.cpuMillicores, capacity.cpuMillicores) {
-      texts.append("Insufficient cpu")
-    }
-    if !Self.isWithin(spec.memoryBytes, record.usage.memoryBytes, capacity.memoryBytes) {
-      texts.append("Insufficient memory")
-    }
-    return (texts, false)
   }
 }

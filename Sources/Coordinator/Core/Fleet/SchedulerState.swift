@@ -1,5 +1,6 @@
-// Pods that wait for a node, in groups of equals, so that 10,000 of one Job cost one try. Which groups are due,
-// parked (nothing fits) or gated (promise 1 holds them back) is kept here; choosing a node is the Scheduler's.
+// Pods that wait for a node, in groups of equals, so that 10,000 of one Job cost one try. A group waits in the class of
+// all groups that fit the same nodes (WaitingClasses), or is gated: promise 1 holds its pods back. Choosing a node is
+// the Scheduler's.
 
 import ClusterProto
 
@@ -12,23 +13,24 @@ struct WaitingGroupKey: Hashable, Sendable {
 }
 
 struct WaitingGroup: Sendable {
+  /// Rises with each group: who came first is tried first.
+  var order: Int
+  var classID: WaitingClassID
+  /// In its class's queue; false while it is gated.
+  var isQueued = true
   var pods = WorkQueue<ObjectKey>()
   /// Those that do not say yet why they wait.
   var unmarked = WorkQueue<ObjectKey>()
-  /// Why nothing fitted the last time.
-  var message = ""
 }
 
 struct SchedulerState: Sendable {
   var groups: [WaitingGroupKey: WaitingGroup] = [:]
-  var due = WorkQueue<WaitingGroupKey>()
-  var parked = InsertionSet<WaitingGroupKey>()
-  /// Parked groups whose pods have to be told.
-  var marking = WorkQueue<WaitingGroupKey>()
+  var classes = WaitingClasses()
   /// Groups with pods that may not start yet, by Job.
   var gated: [String: InsertionSet<WaitingGroupKey>] = [:]
   /// Node of each Job's last failure: a preference, forgotten at a restart.
   var failedOn: [String: String] = [:]
+  private var lastOrder = 0
   private var specSizes: [String: Int] = [:]
 
   /// Bytes of a spec's text, computed once a spec.
@@ -38,6 +40,15 @@ struct SchedulerState: Sendable {
     let size = spec.json.bytes.count
     specSizes[spec.digest] = size
     return size
+  }
+
+  /// What is to be tried next.
+  mutating func nextDue() -> (id: WaitingClassID, group: WaitingGroupKey)? { classes.next(of: groups) }
+
+  /// The place of a new group behind all others.
+  mutating func nextOrder() -> Int {
+    lastOrder += 1
+    return lastOrder
   }
 }
 
@@ -58,45 +69,63 @@ extension CoordinatorCore {
   }
 
   mutating func startWaiting(_ pod: Pod) {
-    let group = Self.groupKey(pod)
-    fleet.scheduler.groups[group, default: WaitingGroup()].pods.add(pod.meta.key)
-    if pod.status.condition("PodScheduled") == nil {
-      fleet.scheduler.groups[group]?.unmarked.add(pod.meta.key)
+    let key = Self.groupKey(pod)
+    if fleet.scheduler.groups[key] == nil {
+      let classID = fleet.scheduler.classes.enter(key, pod.spec)
+      fleet.scheduler.groups[key] = WaitingGroup(order: fleet.scheduler.nextOrder(), classID: classID, isQueued: false)
     }
-    if fleet.scheduler.parked.contains(group) {
-      // Nothing fitted its equals, and nothing has changed since.
-      fleet.scheduler.marking.add(group)
-    } else {
-      fleet.scheduler.due.add(group)
-    }
+    fleet.scheduler.groups[key]?.pods.add(pod.meta.key)
+    if pod.status.condition("PodScheduled") == nil { fleet.scheduler.groups[key]?.unmarked.add(pod.meta.key) }
+    queue(key)
   }
 
   mutating func stopWaiting(_ pod: Pod) {
-    let group = Self.groupKey(pod)
-    fleet.scheduler.groups[group]?.pods.remove(pod.meta.key)
-    fleet.scheduler.groups[group]?.unmarked.remove(pod.meta.key)
-    if fleet.scheduler.groups[group]?.pods.isEmpty == true { forgetGroup(group) }
+    let key = Self.groupKey(pod)
+    fleet.scheduler.groups[key]?.pods.remove(pod.meta.key)
+    fleet.scheduler.groups[key]?.unmarked.remove(pod.meta.key)
+    forgetGroupIfEmpty(key)
   }
 
-  private mutating func forgetGroup(_ key: WaitingGroupKey) {
+  mutating func forgetGroupIfEmpty(_ key: WaitingGroupKey) {
+    guard let group = fleet.scheduler.groups[key], group.pods.isEmpty else { return }
     fleet.scheduler.groups[key] = nil
-    fleet.scheduler.due.remove(key)
-    fleet.scheduler.parked.remove(key)
-    fleet.scheduler.marking.remove(key)
+    fleet.scheduler.classes.leave(key, group.classID)
     fleet.scheduler.gated[key.jobUID]?.remove(key)
     if fleet.scheduler.gated[key.jobUID]?.isEmpty == true { fleet.scheduler.gated[key.jobUID] = nil }
   }
 
-  /// Capacity came free or a node changed: what fitted nowhere is tried again.
-  mutating func reconsiderParked() {
-    guard !fleet.scheduler.parked.isEmpty else { return }
-    for group in fleet.scheduler.parked { fleet.scheduler.due.add(group) }
-    fleet.scheduler.parked.removeAll()
+  /// Puts a group into its class's queue, at the place of its coming. In a class that fits nowhere it is only told so.
+  private mutating func queue(_ key: WaitingGroupKey) {
+    guard let group = fleet.scheduler.groups[key] else { return }
+    if !group.isQueued {
+      fleet.scheduler.groups[key]?.isQueued = true
+      fleet.scheduler.classes.queue(key, order: group.order, group.classID)
+    }
+    if !group.unmarked.isEmpty { fleet.scheduler.classes.mark(key, group.classID) }
   }
 
   /// The Job changed, or one of its attempts is proven dead.
   mutating func reconsiderGated(_ jobUID: String) {
     guard let released = fleet.scheduler.gated.removeValue(forKey: jobUID) else { return }
-    for group in released { fleet.scheduler.due.add(group) }
+    for group in released { queue(group) }
+  }
+
+  /// A node came, came back, changed, or has room again: whatever now fits it is tried there, and nothing else.
+  mutating func nodeOpened(_ name: String) {
+    guard !fleet.scheduler.classes.isEmpty, let record = fleet.nodes[name], record.isReachable, record.session != nil,
+      let node = state.nodes[ObjectKey(namespace: "", name: name)]
+    else { return }
+    fleet.scheduler.classes.open(node, usage: record.usage)
+  }
+
+  /// What waiting pods say of the nodes may be wrong now: it is looked at again at the next interval.
+  mutating func noteNodesChanged() {
+    fleet.scheduler.classes.noteNodesChanged()
+    armExplanation()
+  }
+
+  mutating func armExplanation() {
+    guard fleet.scheduler.classes.hasStale, fleet.timers.time(of: .explain) == nil else { return }
+    fleet.timers.set(.explain, at: now.boot + Self.explanationMilliseconds)
   }
 }

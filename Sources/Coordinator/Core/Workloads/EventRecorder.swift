@@ -66,7 +66,7 @@ extension CoordinatorCore {
     let stamp = stamp
     update(ObjectReference(kind: .events, key: key)) { object in
       guard case .other(var event) = object else { return }
-      event.body["count"] = .int((event.body["count"]?.intValue ?? 1) + 1)
+      event.body["count"] = .int((event.body["count"]?.intValue ?? 1).nextCount)
       event.body["lastTimestamp"] = .string(stamp.rfc3339)
       event.body["message"] = .string(message)
       object = .other(event)

@@ -33,7 +33,7 @@ struct JobBackoff: Equatable, Sendable {
   mutating func failure(at wall: WallTime, boot: BootTime) {
     lastFailure = failures == 0 ? wall : max(lastFailure, wall)
     lastFailureBoot = failures == 0 ? boot : max(lastFailureBoot, boot)
-    failures += 1
+    failures = failures.addingSaturated(1)
   }
 }
 

@@ -40,10 +40,10 @@ extension CoordinatorCore {
     mustHold(
       pod.meta.finalizers.contains(JobNames.trackingFinalizer), "I5: pod \(pod.meta.key) would be counted twice")
     if pod.status.phase == .succeeded {
-      round.status.succeeded += 1
+      round.status.succeeded = round.status.succeeded.nextCount
       outcomes.append((trustedFinishTime(of: pod), pod.meta.key, true))
     } else if isCharged(pod) {
-      round.status.failed += 1
+      round.status.failed = round.status.failed.nextCount
       outcomes.append((trustedFinishTime(of: pod), pod.meta.key, false))
     }
     stripTracking(pod.meta.key)
@@ -59,7 +59,7 @@ extension CoordinatorCore {
     if failing || !waits {
       round.touched += 1
       // Not in the backoff: who deletes a pod by hand gets its replacement at once.
-      if isCharged(pod) { round.status.failed += 1 }
+      if isCharged(pod) { round.status.failed = round.status.failed.nextCount }
       stripTracking(pod.meta.key)
     } else if succeeding || round.job.meta.deletionTimestamp != nil {
       round.touched += 1
@@ -108,7 +108,7 @@ extension CoordinatorCore {
       var succeeded = job.status.succeeded
       for key in (workloads.tallies[uid]?.finished ?? InsertionSet()) where state.pods[key]?.status.phase == .succeeded
       {
-        succeeded += 1
+        succeeded = succeeded.nextCount
       }
       allowed = min(allowed, max(0, completions - succeeded))
     }

@@ -31,7 +31,7 @@ extension CoordinatorCore {
       workloads.timers.set(timer, at: min(end, workloads.timers.time(of: timer) ?? end))
       return
     }
-    createPods(&round, count: missing)
+    createPods(&round, count: allowance(for: job, missing: missing))
   }
 
   // MARK: Deleting
@@ -81,6 +81,7 @@ extension CoordinatorCore {
     }.map(\.meta.key)
   }
 
+  /// `~` turns an order around as `-` does, for the smallest number too.
   private static func deletionRank(_ pod: Pod) -> [Int64] {
     let phase: Int64 =
       switch pod.status.phase {
@@ -91,8 +92,8 @@ extension CoordinatorCore {
     let ready = pod.status.condition("Ready")
     let readySince = ready?.isTrue == true ? ready?.lastTransition.nanoseconds ?? 0 : 0
     return [
-      pod.nodeName == nil ? 0 : 1, phase, pod.status.isReady ? 1 : 0, -readySince, -JobPodStanding(pod).restarts,
-      -pod.meta.creationTimestamp.nanoseconds,
+      pod.nodeName == nil ? 0 : 1, phase, pod.status.isReady ? 1 : 0, ~readySince, ~JobPodStanding(pod).restarts,
+      ~pod.meta.creationTimestamp.nanoseconds,
     ]
   }
 

@@ -8,6 +8,8 @@ struct JobPodStanding: Equatable, Sendable {
   /// Neither ended nor marked for deletion.
   var isActive: Bool
   var isReady: Bool
+  /// Active and given to no node.
+  var isUnplaced: Bool
   /// Marked for deletion and not ended.
   var isTerminating: Bool
   /// Carries the tracking finalizer: it is not in the Job's counters yet.
@@ -21,6 +23,7 @@ struct JobPodStanding: Equatable, Sendable {
     let deleting = pod.meta.deletionTimestamp != nil
     isActive = !isEnded && !deleting
     isReady = isActive && pod.status.isReady
+    isUnplaced = isActive && pod.status.fencingToken == nil
     isTerminating = !isEnded && deleting
     isTracked = pod.meta.finalizers.contains(JobNames.trackingFinalizer)
     restarts = 0
@@ -31,6 +34,15 @@ struct JobPodStanding: Equatable, Sendable {
   }
 }
 
+extension JobPodStanding {
+  /// A node has taken the pod, and nothing else has changed.
+  func differsInPlace(from after: JobPodStanding) -> Bool {
+    var placed = self
+    placed.isUnplaced = false
+    return isUnplaced && placed == after
+  }
+}
+
 struct JobTally: Equatable, Sendable {
   var active = InsertionSet<ObjectKey>()
   /// Ended and not counted yet.
@@ -38,6 +50,7 @@ struct JobTally: Equatable, Sendable {
   /// Marked for deletion, not ended, not counted yet.
   var deleted = InsertionSet<ObjectKey>()
   var ready = 0
+  var unplaced = 0
   var terminating = 0
   var restarts: Int64 = 0
   /// Pods of the Job in any state.
@@ -47,6 +60,7 @@ struct JobTally: Equatable, Sendable {
     pods += 1
     if standing.isActive { active.insert(key) }
     if standing.isReady { ready += 1 }
+    if standing.isUnplaced { unplaced += 1 }
     if standing.isTerminating { terminating += 1 }
     if standing.isTracked, standing.isEnded { finished.insert(key) }
     if standing.isTracked, standing.isTerminating { deleted.insert(key) }
@@ -57,6 +71,7 @@ struct JobTally: Equatable, Sendable {
     pods -= 1
     if standing.isActive { active.remove(key) }
     if standing.isReady { ready -= 1 }
+    if standing.isUnplaced { unplaced -= 1 }
     if standing.isTerminating { terminating -= 1 }
     if standing.isTracked, standing.isEnded { finished.remove(key) }
     if standing.isTracked, standing.isTerminating { deleted.remove(key) }
@@ -109,14 +124,23 @@ extension CoordinatorCore {
       let was = JobPodStanding(before)
       let standing = JobPodStanding(after)
       if was == standing { return }
+      workloads.unplaced += (standing.isUnplaced ? 1 : 0) - (was.isUnplaced ? 1 : 0)
       workloads.tallies[uid, default: JobTally()].take(was, before.meta.key)
       workloads.tallies[uid, default: JobTally()].add(standing, after.meta.key)
+      if was.differsInPlace(from: standing) {
+        podPlaced(ofJob: uid)
+        return
+      }
     } else {
       if let before, let uid = old {
-        workloads.tallies[uid, default: JobTally()].take(JobPodStanding(before), before.meta.key)
+        let was = JobPodStanding(before)
+        if was.isUnplaced { workloads.unplaced -= 1 }
+        workloads.tallies[uid, default: JobTally()].take(was, before.meta.key)
       }
       if let after, let uid = new {
-        workloads.tallies[uid, default: JobTally()].add(JobPodStanding(after), after.meta.key)
+        let standing = JobPodStanding(after)
+        if standing.isUnplaced { workloads.unplaced += 1 }
+        workloads.tallies[uid, default: JobTally()].add(standing, after.meta.key)
       }
     }
     for uid in [old, new == old ? nil : new].compactMap({ $0 }) {
@@ -168,6 +192,7 @@ extension CoordinatorCore {
     let uid = job.meta.uid
     dropMemory(uid: uid)
     workloads.jobs.remove(job.meta.key)
+    workloads.heldBack.remove(job.meta.key)
     workloads.timers.cancel(.job(uid))
     workloads.timers.cancel(.expiry(uid))
     workloads.manualJobs[job.meta.namespace]?.remove(job.meta.key)

@@ -28,7 +28,17 @@ extension CoordinatorCore {
     }
   }
 
-  mutating func expireJob(uid: String) {
+  /// Deletes Jobs whose TTL is over; returns how many it looked at.
+  mutating func expireJobs(limit: Int) -> Int {
+    var touched = 0
+    while touched < limit, let uid = workloads.expired.next() {
+      touched += 1
+      expireJob(uid: uid)
+    }
+    return touched
+  }
+
+  private mutating func expireJob(uid: String) {
     guard let key = jobReference(uid: uid), let job = state.jobs[key], job.status.isFinished,
       job.meta.deletionTimestamp == nil, job.spec.ttlSecondsAfterFinished != nil
     else { return }
@@ -91,13 +101,23 @@ extension CoordinatorCore {
     workloads.timers.set(.missingNode(name), at: now.boot + Self.missingNodeMilliseconds)
   }
 
-  /// Ends the pods of a node that has no Node object any more. One that may still run is the fleet's to end (rule C3:
-  /// deleting a Node proves nothing).
-  mutating func collectPods(ofMissingNode name: String) {
+  /// Queues the pods of a node that has no Node object any more.
+  mutating func abandonPods(ofMissingNode name: String) {
     guard state.nodes[ObjectKey(namespace: "", name: name)] == nil, let bound = state.boundPods[name] else { return }
+    for key in Array(bound).sorted() { workloads.abandoned.add(key) }
+    workloads.timers.set(.missingNode(name), at: now.boot + Self.missingNodeRetryMilliseconds)
+  }
+
+  /// Ends such pods; returns how many it looked at. One that may still run is the fleet's to end (rule C3: deleting a
+  /// Node proves nothing).
+  mutating func collectAbandoned(limit: Int) -> Int {
+    var touched = 0
     let stamp = stamp
-    for key in Array(bound).sorted() {
-      guard let pod = state.pods[key], !isPossiblyLive(podUID: pod.meta.uid) else { continue }
+    while touched < limit, let key = workloads.abandoned.next() {
+      touched += 1
+      guard let pod = state.pods[key], let node = pod.nodeName, !pod.status.phase.isTerminal,
+        state.nodes[ObjectKey(namespace: "", name: node)] == nil, !isPossiblyLive(podUID: pod.meta.uid)
+      else { continue }
       updatePod(key) { pod in
         pod.status.phase = .failed
         pod.status.set(
@@ -107,8 +127,6 @@ extension CoordinatorCore {
       }
       deletePod(key, graceSeconds: 0)
     }
-    if state.boundPods[name] != nil {
-      workloads.timers.set(.missingNode(name), at: now.boot + Self.missingNodeRetryMilliseconds)
-    }
+    return touched
   }
 }

@@ -43,7 +43,7 @@ extension CoordinatorCore {
     updatePod(key) { pod in
       pod.meta.deletionTimestamp = deletion
       pod.meta.deletionGracePeriodSeconds = grace
-      if pod.meta.generation > 0 { pod.meta.generation += 1 }
+      if pod.meta.generation > 0 { pod.meta.generation = pod.meta.generation.addingSaturated(1) }
     }
   }
 
@@ -78,7 +78,7 @@ extension CoordinatorCore {
       guard object.meta.deletionTimestamp == nil else { return }
       object.meta.deletionTimestamp = stamp
       object.meta.deletionGracePeriodSeconds = 0
-      if object.meta.generation > 0 { object.meta.generation += 1 }
+      if object.meta.generation > 0 { object.meta.generation = object.meta.generation.addingSaturated(1) }
     }
   }
 

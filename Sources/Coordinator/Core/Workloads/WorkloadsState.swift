@@ -21,6 +21,12 @@ struct WorkloadsState: Sendable {
   var tallies: [String: JobTally] = [:]
   /// What the API does not show of a Job, by Job uid.
   var memories: [String: JobMemory] = [:]
+  /// Pods of all Jobs that are active and have no attempt.
+  var unplaced = 0
+  /// Jobs that want more pods than may exist without a node.
+  var heldBack = InsertionSet<ObjectKey>()
+  /// The disk is nearly full: no Job gets a new pod.
+  var isDiskScarce = false
   /// Jobs that choose their own selector, by namespace: they may adopt pods.
   var manualJobs: [String: InsertionSet<ObjectKey>] = [:]
   /// Objects in each namespace, the Events included.
@@ -38,6 +44,9 @@ struct WorkloadsState: Sendable {
   var strays = WorkQueue<ObjectKey>()
   /// Pods whose labels may have changed hands.
   var adoptions = WorkQueue<ObjectKey>()
+  /// Finished Jobs whose TTL is over, by uid, and pods of nodes that are gone.
+  var expired = WorkQueue<String>()
+  var abandoned = WorkQueue<ObjectKey>()
   /// Contents of namespaces that are being deleted.
   var doomed = WorkQueue<ObjectReference>()
   var emptyNamespaces = WorkQueue<String>()
@@ -93,6 +102,8 @@ extension CoordinatorCore {
       budget -= emptyNamespaces(limit: budget)
       budget -= furnishNamespaces(limit: budget)
       budget -= collectTerminated(limit: budget)
+      budget -= expireJobs(limit: budget)
+      budget -= collectAbandoned(limit: budget)
       if budget == before { break }
     }
     return limit - budget
@@ -102,8 +113,8 @@ extension CoordinatorCore {
     while let timer = workloads.timers.popDue(at: now.boot) {
       switch timer {
       case .job(let uid): if let job = jobReference(uid: uid) { workloads.jobs.add(job) }
-      case .expiry(let uid): expireJob(uid: uid)
-      case .missingNode(let name): collectPods(ofMissingNode: name)
+      case .expiry(let uid): workloads.expired.add(uid)
+      case .missingNode(let name): abandonPods(ofMissingNode: name)
       case .events: expireEvents()
       }
     }

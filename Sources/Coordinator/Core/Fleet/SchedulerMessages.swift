@@ -1,0 +1,126 @@
+// Why pods wait, in Kubernetes' words: "0/N nodes are available". The text looks at every node, so a class has one,
+// made when it first fits nowhere and then at most once an interval, and not for every try.
+
+import ClusterProto
+
+extension CoordinatorCore {
+  /// How long what waiting pods say may lag behind the nodes, and how many classes are looked at then.
+  static let explanationMilliseconds: Int64 = 1_000
+  private static let explanationsAtOnce = 16
+  /// A message that changed is told again to so many groups of a class, and in a group to so many pods.
+  private static let retellLimit = 16
+
+  /// A class fits nowhere.
+  mutating func explainParked(_ id: WaitingClassID) {
+    if fleet.scheduler.classes[id]?.message.isEmpty ?? false {
+      explain(id)
+    } else {
+      fleet.scheduler.classes.noteStale(id)
+      armExplanation()
+    }
+  }
+
+  /// The interval is over: looks again at classes whose message may be wrong.
+  mutating func explainStale() {
+    var left = Self.explanationsAtOnce
+    while left > 0, let id = fleet.scheduler.classes.nextStale() {
+      left -= 1
+      if fleet.scheduler.classes[id]?.standing == .parked { explain(id) }
+    }
+    armExplanation()
+  }
+
+  private mutating func explain(_ id: WaitingClassID) {
+    guard let found = fleet.scheduler.classes[id] else { return }
+    let message = unschedulableMessage(found)
+    guard message != found.message else { return }
+    fleet.scheduler.classes.setMessage(message, id)
+    for group in Array(found.members.prefix(Self.retellLimit)) {
+      guard var pods = fleet.scheduler.groups[group]?.pods, pods.count <= Self.retellLimit else { continue }
+      while let key = pods.next() { fleet.scheduler.groups[group]?.unmarked.add(key) }
+      fleet.scheduler.classes.mark(group, id)
+    }
+    fleet.scheduler.classes.tellAgain(id)
+  }
+
+  /// Writes messages to pods that do not bear them yet; returns how many objects that took.
+  mutating func tellWaiting(limit: Int) -> Int {
+    var told = 0
+    while told < limit, let id = fleet.scheduler.classes.nextToTell() {
+      told += max(1, tellWaiting(id, limit: limit - told))
+    }
+    return told
+  }
+
+  private mutating func tellWaiting(_ id: WaitingClassID, limit: Int) -> Int {
+    var told = 0
+    // Not the class itself: holding it while its sets change would copy them.
+    guard fleet.scheduler.classes[id]?.standing == .parked, let message = fleet.scheduler.classes[id]?.message else {
+      return 0
+    }
+    let wall = now.wall
+    while told < limit, let group = fleet.scheduler.classes.nextUnmarked(id) {
+      guard fleet.scheduler.groups[group]?.isQueued == true, let key = fleet.scheduler.groups[group]?.unmarked.next()
+      else {
+        // What is gated waits for something else.
+        fleet.scheduler.classes.marked(group, id)
+        continue
+      }
+      // Two objects each: the pod and its event.
+      told += 2
+      let after = updatePod(key) { pod in
+        guard Self.waitsForNode(pod) else { return }
+        pod.status.set(
+          Condition(
+            type: "PodScheduled", status: "False", reason: "Unschedulable", message: message, lastTransition: wall
+          ))
+      }
+      guard let after else { continue }
+      recordEvent(
+        on: .pod(after), type: .warning, reason: "FailedScheduling", message: message,
+        component: "default-scheduler")
+    }
+    if fleet.scheduler.classes.nextUnmarked(id) != nil { fleet.scheduler.classes.tellAgain(id) }
+    return told
+  }
+
+  /// Kubernetes' sentence: counts by reason, in the order of their texts, then what preemption would say.
+  private mutating func unschedulableMessage(_ found: WaitingClass) -> String {
+    let total = state.nodes.count
+    guard total > 0 else { return "no nodes available to schedule pods" }
+    var counts: [String: Int] = [:]
+    var hopeless = 0
+    for key in state.keys(of: .nodes) {
+      let reasons = self.reasons(against: found, key.name)
+      if reasons.isHopeless { hopeless += 1 }
+      for reason in reasons.texts { counts[reason, default: 0] += 1 }
+    }
+    let parts = counts.keys.sorted().map { "\(counts[$0] ?? 0) \($0)" }.sorted().joined(separator: ", ")
+    var preemption: [String] = []
+    if total > hopeless { preemption.append("\(total - hopeless) No preemption victims found for incoming pod") }
+    if hopeless > 0 { preemption.append("\(hopeless) Preemption is not helpful for scheduling") }
+    let advice = preemption.sorted().joined(separator: ", ")
+    return "0/\(total) nodes are available: \(parts). preemption: 0/\(total) nodes are available: \(advice)."
+  }
+
+  /// All reasons of the first filter that refuses; hopeless: making room would not help.
+  private func reasons(against found: WaitingClass, _ name: String) -> (texts: [String], isHopeless: Bool) {
+    let pinned = found.needs.pinnedNode
+    if !pinned.isEmpty, pinned != name { return (["node(s) didn't match the requested node name"], true) }
+    guard let node = state.nodes[ObjectKey(namespace: "", name: name)] else { return ([], true) }
+    if pinned.isEmpty, let rejection = Self.rejection(of: found.spec, by: node) { return ([rejection], true) }
+    guard let record = fleet.nodes[name], record.isReachable, record.session != nil else {
+      return (["node(s) were not ready"], true)
+    }
+    var texts: [String] = []
+    let capacity = node.capacity
+    if record.usage.pods >= capacity.pods { texts.append("Too many pods") }
+    if !Self.isWithin(found.spec.cpuMillicores, record.usage.cpuMillicores, capacity.cpuMillicores) {
+      texts.append("Insufficient cpu")
+    }
+    if !Self.isWithin(found.spec.memoryBytes, record.usage.memoryBytes, capacity.memoryBytes) {
+      texts.append("Insufficient memory")
+    }
+    return (texts, false)
+  }
+}

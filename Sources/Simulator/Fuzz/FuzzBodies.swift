@@ -1,0 +1,110 @@
+// Objects that have a value in each field that holds a number, an amount or a time: what the fuzzer mutates. Data only.
+
+import ClusterProto
+
+enum FuzzBodies {
+  static func parse(_ text: String) -> JSON { (try? JSON(parsing: Array(text.utf8))) ?? .null }
+
+  private static let podSpec = #"""
+    {"restartPolicy":"OnFailure","terminationGracePeriodSeconds":3,"activeDeadlineSeconds":50,"priority":5,
+    "nodeSelector":{"d":"s"},"securityContext":{"runAsUser":5,"runAsGroup":6,"supplementalGroups":[7]},
+    "tolerations":[{"key":"node.kubernetes.io/unreachable","operator":"Exists","effect":"NoExecute",
+    "tolerationSeconds":3}],"volumes":[{"name":"v","configMap":{"name":"m","defaultMode":420,
+    "items":[{"key":"a","path":"b","mode":420}]}},{"name":"w","emptyDir":{"sizeLimit":"1Gi"}}],
+    "initContainers":[{"name":"i","image":"i","command":["true"],"restartPolicy":"Always",
+    "resources":{"requests":{"cpu":"10m","memory":"1Mi"}}}],
+    "containers":[{"name":"main","image":"busybox","command":["sh"],"ports":[{"containerPort":80,"hostPort":81}],
+    "env":[{"name":"L","valueFrom":{"resourceFieldRef":{"resource":"limits.cpu","divisor":"1m"}}}],
+    "resources":{"requests":{"cpu":"100m","memory":"64Mi"},"limits":{"cpu":"1","memory":"65Mi"}},
+    "volumeMounts":[{"name":"v","mountPath":"/q"}],"readinessProbe":{"initialDelaySeconds":1,"periodSeconds":2,
+    "timeoutSeconds":3,"successThreshold":1,"failureThreshold":4,"httpGet":{"path":"/","port":80}}},
+    {"name":"two","image":"b","command":["true"]}]}
+    """#
+
+  private static let conditions = #"""
+    [{"type":"Ready","status":"True","reason":"r","message":"m","lastTransitionTime":"2026-11-23T10:00:00Z",
+    "lastProbeTime":"2026-11-23T10:00:00Z"}]
+    """#
+
+  private static let podStatus = #"""
+    {"phase":"Running","startTime":"2026-11-23T10:00:00Z","conditions":\#(conditions),"containerStatuses":[
+    {"name":"main","image":"busybox","imageID":"","ready":true,"started":true,"restartCount":3,
+    "state":{"running":{"startedAt":"2026-11-23T10:00:00Z"}},"lastState":{"terminated":{"exitCode":1,"signal":9,
+    "reason":"Error","startedAt":"2026-11-23T10:00:00Z","finishedAt":"2026-11-23T10:00:00Z"}}},
+    {"name":"two","image":"b","imageID":"","ready":false,"restartCount":2,"state":{"terminated":{"exitCode":1,
+    "signal":9,
+    "reason":"Error","startedAt":"2026-11-23T10:00:00Z","finishedAt":"2026-11-23T10:00:00Z"}}}],
+    "initContainerStatuses":[{"name":"i","image":"i","imageID":"","ready":true,"restartCount":1,
+    "state":{"running":{"startedAt":"2026-11-23T10:00:00Z"}}}]}
+    """#
+
+  private static let meta = #"""
+    "metadata":{"name":"NAME","labels":{"a":"1"},"generation":4,"resourceVersion":"","deletionGracePeriodSeconds":30,
+    "creationTimestamp":"2026-11-23T10:00:00Z","managedFields":[{"manager":"m","operation":"Update","apiVersion":"v1",
+    "time":"2026-11-23T10:00:00Z","fieldsType":"FieldsV1","fieldsV1":{"f:metadata":{}}}]}
+    """#
+
+  private static let job = #"""
+    "spec":{"completions":6,"parallelism":4,"backoffLimit":3,"ttlSecondsAfterFinished":5,
+    "activeDeadlineSeconds":900,"backoffLimitPerIndex":null,"template":{"metadata":{"labels":{"q":"r"}},
+    "spec":\#(podSpec)}},"status":{"active":1,"succeeded":1,"failed":1,"ready":1,"terminating":1,
+    "startTime":"2026-11-23T10:00:00Z","completionTime":"2026-11-23T10:00:00Z","conditions":\#(conditions)}
+    """#
+
+  private static let node = #"""
+    "spec":{"unschedulable":false,"taints":[{"key":"k","value":"1","effect":"PreferNoSchedule",
+    "timeAdded":"2026-11-23T10:00:00Z"}]},"status":{"capacity":{"cpu":"4","memory":"8Gi","pods":"110"},
+    "allocatable":{"cpu":"4","memory":"8Gi","pods":"110"},"conditions":\#(conditions),
+    "addresses":[{"type":"InternalIP","address":"127.0.0.1"}],"nodeInfo":{"machineID":"m"}}
+    """#
+
+  private static let rests: [Kind: String] = [
+    .jobs: job, .pods: #""spec":\#(podSpec),"status":\#(podStatus)"#, .nodes: node,
+    .configmaps: #""data":{"a":"1"},"binaryData":{"b":"AAAA"}"#, .secrets: #""data":{"a":"AAAA"}"#,
+    .leases: #"""
+    "spec":{"holderIdentity":"h","leaseDurationSeconds":40,"leaseTransitions":3,
+    "renewTime":"2026-11-23T10:00:00.000000Z","acquireTime":"2026-11-23T10:00:00.000000Z"}
+    """#,
+    .priorityclasses: #""value":5,"globalDefault":false"#,
+    .services: #""spec":{"ports":[{"port":80,"targetPort":81,"nodePort":0,"protocol":"TCP"}]}"#,
+    .events: #"""
+    "involvedObject":{"kind":"Pod","namespace":"default","name":"p","uid":"u"},"reason":"r","message":"m","count":3,
+    "firstTimestamp":"2026-11-23T10:00:00Z","lastTimestamp":"2026-11-23T10:00:00Z",
+    "eventTime":"2026-11-23T10:00:00.000000Z","series":{"count":4,"lastObservedTime":"2026-11-23T10:00:00.000000Z"},
+    "type":"Normal"
+    """#,
+  ]
+
+  /// Each kind's object, its name still NAME.
+  static let objects: [Kind: JSON] = {
+    var result: [Kind: JSON] = [:]
+    for kind in Kind.allCases {
+      let rest = rests[kind].map { ",\($0)" } ?? ""
+      let text = #"{"apiVersion":"\#(kind.apiVersion)","kind":"\#(kind.name)",\#(meta)\#(rest)}"#
+      result[kind] = parse(text.replacing("\n", with: " "))
+    }
+    return result
+  }()
+
+  static let status = parse(podStatus)
+  static let spec = parse(podSpec)
+
+  static func registration(_ node: String, keeper: String) -> JSON {
+    AgentMessage.register(
+      Registration(
+        node: node, machineID: "machine-\(node)", bootID: "boot", keeper: keeper, sweptKeepers: ["other"],
+        capacity: NodeCapacity(cpuMillicores: 4_000, memoryBytes: 8 << 30, pods: 110), labels: ["zone": "1"],
+        address: "127.0.0.1", info: ["machineID": "m", "architecture": "arm64"], conditions: [], fencesFully: true,
+        highestIncarnation: 0, highestAttempt: 0)
+    ).json
+  }
+
+  /// The body of an attempt.
+  static func assignment(_ attempt: AttemptNumber, keeper: String, session: String) -> JSON {
+    Assignment(
+      attempt: attempt, keeper: keeper, session: session, namespace: "default", podName: "p-\(attempt)",
+      podUID: "uid-\(attempt)", labels: ["a": "1"], annotations: [:], spec: PodSpec(json: spec),
+      references: JSONObject(), tolerationMilliseconds: 10_000
+    ).json
+  }
+}

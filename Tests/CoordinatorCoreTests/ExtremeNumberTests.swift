@@ -1,0 +1,118 @@
+// Single numbers at the ends of their ranges that once ended the coordinator, each by its own road.
+
+import ClusterProto
+import Testing
+
+@testable import CoordinatorCore
+
+@Suite("extreme amounts and counts") struct ExtremeNumberTests {
+  private func ask(_ harness: inout FleetHarness, _ request: APIRequest) -> (code: Int, message: String) {
+    harness.effects = []
+    harness.step([.request(1, request)])
+    for effect in harness.effects {
+      switch effect {
+      case .reply(1, .done(let code, let object, _)), .shown(1, .done(let code, let object, _), _):
+        return (code, object["message"]?.stringValue ?? "")
+      default: break
+      }
+    }
+    return (0, "no answer")
+  }
+
+  private func patch(_ harness: inout FleetHarness, cpu: JSON) -> (code: Int, message: String) {
+    var request = APIRequest(verb: .patch, kind: .nodes, name: "a", subresource: "status")
+    request.options.patchKind = .strategic
+    request.body = ["status": ["capacity": ["cpu": cpu]]]
+    return ask(&harness, request)
+  }
+
+  @Test("a negative capacity is refused in Kubernetes' words, and pods are scheduled on")
+  func negativeCapacity() throws {
+    var harness = try FleetHarness()
+    harness.join(FakeAgent("a"))
+    harness.addPod("first", cpu: "1")
+    #expect(harness.isLive("first"))
+    let answer = patch(&harness, cpu: "-9223372036854775807m")
+    #expect(answer.code == 422)
+    #expect(
+      answer.message
+        == "Node \"a\" is invalid: status.capacity.cpu: Invalid value: \"-9223372036854775807m\": "
+        + "must be greater than or equal to 0")
+    harness.addPod("second", cpu: "1")
+    #expect(harness.isLive("second"))
+    #expect(patch(&harness, cpu: "0").code == 200)
+    harness.addPod("third", cpu: "9223372036854775m")
+    #expect(!harness.isLive("third"))
+    #expect(patch(&harness, cpu: "9223372036854775807").code == 200)
+    #expect(harness.isLive("third"))
+    harness.addPod("fourth", cpu: "9223372036854775807m")
+    #expect(!harness.isLive("fourth"))
+    #expect(harness.problems() == [])
+  }
+
+  @Test("a node that offers less than nothing is refused with the reason")
+  func negativeRegistration() throws {
+    var harness = try FleetHarness()
+    var agent = FakeAgent("a")
+    agent.capacity = NodeCapacity(cpuMillicores: Int64.min, memoryBytes: 1, pods: 1)
+    harness.register(agent, as: "a")
+    #expect(harness.agents["a"]?.refusal?.contains("capacity.cpuMillicores -9223372036854775808") == true)
+    #expect(harness.node("a") == nil)
+  }
+
+  @Test("the label of the architecture is what the node says, if it can be a label")
+  func architecture() throws {
+    var harness = try FleetHarness()
+    for (name, text) in [("a", "arm64"), ("b", "no label!")] {
+      let registration = AgentMessage.register(
+        Registration(
+          node: name, machineID: name, bootID: "b", keeper: name, sweptKeepers: [],
+          capacity: NodeCapacity(cpuMillicores: 1, memoryBytes: 1, pods: 1), labels: [:], address: "",
+          info: ["architecture": .string(text)], conditions: [], fencesFully: true, highestIncarnation: 0,
+          highestAttempt: 0))
+      harness.step([.sessionOpened(name), .agent(name, registration)])
+    }
+    #expect(harness.node("a")?.meta.labels["kubernetes.io/arch"] == "arm64")
+    #expect(harness.node("b")?.meta.labels["kubernetes.io/arch"] == "amd64")
+  }
+
+  @Test("who goes first is decided for the smallest and the largest numbers too")
+  func deletionOrder() throws {
+    var driver = try WorkloadsDriver()
+    driver.createJob("job", ["parallelism": 3, "completions": 3])
+    driver.settle()
+    for (index, key) in driver.core.state.keys(of: .pods).enumerated() {
+      driver.core.updatePod(key) { pod in
+        pod.status.phase = .running
+        pod.status.containers = [
+          ContainerStatus(name: "c", image: "i", state: .running(startedAt: WallTime(nanoseconds: 0)))
+        ]
+        pod.status.containers[0].restartCount = [Int64.min, Int64.max, 0][index]
+        pod.status.conditions = [
+          Condition(
+            type: "Ready", status: "True",
+            lastTransition: WallTime(nanoseconds: [Int64.min, Int64.max, 0][index]))
+        ]
+      }
+    }
+    driver.core.updateJob(WorkloadsDriver.key("job")) { $0.spec.parallelism = 1 }
+    driver.settle()
+    #expect(driver.core.state.jobs[WorkloadsDriver.key("job")]?.status.active == 1)
+  }
+
+  @Test("a counter at its end stays there")
+  func counters() throws {
+    var driver = try WorkloadsDriver()
+    driver.createJob("job", ["parallelism": 1, "completions": .int(Int64(Int32.max)), "backoffLimit": .int(Int64.max)])
+    driver.settle()
+    driver.core.updateJob(WorkloadsDriver.key("job")) { job in
+      job.status.succeeded = Int64(Int32.max) - 1
+      job.status.failed = Int64(Int32.max)
+    }
+    for key in driver.core.state.keys(of: .pods) {
+      driver.core.updatePod(key) { $0.status.phase = .failed }
+    }
+    driver.settle()
+    #expect(driver.core.state.jobs[WorkloadsDriver.key("job")]?.status.failed == Int64(Int32.max))
+  }
+}

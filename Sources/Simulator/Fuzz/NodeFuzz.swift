@@ -175,7 +175,7 @@ package struct NodeFuzz {
   private mutating func toKeeper(_ event: KeeperEvent) {
     for effect in keeper.step(event, at: now) {
       switch effect {
-      case .startPod(let attempt, _): toKeeper(.podStarted(attempt))
+      case .startPod(let attempt, _, _): toKeeper(.podStarted(attempt))
       case .startContainer(let run, _):
         toKeeper(.containerStarted(run))
         if numbers.oneIn(2) {
@@ -183,6 +183,8 @@ package struct NodeFuzz {
             .containerExited(
               run, exitCode: numbers.integer(), signal: numbers.integer(), outOfMemory: false, message: ""))
         }
+      case .journal(_, let number):
+        toKeeper(.journaled(number, error: numbers.oneIn(20) ? "no space left on device" : nil))
       case .killPod(let attempt): toKeeper(.podGone(attempt))
       case .freezePod(let attempt): toKeeper(.podFrozen(attempt))
       case .thawPod(let attempt): toKeeper(.podThawed(attempt))

@@ -5,7 +5,6 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <linux/close_range.h>
-#include <linux/sched.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -17,6 +16,7 @@
 #include <unistd.h>
 
 #include "pod.h"
+#include "podcalls.h"
 
 const char *stint_take_string(const char **cursor, const char *end) {
   const char *text = *cursor;
@@ -132,8 +132,9 @@ static int execute(const struct container_start *start, struct container_word *w
   return -1;
 }
 
-static int container_main(struct container_start *start) {
+static int container_main(void *argument) {
   enum { WORDS = 3 };
+  struct container_start *start = argument;
   const struct stint_plan *plan = start->plan;
   struct container_word word;
   struct stat facts;
@@ -172,17 +173,14 @@ pid_t stint_container_start(struct container_start *start, const char *bytes, si
   *stage = STINT_STAGE_CLONE;
   if (pipe2(ends, O_CLOEXEC | O_NONBLOCK) != 0) return -1;
   start->words = ends[1];
-  // A copy of the init's memory, not a share of it (vfork): the init would wait for the exec.
-  struct clone_args arguments;
-  memset(&arguments, 0, sizeof arguments);
-  arguments.flags = CLONE_NEWNS;
-  arguments.exit_signal = SIGCHLD;
-  pid_t pid = (pid_t)syscall(SYS_clone3, &arguments, sizeof arguments);
-  if (pid == 0) _exit(container_main(start));
-  int error = errno;
-  close(ends[1]);
-  if (pid < 0) close(ends[0]);
-  errno = error;
+  // It shares our memory, as by vfork, but we do not wait for its exec.
+  static _Alignas(16) char stack[256 * 1024];
+  pid_t pid = clone(container_main, stack + sizeof stack, CLONE_VM | CLONE_NEWNS | SIGCHLD, start);
+  // From here on errno is the child's.
+  int error = pid < 0 ? errno : 0;
+  stint_close(ends[1]);
   *words = ends[0];
-  return pid;
+  if (pid > 0) return pid;
+  close(ends[0]);
+  return errno = error, -1;
 }

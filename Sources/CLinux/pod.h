@@ -15,7 +15,7 @@ struct container_word {
   char detail[STINT_DETAIL_LIMIT];
 };
 
-// One container's start: the plan as parsed. The child works on its own copy of it.
+// One container's start: the plan as parsed. The child uses it, and the plan, until its words end.
 struct container_start {
   char **arguments;
   char **environment;
@@ -32,10 +32,17 @@ struct container_start {
 _Noreturn void stint_pod_init(int under_bubblewrap, const int64_t *deadline);
 
 // Parses `bytes` and begins the container's start in a child of its own, without waiting for it: its mounts and its
-// command may lie on a disk that hangs. The child's pid, and in *words the descriptor to read its words from; or -1 with
-// errno and *stage. `pointers` has room for all strings' pointers.
+// command may lie on a disk that hangs. The child shares our memory and the C library's errno until its words end: until
+// then no other start may begin, `bytes` and `pointers` stay, and the init makes its system calls by podcalls.h. The
+// child's pid, and in *words the descriptor to read its words from; or -1 with errno and *stage. `pointers` has room for
+// all strings' pointers.
 pid_t stint_container_start(struct container_start *start, const char *bytes, size_t length, char **pointers,
                             size_t pointer_room, int *words, int *stage);
+
+// As stint_message_send and _receive, but with a negative errno as the result.
+long stint_packet_send(int socket, const struct stint_message *header, const void *payload, size_t length,
+                       const int *descriptors, int count);
+long stint_packet_receive(int socket, struct stint_message *header, void *payload, size_t room, int descriptors[2]);
 
 // Walks the pod's processes. With a namespace: kills those in it, how many there were. With 0: counts the running ones.
 // -1: they cannot be seen.

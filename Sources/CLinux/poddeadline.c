@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "pod.h"
+#include "podcalls.h"
 
 static const int64_t kill_margin = STINT_DEADLINE_MARGIN_MS * INT64_C(1000000);
 
@@ -42,7 +43,7 @@ static void arm(int64_t when) {
     strike.it_value.tv_nsec = (long)(when % 1000000000);
   }
   // Without its timer nothing would hold the pod.
-  if (timerfd_settime(timer, TFD_TIMER_ABSTIME, &strike, NULL) != 0) _exit(125);
+  if (stint_call(SYS_timerfd_settime, timer, TFD_TIMER_ABSTIME, (long)&strike, 0, 0) != 0) _exit(125);
   armed = when;
 }
 

@@ -8,7 +8,6 @@
 #include <poll.h>
 #include <signal.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -17,8 +16,10 @@
 #include <unistd.h>
 
 #include "pod.h"
+#include "podcalls.h"
 
-// READY: its plan is whole, and it waits for the pod to go on. STARTING: its child has not reached its command yet.
+// READY: its plan is whole, and it waits for the pod to go on, or for another's start. STARTING: its child has not
+// reached its command yet; one at a time, as it shares our memory.
 enum slot_state { FREE, LOADING, READY, STARTING, RUNNING, DRAINING };
 
 struct slot {
@@ -28,7 +29,7 @@ struct slot {
   int kill_all;            // an order to kill that has not emptied the container yet
   int words;               // while STARTING: where its child's words are read
   ino_t mount_namespace;   // 0: not known yet, or another container bears the number: then all that had it is gone
-  char *plan;              // while LOADING and READY: a mapping of plan_room bytes
+  char *plan;              // until it has started: a mapping of plan_room bytes
   size_t plan_length, plan_filled, plan_room;
   int streams[2];
 };
@@ -47,31 +48,40 @@ static void name_namespace(struct slot *slot, ino_t number) {
   slot->mount_namespace = number;
 }
 
+// The child of a start shares our memory no more.
+static void end_start(struct slot *slot) {
+  stint_close(slot->words);
+  stint_unmap(slot->plan, slot->plan_room);
+  slot->plan = NULL;
+}
+
 // Reads what a starting container's child has said, up to the end that its exec or its death makes.
 static void hear(uint32_t index) {
   struct slot *slot = &slots[index];
-  struct container_word word;
-  ssize_t size;
-  while ((size = read(slot->words, &word, sizeof word)) == (ssize_t)sizeof word) {
-    if (word.error == 0) {
+  static struct container_word word, failure;
+  long size;
+  while ((size = stint_read(slot->words, &word, sizeof word)) == (long)sizeof word) {
+    if (word.error == 0)
       name_namespace(slot, word.mount_namespace);
-      continue;
-    }
-    close(slot->words);
-    // Its child is about to end, and is reaped as any orphan.
-    memset(slot, 0, sizeof *slot);
-    return stint_report(STINT_FAILED, index, word.error, word.stage, word.detail);
+    else
+      failure = word;
   }
-  if (size < 0 && (errno == EAGAIN || errno == EINTR)) return;
-  close(slot->words);
-  slot->state = RUNNING;
-  stint_report(STINT_STARTED, index, slot->pid, 0, NULL);
+  if (size == -EAGAIN || size == -EINTR) return;
+  end_start(slot);
+  if (failure.error == 0) {
+    slot->state = RUNNING;
+    return stint_report(STINT_STARTED, index, slot->pid, 0, NULL);
+  }
+  // Its child has ended but for its last steps, and is reaped as any orphan.
+  memset(slot, 0, sizeof *slot);
+  stint_report(STINT_FAILED, index, failure.error, failure.stage, failure.detail);
+  failure.error = 0;
 }
 
 static void reap(void) {
   int status;
   pid_t pid;
-  while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
+  while ((pid = (pid_t)stint_call(SYS_wait4, -1, (long)&status, WNOHANG, 0, 0)) > 0) {
     for (uint32_t index = 0; index < STINT_SLOTS; index++) {
       if (slots[index].pid != pid) continue;
       // Dead, so all that it had to say is there.
@@ -89,7 +99,7 @@ static int drained(struct slot *slot, int others_live, int one_is_nameless) {
   if (others_live && slot->mount_namespace == 0) return 1;
   if (others_live) return !one_is_nameless && stint_pod_walk(slot->mount_namespace) == 0;
   for (int round = 0; round < 2; round++) {
-    if (kill(-1, SIGKILL) != 0 && errno == ESRCH) return 1;
+    if (stint_kill(-1, SIGKILL) == -ESRCH) return 1;
     reap();
   }
   return 0;
@@ -108,7 +118,7 @@ static int drain(void) {
     struct slot *slot = &slots[index];
     if ((slot->state == RUNNING || slot->state == STARTING) && slot->kill_all) {
       // The main process may fork between the walk and its own death: go round until it was reaped.
-      kill(slot->pid, SIGKILL);
+      stint_kill(slot->pid, SIGKILL);
       if (slot->mount_namespace != 0 && !nameless) stint_pod_walk(slot->mount_namespace);
       pending = 1;
     }
@@ -133,16 +143,29 @@ static void start_container(uint32_t index) {
   int words = -1, stage = 0;
   pid_t pid = stint_container_start(&start, slot->plan, slot->plan_length, (char **)(slot->plan + offset),
                                     (slot->plan_room - offset) / sizeof(char *), &words, &stage);
-  int error = errno;
-  munmap(slot->plan, slot->plan_room);
-  close(slot->streams[0]);
-  close(slot->streams[1]);
-  memset(slot, 0, sizeof *slot);
-  if (pid < 0)
+  int error = pid < 0 ? errno : 0;
+  stint_close(slot->streams[0]);
+  stint_close(slot->streams[1]);
+  if (pid < 0) {
+    stint_unmap(slot->plan, slot->plan_room);
+    memset(slot, 0, sizeof *slot);
     return stint_report(STINT_FAILED, index, error, stage, stage == STINT_STAGE_PLAN ? "container plan" : "clone");
+  }
   slot->state = STARTING;
   slot->pid = pid;
   slot->words = words;
+}
+
+// Begins the next start that was ordered, unless the pod stands still or another start is under way.
+static void start_next(void) {
+  if (is_stopped) return;
+  for (uint32_t index = 0; index < STINT_SLOTS; index++)
+    if (slots[index].state == STARTING) return;
+  for (uint32_t index = 0; index < STINT_SLOTS; index++) {
+    if (slots[index].state != READY) continue;
+    start_container(index);
+    if (slots[index].state == STARTING) return;
+  }
 }
 
 static void take_part(uint32_t index, size_t length) {
@@ -152,8 +175,6 @@ static void take_part(uint32_t index, size_t length) {
   slot->plan_filled += length;
   if (slot->plan_filled < slot->plan_length) return;
   slot->state = READY;
-  // An order that was on its way when the pod stopped waits.
-  if (!is_stopped) start_container(index);
 }
 
 static void begin(uint32_t index, int32_t total, size_t length, const int streams[2]) {
@@ -164,12 +185,12 @@ static void begin(uint32_t index, int32_t total, size_t length, const int stream
   if (error == 0) {
     // Every string costs at least one byte of the plan, and a pointer; the two lists end with one more each.
     slot->plan_room = (size_t)total + 16 + ((size_t)total + 2) * sizeof(char *);
-    slot->plan = mmap(NULL, slot->plan_room, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (slot->plan == MAP_FAILED) error = ENOMEM;
+    slot->plan = stint_map(slot->plan_room);
+    if (slot->plan == NULL) error = ENOMEM;
   }
   if (error != 0) {
     for (int stream = 0; stream < 2; stream++)
-      if (streams[stream] >= 0) close(streams[stream]);
+      if (streams[stream] >= 0) stint_close(streams[stream]);
     stint_report(STINT_FAILED, index, error, STINT_STAGE_PLAN, "container plan");
     return;
   }
@@ -185,11 +206,11 @@ static void stop_all(void) {
   is_stopped = 1;
   for (int round = 0; round < 200 && running != 0; round++) {
     // A process on its way to the stop may still fork or wake another: again, until nobody runs.
-    kill(-1, SIGSTOP);
+    stint_kill(-1, SIGSTOP);
     running = stint_pod_walk(0);
     if (running == 0) break;
     struct timespec pause = {0, 500000};
-    nanosleep(&pause, NULL);
+    stint_call(SYS_nanosleep, (long)&pause, 0, 0, 0, 0);
   }
   stint_report(STINT_STOPPED, 0, running, continued, NULL);
 }
@@ -197,9 +218,7 @@ static void stop_all(void) {
 static void continue_all(void) {
   is_stopped = 0;
   continued++;
-  kill(-1, SIGCONT);
-  for (uint32_t index = 0; index < STINT_SLOTS; index++)
-    if (slots[index].state == READY) start_container(index);
+  stint_kill(-1, SIGCONT);
 }
 
 // Acts on the pod's own deadline. What it stopped goes on only by the keeper's order: a deadline that has moved on
@@ -221,7 +240,7 @@ static void obey(const struct stint_message *message, size_t length, const int s
     case STINT_START: begin(message->slot, message->value, length, streams); break;
     case STINT_PART: take_part(message->slot, length); break;
     case STINT_SIGNAL:
-      if (slot->state == RUNNING || slot->state == STARTING) kill(slot->pid, message->value);
+      if (slot->state == RUNNING || slot->state == STARTING) stint_kill(slot->pid, message->value);
       break;
     case STINT_KILL:
       if (slot->state == RUNNING || slot->state == STARTING) slot->kill_all = 1;
@@ -235,9 +254,9 @@ static void obey(const struct stint_message *message, size_t length, const int s
 static void receive_order(void) {
   struct stint_message message;
   int streams[2];
-  ssize_t length = stint_message_receive(STINT_POD_CONTROL, &message, packet, sizeof packet, streams);
+  long length = stint_packet_receive(STINT_POD_CONTROL, &message, packet, sizeof packet, streams);
   if (length >= 0) obey(&message, (size_t)length, streams);
-  if (length < 0 && errno != EAGAIN && errno != EINTR) _exit(0);
+  if (length < 0 && length != -EAGAIN && length != -EINTR) _exit(0);
 }
 
 static void on_child(int signo) { (void)signo; }
@@ -282,7 +301,7 @@ static void turn(int timer, int soon, const sigset_t *waiting) {
   }
   struct timespec pause = {0, 5000000};
   // SIGCHLD is open only here, so none is missed. While stragglers die, look again: not each death is told to us.
-  int ready = ppoll(watched, count, soon ? &pause : NULL, waiting);
+  long ready = stint_call(SYS_ppoll, (long)watched, (long)count, soon ? (long)&pause : 0, (long)waiting, 8);
   // Before any order is obeyed: one that came too late must not start anything.
   hold_deadline();
   if (ready <= 0) return;
@@ -303,6 +322,7 @@ void stint_pod_init(int under_bubblewrap, const int64_t *deadline) {
   int pending = 0;
   for (;;) {
     hold_deadline();
+    start_next();
     turn(timer, pending, &waiting);
     reap();
     pending = drain();

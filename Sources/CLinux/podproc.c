@@ -11,20 +11,21 @@
 #include <unistd.h>
 
 #include "pod.h"
+#include "podcalls.h"
 
 static int proc_directory = -1;
 
 // The pod's own /proc, opened when first needed: a pod with one container never needs it.
 static int pod_proc(void) {
   if (proc_directory >= 0) return proc_directory;
-  int context = fsopen("proc", FSOPEN_CLOEXEC);
+  int context = (int)stint_call(SYS_fsopen, (long)"proc", FSOPEN_CLOEXEC, 0, 0, 0);
   if (context >= 0) {
-    if (fsconfig(context, FSCONFIG_CMD_CREATE, NULL, NULL, 0) == 0)
-      proc_directory = fsmount(context, FSMOUNT_CLOEXEC, 0);
-    close(context);
+    if (stint_call(SYS_fsconfig, context, FSCONFIG_CMD_CREATE, 0, 0, 0) == 0)
+      proc_directory = (int)stint_call(SYS_fsmount, context, FSMOUNT_CLOEXEC, 0, 0, 0);
+    stint_close(context);
   }
   // Under bubblewrap /proc is the pod's own already.
-  if (proc_directory < 0) proc_directory = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
+  if (proc_directory < 0) proc_directory = stint_open_at(AT_FDCWD, "/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
   return proc_directory;
 }
 
@@ -33,10 +34,10 @@ static int is_running(int proc, const char *pid) {
   char path[48] = {0}, text[512];
   strncat(path, pid, 20);
   strcat(path, "/stat");
-  int file = openat(proc, path, O_RDONLY | O_CLOEXEC);
+  int file = stint_open_at(proc, path, O_RDONLY | O_CLOEXEC);
   if (file < 0) return 0;
-  ssize_t size = read(file, text, sizeof text - 1);
-  close(file);
+  long size = stint_read(file, text, sizeof text - 1);
+  stint_close(file);
   if (size <= 0) return 0;
   text[size] = 0;
   // The command's name is in parentheses and may hold any byte: the state follows the last one.
@@ -51,17 +52,17 @@ static int is_of_namespace(int proc, const char *pid, ino_t mount_namespace) {
   strncat(path, pid, 20);
   strcat(path, "/ns/mnt");
   // A dead process has no namespace any more: fstatat fails.
-  return fstatat(proc, path, &facts, 0) == 0 && facts.st_ino == mount_namespace;
+  return stint_call(SYS_newfstatat, proc, (long)path, (long)&facts, 0, 0) == 0 && facts.st_ino == mount_namespace;
 }
 
 int stint_pod_walk(ino_t mount_namespace) {
   int proc = pod_proc();
-  int list = proc < 0 ? -1 : openat(proc, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  int list = proc < 0 ? -1 : stint_open_at(proc, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   if (list < 0) return -1;
   static _Alignas(8) char entries[16384];
   int found = 0;
   long size;
-  while ((size = syscall(SYS_getdents64, list, entries, sizeof entries)) > 0) {
+  while ((size = stint_call(SYS_getdents64, list, (long)entries, sizeof entries, 0, 0)) > 0) {
     for (long at = 0; at < size;) {
       struct dirent64 *entry = (struct dirent64 *)(entries + at);
       at += entry->d_reclen;
@@ -70,11 +71,11 @@ int stint_pod_walk(ino_t mount_namespace) {
       if (mount_namespace == 0) {
         found += is_running(proc, entry->d_name);
       } else if (is_of_namespace(proc, entry->d_name, mount_namespace)) {
-        kill(pid, SIGKILL);
+        stint_kill(pid, SIGKILL);
         found++;
       }
     }
   }
-  close(list);
+  stint_close(list);
   return found;
 }

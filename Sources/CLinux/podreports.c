@@ -18,8 +18,9 @@ static unsigned first, count;
 int stint_reports_flush(void) {
   for (; count > 0; count--, first = (first + 1) % REPORTS) {
     const char *detail = waiting[first].detail;
-    if (stint_message_send(STINT_POD_CONTROL, &waiting[first].message, detail, strlen(detail), NULL, 0) >= 0) continue;
-    if (errno == EAGAIN || errno == EINTR || errno == ENOBUFS || errno == ENOMEM) return 1;
+    long sent = stint_packet_send(STINT_POD_CONTROL, &waiting[first].message, detail, strlen(detail), NULL, 0);
+    if (sent >= 0) continue;
+    if (sent == -EAGAIN || sent == -EINTR || sent == -ENOBUFS || sent == -ENOMEM) return 1;
     // The keeper's end is closed: the pod goes.
     _exit(0);
   }

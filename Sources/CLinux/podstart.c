@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "pod.h"
+#include "podcalls.h"
 
 // Puts the descriptors where a pod init has them and closes all others: another pod's control socket kept open here
 // would hide its keeper's end.
@@ -92,8 +93,8 @@ int stint_control_pair(int pair[2]) {
   return -1;
 }
 
-ssize_t stint_message_send(int socket, const struct stint_message *header, const void *payload, size_t length,
-                           const int *descriptors, int count) {
+long stint_packet_send(int socket, const struct stint_message *header, const void *payload, size_t length,
+                       const int *descriptors, int count) {
   struct iovec parts[2] = {{(void *)header, sizeof *header}, {(void *)payload, length}};
   struct msghdr message;
   memset(&message, 0, sizeof message);
@@ -114,11 +115,10 @@ ssize_t stint_message_send(int socket, const struct stint_message *header, const
     rights->cmsg_len = CMSG_LEN((size_t)count * sizeof(int));
     memcpy(CMSG_DATA(rights), descriptors, (size_t)count * sizeof(int));
   }
-  return sendmsg(socket, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
+  return stint_call(SYS_sendmsg, socket, (long)&message, MSG_DONTWAIT | MSG_NOSIGNAL, 0, 0);
 }
 
-ssize_t stint_message_receive(int socket, struct stint_message *header, void *payload, size_t room,
-                              int descriptors[2]) {
+long stint_packet_receive(int socket, struct stint_message *header, void *payload, size_t room, int descriptors[2]) {
   struct iovec parts[2] = {{header, sizeof *header}, {payload, room}};
   struct msghdr message;
   memset(&message, 0, sizeof message);
@@ -131,16 +131,28 @@ ssize_t stint_message_receive(int socket, struct stint_message *header, void *pa
   message.msg_control = &control;
   message.msg_controllen = sizeof control;
   descriptors[0] = descriptors[1] = -1;
-  ssize_t size = recvmsg(socket, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
-  if (size < 0) return -1;
+  long size = stint_call(SYS_recvmsg, socket, (long)&message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC, 0, 0);
+  if (size < 0) return size;
   struct cmsghdr *rights = CMSG_FIRSTHDR(&message);
   if (rights != NULL && rights->cmsg_type == SCM_RIGHTS) {
     size_t length = rights->cmsg_len - CMSG_LEN(0);
     memcpy(descriptors, CMSG_DATA(rights), length <= 2 * sizeof(int) ? length : 2 * sizeof(int));
   }
-  if (size < (ssize_t)sizeof *header) {
-    errno = EPIPE;
-    return -1;
-  }
-  return size - (ssize_t)sizeof *header;
+  return size < (long)sizeof *header ? -EPIPE : size - (long)sizeof *header;
+}
+
+static ssize_t with_errno(long result) {
+  if (result >= 0) return result;
+  errno = (int)-result;
+  return -1;
+}
+
+ssize_t stint_message_send(int socket, const struct stint_message *header, const void *payload, size_t length,
+                           const int *descriptors, int count) {
+  return with_errno(stint_packet_send(socket, header, payload, length, descriptors, count));
+}
+
+ssize_t stint_message_receive(int socket, struct stint_message *header, void *payload, size_t room,
+                              int descriptors[2]) {
+  return with_errno(stint_packet_receive(socket, header, payload, room, descriptors));
 }

@@ -123,14 +123,15 @@ import Testing
     let silent = try SilentMount(at: "\(pod.scratch.path)/silent")
     defer { silent.end() }
     try pod.start(Self.ticking, slot: 0)
-    #expect(try pod.waitFor("tick"))
+    try pod.start("exec sleep 1000", slot: 2)
+    #expect(try pod.waitFor("tick") && turn(pod.loop) { pod.started[2] != nil })
     var plan = ContainerPlan(arguments: ["/bin/true"], environment: [])
     plan.directory = silent.path
     try pod.start(plan, slot: 1)
     #expect(eventually { silent.isAsked })
     // Orders are obeyed meanwhile, and ends are told.
-    try pod.start("exit 3", slot: 2)
-    #expect(try turn(pod.loop) { pod.exits[2] == .exited(code: 3) })
+    pod.pod.killContainer(slot: 2)
+    #expect(try turn(pod.loop) { pod.exits[2] == .signaled(signal: SIGKILL) })
     #expect(pod.started[1] == nil && pod.failures[1] == nil)
     #expect(try turn(pod.loop) { pod.frozen == true })
     #expect(stands(pod, for: 200))

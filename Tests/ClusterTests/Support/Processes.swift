@@ -45,6 +45,15 @@ enum Processes {
 
   static func isAlive(_ process: ProcessIdentity) -> Bool { identity(process.pid) == process }
 
+  /// Whether a thread of it is in uninterruptible sleep (D), as one that waits for a disk is.
+  static func hasThreadInKernel(_ process: ProcessIdentity) -> Bool {
+    let threads = (try? Files.list("/proc/\(process.pid)/task")) ?? []
+    return threads.contains { thread in
+      guard let bytes = try? Files.read("/proc/\(process.pid)/task/\(thread)/stat") else { return false }
+      return String(decoding: bytes, as: UTF8.self).split(separator: ")").last?.hasPrefix(" D") == true
+    }
+  }
+
   private static func all() -> [Int32] {
     let own = getpid()
     return ((try? Files.list("/proc")) ?? []).compactMap { Int32($0) }.filter { $0 != own }

@@ -9,6 +9,7 @@ import Testing
 enum HungNode: String, CaseIterable, Sendable {
   case agentKilled = "its agent is killed"
   case keeperStopped = "its agent is killed and its keeper stopped"
+  case withoutRoot = "its agent, without root and so with bubblewrap, is killed"
 }
 
 @Suite("A hung disk", .enabled(if: LoopDisk.isPossible, "needs root, a loop device, mkfs.ext4 and fsfreeze"))
@@ -17,20 +18,21 @@ struct HungDiskTests {
     "a node's disk hangs and the node is lost: no old copy signs beside its replacement, nor after its deadline",
     arguments: HungNode.allCases)
   func nodeLost(loss: HungNode) async throws {
-    try await Blocking.run { try Self.lose(loss) }
+    try await Blocking.run {
+      try TestCluster.with(agents: 0) { cluster in
+        let disk = try LoopDisk(at: cluster.dataDirectory("node-1"), image: "\(cluster.directory)/disk")
+        // Before the processes: those that hang on it could not be ended.
+        defer { disk.end() }
+        try Self.lose(cluster, disk, loss)
+      }
+    }
   }
 
-  private static func lose(_ loss: HungNode) throws {
-    let cluster = try TestCluster(timing: TestCluster.quick)
-    var disk: LoopDisk?
-    // The disk first: what hangs on it could not be ended.
-    defer {
-      disk?.end()
-      cluster.end()
-    }
-    try cluster.startCoordinator()
-    disk = try LoopDisk(at: cluster.dataDirectory("node-1"), image: "\(cluster.directory)/disk")
-    for node in ["node-1", "node-2"] { try cluster.startAgent(node) }
+  private static func lose(_ cluster: TestCluster, _ disk: LoopDisk, _ loss: HungNode) throws {
+    if loss == .withoutRoot, access("/usr/bin/bwrap", X_OK) != 0 { return }
+    let user = loss == .withoutRoot ? try Self.giveAway(cluster, to: 65_534) : []
+    try cluster.startAgent("node-1", as: user)
+    try cluster.startAgent("node-2")
     try cluster.waitForNodes(2)
     try cluster.must("cordon", "node-2")
     try cluster.apply(cluster.manifest("lost", completions: 4, parallelism: 4, .script(talking)))
@@ -40,7 +42,7 @@ struct HungDiskTests {
     let old = Set(cluster.ledger.attempts.map(\.token))
     let keeper = try cluster.keeper(of: "node-1")
 
-    try disk?.freeze()
+    try disk.freeze()
     // The pods' lines meet the frozen file system.
     try eventually("something of the keeper waits for the disk") { Processes.hasThreadInKernel(keeper) }
     let fault = uptime()
@@ -49,10 +51,10 @@ struct HungDiskTests {
     try eventually("four replacements sign", seconds: 45) { cluster.ledger.attempts.count >= 8 }
     try judge(cluster, old, fault)
 
-    disk?.thaw()
+    disk.thaw()
     if loss == .keeperStopped { kill(keeper.pid, SIGCONT) }
     _ = try cluster.agents["node-1"]?.end(within: 10)
-    try cluster.startAgent("node-1")
+    try cluster.startAgent("node-1", as: user)
     try eventually("the node is Ready again", seconds: 60, every: 200) { try cluster.isReady("node-1") }
     try eventually("the old processes are gone") { !shells.contains(where: Processes.isAlive) }
     try Files.writeAtomically("\(cluster.directory)/ledger/go", [])
@@ -60,6 +62,19 @@ struct HungDiskTests {
     try judge(cluster, old, fault)
     try cluster.ledger.checkNothingRanTwice(parallelism: 4)
     try checkEqual(cluster.status("lost", "failed"), 0, "failed")
+  }
+
+  /// Lets another user have what node-1 needs; the front of a command that runs as that user.
+  private static func giveAway(_ cluster: TestCluster, to user: UInt32) throws -> [String] {
+    let node = cluster.dataDirectory("node-1")
+    try eventually("the token is there") { Files.exists(cluster.tokenFile) }
+    try Files.writeAtomically("\(node)/token", try Files.read(cluster.tokenFile), mode: 0o600)
+    try Files.writeAtomically(cluster.ledgerPath, [])
+    for path in [node, "\(node)/token", cluster.ledgerPath] { chown(path, user, user) }
+    for path in [cluster.directory, "\(cluster.directory)/agents", "\(cluster.directory)/ledger"] { chmod(path, 0o755) }
+    let program = "\(cluster.directory)/stint"
+    try Files.writeAtomically(program, try Files.read(Processes.program), mode: 0o755)
+    return ["/usr/bin/setpriv", "--reuid=\(user)", "--regid=\(user)", "--clear-groups", program]
   }
 
   /// Signs, and prints lines, until told.

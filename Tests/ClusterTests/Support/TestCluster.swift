@@ -99,12 +99,14 @@ final class TestCluster {
 
   func dataDirectory(_ node: String) -> String { "\(directory)/agents/\(node)" }
 
-  func startAgent(_ node: String, _ more: [String] = []) throws {
+  /// `user`: a command that runs the program as somebody else, who has a copy of the token in the data directory.
+  func startAgent(_ node: String, _ more: [String] = [], as user: [String] = []) throws {
+    let data = dataDirectory(node)
     agents[node] = try Program(
-      [
-        "agent", "--coordinator", server, "--name", node, "--data", dataDirectory(node), "--token-file", tokenFile,
-        "--cpu", "64", "--memory", "64Gi",
-      ] + more, output: "\(directory)/logs/\(node)")
+      user.dropFirst() + [
+        "agent", "--coordinator", server, "--name", node, "--data", data, "--token-file",
+        user.isEmpty ? tokenFile : "\(data)/token", "--cpu", "64", "--memory", "64Gi",
+      ] + more, path: user.first ?? Processes.program, output: "\(directory)/logs/\(node)")
   }
 
   func killAgent(_ node: String, _ signal: Int32 = SIGKILL) throws { try agents[node]?.killAndReap(signal) }

@@ -370,7 +370,7 @@ struct APISuiteTests {
         $0["type"]?.stringValue
       }
       #expect(types.contains("Tested"), "\(written.text)")
-      #expect(written.json[path: ["metadata", "labels", "nor"]] == nil, "only the status is written")
+      #expect(written.json[path: ["metadata", "labels"]] == ["nor": "here"], "metadata is written with it")
       let patched = try api.ask("PATCH", "\(all)/a/status", type: Self.merge, body: ["status": ["conditions": []]])
       #expect(patched.code == 200, "\(patched.text)")
       expectStatus(try api.ask("POST", "\(all)/a/status", body: body), 405, "MethodNotAllowed")

@@ -67,6 +67,9 @@ enum FieldTable {
       field: "EmptyDirVolumeSource.medium", text: "`Memory`: on the node's disk, Warning", effect: .warned,
       path: "volumes[0].emptyDir.medium", probe: "Memory"),
     Rule(
+      field: "Container.terminationMessagePath", text: "where nothing can be mounted, as `/`: refused",
+      effect: .refused, path: "containers[0].terminationMessagePath", probe: "/"),
+    Rule(
       field: "Container.command", text: "not set: Warning, and the pod waits with CreateContainerConfigError",
       effect: .warned, path: "containers[0].command", probe: []),
     Rule(

@@ -236,14 +236,21 @@ package final class PodProcess {
     for message in waiting {
       if control >= 0 {
         var header = message.header
-        let size = message.payload.withUnsafeBytes {
-          stint_message_send(
-            control, &header, $0.baseAddress, $0.count, message.descriptors, Int32(message.descriptors.count))
-        }
-        if size < 0, errno == EAGAIN {
+        var size = -1
+        repeat {
+          size = Int(
+            message.payload.withUnsafeBytes {
+              stint_message_send(
+                control, &header, $0.baseAddress, $0.count, message.descriptors, Int32(message.descriptors.count))
+            })
+        } while size < 0 && errno == EINTR
+        // The kernel is short of something; the order is not lost.
+        if size < 0, [EAGAIN, ENOBUFS, ENOMEM, ETOOMANYREFS].contains(errno) {
           isFull = true
           break
         }
+        // A pod that misses an order would wait for ever: its end is reported instead.
+        if size < 0 { kill() }
       }
       // Sent, or the pod is on its way out and its end is reported otherwise.
       for descriptor in message.descriptors { close(descriptor) }

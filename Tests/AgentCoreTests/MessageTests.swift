@@ -8,6 +8,8 @@ struct MessageGenerator {
   var random: SplitMix64
 
   mutating func number() -> Int64 { random.below(4) == 0 ? Int64(bitPattern: random.next()) : Int64(random.below(100)) }
+  /// What an int32 field of the API holds.
+  mutating func small() -> Int64 { number().clampedToInt32 }
   mutating func flag() -> Bool { random.below(2) == 0 }
   mutating func text() -> String { ["", "a", "ü\n", "name-\(random.below(99))", "\"\\"][Int(random.below(5))] }
   mutating func maybe<Value>(_ make: (inout Self) -> Value) -> Value? { flag() ? make(&self) : nil }
@@ -42,7 +44,7 @@ struct MessageGenerator {
     default:
       .terminated(
         ContainerState.Termination(
-          exitCode: number(), signal: number(), reason: text(), message: text(), startedAt: time(), finishedAt: time()))
+          exitCode: small(), signal: small(), reason: text(), message: text(), startedAt: time(), finishedAt: time()))
     }
   }
 
@@ -57,7 +59,7 @@ struct MessageGenerator {
     status.containers = many { generator in
       ContainerStatus(
         name: generator.text(), image: generator.text(), state: generator.state(), ready: generator.flag(),
-        started: generator.maybe { $0.flag() }, restartCount: generator.number())
+        started: generator.maybe { $0.flag() }, restartCount: max(0, generator.small()))
     }
     status.fencingToken = maybe { $0.number() }
     return AttemptReport(attempt: number(), revision: number(), status: status, frozen: flag())

@@ -160,6 +160,28 @@ struct StoreTests {
     again.close()
   }
 
+  @Test(
+    "a start on a full disk serves deletes, also when the reserve is used up", .enabled(if: Filesystem.canMount))
+  func startOnFullDisk() throws {
+    let directory = try TemporaryDirectory()
+    let mounted = try Filesystem(at: directory.path, size: "32m")
+    defer { mounted.unmount() }
+    let first = try Store(directory: directory.path)
+    for page in 0..<20 {
+      try commit(first, (0..<50).map { row("key\(page * 50 + $0)", String(repeating: "v", count: 900)) })
+    }
+    try mounted.fill()
+    try commit(first, [row("more", "on the reserve")])
+    first.close()
+    for name in ["reserve"] { #expect(!Files.exists("\(directory.path)/\(name)")) }
+    try mounted.fill(again: true)
+    #expect(try Files.space(directory.path).available == 0)
+    let second = try Store(directory: directory.path)
+    for number in 0..<200 { try commit(second, [StoreWrite(table: .objects, key: "key\(number)", value: nil)]) }
+    #expect(try second.load().count == 801)
+    second.close()
+  }
+
   @Test("what was not committed when the process dies is not there, what was is")
   func crash() throws {
     let directory = try TemporaryDirectory()

@@ -52,8 +52,8 @@ struct Filesystem {
   }
 
   /// Takes all space that is left.
-  func fill() throws {
-    let descriptor = open("\(path)/filler", O_WRONLY | O_CREAT | O_CLOEXEC, 0o600)
+  func fill(again: Bool = false) throws {
+    let descriptor = open("\(path)/filler\(again ? "-again" : "")", O_WRONLY | O_CREAT | O_CLOEXEC, 0o600)
     guard descriptor >= 0 else { throw IOError.last("create", path) }
     defer { close(descriptor) }
     let zeros = [UInt8](repeating: 0, count: 4_096)

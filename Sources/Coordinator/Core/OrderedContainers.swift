@@ -1,4 +1,4 @@
-// Containers whose order is the same in every process: insertion-ordered set, work queue, timers. They own no
+// Containers whose order is the same in every process: insertion-ordered set, work queue. They own no
 // behaviour.
 
 import ClusterProto
@@ -107,53 +107,4 @@ struct WorkQueue<Member: Hashable & Sendable>: Sendable {
   }
 
   mutating func remove(_ member: Member) { waiting.remove(member) }
-}
-
-/// Named timers by boot time: a binary heap with lazy deletion; one time a name.
-struct TimerQueue<Name: Hashable & Comparable & Sendable>: Sendable {
-  private struct Entry: Comparable, Sendable {
-    var at: BootTime
-    var name: Name
-
-    static func < (left: Entry, right: Entry) -> Bool {
-      left.at == right.at ? left.name < right.name : left.at < right.at
-    }
-  }
-  private var heap = MinHeap<Entry>()
-  private var times: [Name: BootTime] = [:]
-
-  /// Sets or moves a timer.
-  mutating func set(_ name: Name, at time: BootTime) {
-    if times[name] == time { return }
-    times[name] = time
-    heap.insert(Entry(at: time, name: name))
-    // Timers that move often would leave their old entries behind until those are due.
-    if heap.count > 64, heap.count > times.count * 4 {
-      var seen: Set<Name> = []
-      heap.keep { times[$0.name] == $0.at && seen.insert($0.name).inserted }
-    }
-  }
-
-  mutating func cancel(_ name: Name) { times[name] = nil }
-
-  func time(of name: Name) -> BootTime? { times[name] }
-
-  /// The earliest time set.
-  mutating func earliest() -> BootTime? {
-    dropStale()
-    return heap.first?.at
-  }
-
-  /// Removes and returns one timer due at `now`, earliest first.
-  mutating func popDue(at now: BootTime) -> Name? {
-    dropStale()
-    guard let first = heap.first, first.at <= now else { return nil }
-    heap.removeFirst()
-    times[first.name] = nil
-    return first.name
-  }
-
-  private mutating func dropStale() {
-    while let first = heap.first, times[first.name] != first.at { heap.removeFirst() }
-  }
 }

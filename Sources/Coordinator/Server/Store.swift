@@ -55,7 +55,7 @@ package final class Store {
     reserve = StoreReserve(directory: directory)
     let opened = try Database(path: path)
     let file = path
-    try Store.withReserve(reserve) { () throws(StoreError) in try Store.prepare(opened, path: file) }
+    try Store.withReserve(reserve, atStart: true) { () throws(StoreError) in try Store.prepare(opened, path: file) }
     reserve.make()
     do throws(IOError) { try Files.syncDirectory(directory) } catch { throw Store.unusable(directory, error) }
     shared = Shared(opened)
@@ -86,7 +86,7 @@ package final class Store {
       beforeCommit()
       let outcome = shared.database.withLock { database -> Outcome in
         do throws(StoreError) {
-          try Store.withReserve(reserve) { () throws(StoreError) in try Store.write(writes, database) }
+          try Store.withReserve(reserve) { () throws(StoreError) in try Store.writeOrFold(writes, database) }
           return .success(())
         } catch {
           return .failure(error)
@@ -101,12 +101,12 @@ package final class Store {
 
   /// Runs `work`; where the disk is full, once more on the reserve's space.
   private static func withReserve(
-    _ reserve: StoreReserve, _ work: () throws(StoreError) -> Void
+    _ reserve: StoreReserve, atStart: Bool = false, _ work: () throws(StoreError) -> Void
   ) throws(StoreError) {
     do throws(StoreError) {
       try work()
     } catch {
-      guard error.code == SQLITE_FULL, reserve.giveUp() else { throw error }
+      guard error.code == SQLITE_FULL, reserve.giveUp(atStart: atStart) else { throw error }
       try work()
     }
   }
@@ -120,6 +120,18 @@ package final class Store {
       database.close()
     }
     lock.release()
+  }
+
+  /// Where the log finds no room to grow, folds it into the file and begins it anew: deletes need no more than that.
+  private static func writeOrFold(_ writes: [StoreWrite], _ database: Database) throws(StoreError) {
+    do throws(StoreError) {
+      try write(writes, database)
+    } catch {
+      guard error.code == SQLITE_FULL else { throw error }
+      // Folding may find no room either; then the write says so again.
+      try? database.execute("PRAGMA wal_checkpoint(RESTART)")
+      try write(writes, database)
+    }
   }
 
   private static func write(_ writes: [StoreWrite], _ database: Database) throws(StoreError) {

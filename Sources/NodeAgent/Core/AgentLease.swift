@@ -14,8 +14,15 @@ extension AgentCore {
     session.unanswered = 0
     session.answeredSequence = max(session.answeredSequence, answer.sequence)
     session.sent.removeAll { $0.sequence < answer.sequence }
+    // The one holder of its sets: else each change would copy them.
+    self.session = nil
+    let wasComplete = session.isComplete
     let listed = apply(answer, to: &session)
     session.isComplete = session.desiredDigest == answer.desiredDigest
+    // A push renews no further than the answer before it and concerns what it names; all else would be looked at for
+    // each pod that changes.
+    let concernsAll = leaseEnd > session.renewedTo || answer.full != nil || !wasComplete
+    if session.isComplete { session.renewedTo = max(session.renewedTo, leaseEnd) }
     // A lost change: ask for the whole set at once, and renew no more than the answer names.
     if !session.isComplete { session.asks = true }
     if answer.wantsInventory {
@@ -23,11 +30,15 @@ extension AgentCore {
       session.asks = true
     }
     self.session = session
-    for number in session.desired.keys { highestAttempt = max(highestAttempt, number) }
+    for number in listed { highestAttempt = max(highestAttempt, number) }
     acknowledge(answer.acknowledged)
-    renew(session.isComplete ? session.desired.keys.sorted() : listed, leaseEnd)
+    renew(session.isComplete && concernsAll ? session.desired.keys.sorted() : listed, leaseEnd)
     take(answer.assignments, now)
-    reconcileAll(now)
+    if concernsAll {
+      reconcileAll(now)
+    } else {
+      reconcile(Set(listed + answer.removed + answer.assignments.map(\.attempt)).sorted(), now)
+    }
     if answer.wantsInventory { sendReports(attempts.values.compactMap(\.report)) }
   }
 

@@ -23,6 +23,8 @@ struct AgentSession {
   var desiredDigest = SetDigest()
   /// The desired set is the coordinator's whole one: what it does not list is not wanted.
   var isComplete = false
+  /// The end of the lease that all of it was last renewed to.
+  var renewedTo = BootTime(milliseconds: 0)
   var wantsInventory = true
   var inventorySentAt: BootTime?
   var nextHeartbeat: BootTime

@@ -10,9 +10,12 @@ package struct KeeperCore {
   let start: KeeperStart
   let configuration: KeeperConfiguration
   var pods: [AttemptNumber: KeeperPod] = [:]
-  /// `nextWake` and `dangerAt` of each pod as of its last change: looking for the earliest must not touch whole pods.
-  /// `own`: what its init holds; nil before it has one.
-  private var times: [AttemptNumber: (wake: BootTime?, danger: BootTime?, own: BootTime?)] = [:]
+  /// `nextWake` and `dangerAt` of each pod as of its last change, the earliest at hand: an event must not look at every
+  /// pod.
+  private var wakes = TimerQueue<AttemptNumber>()
+  private var dangers = TimerQueue<AttemptNumber>()
+  /// The deadline that each pod's init holds.
+  private var ownDeadlines: [AttemptNumber: BootTime] = [:]
   /// Of this step.
   private var movedDeadlines: [AttemptNumber: BootTime] = [:]
   var memory: KeeperMemory
@@ -85,8 +88,9 @@ package struct KeeperCore {
 
   /// Past deadlines are dealt with before the event is heard; gives the attempts that were looked at, in order.
   private mutating func enforceDeadlines(_ turn: inout KeeperTurn) -> [AttemptNumber] {
-    guard let first = times.values.lazy.compactMap(\.wake).min(), first <= turn.now.boot else { return [] }
-    let due = times.filter { $0.value.wake.map { $0 <= turn.now.boot } ?? false }.map(\.key).sorted()
+    var due: [AttemptNumber] = []
+    while let attempt = wakes.popDue(at: turn.now.boot) { due.append(attempt) }
+    due.sort()
     for attempt in due {
       pods[attempt]?.enforceDeadlines(&turn)
       pods[attempt]?.advance(&turn)
@@ -209,7 +213,7 @@ extension KeeperCore {
         pods[attempt]?.stage = .starting
         pods[attempt]?.hasBegun = true
         turn.effects.append(.startPod(attempt, plan, deadline: pod.ownDeadline))
-        times[attempt] = (nil, nil, pod.ownDeadline)
+        ownDeadlines[attempt] = pod.ownDeadline
       } else {
         pods[attempt]?.stage = .waiting
         turn.effects.append(.log("attempt \(attempt) is not started: its lease ended while its start was written down"))
@@ -267,16 +271,18 @@ extension KeeperCore {
 
   private mutating func retime(_ attempt: AttemptNumber) {
     guard let pod = pods[attempt] else {
-      times[attempt] = nil
+      wakes.cancel(attempt)
+      dangers.cancel(attempt)
+      ownDeadlines[attempt] = nil
       return
     }
-    var own = times[attempt]?.own
     // A pod that is killed keeps what it has: nothing of it may run longer.
-    if pod.mayRun, !pod.killed, let present = own, present != pod.ownDeadline {
-      own = pod.ownDeadline
-      movedDeadlines[attempt] = own
+    if pod.mayRun, !pod.killed, let present = ownDeadlines[attempt], present != pod.ownDeadline {
+      ownDeadlines[attempt] = pod.ownDeadline
+      movedDeadlines[attempt] = pod.ownDeadline
     }
-    times[attempt] = (pod.nextWake(configuration), pod.dangerAt, own)
+    if let wake = pod.nextWake(configuration) { wakes.set(attempt, at: wake) } else { wakes.cancel(attempt) }
+    if let danger = pod.dangerAt { dangers.set(attempt, at: danger) } else { dangers.cancel(attempt) }
   }
 
   private func reply(_ reports: [AttemptReport], _ turn: inout KeeperTurn) {
@@ -294,9 +300,8 @@ extension KeeperCore {
       let records = memory.rewrite(live: pods.values.filter { $0.stage != .waiting }.map(\.attempt))
       turn.effects.append(.rewriteJournal(records))
     }
-    let danger = times.values.lazy.compactMap(\.danger).min()
-    var next = times.values.lazy.compactMap(\.wake).min()
-    let timer = danger.map { $0 + configuration.deathTimerMarginMilliseconds }
+    var next = wakes.earliest()
+    let timer = dangers.earliest().map { $0 + configuration.deathTimerMarginMilliseconds }
     if timer != deathTimer {
       deathTimer = timer
       turn.effects.append(.armDeathTimer(at: timer))

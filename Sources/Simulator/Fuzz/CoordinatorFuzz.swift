@@ -146,7 +146,7 @@ package struct CoordinatorFuzz {
       open(node)
       return
     }
-    let (message, isWhole) = message(node, session.sequence + 1, session.echo)
+    let (message, isWhole) = message(node, session.sequence.addingSaturated(1), session.echo)
     report.inputs += 1
     // Half of them as they should be, or no session would live.
     let json = isWhole || numbers.oneIn(2) ? message : numbers.mutate(message, most: 3)

@@ -1,0 +1,54 @@
+// Times with names, the earliest at hand: for timers of the cores. It must not know what falls due.
+
+/// Named timers by boot time: a binary heap with lazy deletion; one time a name.
+package struct TimerQueue<Name: Hashable & Comparable & Sendable>: Sendable {
+  private struct Entry: Comparable, Sendable {
+    var at: BootTime
+    var name: Name
+
+    static func < (left: Entry, right: Entry) -> Bool {
+      left.at == right.at ? left.name < right.name : left.at < right.at
+    }
+  }
+  private var heap = MinHeap<Entry>()
+  private var times: [Name: BootTime] = [:]
+
+  package init() {}
+
+  /// Sets or moves a timer.
+  package mutating func set(_ name: Name, at time: BootTime) {
+    if times[name] == time { return }
+    times[name] = time
+    heap.insert(Entry(at: time, name: name))
+    // Timers that move often would leave their old entries behind until those are due.
+    if heap.count > 64, heap.count > times.count * 4 {
+      var seen: Set<Name> = []
+      heap.keep { times[$0.name] == $0.at && seen.insert($0.name).inserted }
+    }
+  }
+
+  /// Forgets a timer, if it is set.
+  package mutating func cancel(_ name: Name) { times[name] = nil }
+
+  /// When the timer is due; nil when it is not set.
+  package func time(of name: Name) -> BootTime? { times[name] }
+
+  /// The earliest time set.
+  package mutating func earliest() -> BootTime? {
+    dropStale()
+    return heap.first?.at
+  }
+
+  /// Removes and returns one timer due at `now`, earliest first.
+  package mutating func popDue(at now: BootTime) -> Name? {
+    dropStale()
+    guard let first = heap.first, first.at <= now else { return nil }
+    heap.removeFirst()
+    times[first.name] = nil
+    return first.name
+  }
+
+  private mutating func dropStale() {
+    while let first = heap.first, times[first.name] != first.at { heap.removeFirst() }
+  }
+}

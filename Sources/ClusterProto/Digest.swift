@@ -103,8 +103,18 @@ package struct SetDigest: Equatable, Sendable {
   }
 
   /// Takes a member in, named by its canonical bytes.
-  package mutating func insert(_ member: [UInt8]) {
-    let other = Self.hashed(member)
+  package mutating func insert(_ member: [UInt8]) { add(Self.hashed(member)) }
+
+  /// Takes a member out again.
+  package mutating func remove(_ member: [UInt8]) { subtract(Self.hashed(member)) }
+
+  /// Takes a member in whose SHA-256 is at hand; what is no SHA-256 counts as the empty text's.
+  package mutating func insert(hash: [UInt8]) { add(Self.number(hash)) }
+
+  /// Takes a member out whose SHA-256 is at hand.
+  package mutating func remove(hash: [UInt8]) { subtract(Self.number(hash)) }
+
+  private mutating func add(_ other: InlineArray<4, UInt64>) {
     var carry: UInt64 = 0
     for index in 0..<4 {
       let (sum, first) = words[index].addingReportingOverflow(other[index])
@@ -114,9 +124,7 @@ package struct SetDigest: Equatable, Sendable {
     }
   }
 
-  /// Takes a member out again.
-  package mutating func remove(_ member: [UInt8]) {
-    let other = Self.hashed(member)
+  private mutating func subtract(_ other: InlineArray<4, UInt64>) {
     var borrow: UInt64 = 0
     for index in 0..<4 {
       let (difference, first) = words[index].subtractingReportingOverflow(other[index])
@@ -124,6 +132,10 @@ package struct SetDigest: Equatable, Sendable {
       words[index] = total
       borrow = first || second ? 1 : 0
     }
+  }
+
+  private static func number(_ hash: [UInt8]) -> InlineArray<4, UInt64> {
+    hash.count == 32 ? hash.withUnsafeBytes { words(of: $0) } : hashed([])
   }
 
   private static func hashed(_ member: [UInt8]) -> InlineArray<4, UInt64> {

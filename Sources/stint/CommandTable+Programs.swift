@@ -34,6 +34,7 @@ extension CommandTable {
           "Where the Kubernetes API is served for kubectl"),
       ] + timing + [
         Flag("charge-lost-attempts", "Count pods lost with their node against backoffLimit, as Kubernetes does"),
+        Flag("accept-loss", "Start once with what a damaged, old or missing store still holds"),
         Flag("terminated-pod-limit", .integer("N"), initial: "12500", "How many finished pods are kept; 0: all"), help,
       ],
       examples: [("stint coordinator --data /var/lib/stint", "Serve agents and clients of this machine")],

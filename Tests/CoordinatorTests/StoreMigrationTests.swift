@@ -19,7 +19,7 @@ struct StoreMigrationTests {
     try database.execute("PRAGMA application_id = \(Store.applicationID)")
     try database.execute("PRAGMA user_version = 1")
     func put(_ table: String, _ key: String, _ value: JSON) throws {
-      try database.run("INSERT INTO \(table) (key, value) VALUES (?1, ?2)", key: key, value: value.bytes)
+      try database.run("INSERT INTO \(table) (key, value) VALUES (?1, ?2)", key: key, value.bytes)
     }
     let old = StableHash.hex(of: spec.bytes)
     try put("podspecs", old, spec)

@@ -2,8 +2,11 @@
 
 import ClusterIO
 import ClusterProto
+import Coordinator
+import CoordinatorCore
 import Glibc
 import Synchronization
+import Testing
 
 /// A directory below /tmp that is removed with its last user.
 final class TemporaryDirectory: Sendable {
@@ -103,4 +106,12 @@ final class Gate: Sendable {
     _ = read(descriptors.read, &byte, 1)
     state.withLock { $0.isHolding = false }
   }
+}
+
+/// Commits and waits for the outcome.
+func commit(_ store: Store, _ writes: [StoreWrite]) throws {
+  store.commit(writes)
+  var watched = pollfd(fd: store.outcomes.descriptor, events: Int16(POLLIN), revents: 0)
+  #expect(poll(&watched, 1, 20_000) == 1)
+  for outcome in store.outcomes.drain() { try outcome.get() }
 }

@@ -27,6 +27,8 @@ package struct ServerOptions {
   package var configuration = CoordinatorConfiguration()
   /// Client writes are refused while the disk has fewer free bytes, or an eighth of it where that is less.
   package var freeSpaceMark: UInt64 = 64 << 20
+  /// Start with less than was acknowledged, if the store is damaged, old or gone.
+  package var acceptsLoss = false
   /// Bytes of watch events that may wait for slow clients of the Kubernetes API, those that are shared counted once.
   package var watchBacklogLimit = 128 << 20
   /// Who asks by the native protocol.
@@ -111,8 +113,11 @@ package final class CoordinatorServer {
       if options.handlesSignals {
         signals = try Signals(loop: loop, [SIGTERM, SIGINT]) { _ in stop.handler?() }
       }
-      store = try Store(directory: options.directory, beforeCommit: options.beforeCommit)
       let directory = DataDirectory(path: options.directory)
+      store = try Store(
+        directory: options.directory, hasIdentity: directory.hasIdentity, acceptsLoss: options.acceptsLoss,
+        beforeCommit: options.beforeCommit)
+      for loss in store.losses { ServerLog.error("started with less than was acknowledged", ("lost", loss)) }
       let token = try directory.token()
       core = try CoordinatorServer.restore(store, options.configuration, &queue)
       cluster = core.configuration.clusterID

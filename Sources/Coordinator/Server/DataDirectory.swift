@@ -4,16 +4,19 @@
 import ClusterIO
 import ClusterProto
 
-/// The data directory of a coordinator, once the store holds its lock.
+/// The data directory of a coordinator. Its files are made once the store holds its lock.
 package struct DataDirectory {
   /// Its path.
   package let path: String
 
-  /// The directory at `path`, which exists.
+  /// The directory at `path`.
   package init(path: String) { self.path = path }
 
   /// `PATH/token`: who can read it may use the cluster.
   package var tokenPath: String { "\(path)/token" }
+
+  /// A coordinator has been here: a store must be here too.
+  package var hasIdentity: Bool { Files.exists(tokenPath) || Files.exists("\(path)/pki") }
 
   /// The token, made at the first start: 32 random bytes in hexadecimal, in a file that only its owner reads.
   package func token() throws(IOError) -> [UInt8] {

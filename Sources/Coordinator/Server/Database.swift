@@ -36,13 +36,30 @@ final class Database {
       throw Database.error(result, path: path, detail: String(cString: sqlite3_errstr(result)))
     }
     handle = opened
+    pages.initialize(to: 0)
+    // Closing would fold the write-ahead log in and delete it, also one that a refusal must leave alone.
+    stint_sqlite_keep_log(handle)
+    sqlite3_wal_hook(
+      handle,
+      { pages, _, _, count in
+        pages?.storeBytes(of: count, as: Int32.self)
+        return SQLITE_OK
+      }, pages)
   }
 
-  deinit { close() }
+  deinit {
+    close()
+    pages.deallocate()
+  }
+
+  /// Pages in the write-ahead log after the last transaction. Nobody checkpoints but our own word: whoever does knows
+  /// that the log began anew.
+  var logPages: Int32 { pages.pointee }
+  private let pages = UnsafeMutablePointer<Int32>.allocate(capacity: 1)
 
   private var isOpen = true
 
-  /// Finishes all statements and closes the file, which checkpoints it.
+  /// Finishes all statements and closes the file.
   func close() {
     guard isOpen else { return }
     isOpen = false
@@ -68,6 +85,37 @@ final class Database {
     return result
   }
 
+  /// The first column of every row.
+  func texts(_ sql: String) throws(StoreError) -> [String] {
+    var result: [String] = []
+    try rows(sql) { row in result.append(row.text(0)) }
+    return result
+  }
+
+  /// The first column of the row that the statement finds by its one parameter; nil: no row.
+  func blob(_ sql: String, key: String) throws(StoreError) -> [UInt8]? {
+    let statement = try prepare(sql)
+    defer { sqlite3_reset(statement) }
+    try bind(key, to: statement)
+    let result = sqlite3_step(statement)
+    if result == SQLITE_DONE { return nil }
+    guard result == SQLITE_ROW else { throw failure(result) }
+    return Row(statement: statement).blob(0)
+  }
+
+  /// Runs `work` in one transaction: all of it or nothing.
+  func transaction(_ work: () throws(StoreError) -> Void) throws(StoreError) {
+    do throws(StoreError) {
+      try execute("BEGIN IMMEDIATE")
+      try work()
+      try execute("COMMIT")
+    } catch {
+      // An error can have rolled it back already.
+      if sqlite3_get_autocommit(handle) == 0 { try? execute("ROLLBACK") }
+      throw error
+    }
+  }
+
   /// Hands each row to `each` as it is read.
   func rows(_ sql: String, _ each: (Row) -> Void) throws(StoreError) {
     let statement = try prepare(sql)
@@ -80,25 +128,27 @@ final class Database {
     }
   }
 
-  /// Runs a statement with a text and, if the statement has a second parameter, a blob.
-  func run(_ sql: String, key: String, value: [UInt8]?) throws(StoreError) {
+  /// Runs a statement with a text and as many blobs as it has other parameters.
+  func run(_ sql: String, key: String, _ values: [UInt8]...) throws(StoreError) {
     let statement = try prepare(sql)
     defer { sqlite3_reset(statement) }
-    var result = sqlite3_bind_text(statement, 1, key, Int32(key.utf8.count), Database.transient)
-    if result == SQLITE_OK, let value {
+    try bind(key, to: statement)
+    for (index, value) in values.enumerated() {
       // An empty array has no address, and a blob without one would be NULL.
-      result =
+      let result =
         value.isEmpty
-        ? sqlite3_bind_zeroblob(statement, 2, 0)
-        : sqlite3_bind_blob64(statement, 2, value, UInt64(value.count), Database.transient)
+        ? sqlite3_bind_zeroblob(statement, Int32(index + 2), 0)
+        : sqlite3_bind_blob64(statement, Int32(index + 2), value, UInt64(value.count), Database.transient)
+      guard result == SQLITE_OK else { throw failure(result) }
     }
-    guard result == SQLITE_OK else { throw failure(result) }
     let stepped = sqlite3_step(statement)
     guard stepped == SQLITE_DONE else { throw failure(stepped) }
   }
 
-  /// Whether a transaction is open: an error can have rolled it back already.
-  var isInTransaction: Bool { sqlite3_get_autocommit(handle) == 0 }
+  private func bind(_ key: String, to statement: OpaquePointer) throws(StoreError) {
+    let result = sqlite3_bind_text(statement, 1, key, Int32(key.utf8.count), Database.transient)
+    guard result == SQLITE_OK else { throw failure(result) }
+  }
 
   private func prepare(_ sql: String) throws(StoreError) -> OpaquePointer {
     if let statement = statements[sql] { return statement }
@@ -143,7 +193,8 @@ final class Database {
     StoreError(
       code: code,
       "\(path) is damaged (\(detail)): stop here, copy the data directory away, and put a backup of it in its place; "
-        + "`sqlite3 \(path) .recover` may save what is left")
+        + "without one, `sqlite3 \(path) .recover` may save what is left, and `stint coordinator --accept-loss` starts "
+        + "once with the rows that are whole")
   }
 
   /// A row while it is current.

@@ -14,7 +14,7 @@ package final class Store {
   package typealias Outcome = Result<Void, StoreError>
 
   /// Schema written by this version; files with a higher one are refused.
-  package static let schemaVersion: Int64 = 2
+  package static let schemaVersion: Int64 = 3
   /// SQLite's application_id of our files: "Stnt".
   package static let applicationID: Int64 = 0x5374_6e74
 
@@ -29,19 +29,48 @@ package final class Store {
   private let reserve: StoreReserve
   private let beforeCommit: @Sendable () -> Void
 
-  /// The connection, for whichever thread uses it: the loop's at start and end, the worker's between.
-  private final class Shared: Sendable {
-    let database: Mutex<Database>
-    init(_ database: sending Database) { self.database = Mutex(database) }
+  /// What was lost with the operator's consent at this start, for the log.
+  package let losses: [String]
+
+  /// A checkpoint is made when the log has so many pages.
+  private static let checkpointPages: Int32 = 1_000
+
+  /// What a transaction needs, for whichever thread uses it: the loop's at start and end, the worker's between.
+  private struct Open {
+    let database: Database
+    let mark: StoreMark
+    var ledger: StoreLedger
+    /// Of the start, until somebody takes them.
+    var rows: [StoreRow]?
+    /// Nothing acknowledged is in the write-ahead log alone.
+    var isFolded = true
+
+    /// What the mark has to say.
+    var content: StoreMark.Content { StoreMark.Content(store: ledger.store, commits: ledger.commits) }
   }
 
-  /// Opens the store of `directory` (made with mode 0700 if absent): takes the lock, checks version and integrity,
-  /// checkpoints and syncs. `beforeCommit` runs on the store's thread ahead of each transaction, so that a test can
-  /// hold it. Errors say what to do.
-  package init(directory: String, beforeCommit: @escaping @Sendable () -> Void = {}) throws(StoreError) {
-    path = "\(directory)/stint.db"
+  private final class Shared: Sendable {
+    let files: Mutex<Open>
+    init(_ files: sending Open) { self.files = Mutex(files) }
+  }
+
+  /// Opens the store of `directory` (made with mode 0700 if absent): takes the lock, checks version, integrity and
+  /// that nothing acknowledged is missing, checkpoints and syncs. `hasIdentity`: the directory holds something else
+  /// of a cluster, so a store must be there. `acceptsLoss`: start with less if it must be. `beforeCommit` runs on the
+  /// store's thread ahead of each transaction, so that a test can hold it. Errors say what to do.
+  package init(
+    directory: String, hasIdentity: Bool = false, acceptsLoss: Bool = false,
+    beforeCommit: @escaping @Sendable () -> Void = {}
+  ) throws(StoreError) {
+    let path = "\(directory)/stint.db"
+    self.path = path
     self.beforeCommit = beforeCommit
     lock = try Store.lock(directory)
+    let expected = StoreOpening.Expectation(
+      directory: directory, mark: acceptsLoss ? try? StoreMark.read(directory) : try StoreMark.read(directory),
+      hasIdentity: hasIdentity, acceptsLoss: acceptsLoss)
+    // Before SQLite looks: beside an empty file it deletes the log.
+    if (try? Files.status(path).size) ?? 0 == 0 { try expected.refuseNothing() }
     do throws(IOError) {
       // SQLite gives its other files the mode of this one.
       let descriptor = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0o600)
@@ -53,24 +82,38 @@ package final class Store {
       throw Store.unusable(directory, error)
     }
     reserve = StoreReserve(directory: directory)
-    let opened = try Database(path: path)
-    let file = path
-    try Store.withReserve(reserve, atStart: true) { () throws(StoreError) in try Store.prepare(opened, path: file) }
+    let database = try Database(path: path)
+    var opening: StoreOpening?
+    try Store.withReserve(reserve, atStart: true) { () throws(StoreError) in
+      opening = try StoreOpening.open(database, expected)
+      try Store.configure(database, path: path)
+    }
+    guard let opening else { throw StoreError("\(path) was not opened") }
     reserve.make()
-    do throws(IOError) { try Files.syncDirectory(directory) } catch { throw Store.unusable(directory, error) }
-    shared = Shared(opened)
+    // A start that found no use for its own reserve leaves it to the deletes that come.
+    if !Files.exists(reserve.path) { _ = reserve.giveUp(atStart: true) }
+    let mark: StoreMark
+    do throws(IOError) {
+      mark = try StoreMark(directory: directory, opening.mark)
+      try Files.syncDirectory(directory)
+    } catch {
+      throw Store.unusable(directory, error)
+    }
+    losses = opening.losses
+    shared = Shared(Open(database: database, mark: mark, ledger: opening.ledger, rows: opening.rows))
   }
 
   /// All rows, table by table.
   package func load() throws(StoreError) -> [StoreRow] {
-    let result = shared.database.withLock { database -> Result<[StoreRow], StoreError> in
-      var rows: [StoreRow] = []
+    let path = path
+    let result = shared.files.withLock { files -> Result<[StoreRow], StoreError> in
+      if let rows = files.rows {
+        files.rows = nil
+        return .success(rows)
+      }
       do throws(StoreError) {
-        for table in StoreTable.allCases {
-          try database.rows("SELECT key, value FROM \(table.rawValue)") { row in
-            rows.append(StoreRow(table: table, key: row.text(0), value: row.blob(1)))
-          }
-        }
+        let (rows, _, problems) = try StoreLedger.readRows(files.database, expecting: files.ledger)
+        if let problem = problems.first { throw Database.damaged(path: path, detail: problem) }
         return .success(rows)
       } catch {
         return .failure(error)
@@ -84,9 +127,10 @@ package final class Store {
   package func commit(_ writes: [StoreWrite]) {
     worker.post { [shared, outcomes, beforeCommit, reserve] in
       beforeCommit()
-      let outcome = shared.database.withLock { database -> Outcome in
+      let outcome = shared.files.withLock { files -> Outcome in
+        files.rows = nil
         do throws(StoreError) {
-          try Store.withReserve(reserve) { () throws(StoreError) in try Store.writeOrFold(writes, database) }
+          try Store.withReserve(reserve) { () throws(StoreError) in try Store.writeOrFold(writes, &files) }
           return .success(())
         } catch {
           return .failure(error)
@@ -114,43 +158,49 @@ package final class Store {
   /// Waits for what was posted, folds the write-ahead log into the file and gives the lock up.
   package func close() {
     worker.stop()
-    shared.database.withLock { database in
-      // Closing folds the log in by itself; what fails here will be done at the next start.
-      try? database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-      database.close()
+    shared.files.withLock { files in
+      // What fails here will be done at the next start.
+      if (try? files.database.execute("PRAGMA wal_checkpoint(TRUNCATE)")) != nil {
+        try? files.mark.write(files.content, isDurable: true)
+      }
+      files.database.close()
     }
     lock.release()
   }
 
   /// Where the log finds no room to grow, folds it into the file and begins it anew: deletes need no more than that.
-  private static func writeOrFold(_ writes: [StoreWrite], _ database: Database) throws(StoreError) {
+  private static func writeOrFold(_ writes: [StoreWrite], _ files: inout Open) throws(StoreError) {
     do throws(StoreError) {
-      try write(writes, database)
+      try write(writes, &files)
     } catch {
       guard error.code == SQLITE_FULL else { throw error }
       // Folding may find no room either; then the write says so again.
-      try? database.execute("PRAGMA wal_checkpoint(RESTART)")
-      try write(writes, database)
+      try? files.database.execute("PRAGMA wal_checkpoint(RESTART)")
+      files.isFolded = true
+      try write(writes, &files)
     }
   }
 
-  private static func write(_ writes: [StoreWrite], _ database: Database) throws(StoreError) {
-    do throws(StoreError) {
-      try database.execute("BEGIN IMMEDIATE")
-      for write in writes {
-        if let value = write.value {
-          try database.run(
-            "INSERT INTO \(write.table.rawValue) (key, value) VALUES (?1, ?2) "
-              + "ON CONFLICT (key) DO UPDATE SET value = excluded.value", key: write.key, value: value)
-        } else {
-          try database.run("DELETE FROM \(write.table.rawValue) WHERE key = ?1", key: write.key, value: nil)
-        }
-      }
-      try database.execute("COMMIT")
-    } catch {
-      if database.isInTransaction { try? database.execute("ROLLBACK") }
-      throw error
+  /// One transaction, then the mark, before anybody hears of it; and a checkpoint when the log is long.
+  private static func write(_ writes: [StoreWrite], _ files: inout Open) throws(StoreError) {
+    var ledger = files.ledger
+    ledger.commits += 1
+    let database = files.database
+    try database.transaction { () throws(StoreError) in
+      for write in writes { try ledger.apply(write, to: database) }
+      try ledger.save(database)
     }
+    files.ledger = ledger
+    do throws(IOError) {
+      try files.mark.write(files.content, isDurable: files.isFolded)
+    } catch {
+      throw StoreError("writing the mark beside the store failed (\(error)): check the disk, then start again")
+    }
+    files.isFolded = false
+    guard database.logPages >= checkpointPages else { return }
+    // One that fails is tried again after the next transaction; nothing depends on it.
+    try? database.execute("PRAGMA wal_checkpoint(PASSIVE)")
+    files.isFolded = true
   }
 
   private static func lock(_ directory: String) throws(StoreError) -> FileLock {
@@ -171,13 +221,8 @@ package final class Store {
         + (full ? "the disk is full, free some space" : "give the coordinator a directory that it may write to"))
   }
 
-  /// Version and integrity, then the settings and tables, then everything of an earlier run onto the disk.
-  private static func prepare(_ database: Database, path: String) throws(StoreError) {
-    // New is also a file that a crash left between its first page and its tables.
-    let owner = try database.number("PRAGMA application_id")
-    let tables = try database.number("SELECT count(*) FROM sqlite_schema")
-    let isNew = owner == 0 && tables == 0
-    if !isNew { try check(database, path: path) }
+  /// The settings, then everything of an earlier run onto the disk.
+  private static func configure(_ database: Database, path: String) throws(StoreError) {
     guard try database.text("PRAGMA journal_mode = WAL") == "wal" else {
       throw StoreError("the file system of \(path) cannot hold a write-ahead log: put --data on a local disk")
     }
@@ -186,32 +231,6 @@ package final class Store {
     try database.execute("PRAGMA cell_size_check = ON")
     // Else a delete writes zeros over all that it frees, and so needs as much space as it gives.
     try database.execute("PRAGMA secure_delete = FAST")
-    try database.execute("BEGIN IMMEDIATE")
-    for table in StoreTable.allCases {
-      try database.execute(
-        "CREATE TABLE IF NOT EXISTS \(table.rawValue) (key TEXT NOT NULL PRIMARY KEY, value BLOB NOT NULL)")
-    }
-    if isNew {
-      try database.execute("PRAGMA application_id = \(applicationID)")
-    } else {
-      try StoreMigration.run(database, from: try database.number("PRAGMA user_version"))
-    }
-    try database.execute("PRAGMA user_version = \(schemaVersion)")
-    try database.execute("COMMIT")
     try database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-  }
-
-  private static func check(_ database: Database, path: String) throws(StoreError) {
-    guard try database.number("PRAGMA application_id") == applicationID else {
-      throw StoreError("\(path) is not a coordinator's store: give the coordinator another --data")
-    }
-    let version = try database.number("PRAGMA user_version")
-    guard version <= schemaVersion else {
-      throw StoreError(
-        "\(path) was written by a newer stint (schema \(version), this one knows \(schemaVersion)): "
-          + "run that version again, or restore a backup made before the upgrade")
-    }
-    let verdict = try database.text("PRAGMA quick_check(1)") ?? "no answer"
-    guard verdict == "ok" else { throw Database.damaged(path: path, detail: verdict) }
   }
 }

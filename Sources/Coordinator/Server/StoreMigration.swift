@@ -1,38 +1,37 @@
-// Owns: how the store of an earlier version becomes one of this version, inside one transaction. It must not know what
-// this version's rows mean beyond what earlier versions wrote otherwise.
+// Owns: what the rows of an earlier version's store are in this version. It must not know what this version's rows mean
+// beyond what earlier versions wrote otherwise.
 
 import ClusterProto
 import CoordinatorCore
 
-/// The steps from one schema to the next.
+/// Reads stores of earlier schemas: 1 named pod specs by a 64-bit hash, 2 had no digests of rows.
 enum StoreMigration {
-  /// Runs every step from `version` on. The caller holds the transaction.
-  static func run(_ database: Database, from version: Int64) throws(StoreError) {
-    if version < 2 { try nameSpecsBySHA256(database) }
+  /// The rows of a store of that schema, as this version has them.
+  static func rows(_ database: Database, of version: Int64) throws(StoreError) -> [StoreRow] {
+    var rows: [StoreRow] = []
+    for table in StoreTable.allCases {
+      try database.rows("SELECT key, value FROM \(table.rawValue)") { row in
+        rows.append(StoreRow(table: table, key: row.text(0), value: row.blob(1)))
+      }
+    }
+    return version < 2 ? namedBySHA256(rows) : rows
   }
 
   /// Schema 1 named pod specs by 64 bits that anybody can find a second text for.
-  private static func nameSpecsBySHA256(_ database: Database) throws(StoreError) {
-    var specs: [(key: String, value: [UInt8])] = []
-    try database.rows("SELECT key, value FROM podspecs") { row in specs.append((row.text(0), row.blob(1))) }
+  private static func namedBySHA256(_ rows: [StoreRow]) -> [StoreRow] {
     var names: [String: String] = [:]
-    for (key, value) in specs {
-      let name = SHA256.hex(of: value)
-      names[key] = name
-      try database.run("DELETE FROM podspecs WHERE key = ?1", key: key, value: nil)
-      try database.run("INSERT OR REPLACE INTO podspecs (key, value) VALUES (?1, ?2)", key: name, value: value)
-    }
-    var pods: [(key: String, value: [UInt8])] = []
-    try database.rows("SELECT key, value FROM objects WHERE key LIKE 'pods/%'") { row in
-      pods.append((row.text(0), row.blob(1)))
-    }
-    for (key, value) in pods {
+    for row in rows where row.table == .podspecs { names[row.key] = SHA256.hex(of: row.value) }
+    return rows.map { row in
+      var row = row
+      if row.table == .podspecs, let name = names[row.key] { row.key = name }
       // What cannot be read stays as it is: the start says which row it is.
-      guard var json = try? JSON(parsing: value), let old = json["spec"]?.stringValue, let name = names[old] else {
-        continue
+      if row.table == .objects, row.key.hasPrefix("\(Kind.pods.rawValue)/"), var json = try? JSON(parsing: row.value),
+        let name = json["spec"]?.stringValue.flatMap({ names[$0] })
+      {
+        json["spec"] = .string(name)
+        row.value = json.bytes
       }
-      json["spec"] = .string(name)
-      try database.run("UPDATE objects SET value = ?2 WHERE key = ?1", key: key, value: json.bytes)
+      return row
     }
   }
 }

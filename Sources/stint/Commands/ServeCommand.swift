@@ -32,6 +32,7 @@ enum ServeCommand {
       options.apiMayMove = true
     }
     options.configuration.version = Version.current
+    options.acceptsLoss = arguments.isOn("accept-loss")
     options.configuration.chargeLostAttempts = arguments.isOn("charge-lost-attempts")
     if let limit = arguments.integer("terminated-pod-limit") {
       guard limit >= 0 else { throw arguments.problem("--terminated-pod-limit is negative") }

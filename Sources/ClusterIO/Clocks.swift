@@ -16,6 +16,7 @@ package enum Clocks {
     var time = timespec()
     // Neither clock can fail on a kernel that has it; both are older than anything else used here.
     clock_gettime(clock, &time)
-    return Int64(time.tv_sec) * 1_000_000_000 + Int64(time.tv_nsec)
+    // 64 bits of nanoseconds end in the year 2262, clocks do not.
+    return min(max(Int64(time.tv_sec), -9_000_000_000), 9_000_000_000) * 1_000_000_000 + Int64(time.tv_nsec)
   }
 }

@@ -155,7 +155,9 @@ package enum Files {
     guard result == 0 else { throw IOError.last("stat", path) }
     return Status(
       mode: facts.st_mode, size: Int64(facts.st_size), device: UInt64(facts.st_dev), inode: UInt64(facts.st_ino),
-      userID: facts.st_uid, modified: Int64(facts.st_mtim.tv_sec) * 1_000_000_000 + Int64(facts.st_mtim.tv_nsec))
+      userID: facts.st_uid,
+      modified: min(max(Int64(facts.st_mtim.tv_sec), -9_000_000_000), 9_000_000_000) * 1_000_000_000
+        + Int64(facts.st_mtim.tv_nsec))
   }
 
   /// Whether a path exists (links followed).

@@ -1,11 +1,20 @@
 // Points in time and their texts: RFC 3339 as the API writes it, RFC 1123 as describe prints it, Go durations.
 // Civil dates by arithmetic, UTC only; must not read a clock.
 
-/// Wall time, nanoseconds since 1970 UTC: for stamps, never for deadlines.
+/// Wall time, nanoseconds since 1970 UTC: for stamps, never for deadlines. Arithmetic saturates: clocks, users and
+/// agents say any number, and none of them may trap or come out in another century.
 package struct WallTime: Comparable, Hashable, Sendable {
-  package var nanoseconds: Int64
+  package let nanoseconds: Int64
 
-  package init(nanoseconds: Int64) { self.nanoseconds = nanoseconds }
+  /// The ends of what can be said, which the texts read back: the years 1701 to 2249.
+  package static let earliest = WallTime(nanoseconds: .min)
+  package static let latest = WallTime(nanoseconds: .max)
+  private static let range: ClosedRange<Int64> = -8_488_800_000_000_000_000...8_835_955_199_999_999_999
+
+  /// What lies outside of the range is its nearer end.
+  package init(nanoseconds: Int64) {
+    self.nanoseconds = min(max(nanoseconds, Self.range.lowerBound), Self.range.upperBound)
+  }
 
   package static func < (left: WallTime, right: WallTime) -> Bool { left.nanoseconds < right.nanoseconds }
 
@@ -15,11 +24,16 @@ package struct WallTime: Comparable, Hashable, Sendable {
 
   /// The time that many milliseconds later.
   package func adding(milliseconds: Int64) -> WallTime {
-    WallTime(nanoseconds: nanoseconds &+ milliseconds &* 1_000_000)
+    let (span, isLong) = milliseconds.multipliedReportingOverflow(by: 1_000_000)
+    let (sum, isFar) = nanoseconds.addingReportingOverflow(span)
+    return isLong || isFar ? (milliseconds > 0 ? .latest : .earliest) : WallTime(nanoseconds: sum)
   }
 
   /// `self - other` in milliseconds.
-  package func milliseconds(since other: WallTime) -> Int64 { (nanoseconds &- other.nanoseconds) / 1_000_000 }
+  package func milliseconds(since other: WallTime) -> Int64 {
+    let (span, isFar) = nanoseconds.subtractingReportingOverflow(other.nanoseconds)
+    return isFar ? milliseconds - other.milliseconds : span / 1_000_000
+  }
 
   /// `2026-11-23T12:00:00Z`.
   package var rfc3339: String {
@@ -67,7 +81,7 @@ package struct WallTime: Comparable, Hashable, Sendable {
   package init?(rfc3339 text: String) {
     var text = text
     guard let value = text.withUTF8({ Self.parse($0) }) else { return nil }
-    nanoseconds = value
+    self.init(nanoseconds: value)
   }
 
   private static func parse(_ bytes: UnsafeBufferPointer<UInt8>) -> Int64? {
@@ -183,7 +197,7 @@ package struct BootTime: Comparable, Hashable, Sendable {
     return BootTime(milliseconds: overflow ? (right > 0 ? Int64.min : Int64.max) : difference)
   }
   /// Milliseconds between.
-  package static func - (left: BootTime, right: BootTime) -> Int64 { left.milliseconds &- right.milliseconds }
+  package static func - (left: BootTime, right: BootTime) -> Int64 { (left - right.milliseconds).milliseconds }
 }
 
 /// Both clocks at the start of a step.

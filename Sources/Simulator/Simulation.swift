@@ -45,6 +45,7 @@ package struct Simulation {
     let world = World(seed: seed)
     var configuration = CoordinatorConfiguration()
     configuration.clusterID = "simulated"
+    configuration.bootID = "one"
     if world.chance(0.3) {
       configuration.heartbeatMilliseconds = world.pick(500...3_000)
       configuration.leaseMilliseconds = configuration.heartbeatMilliseconds * world.pick(3...6)

@@ -23,6 +23,31 @@ struct TimeTests {
     #expect(time.seconds == seconds)
   }
 
+  @Test("no clock, user or agent makes time arithmetic trap or come out in another century")
+  func extremes() {
+    let numbers: [Int64] = [.min, .min + 1, -1 << 53, -1, 0, 1, 1 << 53, 9_223_372_036_854, .max - 1, .max]
+    for first in numbers {
+      let time = WallTime(nanoseconds: first)
+      #expect(time >= .earliest && time <= .latest)
+      // What is written down is read back.
+      #expect(WallTime(rfc3339: time.rfc3339Nano) == time, "\(first)")
+      #expect(!time.rfc1123Z.isEmpty)
+      for second in numbers {
+        let moved = time.adding(milliseconds: second)
+        #expect(second >= 0 ? moved >= time : moved <= time, "\(first) \(second)")
+        let between = time.milliseconds(since: WallTime(nanoseconds: second))
+        #expect((between > 0) == (time > WallTime(nanoseconds: second)) || between == 0)
+        let boot = BootTime(milliseconds: first)
+        #expect(second >= 0 ? boot + second >= boot : boot + second <= boot)
+        #expect(second >= 0 ? boot - second <= boot : boot - second >= boot)
+        #expect((boot - BootTime(milliseconds: second) > 0) == (first > second))
+      }
+    }
+    // A grace of 10^10 s.
+    let grace = WallTime(nanoseconds: 1_795_000_000_000_000_000).adding(milliseconds: 10_000_000_000_000)
+    #expect(grace.rfc3339 == "2249-12-31T23:59:59Z")
+  }
+
   @Test("fractions and offsets are read, and written with six and nine digits")
   func fractions() {
     let time = WallTime(rfc3339: "2026-11-23T14:30:00.123456789+02:30")

@@ -11,7 +11,7 @@ struct WorkloadsDriver {
 
   var core: CoordinatorCore
   var now = Now(boot: BootTime(milliseconds: 1_000_000), wall: WallTime(nanoseconds: 1_800_000_000_000_000_000))
-  let configuration: CoordinatorConfiguration
+  var configuration: CoordinatorConfiguration
   private var rows: [String: StoreRow] = [:]
   private var wake: BootTime?
   private(set) var largestTurn = 0
@@ -66,9 +66,10 @@ struct WorkloadsDriver {
   }
 
   /// The process dies and starts again on its rows; `away` passes on both clocks in between.
-  mutating func restart(away seconds: Double = 0, seed: UInt64 = 99) throws {
+  /// `setting`: by how many seconds the wall clock is set ahead meanwhile.
+  mutating func restart(away seconds: Double = 0, setting jump: Int64 = 0, seed: UInt64 = 99) throws {
     now.boot = now.boot + Int64(seconds * 1000)
-    now.wall = now.wall.adding(milliseconds: Int64(seconds * 1000))
+    now.wall = now.wall.adding(milliseconds: Int64(seconds * 1000)).adding(milliseconds: jump * 1000)
     core = try CoordinatorCore(
       configuration: configuration, rows: rows.values.sorted { $0.key > $1.key }, seed: seed, now: now)
     settle()
@@ -101,6 +102,7 @@ struct WorkloadsDriver {
     try CoordinatorCore(configuration: configuration, rows: rows.values.sorted { $0.key < $1.key }, seed: 5, now: now)
   }
 
+  func fact(_ name: String) -> StoreRow? { rows["facts \(name)"] }
   func jobRecord(_ uid: String) -> StoreRow? { rows["jobrecords \(uid)"] }
 
   // MARK: Jobs

@@ -31,6 +31,8 @@ extension CoordinatorCore {
   }
 
   mutating func restore(_ rows: [StoreRow]) throws(CoordinatorStartError) {
+    let clock = rows.first { $0.table == .facts && $0.key == Self.clockFact }
+    restoreClock(try clock.map { row throws(CoordinatorStartError) in try parse(row) })
     var specs: [String: PodSpec] = [:]
     for row in rows where row.table == .podspecs {
       let spec = PodSpec(json: try parse(row))

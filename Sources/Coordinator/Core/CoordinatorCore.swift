@@ -44,6 +44,7 @@ package struct CoordinatorCore: Sendable {
   /// The first invariant that the current step broke (StepInvariants.swift).
   var broken: String?
   private var lastWake: BootTime?
+  var wallClock = WallClock()
   /// False while the rows are read, until the first step.
   private(set) var started = false
 
@@ -66,6 +67,7 @@ package struct CoordinatorCore: Sendable {
   package mutating func step(_ events: [CoordinatorEvent], at now: Now) -> [CoordinatorEffect] {
     self.now = now
     if !started { begin() }
+    noteWallClock()
     api.room = Self.roundLimit
     for event in events { dispatch(event) }
     fireTimers()

@@ -77,7 +77,7 @@ package enum CoordinatorEffect: Equatable, Sendable {
 /// Tables of the store. Raw values are table names in SQLite.
 package enum StoreTable: String, CaseIterable, Sendable, Comparable {
   /// Facts: `incarnation`, `lmax`, `resourceVersion` (none above it was shown), `deleted.KIND` (the version of its
-  /// latest deletion), `attempt`, `cluster`.
+  /// latest deletion), `attempt`, `cluster`, `clock`.
   case facts
   /// Pod spec texts by digest; rows of `pods` name the digest.
   case podspecs
@@ -134,6 +134,8 @@ package struct CoordinatorConfiguration: Equatable, Sendable {
   package var massLossHoldMilliseconds: Int64 = 120_000
   package var massLossPaceMilliseconds: Int64 = 10_000
   package var clusterID = ""
+  /// The machine's boot: while it is the same, boot time tells how long the coordinator was away. Empty: not known.
+  package var bootID = ""
   package var version = ""
   package var eventTTLMilliseconds: Int64 = 3_600_000
   /// Watch events kept in memory for resumption.

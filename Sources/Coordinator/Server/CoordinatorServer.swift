@@ -231,6 +231,7 @@ package final class CoordinatorServer {
     var rows = try store.load()
     var configuration = configuration
     configuration.clusterID = try clusterID(&rows, &queue)
+    configuration.bootID = (try? Files.readLine("/proc/sys/kernel/random/boot_id")) ?? ""
     let seed = try Crypto.randomBytes(8).reduce(UInt64(0)) { $0 << 8 | UInt64($1) }
     return try CoordinatorCore(configuration: configuration, rows: rows, seed: seed, now: now())
   }

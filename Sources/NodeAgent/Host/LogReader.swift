@@ -36,8 +36,8 @@ final class LogReader {
     rotated = current + ".1"
     remaining = max(0, request.limitBytes ?? Int64.max)
     if let seconds = request.sinceSeconds {
-      let (span, overflow) = seconds.multipliedReportingOverflow(by: 1_000_000_000)
-      since = overflow ? nil : WallTime(nanoseconds: now.nanoseconds - span)
+      let (span, overflow) = seconds.multipliedReportingOverflow(by: 1_000)
+      since = overflow || span == .min ? nil : now.adding(milliseconds: -span)
     } else {
       since = request.sinceTime
     }

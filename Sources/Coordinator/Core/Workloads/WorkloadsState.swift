@@ -131,10 +131,6 @@ extension CoordinatorCore {
   /// Now in whole seconds, as the API and the store keep times: what memory holds is what a restart reads.
   var stamp: WallTime { WallTime(nanoseconds: now.wall.seconds * 1_000_000_000) }
 
-  /// The boot time at which `wall` was, for a past stamp; never in the future, so that a clock set back cannot
-  /// stretch a limit.
-  func bootTime(of wall: WallTime) -> BootTime { now.boot - max(0, now.wall.milliseconds(since: wall)) }
-
   /// Seconds of a manifest in milliseconds, clamped instead of trapping.
   static func milliseconds(seconds: Int64) -> Int64 { max(0, min(seconds, 1_000_000_000_000)) * 1000 }
 }

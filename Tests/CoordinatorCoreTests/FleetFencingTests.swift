@@ -126,8 +126,11 @@ import Testing
     harness.addPod("p")
     harness.effects = []
     harness.step([.stopRequested])
-    let lmax = harness.effects.firstIndex { effect in
-      if case .persist(let write) = effect { write.table == .facts && write.key == "lmax" } else { false }
+    let row = harness.effects.firstIndex { effect in
+      guard case .persist(let write) = effect, write.table == .noderecords, let value = write.value else {
+        return false
+      }
+      return String(decoding: value, as: UTF8.self).contains("\"longLease\":600000")
     }
     let answer = harness.effects.firstIndex { effect in
       if case .send(_, .answer(let answer), let immediate) = effect {
@@ -137,7 +140,7 @@ import Testing
       }
     }
     let stopped = harness.effects.firstIndex(of: .stopped)
-    #expect(try #require(lmax) < #require(answer))
+    #expect(try #require(row) < #require(answer))
     #expect(try #require(answer) < #require(stopped))
     try harness.restart(away: 1_000)
     // 1.05 × (600 s + 10 s) + 2 s from the start.
@@ -152,14 +155,50 @@ import Testing
     var harness = try cluster(["a"])
     harness.step([.stopRequested])
     try harness.restart()
-    #expect(harness.core.fleet.longestLease == 600_000)
+    #expect(harness.core.fleet.nodes["a"]?.longLease == 600_000)
     harness.pass(10_000)
     try harness.restart()
-    #expect(harness.core.fleet.longestLease == 600_000)
+    #expect(harness.core.fleet.nodes["a"]?.longLease == 600_000)
     harness.pass(631_000)
-    #expect(harness.core.fleet.longestLease == 5_000)
+    #expect(harness.core.fleet.nodes["a"]?.longLease == 0)
     try harness.restart()
+    #expect(harness.core.fleet.nodes["a"]?.longLease == 0)
     #expect(harness.core.fleet.longestLease == 5_000)
+  }
+
+  @Test("a node that was gone before a polite stop is promised nothing: its work is replaced in the usual time")
+  func goneBeforeTheStop() throws {
+    var harness = try cluster(["a", "b"])
+    harness.addPod("p")
+    let gone = try #require(harness.pod("p")?.nodeName)
+    let other = gone == "a" ? "b" : "a"
+    harness.pass(8_000, beating: [other])
+    harness.effects = []
+    harness.step([.stopRequested])
+    let long = harness.effects.compactMap { effect -> SessionID? in
+      if case .send(let id, .answer(let answer), _) = effect, answer.leaseMilliseconds == 600_000 { id } else { nil }
+    }
+    #expect(long == [try #require(harness.agents[other]?.session)])
+    try harness.restart(away: 3_000)
+    #expect(harness.core.fleet.nodes[other]?.longLease == 600_000)
+    harness.reconnect(other, session: "again")
+    let fenced = harness.timeToFence("p", beating: [other])
+    let time = try #require(fenced)
+    #expect(time >= 17_750 && time <= 18_000)
+  }
+
+  @Test(
+    "a node that missed two heartbeats keeps its short lease over a polite stop, and keeps its pods when it is back")
+  func silentAtTheStop() throws {
+    var harness = try cluster(["a"])
+    harness.addPod("p")
+    harness.pass(2_500)
+    harness.step([.stopRequested])
+    #expect(harness.core.fleet.nodes["a"]?.longLease == 0)
+    try harness.restart(away: 5_000)
+    harness.reconnect("a", session: "again")
+    harness.pass(60_000, beating: ["a"])
+    #expect(harness.isLive("p"))
   }
 
   @Test("the longest lease is durable before the first answer of a longer setting")

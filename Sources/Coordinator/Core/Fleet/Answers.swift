@@ -39,8 +39,9 @@ extension CoordinatorCore {
   private mutating func sendAnswer(_ id: SessionID, _ session: inout FleetSession) {
     guard let record = fleet.nodes[session.node] else { return }
     session.number += 1
+    let lease = fleet.isStopping ? max(fleet.lease, record.longLease) : fleet.lease
     var answer = Answer(
-      number: session.number, sequence: session.sequence, leaseMilliseconds: fleet.lease,
+      number: session.number, sequence: session.sequence, leaseMilliseconds: lease,
       desiredDigest: record.desiredDigest)
     for number in session.changed {
       if let entry = desiredEntry(number) { answer.changes.append(entry) } else { answer.removed.append(number) }
@@ -72,7 +73,7 @@ extension CoordinatorCore {
     session.changed.removeAll()
     session.assigned.removeAll()
     session.acknowledged.removeAll()
-    let reach = session.heardAt + LeaseArithmetic.stretched(fleet.lease)
+    let reach = session.heardAt + LeaseArithmetic.stretched(lease)
     fleet.nodes[session.node]?.leaseReach = max(record.leaseReach, reach)
   }
 
@@ -156,14 +157,22 @@ extension CoordinatorCore {
     return result
   }
 
-  /// C2: a longer lease for every node, durable before it is sent; then `stopped`.
+  /// C2: a longer lease, durable before it is sent, for every node that is heard of; then `stopped`. A node that has
+  /// missed a heartbeat is probably gone, and would not use the lease but hold up its work's replacement by it; if it
+  /// is only slow, its pods pause at their usual deadline and go on when the coordinator is back.
   mutating func beginPoliteStop() {
     let lease = max(configuration.politeStopLeaseMilliseconds, configuration.leaseMilliseconds)
     fleet.isStopping = true
     fleet.saysStopped = true
-    if lease > fleet.longestLease { setLongestLease(lease) }
-    fleet.lease = lease
-    for id in fleet.sessions.keys.sorted() where fleet.sessions[id]?.node.isEmpty == false {
+    for id in fleet.sessions.keys.sorted() {
+      guard let session = fleet.sessions[id], session.sequence > 0, let record = fleet.nodes[session.node],
+        record.session == id, record.lostAt == nil,
+        now.boot - session.heardAt <= 2 * configuration.heartbeatMilliseconds
+      else { continue }
+      if record.longLease < lease {
+        fleet.nodes[session.node]?.longLease = lease
+        fleet.dirtyNodes.insert(session.node)
+      }
       fleet.sessions[id]?.answerDue = true
       fleet.touched.insert(id)
     }

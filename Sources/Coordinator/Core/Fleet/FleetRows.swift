@@ -25,6 +25,7 @@ extension CoordinatorCore {
       fleet.nodes[key] = newRecord(
         keeper: keeper, machineID: machine, bootID: boot, fencesFully: value["fencesFully"]?.boolValue ?? false)
       fleet.nodes[key]?.isDeclaredDead = value["declaredDead"]?.boolValue ?? false
+      fleet.nodes[key]?.longLease = max(0, value["longLease"]?.intValue ?? 0)
     case .objects, .podspecs, .jobrecords: break
     }
   }
@@ -41,7 +42,6 @@ extension CoordinatorCore {
     let before = max(fleet.longestLease, configuration.leaseMilliseconds)
     fleet.lease = configuration.leaseMilliseconds
     fleet.persistedAttempt = fleet.lastAttempt
-    let reach = now.boot + LeaseArithmetic.stretched(before)
     for number in fleet.attempts.keys.sorted() {
       guard let attempt = fleet.attempts[number] else { continue }
       fleet.views[number] = AttemptView()
@@ -53,10 +53,15 @@ extension CoordinatorCore {
       if fleet.nodes[attempt.node]?.isDeclaredDead == true { fleet.fences.add(number) }
     }
     for name in fleet.nodes.keys.sorted() {
-      fleet.nodes[name]?.leaseReach = reach
+      // Each node's own reach: what it can have heard.
+      let longest = max(before, fleet.nodes[name]?.longLease ?? 0)
+      fleet.nodes[name]?.leaseReach = now.boot + LeaseArithmetic.stretched(longest)
       fleet.timers.set(.monitor(name), at: now.boot + 2 * configuration.leaseMilliseconds)
     }
-    if fleet.longestLease > configuration.leaseMilliseconds { fleet.timers.set(.shrinkLease, at: reach) }
+    let longest = fleet.nodes.values.map(\.longLease).max() ?? 0
+    if max(longest, before) > configuration.leaseMilliseconds {
+      fleet.timers.set(.shrinkLease, at: now.boot + LeaseArithmetic.stretched(max(longest, before)))
+    }
   }
 
   mutating func beginFleet() {
@@ -72,8 +77,12 @@ extension CoordinatorCore {
   }
 
   mutating func shrinkLongestLease() {
-    guard !fleet.isStopping, fleet.longestLease > configuration.leaseMilliseconds else { return }
-    setLongestLease(configuration.leaseMilliseconds)
+    guard !fleet.isStopping else { return }
+    if fleet.longestLease > configuration.leaseMilliseconds { setLongestLease(configuration.leaseMilliseconds) }
+    for name in fleet.nodes.keys.sorted() where fleet.nodes[name]?.longLease != 0 {
+      fleet.nodes[name]?.longLease = 0
+      fleet.dirtyNodes.insert(name)
+    }
   }
 
   /// The turn's rows of attempts and node records.
@@ -89,10 +98,11 @@ extension CoordinatorCore {
     fleet.dirtyAttempts.removeAll()
     for name in fleet.dirtyNodes {
       let value = fleet.nodes[name].map { record in
-        let json: JSON = [
+        var json: JSON = [
           "keeper": .string(record.keeper), "machine": .string(record.machineID), "boot": .string(record.bootID),
           "fencesFully": .bool(record.fencesFully), "declaredDead": .bool(record.isDeclaredDead),
         ]
+        if record.longLease > 0 { json["longLease"] = .int(record.longLease) }
         return Array(json.text.utf8)
       }
       writes.append(StoreWrite(table: .noderecords, key: name, value: value))

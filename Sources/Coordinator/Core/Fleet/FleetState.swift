@@ -51,6 +51,9 @@ struct NodeRecord: Sendable {
   /// further than from that (K2), so it counts from then. Later, shorter leases never lower it: a keeper moves no
   /// lease end backwards.
   var leaseReach: BootTime
+  /// C2: the lease of a polite stop, where an answer to this node may have carried it; durable before that answer is
+  /// sent, and until no keeper can hold it any more. 0: none. Persisted.
+  var longLease: Int64 = 0
   var conditionsWrittenAt: BootTime
   /// As its last heartbeat said; nil: none came yet.
   var isDiskStalled: Bool?
@@ -147,9 +150,9 @@ struct FleetState: Sendable {
 
   var nodes: [String: NodeRecord] = [:]
   var sessions: [SessionID: FleetSession] = [:]
-  /// The longest lease that may be in use, durable before it is used (C2). Milliseconds.
+  /// The longest lease that may be in use on every node, durable before it is used (C2). Milliseconds.
   var longestLease: Int64 = 0
-  /// The lease that answers carry now.
+  /// The lease that answers carry now, but those of a polite stop.
   var lease: Int64 = 0
   var isStopping = false
   var saysStopped = false

@@ -96,7 +96,7 @@ struct WorkloadsEventTests {
     #expect(all(driver).count == EventIndex.namespaceLimit)
     #expect(driver.core.workloads.events.namespaces["default"]?.count == EventIndex.namespaceLimit)
     // With its ServiceAccount.
-    #expect(driver.core.workloads.contents["default"] == EventIndex.namespaceLimit + 1)
+    #expect(driver.core.workloads.contents["default"]?.total == EventIndex.namespaceLimit + 1)
   }
 
   @Test("events alone cause no commit")

@@ -126,4 +126,113 @@ import Testing
     #expect(harness.list(.configmaps).itemNames == [])
     #expect(harness.list(.services).itemNames == [])
   }
+
+  /// A namespace with a ConfigMap and a pod that somebody holds.
+  private func held(_ harness: APIHarness, finalizers: JSON = .null) {
+    var namespace: JSON = ["metadata": ["name": "team"]]
+    if !finalizers.isNull { namespace[path: ["spec", "finalizers"]] = finalizers }
+    #expect(harness.create(.namespaces, namespace, namespace: "").code == 201)
+    harness.create(.configmaps, Manifest.configMap("m"), namespace: "team")
+    var pod = Manifest.pod("p")
+    pod[path: ["metadata", "finalizers"]] = ["example.com/hold"]
+    #expect(harness.create(.pods, pod, namespace: "team").code == 201)
+  }
+
+  private func remove(_ harness: APIHarness) {
+    #expect(harness.ask(APIRequest(verb: .delete, kind: .namespaces, name: "team")).code == 200)
+    harness.step([.timer])
+  }
+
+  private func letGo(_ harness: APIHarness) {
+    var options = APIOptions()
+    options.patchKind = .merge
+    let body: JSON = ["metadata": ["finalizers": .null]]
+    harness.ask(
+      APIRequest(verb: .patch, kind: .pods, namespace: "team", name: "p", options: options, body: body))
+    harness.step([.timer])
+  }
+
+  private func finalize(_ harness: APIHarness, _ finalizers: JSON) -> RequestAnswer {
+    harness.ask(
+      APIRequest(
+        verb: .update, kind: .namespaces, name: "team", subresource: "finalize",
+        body: ["metadata": ["name": "team"], "spec": ["finalizers": finalizers]]))
+  }
+
+  private func condition(_ harness: APIHarness, _ type: String) -> JSON {
+    let conditions = harness.get(.namespaces, "team").object[path: ["status", "conditions"]]
+    return conditions?.arrayValue?.first { $0["type"]?.stringValue == type } ?? .null
+  }
+
+  @Test("a namespace that goes loses its pods before anything else, also over a restart")
+  func podsFirst() throws {
+    let harness = try served()
+    held(harness)
+    remove(harness)
+    for _ in 0..<2 {
+      harness.wait(milliseconds: 2_000)
+      let pod = harness.get(.pods, "p", namespace: "team").object
+      #expect(pod[path: ["metadata", "deletionTimestamp"]] != nil)
+      let map = harness.get(.configmaps, "m", namespace: "team")
+      #expect(map.code == 200 && map.object[path: ["metadata", "deletionTimestamp"]] == nil)
+      try harness.restart()
+    }
+    letGo(harness)
+    #expect(harness.get(.configmaps, "m", namespace: "team").code == 404)
+    #expect(harness.get(.namespaces, "team").code == 404)
+  }
+
+  @Test("the conditions of a namespace that goes say in Kubernetes' words what remains and what holds it")
+  func conditions() throws {
+    let harness = try served()
+    held(harness, finalizers: ["example.com/mine"])
+    remove(harness)
+    harness.wait(milliseconds: 1_000)
+    let remaining = condition(harness, "NamespaceContentRemaining")
+    #expect(remaining["status"] == "True" && remaining["reason"] == "SomeResourcesRemain")
+    #expect(
+      remaining["message"]
+        == .string(
+          "Some resources are remaining: configmaps. has 2 resource instances, events. has 1 resource instances, "
+            + "pods. has 1 resource instances, serviceaccounts. has 1 resource instances"))
+    let holding = condition(harness, "NamespaceFinalizersRemaining")
+    #expect(holding["status"] == "True" && holding["reason"] == "SomeFinalizersRemain")
+    #expect(
+      holding["message"]
+        == "Some content in the namespace has finalizers remaining: example.com/hold in 1 resource instances")
+    for type in [
+      "NamespaceDeletionDiscoveryFailure", "NamespaceDeletionContentFailure",
+      "NamespaceDeletionGroupVersionParsingFailure",
+    ] {
+      #expect(condition(harness, type)["status"] == "False")
+    }
+    let version = harness.get(.namespaces, "team").resourceVersion
+    harness.wait(milliseconds: 60_000)
+    #expect(harness.get(.namespaces, "team").resourceVersion == version, "nothing changes, nothing is written")
+    letGo(harness)
+    harness.wait(milliseconds: 1_000)
+    #expect(condition(harness, "NamespaceContentRemaining")["message"] == "All content successfully removed")
+    #expect(condition(harness, "NamespaceFinalizersRemaining")["status"] == "False")
+    #expect(harness.get(.namespaces, "team").object[path: ["spec", "finalizers"]] == ["example.com/mine"])
+  }
+
+  @Test("finalize takes a name off a namespace, but not the cluster's own while something is left")
+  func finalization() throws {
+    let harness = try served()
+    held(harness, finalizers: ["example.com/mine"])
+    #expect(
+      harness.get(.namespaces, "team").object[path: ["spec", "finalizers"]] == ["example.com/mine", "kubernetes"])
+    remove(harness)
+    let refused = finalize(harness, [])
+    #expect(refused.code == 409)
+    #expect(refused.message.contains("some resources are remaining: configmaps. has 2 resource instances"))
+    #expect(finalize(harness, ["plain"]).code == 422)
+    letGo(harness)
+    #expect(harness.get(.namespaces, "team").code == 200)
+    #expect(finalize(harness, []).code == 200)
+    harness.step([.timer])
+    #expect(harness.get(.namespaces, "team").code == 404)
+    let wrong = harness.ask(APIRequest(verb: .get, kind: .namespaces, name: "default", subresource: "finalize"))
+    #expect(wrong.code == 405)
+  }
 }

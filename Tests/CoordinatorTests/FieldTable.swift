@@ -70,6 +70,9 @@ enum FieldTable {
       field: "Container.terminationMessagePath", text: "where nothing can be mounted, as `/`: refused",
       effect: .refused, path: "containers[0].terminationMessagePath", probe: "/"),
     Rule(
+      field: "HostPathVolumeSource.path", text: "not absolute: Warning, and the pod waits", effect: .warned,
+      path: "volumes[0].hostPath.path", probe: "x"),
+    Rule(
       field: "Container.command", text: "not set: Warning, and the pod waits with CreateContainerConfigError",
       effect: .warned, path: "containers[0].command", probe: []),
     Rule(

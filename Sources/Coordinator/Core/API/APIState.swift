@@ -79,6 +79,10 @@ extension CoordinatorCore {
       guard [.jobs, .pods, .nodes, .namespaces].contains(request.kind) else { break }
       if [.get, .update, .patch].contains(request.verb) { return }
       throw .methodNotAllowed("the server does not allow this method on the requested resource")
+    case "finalize":
+      guard request.kind == .namespaces else { break }
+      if request.verb == .update { return }
+      throw .methodNotAllowed("the server does not allow this method on the requested resource")
     case "eviction":
       if request.kind == .pods { return }
     default:

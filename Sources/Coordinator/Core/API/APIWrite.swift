@@ -259,11 +259,12 @@ extension CoordinatorCore {
     }
     var warnings = unknown
     var after: APIObject
-    if request.subresource == "status" {
+    switch request.subresource {
+    case "status":
       after = try StatusWrite.apply(tree.json, over: before)
       warnings += StatusWrite.dropped(tree.json, after)
-    } else {
-      after = try specWrite(tree, over: before, request, &warnings)
+    case "finalize": after = try finalize(tree.json, over: before)
+    default: after = try specWrite(tree, over: before, request, &warnings)
     }
     after.meta = Self.keepingServerOwned(meta, before.meta)
     // As in Kubernetes, where old kubelets damaged them.

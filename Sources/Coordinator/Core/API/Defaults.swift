@@ -32,7 +32,12 @@ enum Defaults {
     case .secrets: set(&json, "type", "Opaque")
     case .namespaces:
       if json["spec"] == nil { json["spec"] = .object(JSONObject()) }
-      within(&json, "spec") { set(&$0, "finalizers", ["kubernetes"]) }
+      // Others may hold a namespace beside the cluster itself.
+      within(&json, "spec") { spec in
+        let own = JSON.string(CoordinatorCore.namespaceFinalizer)
+        let given = spec["finalizers"]?.arrayValue ?? []
+        if !given.contains(own) { spec["finalizers"] = .array(given + [own]) }
+      }
       json["status"] = ["phase": "Active"]
     case .events:
       set(&json, "source", .object(JSONObject()))

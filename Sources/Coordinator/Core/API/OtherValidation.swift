@@ -17,6 +17,8 @@ enum OtherValidation {
     case .configmaps: configMap(json, into: &errors)
     case .secrets: secret(json, into: &errors)
     case .nodes: node(json, into: &errors)
+    case .namespaces:
+      MetaValidation.finalizers(json[path: ["spec", "finalizers"]], "spec.finalizers", into: &errors)
     case .events: event(json, into: &errors)
     case .priorityclasses: priorityClass(json, into: &errors)
     case .leases:

@@ -97,7 +97,7 @@ extension ServedResource {
       ]
     case .jobs, .nodes: subresources = [status]
     case .namespaces:
-      subresources = [status]
+      subresources = [ServedSubresource(name: "finalize", verbs: ["update"]), status]
       verbs.removeAll { $0 == "deletecollection" }
     default: break
     }

@@ -12,6 +12,8 @@ enum WorkloadTimer: Hashable, Comparable, Sendable {
   case expiry(String)
   /// The quarantine of a node that is gone, by node name: its pods are collected after it.
   case missingNode(String)
+  /// The next word about a namespace that is being deleted, by its name.
+  case namespace(String)
   /// The oldest event's end.
   case events
 }
@@ -29,8 +31,10 @@ struct WorkloadsState: Sendable {
   var isDiskScarce = false
   /// Jobs that choose their own selector, by namespace: they may adopt pods.
   var manualJobs: [String: InsertionSet<ObjectKey>] = [:]
-  /// Objects in each namespace, the Events included.
-  var contents: [String: Int] = [:]
+  /// What is in each namespace that is not empty.
+  var contents: [String: NamespaceContents] = [:]
+  /// Namespaces that are being deleted.
+  var endingNamespaces = InsertionSet<String>()
   /// Pods that ended, by their creation, for the pod collector.
   var terminated = TimerQueue<ObjectKey>()
   var terminatedCount = 0
@@ -115,6 +119,7 @@ extension CoordinatorCore {
       case .job(let uid): if let job = jobReference(uid: uid) { workloads.jobs.add(job) }
       case .expiry(let uid): workloads.expired.add(uid)
       case .missingNode(let name): abandonPods(ofMissingNode: name)
+      case .namespace(let name): reportNamespace(name)
       case .events: expireEvents()
       }
     }

@@ -1,5 +1,5 @@
 // namespaces/NAME/finalize: whoever holds a namespace by spec.finalizers takes its name away there. The cluster's own
-// finalizer stands for the content: here it stays until nothing is left, since pods without a namespace would run unseen.
+// finalizer stands for the content: it stays until nothing is left, since pods without a namespace would run unseen.
 
 import ClusterProto
 
@@ -16,11 +16,11 @@ extension CoordinatorCore {
     let isLetGo =
       old.contains(Self.namespaceFinalizer)
       && given?.arrayValue?.contains(.string(Self.namespaceFinalizer)) != true
-    if isLetGo, namespace.meta.deletionTimestamp != nil, let contents = workloads.contents[name] {
+    if isLetGo, namespace.meta.deletionTimestamp != nil, let left = whatRemains(in: name) {
       throw .conflict(
         .namespaces, name,
         "the finalizer \"\(Self.namespaceFinalizer)\" goes when the namespace is empty, and some resources are "
-          + "remaining: \(contents.resourcesText)")
+          + "remaining: \(left)")
     }
     var spec = namespace.body["spec"] ?? .object(JSONObject())
     spec["finalizers"] = given

@@ -50,6 +50,9 @@ extension CoordinatorCore {
     workloads.endingNamespaces.contains(namespace)
   }
 
+  /// What a namespace still holds, in Kubernetes' words; nil: nothing.
+  func whatRemains(in namespace: String) -> String? { workloads.contents[namespace]?.resourcesText }
+
   mutating func countContents(_ change: ObjectChange, of subject: APIObject) {
     let namespace = subject.meta.namespace
     guard !namespace.isEmpty else { return }

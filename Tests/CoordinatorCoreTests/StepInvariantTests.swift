@@ -63,9 +63,10 @@ struct StepInvariantTests {
 
   @Test("promise 1: a pod with an attempt that may live gets no second one, and no number is given twice")
   func attempts() throws {
-    func attempt(_ number: AttemptNumber, _ pod: ObjectKey, _ uid: String) -> Attempt {
+    func attempt(_ number: AttemptNumber, _ pod: ObjectKey, _ uid: String, index: Int64? = nil) -> Attempt {
       Attempt(
-        number: number, pod: pod, podUID: uid, jobUID: "uid-work", node: "node-1", keeper: "k", session: "s",
+        number: number, pod: pod, podUID: uid, slot: Slot(jobUID: "uid-work", index: index), node: "node-1",
+        keeper: "k", session: "s",
         tolerationMilliseconds: 0, action: .run, cpuMillicores: 0, memoryBytes: 0)
     }
     var (first, pod) = try driver()
@@ -77,6 +78,12 @@ struct StepInvariantTests {
     second.core.add(attempt(7, other, "pod-uid"))
     second.core.add(attempt(7, other, "other-uid"))
     halts(&second, with: "I1: attempt 7 is given twice")
+    var (third, one) = try driver()
+    third.core.add(attempt(7, one, "pod-uid", index: 3))
+    third.core.add(attempt(8, one, "other-uid", index: 4))
+    #expect(third.core.broken == nil)
+    third.core.add(attempt(9, one, "third-uid", index: 3))
+    halts(&third, with: "H3: index 3 has an attempt that may live, and gets another")
   }
 
   @Test("what was broken first is told, and every later step says the same")

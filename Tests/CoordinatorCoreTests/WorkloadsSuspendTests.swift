@@ -203,23 +203,23 @@ struct WorkloadsSuspendTests {
   }
 
   @Test("who may be assigned: not the pods of a suspended, finished or deleted Job; a bare pod always")
-  func mayAssign() throws {
+  func assignability() throws {
     var driver = try WorkloadsDriver()
     driver.createJob("open")
     let pod = try #require(driver.activePods("open").first)
-    #expect(driver.core.mayAssign(pod))
+    #expect(driver.core.assignability(of: pod) == .free)
     let bare = driver.createPod("bare")
-    #expect(driver.core.mayAssign(bare))
+    #expect(driver.core.assignability(of: bare) == .free)
     driver.holdBack(pod)
     driver.editJob("open", ["suspend": true])
-    #expect(!driver.core.mayAssign(pod))
+    #expect(driver.core.assignability(of: pod) == .jobIsFull)
     driver.editJob("open", ["suspend": false, "parallelism": 0])
-    #expect(!driver.core.mayAssign(pod))
+    #expect(driver.core.assignability(of: pod) == .jobIsFull)
     driver.editJob("open", ["parallelism": 1])
-    #expect(driver.core.mayAssign(pod))
+    #expect(driver.core.assignability(of: pod) == .free)
     driver.end(try #require(driver.activePods("open").first), succeeded: true)
-    #expect(!driver.core.mayAssign(pod))
+    #expect(driver.core.assignability(of: pod) == .jobIsFull)
     driver.deleteJob("open", .foreground)
-    #expect(!driver.core.mayAssign(pod))
+    #expect(driver.core.assignability(of: pod) == .jobIsFull)
   }
 }

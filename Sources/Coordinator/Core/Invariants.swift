@@ -86,7 +86,7 @@ package struct InvariantChecker: Sendable {
         if !core.isPossiblyLive(podUID: pod.meta.uid) {
           found.append("I8: pod \(name) is assigned, not ended, and has no attempt")
         }
-      } else if core.fleet.scheduler.groups[CoordinatorCore.groupKey(pod)] == nil {
+      } else if core.fleet.scheduler.groups[CoordinatorCore.groupKey(pod)] == nil, !core.isAside(pod) {
         found.append("I8: pod \(name) waits for a node and the scheduler does not know it")
       }
     }

@@ -35,10 +35,18 @@ extension CoordinatorCore {
 
   /// I1 and promise 1 where an attempt is entered: a new number, and no other attempt of the pod.
   mutating func checkNew(_ attempt: Attempt) {
+    if let slot = attempt.slot { checkFree(slot) }
     let isNew = attemptIsUnknown(attempt.number)
     mustHold(isNew, "I1: attempt \(attempt.number) is given twice")
     mustHold(
       !isPossiblyLive(podUID: attempt.podUID), "H3: pod \(attempt.pod) has an attempt that may live, and gets another")
+  }
+
+  /// The same for an index: the pod before it may be another.
+  mutating func checkFree(_ slot: Slot) {
+    mustHold(
+      slot.index == nil || !isPossiblyLive(slot),
+      "H3: index \(slot.index ?? 0) has an attempt that may live, and gets another")
   }
 
   /// What a step with a broken invariant comes to: nothing is written, nobody is answered, the process ends.

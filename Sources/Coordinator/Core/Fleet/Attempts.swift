@@ -13,6 +13,9 @@ extension CoordinatorCore {
   /// Attempts of the Job's pods that may run somewhere, whether their pods still exist or not.
   func possiblyLiveCount(jobUID: String) -> Int { fleet.attemptsOfJob[jobUID] ?? 0 }
 
+  /// True while an attempt of the slot's index may run somewhere, whether its pod still exists or not.
+  func isPossiblyLive(_ slot: Slot) -> Bool { fleet.attemptsOfIndex[slot] != nil }
+
   /// Asks the node to end the pod's attempt: SIGTERM, then SIGKILL after the grace. Kept across restarts; a repeat
   /// can only shorten.
   mutating func stopAttempt(podUID: String, graceMilliseconds: Int64) {
@@ -43,12 +46,7 @@ extension CoordinatorCore {
     fleet.attempts[number] = nil
     fleet.views[number] = nil
     if fleet.attemptOfPod[attempt.podUID] == number { fleet.attemptOfPod[attempt.podUID] = nil }
-    if !attempt.jobUID.isEmpty {
-      let rest = (fleet.attemptsOfJob[attempt.jobUID] ?? 1) - 1
-      fleet.attemptsOfJob[attempt.jobUID] = rest > 0 ? rest : nil
-      let onNode = (fleet.nodes[attempt.node]?.attemptsOfJob[attempt.jobUID] ?? 1) - 1
-      fleet.nodes[attempt.node]?.attemptsOfJob[attempt.jobUID] = onNode > 0 ? onNode : nil
-    }
+    if let slot = attempt.slot { count(slot, on: attempt.node, by: -1) }
     fleet.nodes[attempt.node]?.attempts.remove(number)
     fleet.nodes[attempt.node]?.usage.add(attempt, sign: -1)
     fleet.timers.cancel(.evict(number))
@@ -58,19 +56,31 @@ extension CoordinatorCore {
     if !fleet.tokens.contains(number) { purgeLogs(of: number, on: attempt.node) }
     forgetNodeIfUnused(attempt.node)
     nodeOpened(attempt.node)
-    reconsiderGated(attempt.jobUID)
+    if let slot = attempt.slot {
+      reconsiderGated(slot.jobUID)
+      reconsiderAside(slot)
+    }
   }
 
   /// Enters an attempt in every index; used for new ones and for rows.
   mutating func link(_ attempt: Attempt) {
     fleet.attemptOfPod[attempt.podUID] = attempt.number
-    if !attempt.jobUID.isEmpty {
-      fleet.attemptsOfJob[attempt.jobUID, default: 0] += 1
-      fleet.nodes[attempt.node]?.attemptsOfJob[attempt.jobUID, default: 0] += 1
-    }
+    if let slot = attempt.slot { count(slot, on: attempt.node, by: 1) }
     fleet.nodes[attempt.node]?.attempts.insert(attempt.number)
     fleet.nodes[attempt.node]?.usage.add(attempt, sign: 1)
     enterDesired(attempt)
+  }
+
+  /// Adds to the numbers of attempts that may run: of the Job, of its index, of the Job on the node.
+  private mutating func count(_ slot: Slot, on node: String, by change: Int) {
+    func changed(_ number: Int?) -> Int? {
+      let sum = (number ?? 0) + change
+      return sum > 0 ? sum : nil
+    }
+    fleet.attemptsOfJob[slot.jobUID] = changed(fleet.attemptsOfJob[slot.jobUID])
+    if slot.index != nil { fleet.attemptsOfIndex[slot] = changed(fleet.attemptsOfIndex[slot]) }
+    let onNode = fleet.nodes[node]?.attemptsOfJob[slot.jobUID]
+    fleet.nodes[node]?.attemptsOfJob[slot.jobUID] = changed(onNode)
   }
 
   /// A new keeper is never shown what was addressed to one before it (K1).
@@ -116,9 +126,10 @@ extension CoordinatorCore {
   static func rowJSON(_ attempt: Attempt) -> JSON {
     var json: JSON = [
       "namespace": .string(attempt.pod.namespace), "name": .string(attempt.pod.name), "pod": .string(attempt.podUID),
-      "job": .string(attempt.jobUID), "node": .string(attempt.node), "keeper": .string(attempt.keeper),
+      "job": .string(attempt.slot?.jobUID ?? ""), "node": .string(attempt.node), "keeper": .string(attempt.keeper),
       "session": .string(attempt.session), "cpu": .int(attempt.cpuMillicores), "memory": .int(attempt.memoryBytes),
     ]
+    if let index = attempt.slot?.index { json["index"] = .int(index) }
     if let toleration = attempt.tolerationMilliseconds { json["toleration"] = .int(toleration) }
     if case .stop(let grace) = attempt.action { json["stop"] = .int(grace) }
     return json
@@ -128,9 +139,11 @@ extension CoordinatorCore {
     guard let namespace = row["namespace"]?.stringValue, let name = row["name"]?.stringValue,
       let uid = row["pod"]?.stringValue, let node = row["node"]?.stringValue, let keeper = row["keeper"]?.stringValue
     else { return nil }
+    let job = row["job"]?.stringValue ?? ""
     return Attempt(
       number: number, pod: ObjectKey(namespace: namespace, name: name), podUID: uid,
-      jobUID: row["job"]?.stringValue ?? "", node: node, keeper: keeper, session: row["session"]?.stringValue ?? "",
+      slot: job.isEmpty ? nil : Slot(jobUID: job, index: row["index"]?.intValue), node: node, keeper: keeper,
+      session: row["session"]?.stringValue ?? "",
       tolerationMilliseconds: row["toleration"]?.intValue,
       action: row["stop"]?.intValue.map { .stop(graceMilliseconds: $0) } ?? .run,
       cpuMillicores: max(0, row["cpu"]?.intValue ?? 0), memoryBytes: max(0, row["memory"]?.intValue ?? 0))

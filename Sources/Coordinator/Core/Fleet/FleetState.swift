@@ -9,8 +9,8 @@ struct Attempt: Equatable, Sendable {
   var number: AttemptNumber
   var pod: ObjectKey
   var podUID: String
-  /// uid of the Job that controls the pod; empty for none.
-  var jobUID: String
+  /// nil: no Job controls the pod.
+  var slot: Slot?
   var node: String
   /// K1: who may start it, and the session that it was assigned in.
   var keeper: String
@@ -142,6 +142,8 @@ struct FleetState: Sendable {
   var views: [AttemptNumber: AttemptView] = [:]
   var attemptOfPod: [String: AttemptNumber] = [:]
   var attemptsOfJob: [String: Int] = [:]
+  /// The same for each index of Jobs that have some.
+  var attemptsOfIndex: [Slot: Int] = [:]
   /// Highest attempt number ever given out, and as the store has it.
   var lastAttempt: AttemptNumber = 0
   var persistedAttempt: AttemptNumber = 0

@@ -75,11 +75,11 @@ extension CoordinatorCore {
 
   /// Remembers where the Job's last failure was, so that the next attempt goes elsewhere if it can.
   mutating func noteOutcome(_ attempt: Attempt, succeeded: Bool) {
-    guard !attempt.jobUID.isEmpty, state.references[attempt.jobUID] != nil else { return }
+    guard let uid = attempt.slot?.jobUID, state.references[uid] != nil else { return }
     if !succeeded {
-      fleet.scheduler.failedOn[attempt.jobUID] = attempt.node
-    } else if fleet.scheduler.failedOn[attempt.jobUID] == attempt.node {
-      fleet.scheduler.failedOn[attempt.jobUID] = nil
+      fleet.scheduler.failedOn[uid] = attempt.node
+    } else if fleet.scheduler.failedOn[uid] == attempt.node {
+      fleet.scheduler.failedOn[uid] = nil
     }
   }
 }

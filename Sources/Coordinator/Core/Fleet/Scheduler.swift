@@ -40,7 +40,6 @@ extension CoordinatorCore {
   /// looked at.
   private mutating func place(_ group: WaitingGroupKey, of id: WaitingClassID, limit: Int) -> Int {
     var looked = 0
-    var refused = 0
     var heap: MinHeap<SchedulingCandidate>?
     while looked < limit, let key = fleet.scheduler.groups[group]?.pods.peek() {
       guard let pod = state.pods[key], Self.waitsForNode(pod), Self.groupKey(pod) == group else {
@@ -50,18 +49,15 @@ extension CoordinatorCore {
         continue
       }
       looked += 1
-      guard mayAssign(pod) else {
-        fleet.scheduler.gated[group.jobUID, default: InsertionSet()].insert(group)
-        refused += 1
-        // Without indexes every pod of the Job waits for the same; with them another index may be free.
-        let isIndexed = pod.meta.annotations["batch.kubernetes.io/job-completion-index"] != nil
-        guard isIndexed, refused < fleet.scheduler.groups[group]?.pods.count ?? 0 else {
-          fleet.scheduler.groups[group]?.isQueued = false
-          return looked
-        }
-        _ = fleet.scheduler.groups[group]?.pods.next()
-        fleet.scheduler.groups[group]?.pods.add(key)
+      switch assignability(of: pod) {
+      case .free: break
+      case .slotIsTaken:
+        setAside(pod)
         continue
+      case .jobIsFull:
+        fleet.scheduler.gated[group.jobUID, default: InsertionSet()].insert(group)
+        fleet.scheduler.groups[group]?.isQueued = false
+        return looked
       }
       var candidates = heap ?? MinHeap(candidates(for: pod, group, of: id))
       guard let best = candidates.first else {
@@ -124,7 +120,7 @@ extension CoordinatorCore {
     let number = fleet.lastAttempt
     add(
       Attempt(
-        number: number, pod: pod.meta.key, podUID: pod.meta.uid, jobUID: Self.controllingJob(pod), node: name,
+        number: number, pod: pod.meta.key, podUID: pod.meta.uid, slot: Slot(of: pod), node: name,
         keeper: record.keeper, session: session,
         tolerationMilliseconds: pod.spec.unreachableTolerationMilliseconds, action: .run,
         cpuMillicores: pod.spec.cpuMillicores, memoryBytes: pod.spec.memoryBytes))

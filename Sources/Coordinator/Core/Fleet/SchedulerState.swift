@@ -7,6 +7,8 @@ import ClusterProto
 /// Pods that the scheduler cannot tell apart.
 struct WaitingGroupKey: Hashable, Sendable {
   var specDigest: String
+  /// uid of the Job that controls the pods; empty for none. Indexes share a group: they differ in nothing that a node
+  /// is chosen by.
   var jobUID: String
   /// spec.nodeName as the pod was created with; empty for none.
   var pinnedNode: String
@@ -28,6 +30,8 @@ struct SchedulerState: Sendable {
   var classes = WaitingClasses()
   /// Groups with pods that may not start yet, by Job.
   var gated: [String: InsertionSet<WaitingGroupKey>] = [:]
+  /// Pods whose index another attempt may still work at, by their slot; they are in no group.
+  var aside: [Slot: InsertionSet<ObjectKey>] = [:]
   /// Node of each Job's last failure: a preference, forgotten at a restart.
   var failedOn: [String: String] = [:]
   private var lastOrder = 0
@@ -60,12 +64,7 @@ extension CoordinatorCore {
   }
 
   static func groupKey(_ pod: Pod) -> WaitingGroupKey {
-    WaitingGroupKey(specDigest: pod.spec.digest, jobUID: controllingJob(pod), pinnedNode: pod.nodeName ?? "")
-  }
-
-  /// uid of the Job that controls the pod; empty for none.
-  static func controllingJob(_ pod: Pod) -> String {
-    pod.meta.controllerReference.flatMap { $0.kind == "Job" ? $0.uid : nil } ?? ""
+    WaitingGroupKey(specDigest: pod.spec.digest, jobUID: Slot(of: pod)?.jobUID ?? "", pinnedNode: pod.nodeName ?? "")
   }
 
   mutating func startWaiting(_ pod: Pod) {
@@ -84,6 +83,29 @@ extension CoordinatorCore {
     fleet.scheduler.groups[key]?.pods.remove(pod.meta.key)
     fleet.scheduler.groups[key]?.unmarked.remove(pod.meta.key)
     forgetGroupIfEmpty(key)
+    guard let slot = Slot(of: pod), slot.index != nil else { return }
+    fleet.scheduler.aside[slot]?.remove(pod.meta.key)
+    if fleet.scheduler.aside[slot]?.isEmpty == true { fleet.scheduler.aside[slot] = nil }
+  }
+
+  /// The pod's index is taken: it waits outside its group, so that the other indexes do not look at it again.
+  mutating func setAside(_ pod: Pod) {
+    guard let slot = Slot(of: pod) else { return }
+    stopWaiting(pod)
+    fleet.scheduler.aside[slot, default: InsertionSet()].insert(pod.meta.key)
+  }
+
+  /// True for a pod that waits for the attempt before it.
+  func isAside(_ pod: Pod) -> Bool {
+    Slot(of: pod).map { fleet.scheduler.aside[$0]?.contains(pod.meta.key) ?? false } ?? false
+  }
+
+  /// An attempt of the slot is proven dead.
+  mutating func reconsiderAside(_ slot: Slot) {
+    guard slot.index != nil, !isPossiblyLive(slot), let keys = fleet.scheduler.aside.removeValue(forKey: slot) else {
+      return
+    }
+    for key in keys { if let pod = state.pods[key] { startWaiting(pod) } }
   }
 
   mutating func forgetGroupIfEmpty(_ key: WaitingGroupKey) {

@@ -91,27 +91,4 @@ extension CoordinatorCore {
     }
     setBackoff(backoff, uid: uid)
   }
-
-  /// How many attempts of the Job may run at once now. Promise 1: a replacement waits until the attempt before it is
-  /// proven dead. The scheduler asks for each pod before it assigns it; false also for Jobs that are suspended,
-  /// ending or gone.
-  func mayAssign(_ pod: Pod) -> Bool {
-    guard let uid = Self.jobUID(of: pod) else { return true }
-    guard let key = jobKey(owning: pod), let job = state.jobs[key], job.meta.deletionTimestamp == nil,
-      !job.spec.suspend,
-      !job.status.conditions.contains(where: {
-        ["Complete", "Failed", "FailureTarget", "SuccessCriteriaMet"].contains($0.type) && $0.isTrue
-      })
-    else { return false }
-    var allowed = job.spec.parallelism
-    if let completions = job.spec.completions {
-      var succeeded = job.status.succeeded
-      for key in (workloads.tallies[uid]?.finished ?? InsertionSet()) where state.pods[key]?.status.phase == .succeeded
-      {
-        succeeded = succeeded.nextCount
-      }
-      allowed = min(allowed, max(0, completions - succeeded))
-    }
-    return Int64(possiblyLiveCount(jobUID: uid)) < allowed
-  }
 }

@@ -118,8 +118,8 @@ extension CoordinatorCore {
   }
 
   private mutating func tally(before: Pod?, after: Pod?) {
-    let old = before.flatMap { Self.jobUID(of: $0) }
-    let new = after.flatMap { Self.jobUID(of: $0) }
+    let old = before.flatMap { Slot(of: $0)?.jobUID }
+    let new = after.flatMap { Slot(of: $0)?.jobUID }
     if let before, let after, let uid = new, old == new {
       let was = JobPodStanding(before)
       let standing = JobPodStanding(after)
@@ -149,15 +149,9 @@ extension CoordinatorCore {
     }
   }
 
-  /// The uid of the Job that a pod names as its controller, whether that Job exists or not.
-  static func jobUID(of pod: Pod) -> String? {
-    guard let owner = pod.meta.controllerReference, owner.kind == Kind.jobs.name else { return nil }
-    return owner.uid
-  }
-
   /// The Job that controls the pod, if it exists.
   func jobKey(owning pod: Pod) -> ObjectKey? {
-    guard let uid = Self.jobUID(of: pod), let key = jobReference(uid: uid), key.namespace == pod.meta.namespace else {
+    guard let uid = Slot(of: pod)?.jobUID, let key = jobReference(uid: uid), key.namespace == pod.meta.namespace else {
       return nil
     }
     return key

@@ -5,7 +5,7 @@ import ClusterProto
 
 extension CoordinatorCore {
   mutating func considerAdoption(of pod: Pod) {
-    if Self.jobUID(of: pod) != nil {
+    if Slot(of: pod) != nil {
       // A new pod carries its Job's labels: only a change can make it leave.
       if started, let key = jobKey(owning: pod), let job = state.jobs[key],
         pod.meta.labels != job.spec.templateLabels, !selects(job, pod)

@@ -1,0 +1,30 @@
+// Promise 1 where work is given out: a replacement waits until the attempt before it is proven dead. The scheduler asks
+// for each pod before it assigns it. It must not know nodes.
+
+import ClusterProto
+
+extension CoordinatorCore {
+  /// How many attempts of the Job may run at once now, and whether the pod's own index is free.
+  func assignability(of pod: Pod) -> Assignability {
+    guard let slot = Slot(of: pod) else { return .free }
+    guard let key = jobKey(owning: pod), let job = state.jobs[key], job.meta.deletionTimestamp == nil,
+      !job.spec.suspend,
+      !job.status.conditions.contains(where: {
+        ["Complete", "Failed", "FailureTarget", "SuccessCriteriaMet"].contains($0.type) && $0.isTrue
+      })
+    else { return .jobIsFull }
+    guard Int64(possiblyLiveCount(jobUID: slot.jobUID)) < mostAtOnce(of: job) else { return .jobIsFull }
+    if slot.index != nil, isPossiblyLive(slot) { return .slotIsTaken }
+    return .free
+  }
+
+  /// Parallelism, and never more than successes are still missing.
+  private func mostAtOnce(of job: Job) -> Int64 {
+    guard let completions = job.spec.completions else { return job.spec.parallelism }
+    var succeeded = job.status.succeeded
+    for key in tally(of: job).finished where state.pods[key]?.status.phase == .succeeded {
+      succeeded = succeeded.nextCount
+    }
+    return min(job.spec.parallelism, max(0, completions - succeeded))
+  }
+}

@@ -33,6 +33,7 @@ build: deps ## Builds everything for tests (debug)
 	$(call timed,debug build,swift build --build-tests 2>&1 | grep -vE '^\[[0-9]+/[0-9]+\]'; exit $${PIPESTATUS[0]})
 
 release: deps ## Builds the release binary .build/release/stint
+	@command -v swift >/dev/null || { echo 'There is no Swift here. Stint is built with Swift 6.3: get the toolchain for your Linux from swift.org (Install, Linux), put its usr/bin on PATH, and run this again.'; exit 1; }
 	@test -e .build/release/stint || echo 'the first build takes some minutes and shows nothing meanwhile'
 	$(call timed,release build,swift build -c release --product stint 2>&1 | grep -vE '^\[[0-9]+/[0-9]+\]'; exit $${PIPESTATUS[0]})
 

@@ -84,8 +84,8 @@ export STINT_SERVER=127.0.0.1:$port
 export STINT_TOKEN_FILE=$data/cluster/coordinator/token
 
 phase 'A cluster: one coordinator, three agents'
-printf '%s$ stint up --agents 3%s\n' "$bold" "$plain"
-"$binary" up --agents 3 --data "$data/cluster" --listen "$STINT_SERVER" >"$data/up.log" 2>&1 &
+printf '%s$ stint up --agents 3 --restart=false --overcommit%s\n' "$bold" "$plain"
+"$binary" up --agents 3 --restart=false --overcommit --data "$data/cluster" --listen "$STINT_SERVER" >"$data/up.log" 2>&1 &
 cluster=$!
 is_up() { kill -0 "$cluster" && grep -q 'The cluster is up' "$data/up.log"; }
 until_true 60 is_up

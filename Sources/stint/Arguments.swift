@@ -225,13 +225,14 @@ enum DurationFlag {
 
 /// Finds what a mistyped word may have meant.
 enum NearMiss {
-  /// The nearest candidate within two edits (or one that starts with the word), nil when none is near.
+  /// The nearest candidate within two edits, one for words of up to four letters (any other such word is two away), or
+  /// one that starts with the word; nil when none is near.
   static func suggestion(for word: String, among candidates: [String]) -> String? {
     let typed = Array(word.lowercased().utf8)
     let near =
       candidates
       .map { (distance: distance(typed, Array($0.utf8)), name: $0) }
-      .filter { $0.distance <= min(2, max(1, typed.count / 2)) }
+      .filter { $0.distance <= (typed.count <= 4 ? 1 : 2) }
       .min { ($0.distance, $0.name) < ($1.distance, $1.name) }
     if let near { return near.name }
     return typed.count < 3 ? nil : candidates.first { $0.hasPrefix(word.lowercased()) }

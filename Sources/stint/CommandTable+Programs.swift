@@ -8,6 +8,9 @@ extension CommandTable {
       flags: [
         Flag("agents", .integer("N"), initial: "3", "How many agents"),
         Flag(
+          "overcommit", "Each agent offers the whole machine; without it they share its processors and memory"),
+        Flag("restart", initial: "true", "Start a coordinator or agent again that ends by itself"),
+        Flag(
           "data", .directory, initial: "$XDG_DATA_HOME/stint, else ~/.local/share/stint",
           "Where the cluster keeps its state and logs"),
         Flag("listen", .text("HOST:PORT"), initial: Endpoint.defaultServer, "Address of the coordinator"),
@@ -18,7 +21,9 @@ extension CommandTable {
       details: """
         Starts a coordinator and agents as processes of their own, waits until every node is Ready and says how to
         talk to the cluster. Ctrl-C ends the pods, the agents and the coordinator, in that order; a second one ends
-        them at once. Jobs and their history stay in the data directory for the next start.
+        them at once. Jobs and their history stay in the data directory for the next start. A coordinator or agent
+        that ends by itself is started again, after 1 s, 2 s, 4 s and so on; when that did not help five times in a
+        row, it is left to you.
         """,
       examples: [
         ("stint up", "A coordinator and three agents"),
@@ -101,7 +106,7 @@ extension CommandTable {
         does; the raw rate of starting processes is measured in the same run.
         """,
       examples: [("stint bench", "All figures, a few minutes"), ("stint bench --only jobs --quick", "A first look")],
-      hidden: true, run: BenchCommand.run),
+      run: BenchCommand.run),
   ]
 
   static let otherCommands: [Command] = [

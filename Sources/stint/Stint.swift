@@ -23,8 +23,11 @@ enum Stint {
         console.out(HelpCommand.overview(console))
         return line.isEmpty ? 2 : 0
       }
-      let arguments = try Arguments.parse(
-        line == ["--version"] ? ["version", "--client"] : line, commands: CommandTable.all)
+      if line == ["--version"] {
+        console.line("stint \(Version.current)")
+        return 0
+      }
+      let arguments = try Arguments.parse(line, commands: CommandTable.all)
       if arguments.isOn("help") {
         console.out(HelpCommand.text(of: arguments.command, console))
         return 0

@@ -175,6 +175,28 @@ struct CommandLineClusterTests {
     #expect(fake.asked[0].options.gracePeriodSeconds == 3)
   }
 
+  @Test("suspend and resume of a Job that is finished change nothing and say that it is over")
+  func suspendFinished() {
+    for (verb, word) in [("suspend", "suspended"), ("resume", "resumed")] {
+      let fake = FakeCluster()
+      let status = fake.run([verb, "x"]) { _ in [.done(code: 200, object: job("Complete"), warnings: [])] }
+      #expect(status == 1)
+      #expect(fake.out == "")
+      #expect(fake.err == "error: job.batch/x cannot be \(word): it ended as Complete (R: why)\n")
+      #expect(fake.asked.map(\.verb) == [.get])
+    }
+  }
+
+  @Test("a --sort-by that no object has is an error in kubectl's words")
+  func sortByNothing() {
+    let fake = FakeCluster()
+    let status = fake.run(["get", "jobs", "--sort-by", "bogus", "-o", "name"]) { _ in
+      [.items([job(nil)]), .done(code: 200, object: ["metadata": [:]], warnings: [])]
+    }
+    #expect(status == 1)
+    #expect(fake.err == "error: couldn't find any field with path \"{.bogus}\" in the list of objects\n")
+  }
+
   @Test("suspend changes a running Job only")
   func suspend() {
     let fake = FakeCluster()

@@ -59,7 +59,7 @@ struct CommandLineParsingTests {
   @Test(
     "wrong use is named, with a hint where one is near",
     arguments: [
-      ("gte jobs", "unknown command \"gte\"; did you mean \"get\"?"),
+      ("edit job x", "unknown command \"edit\""), ("gte jobs", "unknown command \"gte\"; did you mean \"get\"?"),
       ("frobnicate", "unknown command \"frobnicate\""),
       ("get jobs --ouput wide", "get: unknown flag --ouput; did you mean --output?"),
       ("get jobs -z", "get: unknown flag -z"),
@@ -103,6 +103,22 @@ struct CommandLineParsingTests {
     #expect(DurationFlag.milliseconds("500ms") == 500)
     #expect(DurationFlag.milliseconds("-1s") == -1_000)
     for text in ["", "s", "1x", "--1", "1e30h"] { #expect(DurationFlag.milliseconds(text) == nil, "\(text)") }
+  }
+
+  @Test("agents on one machine share it, unless told otherwise; restarts slow down and end")
+  func upSettings() throws {
+    var machine = try MachineFacts.read(fallbackMachineID: "")
+    machine.processors = 4
+    machine.memory = 9_000
+    #expect(UpShare.flags(agents: 3, overcommit: false, machine) == ["--cpu", "1333m", "--memory", "3000"])
+    #expect(UpShare.flags(agents: 3, overcommit: true, machine) == [])
+    #expect(UpShare.flags(agents: 1, overcommit: false, machine) == [])
+    var pacer = RestartPacer(startedAt: 0)
+    var pauses: [Int64?] = []
+    for time in 1...6 { pauses.append(pacer.ended(at: Int64(time)).map { $0 / 1_000_000_000 }) }
+    #expect(pauses == [1, 2, 4, 8, 16, nil])
+    pacer.started(at: 100)
+    #expect(pacer.ended(at: 101 + RestartPacer.forgiveness) == 1_000_000_000)
   }
 
   @Test("objects are named as kubectl names them")

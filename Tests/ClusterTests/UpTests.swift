@@ -53,12 +53,34 @@ struct UpTests {
     }
   }
 
+  @Test("a coordinator and an agent that are killed come back by themselves, and their pods have not noticed")
+  func restarted() async throws {
+    try await Blocking.run {
+      let cluster = try TestCluster(timing: [])
+      defer { cluster.end() }
+      let program = try up(cluster, 1)
+      try cluster.apply(cluster.manifest("kept", completions: 4, parallelism: 4, .untilTold))
+      try eventually("four pods sign") { cluster.ledger.attempts.count == 4 }
+      let shells = Processes.shells(with: cluster.mark)
+      try kill(holderOf: "\(cluster.directory)/coordinator/lock")
+      try kill(holderOf: "\(cluster.dataDirectory("node-1"))/agent.lock")
+      try eventually("it tells that both are back", seconds: 60) {
+        ["coordinator is started again", "node-1 is started again"].allSatisfy(program.text.contains)
+      }
+      try Files.writeAtomically("\(cluster.directory)/ledger/go", [])
+      try cluster.must("wait", "job/kept", "--for=complete", "--timeout", "60s", "-q")
+      try checkEqual(cluster.ledger.attempts.count, 4, "attempts")
+      try check(!shells.isEmpty, "no pod was seen")
+      try interrupt(program, cluster)
+    }
+  }
+
   @Test("what was killed and started again by hand ends with Ctrl-C too, and so does an agentless keeper")
   func restartedByHand() async throws {
     try await Blocking.run {
       let cluster = try TestCluster(timing: [])
       defer { cluster.end() }
-      let program = try up(cluster, 1)
+      let program = try up(cluster, 1, "--restart=false")
       try cluster.apply(cluster.manifest("kept", completions: 4, parallelism: 4, .untilTold))
       try eventually("four pods sign") { cluster.ledger.attempts.count == 4 }
       try kill(holderOf: "\(cluster.directory)/coordinator/lock")
@@ -83,16 +105,43 @@ struct UpTests {
       let other = try Listener(loop: loop, at: .tcp(host: "127.0.0.1", port: 0)) { $0.close() }
       defer { other.close() }
       let taken = try Program(
-        ["up", "--data", cluster.directory, "--listen", other.address.description], output: "\(cluster.directory)/taken"
-      )
+        ["up", "--data", "\(cluster.directory)/new/data", "--listen", other.address.description],
+        output: "\(cluster.directory)/taken")
       try checkEqual(taken.end(within: 20), 1, "the exit status with a taken address")
       try check(taken.text.hasPrefix("error: listen on \(other.address)"), taken.text)
       try check(taken.text.contains("give another --listen"), taken.text)
-      try check(!Files.exists("\(cluster.directory)/coordinator"), "a coordinator was started")
+      try check(!Files.exists("\(cluster.directory)/new"), "a refused start left directories")
       let open = try Program(
         ["up", "--data", cluster.directory, "--listen", "0.0.0.0:1"], output: "\(cluster.directory)/open")
       try checkEqual(open.end(within: 20), 2, "the exit status with an open address")
       try check(open.text.contains("only loopback addresses"), open.text)
+    }
+  }
+
+  @Test("a second Ctrl-C and a new start: a lost pod has no running container, is not ready, and tells why")
+  func forcedStop() async throws {
+    try await Blocking.run {
+      let cluster = try TestCluster(timing: [])
+      defer { cluster.end() }
+      var program = try up(cluster, 1)
+      try cluster.apply(cluster.manifest("lost", .untilTold))
+      try eventually("the pod signs") { cluster.ledger.attempts.count == 1 }
+      let name = try cluster.stint("get", "pods", "-l", "job-name=lost", "-o", "name").text.split(separator: "\n")[0]
+      for member in ["node-1", "node-2"] {
+        try kill(holderOf: "\(cluster.dataDirectory(member))/agent.lock")
+        try kill(holderOf: "\(cluster.dataDirectory(member))/keeper.lock")
+      }
+      try program.killAndReap()
+      program = try up(cluster, 2)
+      try eventually("the pod is told as lost", seconds: 90) {
+        try cluster.stint("get", String(name), "-o", "yaml").text.contains("reason: ContainerStatusUnknown")
+      }
+      let row = try cluster.stint("get", String(name), "--no-headers").text
+      try check(row.contains("0/1"), row)
+      let pod = try cluster.stint("get", String(name), "-o", "yaml").text
+      try check(!pod.contains("running:"), pod)
+      try Files.writeAtomically("\(cluster.directory)/ledger/go", [])
+      try interrupt(program, cluster)
     }
   }
 
@@ -101,9 +150,9 @@ struct UpTests {
     guard Glibc.kill(pid, SIGKILL) == 0 else { throw IOError.last("kill", lock) }
   }
 
-  private func up(_ cluster: TestCluster, _ number: Int) throws -> Program {
+  private func up(_ cluster: TestCluster, _ number: Int, _ more: String...) throws -> Program {
     let program = try Program(
-      ["up", "--agents", "2", "--data", cluster.directory, "--listen", cluster.server],
+      ["up", "--agents", "2", "--data", cluster.directory, "--listen", cluster.server] + more,
       output: "\(cluster.directory)/up-\(number)")
     try eventually("the cluster is up", seconds: 60, seen: { program.text }) {
       try check(program.isRunning, "it ended: \(program.text)")

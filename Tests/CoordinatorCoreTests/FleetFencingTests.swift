@@ -27,6 +27,34 @@ import Testing
     #expect(harness.problems().isEmpty)
   }
 
+  @Test("a pod that ended without a report has no running container, is not ready, and an Event and message say why")
+  func unreportedEnd() throws {
+    var harness = try cluster(["a"])
+    harness.addPod("p")
+    let key = ObjectKey(namespace: "default", name: "p")
+    harness.core.updatePod(key) { pod in
+      // As a Job's pods have one: it is still there to be looked at.
+      pod.meta.finalizers = ["example.com/keep"]
+      pod.status.phase = .running
+      pod.status.containers = [
+        ContainerStatus(
+          name: "main", image: "i", state: .running(startedAt: WallTime(nanoseconds: 7)), ready: true, started: true)
+      ]
+      pod.status.set(Condition(type: "Ready", status: "True", lastTransition: WallTime(nanoseconds: 7)))
+    }
+    _ = harness.timeToFence("p")
+    harness.pass(10)
+    let status = try #require(harness.pod("p")?.status)
+    #expect(status.phase == .failed)
+    #expect(status.condition("Ready")?.isTrue == false)
+    let container = try #require(status.containers.first)
+    #expect(container.state.termination?.exitCode == 137)
+    #expect(container.state.termination?.reason == "ContainerStatusUnknown")
+    #expect(!container.ready && container.started == false)
+    #expect(status.message.contains("Node a never reported how this pod ended"))
+    #expect(harness.events("ContainerStatusUnknown") == [status.message])
+  }
+
   @Test(
     "R is the reach of the lease, 1.05 times the toleration, and two seconds",
     arguments: [

@@ -32,7 +32,9 @@ final class BenchCluster {
     coordinatorData = agents > 0 ? "\(data)/coordinator" : data
     tokenFile = "\(coordinatorData)/token"
     words =
-      (agents > 0 ? ["up", "--agents", String(agents)] : ["coordinator"]) + ["--data", data, "--listen", server] + flags
+      (agents > 0 ? ["up", "--agents", String(agents), "--overcommit"] : ["coordinator"]) + [
+        "--data", data, "--listen", server,
+      ] + flags
     try Files.makeDirectory(data)
     try start()
   }

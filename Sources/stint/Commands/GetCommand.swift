@@ -93,7 +93,7 @@ struct GetCommand {
       result?["rows"] = .array(rows)
     }
     if let path, let rows = result?["rows"]?.arrayValue {
-      result?["rows"] = .array(SortPath(path).sorted(rows) { $0["object"] })
+      result?["rows"] = .array(try SortPath(path).sorted(rows) { $0["object"] })
     }
     return result
   }
@@ -114,7 +114,7 @@ struct GetCommand {
         items.append(GetCommand.typed(object, group.kind))
       }
     }
-    if let path = context.arguments.value("sort-by") { items = SortPath(path).sorted(items) { $0 } }
+    if let path = context.arguments.value("sort-by") { items = try SortPath(path).sorted(items) { $0 } }
     if items.isEmpty { isSingle = false }
     if items.isEmpty, failed || targets.contains(where: { $0.name != nil }) { return }
     switch output {
@@ -217,9 +217,14 @@ struct SortPath {
     path = text.filter { $0 != "{" && $0 != "}" }.split(separator: ".").map(String.init)
   }
 
-  /// `items` by the value at the path: absent first, numbers by size, all else by text; equals keep their order.
-  func sorted(_ items: [JSON], _ object: (JSON) -> JSON?) -> [JSON] {
-    items.enumerated().map { (key: object($1)?[path: path], position: $0, item: $1) }
+  /// `items` by the value at the path: absent first, numbers by size, all else by text; equals keep their order. A path
+  /// that none of them has is an error, in kubectl's words.
+  func sorted(_ items: [JSON], _ object: (JSON) -> JSON?) throws -> [JSON] {
+    if !items.isEmpty, path.isEmpty || items.allSatisfy({ object($0)?[path: path] == nil }) {
+      throw CommandError(
+        "error: couldn't find any field with path \"{.\(path.joined(separator: "."))}\" in the list of objects")
+    }
+    return items.enumerated().map { (key: object($1)?[path: path], position: $0, item: $1) }
       .sorted { left, right in
         if let first = left.key?.doubleValue, let second = right.key?.doubleValue, first != second {
           return first < second

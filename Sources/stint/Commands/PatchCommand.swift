@@ -61,6 +61,9 @@ enum PatchCommand {
     let cluster = try context.cluster()
     return try each(names, context.console) { name in
       let job = try cluster.get(.jobs, context.namespace, name)
+      if let end = WaitGoal.end(of: GetCommand.typed(job, .jobs)) {
+        throw Refusal(message: "error: job.batch/\(name) cannot be \(word): \(end.text)")
+      }
       if (job[path: ["spec", "suspend"]]?.boolValue ?? false) == suspend {
         return "job.batch/\(name) already \(word)"
       }
@@ -68,6 +71,9 @@ enum PatchCommand {
       return "job.batch/\(name) \(word)"
     }
   }
+
+  /// What would have no effect, and is not asked of the coordinator.
+  private struct Refusal: Error { let message: String }
 
   /// Does `act` for each name, prints its line, and goes on past those that are refused.
   static func each(_ names: [String], _ console: Console, _ act: (String) throws -> String) throws -> Int32 {
@@ -77,6 +83,9 @@ enum PatchCommand {
         console.line(try act(name))
       } catch let error as StatusError {
         console.note(error.text())
+        status = 1
+      } catch let error as Refusal {
+        console.note(error.message)
         status = 1
       }
     }

@@ -15,8 +15,13 @@ final class UpCommand {
     /// The agent's data directory; nil for the coordinator.
     let data: String?
     var child: Child?
+    /// What nobody else holds while it runs.
+    let lock: String
     /// Where in its log this start's lines begin.
     var logStart = 0
+    var pacer = RestartPacer(startedAt: 0)
+    /// Starts it again.
+    var timer: LoopTimer?
   }
 
   private enum Stage { case starting, running, stopping, forced }
@@ -27,6 +32,8 @@ final class UpCommand {
   private let data: String
   private let server: String
   private let count: Int
+  private let overcommit: Bool
+  private let restarts: Bool
   private var members: [Member] = []
   private var stage = Stage.starting
   private var failed = false
@@ -52,12 +59,13 @@ final class UpCommand {
     let console = Console.standard(environment: context.environment, survivesBrokenPipe: true)
     let command = UpCommand(
       console: console, environment: context.environment, loop: try EventLoop(), data: data, server: listen,
-      count: Int(count))
+      count: Int(count), overcommit: arguments.isOn("overcommit"), restarts: arguments.isOn("restart", byDefault: true))
     return try command.run(settings, address)
   }
 
   private init(
-    console: Console, environment: [String: String], loop: EventLoop, data: String, server: String, count: Int
+    console: Console, environment: [String: String], loop: EventLoop, data: String, server: String, count: Int,
+    overcommit: Bool, restarts: Bool
   ) {
     self.console = console
     self.environment = environment
@@ -65,19 +73,13 @@ final class UpCommand {
     self.data = data
     self.server = server
     self.count = count
+    self.overcommit = overcommit
+    self.restarts = restarts
   }
 
   private func run(_ settings: [String], _ address: SocketAddress) throws -> Int32 {
-    try Files.makeDirectory("\(data)/logs")
-    let lock: FileLock
-    do {
-      lock = try FileLock(path: "\(data)/up.lock")
-    } catch {
-      throw CommandError("error: a cluster runs on \(data) already (\(error.message)); stop it, or give another --data")
-    }
+    let lock = try claim(address)
     defer { lock.release() }
-    try takeOver()
-    try checkFree(address)
     // What loses its parent below us becomes our child: a keeper whose agent was killed does not escape.
     stint_become_subreaper()
     let signals = try Signals(loop: loop, [SIGINT, SIGTERM, SIGHUP]) { [unowned self] _ in stopAsked() }
@@ -87,7 +89,10 @@ final class UpCommand {
       try start(
         Member(
           name: "coordinator",
-          arguments: ["coordinator", "--data", "\(data)/coordinator", "--listen", server] + settings, data: nil))
+          arguments: ["coordinator", "--data", "\(data)/coordinator", "--listen", server] + settings, data: nil,
+          lock: coordinatorLock))
+      let share = UpShare.flags(
+        agents: count, overcommit: overcommit, try MachineFacts.read(fallbackMachineID: ""))
       for number in 1...count {
         let directory = "\(data)/agents/node-\(number)"
         try start(
@@ -96,7 +101,7 @@ final class UpCommand {
             arguments: [
               "agent", "--coordinator", server, "--name", "node-\(number)", "--data", directory, "--token-file",
               tokenFile,
-            ], data: directory))
+            ] + share, data: directory, lock: NodePaths(data: directory).agentLock))
       }
       if try waitUntilReady() {
         let kubeconfig = try KubeconfigCommand.text(data: data)
@@ -113,6 +118,29 @@ final class UpCommand {
   }
 
   // Starting.
+
+  /// Holds the data directory and knows that the address is free; a refusal leaves nothing behind.
+  private func claim(_ address: SocketAddress) throws -> FileLock {
+    let directories = UpDirectories(data: data)
+    var held: FileLock?
+    do {
+      try Files.makeDirectory("\(data)/logs")
+      do throws(IOError) {
+        held = try FileLock(path: "\(data)/up.lock")
+      } catch {
+        throw CommandError(
+          "error: a cluster runs on \(data) already (\(error.message)); stop it, or give another --data")
+      }
+      try takeOver()
+      try checkFree(address)
+      guard let held else { throw CommandError("error: \(data)/up.lock is not held") }
+      return held
+    } catch {
+      directories.undo()
+      held?.release()
+      throw error
+    }
+  }
 
   private var coordinatorLock: String { "\(data)/coordinator/lock" }
 
@@ -144,21 +172,25 @@ final class UpCommand {
   }
 
   private func start(_ member: Member) throws {
-    var member = member
+    members.append(member)
+    try launch(members.count - 1)
+  }
+
+  private func launch(_ position: Int) throws {
+    let member = members[position]
     if let directory = member.data { try Files.makeDirectory(directory) }
     let path = logPath(member.name)
     let log = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0o600)
     guard log >= 0 else { throw IOError.last("open", path) }
     defer { close(log) }
-    member.logStart = Int(lseek(log, 0, SEEK_END))
+    members[position].logStart = Int(lseek(log, 0, SEEK_END))
     var options = Child.Options(
       path: "/proc/self/exe", arguments: ["stint"] + member.arguments,
       environment: environment.sorted { $0.key < $1.key }.map { "\($0.key)=\($0.value)" })
     options.descriptors = [1: log, 2: log]
     let child = try Child(options)
-    member.child = child
-    let position = members.count
-    members.append(member)
+    members[position].child = child
+    members[position].pacer.started(at: Clocks.boot())
     try child.watch(loop: loop) { [unowned self] status in ended(position, status) }
   }
 
@@ -175,11 +207,33 @@ final class UpCommand {
       stage = .stopping
       return
     }
+    if restarts, let pause = members[position].pacer.ended(at: Clocks.boot()) {
+      console.note("starting \(member.name) again in \(pause / 1_000_000_000) s")
+      let timer = loop.makeTimer { [unowned self] in restart(position) }
+      timer.arm(at: Clocks.boot() + pause)
+      members[position].timer = timer
+      return
+    }
     let command = (["stint"] + member.arguments).joined(separator: " ")
     console.note(
       member.data == nil
         ? "Pods go on running. Start it again in another terminal: \(command)"
         : "Its pods go on under their keeper, or elsewhere once they are proven dead. Start it again: \(command)")
+  }
+
+  private func restart(_ position: Int) {
+    members[position].timer = nil
+    let member = members[position]
+    guard stage == .running, member.child == nil else { return }
+    if AgentStop.holder(of: member.lock) != nil {
+      return console.note("\(member.name) runs already: somebody started it")
+    }
+    do {
+      try launch(position)
+      console.note("\(member.name) is started again")
+    } catch {
+      console.note("\(member.name) cannot be started again: \(error)")
+    }
   }
 
   /// Why it ended, as it wrote in its log since this start; one that a signal ended did not get to say it.

@@ -53,7 +53,7 @@ enum WaitGoal: Equatable {
   }
 
   /// How a Job or Pod ended, nil while it has not and for other kinds.
-  private static func end(of object: JSON) -> (succeeded: Bool, text: String)? {
+  static func end(of object: JSON) -> (succeeded: Bool, text: String)? {
     if object["kind"]?.stringValue == "Pod" {
       let phase = object[path: ["status", "phase"]]?.stringValue
       guard phase == "Succeeded" || phase == "Failed" else { return nil }

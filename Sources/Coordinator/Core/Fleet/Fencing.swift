@@ -77,18 +77,10 @@ extension CoordinatorCore {
   mutating func fence(_ number: AttemptNumber) {
     guard let attempt = fleet.attempts[number] else { return }
     markDisrupted(attempt)
-    let wall = now.wall
-    updatePod(attempt.pod) { pod in
-      guard pod.meta.uid == attempt.podUID, !pod.status.phase.isTerminal else { return }
-      pod.status.phase = .failed
-      for type in ["Ready", "ContainersReady"] {
-        guard var condition = pod.status.condition(type), condition.isTrue else { continue }
-        condition.status = "False"
-        condition.reason = "PodFailed"
-        condition.lastTransition = wall
-        pod.status.set(condition)
-      }
-    }
+    failUnreported(
+      attempt.pod, podUID: attempt.podUID,
+      why: "Node \(attempt.node) never reported how this pod ended; nothing of it can run any more, so its work may be "
+        + "started again")
     noteOutcome(attempt, succeeded: false)
     drop(number)
     podAttemptEnded(attempt.pod, podUID: attempt.podUID)

@@ -67,7 +67,7 @@ extension CoordinatorCore {
     } else if !isPossiblyLive(podUID: pod.meta.uid) {
       // Nobody will report its end: it ends here, as Kubernetes' pod collector ends pods that were never started.
       round.touched += 1
-      updatePod(pod.meta.key) { $0.status.phase = .failed }
+      failUnreported(pod.meta.key, podUID: pod.meta.uid, why: "The pod was deleted before it ran")
     }
   }
 

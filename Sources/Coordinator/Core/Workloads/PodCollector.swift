@@ -118,8 +118,8 @@ extension CoordinatorCore {
       guard let pod = state.pods[key], let node = pod.nodeName, !pod.status.phase.isTerminal,
         state.nodes[ObjectKey(namespace: "", name: node)] == nil, !isPossiblyLive(podUID: pod.meta.uid)
       else { continue }
+      failUnreported(key, podUID: pod.meta.uid, why: "PodGC: node \(node) no longer exists")
       updatePod(key) { pod in
-        pod.status.phase = .failed
         pod.status.set(
           Condition(
             type: "DisruptionTarget", status: "True", reason: "DeletionByPodGC",

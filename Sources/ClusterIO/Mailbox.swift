@@ -61,6 +61,8 @@ package final class WorkerThread: Sendable {
   private final class Start: Sendable {
     let mailbox: Mailbox<Work>
     let name: String
+    /// The thread has done all its work and is about to end.
+    let isDone = Mutex(false)
     init(mailbox: Mailbox<Work>, name: String) {
       self.mailbox = mailbox
       self.name = name
@@ -69,11 +71,13 @@ package final class WorkerThread: Sendable {
 
   private let mailbox: Mailbox<Work>
   private let thread: Mutex<pthread_t?>
+  private let start: Start
 
   /// Starts the thread with all signals blocked; `name` (at most 15 bytes) shows in `ps -L`.
   package init(name: String) throws(IOError) {
     mailbox = try Mailbox<Work>()
-    let start = Unmanaged.passRetained(Start(mailbox: mailbox, name: name))
+    start = Start(mailbox: mailbox, name: name)
+    let retained = Unmanaged.passRetained(start)
     // Signals belong to the loop's signalfd: a thread that left them open would take the default action.
     var all = sigset_t()
     var previous = sigset_t()
@@ -85,16 +89,21 @@ package final class WorkerThread: Sendable {
       { argument in
         if let argument { WorkerThread.main(Unmanaged<Start>.fromOpaque(argument).takeRetainedValue()) }
         return nil
-      }, start.toOpaque())
+      }, retained.toOpaque())
     pthread_sigmask(SIG_SETMASK, &previous, nil)
     thread = Mutex(code == 0 ? identity : nil)
     guard code == 0 else {
-      start.release()
+      retained.release()
       throw IOError(code: code, operation: "pthread_create", subject: name)
     }
   }
 
-  deinit { stop() }
+  /// The thread ends when its work is done, which nobody waits for: a disk may hold it up.
+  deinit {
+    guard let identity = thread.withLock({ $0 }) else { return }
+    mailbox.post(.stop)
+    pthread_detach(identity)
+  }
 
   /// Has `work` run on the thread, after all posted before it.
   package func post(_ work: @escaping @Sendable () -> Void) { mailbox.post(.run(work)) }
@@ -110,6 +119,20 @@ package final class WorkerThread: Sendable {
     pthread_join(identity, nil)
   }
 
+  /// The same, but gives up after that time: then the thread ends by itself, when what holds it up lets it. Whether all
+  /// is done.
+  package func stop(milliseconds: Int64) -> Bool {
+    guard thread.withLock({ $0 != nil }) else { return true }
+    mailbox.post(.stop)
+    let end = Clocks.boot() + milliseconds * 1_000_000
+    while !start.isDone.withLock({ $0 }) {
+      if Clocks.boot() >= end { return false }
+      poll(nil, 0, 1)
+    }
+    stop()
+    return true
+  }
+
   private static func main(_ start: Start) {
     stint_name_thread(start.name)
     var watched = pollfd(fd: start.mailbox.descriptor, events: Int16(POLLIN), revents: 0)
@@ -118,7 +141,9 @@ package final class WorkerThread: Sendable {
       for work in start.mailbox.drain() {
         switch work {
         case .run(let closure): closure()
-        case .stop: return
+        case .stop:
+          start.isDone.withLock { $0 = true }
+          return
         }
       }
     }

@@ -2,6 +2,9 @@
 // It must not know how any of them works.
 
 extension CommandTable {
+  private static let logLimit = Flag(
+    "log-limit", .text("QUANTITY"), initial: "10Mi", "Log kept of a container's run; what is older goes")
+
   static let clusterCommands: [Command] = [
     Command(
       name: "up", summary: "Run a whole cluster on this machine until Ctrl-C",
@@ -17,7 +20,7 @@ extension CommandTable {
         Flag(
           "api", .text("HOST:PORT"), initial: "\(Endpoint.defaultAPI), or a free port when --listen is another",
           "Where the Kubernetes API is served for kubectl"),
-      ] + timing + [help],
+      ] + timing + [logLimit, help],
       details: """
         Starts a coordinator and agents as processes of their own, waits until every node is Ready and says how to
         talk to the cluster. Ctrl-C ends the pods, the agents and the coordinator, in that order; a second one ends
@@ -58,6 +61,7 @@ extension CommandTable {
         Flag("label", .text("KEY=VALUE"), repeats: true, "Label of the node; may be repeated"),
         Flag("pod-user", .text("USER"), "Run pods as this user"),
         Flag("frozen-kill", .duration, initial: "10m", "How long a frozen pod waits for word before it is killed"),
+        logLimit,
         Flag("stop", "End the agent that runs on this data directory, with its pods"), help,
       ],
       details: """
@@ -73,7 +77,7 @@ extension CommandTable {
         Flag("data", .directory, "The agent's data directory"),
         Flag("pod-user", .text("USER"), "Run pods as this user"),
         Flag("frozen-kill", .duration, initial: "10m", "How long a frozen pod waits for word before it is killed"),
-        help,
+        logLimit, help,
       ], hidden: true, run: ServeCommand.keeper),
     Command(
       name: "simulate", summary: "Run the real cores in a simulated cluster full of faults",

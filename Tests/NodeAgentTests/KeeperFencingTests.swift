@@ -141,11 +141,11 @@ private let freezers: [[String]] = [[], ["--no-cgroups"]]
     #expect(eventually(seconds: 60) { Files.exists(done) })
     try keeper.connect()
     #expect(keeper.waitForEnd(1)?.phase == .succeeded)
-    // The cap: two files, each at most half of it and one read more.
+    // The cap: two files, each at most half of it, the end of a line and one queue more.
     let directory = keeper.paths.logs(1, container: "main")
     let sizes = try Files.list(directory).map { try Files.status("\(directory)/\($0)").size }
     #expect(sizes.count == 2)
-    #expect(sizes.allSatisfy { $0 <= LogFile.rotationSize + 1 << 20 })
+    #expect(sizes.allSatisfy { $0 <= LogFile.usualLimit / 2 + 2 << 20 })
   }
 
   @Test("an end is told again to a new agent until it is acknowledged")

@@ -264,12 +264,14 @@ func testPlace(_ assignment: Assignment, _ paths: NodePaths) -> PodPlace {
 }
 
 /// All that a reader has now.
-func readAll(_ reader: LogReader) -> String {
+func readAll(_ reader: LogReader) -> String { String(decoding: readBytes(reader), as: UTF8.self) }
+
+func readBytes(_ reader: LogReader) -> [UInt8] {
   var bytes: [UInt8] = []
   while true {
     let next = reader.next()
     bytes += next
-    if next.isEmpty || reader.isLimited { return String(decoding: bytes, as: UTF8.self) }
+    if next.isEmpty || reader.isLimited { return bytes }
   }
 }
 

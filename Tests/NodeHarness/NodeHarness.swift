@@ -24,6 +24,7 @@ struct NodeHarness {
       options.podUser = value("--pod-user")
       options.frozenKillMilliseconds = milliseconds("--frozen-kill") ?? options.frozenKillMilliseconds
       options.idleExitMilliseconds = milliseconds("--idle-exit") ?? options.idleExitMilliseconds
+      options.logLimit = value("--log-limit").flatMap { Int64($0) } ?? options.logLimit
       options.usesCgroups = !arguments.contains("--no-cgroups")
       exit(KeeperHost.run(options))
     case "agent":

@@ -72,6 +72,7 @@ package final class CoordinatorServer {
   private let options: ServerOptions
   private let loop: EventLoop
   private let store: Store
+  private let space: SpaceWatch
   private var core: CoordinatorCore
   private var turns = TurnQueue()
   private var phase = Phase.starting
@@ -113,6 +114,7 @@ package final class CoordinatorServer {
       if options.handlesSignals {
         signals = try Signals(loop: loop, [SIGTERM, SIGINT]) { _ in stop.handler?() }
       }
+      space = try SpaceWatch(directory: options.directory)
       let directory = DataDirectory(path: options.directory)
       store = try Store(
         directory: options.directory, hasIdentity: directory.hasIdentity, acceptsLoss: options.acceptsLoss,
@@ -161,10 +163,15 @@ package final class CoordinatorServer {
     try? loop.runOnce(timeoutMilliseconds: 0)
     if let failure {
       ServerLog.error("stopped", ("reason", failure.description))
+      ServerLog.flush()
       throw failure
     }
-    store.close()
+    // A disk that hangs must not keep a process that is to stop: the next start finds the log as a crash leaves it.
+    if !store.close(milliseconds: Self.stopNanoseconds / 1_000_000) {
+      ServerLog.error("the store's disk does not answer: it is left as it is")
+    }
     ServerLog.info("stopped")
+    ServerLog.flush()
     return false
   }
 
@@ -197,6 +204,7 @@ package final class CoordinatorServer {
         }
       }
     }
+    try loop.attach(space.spaces) { [unowned self] spaces in for space in spaces { take(space) } }
     wakeTimer = loop.makeTimer { [unowned self] in queue.append(.timer, from: nil) }
     spaceTimer = loop.makeTimer { [unowned self] in checkSpace() }
     stopTimer = loop.makeTimer { [unowned self] in
@@ -207,7 +215,11 @@ package final class CoordinatorServer {
 
   /// The first step, whose writes (the new incarnation) must be durable before anybody hears of it.
   private func start(_ directory: DataDirectory) throws {
-    checkSpace()
+    // Before anybody is served; later looks may take as long as they like.
+    if let found = try? Files.space(options.directory) {
+      take(SpaceWatch.Space(available: found.available, total: found.total))
+    }
+    spaceTimer?.arm(at: Clocks.boot() + Self.spaceCheckNanoseconds)
     queue.append(.timer, from: nil)
     repeat {
       try loop.runOnce(timeoutMilliseconds: -1)
@@ -373,7 +385,10 @@ package final class CoordinatorServer {
   private func checkSpace() {
     spaceTimer?.arm(at: Clocks.boot() + Self.spaceCheckNanoseconds)
     releaseMemory()
-    guard let space = try? Files.space(options.directory) else { return }
+    space.measure()
+  }
+
+  private func take(_ space: SpaceWatch.Space) {
     // Back only well above the mark, or it would flap.
     let mark = min(options.freeSpaceMark, space.total / 8)
     let low = space.available < (isDiskLow ? mark + mark / 4 : mark)

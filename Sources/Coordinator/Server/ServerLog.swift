@@ -3,12 +3,14 @@
 
 import ClusterIO
 import ClusterProto
-import Glibc
 
 /// The coordinator's log.
 enum ServerLog {
   static func info(_ message: String, _ values: (String, String)...) { write("info", message, values) }
   static func error(_ message: String, _ values: (String, String)...) { write("error", message, values) }
+
+  /// Before the process ends.
+  static func flush() { LineWriter.standardError.flush() }
 
   private static func write(_ level: String, _ message: String, _ values: [(String, String)]) {
     var line = "\(WallTime(nanoseconds: Clocks.now().wall).rfc3339) level=\(level) msg=\(JSON.string(message).text)"
@@ -16,7 +18,6 @@ enum ServerLog {
       let isPlain = !value.isEmpty && !value.utf8.contains { $0 <= 0x20 || $0 == 0x22 || $0 == 0x3d || $0 == 0x7f }
       line += " \(name)=\(isPlain ? value : JSON.string(value).text)"
     }
-    // A log that cannot be written (a full disk behind it) must not stop the coordinator.
-    try? Files.writeAll(STDERR_FILENO, Array("\(line)\n".utf8), path: "stderr")
+    LineWriter.standardError.write(line)
   }
 }

@@ -155,9 +155,11 @@ package final class Store {
     }
   }
 
-  /// Waits for what was posted, folds the write-ahead log into the file and gives the lock up.
-  package func close() {
-    worker.stop()
+  /// Waits for what was posted, but not longer than that, folds the write-ahead log into the file, gives the lock up.
+  /// False: the disk still holds a transaction up, and everything is left as it is.
+  @discardableResult
+  package func close(milliseconds: Int64 = 60_000) -> Bool {
+    guard worker.stop(milliseconds: milliseconds) else { return false }
     shared.files.withLock { files in
       // What fails here will be done at the next start.
       if (try? files.database.execute("PRAGMA wal_checkpoint(TRUNCATE)")) != nil {
@@ -166,6 +168,7 @@ package final class Store {
       files.database.close()
     }
     lock.release()
+    return true
   }
 
   /// Where the log finds no room to grow, folds it into the file and begins it anew: deletes need no more than that.

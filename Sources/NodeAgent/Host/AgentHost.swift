@@ -18,6 +18,8 @@ package struct AgentOptions: Sendable {
   package var labels = StringMap()
   package var podUser: String?
   package var frozenKillMilliseconds: Int64 = 600_000
+  /// Bytes of log kept for a container; the oldest go beyond it.
+  package var logLimit = LogFile.usualLimit
   package var version = ""
 
   /// An agent of this name that joins that coordinator (`HOST:PORT`).
@@ -45,12 +47,22 @@ package final class AgentHost {
   private var keeper: FrameLink?
   private var launcher: KeeperLauncher?
   private var coordinator: CoordinatorLink?
-  private var streams: [String: LogStream] = [:]
+  private let logs: LogStreams
   private var signals: Signals?
   private var timer: LoopTimer?
   private var queue: [AgentEvent] = []
   private var isStepping = false
   private var isDone = false
+  /// What the token file last said.
+  private var token: [UInt8]?
+  private let tokens: Mailbox<TokenRead>
+  /// The connection to the coordinator that the core asked for last.
+  private var wantedConnection: ConnectionNumber?
+
+  private struct TokenRead: Sendable {
+    var number: ConnectionNumber
+    var result: Result<String, IOError>
+  }
 
   /// Runs until done; the process' exit status. Says why it cannot start.
   package static func run(_ options: AgentOptions) -> Int32 {
@@ -59,9 +71,11 @@ package final class AgentHost {
       host.take(.started)
       try host.loop.run(until: { host.isDone })
       host.worker.stop()
+      HostLog.flush()
       return 0
     } catch {
       HostLog.line("agent: \(error)")
+      HostLog.flush()
       return 1
     }
   }
@@ -92,13 +106,17 @@ package final class AgentHost {
     var handler: (Int32) -> Void = { _ in }
     signals = try Signals(loop: loop, [SIGTERM, SIGINT, SIGUSR1]) { handler($0) }
     worker = try PreparationWorker(
-      paths: paths, node: options.name, address: configuration.address, capacity: configuration.capacity)
+      paths: paths, node: options.name, address: configuration.address,
+      capacity: configuration.capacity)
+    tokens = try Mailbox()
+    logs = try LogStreams(loop: loop, paths: paths)
     disk = try DiskProbe(paths: paths, memory: memory)
     handler = { [unowned self] number in
       take(number == SIGUSR1 ? .shutDownRequested(graceMilliseconds: 30_000) : .stopRequested)
     }
     timer = loop.makeTimer { [unowned self] in take(.timer) }
     try worker.attach(to: loop) { [unowned self] event in take(event) }
+    try loop.attach(tokens) { [unowned self] reads in for read in reads { take(read) } }
     try disk.attach(to: loop) { [unowned self] number in take(.diskAnswered(number)) }
   }
 
@@ -154,6 +172,7 @@ package final class AgentHost {
     case .connectCoordinator(let number): connectCoordinator(number)
     case .disconnectCoordinator(let reason):
       HostLog.line("agent: leaving the coordinator connection: \(reason)")
+      wantedConnection = nil
       coordinator?.onClosed = nil
       coordinator?.close()
       coordinator = nil
@@ -181,7 +200,10 @@ package final class AgentHost {
     keeper?.close()
     keeper = nil
     launcher?.cancel()
-    var arguments = ["--data", options.data, "--frozen-kill", "\(options.frozenKillMilliseconds)ms"]
+    var arguments = [
+      "--data", options.data, "--frozen-kill", "\(options.frozenKillMilliseconds)ms", "--log-limit",
+      "\(options.logLimit)",
+    ]
     if let user = options.podUser { arguments += ["--pod-user", user] }
     launcher = KeeperLauncher(loop: loop, paths: paths, arguments: arguments) { [unowned self] connection, reason in
       guard let connection else { return take(.keeperLost(number, reason: reason)) }
@@ -216,9 +238,30 @@ package final class AgentHost {
   }
 
   private func connectCoordinator(_ number: ConnectionNumber) {
+    wantedConnection = number
     coordinator?.onClosed = nil
     coordinator?.close()
-    let link = CoordinatorLink(loop: loop, address: address, tokenFile: options.tokenFile, role: .agent)
+    coordinator = nil
+    // Read again for each connection, on a thread: it may have been replaced. A disk that hangs costs only that.
+    if let token { open(number, token) }
+    worker.read(options.tokenFile) { [tokens] result in
+      tokens.post(TokenRead(number: number, result: result))
+    }
+  }
+
+  private func take(_ read: TokenRead) {
+    let isAwaited = token == nil && read.number == wantedConnection
+    switch read.result {
+    case .success(let text):
+      token = Array(text.utf8)
+      if isAwaited, let token { open(read.number, token) }
+    case .failure(let error):
+      if isAwaited { take(.coordinatorClosed(read.number, reason: error.description)) }
+    }
+  }
+
+  private func open(_ number: ConnectionNumber, _ token: [UInt8]) {
+    let link = CoordinatorLink(loop: loop, address: address, token: token, role: .agent)
     coordinator = link
     link.onOpen = { [unowned self] _ in take(.coordinatorOpened(number)) }
     link.onMessage = { [unowned self] message in
@@ -232,12 +275,10 @@ package final class AgentHost {
   }
 
   private func serve(_ request: LogRequest) {
+    guard let token else { return }
     let link = CoordinatorLink(
-      loop: loop, address: address, tokenFile: options.tokenFile, role: .logs, stream: request.stream)
-    streams[request.stream] = LogStream(
-      loop: loop, request: request, link: link, paths: paths,
-      isLive: { [unowned self] in isLive(request, restart: $0) },
-      ended: { [unowned self] in streams[request.stream] = nil })
+      loop: loop, address: address, token: token, role: .logs, stream: request.stream)
+    logs.serve(request, link) { [unowned self] in isLive(request, restart: $0) }
   }
 
   /// Whether that run of the container may still write: the keeper holds the pod, and the run has not ended.

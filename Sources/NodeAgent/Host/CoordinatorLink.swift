@@ -1,5 +1,5 @@
 // A connection to the coordinator with its hello done: used for the agent's session and for each log stream.
-// Knows the token file and the hello, not what is said after it.
+// Knows the token and the hello, not what is said after it.
 
 import ClusterIO
 import ClusterProto
@@ -8,7 +8,7 @@ import ClusterProto
 final class CoordinatorLink {
   private var link: FrameLink?
   private var handshake: HandshakeClient
-  private var token: [UInt8] = []
+  private let token: [UInt8]
   private var isOpen = false
   /// The hello is over.
   var onOpen: ((HandshakeResult) -> Void)?
@@ -17,11 +17,13 @@ final class CoordinatorLink {
   var onClosed: ((String) -> Void)?
 
   /// Starts to connect. Failures come by `onClosed`, in a later turn.
-  init(loop: EventLoop, address: SocketAddress, tokenFile: String, role: ProtocolRole, stream: String = "") {
+  init(
+    loop: EventLoop, address: SocketAddress, token: [UInt8], role: ProtocolRole, stream: String = ""
+  ) {
+    self.token = token
     let nonce = (try? Crypto.randomBytes(Handshake.nonceBytes)) ?? []
     handshake = HandshakeClient(role: role, nonce: Hexadecimal.text(nonce), stream: stream)
     do throws(IOError) {
-      token = Array(try Files.readLine(tokenFile).utf8)
       let connection = try Connection.connect(loop: loop, to: address)
       connection.outputLimit = 64 << 20
       start(connection, role)

@@ -12,6 +12,8 @@ package struct KeeperOptions: Sendable {
   package var data: String
   package var podUser: String?
   package var frozenKillMilliseconds: Int64 = 600_000
+  /// Bytes of log kept for a container; the oldest go beyond it.
+  package var logLimit = LogFile.usualLimit
   /// A keeper with no agent, pods and unacknowledged reports leaves after this.
   package var idleExitMilliseconds: Int64 = 60_000
   /// Freeze by cgroup where this machine can; false: always by SIGSTOP.
@@ -28,6 +30,7 @@ package final class KeeperHost {
   private let lock: FileLock
   private let journal: JournalWriter
   private var core: KeeperCore
+  private let storage: PodStorage
   private var surroundings: PodSurroundings
   private var cgroups: CgroupPool?
   /// Why no pod can be started here; nil: they can.
@@ -52,9 +55,11 @@ package final class KeeperHost {
       let host = try KeeperHost(options)
       try host.loop.run(until: { host.isDone })
       host.cgroups?.remove()
+      HostLog.flush()
       return 0
     } catch {
       HostLog.line("keeper: \(error)")
+      HostLog.flush()
       return 1
     }
   }
@@ -77,16 +82,16 @@ package final class KeeperHost {
     let records = KeeperJournal.read(path: paths.keeperJournal)
     journal = try JournalWriter(try KeeperJournal(path: paths.keeperJournal, keeping: records))
     let (identity, former) = try KeeperHost.takeIdentity(options.data)
-    let messages = try TerminationFiles(paths)
     let rootDirectory = options.data + "/root"
     try Files.makeDirectory(rootDirectory)
+    storage = try PodStorage(paths: paths, rootDirectory: rootDirectory, logLimit: options.logLimit)
     let marker = stint_open_directory(options.data)
     guard marker >= 0 else { throw IOError.last("open", options.data) }
     let deadlines = try DeadlineTable()
     let fencing = FencingProbe.run(loop: loop, deadlines: deadlines)
     surroundings = PodSurroundings(
-      loop: loop, paths: paths, isolation: fencing.isolation, marker: marker, user: user, rootDirectory: rootDirectory,
-      messages: messages, home: user?.home ?? PodUser.home(of: geteuid()), deadlines: deadlines)
+      loop: loop, isolation: fencing.isolation, marker: marker, user: user, storage: storage,
+      home: user?.home ?? PodUser.home(of: geteuid()), deadlines: deadlines)
     obstacle = fencing.fencesFully ? nil : fencing.detail
     if fencing.isolation == .namespaces, options.usesCgroups {
       for former in former { CgroupPool.removeRemains(name: Self.poolName(former)) }
@@ -106,6 +111,7 @@ package final class KeeperHost {
 
   private func begin() throws(IOError) {
     timer = loop.makeTimer { [unowned self] in take(.timer) }
+    try storage.attach(to: loop) { [unowned self] word in hear(word) }
     exitTimer = loop.makeTimer { [unowned self] in isDone = true }
     try journal.attach(to: loop) { [unowned self] outcome in
       if outcome.number == Self.lastWrite { isDone = true } else { take(journaled(outcome)) }
@@ -219,6 +225,14 @@ package final class KeeperHost {
     return .journaled(outcome.number, error: outcome.error)
   }
 
+  private func hear(_ word: PodStorage.Word) {
+    switch word {
+    case .room(let run), .closed(let run, _): runners[run.attempt]?.take(word)
+    case .prepared(let run, let preparation):
+      if let runner = runners[run.attempt] { runner.take(word) } else { storage.discard(preparation) }
+    }
+  }
+
   private func startPod(_ attempt: AttemptNumber, _ plan: PodPlan, _ deadline: BootTime) {
     if let obstacle { return queue.append(.podStartFailed(attempt, message: obstacle)) }
     let cgroup = try? cgroups?.take()
@@ -244,6 +258,7 @@ package final class KeeperHost {
     let result = time.map { stint_death_timer_arm($0.nanoseconds) } ?? stint_death_timer_disarm()
     guard result != 0 else { return }
     HostLog.line("keeper: the kernel timer cannot be armed, stopping: \(IOError.text(errno))")
+    HostLog.flush()
     exit(1)
   }
 }

@@ -1,25 +1,35 @@
-// Reads a container's log for `logs`: which lines, with or without stamps, and what was added since. Knows nothing of
-// connections.
+// Reads a container's log for `logs`: which lines, with or without stamps, and what was added since. Byte for byte what
+// the container wrote; a line of ours stands where some of it is gone. Knows nothing of connections.
 
 import ClusterIO
 import ClusterProto
 import Glibc
 
-/// Reads one run of one container in pieces; `next` gives what is there now, so following is calling it again.
-/// The open file stays the same through a rotation, so no line is lost or read twice by a reader that keeps up.
+/// Why a log cannot be read, in the words for the client.
+struct LogError: Error, Equatable {
+  var message: String
+}
+
+/// Reads one run of one container in pieces; `next` gives what is there now, so following is calling it again. Its lock
+/// on the file that it is in holds back the rotation that would take the next one away.
 final class LogReader {
-  private static let block = 64 << 10
+  private static let pieceLimit = 64 << 10
 
   /// The run that is read: as restartCount counts.
   let restart: Int64
   private let request: LogRequest
-  private let current: String
-  private let rotated: String
-  private var descriptor: Int32 = -1
-  private var inode: UInt64 = 0
+  private var source: LogSource
   private var remaining: Int64
-  private var leftover: [UInt8] = []
   private var since: WallTime?
+  /// Lines that `tailLines` leaves out, at the beginning.
+  private var linesToSkip: Int64 = 0
+  private var isLineStart = true
+  /// The present line is not shown.
+  private var isSkipping = false
+  /// The output so far ends in the middle of a line.
+  private var isMidLine = false
+  /// What is to be told before the next bytes.
+  private var gone: Int64 = 0
   /// `limitBytes` is used up.
   private(set) var isLimited = false
 
@@ -32,8 +42,7 @@ final class LogReader {
       throw LogError(message: "previous terminated container \"\(request.container)\" not found")
     }
     restart = request.previous ? latest - 1 : latest
-    current = "\(directory)/\(restart).log"
-    rotated = current + ".1"
+    let path = "\(directory)/\(restart).log"
     remaining = max(0, request.limitBytes ?? Int64.max)
     if let seconds = request.sinceSeconds {
       let (span, overflow) = seconds.multipliedReportingOverflow(by: 1_000)
@@ -41,11 +50,12 @@ final class LogReader {
     } else {
       since = request.sinceTime
     }
-    open(rotated)
-    if let tail = request.tailLines { skipToTail(max(0, tail)) }
+    if let tail = request.tailLines {
+      var counted = LogSource(path: path)
+      linesToSkip = max(0, Self.countLines(&counted) - max(0, tail))
+    }
+    source = LogSource(path: path)
   }
-
-  deinit { if descriptor >= 0 { close(descriptor) } }
 
   /// The newest run that has a log file; runs after the first one always have.
   static func latestRun(in directory: String) -> Int64 {
@@ -53,119 +63,102 @@ final class LogReader {
     return names.compactMap { $0.hasSuffix(".log") ? Int64($0.dropLast(4)) : nil }.max() ?? 0
   }
 
-  /// Up to about 64 KiB of whole lines; empty: nothing more for now.
+  /// About 64 KiB at most; empty: nothing more for now.
   func next() -> [UInt8] {
     var output: [UInt8] = []
-    while output.isEmpty, !isLimited {
+    while output.count < Self.pieceLimit, !isLimited {
       guard remaining > 0 else {
         isLimited = true
-        return []
+        break
       }
-      let raw = readRaw()
-      if raw.isEmpty { return [] }
-      leftover.append(contentsOf: raw)
-      guard let end = leftover.lastIndex(of: 10) else { continue }
-      for line in leftover[...end].split(separator: 10, omittingEmptySubsequences: false).dropLast() {
-        append(line, to: &output)
+      guard let piece = source.next() else { break }
+      let before = output.count
+      switch piece {
+      case .gone(let count): gone += count
+      case .note(let text, let wall): append(note: text, wall, to: &output)
+      case .data(let bytes, let wall):
+        tellGone(wall, to: &output)
+        append(bytes, wall, to: &output)
       }
-      leftover.removeSubrange(...end)
-      if Int64(output.count) >= remaining {
-        output.removeLast(output.count - Int(remaining))
+      let added = Int64(output.count - before)
+      if added >= remaining {
+        output.removeLast(Int(added - remaining))
         isLimited = true
       }
-      remaining -= Int64(output.count)
+      remaining -= min(added, remaining)
     }
     return output
   }
 
-  private func append(_ line: ArraySlice<UInt8>, to output: inout [UInt8]) {
-    guard let space = line.firstIndex(of: 32) else {
-      // Not of our making: the rest of a line that a full disk tore.
-      output.append(contentsOf: line)
-      output.append(10)
-      return
-    }
-    if let since {
-      let stamp = WallTime(rfc3339: String(decoding: line[..<space], as: UTF8.self))
-      if let stamp, stamp < since { return }
-    }
-    output.append(contentsOf: request.timestamps ? line : line[(space + 1)...])
-    output.append(10)
+  /// A mark where bytes are missing that the request asked for.
+  private func tellGone(_ wall: WallTime, to output: inout [UInt8]) {
+    guard gone > 0 else { return }
+    let text = "[stint: \(gone) bytes of this log are gone: they were rotated out at the node's limit]"
+    gone = 0
+    append(note: text, wall, to: &output)
   }
 
-  /// The next bytes: of the open file, then of the one after it. The order of files is: rotated, current.
-  private func readRaw() -> [UInt8] {
-    while true {
-      if descriptor >= 0 {
-        let bytes = readOpen()
-        if !bytes.isEmpty { return bytes }
-        if status(current) == inode { return [] }
-        // It is rotated out: what was written before that is read, then the next one follows.
-        let rest = readOpen()
-        if !rest.isEmpty { return rest }
+  /// A line of ours; what follows is a line of its own.
+  private func append(note: String, _ wall: WallTime, to output: inout [UInt8]) {
+    isLineStart = true
+    guard linesToSkip == 0, since.map({ wall >= $0 }) ?? true else { return }
+    if isMidLine { output.append(10) }
+    if request.timestamps { output += Self.stamp(wall) }
+    output += Array(note.utf8) + [10]
+    isMidLine = false
+  }
+
+  private func append(_ bytes: ArraySlice<UInt8>, _ wall: WallTime, to output: inout [UInt8]) {
+    var rest = bytes
+    while !rest.isEmpty {
+      if isLineStart { beginLine(wall, to: &output) }
+      // Nothing to look for: all at once.
+      let isPlain = linesToSkip == 0 && since == nil && !request.timestamps && !isSkipping
+      let end = isPlain ? rest.endIndex : Self.lineEnd(rest)
+      if !isSkipping {
+        output.append(contentsOf: rest[..<end])
+        isMidLine = rest[end - 1] != 10
       }
-      let isOldest = descriptor < 0 || status(rotated) != inode
-      if !(isOldest && open(rotated)) && !open(current) { return [] }
+      isLineStart = rest[end - 1] == 10
+      if isLineStart, linesToSkip > 0 { linesToSkip -= 1 }
+      rest = rest[end...]
     }
   }
 
-  private func status(_ path: String) -> UInt64? { (try? Files.status(path))?.inode }
-
-  @discardableResult
-  private func open(_ path: String) -> Bool {
-    let opened = Glibc.open(path, O_RDONLY | O_CLOEXEC)
-    guard opened >= 0 else { return false }
-    var facts = stat()
-    fstat(opened, &facts)
-    if descriptor >= 0 { close(descriptor) }
-    descriptor = opened
-    inode = UInt64(facts.st_ino)
-    return true
+  private func beginLine(_ wall: WallTime, to output: inout [UInt8]) {
+    isLineStart = false
+    isSkipping = linesToSkip > 0
+    if !isSkipping, let limit = since {
+      isSkipping = wall < limit
+      // Later lines are later.
+      if !isSkipping { since = nil }
+    }
+    if !isSkipping, request.timestamps { output += Self.stamp(wall) }
   }
 
-  private func readOpen() -> [UInt8] {
-    [UInt8](unsafeUninitializedCapacity: Self.block) { buffer, count in
-      count = max(0, read(descriptor, buffer.baseAddress, buffer.count))
+  private static func stamp(_ wall: WallTime) -> [UInt8] { Array("\(wall.rfc3339Nano) ".utf8) }
+
+  /// Behind the first end of a line; the end of the bytes when there is none.
+  private static func lineEnd(_ bytes: ArraySlice<UInt8>) -> Int {
+    bytes.withUnsafeBytes { buffer in
+      guard let base = buffer.baseAddress, let found = memchr(base, 10, buffer.count) else { return bytes.endIndex }
+      return bytes.startIndex + (UnsafeRawPointer(found) - base) + 1
     }
   }
 
-  /// Leaves the open file where the last `lines` lines begin.
-  private func skipToTail(_ lines: Int64) {
-    let hasRotated = descriptor >= 0
-    guard open(current) else {
-      if hasRotated { lseek(descriptor, Self.tailStart(descriptor, lines: lines).start, SEEK_SET) }
-      return
-    }
-    let (start, found) = Self.tailStart(descriptor, lines: lines)
-    if found < lines, hasRotated, open(rotated) {
-      lseek(descriptor, Self.tailStart(descriptor, lines: lines - found).start, SEEK_SET)
-    } else {
-      lseek(descriptor, start, SEEK_SET)
-    }
-  }
-
-  /// Where the last `lines` lines of a file begin, reading backwards, and how many it has of them.
-  private static func tailStart(_ descriptor: Int32, lines: Int64) -> (start: off_t, found: Int64) {
-    let size = lseek(descriptor, 0, SEEK_END)
-    guard lines > 0, size > 0 else { return (max(0, size), 0) }
-    var end = size
-    var found: Int64 = 0
-    while end > 0 {
-      let start = max(0, end - block)
-      let bytes = [UInt8](unsafeUninitializedCapacity: end - start) { buffer, count in
-        count = max(0, pread(descriptor, buffer.baseAddress, buffer.count, off_t(start)))
+  private static func countLines(_ source: inout LogSource) -> Int64 {
+    var count: Int64 = 0
+    var isMidLine = false
+    while let piece = source.next() {
+      guard case .data(let bytes, _) = piece else { continue }
+      var rest = bytes
+      while !rest.isEmpty {
+        let end = lineEnd(rest)
+        isMidLine = rest[end - 1] != 10
+        if !isMidLine { count += 1 }
+        rest = rest[end...]
       }
-      for (index, byte) in bytes.enumerated().reversed() where byte == 10 && start + index != size - 1 {
-        found += 1
-        if found == lines { return (off_t(start + index + 1), lines) }
-      }
-      end = start
     }
-    return (0, found + 1)
+    return isMidLine ? count + 1 : count
   }
-}
-
-/// Why a log cannot be read, in the words for the client.
-struct LogError: Error, Equatable {
-  var message: String
 }

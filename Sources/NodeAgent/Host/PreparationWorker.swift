@@ -1,12 +1,16 @@
-// The agent's slow work on a thread of its own: volumes, clean-up, logs' deletion. Results come back to the loop in
-// order.
+// The agent's slow work on threads of its own: volumes, clean-up, logs' deletion. What hangs for one attempt (a dead
+// network mount, say) holds up none of the others; results come back to the loop.
 
 import AgentCore
 import ClusterIO
 import ClusterProto
 
 final class PreparationWorker {
-  private let thread: WorkerThread
+  private let pool: WorkerPool
+  private static let threads = 16
+  /// Of work for no attempt.
+  private static let noAttempt: Int64 = -1
+
   private let results: Mailbox<AgentEvent>
   private let paths: NodePaths
   private let node: String
@@ -20,7 +24,7 @@ final class PreparationWorker {
     self.node = node
     self.address = address
     self.capacity = capacity
-    thread = try WorkerThread(name: "stint-volumes")
+    pool = try WorkerPool(name: "stint-volumes", limit: Self.threads)
     results = try Mailbox()
     prepared = Set(try Files.list(paths.pods).compactMap { Int64($0) })
   }
@@ -36,14 +40,16 @@ final class PreparationWorker {
     if assignment.spec.volumes.isEmpty { return plan(assignment, number: number, volumes: [:]) }
     prepared.insert(assignment.attempt)
     let work = Preparation(paths: paths, node: node, address: address, capacity: capacity)
-    thread.post { [results] in results.post(work.run(assignment, number: number)) }
+    pool.post(key: assignment.attempt) { [results] in
+      results.post(work.run(assignment, number: number))
+    }
     return nil
   }
 
   func cleanUp(_ attempt: AttemptNumber) {
     guard prepared.remove(attempt) != nil else { return }
     let path = paths.pod(attempt)
-    thread.post { Self.remove(path) }
+    pool.post(key: attempt) { Self.remove(path) }
   }
 
   /// Drops the volumes of every attempt but these.
@@ -53,10 +59,22 @@ final class PreparationWorker {
 
   func deleteLogs(_ attempts: [AttemptNumber]) {
     let directories = attempts.map { paths.logs($0) }
-    thread.post { for directory in directories { Self.remove(directory) } }
+    pool.post(key: Self.noAttempt) { for directory in directories { Self.remove(directory) } }
   }
 
-  func stop() { thread.stop() }
+  /// Waits a while for what is under way; the next agent removes what is left.
+  func stop() { _ = pool.finish(milliseconds: 5_000) }
+
+  /// Reads a file that concerns no attempt; `done` is called on the thread.
+  func read(_ path: String, _ done: @escaping @Sendable (Result<String, IOError>) -> Void) {
+    pool.post(key: Self.noAttempt) {
+      do throws(IOError) {
+        done(.success(try Files.readLine(path)))
+      } catch {
+        done(.failure(error))
+      }
+    }
+  }
 
   private func plan(_ assignment: Assignment, number: Int64, volumes: [String: String]) -> AgentEvent {
     Preparation(paths: paths, node: node, address: address, capacity: capacity)

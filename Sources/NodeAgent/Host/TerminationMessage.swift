@@ -5,17 +5,25 @@ import AgentCore
 import ClusterIO
 import ClusterProto
 import Glibc
+import Synchronization
 
 /// The keeper's files for termination messages, an empty one for each run. They are used again: nearly all runs leave
-/// no message, and making a file for each would cost a pod more than its mount.
-final class TerminationFiles {
+/// no message, and making a file for each would cost a pod more than its mount. Some are made ahead, so that a start
+/// usually needs none made.
+final class TerminationFiles: Sendable {
   static let usualPath = "/dev/termination-log"
+  private static let spares = 32
+
+  private struct State {
+    var free: [String] = []
+    var count = 0
+    var isRefilling = false
+  }
 
   private let directory: String
-  private var free: [String] = []
-  private var count = 0
+  private let state = Mutex(State())
   /// Whether the usual path can be mounted on.
-  let hasUsualPath: Bool
+  private let hasUsualPath: Bool
 
   /// For a keeper's start, when no pod of a former one lives: none of its files stays. Makes an empty file at the usual
   /// path where it may; /dev is in memory, so that it does not outlive the machine's run, and a container that writes
@@ -28,46 +36,78 @@ final class TerminationFiles {
     if descriptor >= 0 { close(descriptor) }
     let facts = try? Files.status(Self.usualPath, followLinks: false)
     hasUsualPath = facts.map { $0.mode & UInt32(S_IFMT) == UInt32(S_IFREG) } ?? false
+    refill()
   }
 
-  /// An empty file that whoever the pod runs as may write; nil when there is no making one.
-  func take() -> String? {
-    if let path = free.popLast() { return path }
-    let path = "\(directory)/\(count)"
+  /// Whether a file can be mounted where the container wants to leave its message. Without root the usual path may be
+  /// missing: a /dev of the container's own for it alone would cost more than it gives.
+  func isUsable(_ container: PodPlan.Container) -> Bool {
+    let target = container.terminationMessagePath
+    return target.hasPrefix("/") && (target != Self.usualPath || hasUsualPath)
+  }
+
+  /// An empty file that was made ahead; nil: there is none, or none is wanted. Looks at no disk.
+  func spare(for container: PodPlan.Container) -> String? {
+    isUsable(container) ? state.withLock { $0.free.popLast() } : nil
+  }
+
+  /// An empty file that whoever the pod runs as may write; nil when none is wanted, or there is no making one.
+  func take(for container: PodPlan.Container) -> String? {
+    isUsable(container) ? spare(for: container) ?? make() : nil
+  }
+
+  /// Takes back a file that no process has any more; one that was written goes.
+  func giveBack(_ path: String, isEmpty: Bool) {
+    if isEmpty { state.withLock { $0.free.append(path) } } else { unlink(path) }
+  }
+
+  /// Whether files have to be made ahead; said once until that is done.
+  func isShort() -> Bool {
+    state.withLock { state in
+      guard state.free.count < Self.spares / 2, !state.isRefilling else { return false }
+      state.isRefilling = true
+      return true
+    }
+  }
+
+  func refill() {
+    while state.withLock({ $0.free.count }) < Self.spares, let path = make() {
+      giveBack(path, isEmpty: true)
+    }
+    state.withLock { $0.isRefilling = false }
+  }
+
+  private func make() -> String? {
+    let number = state.withLock { state in
+      state.count += 1
+      return state.count
+    }
+    let path = "\(directory)/\(number)"
     let descriptor = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0o666)
     guard descriptor >= 0 else { return nil }
     fchmod(descriptor, 0o666)
     close(descriptor)
-    count += 1
     return path
   }
-
-  /// Takes back a file that no process has any more; one that was written goes.
-  func giveBack(_ path: String, isEmpty: Bool) { if isEmpty { free.append(path) } else { unlink(path) } }
 }
 
 /// The termination message of one run.
-struct TerminationMessage {
+struct TerminationMessage: Sendable {
   private static let limit = 4_096
   /// Of all containers of a pod together.
   private static let podLimit = 12 * 1_024
   private static let logLimit = 2_048
   private static let logLines: Int64 = 80
 
-  private let files: TerminationFiles
+  let run: ContainerRun
   private let container: PodPlan.Container
-  private let run: ContainerRun
   private let path: String?
 
-  init(_ run: ContainerRun, _ container: PodPlan.Container, files: TerminationFiles) {
-    self.files = files
-    self.container = container
+  /// `path`: a file of `TerminationFiles`; nil: the container leaves no message there.
+  init(_ run: ContainerRun, _ container: PodPlan.Container, path: String?) {
     self.run = run
-    let target = container.terminationMessagePath
-    // Without root the usual path may be missing: a /dev of the container's own for it alone would cost more than it
-    // gives.
-    let isUsable = target.hasPrefix("/") && (target != TerminationFiles.usualPath || files.hasUsualPath)
-    path = isUsable ? files.take() : nil
+    self.container = container
+    self.path = path
   }
 
   /// The container with the message's file among its mounts.
@@ -87,8 +127,9 @@ struct TerminationMessage {
     return .bind(source: path, below: "", destination: TerminationFiles.usualPath, readOnly: false)
   }
 
-  /// Reads the message of a run whose processes are gone, and gives the file back. `containers`: of the pod.
-  func take(failed: Bool, containers: Int, paths: NodePaths) -> String {
+  /// Reads the message of a run whose processes are gone, and gives the file back. May wait for the disk. `containers`:
+  /// of the pod.
+  func read(failed: Bool, containers: Int, files: TerminationFiles, paths: NodePaths) -> String {
     var bytes: [UInt8] = []
     if let path {
       bytes = Files.readEnd(path, limit: Self.limit) ?? []

@@ -83,6 +83,7 @@ enum ServeCommand {
       options.labels[parts[0]] = parts[1]
     }
     options.podUser = arguments.value("pod-user")
+    options.logLimit = try logLimit(arguments) ?? options.logLimit
     options.frozenKillMilliseconds = arguments.milliseconds("frozen-kill") ?? options.frozenKillMilliseconds
     options.version = Version.current
     return AgentHost.run(options)
@@ -91,6 +92,7 @@ enum ServeCommand {
   @Sendable static func keeper(_ context: Context) throws -> Int32 {
     var options = KeeperOptions(data: try required("data", context.arguments))
     options.podUser = context.arguments.value("pod-user")
+    options.logLimit = try logLimit(context.arguments) ?? options.logLimit
     options.frozenKillMilliseconds = context.arguments.milliseconds("frozen-kill") ?? options.frozenKillMilliseconds
     return KeeperHost.run(options)
   }
@@ -117,6 +119,17 @@ enum ServeCommand {
       throw arguments.problem("--name: \"\(name)\" is no node name (lower-case letters, digits, - and .)")
     }
     return name
+  }
+
+  /// Smaller files would be rotated at each line.
+  private static let smallestLog: Int64 = 64 << 10
+
+  static func logLimit(_ arguments: Arguments) throws -> Int64? {
+    guard let limit = try quantity("log-limit", arguments, Quantity.parseBytes) else { return nil }
+    guard limit >= smallestLog, limit <= 1 << 50 else {
+      throw arguments.problem("--log-limit must be between 64Ki and 1Pi")
+    }
+    return limit
   }
 
   private static func quantity(

@@ -34,6 +34,8 @@ final class UpCommand {
   private let count: Int
   private let overcommit: Bool
   private let restarts: Bool
+  /// Of every agent.
+  private var agentSettings: [String] = []
   private var members: [Member] = []
   private var stage = Stage.starting
   private var failed = false
@@ -60,6 +62,9 @@ final class UpCommand {
     let command = UpCommand(
       console: console, environment: context.environment, loop: try EventLoop(), data: data, server: listen,
       count: Int(count), overcommit: arguments.isOn("overcommit"), restarts: arguments.isOn("restart", byDefault: true))
+    if try ServeCommand.logLimit(arguments) != nil {
+      command.agentSettings = ["--log-limit", arguments.value("log-limit") ?? ""]
+    }
     return try command.run(settings, address)
   }
 
@@ -101,7 +106,7 @@ final class UpCommand {
             arguments: [
               "agent", "--coordinator", server, "--name", "node-\(number)", "--data", directory, "--token-file",
               tokenFile,
-            ] + share, data: directory, lock: NodePaths(data: directory).agentLock))
+            ] + share + agentSettings, data: directory, lock: NodePaths(data: directory).agentLock))
       }
       if try waitUntilReady() {
         let kubeconfig = try KubeconfigCommand.text(data: data)

@@ -19,6 +19,8 @@ struct LogText {
   private var skipsUntil: String?
   private var skipsLeft = 0
   private var rest: [UInt8] = []
+  /// So much of `rest` holds no end of a line.
+  private var searched = 0
 
   init(prefix: String, hasTimes: Bool, showsTimes: Bool) {
     self.prefix = prefix
@@ -32,11 +34,12 @@ struct LogText {
     rest += bytes
     var output: [UInt8] = []
     var start = 0
-    while let end = rest[start...].firstIndex(of: 0x0A) {
+    while let end = rest[max(start, searched)...].firstIndex(of: 0x0A) {
       add(rest[start...end], &output)
       start = end + 1
     }
     rest.removeFirst(start)
+    searched = rest.count
     return output
   }
 
@@ -45,12 +48,14 @@ struct LogText {
     var output: [UInt8] = []
     if !rest.isEmpty { add(rest[...], &output) }
     rest = []
+    searched = 0
     return output
   }
 
   /// The connection broke: the log comes again from the second of `lastTime` on.
   mutating func resume() {
     rest = []
+    searched = 0
     skipsUntil = lastTime
     skipsLeft = countAtLastTime
   }

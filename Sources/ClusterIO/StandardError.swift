@@ -1,0 +1,72 @@
+// Owns: the operator's log on its way to standard error: a bounded queue and a thread that a full pipe, a stopped
+// terminal or a hung disk may hold up. It must not know what a line says.
+
+import Glibc
+import Synchronization
+
+/// Lines for a descriptor that may not take them; nobody who writes one ever waits.
+package final class LineWriter: Sendable {
+  private struct State {
+    var waiting: [UInt8] = []
+    var dropped = 0
+    /// The thread is writing, or about to.
+    var isBusy = false
+    var thread: WorkerThread?
+  }
+
+  /// Standard error's, of this process.
+  package static let standardError = LineWriter(descriptor: STDERR_FILENO)
+  /// Bytes that may wait.
+  private static let limit = 256 << 10
+
+  private let descriptor: Int32
+  private let state = Mutex(State())
+
+  /// Writes to `descriptor`, which stays the caller's.
+  package init(descriptor: Int32) { self.descriptor = descriptor }
+
+  /// Queues a line (its end is added). One that finds the queue full is dropped, and counted in a line of its own once
+  /// there is room.
+  package func write(_ line: String) {
+    let bytes = Array("\(line)\n".utf8)
+    state.withLock { state in
+      guard state.waiting.count + bytes.count <= Self.limit else {
+        state.dropped += 1
+        return
+      }
+      state.waiting += bytes
+      guard !state.isBusy else { return }
+      // Without a thread the line waits for the next try.
+      if state.thread == nil { state.thread = try? WorkerThread(name: "stint-stderr") }
+      guard let thread = state.thread else { return }
+      state.isBusy = true
+      thread.post { [self] in writeOut() }
+    }
+  }
+
+  /// Waits until everything is written, but not longer than that: for the end of a process.
+  package func flush(milliseconds: Int32 = 500) {
+    let end = Clocks.boot() + Int64(milliseconds) * 1_000_000
+    while state.withLock({ $0.isBusy }), Clocks.boot() < end { poll(nil, 0, 1) }
+  }
+
+  private func writeOut() {
+    while true {
+      let (bytes, dropped) = state.withLock { state -> ([UInt8], Int) in
+        defer {
+          state.waiting = []
+          state.dropped = 0
+        }
+        if state.waiting.isEmpty { state.isBusy = false }
+        return (state.waiting, state.dropped)
+      }
+      guard !bytes.isEmpty else { return }
+      // A log that cannot be written must not stop its process.
+      try? Files.writeAll(descriptor, bytes, path: "the log")
+      if dropped > 0 {
+        let marker = "[stint: \(dropped) lines of this log dropped: they were not taken in time]\n"
+        try? Files.writeAll(descriptor, Array(marker.utf8), path: "the log")
+      }
+    }
+  }
+}

@@ -1,0 +1,173 @@
+// What containers leave on the node's disk, written and read on threads that the disk may hold up: their output, their
+// termination messages, and what a start has to look up among the host's paths. Knows no states and no deadlines.
+
+import AgentCore
+import ClusterIO
+import ClusterProto
+import Glibc
+import Synchronization
+
+/// A keeper's disk. Nothing here makes the loop wait.
+final class PodStorage: Sendable {
+  /// What a thread says to the loop.
+  enum Word: Sendable {
+    /// A log whose queue was full has room.
+    case room(ContainerRun)
+    /// What a container's start needed is there.
+    case prepared(ContainerRun, Preparation)
+    /// A run's log is closed; its termination message.
+    case closed(ContainerRun, message: String)
+  }
+
+  struct Preparation: Sendable {
+    var message: TerminationMessage
+    var mounts: [MountOperation]
+  }
+
+  let paths: NodePaths
+  let messages: TerminationFiles
+  private let logLimit: Int64
+  private let rootDirectory: String
+  private let words: Mailbox<Word>
+  /// All output goes to one disk: one thread.
+  private let logs: WorkerThread
+  /// Mount sources may lie on many file systems: one that hangs must not hold up the others' starts.
+  private let starts: WorkerPool
+  private static let startThreads = 16
+
+  /// `rootDirectory`: an empty directory that a container's own root may be mounted on, privately.
+  init(paths: NodePaths, rootDirectory: String, logLimit: Int64) throws(IOError) {
+    self.paths = paths
+    self.rootDirectory = rootDirectory
+    self.logLimit = logLimit
+    messages = try TerminationFiles(paths)
+    words = try Mailbox()
+    logs = try WorkerThread(name: "stint-logs")
+    starts = try WorkerPool(name: "stint-starts", limit: Self.startThreads)
+  }
+
+  /// Hands what the threads say to `handler` on the loop.
+  func attach(to loop: EventLoop, _ handler: @escaping (Word) -> Void) throws(IOError) {
+    try loop.attach(words) { words in for word in words { handler(word) } }
+  }
+
+  /// What a start needs, where no file has to be looked at for it; else nil, and `prepared` follows.
+  func prepare(_ run: ContainerRun, _ container: PodPlan.Container, podDirectory: String) -> Preparation? {
+    let spare = messages.spare(for: container)
+    refill()
+    let message = TerminationMessage(run, container, path: spare)
+    let isReady = spare != nil || !messages.isUsable(container)
+    if run.restart == 0, isReady, container.mounts.isEmpty {
+      if let mount = message.soleMount { return Preparation(message: message, mounts: [mount]) }
+      if spare == nil { return Preparation(message: message, mounts: []) }
+    }
+    starts.post(key: run.attempt) { [self] in
+      let message = spare == nil ? TerminationMessage(run, container, path: messages.take(for: container)) : message
+      let directory = paths.logs(run.attempt, container: container.name)
+      LogFile.begin(directory: directory, restart: run.restart)
+      let mounts = MountPlan.operations(
+        for: message.mounted, podDirectory: podDirectory, rootDirectory: rootDirectory)
+      words.post(.prepared(run, Preparation(message: message, mounts: mounts)))
+    }
+    return nil
+  }
+
+  /// The log of one run.
+  func log(_ run: ContainerRun, _ container: String) -> LogQueue {
+    let directory = paths.logs(run.attempt, container: container)
+    return LogQueue(
+      file: LogFile(directory: directory, restart: run.restart, limit: logLimit), thread: logs,
+      room: { [words] in words.post(.room(run)) })
+  }
+
+  /// Closes the log and reads the termination message; `closed` follows. `containers`: of the pod.
+  func close(_ log: LogQueue, _ message: TerminationMessage, failed: Bool, containers: Int) {
+    log.close { [self] in
+      let text = message.read(failed: failed, containers: containers, files: messages, paths: paths)
+      words.post(.closed(message.run, message: text))
+    }
+  }
+
+  /// What was prepared for a pod that is gone meanwhile.
+  func discard(_ preparation: Preparation) {
+    logs.post { [self] in _ = preparation.message.read(failed: false, containers: 1, files: messages, paths: paths) }
+  }
+
+  private func refill() {
+    guard messages.isShort() else { return }
+    logs.post { [messages] in messages.refill() }
+  }
+}
+
+/// One run's output between the loop, which must not wait, and the disk, which may: a bounded queue.
+final class LogQueue: Sendable {
+  /// Bytes that may wait; a reader of the pipe pauses then.
+  static let limit = 256 << 10
+  private static let lossReason = "the node's disk did not take them in time"
+
+  private struct State {
+    var batch = LogBatch()
+    var dropped: Int64 = 0
+    var isBusy = false
+    /// Somebody waits for room.
+    var isFull = false
+  }
+
+  private let state = Mutex(State())
+  private let file: Mutex<LogFile>
+  private let thread: WorkerThread
+  private let room: @Sendable () -> Void
+
+  /// `room` is called on the thread, after `append` has said that there is none.
+  init(file: sending LogFile, thread: WorkerThread, room: @escaping @Sendable () -> Void) {
+    self.file = Mutex(file)
+    self.thread = thread
+    self.room = room
+  }
+
+  var hasRoom: Bool { state.withLock { $0.batch.bytes.count < Self.limit } }
+
+  /// Takes bytes from the pipe, stamped `wall` (nanoseconds since 1970); false: there is no room for more.
+  func append(_ bytes: UnsafeRawBufferPointer, wall: Int64) -> Bool {
+    state.withLock { state in
+      state.batch.add(bytes, wall: wall)
+      begin(&state)
+      state.isFull = state.batch.bytes.count >= Self.limit
+      return !state.isFull
+    }
+  }
+
+  /// Counts bytes that found no room for too long; a note in the log tells of them.
+  func drop(_ count: Int64) {
+    state.withLock { state in
+      state.dropped += count
+      begin(&state)
+    }
+  }
+
+  /// Writes what waits and closes the file, then calls `then` on the thread.
+  func close(_ then: @escaping @Sendable () -> Void) {
+    thread.post { [self] in
+      file.withLock { $0.close() }
+      then()
+    }
+  }
+
+  private func begin(_ state: inout State) {
+    guard !state.isBusy else { return }
+    state.isBusy = true
+    thread.post { [self] in writeOut() }
+  }
+
+  private func writeOut() {
+    let (batch, dropped, wasFull) = state.withLock { state -> (LogBatch, Int64, Bool) in
+      defer { state = State() }
+      return (state.batch, state.dropped, state.isFull)
+    }
+    if wasFull { room() }
+    file.withLock { file in
+      if !batch.isEmpty { file.write(batch) }
+      if dropped > 0 { file.lose(dropped, Self.lossReason) }
+    }
+  }
+}

@@ -114,11 +114,11 @@ package final class CoordinatorServer {
       if options.handlesSignals {
         signals = try Signals(loop: loop, [SIGTERM, SIGINT]) { _ in stop.handler?() }
       }
-      space = try SpaceWatch(directory: options.directory)
       let directory = DataDirectory(path: options.directory)
       store = try Store(
         directory: options.directory, hasIdentity: directory.hasIdentity, acceptsLoss: options.acceptsLoss,
         beforeCommit: options.beforeCommit)
+      space = try SpaceWatch(directory: options.directory)
       for loss in store.losses { ServerLog.error("started with less than was acknowledged", ("lost", loss)) }
       let token = try directory.token()
       core = try CoordinatorServer.restore(store, options.configuration, &queue)

@@ -3,6 +3,8 @@
 
 import ClusterIO
 import ClusterProto
+import Coordinator
+import Glibc
 
 /// One run of one command.
 struct Context {
@@ -63,6 +65,19 @@ struct Endpoint: Equatable {
     server = given(serverFlag, "STINT_SERVER") ?? Endpoint.defaultServer
     tokenFile =
       given("token-file", "STINT_TOKEN_FILE") ?? "\(Endpoint.dataDirectory(environment))/coordinator/token"
+  }
+
+  /// The token, or what is wrong with its file and what to do.
+  func readToken() throws(CommandError) -> [UInt8] {
+    do {
+      return try DataDirectory.readToken(tokenFile)
+    } catch {
+      throw CommandError(
+        error.code == ENOENT
+          ? "error: there is no token file \(tokenFile): start a cluster with `stint up`, or name the file with "
+            + "--token-file or STINT_TOKEN_FILE"
+          : "error: the token file \(tokenFile): \(error.message)")
+    }
   }
 
   /// Where `stint up` keeps its cluster unless told otherwise.

@@ -76,7 +76,7 @@ struct Manifests {
     do {
       // As kubectl does: the last of two wins. Unlike kubectl, it is said.
       var doubles: [String] = []
-      documents = try YAML.documents(bytes) { doubles.append($0) }
+      documents = try YAML.parts(bytes) { doubles.append($0) }
       warnings += doubles.map { "Warning: \(name): \($0); the last one counts" }
     } catch {
       errors.append("error: error parsing \(name): \(error)")

@@ -8,7 +8,7 @@ import Testing
 @testable import stint
 
 /// Answers requests from a function and keeps what was asked and printed.
-private final class FakeCluster {
+final class FakeCluster {
   var asked: [APIRequest] = []
   var out = ""
   var err = ""

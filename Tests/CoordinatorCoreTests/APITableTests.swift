@@ -379,7 +379,22 @@ private let podCases: [PodCase] = [
     )
     let waiting = log(harness, "one")
     #expect(waiting.code == 400)
-    #expect(waiting.message == #"container "c" in pod "one" is waiting to start: ContainerCreating"#)
+    #expect(waiting.message == #"pod "one" has no node yet: no nodes available to schedule pods"#)
+    harness.core.updatePod(ObjectKey(namespace: "default", name: "one")) { $0.nodeName = "n" }
+    #expect(
+      log(harness, "one").message == #"container "c" in pod "one" is waiting to start: ContainerCreating"#)
+    harness.patch(
+      .pods, "one", .merge,
+      [
+        "status": [
+          "containerStatuses": [
+            ["name": "c", "state": ["waiting": ["reason": "CreateContainerConfigError", "message": "no secret"]]]
+          ]
+        ]
+      ], subresource: "status")
+    #expect(
+      log(harness, "one").message
+        == #"container "c" in pod "one" is waiting to start: CreateContainerConfigError: no secret"#)
     #expect(log(harness, "one") { $0.tailLines = -1 }.code == 422)
     #expect(log(harness, "one") { $0.limitBytes = 0 }.code == 422)
     #expect(log(harness, "one") { $0.sinceSeconds = 0 }.code == 422)

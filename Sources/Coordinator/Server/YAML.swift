@@ -11,6 +11,13 @@ package enum YAML {
   package static func documents(
     _ bytes: [UInt8], onDuplicate: (String) -> Void = { _ in }
   ) throws(YAMLError) -> [JSON] {
+    try parts(bytes, onDuplicate: onDuplicate).filter { !$0.isNull }
+  }
+
+  /// As `documents`, with a null where one is empty: the place in the list is the place in the text.
+  package static func parts(
+    _ bytes: [UInt8], onDuplicate: (String) -> Void = { _ in }
+  ) throws(YAMLError) -> [JSON] {
     let start = bytes.first { !$0.isWhitespace }
     if start == UInt8(ascii: "{"), let (json, duplicates) = try? JSON.parseReportingDuplicates(bytes),
       duplicates.isEmpty
@@ -68,7 +75,7 @@ private struct YAMLComposer: ~Copyable {
       case .documentStart:
         anchors = [:]
         let node = try value(after: try reader.next(), depth: 0)
-        if !node.json.isNull { result.append(node.json) }
+        result.append(node.json)
       default: continue
       }
     }

@@ -17,6 +17,8 @@ final class NativeClient {
   private let endpoint: Endpoint
   private let console: Console
   private let loop: EventLoop
+  /// The token is about to be made: a missing one is as a coordinator that is away.
+  private let awaitsToken: Bool
   private var state = State.closed("not connected")
   private var connection: Connection?
   private var reader = MessageStream()
@@ -33,7 +35,8 @@ final class NativeClient {
   /// A person hears of a coordinator that is away after this.
   private static let silence: Int64 = 1_000_000_000
 
-  init(endpoint: Endpoint, console: Console, loop: EventLoop) {
+  init(endpoint: Endpoint, console: Console, loop: EventLoop, awaitsToken: Bool = false) {
+    self.awaitsToken = awaitsToken
     self.endpoint = endpoint
     self.console = console
     self.loop = loop
@@ -50,8 +53,10 @@ final class NativeClient {
     return makeCluster(endpoint, context.console, loop: try EventLoop())
   }
 
-  static func makeCluster(_ endpoint: Endpoint, _ console: Console, loop: EventLoop) -> Cluster {
-    let client = NativeClient(endpoint: endpoint, console: console, loop: loop)
+  static func makeCluster(
+    _ endpoint: Endpoint, _ console: Console, loop: EventLoop, awaitsToken: Bool = false
+  ) -> Cluster {
+    let client = NativeClient(endpoint: endpoint, console: console, loop: loop, awaitsToken: awaitsToken)
     return Cluster(console: console, greeting: client.greet) { exchange, receive in
       try client.carry(exchange, receive)
     }
@@ -118,6 +123,8 @@ final class NativeClient {
   /// Connects unless it is; the result is how the exchange ends when that fails.
   private func connect(_ exchange: Exchange) throws -> ExchangeEnd? {
     if case .open = state { return nil }
+    // Without one no attempt can succeed. One that was read before may come back with its coordinator.
+    if token.isEmpty, !awaitsToken { token = try endpoint.readToken() }
     let start = Clocks.boot()
     var hasSaid = false
     var nextAttempt = start

@@ -51,7 +51,9 @@ struct DescribeCommand {
     var describer = Describer(now: WallTime(nanoseconds: Clocks.now().wall))
     let name = object[path: ["metadata", "name"]]?.stringValue ?? ""
     switch kind {
-    case .jobs: describer.job(object)
+    case .jobs:
+      let isComplete = WaitGoal.end(of: object)?.succeeded ?? false
+      describer.job(object, problems: isComplete ? [] : Causes.ofPods(try cluster.pods(ofJob: object)))
     case .pods: describer.pod(object)
     case .nodes:
       let fields = "spec.nodeName=\(name),status.phase!=Succeeded,status.phase!=Failed"

@@ -55,7 +55,15 @@ struct LogsCommand {
       pods = [try pod(words[0]).object]
     }
     if isFollowing { for pod in pods { try waitForStart(pod) } }
-    let sources = try pods.flatMap { try containers(of: $0) }
+    var sources: [Source] = []
+    for pod in pods {
+      for source in try containers(of: pod) {
+        sources.append(source)
+        if let why = Causes.ofStart(pod, source.container) {
+          context.console.note("pod/\(source.pod): container \(source.container) did not start: \(why)")
+        }
+      }
+    }
     guard sources.count <= LogsCommand.streamLimit else {
       throw CommandError("error: \(sources.count) logs at once are too many (at most \(LogsCommand.streamLimit))")
     }
@@ -110,7 +118,10 @@ struct LogsCommand {
       request.options.resourceVersion = "0"
       let found = try cluster.watch(request, deadline: startDeadline, relist: { "0" }) { _, _ in .enough }
       pods = try list(selector)
-      guard found, !pods.isEmpty else { throw CommandError("error: timed out waiting for the condition") }
+      guard found, !pods.isEmpty else {
+        let why = Causes.ofJob(job).map { "job/\(name): \($0)" } ?? "job/\(name) has no pods yet"
+        throw CommandError("error: timed out waiting for the condition: \(why)")
+      }
     }
     let sorted = pods.enumerated().map { (rank: LogsCommand.rank($1), position: $0, pod: $1) }
       .sorted { ($0.rank, $0.position) < ($1.rank, $1.position) }.map(\.pod)

@@ -251,7 +251,7 @@ final class UpCommand {
   private func waitUntilReady() throws -> Bool {
     let quiet = Console(out: { _ in }, err: { _ in })
     let cluster = NativeClient.makeCluster(
-      Endpoint(server: server, tokenFile: tokenFile), quiet, loop: loop)
+      Endpoint(server: server, tokenFile: tokenFile), quiet, loop: loop, awaitsToken: true)
     let deadline = Clocks.boot() + UpCommand.readyPatience
     var ready: Set<String> = []
     var request = APIRequest(verb: .watch, kind: .nodes)

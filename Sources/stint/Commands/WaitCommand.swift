@@ -214,6 +214,7 @@ struct WaitCommand {
       return WaitCommand.endedOtherwiseStatus
     case .pending:
       context.console.note("error: timed out waiting for the condition on \(kind.plural)/\(name)")
+      for cause in cluster.causes(kind, context.objectNamespace(kind), name) { context.console.note("  \(cause)") }
       return WaitCommand.timedOutStatus
     }
   }

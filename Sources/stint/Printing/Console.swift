@@ -53,13 +53,18 @@ struct Console {
 enum Colour {
   /// `word` in the colour of what it says, for a STATUS column; unknown words stay plain.
   static func status(_ word: String) -> String {
-    let first = word.split(separator: ",").first.map(String.init) ?? word
+    var first = word.split(separator: ",").first.map(String.init) ?? word
+    if first.hasPrefix("Init:") { first.removeFirst("Init:".count) }
     switch first {
     case "Complete", "Completed", "Succeeded", "Ready", "Active": return paint(word, 32)
     case "Running", "SuccessCriteriaMet": return paint(word, 36)
     case "Pending", "ContainerCreating", "PodInitializing", "Suspended", "Terminating": return paint(word, 33)
     case "Failed", "FailureTarget", "Error", "NotReady", "Unknown", "CrashLoopBackOff", "OOMKilled", "Warning":
       return paint(word, 31)
+    case "ContainerCannotRun", "ContainerStatusUnknown", "DeadlineExceeded", "Evicted", "FailedCreatePodSandBox",
+      "InvalidImageName", "ErrImagePull", "ErrImageNeverPull", "NodeLost", "UnexpectedAdmissionError":
+      return paint(word, 31)
+    case _ where first.hasPrefix("ExitCode:") || first.hasPrefix("Signal:"): return paint(word, 31)
     default: return first.hasSuffix("Error") || first.hasSuffix("BackOff") ? paint(word, 31) : word
     }
   }

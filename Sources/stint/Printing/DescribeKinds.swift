@@ -10,7 +10,8 @@ extension Describer {
     field("Namespace", meta?["namespace"]?.stringValue)
   }
 
-  mutating func job(_ job: JSON) {
+  /// `problems`: what its pods suffer from.
+  mutating func job(_ job: JSON, problems: [String] = []) {
     let spec = job["spec"]
     let status = job["status"]
     heading(job)
@@ -41,6 +42,8 @@ extension Describer {
     }
     field("Failed Indexes", status?["failedIndexes"]?.stringValue.flatMap { $0.isEmpty ? nil : Describer.capped($0) })
     jobConditions(status?["conditions"]?.arrayValue ?? [])
+    if !problems.isEmpty { line("Pod Problems:") }
+    for problem in problems { line(problem, 1) }
     template(spec?["template"])
   }
 

@@ -55,7 +55,7 @@ final class TestCluster {
     loop = try EventLoop()
     client = NativeClient.makeCluster(
       Endpoint(server: server, tokenFile: "\(directory)/coordinator/token"), Console(out: { _ in }, err: { _ in }),
-      loop: loop)
+      loop: loop, awaitsToken: true)
   }
 
   /// A port below those that the kernel gives to outgoing connections, so that a restart finds it free.

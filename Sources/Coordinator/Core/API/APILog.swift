@@ -75,14 +75,20 @@ extension CoordinatorCore {
       }
       return
     }
-    let waiting =
+    if pod.nodeName == nil, pod.status.phase == .pending {
+      let why = pod.status.condition("PodScheduled")?.message ?? ""
+      throw .badRequest("pod \"\(pod.meta.name)\" has no node yet\(why.isEmpty ? "" : ": \(why)")")
+    }
+    let waiting: (reason: String, message: String)? =
       switch status?.state {
-      case .waiting(let reason, _)?: status?.lastTermination == nil ? reason : nil
-      case nil: pod.status.phase == .pending ? "ContainerCreating" : nil
-      default: String?.none
+      case .waiting(let reason, let message)?: status?.lastTermination == nil ? (reason, message) : nil
+      case nil: pod.status.phase == .pending ? ("", "") : nil
+      default: nil
       }
     if let waiting {
-      let because = waiting.isEmpty ? "ContainerCreating" : waiting
+      let because =
+        (waiting.reason.isEmpty ? "ContainerCreating" : waiting.reason)
+        + (waiting.message.isEmpty ? "" : ": \(waiting.message)")
       throw .badRequest(
         "container \"\(container)\" in pod \"\(pod.meta.name)\" is waiting to start: \(because)")
     }

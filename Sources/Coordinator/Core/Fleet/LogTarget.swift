@@ -15,10 +15,8 @@ extension CoordinatorCore {
       return .unreachable("pod \(key.name) does not have a host assigned")
     }
     guard let session = fleet.nodes[name]?.session else {
-      let address = state.nodes[ObjectKey(namespace: "", name: name)]?.address ?? name
       return .unreachable(
-        "Get \"https://\(address):10250/containerLogs/\(key.namespace)/\(key.name)\": dial tcp \(address):10250: "
-          + "connect: no agent of node \(name) is connected")
+        "the log of pod \(key.name) is kept by node \(name): no agent of node \(name) is connected")
     }
     return .agent(session, attempt)
   }

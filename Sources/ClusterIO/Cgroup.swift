@@ -67,18 +67,17 @@ package final class CgroupPool {
   private var free: [PodCgroup] = []
   private var made = 0
 
-  /// Makes (or takes over) the directory `name` below this process' own cgroup. Fails with ENOENT where no cgroup v2 is
-  /// mounted, with EACCES or EROFS where it is not ours to write: then pods are frozen by SIGSTOP.
+  /// Makes the directory of the pool `name` below this process' own cgroup. The directory's name says who made it.
+  /// Fails with ENOENT where no cgroup v2 is mounted, with EACCES or EROFS where it is not ours to write: then pods are
+  /// frozen by SIGSTOP.
   package init(name: String) throws(IOError) {
-    path = "\(try CgroupPool.ownDirectory())/\(name)"
+    path = "\(try CgroupPool.ownDirectory())/\(try Self.directoryName(name))"
     guard mkdir(path, 0o755) == 0 || errno == EEXIST else { throw IOError.last("make cgroup", path) }
     // The root's children have it from kernel 5.2 on.
     guard Files.exists("\(path)/cgroup.freeze") else {
       rmdir(path)
       throw IOError(code: ENOENT, operation: "freeze cgroup", subject: path)
     }
-    // A former keeper's leftovers are empty once its pods were swept: start over. What is not empty stays.
-    for child in (try? Files.list(path)) ?? [] where child.hasPrefix("pod-") { rmdir("\(path)/\(child)") }
   }
 
   /// A cgroup with nothing in it, thawed.
@@ -103,10 +102,25 @@ package final class CgroupPool {
     CgroupPool.removeEmpty(path)
   }
 
-  /// Removes what a killed keeper left of the pool `name`, once its pods were swept; what is not empty stays.
-  package static func removeRemains(name: String) {
-    guard let directory = try? ownDirectory(), Files.exists("\(directory)/\(name)") else { return }
-    removeEmpty("\(directory)/\(name)")
+  /// Removes what killed owners of pools left beside this process' own cgroup: any pool whose maker is proven gone, as
+  /// far as it is empty. A pool that was made in another PID namespace is left alone: its maker cannot be seen here.
+  package static func removeRemains() {
+    guard let directory = try? ownDirectory(), let namespace = try? ProcessIdentity.namespace() else { return }
+    for name in (try? Files.list(directory)) ?? [] where name.hasPrefix("stint-") {
+      let parts = name.split(separator: ".")
+      guard parts.count == 4, parts[3] == namespace, let pid = Int32(parts[1]), let start = UInt64(parts[2]),
+        !ProcessIdentity(pid: pid, startTime: start).isAlive
+      else { continue }
+      removeEmpty("\(directory)/\(name)")
+    }
+  }
+
+  /// `name.PID.START.NAMESPACE`: cgroups do not outlive the kernel, so no boot id is needed.
+  private static func directoryName(_ name: String) throws(IOError) -> String {
+    guard let own = ProcessIdentity.read(pid: getpid()) else {
+      throw IOError(code: ESRCH, operation: "read", subject: "/proc/self")
+    }
+    return "\(name).\(own.pid).\(own.startTime).\(try ProcessIdentity.namespace())"
   }
 
   private static func removeEmpty(_ path: String) {

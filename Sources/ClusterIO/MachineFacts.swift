@@ -7,6 +7,9 @@ import Glibc
 package struct MachineFacts: Equatable, Sendable {
   /// /etc/machine-id, or the id passed in where a machine has none.
   package var machineID: String
+  /// The hardware's own id (DMI product uuid), which machines of one image do not share; empty where there is none
+  /// or it is not ours to read (it is root's).
+  package var hardwareID: String
   /// Differs with every boot.
   package var bootID: String
   /// The kernel's name of the machine.
@@ -30,6 +33,7 @@ package struct MachineFacts: Equatable, Sendable {
     let machineID = (try? Files.readLine("/etc/machine-id")) ?? ""
     return MachineFacts(
       machineID: machineID.utf8.count == 32 ? machineID : fallbackMachineID,
+      hardwareID: (try? Files.readLine("/sys/class/dmi/id/product_uuid")) ?? "",
       bootID: try Files.readLine("/proc/sys/kernel/random/boot_id"), hostname: text(of: &names.nodename),
       processors: Int(stint_usable_processors()),
       memory: UInt64(max(0, sysconf(Int32(_SC_PHYS_PAGES)))) * UInt64(sysconf(Int32(_SC_PAGESIZE))),

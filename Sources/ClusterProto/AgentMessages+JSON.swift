@@ -159,7 +159,7 @@ extension InventoryEntry {
 
 extension Registration {
   var json: JSON {
-    [
+    var result: JSON = [
       "node": .string(node), "machineID": .string(machineID), "bootID": .string(bootID), "keeper": .string(keeper),
       "sweptKeepers": .strings(sweptKeepers),
       "capacity": [
@@ -169,6 +169,10 @@ extension Registration {
       "conditions": .array(conditions.map { $0.json() }), "fencesFully": .bool(fencesFully),
       "highestIncarnation": .int(highestIncarnation), "highestAttempt": .int(highestAttempt),
     ]
+    if !hardwareID.isEmpty { result["hardwareID"] = .string(hardwareID) }
+    if !directory.isEmpty { result["directory"] = .string(directory) }
+    if let uptimeMilliseconds { result["uptimeMilliseconds"] = .int(uptimeMilliseconds) }
+    return result
   }
 
   init(json: JSON, _ what: String) throws(MessageError) {
@@ -191,7 +195,9 @@ extension Registration {
       capacity: capacity, labels: StringMap(json: .object(try reader.object("labels"))),
       address: try reader.string("address"), info: .object(try reader.object("info")), conditions: conditions,
       fencesFully: try reader.boolean("fencesFully"), highestIncarnation: try reader.integer("highestIncarnation"),
-      highestAttempt: try reader.integer("highestAttempt"))
+      highestAttempt: try reader.integer("highestAttempt"), hardwareID: try reader.optionalString("hardwareID") ?? "",
+      directory: try reader.optionalString("directory") ?? "",
+      uptimeMilliseconds: try reader.optionalInteger("uptimeMilliseconds"))
   }
 }
 

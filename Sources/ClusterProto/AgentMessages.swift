@@ -144,14 +144,20 @@ extension SetDigest {
   }
 }
 
-/// First message of an agent session after the hello.
+/// First message of an agent session after the hello. What of it proves what is in docs/failure-model.md, "Evidence".
 package struct Registration: Equatable, Sendable {
   package var node: String
   package var machineID: String
   package var bootID: String
+  /// What the hardware itself says that it is (DMI product uuid); empty where it cannot be read.
+  package var hardwareID: String
+  /// The mark of the keeper's data directory, which no copy of it keeps (`KeeperRegister`); empty: it has none.
+  package var directory: String
+  /// How long the machine's kernel has run when this is sent; nil: not said.
+  package var uptimeMilliseconds: Int64?
   /// The running keeper: random, new at each keeper start.
   package var keeper: String
-  /// Keepers of this data directory before it, whose pods the running one has proven dead (verified sweep).
+  /// Keepers of this very data directory on this very kernel before it, whose pods it has proven dead (verified sweep).
   package var sweptKeepers: [String]
   package var capacity: NodeCapacity
   package var labels: StringMap
@@ -170,11 +176,15 @@ package struct Registration: Equatable, Sendable {
   package init(
     node: String, machineID: String, bootID: String, keeper: String, sweptKeepers: [String], capacity: NodeCapacity,
     labels: StringMap, address: String, info: JSON, conditions: [Condition], fencesFully: Bool,
-    highestIncarnation: Int64, highestAttempt: AttemptNumber
+    highestIncarnation: Int64, highestAttempt: AttemptNumber, hardwareID: String = "", directory: String = "",
+    uptimeMilliseconds: Int64? = nil
   ) {
     self.node = node
     self.machineID = machineID
     self.bootID = bootID
+    self.hardwareID = hardwareID
+    self.directory = directory
+    self.uptimeMilliseconds = uptimeMilliseconds
     self.keeper = keeper
     self.sweptKeepers = sweptKeepers
     self.capacity = capacity

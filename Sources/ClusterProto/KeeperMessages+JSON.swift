@@ -60,10 +60,10 @@ extension KeeperReply {
   /// The message as the frame's JSON.
   package var json: JSON {
     switch self {
-    case .hello(let keeper, let swept, let highest, let fencesFully, let detail):
+    case .hello(let keeper, let directory, let swept, let highest, let fencesFully, let detail):
       [
-        "type": "hello", "keeper": .string(keeper), "sweptKeepers": .strings(swept), "highestAttempt": .int(highest),
-        "fencesFully": .bool(fencesFully), "fencingDetail": .string(detail),
+        "type": "hello", "keeper": .string(keeper), "directory": .string(directory), "sweptKeepers": .strings(swept),
+        "highestAttempt": .int(highest), "fencesFully": .bool(fencesFully), "fencingDetail": .string(detail),
       ]
     case .reports(let reports): ["type": "reports", "reports": .array(reports.map(\.json))]
     }
@@ -75,7 +75,8 @@ extension KeeperReply {
     switch type {
     case "hello":
       self = .hello(
-        keeper: try reader.string("keeper"), sweptKeepers: try reader.list("sweptKeepers", MessageReader.string),
+        keeper: try reader.string("keeper"), directory: try reader.optionalString("directory") ?? "",
+        sweptKeepers: try reader.list("sweptKeepers", MessageReader.string),
         highestAttempt: try reader.integer("highestAttempt"), fencesFully: try reader.boolean("fencesFully"),
         fencingDetail: try reader.string("fencingDetail"))
     case "reports": self = .reports(try reader.list("reports", AttemptReport.init(json:_:)))

@@ -29,8 +29,10 @@ package enum KeeperRequest: Equatable, Sendable {
 
 /// Keeper → agent.
 package enum KeeperReply: Equatable, Sendable {
+  /// `directory`: the mark of its data directory, empty from a keeper that knows none.
   case hello(
-    keeper: String, sweptKeepers: [String], highestAttempt: AttemptNumber, fencesFully: Bool, fencingDetail: String)
+    keeper: String, directory: String, sweptKeepers: [String], highestAttempt: AttemptNumber, fencesFully: Bool,
+    fencingDetail: String)
   case reports([AttemptReport])
 }
 

@@ -26,12 +26,31 @@ final class SimCluster {
     coordinator = SimCoordinator(world: world, configuration: configuration)
     coordinator.deliver = { [unowned self] effect in deliver(effect) }
     coordinator.died = { [unowned self] in coordinatorDied() }
+    // Some machines do not tell what they are.
+    let hardwareIsReadable = world.chance(0.5)
     for index in 0..<nodeCount {
-      let node = SimNode(world: world, ledger: ledger, index: index)
-      node.network = { [unowned self] node, effect in perform(effect, of: node) }
-      node.agentDied = { [unowned self] node in agentDied(node) }
-      nodes.append(node)
+      add(
+        SimNode(
+          world: world, ledger: ledger, index: index, name: "node-\(index)",
+          machine: SimMachine(index: index, hardwareID: hardwareIsReadable ? "hardware-\(index)" : ""),
+          directory: SimDirectory(identity: "directory-\(index)")))
     }
+  }
+
+  private func add(_ node: SimNode) {
+    node.network = { [unowned self] node, effect in perform(effect, of: node) }
+    node.agentDied = { [unowned self] node in agentDied(node) }
+    nodes.append(node)
+  }
+
+  /// Another agent with the name of `node`, which its own machine or another one runs.
+  func addDouble(of node: SimNode, machine: SimMachine, directory: SimDirectory, clock: MachineClock?) -> SimNode {
+    let double = SimNode(
+      world: world, ledger: ledger, index: nodes.count, name: node.name, machine: machine, directory: directory,
+      clock: clock)
+    network.addNode()
+    add(double)
+    return double
   }
 
   /// Asks the coordinator; `answer` is called with code and object, or not at all when it dies before.

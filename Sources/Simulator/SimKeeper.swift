@@ -1,6 +1,6 @@
-// The simulated keeper process of one machine: the real KeeperCore, its journal, the kernel's death timer, crashes.
+// The simulated keeper process of one data directory: the real KeeperCore, the kernel's death timer, crashes.
 // Its death ends its pods at once (K4), but while a disk holds it in the kernel it does not die: only its pods' inits
-// act then. The next keeper begins from the journal, after a sweep.
+// act then. The next keeper begins from the directory's journal, after a sweep.
 
 import AgentCore
 import ClusterProto
@@ -10,11 +10,11 @@ final class SimKeeper {
   private let node: Int
   private let processes: SimProcesses
   let inits: SimInits
+  let directory: SimDirectory
   private let clock: () -> MachineClock
+  private let bootID: () -> String
   private var core: KeeperCore?
   private var epoch = 0
-  private var journal: [KeeperRecord] = []
-  private var identities: [String] = []
   private var wakeOrder = 0
   /// When the last write asked for is done.
   private var writtenAt: TrueTime = 0
@@ -34,11 +34,16 @@ final class SimKeeper {
   /// The socket of that connection closed.
   var lost: ((Int64) -> Void)?
 
-  init(world: World, node: Int, processes: SimProcesses, clock: @escaping () -> MachineClock) {
+  init(
+    world: World, node: Int, processes: SimProcesses, directory: SimDirectory, clock: @escaping () -> MachineClock,
+    bootID: @escaping () -> String
+  ) {
     self.world = world
     self.node = node
     self.processes = processes
+    self.directory = directory
     self.clock = clock
+    self.bootID = bootID
     inits = SimInits(world: world, node: node, processes: processes, clock: clock)
     inits.stopped = { [unowned self] attempt, thaws in tellFrozen(attempt, thaws) }
     inits.ended = { [unowned self] attempt in later(world.pick(100...10_000), .podGone(attempt)) }
@@ -54,9 +59,11 @@ final class SimKeeper {
     guard core == nil else { return }
     let identity = "keeper-\(node)-\(world.random.next() % 1_000_000)"
     world.record("node \(node) keeper starts")
+    let entry = directory.enter(identity, bootID: bootID(), freshMark: "mark-\(world.random.next())")
     core = KeeperCore(
-      KeeperStart(keeper: identity, sweptKeepers: identities, records: journal), configuration: KeeperConfiguration())
-    identities.append(identity)
+      KeeperStart(
+        keeper: identity, directory: entry.mark, sweptKeepers: entry.sweptKeepers, records: directory.journal),
+      configuration: KeeperConfiguration())
     isPaused = false
     isHung = false
     isDoomed = false
@@ -171,10 +178,10 @@ final class SimKeeper {
     switch effect {
     case .journal(let records, let number):
       write { [self] in
-        journal.append(contentsOf: records)
+        directory.journal.append(contentsOf: records)
         take(.journaled(number, error: nil))
       }
-    case .rewriteJournal(let records): write { [self] in journal = records }
+    case .rewriteJournal(let records): write { [self] in directory.journal = records }
     case .startPod(let attempt, _, let deadline):
       if world.chance(0.002) {
         later(world.pick(500...5_000), .podStartFailed(attempt, message: "no memory"))

@@ -40,6 +40,11 @@ final class SimNetwork {
     blockedDown = Array(repeating: 0, count: nodes)
   }
 
+  func addNode() {
+    blockedUp.append(0)
+    blockedDown.append(0)
+  }
+
   func block(node: Int, up: Bool, down: Bool, for duration: TrueTime) {
     if up { blockedUp[node] = max(blockedUp[node], world.now + duration) }
     if down { blockedDown[node] = max(blockedDown[node], world.now + duration) }

@@ -14,13 +14,14 @@ final class SimNode {
   let index: Int
   let name: String
   private let world: World
-  let processes: SimProcesses
-  let keeper: SimKeeper
+  private let ledger: Ledger
+  let machine: SimMachine
+  private(set) var keeper: SimKeeper
+  /// Keepers whose directory was moved or copied away from under them: they go on as long as they have something.
+  private var leftBehind: [SimKeeper] = []
   private let clocks: Clocks
   private var core: AgentCore?
   private var epoch = 0
-  private var bootNumber = 0
-  private var highestIncarnation: Int64 = 0
   private var keeperConnection: Int64 = 0
   private var wakeOrder = 0
   private var afterHeartbeat: (() -> Void)?
@@ -40,14 +41,31 @@ final class SimNode {
   /// The agent process is gone, its connections with it.
   var agentDied: ((SimNode) -> Void)?
 
-  init(world: World, ledger: Ledger, index: Int) {
+  /// `clock` nil: a machine with a clock of its own.
+  init(
+    world: World, ledger: Ledger, index: Int, name: String, machine: SimMachine, directory: SimDirectory,
+    clock: MachineClock? = nil
+  ) {
     self.world = world
+    self.ledger = ledger
     self.index = index
-    name = "node-\(index)"
-    processes = SimProcesses(world: world, ledger: ledger, node: index)
-    let clocks = Clocks(MachineClock(world: world))
+    self.name = name
+    self.machine = machine
+    let clocks = Clocks(clock ?? MachineClock(world: world))
     self.clocks = clocks
-    keeper = SimKeeper(world: world, node: index, processes: processes) { clocks.machine }
+    keeper = Self.makeKeeper(world, ledger, index, machine, directory, clocks)
+    wire(keeper)
+  }
+
+  private static func makeKeeper(
+    _ world: World, _ ledger: Ledger, _ index: Int, _ machine: SimMachine, _ directory: SimDirectory, _ clocks: Clocks
+  ) -> SimKeeper {
+    SimKeeper(
+      world: world, node: index, processes: SimProcesses(world: world, ledger: ledger, node: index),
+      directory: directory, clock: { clocks.machine }, bootID: { machine.bootID })
+  }
+
+  private func wire(_ keeper: SimKeeper) {
     keeper.reply = { [unowned self] number, message in
       let current = epoch
       world.after(arrival(&toAgent)) { [self] in
@@ -62,16 +80,33 @@ final class SimNode {
     }
   }
 
+  /// The agent ends, and the next one starts on another directory: where the old one was moved or copied to. The old
+  /// keeper and its pods know nothing of it.
+  func continueIn(_ directory: SimDirectory, after delay: TrueTime) {
+    // Nothing is moved or copied from a disk that does not answer.
+    guard !isOff, !isDiskHung, !isHung else { return }
+    crashAgent()
+    leftBehind.removeAll { !$0.isRunning }
+    leftBehind.append(keeper)
+    keeper = Self.makeKeeper(world, ledger, index, machine, directory, clocks)
+    wire(keeper)
+    world.after(delay) { [self] in startAgent() }
+  }
+
+  /// The machine's clock as it is, for another program of the same machine.
+  var clock: MachineClock { clocks.machine }
+
   var isAgentRunning: Bool { core != nil }
 
   func startAgent() {
     guard core == nil, !isOff else { return }
     world.record("node \(index) agent starts")
     var configuration = AgentConfiguration(
-      node: name, machineID: "machine-\(index)", bootID: "boot-\(index)-\(bootNumber)", agentVersion: "sim",
+      node: name, machineID: machine.machineID, bootID: machine.bootID, agentVersion: "sim",
       capacity: NodeCapacity(cpuMillicores: 8_000, memoryBytes: 8 << 30, pods: 20), address: "10.0.0.\(index + 1)",
       info: .object(JSONObject()))
-    configuration.highestIncarnation = highestIncarnation
+    configuration.hardwareID = machine.hardwareID
+    configuration.highestIncarnation = keeper.directory.highestIncarnation
     core = AgentCore(configuration: configuration, seed: world.random.next())
     isPaused = false
     isHung = false
@@ -97,18 +132,19 @@ final class SimNode {
     core = nil
     epoch += 1
     let number = keeperConnection
-    world.after(world.pick(20...2_000)) { [self] in keeper.disconnect(number) }
+    let keeper = keeper
+    world.after(world.pick(20...2_000)) { keeper.disconnect(number) }
     agentDied?(self)
   }
 
   func pause(agent: Bool, keeper stopsKeeper: Bool) {
     world.record("node \(index) stops: agent \(agent) keeper \(stopsKeeper)")
     if agent { isPaused = true }
-    if stopsKeeper { keeper.pause() }
+    if stopsKeeper { for keeper in [keeper] + leftBehind { keeper.pause() } }
   }
 
   func resume() {
-    keeper.resume()
+    for keeper in [keeper] + leftBehind { keeper.resume() }
     guard isPaused else { return }
     isPaused = false
     goOn()
@@ -151,14 +187,14 @@ final class SimNode {
     guard !isOff else { return }
     world.record("node \(index) loses power")
     isOff = true
-    keeper.loseEverything()
+    for keeper in [keeper] + leftBehind { keeper.loseEverything() }
     endAgent()
   }
 
   func powerOn() {
     guard isOff else { return }
     isOff = false
-    bootNumber += 1
+    machine.boot()
     clocks.machine.reboot(world)
     startAgent()
   }
@@ -232,7 +268,8 @@ final class SimNode {
     case .prepare(let assignment, let number): prepare(assignment, number)
     case .probeDisk(let number): fromDisk(world.pick(20...2_000), .diskAnswered(number))
     case .cleanUp, .cleanUpExcept, .deleteLogs, .log: break
-    case .remember(let incarnation): highestIncarnation = max(highestIncarnation, incarnation)
+    case .remember(let incarnation):
+      keeper.directory.highestIncarnation = max(keeper.directory.highestIncarnation, incarnation)
     case .wake(let time): setWake(time)
     case .exit: crashAgent()
     }

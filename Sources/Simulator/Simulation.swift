@@ -33,6 +33,8 @@ package struct Simulation {
   package var leavesDeadlinesToKeeper = false
   /// No other faults than hung disks and standing loops.
   package var drawsOnlyDisks = false
+  /// For the same test: what copies of directories and machines say is believed.
+  package var plantedEvidence: PlantedEvidence?
 
   /// `hours` of simulated time with faults.
   package init(seed: UInt64, hours: Double) {
@@ -55,17 +57,21 @@ package struct Simulation {
     cluster.coordinator.sendsBeforeCommit = sendsBeforeCommit
     for node in cluster.nodes { node.keeper.inits.holdNothing = leavesDeadlinesToKeeper }
     let faults = FaultPlan(cluster: cluster, onlyDisks: drawsOnlyDisks)
+    let doubles = DoubleFaults(cluster: cluster, planted: plantedEvidence)
     let workload = Workload(cluster: cluster)
     let owners = OwnershipWorkload(cluster: cluster)
     cluster.coordinator.start()
     for node in cluster.nodes { world.after(world.pick(0...2_000_000)) { node.startAgent() } }
     faults.begin()
+    if !drawsOnlyDisks { doubles.begin() }
     workload.begin()
     owners.begin()
     world.run(until: duration)
+    doubles.end()
     if world.violations.isEmpty { settle(cluster, faults, workload, owners) }
     return SimulationReport(
-      seed: seed, traceHash: world.traceHash, steps: world.steps, jobs: workload.jobCount, faults: faults.count,
+      seed: seed, traceHash: world.traceHash, steps: world.steps, jobs: workload.jobCount,
+      faults: faults.count + doubles.count,
       starts: cluster.ledger.starts, freezes: cluster.ledger.freezes, violations: world.violations,
       tail: world.violations.isEmpty ? [] : world.tail)
   }

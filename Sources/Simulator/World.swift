@@ -91,7 +91,7 @@ struct MachineClock {
   /// Ticks per true tick; within ±2.4 %, so that any two machines differ by less than 5 %.
   private let rate: Double
   private var wallOffset: Int64
-  private let bootOffset: Int64
+  private var bootOffset: Int64
 
   init(world: World) {
     bootedAt = world.now
@@ -115,5 +115,9 @@ struct MachineClock {
 
   mutating func jumpWall(milliseconds: Int64) { wallOffset += milliseconds }
 
-  mutating func reboot(_ world: World) { bootedAt = world.now }
+  /// The boot clock begins with the kernel, some seconds before anything of ours runs.
+  mutating func reboot(_ world: World) {
+    bootedAt = world.now
+    bootOffset = world.pick(500...5_000)
+  }
 }

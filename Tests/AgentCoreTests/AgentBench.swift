@@ -61,7 +61,8 @@ struct AgentBench {
   mutating func connectKeeper(_ name: String = "keeper-a", inventory: [AttemptReport] = []) -> [AgentEffect] {
     var effects = send(.keeperConnected(keeperConnection))
     let hello = KeeperReply.hello(
-      keeper: name, sweptKeepers: [], highestAttempt: 3, fencesFully: true, fencingDetail: "")
+      keeper: name, directory: "mark-\(name)", sweptKeepers: [], highestAttempt: 3, fencesFully: true, fencingDetail: ""
+    )
     effects += send(.keeper(keeperConnection, hello))
     if !inventory.isEmpty { effects += keeper(inventory) }
     return effects + keeper([])

@@ -14,7 +14,7 @@ import Testing
     #expect(!effects.connects)
     #expect(bench.send(.keeperConnected(1)).requests == [.hello(agentVersion: "1")])
     let hello = KeeperReply.hello(
-      keeper: "keeper-a", sweptKeepers: [], highestAttempt: 3, fencesFully: true, fencingDetail: "")
+      keeper: "keeper-a", directory: "mark", sweptKeepers: [], highestAttempt: 3, fencesFully: true, fencingDetail: "")
     #expect(!bench.send(.keeper(1, hello)).connects)
     #expect(bench.keeper([]).connects)
   }
@@ -30,7 +30,7 @@ import Testing
       .keeper(
         1,
         .hello(
-          keeper: "keeper-b", sweptKeepers: ["keeper-a"], highestAttempt: 41, fencesFully: false,
+          keeper: "keeper-b", directory: "mark", sweptKeepers: ["keeper-a"], highestAttempt: 41, fencesFully: false,
           fencingDetail: "no namespaces")))
     bench.keeper([])
     let sent = bench.send(.coordinatorOpened(bench.connection)).sent
@@ -39,6 +39,7 @@ import Testing
       return
     }
     #expect(registration.keeper == "keeper-b" && registration.sweptKeepers == ["keeper-a"])
+    #expect(registration.directory == "mark" && registration.uptimeMilliseconds == bench.now)
     #expect(registration.highestIncarnation == 4 && registration.highestAttempt == 41)
     #expect(!registration.fencesFully)
     #expect(registration.conditions.first { $0.type == "FencingIncomplete" }?.message == "no namespaces")

@@ -14,7 +14,8 @@ import Testing
   @Test("a hello is answered with the keeper's facts, then the whole inventory, then an empty page")
   func hello() throws {
     let start = KeeperStart(
-      keeper: "keeper-b", sweptKeepers: ["keeper-a"], fencesFully: false, fencingDetail: "no cgroups")
+      keeper: "keeper-b", directory: "mark", sweptKeepers: ["keeper-a"], fencesFully: false,
+      fencingDetail: "no cgroups")
     var bench = KeeperBench(start)
     for attempt in 1...70 { bench.request(.stop(Int64(attempt), graceMilliseconds: 0)) }
     let effects = bench.request(.hello(agentVersion: "1"))
@@ -22,7 +23,7 @@ import Testing
       effects.first
         == .reply(
           .hello(
-            keeper: "keeper-b", sweptKeepers: ["keeper-a"], highestAttempt: 70, fencesFully: false,
+            keeper: "keeper-b", directory: "mark", sweptKeepers: ["keeper-a"], highestAttempt: 70, fencesFully: false,
             fencingDetail: "no cgroups")))
     #expect(effects.reports.map(\.attempt) == Array(1...70))
     #expect(effects.last { if case .reply = $0 { true } else { false } } == .reply(.reports([])))
@@ -79,7 +80,7 @@ import Testing
     let effects = next.request(.hello(agentVersion: "1"))
     #expect(effects.reports.map(\.attempt) == [2, 9])
     #expect(effects.reports.first?.status.phase == .succeeded)
-    guard case .reply(.hello(_, _, let highest, _, _))? = effects.first else {
+    guard case .reply(.hello(_, _, _, let highest, _, _))? = effects.first else {
       Issue.record("no hello")
       return
     }

@@ -70,7 +70,8 @@ struct MessageGenerator {
       node: text(), machineID: text(), bootID: text(), keeper: text(), sweptKeepers: many { $0.text() },
       capacity: NodeCapacity(cpuMillicores: number(), memoryBytes: number(), pods: number()), labels: ["l": text()],
       address: text(), info: ["kernelVersion": .string(text())], conditions: many { $0.condition() },
-      fencesFully: flag(), highestIncarnation: number(), highestAttempt: number())
+      fencesFully: flag(), highestIncarnation: number(), highestAttempt: number(), hardwareID: text(),
+      directory: text(), uptimeMilliseconds: maybe { $0.number() })
   }
 
   mutating func agentMessage() -> AgentMessage {
@@ -148,7 +149,8 @@ struct MessageGenerator {
     flag()
       ? .reports(many { $0.report() })
       : .hello(
-        keeper: text(), sweptKeepers: many { $0.text() }, highestAttempt: number(), fencesFully: flag(),
+        keeper: text(), directory: text(), sweptKeepers: many { $0.text() }, highestAttempt: number(),
+        fencesFully: flag(),
         fencingDetail: text())
   }
 }

@@ -278,7 +278,7 @@ import Testing
     let keeper = try HarnessKeeper(
       isolation: "bwrap", marker: scratch.path, asNobody: true, command: ["sleep", "1000"])
     #expect(keeper.says("ready"))
-    let pods = try PodSweep.inits(of: scratch.path)
+    let pods = try PodSweep.inits(of: scratch.path, user: 65_534)
     #expect(pods.count == 1)
     keeper.child.signal(SIGSTOP)
     let successor = try HarnessKeeper(scratch: scratch.path, asNobody: true, arguments: ["sweep", scratch.path])

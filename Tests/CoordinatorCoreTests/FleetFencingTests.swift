@@ -275,20 +275,6 @@ import Testing
     #expect(harness.problems().isEmpty)
   }
 
-  @Test("a new boot of the same machine proves its attempts dead, the same boot with an unknown keeper does not")
-  func newBoot() throws {
-    var harness = try cluster(["a"])
-    harness.addPod("p")
-    var sameBoot = FakeAgent("a", keeper: "next", session: "s2")
-    harness.register(sameBoot, as: "next")
-    #expect(harness.agents["next"]?.refusal != nil)
-    #expect(harness.isLive("p"))
-    sameBoot.boot = "boot-2"
-    sameBoot.session = "s3"
-    harness.join(sameBoot)
-    #expect(!harness.isLive("p"))
-  }
-
   @Test("a sweep on another machine proves nothing")
   func sweptElsewhere() throws {
     var harness = try cluster(["a"])

@@ -27,7 +27,7 @@ import Testing
       tokens = fleet.tokens
       longestLease = fleet.longestLease
       nodes = fleet.nodes.mapValues {
-        "\($0.keeper) \($0.machineID) \($0.bootID) \($0.fencesFully) \($0.isDeclaredDead)"
+        "\($0.holder) \($0.fencesFully) \($0.isDeclaredDead)"
       }
       usage = fleet.nodes.mapValues(\.usage)
       digests = fleet.nodes.mapValues(\.desiredDigest)
@@ -108,8 +108,11 @@ import Testing
         sessions += 1
         guard var agent = harness.agents[name] else { return }
         agent.boot = "boot-\(sessions)"
+        agent.uptime = 1_000
         agent.keeper = "keeper-\(sessions)"
         agent.held = [:]
+        // A machine that boots is silent meanwhile.
+        harness.pass(6_000, beating: ["a", "b", "c", "d"].filter { $0 != name && !silent.contains($0) })
         harness.agents[name] = agent
         silent.remove(name)
         harness.reconnect(name, session: "s\(sessions)")

@@ -12,6 +12,10 @@ struct FakeAgent {
   var keeper: String
   var machine: String
   var boot = "boot-1"
+  var hardware = "hardware"
+  /// Of its data directory.
+  var mark: String
+  var uptime: Int64? = 3_600_000
   var session: SessionID
   var swept: [String] = []
   var capacity = NodeCapacity(cpuMillicores: 4_000, memoryBytes: 8 << 30, pods: 110)
@@ -36,13 +40,15 @@ struct FakeAgent {
     self.keeper = keeper ?? "keeper-\(name)"
     self.machine = machine ?? "machine-\(name)"
     self.session = session ?? "session-\(name)"
+    mark = "mark-\(name)"
   }
 
   var registration: Registration {
     Registration(
       node: name, machineID: machine, bootID: boot, keeper: keeper, sweptKeepers: swept, capacity: capacity,
       labels: labels, address: "127.0.0.1", info: ["machineID": .string(machine)],
-      conditions: [], fencesFully: fencesFully, highestIncarnation: highestIncarnation, highestAttempt: highestAttempt)
+      conditions: [], fencesFully: fencesFully, highestIncarnation: highestIncarnation, highestAttempt: highestAttempt,
+      hardwareID: hardware, directory: mark, uptimeMilliseconds: uptime)
   }
 
   var answers: [ClusterProto.Answer] {
@@ -50,6 +56,9 @@ struct FakeAgent {
   }
   var refusal: String? {
     received.compactMap { message in if case .refused(let reason, _) = message { reason } else { nil } }.last
+  }
+  var retry: Int64? {
+    received.compactMap { message in if case .refused(_, let retry) = message { retry } else { nil } }.last
   }
   var isRegistered: Bool { received.contains { if case .registered = $0 { true } else { false } } }
   var acknowledged: [AttemptNumber] { answers.flatMap(\.acknowledged) }

@@ -79,17 +79,25 @@ final class TestKeeper {
   private var connection: Connection?
   private var stream = MessageStream(messageLimit: MessageLimits.fromCoordinator)
   private(set) var identity = ""
+  private(set) var directory = ""
   private(set) var sweptKeepers: [String] = []
   private(set) var fencesFully = false
   private(set) var isInventoryComplete = false
   var reports: [AttemptNumber: AttemptReport] = [:]
 
-  init(_ setting: KeeperSetting = KeeperSetting()) throws {
+  /// `original`: it begins on a copy of that keeper's directory.
+  init(_ setting: KeeperSetting = KeeperSetting(), copyOf original: TestKeeper? = nil) throws {
     scratch = try Scratch()
     self.setting = setting
     data = "\(scratch.path)/data"
     paths = NodePaths(data: data)
-    try Files.makeDirectory(data)
+    if let original {
+      guard try run("/bin/cp", "-a", original.data, data) else {
+        throw IOError(operation: "cp -a", subject: original.data, message: "failed")
+      }
+    } else {
+      try Files.makeDirectory(data)
+    }
     if setting.asNobody, isRoot { chown(data, 65534, 65534) }
     loop = try EventLoop()
     child = try Self.launch(data, scratch.path, setting)
@@ -168,8 +176,9 @@ final class TestKeeper {
     stream.append(bytes)
     while let message = try? stream.next() {
       switch try? KeeperReply(json: message) {
-      case .hello(let keeper, let swept, _, let fences, _):
+      case .hello(let keeper, let mark, let swept, _, let fences, _):
         identity = keeper
+        directory = mark
         sweptKeepers = swept
         fencesFully = fences
       case .reports(let list):

@@ -7,7 +7,8 @@ import NodeAgent
 
 @main
 struct NodeHarness {
-  /// `keeper --data DIR [--pod-user NAME] [--frozen-kill MS] [--idle-exit MS] [--no-cgroups]`, or
+  /// `keeper --data DIR [--pod-user NAME] [--frozen-kill MS] [--idle-exit MS] [--lost-directory MS]
+  /// [--no-cgroups]`, or
   /// `agent --data DIR --coordinator HOST:PORT --token-file FILE`, or `rate --data DIR PODS AT-ONCE`.
   static func main() {
     let arguments = Array(CommandLine.arguments.dropFirst())
@@ -25,6 +26,7 @@ struct NodeHarness {
       options.frozenKillMilliseconds = milliseconds("--frozen-kill") ?? options.frozenKillMilliseconds
       options.idleExitMilliseconds = milliseconds("--idle-exit") ?? options.idleExitMilliseconds
       options.logLimit = value("--log-limit").flatMap { Int64($0) } ?? options.logLimit
+      options.lostDirectoryMilliseconds = milliseconds("--lost-directory") ?? options.lostDirectoryMilliseconds
       options.usesCgroups = !arguments.contains("--no-cgroups")
       exit(KeeperHost.run(options))
     case "agent":

@@ -82,7 +82,7 @@ final class Rate {
     var over: [AttemptNumber] = []
     while let message = try? stream.next() {
       switch try? KeeperReply(json: message) {
-      case .hello(let identity, _, _, _, _):
+      case .hello(let identity, _, _, _, _, _):
         keeper = identity
         began = Clocks.boot()
       case .reports(let reports):

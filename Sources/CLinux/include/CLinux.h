@@ -1,6 +1,6 @@
 // The few calls that Swift cannot make: Linux calls whose headers Swift's Glibc module lacks (linux.c), the kernel
-// timer that ends a stopped keeper (deathtimer.c), and the pod init with its containers (CLinuxPod.h). Declarations
-// only.
+// timer that ends a stopped keeper (deathtimer.c), what tells a directory from its copies (identity.c), and the pod
+// init with its containers (CLinuxPod.h). Declarations only.
 #ifndef CLINUX_H
 #define CLINUX_H
 
@@ -37,6 +37,18 @@ int stint_open_handle(int directory, const char *name);
 // Opens a directory in `directory` for reading, links not followed, mount points not entered (EXDEV); the descriptor,
 // or -1 and errno.
 int stint_open_entry(int directory, const char *name);
+
+// What tells a directory from every copy of it.
+struct stint_identity {
+  uint64_t device;
+  uint64_t inode;
+  int64_t birth;              // wall nanoseconds; 0 where the file system keeps none. No tool can set it.
+  unsigned char handle[128];  // the kernel's file handle: holds the inode's generation
+  int handle_length;          // 0 where there is none
+};
+
+// Identifies what `path` leads to; 0, or -1 and errno.
+int stint_identify(const char *path, struct stint_identity *identity);
 
 // The flags of posix_spawnattr_setflags: signal mask, signal defaults and, when asked for, a session of its own.
 short stint_spawn_flags(int new_session);

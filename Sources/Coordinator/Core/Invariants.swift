@@ -201,7 +201,7 @@ extension CoordinatorCore {
     if fleet.longestLease > other.fleet.longestLease { return "the longest lease is shorter in the store" }
     for (name, record) in fleet.nodes.sorted(by: { $0.key < $1.key }) {
       guard let stored = other.fleet.nodes[name] else { return "node record \(name) is not in the store" }
-      if record.keeper != stored.keeper || record.bootID != stored.bootID || record.usage != stored.usage
+      if record.holder != stored.holder || record.usage != stored.usage
         || record.desiredDigest != stored.desiredDigest || record.longLease != stored.longLease
       {
         return "node record \(name) differs"

@@ -28,6 +28,7 @@ package struct AgentCore {
   /// What the keeper's hello said.
   struct KeeperIdentity: Equatable {
     var keeper: String
+    var directory: String
     var sweptKeepers: [String]
     var fencesFully: Bool
     var fencingDetail: String
@@ -154,11 +155,11 @@ extension AgentCore {
   private mutating func hear(_ reply: KeeperReply, _ number: ConnectionNumber, _ now: Now) {
     guard number == keeperConnection else { return }
     switch reply {
-    case .hello(let keeper, let swept, let highest, let fencesFully, let detail):
+    case .hello(let keeper, let directory, let swept, let highest, let fencesFully, let detail):
       guard keeperLink == .greeting else { return }
       keeperLink = .loading
       identity = KeeperIdentity(
-        keeper: keeper, sweptKeepers: swept, fencesFully: fencesFully, fencingDetail: detail)
+        keeper: keeper, directory: directory, sweptKeepers: swept, fencesFully: fencesFully, fencingDetail: detail)
       highestAttempt = max(highestAttempt, highest)
     case .reports(let reports):
       if keeperLink == .loading, reports.isEmpty {
@@ -226,7 +227,9 @@ extension AgentCore {
             keeper: identity.keeper, sweptKeepers: identity.sweptKeepers, capacity: configuration.capacity,
             labels: configuration.labels, address: configuration.address, info: configuration.info,
             conditions: conditions, fencesFully: identity.fencesFully, highestIncarnation: highestIncarnation,
-            highestAttempt: highestAttempt))))
+            highestAttempt: highestAttempt, hardwareID: configuration.hardwareID, directory: identity.directory,
+            // CLOCK_BOOTTIME begins with the kernel.
+            uptimeMilliseconds: max(0, now.boot.milliseconds)))))
   }
 
   private mutating func hear(_ message: CoordinatorMessage, _ number: ConnectionNumber, _ now: Now) {

@@ -81,6 +81,8 @@ package struct AgentConfiguration: Equatable, Sendable {
   package var node: String
   package var machineID: String
   package var bootID: String
+  /// DMI product uuid; empty where it cannot be read.
+  package var hardwareID = ""
   package var agentVersion: String
   package var capacity: NodeCapacity
   package var labels: StringMap

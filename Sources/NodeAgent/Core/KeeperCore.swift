@@ -144,8 +144,8 @@ extension KeeperCore {
     turn.effects.append(
       .reply(
         .hello(
-          keeper: start.keeper, sweptKeepers: start.sweptKeepers, highestAttempt: memory.highestAttempt,
-          fencesFully: start.fencesFully, fencingDetail: start.fencingDetail)))
+          keeper: start.keeper, directory: start.directory, sweptKeepers: start.sweptKeepers,
+          highestAttempt: memory.highestAttempt, fencesFully: start.fencesFully, fencingDetail: start.fencingDetail)))
     let reports = Array(memory.ended.values) + pods.values.compactMap(\.reported)
     reply(reports.sorted { $0.attempt < $1.attempt }, &turn)
     turn.effects.append(.reply(.reports([])))

@@ -144,6 +144,8 @@ package struct KeeperConfiguration: Equatable, Sendable {
 package struct KeeperStart: Equatable, Sendable {
   /// Random, new at each start.
   package var keeper: String
+  /// The mark of its data directory (`KeeperRegister`).
+  package var directory: String
   /// Earlier keepers of this data directory whose pods the host's sweep has proven dead.
   package var sweptKeepers: [String]
   /// False: neither namespaces nor cgroups (K4), `fencingDetail` says why.
@@ -153,10 +155,11 @@ package struct KeeperStart: Equatable, Sendable {
   package var records: [KeeperRecord]
 
   package init(
-    keeper: String, sweptKeepers: [String] = [], fencesFully: Bool = true, fencingDetail: String = "",
-    records: [KeeperRecord] = []
+    keeper: String, directory: String = "", sweptKeepers: [String] = [], fencesFully: Bool = true,
+    fencingDetail: String = "", records: [KeeperRecord] = []
   ) {
     self.keeper = keeper
+    self.directory = directory
     self.sweptKeepers = sweptKeepers
     self.fencesFully = fencesFully
     self.fencingDetail = fencingDetail

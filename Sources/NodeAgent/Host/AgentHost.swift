@@ -141,6 +141,7 @@ package final class AgentHost {
     var configuration = AgentConfiguration(
       node: options.name, machineID: facts.machineID, bootID: facts.bootID, agentVersion: options.version,
       capacity: capacity, labels: options.labels, address: host, info: info)
+    configuration.hardwareID = facts.hardwareID
     configuration.highestIncarnation = memory.highestIncarnation
     configuration.retainedLogs = try Files.list(paths.logs).compactMap { Int64($0) }.sorted()
     return configuration

@@ -16,6 +16,8 @@ package struct KeeperOptions: Sendable {
   package var logLimit = LogFile.usualLimit
   /// A keeper with no agent, pods and unacknowledged reports leaves after this.
   package var idleExitMilliseconds: Int64 = 60_000
+  /// A keeper whose data directory was deleted, or moved away from its path, for so long ends its pods and itself.
+  package var lostDirectoryMilliseconds: Int64 = 30_000
   /// Freeze by cgroup where this machine can; false: always by SIGSTOP.
   package var usesCgroups = true
 
@@ -81,7 +83,8 @@ package final class KeeperHost {
     if !killed.isEmpty { HostLog.line("keeper: ended \(killed.count) pods of a former keeper") }
     let records = KeeperJournal.read(path: paths.keeperJournal)
     journal = try JournalWriter(try KeeperJournal(path: paths.keeperJournal, keeping: records))
-    let (identity, former) = try KeeperHost.takeIdentity(options.data)
+    let identity = Hexadecimal.text(try Crypto.randomBytes(16))
+    let entry = try KeeperHost.enterRegister(identity, data: options.data)
     let rootDirectory = options.data + "/root"
     try Files.makeDirectory(rootDirectory)
     storage = try PodStorage(paths: paths, rootDirectory: rootDirectory, logLimit: options.logLimit)
@@ -94,7 +97,7 @@ package final class KeeperHost {
       home: user?.home ?? PodUser.home(of: geteuid()), deadlines: deadlines)
     obstacle = fencing.fencesFully ? nil : fencing.detail
     if fencing.isolation == .namespaces, options.usesCgroups {
-      for former in former { CgroupPool.removeRemains(name: Self.poolName(former)) }
+      CgroupPool.removeRemains()
       cgroups = try? CgroupPool(name: Self.poolName(identity))
     }
     var configuration = KeeperConfiguration()
@@ -102,14 +105,14 @@ package final class KeeperHost {
     configuration.idleExitMilliseconds = options.idleExitMilliseconds
     core = KeeperCore(
       KeeperStart(
-        keeper: identity, sweptKeepers: former, fencesFully: fencing.fencesFully, fencingDetail: fencing.detail,
-        records: records), configuration: configuration)
+        keeper: identity, directory: entry.mark, sweptKeepers: entry.sweptKeepers, fencesFully: fencing.fencesFully,
+        fencingDetail: fencing.detail, records: records), configuration: configuration)
     Self.protectFromMemoryPressure()
     Self.raiseDescriptorLimit()
-    try begin()
+    try begin(options)
   }
 
-  private func begin() throws(IOError) {
+  private func begin(_ options: KeeperOptions) throws(IOError) {
     timer = loop.makeTimer { [unowned self] in take(.timer) }
     try storage.attach(to: loop) { [unowned self] word in hear(word) }
     exitTimer = loop.makeTimer { [unowned self] in isDone = true }
@@ -122,18 +125,35 @@ package final class KeeperHost {
     listener = try Listener(loop: loop, at: .unix(path: paths.keeperSocket)) { [unowned self] connection in
       accept(connection)
     }
+    try DirectoryWatch.begin(
+      loop: loop, path: options.data, patienceMilliseconds: options.lostDirectoryMilliseconds
+    ) { [unowned self] in
+      HostLog.line("keeper: \(options.data) was deleted or moved away: its pods end, and so does this keeper")
+      take(.request(.shutDown(graceMilliseconds: 30_000)))
+    }
     // Arms the exit of a keeper that nobody ever talks to.
     take(.timer)
     HostLog.line("keeper: ready, \(surroundings.isolation == .namespaces ? "namespaces" : "bubblewrap")")
   }
 
-  /// A new random identity, and those of the keepers before, kept in DATA/keepers (the last 64).
-  private static func takeIdentity(_ data: String) throws(IOError) -> (String, [String]) {
+  /// Enters this keeper in DATA/keepers, after the sweep: the directory's mark, and whom the sweep speaks for.
+  private static func enterRegister(_ keeper: String, data: String) throws(IOError) -> KeeperRegister.Entry {
     let path = data + "/keepers"
-    let former = ((try? Files.readLine(path)) ?? "").split(separator: "\n").map { String($0) }.suffix(64)
-    let identity = Hexadecimal.text(try Crypto.randomBytes(16))
-    try Files.writeAtomically(path, Array((former + [identity]).joined(separator: "\n").utf8))
-    return (identity, Array(former))
+    let directory = try DirectoryIdentity(path: data)
+    let place = KeeperPlace(
+      directory: directory.text, isLasting: directory.isLasting,
+      bootID: try Files.readLine("/proc/sys/kernel/random/boot_id"),
+      sight: "\(try ProcessIdentity.namespace())/\(geteuid())")
+    var register = KeeperRegister()
+    if let bytes = try? Files.read(path), let json = try? JSON(parsing: bytes) { register = KeeperRegister(json: json) }
+    let entry = register.enter(keeper, at: place, freshMark: Hexadecimal.text(try Crypto.randomBytes(16)))
+    if entry.isForeign {
+      HostLog.line(
+        "keeper: \(data) was moved or copied here: this keeper proves nothing about pods that were left elsewhere. "
+          + "They end by their own leases; until then the coordinator refuses this node")
+    }
+    try Files.writeAtomically(path, Array(register.json.text.utf8))
+    return entry
   }
 
   /// Control groups are named after the keeper that made them.

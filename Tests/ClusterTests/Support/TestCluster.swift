@@ -102,11 +102,25 @@ final class TestCluster {
   /// `user`: a command that runs the program as somebody else, who has a copy of the token in the data directory.
   func startAgent(_ node: String, _ more: [String] = [], as user: [String] = []) throws {
     let data = dataDirectory(node)
-    agents[node] = try Program(
-      user.dropFirst() + [
-        "agent", "--coordinator", server, "--name", node, "--data", data, "--token-file",
-        user.isEmpty ? tokenFile : "\(data)/token", "--cpu", "64", "--memory", "64Gi",
-      ] + more, path: user.first ?? Processes.program, output: "\(directory)/logs/\(node)")
+    let token = user.isEmpty ? tokenFile : "\(data)/token"
+    agents[node] = try agent(node, data: data, token: token, more, wrapper: user, log: node)
+  }
+
+  /// An agent that bears `node`'s name on another directory. `wrapper`: a command that ends by executing its arguments.
+  func startDouble(of node: String, data: String, wrapper: [String] = []) throws {
+    let log = "\(node)-double"
+    agents[log] = try agent(node, data: data, token: tokenFile, [], wrapper: wrapper + [Processes.program], log: log)
+  }
+
+  /// `wrapper`: what is executed, and words before the program's own; empty: the program itself.
+  private func agent(
+    _ node: String, data: String, token: String, _ more: [String], wrapper: [String], log: String
+  ) throws -> Program {
+    try Program(
+      wrapper.dropFirst() + [
+        "agent", "--coordinator", server, "--name", node, "--data", data, "--token-file", token, "--cpu", "64",
+        "--memory", "64Gi",
+      ] + more, path: wrapper.first ?? Processes.program, output: "\(directory)/logs/\(log)")
   }
 
   func killAgent(_ node: String, _ signal: Int32 = SIGKILL) throws { try agents[node]?.killAndReap(signal) }
@@ -212,11 +226,15 @@ final class TestCluster {
 
   /// Control groups of all keepers that the nodes have had, as far as they exist.
   func controlGroups() -> [String] {
-    ((try? Files.list("\(directory)/agents")) ?? []).flatMap { node in
-      ((try? Files.readLine("\(dataDirectory(node))/keepers")) ?? "").split(separator: "\n")
-    }.flatMap { keeper in
-      ["/sys/fs/cgroup", "/sys/fs/cgroup/unified"].map { "\($0)/stint-\(keeper.prefix(12))" }
-    }.filter { Files.exists($0) }
+    let keepers = ((try? Files.list("\(directory)/agents")) ?? []).flatMap { node in
+      let register = (try? Files.read("\(dataDirectory(node))/keepers")).flatMap { try? JSON(parsing: $0) }
+      return (register?["keepers"]?.arrayValue ?? []).compactMap { $0["keeper"]?.stringValue?.prefix(12) }
+    }
+    return ["/sys/fs/cgroup", "/sys/fs/cgroup/unified"].flatMap { parent in
+      ((try? Files.list(parent)) ?? []).filter { name in
+        keepers.contains { name.hasPrefix("stint-\($0).") }
+      }.map { "\(parent)/\($0)" }
+    }
   }
 
   /// What killed keepers leave: nobody succeeds them any more.

@@ -16,24 +16,21 @@ extension CoordinatorCore {
       fleet.attempts[number] = attempt
       fleet.lastAttempt = max(fleet.lastAttempt, number)
     case .noderecords:
-      guard let keeper = value["keeper"]?.stringValue, let machine = value["machine"]?.stringValue,
-        let boot = value["boot"]?.stringValue
-      else {
+      guard let holder = NodeHolder(row: value) else {
         throw CoordinatorStartError(
           message: "the store's row noderecords/\(key) is not a node record; restore a backup")
       }
-      fleet.nodes[key] = newRecord(
-        keeper: keeper, machineID: machine, bootID: boot, fencesFully: value["fencesFully"]?.boolValue ?? false)
+      fleet.nodes[key] = newRecord(holder, fencesFully: value["fencesFully"]?.boolValue ?? false)
       fleet.nodes[key]?.isDeclaredDead = value["declaredDead"]?.boolValue ?? false
       fleet.nodes[key]?.longLease = max(0, value["longLease"]?.intValue ?? 0)
     case .objects, .podspecs, .jobrecords: break
     }
   }
 
-  func newRecord(keeper: String, machineID: String, bootID: String, fencesFully: Bool) -> NodeRecord {
+  func newRecord(_ holder: NodeHolder, fencesFully: Bool) -> NodeRecord {
     NodeRecord(
-      keeper: keeper, machineID: machineID, bootID: bootID, fencesFully: fencesFully, lastHeartbeat: now.boot,
-      leaseReach: now.boot, conditionsWrittenAt: now.boot)
+      holder: holder, fencesFully: fencesFully, lastHeartbeat: now.boot, leaseReach: now.boot,
+      conditionsWrittenAt: now.boot)
   }
 
   /// Links the rows and starts the clocks: every lease counts as just given, nobody is judged before twice a lease
@@ -46,8 +43,7 @@ extension CoordinatorCore {
       guard let attempt = fleet.attempts[number] else { continue }
       fleet.views[number] = AttemptView()
       if fleet.nodes[attempt.node] == nil {
-        fleet.nodes[attempt.node] = newRecord(
-          keeper: attempt.keeper, machineID: "", bootID: "", fencesFully: false)
+        fleet.nodes[attempt.node] = newRecord(NodeHolder(keeper: attempt.keeper), fencesFully: false)
       }
       link(attempt)
       if fleet.nodes[attempt.node]?.isDeclaredDead == true { fleet.fences.add(number) }
@@ -98,15 +94,37 @@ extension CoordinatorCore {
     fleet.dirtyAttempts.removeAll()
     for name in fleet.dirtyNodes {
       let value = fleet.nodes[name].map { record in
-        var json: JSON = [
-          "keeper": .string(record.keeper), "machine": .string(record.machineID), "boot": .string(record.bootID),
-          "fencesFully": .bool(record.fencesFully), "declaredDead": .bool(record.isDeclaredDead),
-        ]
+        var json = record.holder.row
+        json["fencesFully"] = .bool(record.fencesFully)
+        json["declaredDead"] = .bool(record.isDeclaredDead)
         if record.longLease > 0 { json["longLease"] = .int(record.longLease) }
         return Array(json.text.utf8)
       }
       writes.append(StoreWrite(table: .noderecords, key: name, value: value))
     }
     fleet.dirtyNodes.removeAll()
+  }
+}
+
+extension NodeHolder {
+  /// One of whom no more is known than the name: nobody is its successor.
+  fileprivate init(keeper: String) {
+    self.init(keeper: keeper, machineID: "", bootID: "", hardwareID: "", directory: "")
+  }
+
+  fileprivate init?(row: JSON) {
+    guard let keeper = row["keeper"]?.stringValue, let machine = row["machine"]?.stringValue,
+      let boot = row["boot"]?.stringValue
+    else { return nil }
+    self.init(
+      keeper: keeper, machineID: machine, bootID: boot, hardwareID: row["hardware"]?.stringValue ?? "",
+      directory: row["directory"]?.stringValue ?? "")
+  }
+
+  fileprivate var row: JSON {
+    [
+      "keeper": .string(keeper), "machine": .string(machineID), "boot": .string(bootID),
+      "hardware": .string(hardwareID), "directory": .string(directory),
+    ]
   }
 }

@@ -29,11 +29,19 @@ struct AttemptView: Equatable, Sendable {
   var frozen = false
 }
 
-/// What is known of a node name. `keeper`, `machineID` and `bootID` are persisted.
-struct NodeRecord: Sendable {
+/// Who holds a node name, as its registration said. Persisted; a successor is held against it (Succession).
+struct NodeHolder: Equatable, Sendable {
   var keeper: String
   var machineID: String
   var bootID: String
+  /// Empty: not known.
+  var hardwareID: String
+  var directory: String
+}
+
+/// What is known of a node name. `holder` is persisted.
+struct NodeRecord: Sendable {
+  var holder: NodeHolder
   var fencesFully: Bool
 
   var session: SessionID?
@@ -46,6 +54,8 @@ struct NodeRecord: Sendable {
   /// C6: its losses need not wait for the brake any more.
   var isReleased = false
   var lastHeartbeat: BootTime
+  /// When it was last heard in this incarnation; nil: never.
+  var heardAt: BootTime?
   /// The latest boot time that any lease given out on any session of this node can reach (C1): the maximum over the
   /// answers of time of sending + 1.05 × lease. A push between heartbeats echoes the last heartbeat and renews no
   /// further than from that (K2), so it counts from then. Later, shorter leases never lower it: a keeper moves no
@@ -59,11 +69,13 @@ struct NodeRecord: Sendable {
   var isDiskStalled: Bool?
 
   var attempts = InsertionSet<AttemptNumber>()
-  /// Digest of the desired set: the attempts addressed to `keeper`.
+  /// Digest of the desired set: the attempts addressed to the holder's keeper.
   var desiredDigest = SetDigest()
   /// Sum over `attempts`.
   var usage = NodeUsage()
   var attemptsOfJob: [String: Int] = [:]
+
+  var keeper: String { holder.keeper }
 }
 
 /// What a node's attempts ask for together. Wider than one amount: the sum of any number of them is exact, so taking

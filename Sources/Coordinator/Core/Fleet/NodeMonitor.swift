@@ -16,6 +16,7 @@ extension CoordinatorCore {
   mutating func heardFrom(_ name: String) {
     guard let record = fleet.nodes[name] else { return }
     fleet.nodes[name]?.lastHeartbeat = now.boot
+    fleet.nodes[name]?.heardAt = now.boot
     fleet.nodes[name]?.isReachable = true
     if !record.isReachable { noteStanding(name) }
     if fleet.timers.time(of: .monitor(name)) == nil { fleet.timers.set(.monitor(name), at: now.boot + monitorLimit) }

@@ -1,5 +1,5 @@
-// An agent's first word: who may bear a node name (C3), whether this coordinator is behind (C4), and the Node object.
-// What the old keeper's attempts are worth is Fencing's to say.
+// An agent's first word: whether this coordinator is behind (C4), the record of the node name, and the Node object.
+// Who may follow another keeper is Succession's to say, what the old keeper's attempts are worth Fencing's.
 
 import ClusterProto
 
@@ -52,21 +52,19 @@ extension CoordinatorCore {
   }
 
   private mutating func register(_ registration: Registration, _ session: SessionID) {
+    // Before anything is concluded from it.
+    if let problem = registration.malformation { return refuse(session, problem, retryMilliseconds: nil) }
     if let problem = behind(registration) {
       outputs.append(.halt(problem))
       return
     }
     let name = registration.node
-    if let error = Names.subdomainErrors(name).first {
-      refuse(session, "node name \"\(name)\" is not valid: \(error)", retryMilliseconds: nil)
-      return
-    }
     if let problem = registration.impossible {
       refuse(session, "node \(name) \(problem)", retryMilliseconds: nil)
       return
     }
-    if let record = fleet.nodes[name], record.keeper != registration.keeper {
-      guard isSuccessor(registration, of: record) || isFree(name, session) else { return }
+    if let record = fleet.nodes[name], let reason = obstacle(to: registration, after: record) {
+      return refuse(session, reason.text, retryMilliseconds: reason.retryMilliseconds)
     }
     if let old = fleet.nodes[name]?.session { close(old, reason: "replaced by a newer session of the same node") }
     enter(registration)
@@ -74,6 +72,7 @@ extension CoordinatorCore {
     fleet.nodes[name]?.isReachable = false
     noteStanding(name)
     fleet.nodes[name]?.lastHeartbeat = now.boot
+    fleet.nodes[name]?.heardAt = now.boot
     fleet.sessions[session]?.node = name
     fleet.sessions[session]?.keeper = registration.keeper
     fleet.timers.set(.monitor(name), at: now.boot + monitorLimit)
@@ -102,31 +101,6 @@ extension CoordinatorCore {
     return nil
   }
 
-  /// Proofs (ii) and (iii): the same machine with another boot, or a keeper that has swept the one on record.
-  private func isSuccessor(_ registration: Registration, of record: NodeRecord) -> Bool {
-    guard registration.machineID == record.machineID, !record.machineID.isEmpty else { return false }
-    return registration.bootID != record.bootID || registration.sweptKeepers.contains(record.keeper)
-  }
-
-  /// C3: a stranger gets the name once R of everything that the first keeper may run has passed; until then it is
-  /// refused.
-  private mutating func isFree(_ name: String, _ session: SessionID) -> Bool {
-    guard let record = fleet.nodes[name] else { return true }
-    guard let free = takeOverTime(record) else {
-      refuse(
-        session, "node name \"\(name)\" is taken by another keeper whose pods tolerate its absence without limit",
-        retryMilliseconds: 10_000)
-      return false
-    }
-    guard free <= now.boot else {
-      refuse(
-        session, "node name \"\(name)\" is taken by another keeper until its lease and its pods' tolerations are over",
-        retryMilliseconds: min(10_000, free - now.boot))
-      return false
-    }
-    return true
-  }
-
   private mutating func refuse(_ session: SessionID, _ reason: String, retryMilliseconds: Int64?) {
     outputs.append(.send(session, .refused(reason: reason, retryMilliseconds: retryMilliseconds), immediate: false))
     close(session, reason: reason)
@@ -135,19 +109,12 @@ extension CoordinatorCore {
   /// The record of the node name, with the desired set of the keeper that holds it now.
   private mutating func enter(_ registration: Registration) {
     let name = registration.node
-    var record =
-      fleet.nodes[name]
-      ?? newRecord(
-        keeper: registration.keeper, machineID: registration.machineID, bootID: registration.bootID,
-        fencesFully: registration.fencesFully)
+    let holder = NodeHolder(registration)
     let isNew = fleet.nodes[name] == nil
+    var record = fleet.nodes[name] ?? newRecord(holder, fencesFully: registration.fencesFully)
     let isChanged =
-      record.keeper != registration.keeper || record.machineID != registration.machineID
-      || record.bootID != registration.bootID || record.fencesFully != registration.fencesFully
-      || record.isDeclaredDead
-    record.keeper = registration.keeper
-    record.machineID = registration.machineID
-    record.bootID = registration.bootID
+      record.holder != holder || record.fencesFully != registration.fencesFully || record.isDeclaredDead
+    record.holder = holder
     record.fencesFully = registration.fencesFully
     record.isDeclaredDead = false
     record.desiredDigest = SetDigest()

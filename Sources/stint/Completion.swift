@@ -1,4 +1,5 @@
-// Owns: completion scripts, written from the command list. It must not know any command by name.
+// Owns: completion scripts, written from the command list; bash's asks the cluster for the names of objects. It must
+// not know any command but `get` by name.
 
 import ClusterProto
 
@@ -38,17 +39,18 @@ enum Completion {
       let flags = command.flags.flatMap { flag in ["--\(flag.name)"] + (flag.short.map { ["-\($0)"] } ?? []) }
       cases += "    \(command.name)) flags=\"\(flags.joined(separator: " "))\""
       cases += " words=\"\(words(for: command, commands).joined(separator: " "))\""
-      cases += (command.operand == .kindAndNames ? " kinds=\"$_stint_kinds\"" : "") + " ;;\n"
+      cases += command.operand == .kindAndNames ? " kinds=\"$_stint_kinds\"" : ""
+      cases += (named(by: command.operand).map { " named=\($0.plural)" } ?? "") + " ;;\n"
       for flag in command.flags where flag.takesValue {
         let names = ["\(command.name):--\(flag.name)"] + (flag.short.map { ["\(command.name):-\($0)"] } ?? [])
-        values += "    \(names.joined(separator: "|"))) \(bashValue(flag.value)); return ;;\n"
+        values += "    \(names.joined(separator: "|"))) \(bashValue(flag)); return ;;\n"
       }
     }
     return """
       # bash completion of stint
-      _stint() {
+      \(bashNames)_stint() {
         local current="${COMP_WORDS[COMP_CWORD]}" previous="${COMP_WORDS[COMP_CWORD-1]}"
-        local command="" word flags="" words="" kinds=""
+        local command="" word flags="" words="" kinds="" named="" prefix=""
         for word in "${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
           case " $_stint_commands " in *" $word "*) command="$word"; break ;; esac
         done
@@ -60,11 +62,16 @@ enum Completion {
           "") words="$_stint_commands" flags="--help" ;;
       \(cases)  esac
         for word in "${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
-          case " $kinds " in *" $word "*) words="" ;; esac
+          case " $kinds " in *" $word "*) words="" named="$word"; break ;; esac
         done
         case "$current" in
+          -*) ;;
+          */*) [ -n "$kinds$named" ] && prefix="${current%%/*}/" && words="$(_stint_names "${current%%/*}")" ;;
+          *) [ -n "$named" ] && words="$(_stint_names "$named")" ;;
+        esac
+        case "$current" in
           -*) COMPREPLY=($(compgen -W "$flags" -- "$current")) ;;
-          *) COMPREPLY=($(compgen -W "$words" -- "$current")) ;;
+          *) COMPREPLY=($(compgen -P "$prefix" -W "$words" -- "${current#"$prefix"}")) ;;
         esac
       }
       _stint_commands="\(commands.map(\.name).joined(separator: " "))"
@@ -74,8 +81,37 @@ enum Completion {
       """
   }
 
-  private static func bashValue(_ value: FlagValue) -> String {
-    switch value {
+  /// Asks the cluster that the line names for the names of a kind; one that does not answer costs two seconds. Lines
+  /// with other characters than names have are passed over: the shell would expand them.
+  private static let bashNames = """
+    _stint_names() {
+      local word flag="" typed=() arguments=()
+      read -ra typed <<< "${COMP_LINE:0:${COMP_POINT:-0}}"
+      for word in "${typed[@]}"; do
+        case "$flag" in -n|--namespace|-s|--server|--token-file) arguments+=("$flag" "$word") ;; esac
+        case "$word" in --namespace=*|--server=*|--token-file=*) arguments+=("$word") ;; esac
+        flag="$word"
+      done
+      timeout 2 "${COMP_WORDS[0]}" get "$1" -o name "${arguments[@]}" 2>/dev/null |
+        sed -n 's|^[^/]*/\\([A-Za-z0-9._:-]*\\)$|\\1|p'
+    }
+
+    """
+
+  /// The kind whose names stand where `operand` does, when it is always the same.
+  private static func named(by operand: Operand) -> Kind? {
+    switch operand {
+    case .job: .jobs
+    case .pod: .pods
+    case .node: .nodes
+    case .none, .kindAndNames, .command, .shell: nil
+    }
+  }
+
+  private static func bashValue(_ flag: Flag) -> String {
+    switch flag.value {
+    case .text where flag.name == CommandTable.namespace.name:
+      "COMPREPLY=($(compgen -W \"$(_stint_names namespaces)\" -- \"$current\"))"
     case .choice(let choices): "COMPREPLY=($(compgen -W \"\(choices.joined(separator: " "))\" -- \"$current\"))"
     case .file: "compopt -o filenames 2>/dev/null; COMPREPLY=($(compgen -f -- \"$current\"))"
     case .directory: "compopt -o filenames 2>/dev/null; COMPREPLY=($(compgen -d -- \"$current\"))"

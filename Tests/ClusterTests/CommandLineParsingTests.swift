@@ -168,12 +168,19 @@ struct CommandLineParsingTests {
     #expect(Completion.script("tcsh", CommandTable.all) == nil)
   }
 
-  @Test("bash offers kinds once: after a kind come names, which it does not know")
+  @Test("bash offers kinds once: after a kind come names of the line's cluster, and nothing that the shell would run")
   func completionAfterAKind() throws {
     let script = try #require(Completion.script("bash", CommandTable.all))
+    // A program that has the objects KIND-1 (in a namespace: KIND-NAMESPACE) and one that nobody may expand.
+    let program = "/tmp/stint-completed-\(getpid())"
+    let answer = "#!/bin/bash\necho \"kind.group/$2-${6:-1}\"\necho 'kind/$(echo expanded)'\n"
+    try Files.writeAtomically(program, Array(answer.utf8), mode: 0o700)
+    defer { unlink(program) }
     func offered(_ words: [String]) throws -> String {
       let line = words.map { "'\($0)'" }.joined(separator: " ")
-      let tail = "COMP_WORDS=(\(line)); COMP_CWORD=\(words.count - 1); _stint; echo \"${COMPREPLY[*]}\""
+      let tail =
+        "COMP_WORDS=(\(line)); COMP_CWORD=\(words.count - 1); COMP_LINE=\"${COMP_WORDS[*]}\"; "
+        + "COMP_POINT=${#COMP_LINE}; _stint; echo \"${COMPREPLY[*]}\""
       let loop = try EventLoop()
       let path = "/tmp/stint-completion-\(getpid())-\(words.count)"
       try Files.writeAtomically(path, Array((script + tail).utf8))
@@ -193,5 +200,11 @@ struct CommandLineParsingTests {
     #expect(try offered(["stint", "get", "po"]) == "pods")
     #expect(try offered(["stint", "-n", "x", "get", "po", ""]) == "")
     #expect(try offered(["stint", "get", "pods", "-o", "n"]) == "name")
+    #expect(try offered([program, "get", "jobs", ""]) == "jobs-1")
+    #expect(try offered([program, "describe", "job/j"]) == "job/job-1")
+    #expect(try offered([program, "get", "jobs", "x"]) == "")
+    #expect(try offered([program, "suspend", ""]) == "jobs-1")
+    #expect(try offered([program, "get", "-n", ""]) == "namespaces-1")
+    #expect(try offered([program, "get", "pods", "-n", "team", "p"]) == "pods-team")
   }
 }

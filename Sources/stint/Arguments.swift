@@ -190,7 +190,9 @@ struct Arguments: Sendable {
     case .integer: if Int64(value) == nil { expected = "a whole number" }
     case .duration: if DurationFlag.milliseconds(value) == nil { expected = "a duration such as 90s or 1m30s" }
     case .choice(let choices):
-      if !choices.contains(value) { expected = "one of " + choices.joined(separator: ", ") }
+      // A choice that ends with "=" takes a text of its own.
+      let isChoice = choices.contains { $0.hasSuffix("=") ? value.hasPrefix($0) && value != $0 : $0 == value }
+      if !isChoice { expected = "one of " + choices.joined(separator: ", ") }
     }
     if let expected { throw problem("--\(flag.name): \"\(value)\" is not \(expected)") }
     if flag.repeats { values[flag.name, default: []].append(value) } else { values[flag.name] = [value] }

@@ -134,7 +134,9 @@ extension CommandTable {
       operand: .kindAndNames, count: 1...1000,
       flags: [
         selector, fieldSelector,
-        Flag("output", "o", .choice(["wide", "yaml", "json", "name"]), "More columns, whole objects, or names only"),
+        Flag(
+          "output", "o", .choice(["wide", "yaml", "json", "name", "jsonpath="]),
+          "More columns, whole objects, names only, or parts"),
         Flag("watch", "w", "Go on and print each change"), Flag("no-headers", "Leave out the line of column names"),
         Flag("show-labels", "Add a column of labels"),
         Flag("sort-by", .text("PATH"), "Sort by a field, such as .metadata.creationTimestamp"),

@@ -64,7 +64,7 @@ struct CommandLineParsingTests {
       ("get jobs --ouput wide", "get: unknown flag --ouput; did you mean --output?"),
       ("get jobs -z", "get: unknown flag -z"),
       ("get jobs -o", "get: flag -o needs a value"),
-      ("get jobs -o table", "get: --output: \"table\" is not one of wide, yaml, json, name"),
+      ("get jobs -o table", "get: --output: \"table\" is not one of wide, yaml, json, name, jsonpath="),
       ("get", "get: too few arguments"),
       ("logs pod --tail many", "logs: --tail: \"many\" is not a whole number"),
       ("wait job/x --timeout soon", "wait: --timeout: \"soon\" is not a duration such as 90s or 1m30s"),

@@ -9,6 +9,8 @@ struct GetCommand {
   private let cluster: Cluster
   private let targets: [Target]
   private let output: String
+  /// Of `-o jsonpath=`.
+  private let template: JSONPath?
   /// Something that was asked for by name is not there.
   private var failed = false
 
@@ -27,11 +29,13 @@ struct GetCommand {
       return try WatchCommand(context: context, cluster: try context.cluster(), target: targets[0]).run()
     }
     var command = GetCommand(
-      context: context, cluster: try context.cluster(), targets: targets, output: arguments.value("output") ?? "")
+      context: context, cluster: try context.cluster(), targets: targets, output: arguments.value("output") ?? "",
+      template: try JSONPath(output: arguments.value("output")))
     return try command.run()
   }
 
-  private init(context: Context, cluster: Cluster, targets: [Target], output: String) {
+  private init(context: Context, cluster: Cluster, targets: [Target], output: String, template: JSONPath?) {
+    self.template = template
     self.context = context
     self.cluster = cluster
     self.targets = targets
@@ -39,7 +43,7 @@ struct GetCommand {
   }
 
   private mutating func run() throws -> Int32 {
-    if ["yaml", "json", "name"].contains(output) { try printObjects() } else { try printTables() }
+    if template != nil || ["yaml", "json", "name"].contains(output) { try printObjects() } else { try printTables() }
     return failed ? 1 : 0
   }
 
@@ -124,7 +128,8 @@ struct GetCommand {
       let list: JSON = [
         "apiVersion": "v1", "kind": "List", "metadata": ["resourceVersion": ""], "items": .array(items),
       ]
-      context.console.out(ObjectText.of(isSingle ? items[0] : list, output))
+      let object = isSingle ? items[0] : list
+      context.console.out(template?.text(of: object) ?? ObjectText.of(object, output))
     }
   }
 
@@ -162,7 +167,8 @@ struct WatchCommand {
 
   func run() throws -> Int32 {
     let output = context.arguments.value("output") ?? ""
-    let asObjects = ["yaml", "json", "name"].contains(output)
+    let template = try JSONPath(output: output)
+    let asObjects = template != nil || ["yaml", "json", "name"].contains(output)
     var request = APIRequest(
       verb: .list, kind: target.kind, namespace: context.listNamespace(target.kind), form: asObjects ? .object : .table)
     request.options.labelSelector = context.arguments.value("selector")
@@ -183,6 +189,7 @@ struct WatchCommand {
       if asObjects {
         let object = GetCommand.typed(object, target.kind)
         if output == "yaml" { context.console.line("---") }
+        if let template { return context.console.out(template.text(of: object)) }
         context.console.out(output == "name" ? ObjectName.of(object) + "\n" : ObjectText.of(object, output))
       } else {
         context.console.out(printer.text(object))

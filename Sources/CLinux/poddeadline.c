@@ -12,6 +12,7 @@
 #include "podcalls.h"
 
 static const int64_t kill_margin = STINT_DEADLINE_MARGIN_MS * INT64_C(1000000);
+static const int64_t look_interval = STINT_DEADLINE_LOOK_MS * INT64_C(1000000);
 
 static const int64_t *deadline_word;
 static int timer = -1;
@@ -47,22 +48,35 @@ static void arm(int64_t when) {
   armed = when;
 }
 
+static int64_t boot_time(void) {
+  struct timespec time;
+  clock_gettime(CLOCK_BOOTTIME, &time);
+  return (int64_t)time.tv_sec * 1000000000 + time.tv_nsec;
+}
+
+// The timer is never further ahead than the interval: a word that comes nearer while we sleep is read within it. `now`
+// was taken before the word was read, so whoever wrote a nearer one at T after that reading finds us armed by
+// T + interval.
+static void arm_ahead(int64_t end, int64_t now) {
+  int64_t look = now + look_interval;
+  arm(end == STINT_NO_DEADLINE || end < look ? end : look);
+}
+
 int stint_deadline_begin(const int64_t *word) {
   deadline_word = word;
   timer = timerfd_create(CLOCK_BOOTTIME, TFD_CLOEXEC | TFD_NONBLOCK);
   if (timer < 0) _exit(125);
-  arm(__atomic_load_n(word, __ATOMIC_SEQ_CST));
+  int64_t now = boot_time();
+  arm_ahead(__atomic_load_n(word, __ATOMIC_SEQ_CST), now);
   return timer;
 }
 
 enum stint_deadline_state stint_deadline_look(void) {
-  struct timespec time;
-  clock_gettime(CLOCK_BOOTTIME, &time);
-  int64_t now = (int64_t)time.tv_sec * 1000000000 + time.tv_nsec;
+  int64_t now = boot_time();
   int64_t end = __atomic_load_n(deadline_word, __ATOMIC_SEQ_CST);
   if (end == STINT_NO_DEADLINE || now < end) {
     // A renewal only writes the word: the timer follows when it has struck, or when the word came nearer.
-    if (armed <= now || end < armed) arm(end);
+    if (armed <= now || end < armed) arm_ahead(end, now);
     return STINT_DEADLINE_AHEAD;
   }
   // No overflow: `end` is at most `now` here.

@@ -48,6 +48,9 @@ package final class DeadlineTable {
 
 /// One pod's deadline. It must live until the pod's init is dead: then its place is given to another pod.
 package final class PodDeadline {
+  /// Within this time of a move the init has read it.
+  package static let lookMilliseconds = Int64(STINT_DEADLINE_LOOK_MS)
+
   let table: DeadlineTable
   let index: Int
   let word: UnsafeMutablePointer<Int64>
@@ -60,7 +63,7 @@ package final class PodDeadline {
 
   deinit { table.giveBack(index) }
 
-  /// Moves it to that time of the boot clock; Int64.max: none. To come back from none, or nearer, it needs an order to
-  /// the pod after it.
+  /// Moves it to that time of the boot clock; Int64.max: none. A nearer one holds once the init has looked
+  /// (STINT_DEADLINE_LOOK_MS); to come back from none it needs an order to the pod after it.
   package func move(to nanoseconds: Int64) { stint_deadline_set(word, nanoseconds) }
 }

@@ -209,6 +209,7 @@ extension Heartbeat {
     ]
     if let inventory { result["inventory"] = .array(inventory.map(\.json)) }
     if let diskStalledMilliseconds { result["diskStalledMilliseconds"] = .int(diskStalledMilliseconds) }
+    if let leasesSettleMilliseconds { result["leasesSettleMilliseconds"] = .int(leasesSettleMilliseconds) }
     return result
   }
 
@@ -219,7 +220,8 @@ extension Heartbeat {
     self.init(
       sequence: try reader.integer("sequence"), echo: try reader.integer("echo"),
       desiredDigest: try reader.digest("desiredDigest"), inventoryDigest: try reader.digest("inventoryDigest"),
-      inventory: inventory, diskStalledMilliseconds: try reader.optionalInteger("diskStalledMilliseconds"))
+      inventory: inventory, diskStalledMilliseconds: try reader.optionalInteger("diskStalledMilliseconds"),
+      leasesSettleMilliseconds: try reader.optionalInteger("leasesSettleMilliseconds"))
   }
 }
 

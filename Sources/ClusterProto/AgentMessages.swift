@@ -210,10 +210,13 @@ package struct Heartbeat: Equatable, Sendable {
   package var inventory: [InventoryEntry]?
   /// For how long the disk of the agent's data directory has not answered, once that is too long; nil: it answers.
   package var diskStalledMilliseconds: Int64?
+  /// C2: nothing on the node holds a later lease end than this session's answers gave, once so much time has passed
+  /// since this was sent; nil: longer ones of earlier sessions may hold.
+  package var leasesSettleMilliseconds: Int64?
 
   package init(
     sequence: Int64, echo: Int64, desiredDigest: SetDigest, inventoryDigest: SetDigest,
-    inventory: [InventoryEntry]? = nil, diskStalledMilliseconds: Int64? = nil
+    inventory: [InventoryEntry]? = nil, diskStalledMilliseconds: Int64? = nil, leasesSettleMilliseconds: Int64? = nil
   ) {
     self.sequence = sequence
     self.echo = echo
@@ -221,6 +224,7 @@ package struct Heartbeat: Equatable, Sendable {
     self.inventoryDigest = inventoryDigest
     self.inventory = inventory
     self.diskStalledMilliseconds = diskStalledMilliseconds
+    self.leasesSettleMilliseconds = leasesSettleMilliseconds
   }
 }
 

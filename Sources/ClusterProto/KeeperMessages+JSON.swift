@@ -10,6 +10,8 @@ extension KeeperRequest {
       var result: JSON = ["type": "renew", "leaseEnd": .int(leaseEnd.milliseconds)]
       if let attempts { result["attempts"] = .integers(attempts) }
       return result
+    case .shorten(let leaseEnd, let number):
+      return ["type": "shorten", "leaseEnd": .int(leaseEnd.milliseconds), "number": .int(number)]
     case .start(let assignment, let plan, let leaseEnd):
       return [
         "type": "start", "assignment": assignment.json, "plan": plan.json, "leaseEnd": .int(leaseEnd.milliseconds),
@@ -37,6 +39,7 @@ extension KeeperRequest {
       let all = reader.optional("attempts") == nil
       self = .renew(
         leaseEnd: try leaseEnd(), attempts: all ? nil : try reader.list("attempts", MessageReader.integer))
+    case "shorten": self = .shorten(leaseEnd: try leaseEnd(), number: try reader.integer("number"))
     case "start":
       self = .start(
         try reader.member("assignment", Assignment.init(json:_:)),
@@ -66,6 +69,8 @@ extension KeeperReply {
         "highestAttempt": .int(highest), "fencesFully": .bool(fencesFully), "fencingDetail": .string(detail),
       ]
     case .reports(let reports): ["type": "reports", "reports": .array(reports.map(\.json))]
+    case .shortened(let number, let settle):
+      ["type": "shortened", "number": .int(number), "settleMilliseconds": .int(settle)]
     }
   }
 
@@ -80,6 +85,9 @@ extension KeeperReply {
         highestAttempt: try reader.integer("highestAttempt"), fencesFully: try reader.boolean("fencesFully"),
         fencingDetail: try reader.string("fencingDetail"))
     case "reports": self = .reports(try reader.list("reports", AttemptReport.init(json:_:)))
+    case "shortened":
+      self = .shortened(
+        number: try reader.integer("number"), settleMilliseconds: try reader.integer("settleMilliseconds"))
     default: throw MessageError("unknown keeper reply type \"\(type)\"")
     }
   }

@@ -10,6 +10,9 @@ package enum KeeperRequest: Equatable, Sendable {
   /// New lease end for the listed attempts, or for every attempt of the keeper when nil is given. Never moves an end
   /// backwards.
   case renew(leaseEnd: BootTime, attempts: [AttemptNumber]?)
+  /// No attempt's lease ends after that, until a later word lengthens it (C2). The keeper answers `shortened` with the
+  /// number.
+  case shorten(leaseEnd: BootTime, number: Int64)
   /// Start, at most once an attempt, only before `leaseEnd`, only when `assignment.keeper` is this keeper (K1).
   /// Volumes are ready under `podDirectory`.
   case start(Assignment, plan: PodPlan, leaseEnd: BootTime)
@@ -34,6 +37,8 @@ package enum KeeperReply: Equatable, Sendable {
     keeper: String, directory: String, sweptKeepers: [String], highestAttempt: AttemptNumber, fencesFully: Bool,
     fencingDetail: String)
   case reports([AttemptReport])
+  /// The shorter leases hold in the keeper and its death timer; in each pod's init so many milliseconds from now.
+  case shortened(number: Int64, settleMilliseconds: Int64)
 }
 
 /// How to run one pod on this host, made by the agent from assignment and node facts: nothing in it needs another

@@ -63,6 +63,16 @@ final class FaultPlan {
     cluster.coordinator.start()
   }
 
+  /// Cut off for longer than any short lease and toleration need, perhaps with its agent and keeper stopped.
+  private func loseForLong(_ node: SimNode) {
+    guard !isOver else { return }
+    world.record("node \(node.index) is lost after the stop")
+    cluster.network.block(node: node.index, up: true, down: true, for: world.pick(60_000_000...300_000_000))
+    guard world.chance(0.5) else { return }
+    node.pause(agent: true, keeper: world.chance(0.5))
+    world.after(world.pick(20_000_000...90_000_000)) { node.resume() }
+  }
+
   private func strike(_ fault: Fault, _ node: SimNode) {
     count += 1
     let long = world.pick(100_000...90_000_000)
@@ -92,7 +102,13 @@ final class FaultPlan {
             cluster.network.block(node: node.index, up: true, down: true, for: duration)
           }
         }
-        world.after(world.pick(1_000_000...60_000_000)) { [self] in restartWithOtherLease() }
+        let isLostAfterwards = world.chance(0.5)
+        world.after(world.pick(1_000_000...60_000_000)) { [self] in
+          restartWithOtherLease()
+          guard isLostAfterwards else { return }
+          // It came back, took its long lease back or is about to, and is gone.
+          world.after(world.pick(500_000...30_000_000)) { [self] in loseForLong(node) }
+        }
       }
     case .agentCrash:
       node.crashAgent()

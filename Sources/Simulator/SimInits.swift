@@ -6,7 +6,7 @@ import ClusterProto
 
 final class SimInits {
   private struct Pod {
-    /// What the keeper last wrote; read only when the timer strikes, or with an order.
+    /// What the keeper last wrote; read only when the timer strikes, or with an order. A nearer one wakes nobody.
     var word: BootTime
     var isStopped = false
     /// Orders to go on that it has obeyed.
@@ -18,6 +18,8 @@ final class SimInits {
 
   /// STINT_DEADLINE_MARGIN_MS of the real one.
   private static let margin: Int64 = 1_000
+  /// STINT_DEADLINE_LOOK_MS.
+  private static let lookInterval: Int64 = 10_000
 
   private let world: World
   private let node: Int
@@ -92,7 +94,7 @@ final class SimInits {
     guard let pod = pods[attempt], !holdNothing else { return }
     let now = clock().now(world).boot
     if pod.word == .never { return }
-    if now < pod.word { return arm(attempt, at: pod.word) }
+    if now < pod.word { return arm(attempt, at: min(pod.word, now + Self.lookInterval)) }
     if now >= pod.word + Self.margin {
       world.record("node \(node) init of \(attempt) ends its pod")
       kill(attempt)

@@ -148,6 +148,10 @@ extension [AgentEffect] {
   var leaseEnd: BootTime? {
     requests.compactMap { if case .renew(let end, _) = $0 { end } else { nil } }.last
   }
+  /// The last word that takes longer leases back.
+  var shortened: (end: BootTime, number: Int64)? {
+    requests.compactMap { if case .shorten(let end, let number) = $0 { (end: end, number: number) } else { nil } }.last
+  }
   var starts: [AttemptNumber] {
     requests.compactMap { if case .start(let body, _, _) = $0 { body.attempt } else { nil } }
   }

@@ -119,6 +119,25 @@ struct NodeBench {
     #expect(try node.keeper.main().state.isRunning)
   }
 
+  @Test("a polite stop's long lease ends with the next session: ten seconds on, the node says that nothing holds it")
+  func longLeaseEnds() throws {
+    var node = try NodeBench()
+    try node.answer([1: .run], assignments: [assignment()])
+    try node.settle(node.agent.answer(lease: 600_000))
+    try node.pass(60_000)
+    #expect(node.keeper.latest[1]?.frozen == false)
+    try node.reconnect("session-b")
+    for _ in 0..<10 {
+      try node.answer([1: .run])
+      #expect(node.agent.all.heartbeats.last?.leasesSettleMilliseconds != 0)
+      try node.pass(1_000)
+    }
+    #expect(node.agent.all.heartbeats.last?.leasesSettleMilliseconds == 0)
+    #expect(node.keeper.latest[1]?.frozen == false)
+    try node.pass(16_000)
+    #expect(node.keeper.latest[1]?.frozen == true)
+  }
+
   @Test("a coordinator that has replaced the attempt stops the frozen copy without letting it run")
   func replaced() throws {
     var node = try NodeBench()

@@ -78,6 +78,66 @@ import Testing
     #expect(effects.heartbeats.first?.desiredDigest != SetDigest(12345))
   }
 
+  /// A new session as soon as the agent tries again.
+  private func reconnect(_ bench: inout AgentBench, _ session: String) {
+    bench.send(.coordinatorClosed(bench.connection, reason: "cut"))
+    bench.session = session
+    bench.pass(2_000)
+    bench.register()
+  }
+
+  @Test("a session's first whole answer takes longer leases of before back, and later answers renew from there")
+  func shortened() throws {
+    var bench = AgentBench()
+    bench.begin(inventory: [report(1)])
+    bench.desired = [1: .run]
+    #expect(bench.answer(lease: 600_000).leaseEnd == boot(601_000))
+    reconnect(&bench, "session-b")
+    let sent = bench.now
+    let word = try #require(bench.answer().shortened)
+    #expect(word.end == boot(sent + 5_000))
+    bench.pass(1_000)
+    let next = bench.answer()
+    // Ours went back too: else nothing would be renewed for ten minutes, and the keeper would freeze it.
+    #expect(next.renewed == [1] && next.leaseEnd == boot(sent + 6_000))
+    #expect(next.shortened == nil)
+  }
+
+  @Test("an answer that leaves the set incomplete takes nothing back: what it does not name is not renewed yet")
+  func notWhole() {
+    var bench = AgentBench()
+    bench.begin(inventory: [report(1)])
+    let effects = bench.hear(
+      .answer(
+        Answer(
+          number: 1, sequence: 1, leaseMilliseconds: 5_000, desiredDigest: SetDigest(12345),
+          changes: [DesiredAttempt(attempt: 1, action: .run)])))
+    #expect(effects.renewed == [1] && effects.shortened == nil)
+  }
+
+  @Test("heartbeats say how leases settle only after the keeper's answer to this session's word")
+  func settling() throws {
+    var bench = AgentBench()
+    bench.begin(inventory: [report(1)])
+    bench.desired = [1: .run]
+    let first = try #require(bench.answer().shortened).number
+    #expect(bench.pass(1_000).heartbeats.map(\.leasesSettleMilliseconds) == [nil])
+    bench.answer()
+    reconnect(&bench, "session-b")
+    let second = try #require(bench.answer().shortened).number
+    // The keeper's answer to the word of before knows nothing of the answers after it.
+    bench.send(.keeper(bench.keeperConnection, .shortened(number: first, settleMilliseconds: 0)))
+    #expect(bench.pass(1_000).heartbeats.map(\.leasesSettleMilliseconds) == [nil])
+    bench.answer()
+    bench.send(.keeper(bench.keeperConnection, .shortened(number: second, settleMilliseconds: 1_500)))
+    #expect(bench.pass(1_000).heartbeats.map(\.leasesSettleMilliseconds) == [500])
+    bench.answer()
+    #expect(bench.pass(1_000).heartbeats.map(\.leasesSettleMilliseconds) == [0])
+    bench.answer()
+    reconnect(&bench, "session-c")
+    #expect(bench.all.heartbeats.last?.leasesSettleMilliseconds == nil)
+  }
+
   @Test("asking for the whole set is rate-limited")
   func askingSlowly() throws {
     var bench = AgentBench()

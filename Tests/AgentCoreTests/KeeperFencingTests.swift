@@ -297,6 +297,53 @@ import Testing
     #expect(thaw.contains(.thawPod(1)))
   }
 
+  @Test("a word that shortens leases moves deadlines and death timer nearer, and is answered after that")
+  func shorten() throws {
+    var bench = KeeperBench()
+    try bench.run(assignment(1), lease: 600_000)
+    try bench.run(assignment(2), lease: 3_000)
+    let effects = bench.request(.shorten(leaseEnd: boot(6_000), number: 7))
+    #expect(effects.first == .moveDeadlines([1: boot(16_000)]))
+    // The earliest is the other pod's; it has not moved.
+    #expect(bench.deathTimer == boot(1_000 + 3_000 + 10_000 + 500))
+    #expect(effects.last == .reply(.shortened(number: 7, settleMilliseconds: 10_000)))
+    bench.request(.renew(leaseEnd: boot(5_000), attempts: nil))
+    bench.request(.renew(leaseEnd: boot(8_000), attempts: [1, 2]))
+    #expect(bench.deathTimer == boot(18_500))
+    #expect(bench.pass(16_900).filter { $0 == .freezePod(1) }.isEmpty)
+    #expect(bench.pass(100).contains(.freezePod(1)))
+  }
+
+  @Test("a shortened lease moves the death timer before it is answered")
+  func shortenTimer() throws {
+    var bench = KeeperBench()
+    try bench.run(assignment(1), lease: 600_000)
+    let effects = bench.request(.shorten(leaseEnd: boot(6_000), number: 1))
+    let timer = try #require(effects.firstIndex(of: .armDeathTimer(at: boot(16_500))))
+    let answer = try #require(effects.firstIndex { if case .reply(.shortened) = $0 { true } else { false } })
+    #expect(timer < answer)
+  }
+
+  @Test("a word that shortens leases and comes when they would be over changes nothing and is not answered")
+  func shortenTooLate() throws {
+    var bench = KeeperBench()
+    try bench.run(assignment(1), lease: 600_000)
+    bench.now = 6_000
+    #expect(bench.request(.shorten(leaseEnd: boot(6_000), number: 1)).isEmpty)
+    bench.pass(60_000)
+    #expect(bench.latest[1]?.frozen == false)
+  }
+
+  @Test("a pod that waits for the journal is started under the shortened lease")
+  func shortenRecording() throws {
+    var bench = KeeperBench()
+    bench.journals = false
+    let body = assignment()
+    bench.request(.start(body, plan: try plan(body), leaseEnd: boot(600_000)))
+    bench.request(.shorten(leaseEnd: boot(6_000), number: 1))
+    #expect(own(bench.send(.journaled(1, error: nil))) == boot(16_000))
+  }
+
   @Test("an unlimited toleration gives the init no deadline either")
   func noOwnDeadline() throws {
     var bench = KeeperBench()

@@ -68,7 +68,7 @@ import Testing
     mutating func turn() throws {
       now += Int64(below(5) == 0 ? below(2_000) : below(50))
       let attempt = AttemptNumber(1 + below(12))
-      switch below(14) {
+      switch below(15) {
       case 0, 1:
         let assignment = body(attempt)
         let lease = now + Int64(below(3_000)) - 300
@@ -89,6 +89,13 @@ import Testing
         }
         for (number, start) in recorded { recorded[number]?.lease = max(start.lease, lease) }
         try step(.request(.renew(leaseEnd: boot(lease), attempts: nil)))
+      case 14 where below(3) == 0:
+        let lease = now + 1 + Int64(below(3_000))
+        try step(.timer)
+        for (number, end) in leases where !terminal.contains(number) { leases[number] = min(end, lease) }
+        for (number, start) in recorded { recorded[number]?.lease = min(start.lease, lease) }
+        try step(.request(.shorten(leaseEnd: boot(lease), number: now)))
+        coverage.insert("shorten")
       case 5: try step(.request(.stop(attempt, graceMilliseconds: Int64(below(1_500)) - 1)))
       case 6:
         let standing = frozen.sorted()
@@ -248,7 +255,7 @@ import Testing
       for _ in 0..<600 { try history.turn() }
       seen.formUnion(history.coverage)
     }
-    #expect(seen == ["start", "freeze", "thaw", "kill", "terminal"])
+    #expect(seen == ["start", "freeze", "thaw", "kill", "terminal", "shorten"])
   }
 
   @Test("the same events give the same effects")

@@ -82,7 +82,7 @@ struct MessageGenerator {
         Heartbeat(
           sequence: number(), echo: number(), desiredDigest: SetDigest(random.next()),
           inventoryDigest: SetDigest(random.next()),
-          inventory: maybe { $0.many { $0.entry() } }))
+          inventory: maybe { $0.many { $0.entry() } }, leasesSettleMilliseconds: maybe { $0.number() }))
     case 2: .reports(many { $0.report() })
     case 3: .fetch(many { $0.number() })
     default: .retained(many { $0.number() })
@@ -132,7 +132,7 @@ struct MessageGenerator {
 
   mutating func keeperRequest() -> KeeperRequest {
     let end = BootTime(milliseconds: number())
-    switch random.below(8) {
+    switch random.below(9) {
     case 0: return .hello(agentVersion: text())
     case 1: return .renew(leaseEnd: end, attempts: maybe { $0.many { $0.number() } })
     case 2: return .start(assignment(), plan: plan(), leaseEnd: end)
@@ -141,17 +141,20 @@ struct MessageGenerator {
     case 4: return .stop(number(), graceMilliseconds: number())
     case 5: return .thaw(number())
     case 6: return .acknowledge(many { $0.number() })
+    case 7: return .shorten(leaseEnd: end, number: number())
     default: return .shutDown(graceMilliseconds: number())
     }
   }
 
   mutating func keeperReply() -> KeeperReply {
-    flag()
-      ? .reports(many { $0.report() })
-      : .hello(
+    switch random.below(3) {
+    case 0: .reports(many { $0.report() })
+    case 1: .shortened(number: number(), settleMilliseconds: number())
+    default:
+      .hello(
         keeper: text(), directory: text(), sweptKeepers: many { $0.text() }, highestAttempt: number(),
-        fencesFully: flag(),
-        fencingDetail: text())
+        fencesFully: flag(), fencingDetail: text())
+    }
   }
 }
 

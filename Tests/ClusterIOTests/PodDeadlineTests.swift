@@ -67,6 +67,21 @@ import Testing
     #expect(try !turn(pod.loop, seconds: 0) { pod.frozen != nil })
   }
 
+  @Test("a deadline that comes nearer holds within the look interval, by the store alone", arguments: isolations)
+  func nearer(isolation: PodProcess.Isolation) throws {
+    let pod = try TestPod(isolation: isolation, until: milliseconds(600_000))
+    try pod.start(Self.ticking)
+    #expect(try pod.waitFor("tick"))
+    let identity = try #require(pod.pod.identity)
+    let look = PodDeadline.lookMilliseconds
+    let moved = Clocks.boot()
+    pod.pod.moveDeadline(to: milliseconds(1_000))
+    // Nobody wakes it: the keeper does nothing more.
+    #expect(eventually(seconds: 60) { !identity.isAlive })
+    #expect(Clocks.boot() - moved < (look + 8_000) * 1_000_000)
+    #expect(try turn(pod.loop) { pod.gone != nil })
+  }
+
   @Test("what its init has stopped does not go on because the deadline moves, only by the order to")
   func onlyByOrder() throws {
     let pod = try TestPod(until: milliseconds(700))

@@ -100,7 +100,7 @@ import Testing
     harness.core.fleet.lease = 1_000
     harness.pass(500)
     harness.beat("a")
-    // The keeper moves no lease end backwards, so an echo of the shorter lease proves nothing.
+    // No renewal moves a lease end backwards, so an echo of the shorter lease proves nothing.
     harness.beat("a")
     #expect(harness.core.fenceTime(of: attempt) == long)
   }

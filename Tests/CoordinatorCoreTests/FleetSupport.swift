@@ -34,6 +34,7 @@ struct FakeAgent {
   /// It hears nothing: what is sent to it is lost.
   var isDeaf = false
   var diskStalledMilliseconds: Int64?
+  var leasesSettleMilliseconds: Int64?
 
   init(_ name: String, keeper: String? = nil, machine: String? = nil, session: SessionID? = nil) {
     self.name = name
@@ -94,7 +95,8 @@ struct FakeAgent {
     let entries = held.keys.sorted().compactMap { held[$0] }
     return Heartbeat(
       sequence: sequence, echo: echo, desiredDigest: desiredDigest, inventoryDigest: SetDigest(entries),
-      inventory: whole || sequence == 1 ? entries : nil, diskStalledMilliseconds: diskStalledMilliseconds)
+      inventory: whole || sequence == 1 ? entries : nil, diskStalledMilliseconds: diskStalledMilliseconds,
+      leasesSettleMilliseconds: leasesSettleMilliseconds)
   }
 }
 

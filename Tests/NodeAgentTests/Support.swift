@@ -184,6 +184,7 @@ final class TestKeeper {
       case .reports(let list):
         if list.isEmpty { isInventoryComplete = true }
         for report in list { reports[report.attempt] = report }
+      case .shortened: break
       case nil: Issue.record("not a reply: \(message.text)")
       }
     }

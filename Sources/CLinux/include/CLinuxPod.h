@@ -16,6 +16,7 @@ enum {
   STINT_POD_MARKER = 4,            // the keeper's marker directory there: a successor finds its pods by it
   STINT_POD_DEADLINES = 6,         // the table of deadlines, while bubblewrap starts an init; closed once it is mapped
   STINT_DEADLINE_MARGIN_MS = 1000, // a pod init kills its pod this long after the pod's deadline
+  STINT_DEADLINE_LOOK_MS = 10000,  // and reads its deadline at least this often, as long as it has one
 };
 
 // The word of a pod that no deadline ends: unlimited toleration, or frozen by its keeper.
@@ -99,7 +100,8 @@ int stint_deadlines_make(uint32_t count);
 int64_t *stint_deadlines_map(int table, uint32_t count);
 
 // Moves a pod's deadline: CLOCK_BOOTTIME in nanoseconds, or STINT_NO_DEADLINE. One store: the init reads it when its
-// timer strikes. A deadline that comes nearer, or comes back, needs an order after it, so that the init looks.
+// timer strikes, so one that comes nearer holds within STINT_DEADLINE_LOOK_MS. A deadline that comes back needs an
+// order after it, so that the init looks.
 void stint_deadline_set(int64_t *word, int64_t boottime_nanoseconds);
 
 // Starts a pod: a child in a PID namespace of its own that runs the pod init at once, without exec. `control` and

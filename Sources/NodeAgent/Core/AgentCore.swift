@@ -47,6 +47,7 @@ package struct AgentCore {
   /// Attempts that have a log directory.
   var retained: Set<AttemptNumber>
   var lastPreparation: Int64 = 0
+  var lastShortening: Int64 = 0
   var disk = DiskWatch()
   var effects: [AgentEffect] = []
   private var random: SplitMix64
@@ -170,6 +171,9 @@ extension AgentCore {
       } else if keeperLink == .loading || keeperLink == .ready {
         take(reports, now)
       }
+    case .shortened(let number, let settle):
+      // One of an earlier session says nothing of what that session's later answers gave.
+      if let session, session.shortening == number { self.session?.settlesAt = now.boot + max(0, settle) }
     }
   }
 

@@ -33,6 +33,7 @@ extension AgentCore {
     for number in listed { highestAttempt = max(highestAttempt, number) }
     acknowledge(answer.acknowledged)
     renew(session.isComplete && concernsAll ? session.desired.keys.sorted() : listed, leaseEnd)
+    shortenOnce()
     take(answer.assignments, now)
     if concernsAll {
       reconcileAll(now)
@@ -73,6 +74,21 @@ extension AgentCore {
     }
     if !held.isEmpty { effects.append(.keeper(.renew(leaseEnd: leaseEnd, attempts: held))) }
     for number in thawed { effects.append(.keeper(.thaw(number))) }
+  }
+
+  /// C2: once all that is wanted is renewed by this session, nothing need hold a longer lease of one before: that of a
+  /// polite stop. Ours go back first, so that no start or renewal of ours carries such a lease any more; then the
+  /// keeper's. From its answer on the heartbeats say so, for the session's life: only this session's answers lengthen
+  /// anything then, since words of a connection before are not heard here, nor those of an agent before in the keeper.
+  private mutating func shortenOnce() {
+    guard let session, session.isComplete, session.shortening == nil else { return }
+    lastShortening += 1
+    self.session?.shortening = lastShortening
+    for number in attempts.keys.sorted() {
+      guard let end = attempts[number]?.leaseEnd, end > session.renewedTo else { continue }
+      attempts[number]?.leaseEnd = session.renewedTo
+    }
+    effects.append(.keeper(.shorten(leaseEnd: session.renewedTo, number: lastShortening)))
   }
 
   /// The coordinator holds these reports durably: keeper and agent forget them, and the volumes go. Logs stay until

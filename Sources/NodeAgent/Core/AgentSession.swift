@@ -25,6 +25,10 @@ struct AgentSession {
   var isComplete = false
   /// The end of the lease that all of it was last renewed to.
   var renewedTo = BootTime(milliseconds: 0)
+  /// C2: the number of the word by which the keeper takes back whatever longer lease ends it holds of sessions before,
+  /// once it was said; and when that has settled, once the keeper has answered.
+  var shortening: Int64?
+  var settlesAt: BootTime?
   var wantsInventory = true
   var inventorySentAt: BootTime?
   var nextHeartbeat: BootTime
@@ -118,7 +122,8 @@ extension AgentCore {
         .heartbeat(
           Heartbeat(
             sequence: session.sequence, echo: session.echo, desiredDigest: session.desiredDigest,
-            inventoryDigest: inventoryDigest, inventory: inventory, diskStalledMilliseconds: diskStalled(now)))))
+            inventoryDigest: inventoryDigest, inventory: inventory, diskStalledMilliseconds: diskStalled(now),
+            leasesSettleMilliseconds: session.settlesAt.map { max(0, $0 - now.boot) }))))
     self.session = session
     probeDisk(now)
   }

@@ -75,6 +75,12 @@ package struct KeeperCore {
       turn.effects.insert(.moveDeadlines(movedDeadlines), at: 0)
       movedDeadlines = [:]
     }
+    // Last: what it says has been done, the death timer included. An init that was armed before its word came nearer
+    // looks again within the interval, which counts from the reading of this answer, so from after that.
+    if let number = turn.shortened, isAgentConnected {
+      turn.effects.append(
+        .reply(.shortened(number: number, settleMilliseconds: configuration.initLookMilliseconds)))
+    }
     return turn.effects
   }
 
@@ -113,6 +119,15 @@ extension KeeperCore {
         pods[attempt]?.leaseEnd = leaseEnd
         retime(attempt)
       }
+    case .shorten(let leaseEnd, let number):
+      // A word that comes too late would end pods that the next renewal is about to keep.
+      guard turn.now.boot < leaseEnd else { return }
+      for attempt in pods.keys.sorted() {
+        guard let pod = pods[attempt], pod.leaseEnd > leaseEnd else { continue }
+        pods[attempt]?.leaseEnd = leaseEnd
+        retime(attempt)
+      }
+      turn.shortened = number
     case .start(let assignment, let plan, let leaseEnd):
       startPod(assignment, plan, leaseEnd, &turn)
       touched.append(assignment.attempt)

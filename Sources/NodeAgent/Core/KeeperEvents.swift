@@ -126,6 +126,8 @@ package struct KeeperConfiguration: Equatable, Sendable {
   package var frozenKillMilliseconds: Int64 = 600_000
   /// A freeze that is not confirmed by then becomes a kill; below the 500 of the death timer.
   package var freezeConfirmMilliseconds: Int64 = 250
+  /// K4: how often each pod's init reads its deadline. One that has come nearer holds after that; further ones at once.
+  package var initLookMilliseconds: Int64 = 10_000
   /// K4: the death timer stands this long after the earliest deadline.
   package var deathTimerMarginMilliseconds: Int64 = 500
   package var crashLoopMilliseconds: Int64 = 10_000

@@ -9,6 +9,8 @@ struct KeeperTurn {
   let now: Now
   let configuration: KeeperConfiguration
   var effects: [KeeperEffect] = []
+  /// The number of a `shorten` that was obeyed.
+  var shortened: Int64?
 }
 
 extension KeeperPod {

@@ -228,14 +228,15 @@ package final class AgentHost {
 
   /// Keeps what is needed to tell whether a log may still grow. Another keeper's first inventory replaces all.
   private func note(_ reply: KeeperReply) {
-    guard case .reports(let reports) = reply else {
-      inventory = []
-      return
+    switch reply {
+    case .hello: inventory = []
+    case .shortened: break
+    case .reports(let reports):
+      for report in reports { statuses[report.attempt] = report.status }
+      guard let known = inventory else { return }
+      inventory = reports.isEmpty ? nil : known.union(reports.map(\.attempt))
+      if reports.isEmpty { statuses = statuses.filter { known.contains($0.key) } }
     }
-    for report in reports { statuses[report.attempt] = report.status }
-    guard let known = inventory else { return }
-    inventory = reports.isEmpty ? nil : known.union(reports.map(\.attempt))
-    if reports.isEmpty { statuses = statuses.filter { known.contains($0.key) } }
   }
 
   private func connectCoordinator(_ number: ConnectionNumber) {
@@ -303,7 +304,7 @@ extension KeeperRequest {
     case .unprepared(let assignment, let container, let reason, let message, let leaseEnd):
       .unprepared(
         assignment.lean, container: container, reason: reason, message: message, leaseEnd: leaseEnd)
-    case .hello, .renew, .stop, .thaw, .acknowledge, .shutDown: self
+    case .hello, .renew, .shorten, .stop, .thaw, .acknowledge, .shutDown: self
     }
   }
 }

@@ -103,6 +103,7 @@ package final class KeeperHost {
     var configuration = KeeperConfiguration()
     configuration.frozenKillMilliseconds = options.frozenKillMilliseconds
     configuration.idleExitMilliseconds = options.idleExitMilliseconds
+    configuration.initLookMilliseconds = PodDeadline.lookMilliseconds
     core = KeeperCore(
       KeeperStart(
         keeper: identity, directory: entry.mark, sweptKeepers: entry.sweptKeepers, fencesFully: fencing.fencesFully,
@@ -180,7 +181,9 @@ package final class KeeperHost {
     connection.outputLimit = 64 << 20
     let next = FrameLink(connection)
     link = next
-    next.onMessage = { [unowned self] message in
+    next.onMessage = { [unowned self, weak next] message in
+      // What an agent of before still says must not follow the newer one's word.
+      guard link === next else { return }
       do throws(MessageError) {
         take(.request(try KeeperRequest(json: message)))
       } catch {

@@ -74,6 +74,7 @@ extension CoordinatorCore {
     session.assigned.removeAll()
     session.acknowledged.removeAll()
     let reach = session.heardAt + LeaseArithmetic.stretched(lease)
+    session.reach = max(session.reach, reach)
     fleet.nodes[session.node]?.leaseReach = max(record.leaseReach, reach)
   }
 

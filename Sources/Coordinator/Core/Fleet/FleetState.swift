@@ -58,8 +58,8 @@ struct NodeRecord: Sendable {
   var heardAt: BootTime?
   /// The latest boot time that any lease given out on any session of this node can reach (C1): the maximum over the
   /// answers of time of sending + 1.05 × lease. A push between heartbeats echoes the last heartbeat and renews no
-  /// further than from that (K2), so it counts from then. Later, shorter leases never lower it: a keeper moves no
-  /// lease end backwards.
+  /// further than from that (K2), so it counts from then. Later, shorter leases never lower it, only the keeper's
+  /// word that it holds nothing longer (`settleLeases`).
   var leaseReach: BootTime
   /// C2: the lease of a polite stop, where an answer to this node may have carried it; durable before that answer is
   /// sent, and until no keeper can hold it any more. 0: none. Persisted.
@@ -106,6 +106,8 @@ struct FleetSession: Sendable {
   /// Number of the last answer, and of the last one that had to wait for a commit.
   var number: Int64 = 0
   var orderedNumber: Int64 = 0
+  /// As `leaseReach` of its node, of this session's answers alone.
+  var reach = BootTime(milliseconds: 0)
   var echo: Int64 = 0
   /// Send times of the answers from `echo` on.
   var sent: [(number: Int64, at: BootTime)] = []

@@ -35,6 +35,33 @@ extension CoordinatorCore {
     compareInventory(heartbeat, previous, id)
     heardFrom(session.node)
     heardOfDisk(session.node, heartbeat.diskStalledMilliseconds)
+    settleLeases(heartbeat, id)
+  }
+
+  /// C2: the node has taken back what a polite stop promised it; from here on it is held no longer than this session's
+  /// answers need. Why that is safe:
+  /// - The agent says it only after its keeper's answer in this session, to a word that it numbered and sent after the
+  ///   session's first complete answer. Then agent, keeper and death timer hold no end beyond this session's answers.
+  /// - An init may hold an older, later deadline until it looks again: the rest of that is what the heartbeat gives,
+  ///   from its sending, which was before now. Its toleration only adds to it.
+  /// - Nothing older can lengthen a lease again: the agent hears one connection, the keeper one agent, each in order.
+  ///   What lengthens later are this session's answers, all in `reach`; of another session the agent must say it anew.
+  /// - So an older heartbeat never takes back a newer long lease: one that this session gave is in `reach`, and one of
+  ///   another session is not judged by this one, which is closed by then. While we stop nothing is taken back.
+  /// The row is cleared last, since a restart counts from the leases alone: when the inits hold nothing longer either.
+  private mutating func settleLeases(_ heartbeat: Heartbeat, _ id: SessionID) {
+    guard let settle = heartbeat.leasesSettleMilliseconds, !fleet.isStopping, let session = fleet.sessions[id],
+      let record = fleet.nodes[session.node], record.session == id
+    else { return }
+    let bound = max(session.reach, now.boot + LeaseArithmetic.stretched(settle))
+    let isOver = settle <= 0 && record.longLease > 0
+    guard isOver || bound < record.leaseReach else { return }
+    // The word is this keeper's. What another one held has its own proof, or waits for what was promised.
+    guard record.attempts.allSatisfy({ fleet.attempts[$0].map(isDesired) ?? true }) else { return }
+    fleet.nodes[session.node]?.leaseReach = min(record.leaseReach, bound)
+    guard isOver else { return }
+    fleet.nodes[session.node]?.longLease = 0
+    fleet.dirtyNodes.insert(session.node)
   }
 
   /// Forgets the answers before the one echoed, and the assignments that it proves delivered.

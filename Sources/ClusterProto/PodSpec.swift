@@ -180,7 +180,9 @@ package final class PodSpec: Sendable, Equatable {
     volumes = (json["volumes"]?.arrayValue ?? []).map { VolumeSpec(json: $0) }
     tolerations = (json["tolerations"]?.arrayValue ?? []).map { Toleration(json: $0) }
     nodeSelector = StringMap(json: json["nodeSelector"])
-    terminationGracePeriodSeconds = max(0, json["terminationGracePeriodSeconds"]?.intValue ?? 30)
+    // Kubernetes: a negative grace means one second.
+    let grace = json["terminationGracePeriodSeconds"]?.intValue ?? 30
+    terminationGracePeriodSeconds = grace < 0 ? 1 : grace
     activeDeadlineSeconds = json["activeDeadlineSeconds"]?.intValue
     hostname = json["hostname"]?.stringValue
     serviceAccountName = json["serviceAccountName"]?.stringValue ?? "default"

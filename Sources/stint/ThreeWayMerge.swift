@@ -17,7 +17,10 @@ enum ThreeWayMerge {
     "secrets": "name", "taints": "key", "addresses": "type",
   ]
 
-  /// The manifest with itself as last-applied annotation, as it is sent.
+  /// Bytes that all annotations of an object may have, as in Kubernetes.
+  private static let annotationBytes = 256 * 1024
+
+  /// The manifest with itself as last-applied annotation, as it is sent; without, where that would be too long.
   static func annotated(_ manifest: JSON) -> JSON {
     var bare = manifest
     bare[path: ["metadata", "annotations", annotation]] = nil
@@ -25,7 +28,9 @@ enum ThreeWayMerge {
       bare[path: ["metadata", "annotations"]] = .object(JSONObject())
     }
     var result = manifest
-    result[path: ["metadata", "annotations", annotation]] = .string(bare.text + "\n")
+    let text = bare.text + "\n"
+    if text.utf8.count > annotationBytes - annotation.utf8.count { return manifest }
+    result[path: ["metadata", "annotations", annotation]] = .string(text)
     return result
   }
 

@@ -358,7 +358,12 @@ import Testing
     let huge = Manifest.configMap("h", ["a": .string(String(repeating: "x", count: 1024 * 1024 + 1))])
     #expect(harness.create(.configmaps, huge).code == 422)
     let large = Manifest.configMap("h", ["a": .string(String(repeating: "x", count: 1024 * 1024 - 10))])
-    #expect(harness.create(.configmaps, large).reason == "RequestEntityTooLarge")
+    #expect(harness.create(.configmaps, large).code == 201)
+    var job = Manifest.job("long")
+    job[path: ["spec", "template", "spec", "containers"]] = [
+      ["name": "main", "image": "x", "command": [.string(String(repeating: "x", count: 3 << 20))]]
+    ]
+    #expect(harness.create(.jobs, job).reason == "RequestEntityTooLarge")
   }
 
   @Test("a Secret's stringData becomes data")

@@ -38,7 +38,7 @@ extension FieldWalk {
     "Container.volumeDevices": [["devicePath": "/dev/x", "name": "x"]],
     "PodSpec.ephemeralContainers": [["name": "x"]], "PodSpec.resourceClaims": [["name": "x"]],
     "NodeCondition.type": "Ready", "PodStatus.qosClass": "Burstable",
-    "NodeStatus.capacity": ["cpu": "2"], "NodeStatus.allocatable": ["cpu": "2"],
+    "ServiceSpec.selector": ["k": "v"], "NodeStatus.capacity": ["cpu": "2"], "NodeStatus.allocatable": ["cpu": "2"],
   ]
 
   /// What a struct that the base lacks needs, whichever of its fields is set.
@@ -68,7 +68,8 @@ extension FieldWalk {
     "NamespaceCondition": ["type": "Other", "status": "True", "lastTransitionTime": "2026-01-01T00:00:00Z"],
     "NodeAddress": ["type": "InternalIP", "address": "10.0.0.1"],
     "ContainerStatus": ["name": "c", "image": "busybox", "state": ["waiting": ["reason": "x"]]],
-    "ObjectReference": ["name": "x"], "HostAlias": ["ip": "10.0.0.1"], "PodIP": ["ip": "10.0.0.1"],
+    "ServicePort": ["port": 81, "protocol": "TCP"], "ObjectReference": ["name": "x"], "HostAlias": ["ip": "10.0.0.1"],
+    "PodIP": ["ip": "10.0.0.1"],
     "HostIP": ["ip": "10.0.0.1"], "NamespaceStatus": ["phase": "Active"],
   ]
 

@@ -70,6 +70,9 @@ enum FieldTable {
       field: "Container.terminationMessagePath", text: "where nothing can be mounted, as `/`: refused",
       effect: .refused, path: "containers[0].terminationMessagePath", probe: "/"),
     Rule(
+      field: "PodSpec.terminationGracePeriodSeconds", text: "negative: 1, Warning", effect: .warned,
+      path: "terminationGracePeriodSeconds", probe: -1),
+    Rule(
       field: "HostPathVolumeSource.path", text: "not absolute: Warning, and the pod waits", effect: .warned,
       path: "volumes[0].hostPath.path", probe: "x"),
     Rule(

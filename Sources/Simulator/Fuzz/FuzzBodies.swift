@@ -3,8 +3,6 @@
 import ClusterProto
 
 enum FuzzBodies {
-  static func parse(_ text: String) -> JSON { (try? JSON(parsing: Array(text.utf8))) ?? .null }
-
   private static let podSpec = #"""
     {"restartPolicy":"OnFailure","terminationGracePeriodSeconds":3,"activeDeadlineSeconds":50,"priority":5,
     "nodeSelector":{"d":"s"},"securityContext":{"runAsUser":5,"runAsGroup":6,"supplementalGroups":[7]},
@@ -106,5 +104,9 @@ enum FuzzBodies {
       podUID: "uid-\(attempt)", labels: ["a": "1"], annotations: [:], spec: PodSpec(json: spec),
       references: JSONObject(), tolerationMilliseconds: 10_000
     ).json
+  }
+
+  private static func parse(_ text: String) -> JSON {
+    (try? JSON(parsing: Array(text.utf8))) ?? .null
   }
 }

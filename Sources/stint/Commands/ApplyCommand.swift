@@ -104,7 +104,11 @@ struct ApplyCommand {
   ) throws -> (JSON, Outcome) {
     let live = GetCommand.typed(live, object.kind)
     let last = ThreeWayMerge.lastApplied(live)
-    if last == nil {
+    if last == nil, ThreeWayMerge.lastApplied(wanted) == nil {
+      context.console.note(
+        "Warning: resource \(object.kind.plural)/\(object.name) is too large to remember what was applied: what a later "
+          + "manifest leaves out stays. `kubectl apply --server-side` knows.")
+    } else if last == nil {
       context.console.note(
         "Warning: resource \(object.kind.plural)/\(object.name) is missing the \(ThreeWayMerge.annotation) annotation "
           + "which is required by stint apply. It will be patched automatically.")

@@ -80,6 +80,11 @@ struct Honesty {
       guard let medium = volume[path: ["emptyDir", "medium"]]?.stringValue, !medium.isEmpty else { continue }
       warn("\(path).volumes[\(index)].emptyDir.medium", "\(Self.notHonoured): the directory is on the node's disk")
     }
+    if let grace = spec["terminationGracePeriodSeconds"]?.intValue, grace < 0 {
+      warn(
+        "\(path).terminationGracePeriodSeconds",
+        "must be >= 0; negative values are invalid and will be treated as 1")
+    }
     if let policy = spec["dnsPolicy"]?.stringValue, policy == "None" { warn("\(path).dnsPolicy") }
     if let priority = spec["priority"]?.intValue, priority != 0 { warn("\(path).priority") }
     for (index, constraint) in (spec["topologySpreadConstraints"]?.arrayValue ?? []).enumerated() {
@@ -124,6 +129,13 @@ struct Honesty {
     var refusedNames: Set<String> = []
     for group in ["limits", "requests"] {
       for (name, amount) in resources[group]?.objectValue ?? JSONObject() {
+        if ["memory", "ephemeral-storage"].contains(name), let text = amount.stringValue,
+          let millis = Quantity.parseMillis(text), millis % 1000 != 0
+        {
+          warn(
+            "\(path).\(group)[\(name)]",
+            "fractional byte value \(JSON.string(text).text) is invalid, must be an integer")
+        }
         switch name {
         case "cpu", "memory":
           if group == "limits" { warn("\(path).limits.\(name)", "not enforced by this version") }

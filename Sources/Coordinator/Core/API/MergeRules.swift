@@ -47,6 +47,7 @@ enum MergeRules {
     "PodStatus.resourceClaimStatuses": .key("name"),
     "NodeSpec.podCIDRs": .set, "NodeStatus.conditions": .key("type"), "NodeStatus.addresses": .key("type"),
     "NamespaceStatus.conditions": .key("type"), "ServiceAccount.secrets": .key("name"),
+    "ServiceSpec.ports": .key("port", applied: .map(["port", "protocol"])), "ServiceStatus.conditions": .key("type"),
   ]
 
   /// Structs that are owned as one value (map-type atomic).
@@ -57,7 +58,7 @@ enum MergeRules {
   ]
 
   /// Maps that are owned as one value, by owner and field.
-  static let atomicMaps: Set<String> = ["PodSpec.nodeSelector"]
+  static let atomicMaps: Set<String> = ["PodSpec.nodeSelector", "ServiceSpec.selector"]
 
   /// The OpenAPI extensions by which clients learn how a list or a map merges.
   static func extensions(_ place: String, _ type: SchemaType) -> [(String, JSON)] {

@@ -77,7 +77,7 @@ package enum OpenAPI {
     for name in type.fieldNames {
       guard let field = type[name] else { continue }
       var property = self.type(field.type)
-      if let text = description(type.name, field) {
+      if let text = Descriptions.text(type.name, field) {
         if property["$ref"] != nil { property = ["allOf": [property]] }
         property["description"] = .string(text)
       }
@@ -86,21 +86,12 @@ package enum OpenAPI {
     }
     var result: JSON = ["type": "object", "properties": .object(JSONObject(entries: properties))]
     if let names = requiredFields[type.name] { result["required"] = .array(names.map { .string($0) }) }
-    if let text = typeDescriptions[type.name] { result["description"] = .string(text) }
+    if let text = Descriptions.text(type: type.name) { result["description"] = .string(text) }
     if MergeRules.atomicStructs.contains(type.name) { result["x-kubernetes-map-type"] = "atomic" }
     if let kind = kinds.first(where: { $0.schema == type.name }) {
       result["x-kubernetes-group-version-kind"] = [groupVersionKind(kind)]
     }
     return result
-  }
-
-  private static func description(_ owner: String, _ field: SchemaField) -> String? {
-    let text = fieldDescriptions["\(owner).\(field.name)"] ?? fieldDescriptions[field.name]
-    switch field.honour {
-    case .honoured: return text
-    case .ignored: return "Kept and shown, without effect in this version."
-    case .refused: return "Refused in this version."
-    }
   }
 
   private static func type(_ type: SchemaType) -> JSON {
@@ -143,7 +134,7 @@ package enum OpenAPI {
   }
 
   private static let metaNames: Set<String> = [
-    "ObjectMeta", "OwnerReference", "ManagedFieldsEntry", "LabelSelector", "LabelSelectorRequirement",
+    "ObjectMeta", "OwnerReference", "ManagedFieldsEntry", "LabelSelector", "LabelSelectorRequirement", "Condition",
   ]
 
   /// Kubernetes' name of a type, by which clients know it.
@@ -176,74 +167,5 @@ package enum OpenAPI {
     "PodFailurePolicyRule": ["action"], "PodFailurePolicyOnExitCodesRequirement": ["operator", "values"],
     "PodFailurePolicyOnPodConditionsPattern": ["type", "status"], "SuccessPolicy": ["rules"],
     "Taint": ["key", "effect"], "PriorityClass": ["value"], "JobCondition": ["type", "status"],
-  ]
-
-  private static let typeDescriptions: [String: String] = [
-    "Job": "Job represents work that runs to its end in one or more pods.",
-    "JobSpec": "JobSpec says how the work is to be done.",
-    "JobStatus": "JobStatus is how far the work has come.",
-    "Pod": "Pod is one or more containers that run together on one node.",
-    "PodSpec": "PodSpec says what a pod runs and where it may.",
-    "PodTemplateSpec": "PodTemplateSpec is what each pod is made from.",
-    "Container": "Container is one process tree of a pod.",
-    "Node": "Node is a machine whose agent runs pods.",
-    "ObjectMeta": "ObjectMeta is what every object has.",
-    "Event": "Event tells of something that happened to an object.",
-    "EventsEvent": "Event tells of something that happened to an object; the same events are those of v1.",
-    "SelfSubjectAccessReview": "SelfSubjectAccessReview asks whether the caller may do something.",
-    "SelfSubjectRulesReview": "SelfSubjectRulesReview asks what the caller may do in a namespace.",
-    "SelfSubjectReview": "SelfSubjectReview asks who the caller is.",
-  ]
-
-  private static let fieldDescriptions: [String: String] = [
-    "apiVersion": "The version of the object's schema.", "kind": "The object's kind.",
-    "metadata": "Name, labels, owners and other data that every object has.",
-    "spec": "What is wanted.", "status": "What is; written by the coordinator.",
-    "JobSpec.parallelism": "How many pods may run at a time; 1 when absent.",
-    "JobSpec.completions": "How many pods must succeed.",
-    "JobSpec.activeDeadlineSeconds": "The Job fails and its pods end when it has been active this long.",
-    "JobSpec.backoffLimit": "How many failures are retried before the Job fails; 6 when absent.",
-    "JobSpec.selector": "Which pods belong to the Job; made by the coordinator unless manualSelector is set.",
-    "JobSpec.manualSelector": "Take the selector as given.",
-    "JobSpec.template": "What each pod is made from.",
-    "JobSpec.ttlSecondsAfterFinished": "The Job is deleted this long after its end.",
-    "JobSpec.completionMode": "NonIndexed, or Indexed: each pod does the work of one index.",
-    "JobSpec.suspend": "While true the Job has no pods.",
-    "JobSpec.podReplacementPolicy": "TerminatingOrFailed, or Failed: replace a pod only once it has ended.",
-    "JobSpec.managedBy": "Another controller that keeps this Job.",
-    "PodSpec.containers": "The containers, started together.",
-    "PodSpec.initContainers": "Containers that run one after the other before the others start.",
-    "PodSpec.restartPolicy": "Never, OnFailure or Always; a Job's pods take the first two.",
-    "PodSpec.tolerations": "Taints that the pod bears, and for how long.",
-    "PodSpec.nodeSelector": "Labels that the node must have.",
-    "PodSpec.terminationGracePeriodSeconds": "Time between SIGTERM and SIGKILL; 30 when absent.",
-    "PodSpec.volumes": "Directories that the containers may mount.",
-    "PodSpec.automountServiceAccountToken": "Kept; no token is ever mounted in this version.",
-    "Volume.configMap": "The keys of a ConfigMap as files, written when the pod starts.",
-    "Volume.secret": "The keys of a Secret as files, written when the pod starts.",
-    "Volume.downwardAPI": "Fields of the pod as files, written when the pod starts.",
-    "Volume.projected": "Files of several Secrets, ConfigMaps and of the pod's own fields in one directory.",
-    "Volume.emptyDir": "A directory that lives as long as the pod.",
-    "Volume.hostPath": "A file or directory of the node.",
-    "SecretVolumeSource.secretName": "The Secret's name in the pod's namespace.",
-    "ProjectedVolumeSource.sources": "Where the files come from: secret, configMap or downwardAPI.",
-    "VolumeProjection.secret": "Keys of a Secret.", "VolumeProjection.configMap": "Keys of a ConfigMap.",
-    "VolumeProjection.downwardAPI": "Fields of the pod.",
-    "DownwardAPIVolumeSource.items": "The files and the field of the pod that each holds.",
-    "DownwardAPIProjection.items": "The files and the field of the pod that each holds.",
-    "items": "Which keys, and the path of the file that each becomes; absent: every key.",
-    "defaultMode": "Permissions of the files that name none; 0644 when absent.",
-    "mode": "Permissions of this file.", "optional": "The pod starts even where it is missing.",
-    "fieldRef": "A field of the pod.", "resourceFieldRef": "A request or limit of a container.",
-    "ResourceFieldSelector.divisor": "The unit of the value, rounded up; 1 when absent.",
-    "EnvVarSource.secretKeyRef": "A key of a Secret.", "EnvVarSource.configMapKeyRef": "A key of a ConfigMap.",
-    "EnvFromSource.secretRef": "Every key of a Secret.", "EnvFromSource.configMapRef": "Every key of a ConfigMap.",
-    "EnvFromSource.prefix": "Text before every key.",
-    "VolumeMount.subPath": "What of the volume is mounted; all of it when absent.",
-    "VolumeMount.subPathExpr": "The same, with $(VAR) of the container's environment in it.",
-    "Container.terminationMessagePath": "A file whose last 4096 bytes are the message of the container's end.",
-    "Container.terminationMessagePolicy":
-      "File, or FallbackToLogsOnError: a failure without a message shows the end of its log.",
-    "PodStatus.fencingToken": "The number of the attempt that runs this pod; it rises with every attempt.",
   ]
 }

@@ -138,10 +138,12 @@ enum OtherValidation {
     if !(frozenOld["tolerations"]?.arrayValue ?? []).allSatisfy({ added.contains($0) }) {
       errors.forbidden("spec.tolerations", "existing toleration can not be modified except its tolerationSeconds")
     }
-    for name in ["activeDeadlineSeconds", "tolerations", "terminationGracePeriodSeconds"] {
+    for name in ["activeDeadlineSeconds", "tolerations"] {
       frozenNew[name] = nil
       frozenOld[name] = nil
     }
+    let grace = "terminationGracePeriodSeconds"
+    if (old.json[path: ["spec", grace]]?.intValue ?? 0) < 0, frozenNew[grace] == 1 { frozenOld[grace] = 1 }
     for list in ["containers", "initContainers"] {
       frozenNew[list] = withoutImages(frozenNew[list])
       frozenOld[list] = withoutImages(frozenOld[list])

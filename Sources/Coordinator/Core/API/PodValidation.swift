@@ -35,10 +35,6 @@ struct PodValidation {
     for (index, toleration) in (spec["tolerations"]?.arrayValue ?? []).enumerated() {
       self.toleration(toleration, "\(path).tolerations[\(index)]")
     }
-    if let seconds = spec["terminationGracePeriodSeconds"]?.intValue, seconds < 0 {
-      errors.invalid(
-        "\(path).terminationGracePeriodSeconds", .int(seconds), "must be greater than or equal to 0")
-    }
   }
 
   private mutating func restartPolicy(_ spec: JSON, _ path: String) {

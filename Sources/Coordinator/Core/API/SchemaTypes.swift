@@ -13,6 +13,7 @@ extension Schema {
       subresource:string
     LabelSelector = matchLabels:{}string matchExpressions:[]LabelSelectorRequirement
     LabelSelectorRequirement = key:string operator:string values:[]string
+    Condition = type:string status:string observedGeneration:int64 lastTransitionTime:time reason:string message:string
     LocalObjectReference = name:string
     ObjectReference = kind:string namespace:string name:string uid:string apiVersion:string resourceVersion:string
       fieldPath:string
@@ -169,7 +170,19 @@ extension Schema {
       type:string
     ServiceAccount = apiVersion:string kind:string metadata:ObjectMeta secrets:[]ObjectReference
       imagePullSecrets:[]LocalObjectReference automountServiceAccountToken:bool
-    Service = apiVersion:string kind:string metadata:ObjectMeta spec:any status:any
+    Service = apiVersion:string kind:string metadata:ObjectMeta spec:ServiceSpec status:ServiceStatus
+    ServiceSpec = ports:[]ServicePort selector:{}string clusterIP:string clusterIPs:[]string type:string
+      externalIPs:[]string sessionAffinity:string sessionAffinityConfig:SessionAffinityConfig loadBalancerIP:string
+      loadBalancerSourceRanges:[]string loadBalancerClass:string allocateLoadBalancerNodePorts:bool externalName:string
+      externalTrafficPolicy:string internalTrafficPolicy:string healthCheckNodePort:int32
+      publishNotReadyAddresses:bool ipFamilies:[]string ipFamilyPolicy:string trafficDistribution:string
+    ServicePort = name:string protocol:string appProtocol:string port:int32 targetPort:intOrString nodePort:int32
+    SessionAffinityConfig = clientIP:ClientIPConfig
+    ClientIPConfig = timeoutSeconds:int32
+    ServiceStatus = loadBalancer:LoadBalancerStatus conditions:[]Condition
+    LoadBalancerStatus = ingress:[]LoadBalancerIngress
+    LoadBalancerIngress = ip:string hostname:string ipMode:string ports:[]PortStatus
+    PortStatus = port:int32 protocol:string error:string
     Lease = apiVersion:string kind:string metadata:ObjectMeta spec:LeaseSpec
     LeaseSpec = holderIdentity:string leaseDurationSeconds:int32 acquireTime:time renewTime:time leaseTransitions:int32
       strategy:string preferredHolder:string

@@ -69,7 +69,10 @@ enum SelectableFields {
   }
 
   private static func value(_ field: String, of object: GenericObject) -> String? {
-    if field == "source" { return object.body["source"]?["component"]?.stringValue ?? "" }
+    if field == "source" {
+      let component = object.body["source"]?["component"]?.stringValue ?? ""
+      return component.isEmpty ? object.body["reportingComponent"]?.stringValue ?? "" : component
+    }
     let path = field.split(separator: ".").map(String.init)
     return JSON.object(object.body)[path: path]?.stringValue ?? ""
   }

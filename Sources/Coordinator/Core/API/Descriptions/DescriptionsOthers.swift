@@ -1,0 +1,85 @@
+// Descriptions of namespaces, nodes, ConfigMaps, Secrets and other small kinds. Data, no behaviour.
+
+extension Descriptions {
+  static let others = """
+    Namespace: Namespace is a part of the cluster with names of its own.
+    NamespaceSpec: NamespaceSpec says what holds a namespace.
+      finalizers: Names that hold a deleted namespace; written by namespaces/NAME/finalize. kubernetes goes when the
+        namespace is empty.
+    NamespaceStatus: NamespaceStatus is whether a namespace is going.
+      phase: Active, or Terminating: nothing new may come into it.
+      conditions: Of a namespace that goes: what remains, and which finalizers hold it.
+    NamespaceCondition: NamespaceCondition is one aspect of a namespace that goes.
+      type: The aspect, as NamespaceContentRemaining.
+      status: True, False or Unknown.
+      lastTransitionTime: When the status last became another one.
+      reason: One word on why.
+      message: The same for people.
+    ConfigMap: ConfigMap is texts and files for pods, at most 1 MiB.
+      immutable: True: data cannot be changed any more.
+      data: Texts by key.
+      binaryData: Bytes by key, in base64.
+    Secret: Secret is texts and files for pods that are not shown in tables, at most 1 MiB.
+      immutable: True: data cannot be changed any more.
+      data: Bytes by key, in base64.
+      stringData: Texts by key; written into data, never shown.
+      type: What the Secret is for; Opaque when absent. It cannot be changed.
+    ServiceAccount: ServiceAccount is a name for pods. Kept; it gives no rights in this version.
+      secrets: Secrets that belong to it.
+      imagePullSecrets: Kept: no images are pulled.
+      automountServiceAccountToken: Kept; no token is ever mounted in this version.
+    Lease: Lease is a claim that is held for a time.
+    LeaseSpec: LeaseSpec is who holds a lease and until when.
+      holderIdentity: Who holds it.
+      leaseDurationSeconds: How long it holds without a renewal.
+      acquireTime: When the holder got it.
+      renewTime: When the holder last renewed it.
+      leaseTransitions: How often it changed hands.
+      strategy: How a new holder is chosen.
+      preferredHolder: Who should hold it next.
+    PriorityClass: PriorityClass is a name for a priority. Kept; the scheduler does not use it in this version.
+      value: The priority; at most 1000000000. It cannot be changed.
+      globalDefault: Whether it is that of pods without a class.
+      description: What the class is for.
+      preemptionPolicy: PreemptLowerPriority or Never.
+    Node: Node is a machine whose agent runs pods.
+    NodeSpec: NodeSpec says what a node takes.
+      podCIDR: Never used: pods have their node's address.
+      podCIDRs: Never used: pods have their node's address.
+      providerID: The machine's name with its provider.
+      unschedulable: True: no new pods come here, as after kubectl cordon.
+      taints: What keeps pods away that do not bear it.
+      configSource: Never used.
+      externalID: Never used.
+    Taint: Taint keeps pods away from a node.
+      key: The taint's name.
+      value: Its value.
+      effect: NoSchedule, PreferNoSchedule or NoExecute, which also ends pods that run.
+      timeAdded: Since when, for NoExecute.
+    NodeStatus: NodeStatus is how a node is, as its agent reports it.
+      capacity: What the machine has: cpu, memory, pods.
+      allocatable: What pods may use of it: the same.
+      phase: Never set.
+      conditions: Ready and the node's troubles.
+      addresses: The agent's address and the host name.
+      daemonEndpoints: Never set: an agent serves nothing.
+      nodeInfo: The machine's ids, kernel and versions.
+      images: Never set: no images are pulled.
+      volumesInUse: Never set in this version.
+      volumesAttached: Never set in this version.
+      config: Never set in this version.
+      runtimeHandlers: Never set in this version.
+      features: Never set in this version.
+      declaredFeatures: Never set in this version.
+    NodeCondition: NodeCondition is one aspect of a node's state.
+      type: The aspect, as Ready.
+      status: True, False or Unknown.
+      lastHeartbeatTime: When the agent last told.
+      lastTransitionTime: When the status last became another one.
+      reason: One word on why.
+      message: The same for people.
+    NodeAddress: NodeAddress is an address of a node.
+      type: InternalIP or Hostname.
+      address: The address.
+    """
+}

@@ -22,24 +22,31 @@ package struct InvariantChecker: Sendable {
 
   private var pods: [String: PodMemory] = [:]
   private var jobs: [String: JobMemory] = [:]
+  private var lastStep: BootTime?
+  /// When the coordinator last went on after it had stood still: nothing is late that was due meanwhile.
+  private var wentOnAt: BootTime?
+  /// Without a step for so long it stood: agents that try to connect, or timers, wake it more often.
+  private static let standstillMilliseconds: Int64 = 5_000
 
   /// A checker that has seen nothing yet.
   package init() {}
 
   /// What is violated now, each with its number in the list of invariants; empty when all hold. Looks at all objects.
   package mutating func check(_ core: CoordinatorCore) -> [String] {
+    noteStep(core.now.boot)
     var found: [String] = []
     var state = core.state
     checkIdentities(core, &found)
     pods = [:].merging(state.keys(of: .pods).compactMap { check(pod: $0, core, &found) }) { first, _ in first }
     jobs = [:].merging(state.keys(of: .jobs).compactMap { check(job: $0, core, &found) }) { first, _ in first }
-    core.checkNodes(&found)
+    core.checkNodes(since: wentOnAt, &found)
     if core.workloads.garbage.isEmpty, core.workloads.removals.isEmpty { checkOwners(core, &state, &found) }
     return found
   }
 
   /// The same for what a step wrote: its pods, their Jobs, its Jobs, the nodes.
   package mutating func check(_ core: CoordinatorCore, wrote writes: [StoreWrite]) -> [String] {
+    noteStep(core.now.boot)
     var found: [String] = []
     checkIdentities(core, &found)
     var jobKeys: [ObjectKey] = []
@@ -55,8 +62,13 @@ package struct InvariantChecker: Sendable {
     for key in Set(jobKeys).sorted() {
       if let seen = check(job: key, core, &found) { jobs[seen.0] = seen.1 }
     }
-    core.checkNodes(&found)
+    core.checkNodes(since: wentOnAt, &found)
     return found
+  }
+
+  private mutating func noteStep(_ now: BootTime) {
+    if let last = lastStep, now - last > Self.standstillMilliseconds { wentOnAt = now }
+    lastStep = now
   }
 
   private func checkIdentities(_ core: CoordinatorCore, _ found: inout [String]) {
@@ -153,7 +165,7 @@ package struct InvariantChecker: Sendable {
 
 extension CoordinatorCore {
   /// I6 and I10: usage is the sum of the attempts and within capacity; attempts on lost nodes end within the bound.
-  func checkNodes(_ found: inout [String]) {
+  func checkNodes(since wentOnAt: BootTime?, _ found: inout [String]) {
     var usage: [String: NodeUsage] = [:]
     for attempt in fleet.attempts.values { usage[attempt.node, default: NodeUsage()].add(attempt, sign: 1) }
     for (name, record) in fleet.nodes.sorted(by: { $0.key < $1.key }) {
@@ -165,19 +177,23 @@ extension CoordinatorCore {
       {
         found.append("I6: node \(name) is over its capacity")
       }
-      checkLoss(name, record, &found)
+      checkLoss(name, record, since: wentOnAt, &found)
     }
   }
 
-  private func checkLoss(_ name: String, _ record: NodeRecord, _ found: inout [String]) {
-    guard record.lostAt != nil else { return }
+  private func checkLoss(_ name: String, _ record: NodeRecord, since wentOnAt: BootTime?, _ found: inout [String]) {
+    guard let lostAt = record.lostAt else { return }
+    // Nobody fences while the coordinator stands, and the brake begins when it sees the loss.
+    let noticed = max(lostAt, wentOnAt ?? lostAt)
     // The brake may hold a node for its whole time and then one pace for each node before it.
     let brake =
       configuration.massLossHoldMilliseconds
       + configuration.massLossPaceMilliseconds * Int64(fleet.nodes.count + 1)
     for number in record.attempts {
       guard let attempt = fleet.attempts[number], let time = fenceTime(of: attempt) else { continue }
-      if time + brake + 1_000 < now.boot { found.append("I10: attempt \(number) on lost node \(name) is not fenced") }
+      if max(time, noticed) + brake + 1_000 < now.boot {
+        found.append("I10: attempt \(number) on lost node \(name) is not fenced")
+      }
     }
   }
 

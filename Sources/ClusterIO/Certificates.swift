@@ -6,9 +6,12 @@ import Glibc
 
 /// A certificate and its private key, both as PEM text.
 package struct PEMIdentity: Equatable, Sendable {
+  /// The certificate, DER or PEM as made.
   package let certificate: [UInt8]
+  /// Its private key, in the same form.
   package let key: [UInt8]
 
+  /// Takes the two as they stand.
   package init(certificate: [UInt8], key: [UInt8]) {
     self.certificate = certificate
     self.key = key

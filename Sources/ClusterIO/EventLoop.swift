@@ -8,7 +8,9 @@ import Glibc
 package final class EventLoop {
   /// What a descriptor is watched for, and what it was found ready for.
   package struct Interest: OptionSet, Sendable {
+    /// The set as bits.
     package let rawValue: UInt8
+    /// The set of these bits.
     package init(rawValue: UInt8) { self.rawValue = rawValue }
     /// Bytes, a connection or an event can be read.
     package static let readable = Interest(rawValue: 1)

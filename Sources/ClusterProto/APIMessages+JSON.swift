@@ -114,9 +114,12 @@ extension APIOptions {
 
 /// Coordinator → client: a part of the answer to request `id`.
 package struct ClientReply: Equatable, Sendable {
+  /// Number of the request that it answers.
   package var id: Int64
+  /// What the core said.
   package var reply: APIReply
 
+  /// Takes each value as it stands.
   package init(id: Int64, reply: APIReply) {
     self.id = id
     self.reply = reply

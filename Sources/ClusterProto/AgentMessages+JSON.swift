@@ -20,6 +20,7 @@ extension AgentMessage {
     }
   }
 
+  /// Reads a message's JSON. Throws what is missing or of the wrong type.
   package init(json: JSON) throws(MessageError) {
     let reader = try MessageReader(json, "agent message")
     let type = try reader.string("type")
@@ -62,6 +63,7 @@ extension CoordinatorMessage {
     }
   }
 
+  /// Reads a message's JSON. Throws what is missing or of the wrong type.
   package init(json: JSON) throws(MessageError) {
     let type = try MessageReader(json, "coordinator message").string("type")
     let reader = try MessageReader(json, type)
@@ -98,6 +100,7 @@ extension DesiredAttempt {
 }
 
 extension Assignment {
+  /// The message's JSON, as `init(json:)` reads it.
   package var json: JSON {
     var result: JSON = [
       "attempt": .int(attempt), "keeper": .string(keeper), "session": .string(session),
@@ -108,6 +111,7 @@ extension Assignment {
     return result
   }
 
+  /// Reads a message's JSON. Throws what is missing or of the wrong type.
   package init(json: JSON, _ what: String) throws(MessageError) {
     let reader = try MessageReader(json, what)
     self.init(
@@ -122,12 +126,14 @@ extension Assignment {
 }
 
 extension AttemptReport {
+  /// The message's JSON, as `init(json:)` reads it.
   package var json: JSON {
     var result: JSON = ["attempt": .int(attempt), "revision": .int(revision), "status": status.json]
     if frozen { result["frozen"] = true }
     return result
   }
 
+  /// Reads a message's JSON. Throws what is missing or of the wrong type.
   package init(json: JSON, _ what: String) throws(MessageError) {
     let reader = try MessageReader(json, what)
     let status = try reader.object("status")

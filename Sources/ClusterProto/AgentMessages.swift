@@ -15,9 +15,12 @@ package enum DesiredAction: Equatable, Hashable, Sendable {
 
 /// One line of a node's desired set.
 package struct DesiredAttempt: Equatable, Hashable, Sendable {
+  /// Number of the attempt.
   package var attempt: AttemptNumber
+  /// What the node shall do with it.
   package var action: DesiredAction
 
+  /// Takes each value as it stands.
   package init(attempt: AttemptNumber, action: DesiredAction) {
     self.attempt = attempt
     self.action = action
@@ -26,14 +29,23 @@ package struct DesiredAttempt: Equatable, Hashable, Sendable {
 
 /// Everything that a node needs to run an attempt. `keeper` and `session` as rule K1 says.
 package struct Assignment: Equatable, Sendable {
+  /// Number of the attempt.
   package var attempt: AttemptNumber
+  /// The keeper that it is addressed to (K1).
   package var keeper: String
+  /// The session that it was assigned in (K1).
   package var session: String
+  /// Namespace of the pod.
   package var namespace: String
+  /// Name of the pod.
   package var podName: String
+  /// uid of the pod.
   package var podUID: String
+  /// Labels: the pod's, or those that the node is registered with.
   package var labels: StringMap
+  /// The pod's annotations.
   package var annotations: StringMap
+  /// The pod's spec.
   package var spec: PodSpec
   /// The ConfigMaps (and Secrets) that the spec names, by `configmaps/NAME` or `secrets/NAME`: name → {data,
   /// binaryData}. A missing optional one is absent.
@@ -41,6 +53,7 @@ package struct Assignment: Equatable, Sendable {
   /// Milliseconds that the pod tolerates an unreachable node (K3); nil: without limit.
   package var tolerationMilliseconds: Int64?
 
+  /// Takes each value as it stands.
   package init(
     attempt: AttemptNumber, keeper: String, session: String, namespace: String, podName: String, podUID: String,
     labels: StringMap, annotations: StringMap, spec: PodSpec, references: JSONObject, tolerationMilliseconds: Int64?
@@ -62,7 +75,9 @@ package struct Assignment: Equatable, Sendable {
 /// What a keeper says of one attempt. Reports of an attempt carry a rising `revision`; an older one never overwrites
 /// a newer one.
 package struct AttemptReport: Equatable, Sendable {
+  /// Number of the attempt.
   package var attempt: AttemptNumber
+  /// Rises with each change of the attempt's status at its keeper.
   package var revision: Int64
   /// Phase, reason, message, conditions (without PodScheduled), startTime and container statuses as the node sees
   /// them. Terminal phase: the attempt is proven dead.
@@ -70,6 +85,7 @@ package struct AttemptReport: Equatable, Sendable {
   /// The keeper holds it frozen (K3).
   package var frozen: Bool
 
+  /// Takes each value as it stands.
   package init(attempt: AttemptNumber, revision: Int64, status: PodStatus, frozen: Bool = false) {
     self.attempt = attempt
     self.revision = revision
@@ -83,11 +99,16 @@ package struct AttemptReport: Equatable, Sendable {
 
 /// One line of a node's inventory: the latest report's revision and state of each attempt that the keeper holds.
 package struct InventoryEntry: Equatable, Hashable, Sendable {
+  /// Number of the attempt.
   package var attempt: AttemptNumber
+  /// Rises with each change of the attempt's status at its keeper.
   package var revision: Int64
+  /// Whether the attempt has ended for good.
   package var terminal: Bool
+  /// Whether it stands frozen past its deadline.
   package var frozen: Bool
 
+  /// Takes each value as it stands.
   package init(attempt: AttemptNumber, revision: Int64, terminal: Bool, frozen: Bool) {
     self.attempt = attempt
     self.revision = revision
@@ -146,8 +167,11 @@ extension SetDigest {
 
 /// First message of an agent session after the hello. What of it proves what is in docs/failure-model.md, "Evidence".
 package struct Registration: Equatable, Sendable {
+  /// The node's name.
   package var node: String
+  /// The machine's id: a claim, which an image shares.
   package var machineID: String
+  /// The kernel's boot id.
   package var bootID: String
   /// What the hardware itself says that it is (DMI product uuid); empty where it cannot be read.
   package var hardwareID: String
@@ -159,8 +183,11 @@ package struct Registration: Equatable, Sendable {
   package var keeper: String
   /// Keepers of this very data directory on this very kernel before it, whose pods it has proven dead (verified sweep).
   package var sweptKeepers: [String]
+  /// What the node offers.
   package var capacity: NodeCapacity
+  /// Labels: the pod's, or those that the node is registered with.
   package var labels: StringMap
+  /// The address that the node is shown with.
   package var address: String
   /// status.nodeInfo.
   package var info: JSON
@@ -171,8 +198,10 @@ package struct Registration: Equatable, Sendable {
   package var fencesFully: Bool
   /// C4: the highest that this node has ever seen.
   package var highestIncarnation: Int64
+  /// The highest attempt number that the node has seen (C4).
   package var highestAttempt: AttemptNumber
 
+  /// Takes each value as it stands.
   package init(
     node: String, machineID: String, bootID: String, keeper: String, sweptKeepers: [String], capacity: NodeCapacity,
     labels: StringMap, address: String, info: JSON, conditions: [Condition], fencesFully: Bool,
@@ -200,11 +229,13 @@ package struct Registration: Equatable, Sendable {
 
 /// Sent every heartbeat interval, and at once when the agent wants a full answer.
 package struct Heartbeat: Equatable, Sendable {
+  /// Rises with each heartbeat of a session; answers echo it (K2).
   package var sequence: Int64
   /// Number of the last answer seen in this session; 0: none yet.
   package var echo: Int64
   /// Digest of the desired set that the agent holds; the coordinator sends the whole set when it differs from its own.
   package var desiredDigest: SetDigest
+  /// Digest of what the keeper holds.
   package var inventoryDigest: SetDigest
   /// The whole inventory: on connect, when asked for, and every 30 s.
   package var inventory: [InventoryEntry]?
@@ -214,6 +245,7 @@ package struct Heartbeat: Equatable, Sendable {
   /// since this was sent; nil: longer ones of earlier sessions may hold.
   package var leasesSettleMilliseconds: Int64?
 
+  /// Takes each value as it stands.
   package init(
     sequence: Int64, echo: Int64, desiredDigest: SetDigest, inventoryDigest: SetDigest,
     inventory: [InventoryEntry]? = nil, diskStalledMilliseconds: Int64? = nil, leasesSettleMilliseconds: Int64? = nil
@@ -247,11 +279,13 @@ package struct Answer: Equatable, Sendable {
   package var number: Int64
   /// The heartbeat that this answers; the lease counts from its sending (K2).
   package var sequence: Int64
+  /// How long the lease lasts from the sending of the echoed heartbeat, in ms (K2).
   package var leaseMilliseconds: Int64
   /// Digest of the whole desired set after `changes` or `full` were applied.
   package var desiredDigest: SetDigest
   /// Entries to add or replace; with `removed`, the change since the last answer. Ignored when `full` is there.
   package var changes: [DesiredAttempt]
+  /// Attempts whose logs and volumes may go.
   package var removed: [AttemptNumber]
   /// The whole desired set: on connect and on a digest mismatch.
   package var full: [DesiredAttempt]?
@@ -262,6 +296,7 @@ package struct Answer: Equatable, Sendable {
   /// Bodies of newly assigned attempts, in the push that makes them desired.
   package var assignments: [Assignment]
 
+  /// Takes each value as it stands.
   package init(
     number: Int64, sequence: Int64, leaseMilliseconds: Int64, desiredDigest: SetDigest, changes: [DesiredAttempt] = [],
     removed: [AttemptNumber] = [], full: [DesiredAttempt]? = nil, acknowledged: [AttemptNumber] = [],
@@ -283,17 +318,28 @@ package struct Answer: Equatable, Sendable {
 /// A request for a container's log, answered on a connection of its own that the agent opens with `stream` in its
 /// hello.
 package struct LogRequest: Equatable, Sendable {
+  /// Name of the log stream that the request opens.
   package var stream: String
+  /// Number of the attempt.
   package var attempt: AttemptNumber
+  /// Whose log it is.
   package var container: String
+  /// Goes on while the container runs.
   package var follow: Bool
+  /// Of the run before the last restart.
   package var previous: Bool
+  /// At most so many lines from the end; nil: all.
   package var tailLines: Int64?
+  /// What is younger than so many seconds; nil: all.
   package var sinceSeconds: Int64?
+  /// What is younger than this time; nil: all.
   package var sinceTime: WallTime?
+  /// Each line begins with its time.
   package var timestamps: Bool
+  /// At most so many bytes; nil: all.
   package var limitBytes: Int64?
 
+  /// Takes each value as it stands.
   package init(
     stream: String, attempt: AttemptNumber, container: String, follow: Bool = false, previous: Bool = false,
     tailLines: Int64? = nil, sinceSeconds: Int64? = nil, sinceTime: WallTime? = nil, timestamps: Bool = false,

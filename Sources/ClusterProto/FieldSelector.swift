@@ -5,7 +5,9 @@
 package struct FieldSelector: Equatable, Sendable {
   /// One condition on one field.
   package struct Term: Equatable, Sendable {
+    /// Path of the field, as `status.phase`.
     package var field: String
+    /// What it is compared with.
     package var value: String
     /// True for `!=`.
     package var isNegative: Bool

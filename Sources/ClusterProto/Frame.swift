@@ -2,7 +2,9 @@
 
 /// A frame that is empty or over its limit.
 package struct FrameError: Error, Equatable, Sendable {
+  /// What is wrong with the frame.
   package var message: String
+  /// Takes each value as it stands.
   package init(message: String) { self.message = message }
 }
 
@@ -11,12 +13,14 @@ package enum Frame {
   /// Most bytes of one frame's payload.
   package static let maximumLength = 1_048_576
 
+  /// The frame of this payload. Throws when the payload is over the maximum length.
   package static func encode(_ payload: JSON) throws(FrameError) -> [UInt8] {
     var bytes: [UInt8] = [0, 0, 0, 0]
     payload.write(into: &bytes)
     return try finish(bytes)
   }
 
+  /// The frame of this payload. Throws when the payload is over the maximum length.
   package static func encode(_ payload: [UInt8]) throws(FrameError) -> [UInt8] {
     try finish([0, 0, 0, 0] + payload)
   }
@@ -40,8 +44,10 @@ package struct FrameDecoder: Sendable {
   private var buffer: [UInt8] = []
   private var start = 0
 
+  /// Takes each value as it stands.
   package init(maximumLength: Int = Frame.maximumLength) { self.maximumLength = maximumLength }
 
+  /// Takes bytes as they came from the connection.
   package mutating func append(_ bytes: [UInt8]) { buffer.append(contentsOf: bytes) }
 
   /// The next whole frame's payload; nil until it is there. After an error the stream is of no more use.

@@ -6,9 +6,13 @@ package enum ProtocolRole: String, Sendable, CaseIterable { case agent, client, 
 
 /// What both sides know after the hello.
 package struct HandshakeResult: Equatable, Sendable {
+  /// The protocol version that both speak.
   package var version: Int64
+  /// What the other end is.
   package var role: ProtocolRole
+  /// The cluster's id.
   package var cluster: String
+  /// The coordinator's incarnation.
   package var incarnation: Int64
   /// Names this connection; of an agent, its session.
   package var session: String

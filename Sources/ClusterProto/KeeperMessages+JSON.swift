@@ -29,6 +29,7 @@ extension KeeperRequest {
     }
   }
 
+  /// Reads a message's JSON. Throws what is missing or of the wrong type.
   package init(json: JSON) throws(MessageError) {
     let type = try MessageReader(json, "keeper request").string("type")
     let reader = try MessageReader(json, type)
@@ -74,6 +75,7 @@ extension KeeperReply {
     }
   }
 
+  /// Reads a message's JSON. Throws what is missing or of the wrong type.
   package init(json: JSON) throws(MessageError) {
     let type = try MessageReader(json, "keeper reply").string("type")
     let reader = try MessageReader(json, type)
@@ -94,6 +96,7 @@ extension KeeperReply {
 }
 
 extension PodPlan {
+  /// The message's JSON, as `init(json:)` reads it.
   package var json: JSON {
     var result: JSON = [
       "initContainers": .array(initContainers.map(\.json)), "containers": .array(containers.map(\.json)),
@@ -105,6 +108,7 @@ extension PodPlan {
     return result
   }
 
+  /// Reads a message's JSON. Throws what is missing or of the wrong type.
   package init(json: JSON, _ what: String) throws(MessageError) {
     let reader = try MessageReader(json, what)
     guard let policy = RestartPolicy(rawValue: try reader.string("restartPolicy")) else {

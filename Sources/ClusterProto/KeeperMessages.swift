@@ -46,19 +46,26 @@ package enum KeeperReply: Equatable, Sendable {
 package struct PodPlan: Equatable, Sendable {
   /// One container with its final environment and mounts.
   package struct Container: Equatable, Sendable {
+    /// The container's name.
     package var name: String
+    /// The image as the manifest names it.
     package var image: String
     /// Empty: the image's entry point would be needed; the container waits with CreateContainerConfigError.
     package var arguments: [String]
+    /// The whole environment, `NAME=value` each.
     package var environment: [String]
+    /// Absolute path that the command starts in.
     package var workingDirectory: String
+    /// What is mounted where in the container, in this order.
     package var mounts: [Mount]
+    /// An init container that goes on beside the others.
     package var isSidecar: Bool
     /// Where the container may leave a message for its end; empty: nowhere.
     package var terminationMessagePath: String
     /// A failed run without a message shows its log's end.
     package var fallsBackToLogs: Bool
 
+    /// Takes each value as it stands.
     package init(
       name: String, image: String, arguments: [String], environment: [String], workingDirectory: String,
       mounts: [Mount], isSidecar: Bool, terminationMessagePath: String = "", fallsBackToLogs: Bool = false
@@ -77,11 +84,16 @@ package struct PodPlan: Equatable, Sendable {
 
   /// `source` (a path of the host) appears at `path` inside; `subPath` is resolved inside `source` without leaving it.
   package struct Mount: Equatable, Sendable {
+    /// Path on the host.
     package var source: String
+    /// Path below the source that is mounted instead of it.
     package var subPath: String?
+    /// Path in the container.
     package var path: String
+    /// Whether the container may not write there.
     package var readOnly: Bool
 
+    /// Takes each value as it stands.
     package init(source: String, subPath: String?, path: String, readOnly: Bool) {
       self.source = source
       self.subPath = subPath
@@ -90,15 +102,22 @@ package struct PodPlan: Equatable, Sendable {
     }
   }
 
+  /// Run one after the other before the containers.
   package var initContainers: [Container]
+  /// Run beside each other.
   package var containers: [Container]
+  /// When an ended container is started again.
   package var restartPolicy: RestartPolicy
+  /// From SIGTERM to SIGKILL, in ms.
   package var terminationGraceMilliseconds: Int64
+  /// The pod fails after so many ms; nil: never.
   package var activeDeadlineMilliseconds: Int64?
+  /// The host name that the containers are told.
   package var hostname: String
   /// Directory of this attempt on the node: volumes and logs.
   package var podDirectory: String
 
+  /// Takes each value as it stands.
   package init(
     initContainers: [Container], containers: [Container], restartPolicy: RestartPolicy,
     terminationGraceMilliseconds: Int64, activeDeadlineMilliseconds: Int64?, hostname: String, podDirectory: String

@@ -6,6 +6,7 @@ package enum Kind: String, CaseIterable, Hashable, Sendable, Comparable {
 
   package static func < (left: Kind, right: Kind) -> Bool { left.rawValue < right.rawValue }
 
+  /// The resource's name in paths, as `jobs`.
   package var plural: String { rawValue }
 
   /// The `kind` member of its objects.
@@ -25,8 +26,10 @@ package enum Kind: String, CaseIterable, Hashable, Sendable, Comparable {
     }
   }
 
+  /// The name for one, as `job`.
   package var singular: String { name.lowercased() }
 
+  /// What else the command line calls it.
   package var shortNames: [String] {
     switch self {
     case .namespaces: ["ns"]
@@ -51,8 +54,10 @@ package enum Kind: String, CaseIterable, Hashable, Sendable, Comparable {
     }
   }
 
+  /// Group and version, as manifests have them.
   package var apiVersion: String { group.isEmpty ? "v1" : "\(group)/v1" }
 
+  /// Whether objects of the kind lie in namespaces.
   package var isNamespaced: Bool {
     switch self {
     case .namespaces, .nodes, .priorityclasses: false

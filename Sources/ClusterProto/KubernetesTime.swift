@@ -4,10 +4,12 @@
 /// Wall time, nanoseconds since 1970 UTC: for stamps, never for deadlines. Arithmetic saturates: clocks, users and
 /// agents say any number, and none of them may trap or come out in another century.
 package struct WallTime: Comparable, Hashable, Sendable {
+  /// Nanoseconds since 1970-01-01T00:00:00Z.
   package let nanoseconds: Int64
 
   /// The ends of what can be said, which the texts read back: the years 1701 to 2249.
   package static let earliest = WallTime(nanoseconds: .min)
+  /// The last time that can be held.
   package static let latest = WallTime(nanoseconds: .max)
   private static let range: ClosedRange<Int64> = -8_488_800_000_000_000_000...8_835_955_199_999_999_999
 
@@ -20,6 +22,7 @@ package struct WallTime: Comparable, Hashable, Sendable {
 
   /// Seconds since 1970, rounded down.
   package var seconds: Int64 { Self.floorDivide(nanoseconds, 1_000_000_000) }
+  /// In whole milliseconds, rounded down.
   package var milliseconds: Int64 { Self.floorDivide(nanoseconds, 1_000_000) }
 
   /// The time that many milliseconds later.
@@ -182,8 +185,10 @@ package struct WallTime: Comparable, Hashable, Sendable {
 
 /// Boot time (CLOCK_BOOTTIME) in milliseconds: for intervals, leases, deadlines and TTLs. Means nothing across boots.
 package struct BootTime: Comparable, Hashable, Sendable {
+  /// Milliseconds since the machine booted.
   package var milliseconds: Int64
 
+  /// Takes each value as it stands.
   package init(milliseconds: Int64) { self.milliseconds = milliseconds }
 
   package static func < (left: BootTime, right: BootTime) -> Bool { left.milliseconds < right.milliseconds }
@@ -192,6 +197,7 @@ package struct BootTime: Comparable, Hashable, Sendable {
     let (sum, overflow) = left.milliseconds.addingReportingOverflow(right)
     return BootTime(milliseconds: overflow ? (right > 0 ? Int64.max : Int64.min) : sum)
   }
+  /// Saturates, too.
   package static func - (left: BootTime, right: Int64) -> BootTime {
     let (difference, overflow) = left.milliseconds.subtractingReportingOverflow(right)
     return BootTime(milliseconds: overflow ? (right > 0 ? Int64.min : Int64.max) : difference)
@@ -202,9 +208,12 @@ package struct BootTime: Comparable, Hashable, Sendable {
 
 /// Both clocks at the start of a step.
 package struct Now: Equatable, Sendable {
+  /// By CLOCK_BOOTTIME: for intervals, leases, deadlines.
   package var boot: BootTime
+  /// By the wall clock: for stamps.
   package var wall: WallTime
 
+  /// Takes each value as it stands.
   package init(boot: BootTime, wall: WallTime) {
     self.boot = boot
     self.wall = wall

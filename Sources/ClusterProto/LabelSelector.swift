@@ -10,7 +10,9 @@ package struct LabelSelector: Equatable, Sendable {
 
   /// One condition on one label.
   package struct Requirement: Equatable, Sendable {
+    /// The label's key.
     package var key: String
+    /// How its value is compared.
     package var operation: Operator
     /// Sorted, without duplicates; empty for `exists` and `doesNotExist`, one value for the comparisons.
     package var values: [String]
@@ -87,6 +89,7 @@ package struct LabelSelector: Equatable, Sendable {
 
 /// Why a label or field selector cannot be read, in Kubernetes' words.
 package struct SelectorError: Error, Equatable, Sendable {
+  /// What is wrong with the selector.
   package var message: String
 
   /// An error with this whole message.

@@ -7,6 +7,7 @@ package final class FieldsV1: Sendable, Equatable, Hashable {
   /// The set as the API shows it: an object.
   package let json: JSON
 
+  /// Takes each value as it stands.
   package init(json: JSON) { self.json = json }
 
   package static func == (left: FieldsV1, right: FieldsV1) -> Bool { left === right || left.json == right.json }
@@ -16,18 +17,25 @@ package final class FieldsV1: Sendable, Equatable, Hashable {
 
 /// One entry of metadata.managedFields. Manager, operation, subresource (and for updates the version) identify it.
 package struct ManagedFieldsEntry: Equatable, Sendable {
+  /// Who owns the fields.
   package var manager: String
   /// `Apply` or `Update`.
   package var operation: String
+  /// In which version the fields were named.
   package var apiVersion: String
+  /// When it last changed them.
   package var time: WallTime?
+  /// The fields themselves.
   package var fields: FieldsV1
   /// `status` or empty.
   package var subresource: String
 
+  /// The operation of server-side apply.
   package static let apply = "Apply"
+  /// The operation of every other write.
   package static let update = "Update"
 
+  /// Takes each value as it stands.
   package init(
     manager: String, operation: String, apiVersion: String, time: WallTime?, fields: FieldsV1, subresource: String = ""
   ) {
@@ -52,6 +60,7 @@ package struct ManagedFieldsEntry: Equatable, Sendable {
       subresource: json["subresource"]?.stringValue ?? "")
   }
 
+  /// The entry as metadata.managedFields has it.
   package var json: JSON {
     var members: [(String, JSON)] = [
       ("apiVersion", .string(apiVersion)), ("fieldsType", "FieldsV1"), ("fieldsV1", fields.json),

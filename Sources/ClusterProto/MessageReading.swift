@@ -5,6 +5,7 @@
 package struct MessageError: Error, Equatable, CustomStringConvertible {
   package var description: String
 
+  /// Takes each value as it stands.
   package init(_ description: String) { self.description = description }
 }
 
@@ -28,33 +29,39 @@ package struct MessageReader {
     return value
   }
 
+  /// The member's value. Throws when it is missing.
   package func required(_ name: String) throws(MessageError) -> JSON {
     guard let value = optional(name) else { throw MessageError("\(what).\(name): missing") }
     return value
   }
 
+  /// The text of a member or value. Throws when it is none.
   package func string(_ name: String) throws(MessageError) -> String {
     let value = try required(name)
     guard let text = value.stringValue else { throw mistyped(name, "string", value) }
     return text
   }
 
+  /// The member as an integer. Throws when it is missing or none.
   package func integer(_ name: String) throws(MessageError) -> Int64 {
     let value = try required(name)
     guard let number = value.intValue else { throw mistyped(name, "whole number", value) }
     return number
   }
 
+  /// The member as a boolean. Throws when it is missing or none.
   package func boolean(_ name: String) throws(MessageError) -> Bool {
     let value = try required(name)
     guard let flag = value.boolValue else { throw mistyped(name, "bool", value) }
     return flag
   }
 
+  /// The member as a text, nil when it is missing. Throws when it is something else.
   package func optionalString(_ name: String) throws(MessageError) -> String? {
     optional(name) == nil ? nil : try string(name)
   }
 
+  /// The member as an integer, nil when it is missing. Throws when it is something else.
   package func optionalInteger(_ name: String) throws(MessageError) -> Int64? {
     optional(name) == nil ? nil : try integer(name)
   }
@@ -73,6 +80,7 @@ package struct MessageReader {
     return digest
   }
 
+  /// The member as an object. Throws when it is missing or none.
   package func object(_ name: String) throws(MessageError) -> JSONObject {
     let value = try required(name)
     guard let object = value.objectValue else { throw mistyped(name, "object", value) }
@@ -117,6 +125,7 @@ package struct MessageReader {
     return number
   }
 
+  /// The text of a member or value. Throws when it is none.
   package static func string(_ json: JSON, _ what: String) throws(MessageError) -> String {
     guard let text = json.stringValue else { throw MessageError("\(what): expected string, got \(json.typeName)") }
     return text
@@ -127,6 +136,8 @@ extension JSON {
   /// As `MessageReader.digest` reads it.
   package static func digest(_ value: SetDigest) -> JSON { .string(value.hex) }
 
+  /// An array of integers.
   package static func integers(_ values: [Int64]) -> JSON { .array(values.map { .int($0) }) }
+  /// An array of texts.
   package static func strings(_ values: [String]) -> JSON { .array(values.map { .string($0) }) }
 }

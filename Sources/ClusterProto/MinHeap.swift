@@ -10,10 +10,14 @@ package struct MinHeap<Element: Comparable> {
     self.elements = elements.sorted()
   }
 
+  /// Whether nothing is in it.
   package var isEmpty: Bool { elements.isEmpty }
+  /// How many elements it has.
   package var count: Int { elements.count }
+  /// The least element.
   package var first: Element? { elements.first }
 
+  /// Adds an element, in logarithmic time.
   package mutating func insert(_ element: Element) {
     elements.append(element)
     var child = elements.count - 1

@@ -3,9 +3,12 @@
 
 /// Name and namespace; `namespace` is empty for cluster-scoped kinds. Ordered as lists are: by namespace, then name.
 package struct ObjectKey: Hashable, Comparable, Sendable, CustomStringConvertible {
+  /// The namespace; empty for what lies in none.
   package var namespace: String
+  /// The name.
   package var name: String
 
+  /// Takes each value as it stands.
   package init(namespace: String, name: String) {
     self.namespace = namespace
     self.name = name
@@ -20,13 +23,20 @@ package struct ObjectKey: Hashable, Comparable, Sendable, CustomStringConvertibl
 
 /// An entry of metadata.ownerReferences; identity is the uid together with the coordinates.
 package struct OwnerReference: Equatable, Hashable, Sendable {
+  /// Group and version of the owner.
   package var apiVersion: String
+  /// Kind of the owner, as `Job`.
   package var kind: String
+  /// The name.
   package var name: String
+  /// The uid: what is made again under the name has another.
   package var uid: String
+  /// Whether the owner is the one that manages the object.
   package var controller: Bool?
+  /// Whether a foreground deletion of the owner waits for the object.
   package var blockOwnerDeletion: Bool?
 
+  /// Takes each value as it stands.
   package init(
     apiVersion: String, kind: String, name: String, uid: String, controller: Bool? = nil,
     blockOwnerDeletion: Bool? = nil
@@ -39,6 +49,7 @@ package struct OwnerReference: Equatable, Hashable, Sendable {
     self.blockOwnerDeletion = blockOwnerDeletion
   }
 
+  /// Takes each value as it stands.
   package init(json: JSON) {
     apiVersion = json["apiVersion"]?.stringValue ?? ""
     kind = json["kind"]?.stringValue ?? ""
@@ -48,6 +59,7 @@ package struct OwnerReference: Equatable, Hashable, Sendable {
     blockOwnerDeletion = json["blockOwnerDeletion"]?.boolValue
   }
 
+  /// As manifests have it.
   package var json: JSON {
     var result: JSON = [
       "apiVersion": .string(apiVersion), "kind": .string(kind), "name": .string(name), "uid": .string(uid),
@@ -60,26 +72,41 @@ package struct OwnerReference: Equatable, Hashable, Sendable {
 
 /// metadata of one object. `resourceVersion` is the cluster-wide change number of its last write.
 package struct ObjectMeta: Equatable, Sendable {
+  /// The name.
   package var name = ""
+  /// The namespace; empty for what lies in none.
   package var namespace = ""
+  /// The uid: what is made again under the name has another.
   package var uid = ""
+  /// The prefix that the name was made from.
   package var generateName: String?
+  /// The number of the object's latest change.
   package var resourceVersion: Int64 = 0
+  /// Rises with each change of the spec.
   package var generation: Int64 = 0
+  /// When it was made, in whole seconds.
   package var creationTimestamp = WallTime(nanoseconds: 0)
+  /// When its grace ends; nil while it is not being deleted.
   package var deletionTimestamp: WallTime?
+  /// The grace of its deletion, in seconds.
   package var deletionGracePeriodSeconds: Int64?
+  /// Labels, sorted by key.
   package var labels = StringMap()
+  /// Annotations, sorted by key.
   package var annotations = StringMap()
+  /// The owners, as written.
   package var ownerReferences: [OwnerReference] = []
+  /// What has to be taken away before it goes.
   package var finalizers: [String] = []
   /// Who wrote or applied which fields. Empty for what the coordinator made by itself.
   package var managedFields: [ManagedFieldsEntry] = []
   /// Members that the coordinator does not read (selfLink, …), kept for the round trip.
   package var others = JSONObject()
 
+  /// Takes each value as it stands.
   package init() {}
 
+  /// Namespace and name.
   package var key: ObjectKey { ObjectKey(namespace: namespace, name: name) }
 
   /// The owner marked `controller: true`, if any.
@@ -112,6 +139,7 @@ package struct ObjectMeta: Equatable, Sendable {
     for (key, value) in object where !Self.typed.contains(key) { others[key] = value }
   }
 
+  /// As manifests have it.
   package var json: JSON {
     var members: [(key: String, value: JSON)] = []
     members.reserveCapacity(15)

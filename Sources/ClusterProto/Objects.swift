@@ -3,11 +3,16 @@
 
 /// v1 Pod. `spec` is shared among the pods of a Job; `nodeName` is the pod's own.
 package struct Pod: Equatable, Sendable {
+  /// Its metadata.
   package var meta: ObjectMeta
+  /// Its spec.
   package var spec: PodSpec
+  /// The node that it is assigned to, or asks for.
   package var nodeName: String?
+  /// Its status.
   package var status: PodStatus
 
+  /// Takes each value as it stands; from JSON, what is missing has its default.
   package init(meta: ObjectMeta, spec: PodSpec, nodeName: String? = nil, status: PodStatus = PodStatus()) {
     self.meta = meta
     self.spec = spec
@@ -15,6 +20,7 @@ package struct Pod: Equatable, Sendable {
     self.status = status
   }
 
+  /// As the API shows it.
   package var json: JSON {
     var specification = spec.json
     if let nodeName { specification["nodeName"] = .string(nodeName) }
@@ -26,20 +32,33 @@ package struct Pod: Equatable, Sendable {
 
 /// Typed part of a Job's spec; `json` is the whole with defaults.
 package struct JobSpec: Equatable, Sendable {
+  /// As the API shows it.
   package var json: JSON
+  /// How many pods must succeed; nil: a work queue.
   package var completions: Int64?
+  /// How many pods may run at once.
   package var parallelism: Int64
+  /// How many failures are borne.
   package var backoffLimit: Int64
+  /// The Job fails after so many seconds of activity; nil: never.
   package var activeDeadlineSeconds: Int64?
+  /// It is deleted so many seconds after its end; nil: never.
   package var ttlSecondsAfterFinished: Int64?
+  /// Whether it shall have no pods.
   package var suspend: Bool
+  /// Whether the user chose the selector.
   package var manualSelector: Bool
+  /// Which pods are its own.
   package var selector: JSON?
   /// `TerminatingOrFailed` or `Failed`.
   package var podReplacementPolicy: String
+  /// Labels of its pods.
   package var templateLabels: StringMap
+  /// Annotations of its pods.
   package var templateAnnotations: StringMap
+  /// Finalizers of its pods.
   package var templateFinalizers: [String]
+  /// Spec of its pods, before admission.
   package var podSpec: PodSpec
 
   /// Reads a defaulted, validated spec. `sharing`: the spec instance before an update, kept when the template is the
@@ -70,17 +89,27 @@ package struct JobSpec: Equatable, Sendable {
 
 /// status of a Job (batch/v1 JobStatus).
 package struct JobStatus: Equatable, Sendable {
+  /// Conditions, in the order of their first appearance.
   package var conditions: [Condition] = []
+  /// When it became active; nil while it is suspended.
   package var startTime: WallTime?
+  /// When it completed; nil for others.
   package var completionTime: WallTime?
+  /// Pods that have neither ended nor are being deleted.
   package var active: Int64 = 0
+  /// Active pods that are ready.
   package var ready: Int64 = 0
+  /// Pods that are being deleted and have not ended.
   package var terminating: Int64 = 0
+  /// Pods that succeeded.
   package var succeeded: Int64 = 0
+  /// Pods that failed and are charged.
   package var failed: Int64 = 0
 
+  /// Takes each value as it stands; from JSON, what is missing has its default.
   package init() {}
 
+  /// Takes each value as it stands; from JSON, what is missing has its default.
   package init(json: JSON?) {
     guard let json else { return }
     conditions = (json["conditions"]?.arrayValue ?? []).map { Condition(json: $0) }
@@ -93,6 +122,7 @@ package struct JobStatus: Equatable, Sendable {
     failed = json["failed"]?.intValue ?? 0
   }
 
+  /// As the API shows it.
   package var json: JSON {
     var result: JSON = .object(JSONObject())
     // A Job that no controller has looked at yet.
@@ -109,9 +139,11 @@ package struct JobStatus: Equatable, Sendable {
     return result
   }
 
+  /// The condition of that type.
   package func condition(_ type: String) -> Condition? { conditions.first { $0.type == type } }
   /// Complete or Failed is True.
   package var isFinished: Bool { finishedCondition != nil }
+  /// The condition that ended the Job; nil while it goes on.
   package var finishedCondition: Condition? {
     conditions.first { ($0.type == "Complete" || $0.type == "Failed") && $0.isTrue }
   }
@@ -128,16 +160,21 @@ extension Condition {
 
 /// batch/v1 Job.
 package struct Job: Equatable, Sendable {
+  /// Its metadata.
   package var meta: ObjectMeta
+  /// Its spec.
   package var spec: JobSpec
+  /// Its status.
   package var status: JobStatus
 
+  /// Takes each value as it stands; from JSON, what is missing has its default.
   package init(meta: ObjectMeta, spec: JobSpec, status: JobStatus = JobStatus()) {
     self.meta = meta
     self.spec = spec
     self.status = status
   }
 
+  /// As the API shows it.
   package var json: JSON {
     ["apiVersion": "batch/v1", "kind": "Job", "metadata": meta.json, "spec": spec.json, "status": status.json]
   }
@@ -151,20 +188,31 @@ package struct Job: Equatable, Sendable {
 
 /// spec.taints of a node.
 package struct Taint: Equatable, Sendable {
+  /// The taint of a node that is not heard.
   package static let unreachable = "node.kubernetes.io/unreachable"
+  /// The taint of a node that is not Ready.
   package static let notReady = "node.kubernetes.io/not-ready"
+  /// Whether it is cordoned.
   package static let unschedulable = "node.kubernetes.io/unschedulable"
+  /// A person's word that a node is off for good.
   package static let outOfService = "node.kubernetes.io/out-of-service"
   /// Ours: the node's disk does not answer.
   package static let diskStalled = "stint.dev/disk-stalled"
+  /// The effect that also evicts.
   package static let noExecute = "NoExecute"
+  /// The effect that only keeps new pods away.
   package static let noSchedule = "NoSchedule"
 
+  /// The taint's key.
   package var key: String
+  /// The taint's value; empty for none.
   package var value: String
+  /// What it does to pods that do not tolerate it.
   package var effect: String
+  /// When a NoExecute taint was set.
   package var timeAdded: WallTime?
 
+  /// Takes each value as it stands; from JSON, what is missing has its default.
   package init(key: String, value: String = "", effect: String, timeAdded: WallTime? = nil) {
     self.key = key
     self.value = value
@@ -172,6 +220,7 @@ package struct Taint: Equatable, Sendable {
     self.timeAdded = timeAdded
   }
 
+  /// Takes each value as it stands; from JSON, what is missing has its default.
   package init(json: JSON) {
     key = json["key"]?.stringValue ?? ""
     value = json["value"]?.stringValue ?? ""
@@ -179,6 +228,7 @@ package struct Taint: Equatable, Sendable {
     timeAdded = json["timeAdded"]?.stringValue.flatMap { WallTime(rfc3339: $0) }
   }
 
+  /// As the API shows it.
   package var json: JSON {
     var result: JSON = ["key": .string(key), "effect": .string(effect)]
     if !value.isEmpty { result["value"] = .string(value) }
@@ -189,16 +239,21 @@ package struct Taint: Equatable, Sendable {
 
 /// What a node can hold: millicores, bytes, pods.
 package struct NodeCapacity: Equatable, Sendable {
+  /// In thousandths of a processor.
   package var cpuMillicores: Int64
+  /// In bytes.
   package var memoryBytes: Int64
+  /// How many pods at once.
   package var pods: Int64
 
+  /// Takes each value as it stands; from JSON, what is missing has its default.
   package init(cpuMillicores: Int64, memoryBytes: Int64, pods: Int64) {
     self.cpuMillicores = cpuMillicores
     self.memoryBytes = memoryBytes
     self.pods = pods
   }
 
+  /// Takes each value as it stands; from JSON, what is missing has its default.
   package init(json: JSON?) {
     func amount(_ resource: String, _ parse: (String) -> Int64?) -> Int64 {
       guard let value = json?[resource] else { return 0 }
@@ -209,6 +264,7 @@ package struct NodeCapacity: Equatable, Sendable {
     pods = amount("pods", Quantity.parseBytes)
   }
 
+  /// As the API shows it.
   package var json: JSON {
     [
       "cpu": .string(Quantity.formatMillis(cpuMillicores)), "memory": .string(Quantity.formatBytes(memoryBytes)),
@@ -219,10 +275,15 @@ package struct NodeCapacity: Equatable, Sendable {
 
 /// v1 Node.
 package struct Node: Equatable, Sendable {
+  /// Its metadata.
   package var meta: ObjectMeta
+  /// Whether it is cordoned.
   package var unschedulable: Bool
+  /// Its taints.
   package var taints: [Taint]
+  /// What it offers to pods.
   package var capacity: NodeCapacity
+  /// Conditions, in the order of their first appearance.
   package var conditions: [Condition]
   /// Address of the agent, shown as InternalIP.
   package var address: String
@@ -231,6 +292,7 @@ package struct Node: Equatable, Sendable {
   /// Members of spec that the coordinator does not read.
   package var otherSpec: JSONObject
 
+  /// Takes each value as it stands; from JSON, what is missing has its default.
   package init(meta: ObjectMeta, capacity: NodeCapacity) {
     self.meta = meta
     unschedulable = false
@@ -242,6 +304,7 @@ package struct Node: Equatable, Sendable {
     otherSpec = JSONObject()
   }
 
+  /// Takes each value as it stands; from JSON, what is missing has its default.
   package init(json: JSON) {
     meta = ObjectMeta(json: json["metadata"])
     unschedulable = json[path: ["spec", "unschedulable"]]?.boolValue ?? false
@@ -258,6 +321,7 @@ package struct Node: Equatable, Sendable {
     otherSpec["taints"] = nil
   }
 
+  /// As the API shows it.
   package var json: JSON {
     var spec = otherSpec
     if unschedulable { spec["unschedulable"] = true }
@@ -274,22 +338,27 @@ package struct Node: Equatable, Sendable {
     return ["apiVersion": "v1", "kind": "Node", "metadata": meta.json, "spec": .object(spec), "status": status]
   }
 
+  /// Whether the condition Ready is True.
   package var isReady: Bool { conditions.first { $0.type == "Ready" }?.isTrue ?? false }
 }
 
 /// Any other kind (Namespace, ConfigMap, Event, …): metadata typed, the rest as its tree.
 package struct GenericObject: Equatable, Sendable {
+  /// Its kind.
   package var kind: Kind
+  /// Its metadata.
   package var meta: ObjectMeta
   /// The object without `apiVersion`, `kind` and `metadata`.
   package var body: JSONObject
 
+  /// Takes each value as it stands; from JSON, what is missing has its default.
   package init(kind: Kind, meta: ObjectMeta, body: JSONObject = JSONObject()) {
     self.kind = kind
     self.meta = meta
     self.body = body
   }
 
+  /// Takes each value as it stands; from JSON, what is missing has its default.
   package init(kind: Kind, json: JSON) {
     self.kind = kind
     meta = ObjectMeta(json: json["metadata"])
@@ -297,6 +366,7 @@ package struct GenericObject: Equatable, Sendable {
     for member in ["apiVersion", "kind", "metadata"] { body[member] = nil }
   }
 
+  /// As the API shows it.
   package var json: JSON {
     var object = body
     object["apiVersion"] = .string(kind.apiVersion)

@@ -15,45 +15,68 @@ package struct ContainerSpec: Equatable, Sendable {
     case secretKey(name: String, key: String, optional: Bool)
   }
 
+  /// One `env` entry of a container.
   package struct EnvironmentVariable: Equatable, Sendable {
+    /// Its name.
     package var name: String
+    /// Where the value comes from.
     package var source: EnvironmentSource
   }
 
   /// envFrom: every key of a ConfigMap or Secret, each with `prefix` before it.
   package struct EnvironmentImport: Equatable, Sendable {
+    /// Name of the ConfigMap; nil for a Secret.
     package var configMap: String?
+    /// Name of the Secret; nil for a ConfigMap.
     package var secret: String?
+    /// Put before each name.
     package var prefix: String
+    /// Whether it may be missing.
     package var optional: Bool
   }
 
+  /// One `volumeMounts` entry of a container.
   package struct VolumeMount: Equatable, Sendable {
+    /// Its name.
     package var name: String
+    /// Where in the container.
     package var mountPath: String
+    /// What below the volume's root; nil: all.
     package var subPath: String?
     /// `subPath` with $(VAR) of the container's environment in it.
     package var subPathExpression: String?
+    /// Whether the container may not write there.
     package var readOnly: Bool
   }
 
+  /// Its name.
   package var name: String
+  /// The image as written.
   package var image: String
+  /// The program and its first arguments; empty: the image's.
   package var command: [String]
+  /// More arguments.
   package var arguments: [String]
+  /// Where the command starts; nil: the image's or /.
   package var workingDirectory: String?
+  /// Variables, in their order.
   package var environment: [EnvironmentVariable]
+  /// Variables of whole ConfigMaps and Secrets, in their order.
   package var environmentImports: [EnvironmentImport]
+  /// Volumes, in their order.
   package var mounts: [VolumeMount]
   /// resources.requests; a missing request falls back to the limit, as Kubernetes defaults it.
   package var cpuMillicores: Int64
+  /// Requested memory in bytes.
   package var memoryBytes: Int64
   /// True for an init container with `restartPolicy: Always` (a sidecar).
   package var isSidecar: Bool
+  /// The file whose text becomes the termination message.
   package var terminationMessagePath: String
   /// terminationMessagePolicy FallbackToLogsOnError: without a message of its own a failed run shows its log's end.
   package var fallsBackToLogs: Bool
 
+  /// Takes each value as it stands; from JSON, what is missing has its default.
   package init(json: JSON) {
     name = json["name"]?.stringValue ?? ""
     image = json["image"]?.stringValue ?? ""
@@ -115,12 +138,18 @@ package struct ContainerSpec: Equatable, Sendable {
 
 /// One entry of spec.tolerations. `seconds` nil means without limit.
 package struct Toleration: Equatable, Hashable, Sendable {
+  /// The taint's key; nil: every taint.
   package var key: String?
+  /// Whether any value is tolerated.
   package var exists: Bool
+  /// The value that is tolerated.
   package var value: String
+  /// The effect that is tolerated; nil: every one.
   package var effect: String?
+  /// For how many seconds a NoExecute taint is tolerated; nil: for ever.
   package var seconds: Int64?
 
+  /// Takes each value as it stands; from JSON, what is missing has its default.
   package init(key: String?, exists: Bool, value: String = "", effect: String?, seconds: Int64? = nil) {
     self.key = key
     self.exists = exists
@@ -129,6 +158,7 @@ package struct Toleration: Equatable, Hashable, Sendable {
     self.seconds = seconds
   }
 
+  /// Takes each value as it stands; from JSON, what is missing has its default.
   package init(json: JSON) {
     key = json["key"]?.stringValue.flatMap { $0.isEmpty ? nil : $0 }
     exists = json["operator"]?.stringValue == "Exists"
@@ -151,22 +181,35 @@ package final class PodSpec: Sendable, Equatable {
   package let json: JSON
   /// SHA-256 of `json`'s text: the spec's identity wherever it is shared.
   package let digest: String
+  /// When ended containers are started again.
   package let restartPolicy: RestartPolicy
+  /// Run one after the other before the containers.
   package let initContainers: [ContainerSpec]
+  /// Run beside each other.
   package let containers: [ContainerSpec]
+  /// What containers may mount.
   package let volumes: [VolumeSpec]
+  /// Which taints it bears.
   package let tolerations: [Toleration]
+  /// Labels that its node must have.
   package let nodeSelector: StringMap
+  /// From SIGTERM to SIGKILL, in seconds.
   package let terminationGracePeriodSeconds: Int64
+  /// The pod fails after so many seconds; nil: never.
   package let activeDeadlineSeconds: Int64?
+  /// The host name that it asks for; nil: its own name.
   package let hostname: String?
+  /// The account that its pods run as.
   package let serviceAccountName: String
+  /// Higher goes first.
   package let priority: Int64
   /// Effective scheduling request: max(sum of containers and sidecars, each init container beside the sidecars before
   /// it).
   package let cpuMillicores: Int64
+  /// Requested memory in bytes.
   package let memoryBytes: Int64
 
+  /// Takes each value as it stands; from JSON, what is missing has its default.
   package init(json source: JSON) {
     var json = source
     json["nodeName"] = nil

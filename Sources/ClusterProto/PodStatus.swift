@@ -3,19 +3,26 @@
 /// Where a pod is in its life, as Kubernetes names it.
 package enum PodPhase: String, Sendable {
   case pending = "Pending", running = "Running", succeeded = "Succeeded", failed = "Failed", unknown = "Unknown"
+  /// Whether no container will run again.
   package var isTerminal: Bool { self == .succeeded || self == .failed }
 }
 
 /// A condition of a pod, node or Job. `lastTransition` and `lastProbe` in wall time, shown in whole seconds.
 package struct Condition: Equatable, Sendable {
+  /// The condition's name.
   package var type: String
+  /// True, False or Unknown.
   package var status: String
+  /// One word for programs; empty for none.
   package var reason: String
+  /// A sentence for people; empty for none.
   package var message: String
+  /// When the status last changed.
   package var lastTransition: WallTime
   /// lastProbeTime (Jobs, pods) or lastHeartbeatTime (nodes); nil is written as null.
   package var lastProbe: WallTime?
 
+  /// Takes each value as it stands; from JSON, what is missing has its default.
   package init(
     type: String, status: String, reason: String = "", message: String = "", lastTransition: WallTime,
     lastProbe: WallTime? = nil
@@ -28,11 +35,13 @@ package struct Condition: Equatable, Sendable {
     self.lastProbe = lastProbe
   }
 
+  /// Whether the status is True.
   package var isTrue: Bool { status == "True" }
 
   /// The one type of every pod that is too long to stand inside a string; a literal costs no memory of its own.
   private static let longType = "PodReadyToStartContainers"
 
+  /// Takes each value as it stands; from JSON, what is missing has its default.
   package init(json: JSON, probeMember: String = "lastProbeTime") {
     let text = json["type"]?.stringValue ?? ""
     type = text == Self.longType ? Self.longType : text
@@ -44,6 +53,7 @@ package struct Condition: Equatable, Sendable {
     lastProbe = json[probeMember]?.stringValue.flatMap { WallTime(rfc3339: $0) }
   }
 
+  /// As the API shows it.
   package func json(probeMember: String = "lastProbeTime") -> JSON {
     var result: JSON = ["type": .string(type), "status": .string(status)]
     result[probeMember] = lastProbe.map { .string($0.rfc3339) } ?? .null
@@ -60,15 +70,22 @@ package enum ContainerState: Equatable, Sendable {
   case running(startedAt: WallTime)
   case terminated(Termination)
 
+  /// How a container ended.
   package struct Termination: Equatable, Sendable {
+    /// Its exit code; 128 + N after signal N.
     package var exitCode: Int64
     /// 0 when the container was not ended by a signal; then exitCode is 128 + signal.
     package var signal: Int64
+    /// One word for programs; empty for none.
     package var reason: String
+    /// A sentence for people; empty for none.
     package var message: String
+    /// When it was started.
     package var startedAt: WallTime
+    /// When it ended.
     package var finishedAt: WallTime
 
+    /// Takes each value as it stands; from JSON, what is missing has its default.
     package init(
       exitCode: Int64, signal: Int64 = 0, reason: String, message: String = "", startedAt: WallTime,
       finishedAt: WallTime
@@ -82,6 +99,7 @@ package enum ContainerState: Equatable, Sendable {
     }
   }
 
+  /// Takes each value as it stands; from JSON, what is missing has its default.
   package init?(json: JSON?) {
     func time(_ json: JSON?) -> WallTime {
       json?.stringValue.flatMap { WallTime(rfc3339: $0) } ?? WallTime(nanoseconds: 0)
@@ -102,6 +120,7 @@ package enum ContainerState: Equatable, Sendable {
     }
   }
 
+  /// As the API shows it.
   package var json: JSON {
     switch self {
     case .waiting(let reason, let message):
@@ -119,20 +138,30 @@ package enum ContainerState: Equatable, Sendable {
     }
   }
 
+  /// How it ended; nil while it has not.
   package var termination: Termination? { if case .terminated(let end) = self { end } else { nil } }
+  /// Whether it runs.
   package var isRunning: Bool { if case .running = self { true } else { false } }
 }
 
 /// One entry of status.containerStatuses or status.initContainerStatuses.
 package struct ContainerStatus: Equatable, Sendable {
+  /// The container's name.
   package var name: String
+  /// The image as the spec names it.
   package var image: String
+  /// What it does now.
   package var state: ContainerState
+  /// How its run before this one ended.
   package var lastTermination: ContainerState.Termination?
+  /// Whether it counts as ready.
   package var ready: Bool
+  /// Whether its start is over; nil: not told.
   package var started: Bool?
+  /// How often it was started again.
   package var restartCount: Int64
 
+  /// Takes each value as it stands; from JSON, what is missing has its default.
   package init(
     name: String, image: String, state: ContainerState, lastTermination: ContainerState.Termination? = nil,
     ready: Bool = false, started: Bool? = nil, restartCount: Int64 = 0
@@ -146,6 +175,7 @@ package struct ContainerStatus: Equatable, Sendable {
     self.restartCount = restartCount
   }
 
+  /// Takes each value as it stands; from JSON, what is missing has its default.
   package init(json: JSON) {
     name = json["name"]?.stringValue ?? ""
     image = json["image"]?.stringValue ?? ""
@@ -157,6 +187,7 @@ package struct ContainerStatus: Equatable, Sendable {
     restartCount = max(0, json["restartCount"]?.intValue ?? 0).clampedToInt32
   }
 
+  /// As the API shows it.
   package var json: JSON {
     var result: JSON = [
       "name": .string(name), "image": .string(image), "imageID": "", "state": state.json, "ready": .bool(ready),
@@ -170,21 +201,33 @@ package struct ContainerStatus: Equatable, Sendable {
 
 /// status of a pod.
 package struct PodStatus: Equatable, Sendable {
+  /// Where in its life the pod is.
   package var phase = PodPhase.pending
+  /// One word for programs; empty for none.
   package var reason = ""
+  /// A sentence for people; empty for none.
   package var message = ""
+  /// Conditions, in the order of their first appearance.
   package var conditions: [Condition] = []
+  /// Address of its node; empty while it has none.
   package var hostIP = ""
+  /// Its own address; empty while it has none.
   package var podIP = ""
+  /// When its node took it.
   package var startTime: WallTime?
+  /// One for each init container, in their order.
   package var initContainers: [ContainerStatus] = []
+  /// One for each container, in their order.
   package var containers: [ContainerStatus] = []
   /// The attempt's fencing token (C8); nil until assigned.
   package var fencingToken: Int64?
+  /// Kubernetes' quality of service.
   package var qosClass = ""
 
+  /// Takes each value as it stands; from JSON, what is missing has its default.
   package init() {}
 
+  /// Takes each value as it stands; from JSON, what is missing has its default.
   package init(json: JSON?) {
     guard let json else { return }
     phase = json["phase"]?.stringValue.flatMap { PodPhase(rawValue: $0) } ?? .pending
@@ -200,6 +243,7 @@ package struct PodStatus: Equatable, Sendable {
     qosClass = json["qosClass"]?.stringValue ?? ""
   }
 
+  /// As the API shows it.
   package var json: JSON {
     var result: JSON = ["phase": .string(phase.rawValue)]
     if !reason.isEmpty { result["reason"] = .string(reason) }
@@ -221,6 +265,7 @@ package struct PodStatus: Equatable, Sendable {
     return result
   }
 
+  /// The condition of that type.
   package func condition(_ type: String) -> Condition? { conditions.first { $0.type == type } }
 
   /// Sets or replaces the condition of that type; the transition time is kept when the status does not change.

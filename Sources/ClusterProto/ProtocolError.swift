@@ -24,10 +24,12 @@ package struct ProtocolError: Error, Equatable, Sendable, CustomStringConvertibl
     case unexpected
   }
 
+  /// What kind of error, for programs.
   package var code: Code
   /// For people.
   package var message: String
 
+  /// Takes each value as it stands.
   package init(_ code: Code, _ message: String) {
     self.code = code
     self.message = message

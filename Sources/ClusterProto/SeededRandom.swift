@@ -4,8 +4,10 @@
 package struct SplitMix64: Sendable, Equatable {
   private var state: UInt64
 
+  /// Begins from the seed; without one, empty.
   package init(seed: UInt64) { state = seed }
 
+  /// The next number.
   package mutating func next() -> UInt64 {
     state &+= 0x9E37_79B9_7F4A_7C15
     var mixed = state
@@ -28,14 +30,18 @@ package struct SplitMix64: Sendable, Equatable {
 package struct StableHash: Sendable, Equatable {
   private var state: UInt64 = 0xCBF2_9CE4_8422_2325
 
+  /// Begins from the seed; without one, empty.
   package init() {}
 
+  /// Adds these bytes.
   package mutating func combine(_ bytes: some Sequence<UInt8>) {
     for byte in bytes { state = (state ^ UInt64(byte)) &* 0x0000_0100_0000_01B3 }
   }
 
+  /// Adds these bytes.
   package mutating func combine(_ text: String) { combine(text.utf8) }
 
+  /// The hash of all that was added.
   package var value: UInt64 {
     var generator = SplitMix64(seed: state)
     return generator.next()
@@ -44,12 +50,14 @@ package struct StableHash: Sendable, Equatable {
   /// 16 hexadecimal digits.
   package var hex: String { Self.hex(value) }
 
+  /// In lower-case hexadecimal digits.
   package static func hex(of bytes: [UInt8]) -> String {
     var hash = StableHash()
     hash.combine(bytes)
     return hash.hex
   }
 
+  /// In lower-case hexadecimal digits.
   package static func hex(_ value: UInt64) -> String {
     let digits = String(value, radix: 16)
     return String(repeating: "0", count: 16 - digits.count) + digits

@@ -3,13 +3,17 @@
 
 /// A string-to-string map whose iteration order is bytewise key order.
 package struct StringMap: Equatable, Hashable, Sendable, ExpressibleByDictionaryLiteral, RandomAccessCollection {
+  /// One key with its value.
   package struct Entry: Equatable, Hashable, Sendable {
+    /// The key.
     package var key: String
+    /// The value.
     package var value: String
   }
 
   private var entries: [Entry] = []
 
+  /// The entries, sorted by key; none for an empty map.
   package init() {}
 
   package init(dictionaryLiteral elements: (String, String)...) {
@@ -27,6 +31,7 @@ package struct StringMap: Equatable, Hashable, Sendable, ExpressibleByDictionary
   package var endIndex: Int { entries.count }
   package subscript(position: Int) -> Entry { entries[position] }
 
+  /// The entry at a position, or the value of a key; nil: not there.
   package subscript(key: String) -> String? {
     get {
       let position = lowerBound(of: key)

@@ -7,14 +7,18 @@ package struct Subject: Equatable, Hashable, Sendable {
   /// By which door a request came.
   package enum Door: String, Sendable { case native, https }
 
+  /// The user's name, as Kubernetes has it.
   package var name: String
   /// In the order in which they were proven; `system:authenticated` or `system:unauthenticated` is last.
   package var groups: [String]
+  /// Person, service account, node or the system itself.
   package var kind: Kind
   /// What tells two owners of one name apart in time; empty where nothing does, as with certificates.
   package var uid: String
+  /// The door that the request came by.
   package var door: Door
 
+  /// Takes each value as it stands.
   package init(name: String, groups: [String], kind: Kind = .user, uid: String = "", door: Door) {
     self.name = name
     self.groups = groups
@@ -47,5 +51,6 @@ package struct Subject: Equatable, Hashable, Sendable {
       door: .https)
   }
 
+  /// Whether anybody vouched for the name.
   package var isAuthenticated: Bool { groups.contains(Subject.authenticated) }
 }

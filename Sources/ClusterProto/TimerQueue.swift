@@ -13,6 +13,7 @@ package struct TimerQueue<Name: Hashable & Comparable & Sendable>: Sendable {
   private var heap = MinHeap<Entry>()
   private var times: [Name: BootTime] = [:]
 
+  /// Begins without timers.
   package init() {}
 
   /// Sets or moves a timer.

@@ -24,8 +24,11 @@ package enum DownwardValue: Equatable, Sendable {
 package struct VolumeSpec: Equatable, Sendable {
   /// A key of a ConfigMap or Secret and the file that it becomes.
   package struct Item: Equatable, Sendable {
+    /// Key in the ConfigMap or Secret.
     package var key: String
+    /// Path of the file below the volume's root.
     package var path: String
+    /// The file's mode; nil: the volume's.
     package var mode: Int64?
 
     init(json: JSON) {
@@ -37,8 +40,11 @@ package struct VolumeSpec: Equatable, Sendable {
 
   /// A file of the downward API.
   package struct DownwardFile: Equatable, Sendable {
+    /// Path of the file below the volume's root.
     package var path: String
+    /// What the file holds.
     package var value: DownwardValue
+    /// The file's mode; nil: the volume's.
     package var mode: Int64?
 
     init(json: JSON) {
@@ -59,6 +65,7 @@ package struct VolumeSpec: Equatable, Sendable {
     case unsupported(String)
   }
 
+  /// What a volume is made of.
   package enum Source: Equatable, Sendable {
     /// Files that the node writes itself.
     case files([Projection], defaultMode: Int64)
@@ -69,9 +76,12 @@ package struct VolumeSpec: Equatable, Sendable {
     case unsupported(String)
   }
 
+  /// The name that mounts refer to.
   package var name: String
+  /// What it is made of.
   package var source: Source
 
+  /// Reads an entry of `volumes`.
   package init(json: JSON) {
     name = json["name"]?.stringValue ?? ""
     if let map = json["configMap"] {

@@ -49,7 +49,7 @@ final class SimKeeper {
     inits.ended = { [unowned self] attempt in later(world.pick(100...10_000), .podGone(attempt)) }
     processes.exited = { [unowned self] run, code, signal in
       later(
-        world.pick(50...3_000), .containerExited(run, exitCode: code, signal: signal, outOfMemory: false, message: ""))
+        world.pick(50...3_000), .containerExited(run, exitCode: code, signal: signal, message: ""))
     }
   }
 
@@ -199,7 +199,7 @@ final class SimKeeper {
     case .thawPod(let attempt):
       inits.thaw(attempt)
       later(world.pick(100...5_000), .podThawed(attempt))
-    case .releasePod, .log: break
+    case .log: break
     case .reply(let message): if let connection { reply?(connection, message) }
     case .armDeathTimer(let time): armDeathTimer(time)
     case .wake(let time): setWake(time)

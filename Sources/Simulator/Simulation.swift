@@ -5,13 +5,19 @@ import CoordinatorCore
 
 /// What a run of one seed showed.
 package struct SimulationReport: Sendable {
+  /// The seed of the run.
   package var seed: UInt64
   /// Two runs of one seed and build have the same hash.
   package var traceHash: String
+  /// How many steps the world took.
   package var steps: Int
+  /// How many Jobs users submitted.
   package var jobs: Int
+  /// How many faults struck.
   package var faults: Int
+  /// How many containers were started.
   package var starts: Int
+  /// How many pods were frozen.
   package var freezes: Int
   /// Empty: everything held.
   package var violations: [String]

@@ -226,7 +226,7 @@ struct NodeBench {
         let run = ContainerRun(attempt: attempt, slot: 0, restart: 0)
         let code = Int64(random.below(2))
         try node.settle(
-          node.keeper.send(.containerExited(run, exitCode: code, signal: 0, outOfMemory: false, message: "")))
+          node.keeper.send(.containerExited(run, exitCode: code, signal: 0, message: "")))
       default: try node.pass(Int64(random.below(8)) * 500)
       }
     }

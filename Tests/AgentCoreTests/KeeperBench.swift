@@ -87,7 +87,7 @@ struct KeeperBench {
     -> [KeeperEffect]
   {
     let run = ContainerRun(attempt: attempt, slot: slot, restart: restart)
-    return send(.containerExited(run, exitCode: code, signal: signal, outOfMemory: false, message: ""))
+    return send(.containerExited(run, exitCode: code, signal: signal, message: ""))
   }
 
   func status(_ attempt: AttemptNumber = 1) throws -> PodStatus { try #require(latest[attempt]).status }

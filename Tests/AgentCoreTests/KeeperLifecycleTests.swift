@@ -16,7 +16,6 @@ import Testing
     #expect(try bench.status().phase == .succeeded)
     #expect(try bench.main().state.termination?.reason == "Completed")
     #expect(try bench.status().condition("Ready")?.reason == "PodCompleted")
-    #expect(effects.contains(.releasePod(1)))
     #expect(effects.records.count == 1)
   }
 
@@ -30,17 +29,6 @@ import Testing
     #expect(end.exitCode == 139 && end.signal == 11 && end.reason == "Error")
     #expect(try bench.status().phase == .failed)
     #expect(try bench.status().condition("ContainersReady")?.reason == "PodFailed")
-  }
-
-  @Test("a container that was killed for memory says OOMKilled")
-  func outOfMemory() throws {
-    var bench = KeeperBench()
-    try bench.run(assignment())
-    let run = ContainerRun(attempt: 1, slot: 0, restart: 0)
-    bench.send(.containerExited(run, exitCode: 0, signal: 9, outOfMemory: true, message: "too big"))
-    bench.send(.podGone(1))
-    let end = try #require(try bench.main().state.termination)
-    #expect(end.reason == "OOMKilled" && end.exitCode == 137 && end.message == "too big")
   }
 
   @Test("a pod whose processes vanish is Failed, and the container says that nobody saw its end")
@@ -356,7 +344,7 @@ import Testing
     bench.request(.unprepared(other, container: "", reason: "R", message: "m", leaseEnd: boot(bench.now + 5_000)))
     let effects = bench.request(.stop(2, graceMilliseconds: 30_000))
     #expect(effects.reports.map(\.isTerminal) == [true])
-    #expect(!effects.contains(.killPod(2)) && !effects.contains(.releasePod(2)))
+    #expect(!effects.contains(.killPod(2)))
   }
 
   @Test("a plan that does not have the spec's containers starts nothing")

@@ -133,7 +133,7 @@ import Testing
         return .podFrozen(attempt)
       default:
         let run = ContainerRun(attempt: attempt, slot: below(5) - 1, restart: Int64(below(3)))
-        return .containerExited(run, exitCode: Int64(below(2)), signal: 0, outOfMemory: false, message: "")
+        return .containerExited(run, exitCode: Int64(below(2)), signal: 0, message: "")
       }
     }
 
@@ -184,7 +184,7 @@ import Testing
         hold(!killed.contains(run.attempt) && !frozen.contains(run.attempt), "a run in a dead or frozen pod")
         hold(!terminal.contains(run.attempt), "a run after the end")
         owed.append(.containerStarted(run))
-        owed.append(.containerExited(run, exitCode: Int64(below(2)), signal: 0, outOfMemory: false, message: ""))
+        owed.append(.containerExited(run, exitCode: Int64(below(2)), signal: 0, message: ""))
       case .killPod(let attempt):
         hold(killed.insert(attempt).inserted, "killed twice")
         if alive.contains(attempt) { owed.append(.podGone(attempt)) }

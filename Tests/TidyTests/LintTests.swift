@@ -64,8 +64,10 @@ import Testing
     #expect(Lints.opening(SourceFile(path: "a", text: "// What it owns.\nimport Testing\n")).isEmpty)
   }
 
-  @Test("an undocumented package type is found, a documented one with an attribute is not")
+  @Test("an undocumented package type or member is found, a documented one with an attribute and a witness are not")
   func docstrings() {
+    let member = "struct A {\n  package var a: Int\n  package static func == (a: A, b: A) -> Bool { true }\n}\n"
+    #expect(Lints.docstrings(SourceFile(path: "a", text: member)).map(\.line) == [2])
     #expect(Lints.docstrings(SourceFile(path: "a", text: "package struct A {}\n")).count == 1)
     #expect(Lints.docstrings(SourceFile(path: "a", text: "/// A.\n@frozen\npackage struct A {}\n")).isEmpty)
   }

@@ -174,20 +174,21 @@ enum Lints {
       ? [Finding(path: file.path, line: 1, rule: "open with a comment: what it owns, what it must not know")] : []
   }
 
-  /// `package` and `public` declarations of functions, types and values that have neither docstring nor a telling
-  /// name of their own are left to review; this one checks functions and types only.
+  /// Every `package` and `public` declaration says what it is; what a protocol asks for is said there.
   static func docstrings(_ file: SourceFile) -> [Finding] {
+    let witnesses = [
+      "static func ==", "static func <", "func hash(into", "Literal ", "var description", "var startIndex",
+      "var endIndex", "subscript(position",
+    ]
     var result: [Finding] = []
     for (index, line) in file.lines.enumerated() {
       let words = line.split(separator: " ")
-      guard let access = words.first, access == "package" || access == "public" else { continue }
-      guard words.contains(where: { ["func", "struct", "class", "enum", "actor"].contains($0) }) else { continue }
-      guard line.hasPrefix("package") || line.hasPrefix("public") else { continue }
-      var before = index - 1
-      while before >= 0, file.lines[before].hasPrefix("@") { before -= 1 }
-      if before < 0 || !file.lines[before].hasPrefix("///") {
-        result.append(
-          Finding(path: file.path, line: index + 1, rule: "a top-level \(access) declaration needs a docstring"))
+      guard let access = words.first, access == "package" || access == "public", words.count > 1, words[1] != "import",
+        !witnesses.contains(where: { line.contains($0) })
+      else { continue }
+      let above = file.lines[..<index].last { !$0.drop { $0 == " " }.hasPrefix("@") }
+      if above?.drop(while: { $0 == " " }).hasPrefix("///") != true {
+        result.append(Finding(path: file.path, line: index + 1, rule: "a \(access) declaration needs a docstring"))
       }
     }
     return result

@@ -58,7 +58,7 @@ import Testing
   @Test("each file says what it owns")
   func openings() { check(Self.sources + Self.tests, Lints.opening) }
 
-  @Test("every top-level package declaration is documented")
+  @Test("every package declaration is documented")
   func docstrings() { check(Self.sources, Lints.docstrings) }
 
   @Test("Package.swift names no package")

@@ -6,12 +6,15 @@ import ClusterProto
 
 /// Why the state cannot be rebuilt from the rows, in words that say what to do.
 package struct CoordinatorStartError: Error, Equatable {
+  /// What is wrong, and what to do.
   package var message: String
+  /// Takes each value as it stands.
   package init(message: String) { self.message = message }
 }
 
 /// The whole state of a coordinator and everything that changes it. One value, one writer.
 package struct CoordinatorCore: Sendable {
+  /// Fixed for one incarnation.
   package let configuration: CoordinatorConfiguration
   /// Objects that one controller round may touch before it lets the next turn in (design: bounded turns).
   static let roundLimit = 256

@@ -36,10 +36,12 @@ package enum CoordinatorEvent: Equatable, Sendable {
 package struct APIEndpoint: Equatable, Sendable {
   /// An address, without brackets.
   package var host: String
+  /// The port.
   package var port: Int64
   /// The certificate of the authority that the server's is signed by: PEM.
   package var authority: String
 
+  /// Takes each value as it stands; without any, the defaults.
   package init(host: String, port: Int64, authority: String) {
     self.host = host
     self.port = port
@@ -95,11 +97,14 @@ package enum StoreTable: String, CaseIterable, Sendable, Comparable {
 
 /// Writes (or with nil deletes) one row.
 package struct StoreWrite: Equatable, Sendable {
+  /// Which table of the store.
   package var table: StoreTable
+  /// The row's key in its table.
   package var key: String
   /// UTF-8 JSON.
   package var value: [UInt8]?
 
+  /// Takes each value as it stands; without any, the defaults.
   package init(table: StoreTable, key: String, value: [UInt8]?) {
     self.table = table
     self.key = key
@@ -109,10 +114,14 @@ package struct StoreWrite: Equatable, Sendable {
 
 /// A row as read at start.
 package struct StoreRow: Equatable, Sendable {
+  /// Which table of the store.
   package var table: StoreTable
+  /// The row's key in its table.
   package var key: String
+  /// The row's text.
   package var value: [UInt8]
 
+  /// Takes each value as it stands; without any, the defaults.
   package init(table: StoreTable, key: String, value: [UInt8]) {
     self.table = table
     self.key = key
@@ -122,7 +131,9 @@ package struct StoreRow: Equatable, Sendable {
 
 /// Settings of a coordinator; defaults are the design's.
 package struct CoordinatorConfiguration: Equatable, Sendable {
+  /// How often agents send heartbeats, in ms.
   package var heartbeatMilliseconds: Int64 = 1_000
+  /// How long a lease lasts, in ms.
   package var leaseMilliseconds: Int64 = 5_000
   /// tolerationSeconds given to pods that name none for node.kubernetes.io/unreachable and not-ready.
   package var defaultTolerationSeconds: Int64 = 10
@@ -132,11 +143,15 @@ package struct CoordinatorConfiguration: Equatable, Sendable {
   package var chargeLostAttempts = false
   /// C6 hold and pace.
   package var massLossHoldMilliseconds: Int64 = 120_000
+  /// One lost node is let go each so many ms after a mass loss (C6).
   package var massLossPaceMilliseconds: Int64 = 10_000
+  /// The cluster's id.
   package var clusterID = ""
   /// The machine's boot: while it is the same, boot time tells how long the coordinator was away. Empty: not known.
   package var bootID = ""
+  /// The coordinator's version.
   package var version = ""
+  /// How long Event objects are kept, in ms.
   package var eventTTLMilliseconds: Int64 = 3_600_000
   /// Watch events kept in memory for resumption.
   package var watchHistoryLimit = 20_000
@@ -144,7 +159,9 @@ package struct CoordinatorConfiguration: Equatable, Sendable {
   package var terminatedPodLimit = 12_500
   /// Pods of one Job, and of all Jobs together, that may exist without a node. More are made as these are placed.
   package var waitingPodsOfJob = 1_000
+  /// At most so many pods that wait for a node, of all Jobs.
   package var waitingPodLimit = 20_000
 
+  /// Takes each value as it stands; without any, the defaults.
   package init() {}
 }

@@ -10,6 +10,7 @@ import Glibc
 package struct ServerError: Error, Equatable, Sendable, CustomStringConvertible {
   package var description: String
 
+  /// Takes each value as it stands.
   package init(_ description: String) { self.description = description }
 }
 

@@ -78,13 +78,19 @@ package enum AgentEffect: Equatable, Sendable {
 
 /// Facts and settings of one agent, given at its start.
 package struct AgentConfiguration: Equatable, Sendable {
+  /// The node's name.
   package var node: String
+  /// The machine's id: a claim, which an image shares.
   package var machineID: String
+  /// The kernel's boot id.
   package var bootID: String
   /// DMI product uuid; empty where it cannot be read.
   package var hardwareID = ""
+  /// The agent's version.
   package var agentVersion: String
+  /// What the node offers.
   package var capacity: NodeCapacity
+  /// The node's own labels.
   package var labels: StringMap
   /// podIP and hostIP of its pods.
   package var address: String
@@ -98,17 +104,20 @@ package struct AgentConfiguration: Equatable, Sendable {
   package var retainedLogs: [AttemptNumber] = []
   /// Reconnection: first delay, and the most (before jitter, which takes off up to half).
   package var reconnectMilliseconds: Int64 = 100
+  /// The longest pause between two tries to connect, in ms (C7).
   package var reconnectCapMilliseconds: Int64 = 2_000
   /// Pause after a refusal without a retry time.
   package var refusedMilliseconds: Int64 = 10_000
   /// An open connection that brings no `registered` (or a connection attempt without a result) is given up after this.
   package var handshakeMilliseconds: Int64 = 5_000
+  /// How often a heartbeat carries the whole inventory, in ms.
   package var wholeInventoryMilliseconds: Int64 = 30_000
   /// A failed preparation asks for the body again after this.
   package var preparationRetryMilliseconds: Int64 = 2_000
   /// A disk that does not answer for this long, or for two fifths of a lease where that is longer, is stalled.
   package var diskStallMilliseconds: Int64 = 1_000
 
+  /// Takes each value as it stands.
   package init(
     node: String, machineID: String, bootID: String, agentVersion: String, capacity: NodeCapacity,
     labels: StringMap = StringMap(), address: String, info: JSON

@@ -135,11 +135,11 @@ struct ContainerSlot {
 
 extension ContainerState.Termination {
   /// How a process ended. A signal n shows as exit code 128 + n.
-  static func exited(code: Int64, signal: Int64, outOfMemory: Bool, message: String, since: WallTime, at: WallTime)
+  static func exited(code: Int64, signal: Int64, message: String, since: WallTime, at: WallTime)
     -> Self
   {
     let shown = signal > 0 ? 128 &+ signal : code
-    let reason = outOfMemory ? "OOMKilled" : shown == 0 ? "Completed" : "Error"
+    let reason = shown == 0 ? "Completed" : "Error"
     return Self(
       exitCode: shown, signal: max(0, signal), reason: reason, message: message, startedAt: since, finishedAt: at)
   }

@@ -4,6 +4,7 @@ import ClusterProto
 
 /// Why a value of the downward API could not be given, in kubelet's words.
 package struct DownwardError: Error, Equatable {
+  /// What cannot be given, and why.
   package var message: String
 }
 

@@ -35,6 +35,7 @@ package struct KeeperCore {
   /// A tombstone's words.
   private static let neverStarted = "The pod was stopped before its containers were started"
 
+  /// Begins from what the journal told.
   package init(_ start: KeeperStart, configuration: KeeperConfiguration) {
     self.start = start
     self.configuration = configuration
@@ -57,9 +58,9 @@ package struct KeeperCore {
     case .containerStarted(let run): on(run.attempt, &touched) { $0.containerStarted(run, &turn) }
     case .containerStartFailed(let run, let failure):
       on(run.attempt, &touched) { $0.containerFailedToStart(run, failure, &turn) }
-    case .containerExited(let run, let code, let signal, let outOfMemory, let message):
+    case .containerExited(let run, let code, let signal, let message):
       on(run.attempt, &touched) {
-        $0.containerExited(run, code: code, signal: signal, outOfMemory: outOfMemory, message: message, &turn)
+        $0.containerExited(run, code: code, signal: signal, message: message, &turn)
       }
     case .podGone(let attempt): on(attempt, &touched) { $0.gone(&turn) }
     case .podFrozen(let attempt): on(attempt, &touched) { $0.frozen(&turn) }
@@ -275,9 +276,8 @@ extension KeeperCore {
       if pod.stage == .recording, !always { continue }
       pods[attempt]?.isUnannounced = false
       guard let report = pods[attempt]?.makeReport(now: turn.now, always: always) else { continue }
-      if report.isTerminal, let pod = pods.removeValue(forKey: attempt) {
+      if report.isTerminal, pods.removeValue(forKey: attempt) != nil {
         turn.effects.append(contentsOf: memory.record([.ended(report)]))
-        if pod.hasBegun { turn.effects.append(.releasePod(attempt)) }
       }
       reports.append(report)
     }

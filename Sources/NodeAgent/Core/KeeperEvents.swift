@@ -7,10 +7,14 @@ import ClusterProto
 /// One run of one container: `slot` counts the plan's initContainers, then its containers, from 0; `restart` is 0 for
 /// the first run.
 package struct ContainerRun: Hashable, Sendable {
+  /// The attempt.
   package var attempt: AttemptNumber
+  /// The container's place in the pod, init containers first.
   package var slot: Int
+  /// Which run of the container, from 0.
   package var restart: Int64
 
+  /// Takes each value as it stands; without any, the defaults.
   package init(attempt: AttemptNumber, slot: Int, restart: Int64) {
     self.attempt = attempt
     self.slot = slot
@@ -20,8 +24,10 @@ package struct ContainerRun: Hashable, Sendable {
 
 /// Why a container's command did not run.
 package struct StartFailure: Equatable, Sendable {
+  /// What failed on the way to a running command.
   package enum Stage: String, Sendable { case mount, workingDirectory, execute, interpreter, other }
 
+  /// What failed.
   package var stage: Stage
   /// Linux errno; 0 when the failure has none.
   package var errorNumber: Int32
@@ -29,6 +35,7 @@ package struct StartFailure: Equatable, Sendable {
   /// `interpreter` what a script's first line names; empty: a program's loader.
   package var detail: String
 
+  /// Takes each value as it stands; without any, the defaults.
   package init(stage: Stage, errorNumber: Int32, detail: String) {
     self.stage = stage
     self.errorNumber = errorNumber
@@ -50,7 +57,7 @@ package enum KeeperEvent: Equatable, Sendable {
   case containerStarted(ContainerRun)
   case containerStartFailed(ContainerRun, StartFailure)
   /// The container's first process ended. `signal` 0: it exited by itself. `message`: its termination log, or empty.
-  case containerExited(ContainerRun, exitCode: Int64, signal: Int64, outOfMemory: Bool, message: String)
+  case containerExited(ContainerRun, exitCode: Int64, signal: Int64, message: String)
   /// The pod's init is reaped and its PID namespace empty: every process of the attempt is proven dead. Comes also
   /// unasked.
   case podGone(AttemptNumber)
@@ -91,8 +98,6 @@ package enum KeeperEffect: Equatable, Sendable {
   case freezePod(AttemptNumber)
   /// Answer `podThawed`.
   case thawPod(AttemptNumber)
-  /// The pod is gone: close its log files, give its cgroup back.
-  case releasePod(AttemptNumber)
   /// To the agent's newest connection.
   case reply(KeeperReply)
   /// K4: (re)arm the kernel timer that kills the keeper itself at this time; nil: disarm.
@@ -130,7 +135,9 @@ package struct KeeperConfiguration: Equatable, Sendable {
   package var initLookMilliseconds: Int64 = 10_000
   /// K4: the death timer stands this long after the earliest deadline.
   package var deathTimerMarginMilliseconds: Int64 = 500
+  /// The first pause before a restart, in ms; it doubles.
   package var crashLoopMilliseconds: Int64 = 10_000
+  /// The longest pause before a restart, in ms.
   package var crashLoopCapMilliseconds: Int64 = 300_000
   /// A container that ran this long starts its backoff anew.
   package var crashLoopResetMilliseconds: Int64 = 600_000
@@ -139,6 +146,7 @@ package struct KeeperConfiguration: Equatable, Sendable {
   /// After `shutDown`: how long ended attempts wait for their acknowledgement before the keeper exits.
   package var shutDownLingerMilliseconds: Int64 = 2_000
 
+  /// Takes each value as it stands; without any, the defaults.
   package init() {}
 }
 
@@ -152,10 +160,12 @@ package struct KeeperStart: Equatable, Sendable {
   package var sweptKeepers: [String]
   /// False: neither namespaces nor cgroups (K4), `fencingDetail` says why.
   package var fencesFully: Bool
+  /// How pods are isolated here, for the node's condition.
   package var fencingDetail: String
   /// The earlier keepers' journal, read after the sweep.
   package var records: [KeeperRecord]
 
+  /// Takes each value as it stands; without any, the defaults.
   package init(
     keeper: String, directory: String = "", sweptKeepers: [String] = [], fencesFully: Bool = true,
     fencingDetail: String = "", records: [KeeperRecord] = []

@@ -159,13 +159,13 @@ extension KeeperPod {
   }
 
   mutating func containerExited(
-    _ run: ContainerRun, code: Int64, signal: Int64, outOfMemory: Bool, message: String, _ turn: inout KeeperTurn
+    _ run: ContainerRun, code: Int64, signal: Int64, message: String, _ turn: inout KeeperTurn
   ) {
     guard let position = index(of: run) else { return }
     finish(
       position,
       .exited(
-        code: code, signal: signal, outOfMemory: outOfMemory, message: message,
+        code: code, signal: signal, message: message,
         since: startTime(of: position, turn.now),
         at: turn.now.wall), &turn)
   }

@@ -10,6 +10,7 @@ package struct KeeperPlace: Equatable, Sendable {
   /// False where the file system keeps neither birth times nor generations: the text could come again once the
   /// directory is gone.
   package var isLasting: Bool
+  /// The kernel's boot id.
   package var bootID: String
   /// Whose processes its sweep sees: PID namespace and user.
   package var sight: String

@@ -5,22 +5,28 @@ import ClusterProto
 
 /// Why no plan could be made; shown on the container as its waiting state.
 package struct PlanningError: Error, Equatable {
+  /// The container that it is about.
   package var container: String
+  /// Kubernetes' reason for the waiting state.
   package var reason: String
+  /// What is missing, for people.
   package var message: String
 }
 
 /// What a plan needs to know of the node and of the attempt's place on it.
 package struct PodPlace: Equatable, Sendable {
+  /// The node's name.
   package var node: String
   /// podIP and hostIP.
   package var address: String
   /// What `limits` mean for a container that names none.
   package var capacity: NodeCapacity
+  /// The pod's own directory on the host.
   package var podDirectory: String
   /// Host path of each volume of the spec, by volume name.
   package var volumes: [String: String]
 
+  /// Takes each value as it stands.
   package init(
     node: String, address: String, capacity: NodeCapacity, podDirectory: String, volumes: [String: String]
   ) {

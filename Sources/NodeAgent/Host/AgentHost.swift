@@ -8,18 +8,29 @@ import Glibc
 
 /// Settings of `stint agent`.
 package struct AgentOptions: Sendable {
+  /// Address of the coordinator, HOST:PORT.
   package var coordinator: String
+  /// The node's name.
   package var name: String
+  /// The agent's data directory.
   package var data: String
+  /// The file with the cluster's token.
   package var tokenFile: String
+  /// What the node offers; nil: what the machine has.
   package var cpuMillicores: Int64?
+  /// What the node offers, in bytes; nil: what the machine has.
   package var memoryBytes: Int64?
+  /// How many pods it takes at once.
   package var pods: Int64 = 110
+  /// The node's own labels.
   package var labels = StringMap()
+  /// The user that pods run as; nil: the agent's own.
   package var podUser: String?
+  /// A frozen pod is killed after so many ms.
   package var frozenKillMilliseconds: Int64 = 600_000
   /// Bytes of log kept for a container; the oldest go beyond it.
   package var logLimit = LogFile.usualLimit
+  /// The agent's version.
   package var version = ""
 
   /// An agent of this name that joins that coordinator (`HOST:PORT`).
@@ -50,8 +61,7 @@ package final class AgentHost {
   private let logs: LogStreams
   private var signals: Signals?
   private var timer: LoopTimer?
-  private var queue: [AgentEvent] = []
-  private var isStepping = false
+  private let queue = StepQueue<AgentEvent>()
   private var isDone = false
   /// What the token file last said.
   private var token: [UInt8]?
@@ -68,7 +78,7 @@ package final class AgentHost {
   package static func run(_ options: AgentOptions) -> Int32 {
     do throws(IOError) {
       let host = try AgentHost(options)
-      host.take(.started)
+      host.handle(.started)
       try host.loop.run(until: { host.isDone })
       host.worker.stop()
       HostLog.flush()
@@ -112,12 +122,12 @@ package final class AgentHost {
     logs = try LogStreams(loop: loop, paths: paths)
     disk = try DiskProbe(paths: paths, memory: memory)
     handler = { [unowned self] number in
-      take(number == SIGUSR1 ? .shutDownRequested(graceMilliseconds: 30_000) : .stopRequested)
+      handle(number == SIGUSR1 ? .shutDownRequested(graceMilliseconds: 30_000) : .stopRequested)
     }
-    timer = loop.makeTimer { [unowned self] in take(.timer) }
-    try worker.attach(to: loop) { [unowned self] event in take(event) }
-    try loop.attach(tokens) { [unowned self] reads in for read in reads { take(read) } }
-    try disk.attach(to: loop) { [unowned self] number in take(.diskAnswered(number)) }
+    timer = loop.makeTimer { [unowned self] in handle(.timer) }
+    try worker.attach(to: loop) { [unowned self] event in handle(event) }
+    try loop.attach(tokens) { [unowned self] reads in for read in reads { handle(read) } }
+    try disk.attach(to: loop) { [unowned self] number in handle(.diskAnswered(number)) }
   }
 
   private static func seed() throws(IOError) -> UInt64 {
@@ -147,21 +157,9 @@ package final class AgentHost {
     return configuration
   }
 
-  /// Steps the core. What an effect brings at once is taken after the effects before it are done.
-  private func take(_ event: AgentEvent) {
-    queue.append(event)
-    guard !isStepping else { return }
-    isStepping = true
-    defer { isStepping = false }
-    var position = 0
-    while position < queue.count {
-      let clocks = Clocks.now()
-      let now = Now(
-        boot: BootTime(milliseconds: clocks.boot / 1_000_000), wall: WallTime(nanoseconds: clocks.wall))
-      for effect in core.step(queue[position], at: now) { perform(effect) }
-      position += 1
-    }
-    queue.removeAll(keepingCapacity: true)
+  /// Steps the core.
+  private func handle(_ event: AgentEvent) {
+    queue.enter(event) { event, now in for effect in core.step(event, at: now) { perform(effect) } }
   }
 
   private func perform(_ effect: AgentEffect) {
@@ -179,7 +177,7 @@ package final class AgentHost {
       coordinator = nil
     case .send(let message): coordinator?.send(message.json)
     case .prepare(let assignment, let number):
-      if let event = worker.prepare(assignment, number: number) { queue.append(event) }
+      if let event = worker.prepare(assignment, number: number) { handle(event) }
     case .cleanUp(let attempt): worker.cleanUp(attempt)
     case .cleanUpExcept(let attempts): worker.cleanUpExcept(attempts)
     case .deleteLogs(let attempts): worker.deleteLogs(attempts)
@@ -207,12 +205,12 @@ package final class AgentHost {
     ]
     if let user = options.podUser { arguments += ["--pod-user", user] }
     launcher = KeeperLauncher(loop: loop, paths: paths, arguments: arguments) { [unowned self] connection, reason in
-      guard let connection else { return take(.keeperLost(number, reason: reason)) }
+      guard let connection else { return handle(.keeperLost(number, reason: reason)) }
       let link = FrameLink(connection)
       keeper = link
       link.onMessage = { [unowned self] message in receive(message, number) }
-      link.onClosed = { [unowned self] reason in take(.keeperLost(number, reason: reason)) }
-      take(.keeperConnected(number))
+      link.onClosed = { [unowned self] reason in handle(.keeperLost(number, reason: reason)) }
+      handle(.keeperConnected(number))
     }
   }
 
@@ -220,7 +218,7 @@ package final class AgentHost {
     do throws(MessageError) {
       let reply = try KeeperReply(json: message)
       note(reply)
-      take(.keeper(number, reply))
+      handle(.keeper(number, reply))
     } catch {
       HostLog.line("agent: a word of the keeper is not understood: \(error)")
     }
@@ -251,29 +249,29 @@ package final class AgentHost {
     }
   }
 
-  private func take(_ read: TokenRead) {
+  private func handle(_ read: TokenRead) {
     let isAwaited = token == nil && read.number == wantedConnection
     switch read.result {
     case .success(let text):
       token = Array(text.utf8)
       if isAwaited, let token { open(read.number, token) }
     case .failure(let error):
-      if isAwaited { take(.coordinatorClosed(read.number, reason: error.description)) }
+      if isAwaited { handle(.coordinatorClosed(read.number, reason: error.description)) }
     }
   }
 
   private func open(_ number: ConnectionNumber, _ token: [UInt8]) {
     let link = CoordinatorLink(loop: loop, address: address, token: token, role: .agent)
     coordinator = link
-    link.onOpen = { [unowned self] _ in take(.coordinatorOpened(number)) }
+    link.onOpen = { [unowned self] _ in handle(.coordinatorOpened(number)) }
     link.onMessage = { [unowned self] message in
       do throws(MessageError) {
-        take(.coordinator(number, try CoordinatorMessage(json: message)))
+        handle(.coordinator(number, try CoordinatorMessage(json: message)))
       } catch {
         HostLog.line("agent: a word of the coordinator is not understood: \(error)")
       }
     }
-    link.onClosed = { [unowned self] reason in take(.coordinatorClosed(number, reason: reason)) }
+    link.onClosed = { [unowned self] reason in handle(.coordinatorClosed(number, reason: reason)) }
   }
 
   private func serve(_ request: LogRequest) {

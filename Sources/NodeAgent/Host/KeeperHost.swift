@@ -9,8 +9,11 @@ import Glibc
 
 /// Settings of `stint keeper`.
 package struct KeeperOptions: Sendable {
+  /// The agent's data directory.
   package var data: String
+  /// The user that pods run as; nil: the keeper's own.
   package var podUser: String?
+  /// A frozen pod is killed after so many ms.
   package var frozenKillMilliseconds: Int64 = 600_000
   /// Bytes of log kept for a container; the oldest go beyond it.
   package var logLimit = LogFile.usualLimit
@@ -42,8 +45,7 @@ package final class KeeperHost {
   private var listener: Listener?
   private var signals: Signals?
   private var timer: LoopTimer?
-  private var queue: [KeeperEvent] = []
-  private var isStepping = false
+  private let queue = StepQueue<KeeperEvent>()
   private var isDone = false
   /// When the process leaves whatever the disk does.
   private var exitTimer: LoopTimer?
@@ -114,14 +116,14 @@ package final class KeeperHost {
   }
 
   private func begin(_ options: KeeperOptions) throws(IOError) {
-    timer = loop.makeTimer { [unowned self] in take(.timer) }
+    timer = loop.makeTimer { [unowned self] in handle(.timer) }
     try storage.attach(to: loop) { [unowned self] word in hear(word) }
     exitTimer = loop.makeTimer { [unowned self] in isDone = true }
     try journal.attach(to: loop) { [unowned self] outcome in
-      if outcome.number == Self.lastWrite { isDone = true } else { take(journaled(outcome)) }
+      if outcome.number == Self.lastWrite { isDone = true } else { handle(journaled(outcome)) }
     }
     signals = try Signals(loop: loop, [SIGTERM, SIGINT]) { [unowned self] _ in
-      take(.request(.shutDown(graceMilliseconds: 30_000)))
+      handle(.request(.shutDown(graceMilliseconds: 30_000)))
     }
     listener = try Listener(loop: loop, at: .unix(path: paths.keeperSocket)) { [unowned self] connection in
       accept(connection)
@@ -130,10 +132,10 @@ package final class KeeperHost {
       loop: loop, path: options.data, patienceMilliseconds: options.lostDirectoryMilliseconds
     ) { [unowned self] in
       HostLog.line("keeper: \(options.data) was deleted or moved away: its pods end, and so does this keeper")
-      take(.request(.shutDown(graceMilliseconds: 30_000)))
+      handle(.request(.shutDown(graceMilliseconds: 30_000)))
     }
     // Arms the exit of a keeper that nobody ever talks to.
-    take(.timer)
+    handle(.timer)
     HostLog.line("keeper: ready, \(surroundings.isolation == .namespaces ? "namespaces" : "bubblewrap")")
   }
 
@@ -185,7 +187,7 @@ package final class KeeperHost {
       // What an agent of before still says must not follow the newer one's word.
       guard link === next else { return }
       do throws(MessageError) {
-        take(.request(try KeeperRequest(json: message)))
+        handle(.request(try KeeperRequest(json: message)))
       } catch {
         HostLog.line("keeper: a request is not understood: \(error)")
       }
@@ -193,26 +195,14 @@ package final class KeeperHost {
     next.onClosed = { [unowned self, weak next] _ in
       guard link === next else { return }
       link = nil
-      take(.agentDisconnected)
+      handle(.agentDisconnected)
     }
-    take(.agentConnected)
+    handle(.agentConnected)
   }
 
-  /// Steps the core. What an effect reports at once is taken after the effects before it are done.
-  private func take(_ event: KeeperEvent) {
-    queue.append(event)
-    guard !isStepping else { return }
-    isStepping = true
-    defer { isStepping = false }
-    var position = 0
-    while position < queue.count {
-      let clocks = Clocks.now()
-      let now = Now(
-        boot: BootTime(milliseconds: clocks.boot / 1_000_000), wall: WallTime(nanoseconds: clocks.wall))
-      for effect in core.step(queue[position], at: now) { perform(effect) }
-      position += 1
-    }
-    queue.removeAll(keepingCapacity: true)
+  /// Steps the core.
+  private func handle(_ event: KeeperEvent) {
+    queue.enter(event) { event, now in for effect in core.step(event, at: now) { perform(effect) } }
   }
 
   private func perform(_ effect: KeeperEffect) {
@@ -225,10 +215,9 @@ package final class KeeperHost {
     case .startContainer(let run, let container): runners[run.attempt]?.start(run, container)
     case .signal(let run, let number): runners[run.attempt]?.signal(run, number)
     case .killPod(let attempt):
-      if let runner = runners[attempt] { runner.kill() } else { queue.append(.podGone(attempt)) }
+      if let runner = runners[attempt] { runner.kill() } else { handle(.podGone(attempt)) }
     case .freezePod(let attempt): runners[attempt]?.freeze()
     case .thawPod(let attempt): runners[attempt]?.thaw()
-    case .releasePod: break
     case .reply(let reply): link?.send(reply.json)
     case .armDeathTimer(let time): armDeathTimer(time)
     case .log(let line): HostLog.line("keeper: \(line)")
@@ -257,23 +246,23 @@ package final class KeeperHost {
   }
 
   private func startPod(_ attempt: AttemptNumber, _ plan: PodPlan, _ deadline: BootTime) {
-    if let obstacle { return queue.append(.podStartFailed(attempt, message: obstacle)) }
+    if let obstacle { return handle(.podStartFailed(attempt, message: obstacle)) }
     let cgroup = try? cgroups?.take()
     do throws(IOError) {
       let runner = try PodRunner(
         attempt, plan: plan, deadline: deadline, surroundings: surroundings, cgroup: cgroup
-      ) { [unowned self] event in take(event) }
+      ) { [unowned self] event in handle(event) }
       runners[attempt] = runner
       runner.watchEnd { [unowned self] message in
         runners[attempt] = nil
         if let cgroup { cgroups?.giveBack(cgroup) }
         if !message.isEmpty { HostLog.line("keeper: attempt \(attempt): bubblewrap: \(message)") }
-        take(.podGone(attempt))
+        handle(.podGone(attempt))
       }
-      queue.append(.podStarted(attempt))
+      handle(.podStarted(attempt))
     } catch {
       if let cgroup { cgroups?.giveBack(cgroup) }
-      queue.append(.podStartFailed(attempt, message: error.description))
+      handle(.podStartFailed(attempt, message: error.description))
     }
   }
 

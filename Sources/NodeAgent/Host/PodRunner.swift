@@ -25,8 +25,11 @@ struct PodSurroundings {
 
 /// Who pods run as (`--pod-user`).
 package struct PodUser: Equatable, Sendable {
+  /// The user's number.
   package var userID: UInt32
+  /// The user's main group.
   package var groupID: UInt32
+  /// All its groups.
   package var groups: [UInt32]
   /// Its home directory; `/` when it has none.
   package var home: String
@@ -304,11 +307,11 @@ final class PodRunner {
       case .exited(let code):
         report(
           .containerExited(
-            run, exitCode: Int64(code), signal: 0, outOfMemory: false, message: message))
+            run, exitCode: Int64(code), signal: 0, message: message))
       case .signaled(let number):
         report(
           .containerExited(
-            run, exitCode: 128 + Int64(number), signal: Int64(number), outOfMemory: false,
+            run, exitCode: 128 + Int64(number), signal: Int64(number),
             message: message))
       }
     }

@@ -16,8 +16,10 @@ package struct FuzzReport: Sendable {
   /// What must not be, in words.
   package var faults: [String] = []
 
+  /// Begins from the seed, or with nothing counted.
   package init() {}
 
+  /// Adds what another one counted.
   package mutating func add(_ other: FuzzReport) {
     inputs += other.inputs
     accepted += other.accepted
@@ -57,6 +59,7 @@ package struct CoordinatorFuzz {
     return configuration
   }()
 
+  /// Begins from the seed, or with nothing counted.
   package init(seed: UInt64) throws(CoordinatorStartError) {
     numbers = NumberMutator(seed: seed)
     core = try CoordinatorCore(configuration: Self.configuration, rows: [], seed: seed, now: now)

@@ -20,6 +20,7 @@ package struct NodeFuzz {
   private var answerNumber: Int64 = 0
   private var report = FuzzReport()
 
+  /// Begins from the seed.
   package init(seed: UInt64) {
     numbers = NumberMutator(seed: seed)
     agent = Self.agent(seed)
@@ -181,7 +182,7 @@ package struct NodeFuzz {
         if numbers.oneIn(2) {
           toKeeper(
             .containerExited(
-              run, exitCode: numbers.integer(), signal: numbers.integer(), outOfMemory: false, message: ""))
+              run, exitCode: numbers.integer(), signal: numbers.integer(), message: ""))
         }
       case .journal(_, let number):
         toKeeper(.journaled(number, error: numbers.oneIn(20) ? "no space left on device" : nil))

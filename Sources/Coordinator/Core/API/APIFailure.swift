@@ -7,6 +7,7 @@ import ClusterProto
 package struct APIFailure: Error, Equatable, Sendable {
   var code: Int
   var reason: String
+  /// The Status' message.
   package var message: String
   var details: JSON?
 

@@ -9,9 +9,11 @@ import ClusterProto
 package struct AccessAttributes: Equatable, Sendable {
   /// `get`, `list`, …; of a path that names no resource: the method in lower case.
   package var verb: String
+  /// The API group; empty for the core.
   package var group: String
   /// Plural name; empty where `path` is asked for.
   package var resource: String
+  /// The subresource; empty for none.
   package var subresource: String
   /// Empty: cluster-scoped, or all namespaces.
   package var namespace: String
@@ -20,6 +22,7 @@ package struct AccessAttributes: Equatable, Sendable {
   /// A path that names no resource, as `/apis`.
   package var path: String
 
+  /// Takes each value as it stands.
   package init(
     verb: String, group: String = "", resource: String, subresource: String = "", namespace: String = "",
     name: String = ""

@@ -5,6 +5,7 @@ import ClusterProto
 
 /// The second group that shows events.
 package enum EventsGroup {
+  /// The group's name.
   package static let name = "events.k8s.io"
   static let apiVersion = "events.k8s.io/v1"
   static let schema = "EventsEvent"
@@ -18,7 +19,9 @@ package enum EventsGroup {
 
   /// A refusal: the HTTP code and the Status.
   package struct Refusal: Error, Equatable, Sendable {
+    /// The HTTP code.
     package var code: Int
+    /// The body: a Status.
     package var status: JSON
 
     fileprivate init(_ failure: APIFailure) {

@@ -5,7 +5,9 @@ import ClusterProto
 
 /// Why a protobuf body cannot be taken: 400 what is broken, 415 what is sound but has no meaning here.
 package struct ProtobufFailure: Error, Equatable, Sendable {
+  /// The HTTP code of the answer.
   package var code: Int
+  /// What is wrong with the body.
   package var message: String
 
   static func malformed(_ why: String) -> ProtobufFailure {

@@ -6,7 +6,9 @@ import ClusterProto
 
 /// A part of a resource that has a path of its own.
 package struct ServedSubresource: Equatable, Sendable {
+  /// Its name in paths, after the object's.
   package var name: String
+  /// What may be asked of it.
   package var verbs: [String]
   /// The type of its bodies where that is another than the resource's: group, version v1, kind.
   package var type: (group: String, kind: String)?
@@ -19,17 +21,25 @@ package struct ServedSubresource: Equatable, Sendable {
 
 /// One resource of the API, version v1 of its group.
 package struct ServedResource: Equatable, Sendable {
+  /// The API group; empty for the core.
   package var group: String
+  /// The name in paths.
   package var plural: String
+  /// The name for one.
   package var singular: String
+  /// The kind, as manifests have it.
   package var kind: String
   /// The name of its type in the schema.
   package var schema: String
+  /// Whether objects of it lie in namespaces.
   package var isNamespaced: Bool
+  /// What may be asked of it.
   package var verbs: [String]
+  /// What else the command line calls it.
   package var shortNames: [String] = []
   /// Whether `kubectl get all` shows it.
   package var isInAll = false
+  /// What is served below an object.
   package var subresources: [ServedSubresource] = []
 
   /// Every resource by group and name, as Kubernetes lists them: `kubectl get all` prints in this order.

@@ -1,4 +1,4 @@
-// Amounts and lists at their edges: full ConfigMaps, negative grace, parts of a byte, ports of Services, events' sources.
+// Amounts and lists at their edges: full ConfigMaps, negative grace, parts of a byte, Services' ports, events' sources.
 
 import ClusterProto
 import Testing
@@ -49,8 +49,8 @@ import Testing
     ]
     #expect(
       harness.create(.jobs, job).warnings == [
-        "spec.template.spec.containers[0].resources.requests[memory]: fractional byte value \"64m\" is invalid, must be "
-          + "an integer"
+        "spec.template.spec.containers[0].resources.requests[memory]: fractional byte value \"64m\" is invalid, must "
+          + "be an integer"
       ])
   }
 

@@ -106,8 +106,8 @@ struct ApplyCommand {
     let last = ThreeWayMerge.lastApplied(live)
     if last == nil, ThreeWayMerge.lastApplied(wanted) == nil {
       context.console.note(
-        "Warning: resource \(object.kind.plural)/\(object.name) is too large to remember what was applied: what a later "
-          + "manifest leaves out stays. `kubectl apply --server-side` knows.")
+        "Warning: resource \(object.kind.plural)/\(object.name) is too large to remember what was applied: what a "
+          + "later manifest leaves out stays. `kubectl apply --server-side` knows.")
     } else if last == nil {
       context.console.note(
         "Warning: resource \(object.kind.plural)/\(object.name) is missing the \(ThreeWayMerge.annotation) annotation "

@@ -5,8 +5,8 @@
 import ClusterProto
 
 extension CoordinatorCore {
-  /// Bytes of one object as JSON: what a body may have. A ConfigMap with all of its 1 MiB of data has twice that as JSON
-  /// when each byte is escaped, and goes in several frames.
+  /// Bytes of one object as JSON: what a body may have. A ConfigMap with all of its 1 MiB of data has twice that as
+  /// JSON when each byte is escaped, and goes in several frames.
   static let objectBytesLimit = MessageLimits.body
 
   /// Members that only the server writes.

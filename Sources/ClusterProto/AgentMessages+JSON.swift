@@ -107,6 +107,7 @@ extension Assignment {
       "namespace": .string(namespace), "podName": .string(podName), "podUID": .string(podUID), "labels": labels.json,
       "annotations": annotations.json, "spec": spec.json, "references": .object(references),
     ]
+    if let hostname { result["hostname"] = .string(hostname) }
     if let tolerationMilliseconds { result["tolerationMilliseconds"] = .int(tolerationMilliseconds) }
     return result
   }
@@ -120,7 +121,8 @@ extension Assignment {
       podName: try reader.string("podName"), podUID: try reader.string("podUID"),
       labels: StringMap(json: .object(try reader.object("labels"))),
       annotations: StringMap(json: .object(try reader.object("annotations"))),
-      spec: PodSpec(json: .object(try reader.object("spec"))), references: try reader.object("references"),
+      spec: PodSpec(json: .object(try reader.object("spec"))),
+      hostname: try reader.optionalString("hostname"), references: try reader.object("references"),
       tolerationMilliseconds: try reader.optionalInteger("tolerationMilliseconds"))
   }
 }

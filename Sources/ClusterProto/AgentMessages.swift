@@ -47,6 +47,8 @@ package struct Assignment: Equatable, Sendable {
   package var annotations: StringMap
   /// The pod's spec.
   package var spec: PodSpec
+  /// The pod's own host name; nil: what the spec says.
+  package var hostname: String?
   /// The ConfigMaps (and Secrets) that the spec names, by `configmaps/NAME` or `secrets/NAME`: name → {data,
   /// binaryData}. A missing optional one is absent.
   package var references: JSONObject
@@ -56,7 +58,8 @@ package struct Assignment: Equatable, Sendable {
   /// Takes each value as it stands.
   package init(
     attempt: AttemptNumber, keeper: String, session: String, namespace: String, podName: String, podUID: String,
-    labels: StringMap, annotations: StringMap, spec: PodSpec, references: JSONObject, tolerationMilliseconds: Int64?
+    labels: StringMap, annotations: StringMap, spec: PodSpec, hostname: String? = nil, references: JSONObject,
+    tolerationMilliseconds: Int64?
   ) {
     self.attempt = attempt
     self.keeper = keeper
@@ -67,6 +70,7 @@ package struct Assignment: Equatable, Sendable {
     self.labels = labels
     self.annotations = annotations
     self.spec = spec
+    self.hostname = hostname
     self.references = references
     self.tolerationMilliseconds = tolerationMilliseconds
   }

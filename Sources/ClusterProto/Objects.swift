@@ -1,7 +1,7 @@
 // The typed API objects: Pod, Job, Node and the generic rest. Each reads a validated tree and writes the tree that the
 // API shows. No behaviour beyond that: controllers, scheduler and validation live in the coordinator's core.
 
-/// v1 Pod. `spec` is shared among the pods of a Job; `nodeName` is the pod's own.
+/// v1 Pod. `spec` is shared among the pods of a Job; `nodeName` and `hostname` are the pod's own.
 package struct Pod: Equatable, Sendable {
   /// Its metadata.
   package var meta: ObjectMeta
@@ -9,14 +9,19 @@ package struct Pod: Equatable, Sendable {
   package var spec: PodSpec
   /// The node that it is assigned to, or asks for.
   package var nodeName: String?
+  /// The host name where the pods of its Job differ in it; nil: what the spec says.
+  package var hostname: String?
   /// Its status.
   package var status: PodStatus
 
   /// Takes each value as it stands; from JSON, what is missing has its default.
-  package init(meta: ObjectMeta, spec: PodSpec, nodeName: String? = nil, status: PodStatus = PodStatus()) {
+  package init(
+    meta: ObjectMeta, spec: PodSpec, nodeName: String? = nil, hostname: String? = nil, status: PodStatus = PodStatus()
+  ) {
     self.meta = meta
     self.spec = spec
     self.nodeName = nodeName
+    self.hostname = hostname
     self.status = status
   }
 
@@ -24,6 +29,7 @@ package struct Pod: Equatable, Sendable {
   package var json: JSON {
     var specification = spec.json
     if let nodeName { specification["nodeName"] = .string(nodeName) }
+    if let hostname { specification["hostname"] = .string(hostname) }
     return [
       "apiVersion": "v1", "kind": "Pod", "metadata": meta.json, "spec": specification, "status": status.json,
     ]

@@ -34,7 +34,8 @@ struct MessageGenerator {
       attempt: number(), keeper: text(), session: text(), namespace: text(), podName: text(), podUID: text(),
       labels: ["a": text()], annotations: ["b": text()],
       spec: PodSpec(json: ["restartPolicy": "Never", "containers": [["name": .string(text())]]]),
-      references: ["configmaps/x": ["data": ["k": .string(text())]]], tolerationMilliseconds: maybe { $0.number() })
+      hostname: maybe { $0.text() }, references: ["configmaps/x": ["data": ["k": .string(text())]]],
+      tolerationMilliseconds: maybe { $0.number() })
   }
 
   mutating func state() -> ContainerState {

@@ -236,5 +236,7 @@ import Testing
     var body = assignment()
     body.podName = String(repeating: "a", count: 62) + "-" + "bcdef"
     #expect(try PodPlanner.plan(body, place: place).hostname == String(repeating: "a", count: 62))
+    body.hostname = "own-3"
+    #expect(try PodPlanner.plan(body, place: place).hostname == "own-3", "the pod's own name goes first")
   }
 }

@@ -11,17 +11,23 @@ import Testing
     var harness = try FleetHarness()
     harness.join(FakeAgent("a"))
     for index: Int64 in 0..<3 { addPod(&harness, "p\(index)", index: index) }
+    addJob(&harness, completions: 6, parallelism: parallelism)
+    return harness
+  }
+
+  private func addJob(_ harness: inout FleetHarness, completions: Int64, parallelism: Int64) {
     var meta = ObjectMeta()
     meta.name = "job"
     meta.namespace = "default"
     meta.uid = "uid-job"
     let template: JSON = ["spec": ["containers": [["name": "c", "image": "none"]], "restartPolicy": "Never"]]
-    let spec: JSON = ["completions": 6, "parallelism": .int(parallelism), "backoffLimit": 6, "template": template]
+    let spec: JSON = [
+      "completions": .int(completions), "parallelism": .int(parallelism), "backoffLimit": 6, "template": template,
+    ]
     harness.core.insert(.job(Job(meta: meta, spec: JobSpec(json: spec))))
-    return harness
   }
 
-  private func addPod(_ harness: inout FleetHarness, _ name: String, index: Int64) {
+  private func addPod(_ harness: inout FleetHarness, _ name: String, index: Int64, hostname: String? = nil) {
     var meta = ObjectMeta()
     meta.name = name
     meta.namespace = "default"
@@ -31,7 +37,7 @@ import Testing
     ]
     meta.finalizers = [JobNames.trackingFinalizer]
     let spec: JSON = ["containers": [["name": "c", "image": "none"]], "restartPolicy": "Never"]
-    harness.core.insert(.pod(Pod(meta: meta, spec: PodSpec(json: spec))))
+    harness.core.insert(.pod(Pod(meta: meta, spec: PodSpec(json: spec), hostname: hostname)))
   }
 
   @Test("a pod whose index another attempt may work at waits; pods of other indexes behind it do not")
@@ -84,5 +90,48 @@ import Testing
     let live = ["p0", "p1", "p2"].filter { harness.isLive($0) }
     #expect(live.count == 2)
     #expect(harness.core.fleet.scheduler.aside.isEmpty)
+  }
+
+  @Test("10,000 indexes with host names of their own are one spec and one group of the scheduler, also after a restart")
+  func ownHostNames() throws {
+    var harness = try FleetHarness()
+    for index: Int64 in 0..<10_000 { addPod(&harness, "p\(index)", index: index, hostname: "job-\(index)") }
+    addJob(&harness, completions: 10_000, parallelism: 10_000)
+    harness.step([])
+    for _ in 0..<2 {
+      #expect(harness.core.state.specs.count == 1)
+      #expect(harness.core.fleet.scheduler.groups.count == 1)
+      #expect(harness.pod("p7")?.json[path: ["spec", "hostname"]] == "job-7")
+      #expect(harness.pod("p9999")?.json[path: ["spec", "hostname"]] == "job-9999")
+      try harness.restart()
+    }
+  }
+
+  @Test("a pod that is read from its own JSON again, with other labels, still shares its spec and keeps its name")
+  func readAgain() throws {
+    var harness = try FleetHarness()
+    for index: Int64 in 0..<2 { addPod(&harness, "p\(index)", index: index, hostname: "job-\(index)") }
+    let pod = try #require(harness.pod("p1"))
+    var json = pod.json
+    json[path: ["metadata", "labels"]] = ["a": "b"]
+    guard case .pod(let again) = APIObject(kind: .pods, json: json, sharing: .pod(pod)) else { return }
+    #expect(again.spec === pod.spec && again.hostname == "job-1" && again.meta.labels["a"] == "b")
+    json[path: ["spec", "hostname"]] = "other"
+    guard case .pod(let other) = APIObject(kind: .pods, json: json, sharing: .pod(pod)) else { return }
+    #expect(other.json[path: ["spec", "hostname"]] == "other", "what somebody wrote is what is judged")
+  }
+
+  @Test("the node is told the pod's own host name")
+  func assignedHostName() throws {
+    var harness = try FleetHarness()
+    harness.join(FakeAgent("a"))
+    var meta = ObjectMeta()
+    meta.name = "alone"
+    meta.namespace = "default"
+    let spec: JSON = ["containers": [["name": "c", "image": "none"]], "restartPolicy": "Never"]
+    harness.core.insert(.pod(Pod(meta: meta, spec: PodSpec(json: spec), hostname: "own")))
+    harness.step([])
+    let number = try #require(harness.attempt(of: "alone"))
+    #expect(harness.agents["a"]?.bodies[number]?.hostname == "own")
   }
 }

@@ -76,12 +76,20 @@ indirect enum APIObject: Equatable, Sendable {
       var tree = specification
       tree["nodeName"] = nil
       var shared: PodSpec?
-      if case .pod(let before)? = previous, before.spec.json == tree { shared = before.spec }
+      var hostname: String?
+      if case .pod(let before)? = previous {
+        // The cluster gave it: it stays outside of what the Job's pods share.
+        if let own = before.hostname, tree["hostname"]?.stringValue == own {
+          hostname = own
+          tree["hostname"] = before.spec.json["hostname"]
+        }
+        if before.spec.json == tree { shared = before.spec }
+      }
       let spec = shared ?? PodSpec(json: tree)
       self = .pod(
         Pod(
           meta: meta, spec: spec, nodeName: specification["nodeName"]?.stringValue.flatMap { $0.isEmpty ? nil : $0 },
-          status: PodStatus(json: json["status"])))
+          hostname: hostname, status: PodStatus(json: json["status"])))
     case .jobs:
       var shared: PodSpec?
       if case .job(let before)? = previous { shared = before.spec.podSpec }

@@ -21,6 +21,7 @@ extension CoordinatorCore {
     if case .pod(let pod) = object {
       json = ["metadata": pod.meta.json, "spec": .string(pod.spec.digest), "status": pod.status.json]
       if let node = pod.nodeName { json["nodeName"] = .string(node) }
+      if let hostname = pod.hostname { json["hostname"] = .string(hostname) }
     } else {
       json = object.json
     }
@@ -97,7 +98,7 @@ extension CoordinatorCore {
         state.sharing(
           Pod(
             meta: ObjectMeta(json: json["metadata"]), spec: spec, nodeName: json["nodeName"]?.stringValue,
-            status: PodStatus(json: json["status"]))))
+            hostname: json["hostname"]?.stringValue, status: PodStatus(json: json["status"]))))
     } else {
       object = APIObject(kind: kind, json: json)
     }

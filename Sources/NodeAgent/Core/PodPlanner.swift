@@ -132,7 +132,7 @@ package enum PodPlanner {
 
   /// spec.hostname, else the pod's name cut to the 63 characters that a host name may have.
   private static func hostname(_ assignment: Assignment) -> String {
-    if let name = assignment.spec.hostname, !name.isEmpty { return name }
+    if let name = assignment.hostname ?? assignment.spec.hostname, !name.isEmpty { return name }
     var name = String(assignment.podName.prefix(63))
     while let last = name.last, last == "-" || last == "." { name.removeLast() }
     return name

@@ -120,7 +120,8 @@ extension CoordinatorCore {
       Assignment(
         attempt: number, keeper: attempt.keeper, session: id, namespace: attempt.pod.namespace,
         podName: attempt.pod.name, podUID: attempt.podUID, labels: pod.meta.labels, annotations: pod.meta.annotations,
-        spec: pod.spec, references: references, tolerationMilliseconds: attempt.tolerationMilliseconds),
+        spec: pod.spec, hostname: pod.hostname, references: references,
+        tolerationMilliseconds: attempt.tolerationMilliseconds),
       512 + specBytes + referenceBytes
     )
   }

@@ -1,8 +1,26 @@
-// The API kinds that the coordinator stores: names, groups, short names, scope. A table, no behaviour.
+// The API kinds that the coordinator stores and what is fixed of each: names, group, scope. A table, no behaviour.
+// What the API does differently for a kind is KindDescriptor's, in the coordinator's core.
 
 /// A stored API kind (what Kubernetes calls a resource). Raw value: the plural resource name, as in URLs.
 package enum Kind: String, CaseIterable, Hashable, Sendable, Comparable {
   case namespaces, nodes, configmaps, secrets, serviceaccounts, services, leases, priorityclasses, jobs, pods, events
+
+  private var facts: KindFacts {
+    switch self {
+    case .namespaces: KindFacts(name: "Namespace", shortName: "ns", isNamespaced: false)
+    case .nodes: KindFacts(name: "Node", shortName: "no", isNamespaced: false)
+    case .configmaps: KindFacts(name: "ConfigMap", shortName: "cm")
+    case .secrets: KindFacts(name: "Secret")
+    case .serviceaccounts: KindFacts(name: "ServiceAccount", shortName: "sa")
+    case .services: KindFacts(name: "Service", shortName: "svc")
+    case .leases: KindFacts(name: "Lease", group: "coordination.k8s.io")
+    case .priorityclasses:
+      KindFacts(name: "PriorityClass", group: "scheduling.k8s.io", shortName: "pc", isNamespaced: false)
+    case .jobs: KindFacts(name: "Job", group: "batch")
+    case .pods: KindFacts(name: "Pod", shortName: "po")
+    case .events: KindFacts(name: "Event", shortName: "ev")
+    }
+  }
 
   package static func < (left: Kind, right: Kind) -> Bool { left.rawValue < right.rawValue }
 
@@ -10,60 +28,22 @@ package enum Kind: String, CaseIterable, Hashable, Sendable, Comparable {
   package var plural: String { rawValue }
 
   /// The `kind` member of its objects.
-  package var name: String {
-    switch self {
-    case .namespaces: "Namespace"
-    case .nodes: "Node"
-    case .configmaps: "ConfigMap"
-    case .secrets: "Secret"
-    case .serviceaccounts: "ServiceAccount"
-    case .services: "Service"
-    case .leases: "Lease"
-    case .priorityclasses: "PriorityClass"
-    case .jobs: "Job"
-    case .pods: "Pod"
-    case .events: "Event"
-    }
-  }
+  package var name: String { facts.name }
 
   /// The name for one, as `job`.
   package var singular: String { name.lowercased() }
 
   /// What else the command line calls it.
-  package var shortNames: [String] {
-    switch self {
-    case .namespaces: ["ns"]
-    case .nodes: ["no"]
-    case .configmaps: ["cm"]
-    case .pods: ["po"]
-    case .events: ["ev"]
-    case .serviceaccounts: ["sa"]
-    case .services: ["svc"]
-    case .priorityclasses: ["pc"]
-    case .jobs, .secrets, .leases: []
-    }
-  }
+  package var shortNames: [String] { facts.shortName.map { [$0] } ?? [] }
 
   /// API group; empty for the core group.
-  package var group: String {
-    switch self {
-    case .jobs: "batch"
-    case .leases: "coordination.k8s.io"
-    case .priorityclasses: "scheduling.k8s.io"
-    default: ""
-    }
-  }
+  package var group: String { facts.group }
 
   /// Group and version, as manifests have them.
   package var apiVersion: String { group.isEmpty ? "v1" : "\(group)/v1" }
 
   /// Whether objects of the kind lie in namespaces.
-  package var isNamespaced: Bool {
-    switch self {
-    case .namespaces, .nodes, .priorityclasses: false
-    default: true
-    }
-  }
+  package var isNamespaced: Bool { facts.isNamespaced }
 
   /// `jobs.batch`, `pods`: how messages name the resource.
   package var qualifiedPlural: String { group.isEmpty ? plural : "\(plural).\(group)" }
@@ -84,4 +64,12 @@ package enum Kind: String, CaseIterable, Hashable, Sendable, Comparable {
     guard let found = Kind.allCases.first(where: { $0.name == kind && $0.apiVersion == apiVersion }) else { return nil }
     self = found
   }
+}
+
+/// What is fixed of a kind. No arrays: it is made where it is asked for, and costs nothing.
+private struct KindFacts {
+  var name: String
+  var group = ""
+  var shortName: String?
+  var isNamespaced = true
 }

@@ -11,10 +11,10 @@ import Testing
     let harness = try APIHarness()
     harness.create(.jobs, Manifest.job("j", spec: ["suspend": true]))
     let bare = harness.delete(.jobs, "j")
-    #expect(bare.warnings == [CoordinatorCore.preservedWarning])
+    #expect(bare.warnings == [KindDescriptor.jobs.deletion.warning])
     #expect(bare.object[path: ["metadata", "finalizers"]] == ["orphan"])
     #expect(bare.object["kind"] == "Job")
-    #expect(harness.delete(.jobs, "nosuch").warnings == [CoordinatorCore.preservedWarning])
+    #expect(harness.delete(.jobs, "nosuch").warnings == [KindDescriptor.jobs.deletion.warning])
     harness.create(.jobs, Manifest.job("k", spec: ["suspend": true]))
     let background = harness.delete(.jobs, "k") { $0.propagationPolicy = "Background" }
     #expect(background.warnings.isEmpty)
@@ -70,6 +70,6 @@ import Testing
     #expect(answer.pieces > 1)
     #expect(harness.list(.configmaps).items.count == 300)
     let jobs = harness.ask(APIRequest(verb: .deletecollection, kind: .jobs, namespace: "default"))
-    #expect(jobs.warnings == [CoordinatorCore.preservedWarning])
+    #expect(jobs.warnings == [KindDescriptor.jobs.deletion.warning])
   }
 }

@@ -173,7 +173,7 @@ private let podCases: [PodCase] = [
 
   @Test("a pod's READY, STATUS and RESTARTS", arguments: podCases)
   func podCells(_ example: PodCase) {
-    let cells = Tables.cells(.pod(pod(example)), now)
+    let cells = KindDescriptor.pods.table.cells(.pod(pod(example)), now)
     #expect(cells[1].stringValue == example.ready)
     #expect(cells[2].stringValue == example.shown)
     #expect(cells[3].stringValue == example.restarts)
@@ -195,7 +195,7 @@ private let podCases: [PodCase] = [
       ],
       "containerStatuses": [["name": "main", "state": running, "ready": true, "restartCount": 1]],
     ])
-    let cells = Tables.cells(.pod(Pod(meta: meta, spec: spec, status: status)), now)
+    let cells = KindDescriptor.pods.table.cells(.pod(Pod(meta: meta, spec: spec, status: status)), now)
     #expect(cells[1...3] == ["2/2", "Running", "3"])
   }
 
@@ -298,9 +298,9 @@ private let podCases: [PodCase] = [
     var json: JSON = ["metadata": ["name": "x", "creationTimestamp": "2026-11-23T09:00:00Z"]]
     json["spec"] = .object(JSONObject())
     let object = APIObject(kind: kind, json: json)
-    let columns = Tables.columns(of: kind)
-    #expect(Tables.cells(object, now).count == columns.count)
-    #expect(columns.filter { $0.format == "name" }.count == 1)
+    let table = KindDescriptor.of(kind).table
+    #expect(table.cells(object, now).count == table.columns.count)
+    #expect(table.columns.filter { $0.format == "name" }.count == 1)
   }
 
   @Test(
@@ -318,10 +318,10 @@ private let podCases: [PodCase] = [
       node.conditions = [Condition(type: "Ready", status: ready, lastTransition: now)]
     }
     node.unschedulable = given["cordoned"]?.boolValue ?? false
-    #expect(Tables.cells(.node(node), now)[1].stringValue == status)
-    #expect(Tables.cells(.node(node), now)[2].stringValue == roles)
+    #expect(KindDescriptor.nodes.table.cells(.node(node), now)[1].stringValue == status)
+    #expect(KindDescriptor.nodes.table.cells(.node(node), now)[2].stringValue == roles)
     node.meta.labels = ["node-role.kubernetes.io/b": "", "node-role.kubernetes.io/a": "", "kubernetes.io/role": "c"]
-    #expect(Tables.cells(.node(node), now)[2] == "a,b,c")
+    #expect(KindDescriptor.nodes.table.cells(.node(node), now)[2] == "a,b,c")
   }
 
   @Test("an Event's row: last seen, object, source, trimmed message")
@@ -334,7 +334,7 @@ private let podCases: [PodCase] = [
         "firstTimestamp": "2026-11-23T09:50:00Z", "lastTimestamp": "2026-11-23T09:59:00Z",
       ])
     #expect(
-      Tables.cells(event, now) == [
+      KindDescriptor.events.table.cells(event, now) == [
         "60s", "Normal", "Completed", "job/done", "", "job-controller", "Job completed", "10m", 4, "e",
       ])
   }

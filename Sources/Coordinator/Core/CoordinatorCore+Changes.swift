@@ -18,7 +18,9 @@ extension CoordinatorCore {
     var object = new
     if object.meta.uid.isEmpty { object.meta.uid = newUID() }
     if object.meta.creationTimestamp.nanoseconds == 0 { object.meta.creationTimestamp = now.wall }
-    if object.meta.generation == 0, object.kind == .jobs || object.kind == .pods { object.meta.generation = 1 }
+    if object.meta.generation == 0, KindDescriptor.of(object.kind).writes.raisesGeneration != nil {
+      object.meta.generation = 1
+    }
     return apply(ObjectChange(before: nil, after: object)) ?? object
   }
 

@@ -87,7 +87,7 @@ extension CoordinatorCore {
     var result = config
     if request.subresource == "status" {
       result["spec"] = nil
-    } else if [.jobs, .pods, .nodes, .namespaces].contains(request.kind) {
+    } else if KindDescriptor.of(request.kind).status != nil {
       result["status"] = nil
     }
     return result
@@ -98,7 +98,7 @@ extension CoordinatorCore {
     var ownership = FieldOwnership(entries: before?.meta.managedFields ?? [])
     if let before, ownership.isEmpty {
       let everything = FieldComparison(
-        Self.skeleton(request.kind), Self.withoutOwners(before), FieldForm.root(request.kind))
+        KindDescriptor.of(request.kind).writes.skeleton, Self.withoutOwners(before), FieldForm.root(request.kind))
       ownership.enterFirstManager(
         everything, apiVersion: request.kind.apiVersion, at: managedTime, visible: Self.visible(request))
     }
@@ -108,7 +108,7 @@ extension CoordinatorCore {
   private func merge(
     _ config: JSON, over before: APIObject?, _ start: FieldOwnership, _ request: APIRequest
   ) throws(APIFailure) -> (JSON, FieldOwnership) {
-    let live = before.map { Self.withoutOwners($0) } ?? Self.skeleton(request.kind)
+    let live = before.map { Self.withoutOwners($0) } ?? KindDescriptor.of(request.kind).writes.skeleton
     let form = FieldForm.root(request.kind)
     let applier = manager(request, ManagedFieldsEntry.apply)
     func attempt(force: Bool) -> (FieldOwnership.Outcome, FieldOwnership) {

@@ -80,27 +80,26 @@ struct DeleteOptions: Equatable, Sendable {
 }
 
 extension CoordinatorCore {
-  static let preservedWarning =
-    "child pods are preserved by default when jobs are deleted; set propagationPolicy=Background to remove them or set "
-    + "propagationPolicy=Orphan to suppress this warning"
-
-  /// Whether this is a deletion of Jobs that names no propagation: the legacy default keeps the pods and says so.
-  func preservesByDefault(_ request: APIRequest) -> Bool {
-    guard request.kind == .jobs, request.verb == .delete || request.verb == .deletecollection else { return false }
+  /// What a client hears that deletes and names no propagation, where the kind's default may surprise.
+  func deletionWarnings(_ request: APIRequest) -> [String] {
+    guard request.verb == .delete || request.verb == .deletecollection,
+      let warning = KindDescriptor.of(request.kind).deletion.warning
+    else { return [] }
     let body = request.body ?? .null
-    return request.options.propagationPolicy == nil && body["propagationPolicy"]?.stringValue == nil
-      && body["orphanDependents"]?.boolValue == nil
+    let isNamed =
+      request.options.propagationPolicy != nil || body["propagationPolicy"]?.stringValue != nil
+      || body["orphanDependents"]?.boolValue != nil
+    return isNamed ? [] : [warning]
   }
 
   mutating func delete(_ request: APIRequest, _ id: RequestID) throws(APIFailure) {
     let options = try DeleteOptions(request)
     let object = try existing(request)
     try checkPreconditions(options, object, request)
-    if request.kind == .namespaces, Self.systemNamespaces.contains(request.name) {
-      throw .forbidden(.namespaces, request.name, "this namespace may not be deleted")
+    if KindDescriptor.of(request.kind).deletion.keeps.contains(request.name) {
+      throw .forbidden(request.kind, request.name, "this \(request.kind.singular) may not be deleted")
     }
-    let warnings = preservesByDefault(request) ? [Self.preservedWarning] : []
-    reply(id, .done(code: 200, object: performDelete(object, options), warnings: warnings))
+    reply(id, .done(code: 200, object: performDelete(object, options), warnings: deletionWarnings(request)))
   }
 
   func checkPreconditions(
@@ -126,7 +125,7 @@ extension CoordinatorCore {
     // An explicit option counts before a finalizer, that before the kind's default.
     if object.meta.finalizers.contains("orphan") { return .orphan }
     if object.meta.finalizers.contains("foregroundDeletion") { return .foreground }
-    return object.kind == .jobs ? .orphan : .background
+    return KindDescriptor.of(object.kind).deletion.propagation
   }
 
   /// Deletes and returns what the client is told: the object while it is there, or where Kubernetes returns it
@@ -139,7 +138,7 @@ extension CoordinatorCore {
       deleteObject(reference, propagation: propagation(options, object), graceSeconds: options.graceSeconds)
       if let left = state[reference], left.meta.uid == object.meta.uid { return left.json }
     }
-    if [.pods, .services, .serviceaccounts].contains(object.kind) { return object.json }
+    if KindDescriptor.of(object.kind).deletion.returnsObject { return object.json }
     var details = APIFailure.details(object.kind, object.meta.name)
     details["uid"] = .string(object.meta.uid)
     return [
@@ -148,7 +147,7 @@ extension CoordinatorCore {
   }
 
   mutating func deleteCollection(_ request: APIRequest, _ id: RequestID) throws(APIFailure) {
-    if request.kind == .namespaces {
+    if !KindDescriptor.of(request.kind).served.verbs.contains(APIVerb.deletecollection.rawValue) {
       throw .methodNotAllowed("the server does not allow this method on the requested resource")
     }
     _ = try DeleteOptions(request)
@@ -156,7 +155,7 @@ extension CoordinatorCore {
     api.streams[id] = APIStream(
       purpose: .deleteCollection, request: request, labels: labels, fields: fields,
       keys: state.keys(of: request.kind, in: request.namespace), room: nil, resourceVersion: state.resourceVersion,
-      warnings: preservesByDefault(request) ? [Self.preservedWarning] : [])
+      warnings: deletionWarnings(request))
     beginAnswer(id)
   }
 

@@ -22,9 +22,6 @@ struct APIState: Sendable {
 }
 
 extension CoordinatorCore {
-  /// Namespaces that nobody can delete.
-  static let systemNamespaces = ["default", "kube-public", "kube-system"]
-
   mutating func handle(_ request: APIRequest, id: RequestID) {
     do {
       try serve(request, id)
@@ -34,8 +31,7 @@ extension CoordinatorCore {
   }
 
   mutating func answer(_ id: RequestID, failure: APIFailure, _ request: APIRequest) {
-    var warnings: [String] = []
-    if failure.code != 403, preservesByDefault(request) { warnings.append(Self.preservedWarning) }
+    let warnings = failure.code == 403 ? [] : deletionWarnings(request)
     reply(id, .done(code: failure.code, object: failure.status, warnings: warnings))
   }
 
@@ -71,25 +67,21 @@ extension CoordinatorCore {
   }
 
   private func checkSubresource(_ request: APIRequest) throws(APIFailure) {
-    switch request.subresource {
-    case "": return
-    case "log":
-      if request.kind == .pods, request.verb == .log { return }
-    case "status":
-      guard [.jobs, .pods, .nodes, .namespaces].contains(request.kind) else { break }
-      if [.get, .update, .patch].contains(request.verb) { return }
-      throw .methodNotAllowed("the server does not allow this method on the requested resource")
-    case "finalize":
-      guard request.kind == .namespaces else { break }
-      if request.verb == .update { return }
-      throw .methodNotAllowed("the server does not allow this method on the requested resource")
-    case "eviction":
-      if request.kind == .pods { return }
-    default:
-      guard let why = ServedResource.refusal(request.kind, subresource: request.subresource) else { break }
+    if request.subresource.isEmpty { return }
+    let served = KindDescriptor.of(request.kind).served.subresources.first { $0.name == request.subresource }
+    guard let served else {
+      guard let why = ServedResource.refusal(request.kind, subresource: request.subresource) else {
+        throw .noSuchResource
+      }
       throw .methodNotAllowed(why)
     }
-    throw .noSuchResource
+    // A log is read by a verb of its own.
+    if served.name == "log" {
+      if request.verb == .log { return }
+      throw .noSuchResource
+    }
+    if served.verbs.contains(request.verb.rawValue) { return }
+    throw .methodNotAllowed("the server does not allow this method on the requested resource")
   }
 
   mutating func cancelRequest(_ id: RequestID) {

@@ -113,30 +113,32 @@ extension CoordinatorCore {
     let name = json[path: ["metadata", "name"]]?.stringValue ?? ""
     request.name = name
     try checkNamespace(request)
-    // A Kubernetes Node keeps the status that it is created with; here it is its agent's, so this is told.
-    if request.kind == .nodes, let status = json["status"], status.objectValue?.isEmpty == false {
-      warnings.append("status: \(DroppedFields.text): the node's agent reports it")
+    let rules = KindDescriptor.of(request.kind)
+    if let why = rules.status?.dropsNew, let status = json["status"], status.objectValue?.isEmpty == false {
+      warnings.append("status: \(DroppedFields.text): \(why)")
     }
     json["status"] = nil
     json["apiVersion"] = .string(request.kind.apiVersion)
     json["kind"] = .string(request.kind.name)
     json[path: ["metadata", "uid"]] = .string(newUID())
-    json = defaulted(json, kind: request.kind, name: name)
+    rules.writes.defaults(&json)
+    rules.writes.newDefaults(&json)
     let given = json
-    json = completed(json, kind: request.kind, name: name)
+    rules.writes.complete(&json, configuration)
     var errors = FieldErrors()
-    validateNew(json, kind: request.kind, into: &errors)
+    MetaValidation.object(json, kind: request.kind, into: &errors)
+    rules.writes.validateNew(json, &errors)
     if !errors.isEmpty { throw .invalid(request.kind, name, errors.all) }
     let honesty = Honesty.inspect(tree, kind: request.kind, final: json)
     if !honesty.errors.isEmpty { throw .invalid(request.kind, name, honesty.errors.all) }
-    if request.kind == .jobs { JobLabels.inherit(&json) }
+    rules.writes.inherit(&json)
     try checkSize(json)
     if state[reference(request)] != nil { throw .alreadyExists(request.kind, name) }
     var object = APIObject(kind: request.kind, json: json)
     object.meta.creationTimestamp = now.wall
     object.meta.managedFields = ownershipOfNew(given, record, request)
     if request.options.dryRun {
-      if request.kind == .jobs || request.kind == .pods { object.meta.generation = 1 }
+      if rules.writes.raisesGeneration != nil { object.meta.generation = 1 }
     } else {
       object = insert(object)
     }
@@ -164,55 +166,6 @@ extension CoordinatorCore {
       if state[reference(request)] == nil { break }
     }
     json[path: ["metadata", "name"]] = .string(request.name)
-  }
-
-  /// The object with the defaults of its type: as far as its fields are its creator's.
-  private func defaulted(_ source: JSON, kind: Kind, name: String) -> JSON {
-    var json = source
-    if kind == .secrets { Self.foldStringData(&json) }
-    if [.jobs, .pods].contains(kind), json["spec"] == nil { json["spec"] = .object(JSONObject()) }
-    Defaults.apply(&json, kind: kind)
-    if kind == .namespaces { json[path: ["metadata", "labels", "kubernetes.io/metadata.name"]] = .string(name) }
-    return json
-  }
-
-  /// Generated labels and admission: what the server adds of its own.
-  private func completed(_ source: JSON, kind: Kind, name: String) -> JSON {
-    var json = source
-    switch kind {
-    case .jobs:
-      JobLabels.generate(&json, name: name, uid: json[path: ["metadata", "uid"]]?.stringValue ?? "")
-    case .pods:
-      let spec = json["spec"] ?? .object(JSONObject())
-      json["spec"] = Defaults.admit(podSpec: spec, tolerationSeconds: configuration.defaultTolerationSeconds)
-      json["status"] = ["phase": "Pending", "qosClass": .string(Defaults.qosClass(podSpec: spec))]
-    default: break
-    }
-    return json
-  }
-
-  /// A Secret's stringData is written as data and never shown.
-  private static func foldStringData(_ json: inout JSON) {
-    guard let texts = json["stringData"]?.objectValue else { return }
-    for (key, value) in texts {
-      json[path: ["data", key]] = .string(Base64.encode(Array((value.stringValue ?? "").utf8)))
-    }
-    json["stringData"] = nil
-  }
-
-  private func validateNew(_ json: JSON, kind: Kind, into errors: inout FieldErrors) {
-    switch kind {
-    case .jobs:
-      var validation = JobValidation()
-      validation.create(json)
-      errors.append(validation.errors.all)
-    case .pods:
-      MetaValidation.object(json, kind: .pods, into: &errors)
-      var validation = PodValidation()
-      validation.podSpec(json["spec"] ?? .null, "spec")
-      errors.append(validation.errors.all)
-    default: OtherValidation.create(json, kind: kind, into: &errors)
-    }
   }
 
   private func checkSize(_ json: JSON) throws(APIFailure) {
@@ -258,25 +211,25 @@ extension CoordinatorCore {
         request.kind, request.name,
         "Precondition failed: UID in precondition: \(meta.uid), UID in object meta: \(before.meta.uid)")
     }
+    let rules = KindDescriptor.of(request.kind)
     var warnings = unknown
     var after: APIObject
     switch request.subresource {
     case "status":
-      after = try StatusWrite.apply(tree.json, over: before)
-      warnings += StatusWrite.dropped(tree.json, after)
+      guard let status = rules.status else { throw .noSuchResource }
+      after = try status.write(tree.json["status"], before)
+      warnings += Self.dropped(tree.json["status"], after)
     case "finalize": after = try finalize(tree.json, over: before)
     default: after = try specWrite(tree, over: before, request, &warnings)
     }
     after.meta = Self.keepingServerOwned(meta, before.meta)
-    // As in Kubernetes, where old kubelets damaged them.
-    if case .pod = before, request.subresource == "status", meta.ownerReferences != before.meta.ownerReferences {
+    if request.subresource == "status", rules.status?.writesOwners == false,
+      meta.ownerReferences != before.meta.ownerReferences
+    {
       after.meta.ownerReferences = before.meta.ownerReferences
-      warnings.append("metadata.ownerReferences: not written by pods/status")
+      warnings.append("metadata.ownerReferences: not written by \(request.kind.plural)/status")
     }
-    if case .job(let new) = after, case .job(let old) = before, new.spec.json != old.spec.json {
-      after.meta.generation = after.meta.generation.addingSaturated(1)
-    }
-    if case .pod(let new) = after, case .pod(let old) = before, new.spec != old.spec {
+    if rules.writes.raisesGeneration?(before, after) == true {
       after.meta.generation = after.meta.generation.addingSaturated(1)
     }
     var errors = FieldErrors()
@@ -312,43 +265,20 @@ extension CoordinatorCore {
   private func specWrite(
     _ tree: DecodedTree, over before: APIObject, _ request: APIRequest, _ warnings: inout [String]
   ) throws(APIFailure) -> APIObject {
+    let rules = KindDescriptor.of(request.kind).writes
     var json = tree.json
-    if request.kind == .secrets { Self.foldStringData(&json) }
-    if [.jobs, .pods].contains(request.kind), json["spec"] == nil { json["spec"] = .object(JSONObject()) }
-    let old = before.json
-    if request.kind == .namespaces {
-      if let given = json[path: ["spec", "finalizers"]], given != old[path: ["spec", "finalizers"]] {
-        warnings.append("spec.finalizers: only written by namespaces/finalize, ignored")
-      }
-      json["spec"] = old["spec"]
-      json["status"] = old["status"]
-    } else {
-      Defaults.apply(&json, kind: request.kind)
-    }
-    // A manifest applied again does not carry the tolerations that admission added.
-    if request.kind == .pods, let spec = json["spec"] {
-      json["spec"] = Defaults.admit(podSpec: spec, tolerationSeconds: configuration.defaultTolerationSeconds)
-    }
-    if request.kind == .nodes { json["status"] = old["status"] }
-    if case .job(let job) = before { keepGenerated(&json, of: job) }
+    rules.defaults(&json)
+    rules.settle(&json, before, configuration, &warnings)
     var errors = FieldErrors()
-    switch before {
-    case .job(let job):
-      var validation = JobValidation()
-      validation.update(json, job)
-      errors.append(validation.errors.all)
-    case .pod(let pod): OtherValidation.podUpdate(json, pod, into: &errors)
-    case .node: OtherValidation.contents(json, kind: .nodes, into: &errors)
-    case .other: OtherValidation.update(json, old, kind: request.kind, into: &errors)
-    }
+    rules.validateUpdate(json, before, &errors)
     if !errors.isEmpty { throw .invalid(request.kind, request.name, errors.all) }
-    if case .pod = before {
-    } else {
+    if rules.isHonestAtUpdates {
       let honesty = Honesty.inspect(tree, kind: request.kind, final: json)
       if !honesty.errors.isEmpty { throw .invalid(request.kind, request.name, honesty.errors.all) }
       warnings.append(contentsOf: honesty.warnings)
     }
     var after = APIObject(kind: request.kind, json: json, sharing: before)
+    // A typed status is kept as it is in memory: its JSON knows whole seconds only.
     switch (before, after) {
     case (.job(let old), .job(var new)):
       new.status = old.status
@@ -361,17 +291,9 @@ extension CoordinatorCore {
     return after
   }
 
-  /// A manifest applied again does not carry the labels and the selector that the server generated.
-  private func keepGenerated(_ json: inout JSON, of job: Job) {
-    if job.spec.manualSelector { return }
-    if json[path: ["spec", "selector"]] == nil { json[path: ["spec", "selector"]] = job.spec.json["selector"] }
-    let generated = [
-      JobLabels.controllerUID, JobLabels.jobName, JobLabels.legacyControllerUID, JobLabels.legacyJobName,
-    ]
-    for key in generated where json[path: ["spec", "template", "metadata", "labels", key]] == nil {
-      guard let value = job.spec.templateLabels[key] else { continue }
-      json[path: ["spec", "template", "metadata", "labels", key]] = .string(value)
-    }
-    JobLabels.inherit(&json)
+  /// What of a status the client gave and this version's typed statuses do not keep, each named in a Warning.
+  private static func dropped(_ given: JSON?, _ after: APIObject) -> [String] {
+    guard let given, let type = Schema.structs[after.kind.name]?["status"]?.type else { return [] }
+    return DroppedFields.paths(given, after.json["status"], type, "status").map { "\($0): \(DroppedFields.text)" }
   }
 }

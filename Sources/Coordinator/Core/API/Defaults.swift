@@ -1,10 +1,10 @@
-// What the API server fills in: SetDefaults of batch/v1 and core/v1, and the admission that completes a pod.
-// Works on decoded trees; never overwrites what is there.
+// What the API server fills in for Jobs and pods: SetDefaults of batch/v1 and core/v1, and the admission that completes
+// a pod. Works on decoded trees; never overwrites what is there. Other kinds' defaults are their descriptors'.
 
 import ClusterProto
 
 enum Defaults {
-  private static func set(_ json: inout JSON, _ key: String, _ value: JSON) {
+  static func set(_ json: inout JSON, _ key: String, _ value: JSON) {
     if json[key] == nil { json[key] = value }
   }
 
@@ -14,38 +14,10 @@ enum Defaults {
     json[key] = .array(values)
   }
 
-  private static func within(_ json: inout JSON, _ key: String, _ change: (inout JSON) -> Void) {
+  static func within(_ json: inout JSON, _ key: String, _ change: (inout JSON) -> Void) {
     guard var value = json[key], value.objectValue != nil else { return }
     change(&value)
     json[key] = value
-  }
-
-  /// Defaults of one decoded object, before validation.
-  static func apply(_ json: inout JSON, kind: Kind) {
-    switch kind {
-    case .jobs: within(&json, "spec", job)
-    case .pods:
-      within(&json, "spec") { spec in
-        podSpec(&spec)
-        pod(&spec)
-      }
-    case .secrets: set(&json, "type", "Opaque")
-    case .namespaces:
-      if json["spec"] == nil { json["spec"] = .object(JSONObject()) }
-      // Others may hold a namespace beside the cluster itself.
-      within(&json, "spec") { spec in
-        let own = JSON.string(CoordinatorCore.namespaceFinalizer)
-        let given = spec["finalizers"]?.arrayValue ?? []
-        if !given.contains(own) { spec["finalizers"] = .array(given + [own]) }
-      }
-      json["status"] = ["phase": "Active"]
-    case .events:
-      set(&json, "source", .object(JSONObject()))
-      set(&json, "reportingComponent", "")
-      set(&json, "reportingInstance", "")
-    case .priorityclasses: set(&json, "preemptionPolicy", "PreemptLowerPriority")
-    default: break
-    }
   }
 
   /// SetDefaults_Job with the pod template's.
@@ -135,7 +107,7 @@ enum Defaults {
   }
 
   /// SetDefaults_Pod: what a pod gets beyond its template.
-  private static func pod(_ spec: inout JSON) {
+  static func pod(_ spec: inout JSON) {
     set(&spec, "enableServiceLinks", true)
     for list in ["containers", "initContainers"] {
       each(&spec, list) { container in

@@ -17,16 +17,7 @@ struct Honesty {
     var honesty = Honesty()
     for path in tree.refused { honesty.errors.forbidden(path, notSupported) }
     for path in tree.ignored { honesty.warn(path) }
-    switch kind {
-    case .jobs:
-      honesty.job(final)
-      honesty.podSpec(tree.json[path: ["spec", "template", "spec"]] ?? .null, "spec.template.spec")
-      honesty.unlimitedToleration(final[path: ["spec", "template", "spec"]] ?? .null, "spec.template.spec")
-    case .pods:
-      honesty.podSpec(tree.json["spec"] ?? .null, "spec")
-      honesty.unlimitedToleration(final["spec"] ?? .null, "spec")
-    default: break
-    }
+    KindDescriptor.of(kind).writes.honesty(&honesty, tree, final)
     return honesty
   }
 
@@ -38,7 +29,7 @@ struct Honesty {
     errors.forbidden(path, detail)
   }
 
-  private mutating func job(_ job: JSON) {
+  mutating func job(_ job: JSON) {
     if job[path: ["spec", "completionMode"]]?.stringValue == "Indexed" {
       refuse("spec.completionMode", "\"Indexed\" is \(Self.notSupported)")
     }
@@ -55,7 +46,7 @@ struct Honesty {
     }
   }
 
-  private mutating func podSpec(_ spec: JSON, _ path: String) {
+  mutating func podSpec(_ spec: JSON, _ path: String) {
     securityContext(spec["securityContext"] ?? .null, "\(path).securityContext")
     if spec["hostUsers"]?.boolValue == false { refuse("\(path).hostUsers") }
     if let node = spec["nodeName"]?.stringValue, !node.isEmpty {
@@ -157,7 +148,7 @@ struct Honesty {
   }
 
   /// Promise 1 without a bound: such a pod waits for its node for ever.
-  private mutating func unlimitedToleration(_ spec: JSON, _ path: String) {
+  mutating func unlimitedToleration(_ spec: JSON, _ path: String) {
     let taint = Taint(key: Taint.unreachable, effect: Taint.noExecute)
     let given = (spec["tolerations"]?.arrayValue ?? []).map { Toleration(json: $0) }.filter { $0.tolerates(taint) }
     guard !given.isEmpty, given.allSatisfy({ $0.seconds == nil }) else { return }

@@ -29,15 +29,28 @@ enum JobLabels {
     else { return }
     job[path: ["metadata", "labels"]] = labels
   }
+
+  /// A manifest applied again does not carry the labels and the selector that the server generated.
+  static func keepGenerated(_ json: inout JSON, of job: Job) {
+    if job.spec.manualSelector { return }
+    if json[path: ["spec", "selector"]] == nil { json[path: ["spec", "selector"]] = job.spec.json["selector"] }
+    let generated = [
+      controllerUID, jobName, legacyControllerUID, legacyJobName,
+    ]
+    for key in generated where json[path: ["spec", "template", "metadata", "labels", key]] == nil {
+      guard let value = job.spec.templateLabels[key] else { continue }
+      json[path: ["spec", "template", "metadata", "labels", key]] = .string(value)
+    }
+    inherit(&json)
+  }
 }
 
 struct JobValidation {
   var errors = FieldErrors()
   static let notNegative = "must be greater than or equal to 0"
 
-  /// ValidateJob: metadata, the generated selector, the spec.
+  /// ValidateJob, behind its metadata: the generated selector, the spec.
   mutating func create(_ job: JSON) {
-    MetaValidation.object(job, kind: .jobs, into: &errors)
     generatedSelector(job)
     spec(job["spec"] ?? .null)
   }

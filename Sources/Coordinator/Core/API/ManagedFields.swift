@@ -73,31 +73,16 @@ extension CoordinatorCore {
   /// The part of a set that a request may own: the status subresource writes all but the spec (and a pod's owners),
   /// the others all but the status.
   static func visible(_ request: APIRequest) -> (FieldSet) -> FieldSet {
+    let status = KindDescriptor.of(request.kind).status
     if request.subresource == "status" {
-      let hidesOwners = request.kind == .pods
+      let hidesOwners = status?.writesOwners == false
       return { set in
         var seen = set.dropping("f:spec")
         if hidesOwners { seen["f:metadata"] = seen["f:metadata"]?.dropping("f:ownerReferences") }
         return seen
       }
     }
-    let hasStatus = [.jobs, .pods, .nodes, .namespaces].contains(request.kind)
-    return hasStatus ? { $0.dropping("f:status") } : { $0 }
-  }
-
-  /// What an object of a kind has before anybody has written a field: the structs that are never absent.
-  static func skeleton(_ kind: Kind) -> JSON {
-    let podSpec: JSON = ["containers": .null]
-    switch kind {
-    case .jobs:
-      return [
-        "metadata": [:], "spec": ["template": ["metadata": [:], "spec": podSpec]], "status": [:],
-      ]
-    case .pods: return ["metadata": [:], "spec": podSpec, "status": [:]]
-    case .nodes, .namespaces, .services: return ["metadata": [:], "spec": [:], "status": [:]]
-    case .leases: return ["metadata": [:], "spec": [:]]
-    default: return ["metadata": [:]]
-    }
+    return status == nil ? { $0 } : { $0.dropping("f:status") }
   }
 
   /// managedFields of a new object whose fields `tracked` shows, before the server generates anything.
@@ -111,7 +96,8 @@ extension CoordinatorCore {
       if let entries = ManagedFieldsEntry.list(json: given) { ownership = FieldOwnership(entries: entries) }
       var tracked = tracked
       tracked[path: ["metadata", "managedFields"]] = nil
-      let comparison = FieldComparison(Self.skeleton(request.kind), tracked, FieldForm.root(request.kind))
+      let comparison = FieldComparison(
+        KindDescriptor.of(request.kind).writes.skeleton, tracked, FieldForm.root(request.kind))
       ownership.update(
         comparison, by: manager(request, ManagedFieldsEntry.update), at: managedTime, visible: Self.visible(request))
     }

@@ -6,27 +6,19 @@ enum MetaValidation {
   /// Total bytes of annotations that Kubernetes allows.
   static let annotationBytes = 256 * 1024
 
-  /// What a name of this kind must be.
-  static func nameProblems(_ kind: Kind, _ name: String) -> [String] {
-    switch kind {
-    case .namespaces: Names.labelErrors(name)
-    case .events: Names.subdomainErrors(name)
-    default: Names.subdomainErrors(name)
-    }
-  }
-
   static func object(_ json: JSON, kind: Kind, into errors: inout FieldErrors) {
     let meta = json["metadata"] ?? .object(JSONObject())
     let name = meta["name"]?.stringValue ?? ""
+    let nameProblems = KindDescriptor.of(kind).writes.nameProblems
     if let prefix = meta["generateName"]?.stringValue, !prefix.isEmpty {
       // A prefix may end in a dash that the random part follows.
       let trimmed = prefix.last == "-" ? String(prefix.dropLast()) + "a" : prefix
-      for problem in nameProblems(kind, trimmed) { errors.invalid("metadata.generateName", prefix, problem) }
+      for problem in nameProblems(trimmed) { errors.invalid("metadata.generateName", prefix, problem) }
     }
     if name.isEmpty {
       errors.required("metadata.name", "name or generateName is required")
     } else {
-      for problem in nameProblems(kind, name) { errors.invalid("metadata.name", name, problem) }
+      for problem in nameProblems(name) { errors.invalid("metadata.name", name, problem) }
     }
     contents(meta, into: &errors)
   }

@@ -96,13 +96,10 @@ package enum Protobuf {
     // Sent under the group version of what it deletes.
     case (_, "DeleteOptions"): "DeleteOptions"
     case ("events.k8s.io/v1", "Event"): "EventsEvent"
-    case ("v1", "Namespace"), ("v1", "Event"), ("v1", "Pod"), ("v1", "ConfigMap"), ("v1", "Secret"),
-      ("v1", "ServiceAccount"), ("v1", "Service"), ("batch/v1", "Job"), ("coordination.k8s.io/v1", "Lease"),
-      ("scheduling.k8s.io/v1", "PriorityClass"), ("policy/v1", "Eviction"),
-      ("authorization.k8s.io/v1", "SelfSubjectAccessReview"), ("authorization.k8s.io/v1", "SelfSubjectRulesReview"),
-      ("authentication.k8s.io/v1", "SelfSubjectReview"):
+    case ("policy/v1", "Eviction"), ("authorization.k8s.io/v1", "SelfSubjectAccessReview"),
+      ("authorization.k8s.io/v1", "SelfSubjectRulesReview"), ("authentication.k8s.io/v1", "SelfSubjectReview"):
       kind
-    default: nil
+    default: Kind(apiVersion: apiVersion, kind: kind).flatMap { messages[$0.name] == nil ? nil : $0.name }
     }
   }
 

@@ -1,5 +1,5 @@
 // What clients find in discovery: every stored kind, the second group that shows events, and the questions that are
-// answered at once; and what Kubernetes has that is not here. Tables: how it is served is the verbs' and the HTTP
+// answered at once. Tables: how it is served is the verbs' and the HTTP
 // side's. Knows nothing of paths or formats.
 
 import ClusterProto
@@ -12,6 +12,8 @@ package struct ServedSubresource: Equatable, Sendable {
   package var verbs: [String]
   /// The type of its bodies where that is another than the resource's: group, version v1, kind.
   package var type: (group: String, kind: String)?
+
+  static let status = ServedSubresource(name: "status", verbs: ["get", "patch", "update"])
 
   package static func == (left: ServedSubresource, right: ServedSubresource) -> Bool {
     left.name == right.name && left.verbs == right.verbs && left.type?.group == right.type?.group
@@ -53,6 +55,9 @@ package struct ServedResource: Equatable, Sendable {
   /// The API groups but the core group, sorted.
   package static let groups = Set(all.map(\.group)).sorted().filter { !$0.isEmpty }
 
+  /// What in a path behind `namespaces/NAME/` is of the Namespace itself, and no resource that lies in it.
+  package static let partsOfNamespaces = Set(KindDescriptor.namespaces.served.subresources.map(\.name))
+
   private static let modernEvents: ServedResource = {
     var events = ServedResource(.events)
     events.group = EventsGroup.name
@@ -69,47 +74,20 @@ package struct ServedResource: Equatable, Sendable {
 }
 
 extension ServedResource {
-  /// What Kubernetes has and this version does not, and what there is instead.
-  private static let unserved: [String: String] = {
-    let inside = "nothing goes into a container that runs; read what it writes with kubectl logs"
-    let network = "a pod's ports are its node's: connect to them there"
-    return [
-      "pods/exec": inside, "pods/attach": inside, "pods/portforward": network, "pods/proxy": network,
-      "services/proxy": network, "nodes/proxy": "an agent serves nothing but its coordinator",
-      "pods/ephemeralcontainers": "a pod's containers are those that it was created with",
-      "pods/resize": "a pod keeps the resources that it was created with",
-      "pods/binding": "the coordinator alone assigns pods to nodes; choose them with nodeSelector",
-      "serviceaccounts/token": "there are no tokens; clients show the administrator's certificate",
-    ]
-  }()
-
   /// Why a subresource that Kubernetes has is not served here; nil for those that are served, and for unknown ones.
   package static func refusal(_ kind: Kind, subresource: String) -> String? {
-    if subresource.isEmpty { return nil }
-    let name = "\(kind.plural)/\(subresource)"
-    return unserved[name].map { "\(name) is not served by this version: \($0)" }
+    KindDescriptor.of(kind).served.unserved[subresource].map {
+      "\(kind.plural)/\(subresource) is not served by this version: \($0)"
+    }
   }
 }
 
 extension ServedResource {
   fileprivate init(_ kind: Kind) {
+    let served = KindDescriptor.of(kind).served
     self.init(
       group: kind.group, plural: kind.plural, singular: kind.singular, kind: kind.name, schema: kind.name,
-      isNamespaced: kind.isNamespaced,
-      verbs: ["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"],
-      shortNames: kind.shortNames, isInAll: [.pods, .jobs, .services].contains(kind))
-    let status = ServedSubresource(name: "status", verbs: ["get", "patch", "update"])
-    switch kind {
-    case .pods:
-      subresources = [
-        ServedSubresource(name: "eviction", verbs: ["create"], type: ("policy", "Eviction")),
-        ServedSubresource(name: "log", verbs: ["get"]), status,
-      ]
-    case .jobs, .nodes: subresources = [status]
-    case .namespaces:
-      subresources = [ServedSubresource(name: "finalize", verbs: ["update"]), status]
-      verbs.removeAll { $0 == "deletecollection" }
-    default: break
-    }
+      isNamespaced: kind.isNamespaced, verbs: served.verbs, shortNames: kind.shortNames, isInAll: served.isInAll,
+      subresources: served.subresources)
   }
 }

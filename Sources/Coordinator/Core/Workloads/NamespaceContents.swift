@@ -11,20 +11,24 @@ extension CoordinatorCore {
   private static let authorityMap = "kube-root-ca.crt"
   private static let service = ObjectReference(
     kind: .services, key: ObjectKey(namespace: "default", name: "kubernetes"))
+  /// What is looked after: everywhere or in one namespace, only while it is gone or whenever it changes.
+  private static let furniture: [(kind: Kind, name: String, namespace: String?, isRestored: Bool)] = [
+    (.serviceaccounts, serviceAccount, nil, false), (.configmaps, authorityMap, nil, true),
+    (service.kind, service.key.name, service.key.namespace, true),
+  ]
 
   /// Queues the namespace of what changed, when it may lack something now.
   mutating func observeFurniture(_ change: ObjectChange, of subject: APIObject) {
     let meta = subject.meta
-    switch subject.kind {
-    case .namespaces where change.before == nil: workloads.unfurnished.add(meta.name)
-    case .namespaces where change.after == nil && Self.standardNamespaces.contains(meta.name):
-      workloads.unfurnished.add(meta.name)
-    case .serviceaccounts where change.after == nil && meta.name == Self.serviceAccount,
-      .configmaps where change.before != nil && meta.name == Self.authorityMap,
-      .services where change.before != nil && subject.reference == Self.service:
-      workloads.unfurnished.add(meta.namespace)
-    default: break
+    if subject.kind == .namespaces {
+      let isMissed = change.after == nil && Self.standardNamespaces.contains(meta.name)
+      if change.before == nil || isMissed { workloads.unfurnished.add(meta.name) }
+      return
     }
+    if change.before == nil { return }
+    let place = Self.furniture.first { $0.kind == subject.kind && $0.name == meta.name }
+    guard let place, place.namespace == nil || place.namespace == meta.namespace else { return }
+    if change.after == nil || place.isRestored { workloads.unfurnished.add(meta.namespace) }
   }
 
   /// The Kubernetes API is served there from now on: what tells clients so is made or changed.

@@ -137,7 +137,9 @@ struct HTTPResource: Equatable, Sendable {
       default: return nil
       }
       // `namespaces/NAME/status` is about the Namespace itself.
-      if rest.count > 2, rest.first == "namespaces", !["status", "finalize"].contains(rest[rest.startIndex + 2]) {
+      if rest.count > 2, rest.first == Kind.namespaces.plural,
+        !ServedResource.partsOfNamespaces.contains(rest[rest.startIndex + 2])
+      {
         namespace = rest[rest.startIndex + 1]
         rest = rest.dropFirst(2)
       }

@@ -1,0 +1,141 @@
+// Pods: what the API does for them alone. Cells, defaults and validation, which are long, are in files of their own
+// (PodCells, Defaults, PodValidation). It must not know what becomes of a pod.
+
+import ClusterProto
+
+extension KindDescriptor {
+  static let pods = KindDescriptor(
+    served: ServedRules(
+      subresources: [
+        ServedSubresource(name: "eviction", verbs: ["create"], type: ("policy", "Eviction")),
+        ServedSubresource(name: "log", verbs: ["get"]), .status,
+      ],
+      unserved: [
+        "exec": nothingGoesIn, "attach": nothingGoesIn, "portforward": portsAreTheNodes, "proxy": portsAreTheNodes,
+        "ephemeralcontainers": "a pod's containers are those that it was created with",
+        "resize": "a pod keeps the resources that it was created with",
+        "binding": "the coordinator alone assigns pods to nodes; choose them with nodeSelector",
+      ], isInAll: true),
+    table: TableRules(columns: podColumns) { object, now in
+      guard case .pod(let pod) = object else { return [] }
+      return PodCells.cells(pod, now)
+    },
+    selection: SelectionRules(fields: podFields), writes: podWrites,
+    status: StatusRules(
+      write: { json, before in
+        guard case .pod(var pod) = before else { return before }
+        var status = PodStatus(json: json)
+        // The fencing token is the coordinator's, not a client's.
+        status.fencingToken = pod.status.fencingToken
+        pod.status = status
+        return .pod(pod)
+      },
+      // As in Kubernetes, where old kubelets damaged them.
+      writesOwners: false),
+    deletion: DeletionRules(returnsObject: true))
+
+  private static let nothingGoesIn =
+    "nothing goes into a container that runs; read what it writes with kubectl logs"
+  static let portsAreTheNodes = "a pod's ports are its node's: connect to them there"
+
+  private static let podWrites = WriteRules(
+    skeleton: ["metadata": [:], "spec": ["containers": .null], "status": [:]],
+    defaults: { json in
+      if json["spec"] == nil { json["spec"] = .object(JSONObject()) }
+      Defaults.within(&json, "spec") { spec in
+        Defaults.podSpec(&spec)
+        Defaults.pod(&spec)
+      }
+    },
+    complete: { json, configuration in
+      let spec = json["spec"] ?? .object(JSONObject())
+      json["spec"] = Defaults.admit(podSpec: spec, tolerationSeconds: configuration.defaultTolerationSeconds)
+      json["status"] = ["phase": "Pending", "qosClass": .string(Defaults.qosClass(podSpec: spec))]
+    },
+    settle: { json, _, configuration, _ in
+      // A manifest applied again does not carry the tolerations that admission added.
+      guard let spec = json["spec"] else { return }
+      json["spec"] = Defaults.admit(podSpec: spec, tolerationSeconds: configuration.defaultTolerationSeconds)
+    },
+    validateNew: { json, errors in
+      var validation = PodValidation()
+      validation.podSpec(json["spec"] ?? .null, "spec")
+      errors.append(validation.errors.all)
+    },
+    validateUpdate: { json, before, errors in
+      guard case .pod(let pod) = before else { return }
+      podUpdate(json, pod, into: &errors)
+    },
+    honesty: { honesty, tree, final in
+      honesty.podSpec(tree.json["spec"] ?? .null, "spec")
+      honesty.unlimitedToleration(final["spec"] ?? .null, "spec")
+    },
+    // Next to nothing of a pod's spec can change.
+    isHonestAtUpdates: false,
+    raisesGeneration: { before, after in
+      guard case .pod(let old) = before, case .pod(let new) = after else { return false }
+      return new.spec != old.spec
+    })
+
+  private static let podColumns: [TableColumn] = [
+    .name, TableColumn("Ready", "The aggregate readiness state of this pod for accepting traffic."),
+    TableColumn("Status", "The aggregate status of the containers in this pod."),
+    TableColumn(
+      "Restarts",
+      "The number of times the containers in this pod have been restarted and when the last container in this pod has "
+        + "restarted."), .age, TableColumn("IP", "Address of the pod.", isWide: true),
+    TableColumn("Node", "Node that the pod is bound to.", isWide: true),
+    TableColumn("Nominated Node", "Node that pods are being evicted from for this pod.", isWide: true),
+    TableColumn("Readiness Gates", "Conditions that the pod's readiness waits for.", isWide: true),
+  ]
+
+  private static let podFields = [
+    podField("spec.nodeName") { $0.nodeName ?? "" }, podField("spec.restartPolicy") { $0.spec.restartPolicy.rawValue },
+    podField("spec.schedulerName") { $0.spec.json["schedulerName"]?.stringValue ?? "" },
+    podField("spec.serviceAccountName") { $0.spec.json["serviceAccountName"]?.stringValue ?? "" },
+    podField("spec.hostNetwork") { String($0.spec.json["hostNetwork"]?.boolValue ?? false) },
+    podField("status.phase") { $0.status.phase.rawValue }, podField("status.podIP") { $0.status.podIP },
+    // Known, and of no value: so it is in Kubernetes, too.
+    podField("status.podIPs") { _ in "" }, podField("status.nominatedNodeName") { _ in "" },
+  ]
+
+  private static func podField(_ name: String, _ value: @escaping @Sendable (Pod) -> String) -> SelectableField {
+    SelectableField(name: name) { object in
+      guard case .pod(let pod) = object else { return "" }
+      return value(pod)
+    }
+  }
+
+  /// ValidatePodUpdate: only images, deadlines, additions to tolerations and a shorter grace of −1 may change.
+  private static func podUpdate(_ new: JSON, _ old: Pod, into errors: inout FieldErrors) {
+    var frozenNew = new["spec"] ?? .null
+    var frozenOld = old.json["spec"] ?? .null
+    let added = frozenNew["tolerations"]?.arrayValue ?? []
+    if !(frozenOld["tolerations"]?.arrayValue ?? []).allSatisfy({ added.contains($0) }) {
+      errors.forbidden("spec.tolerations", "existing toleration can not be modified except its tolerationSeconds")
+    }
+    for name in ["activeDeadlineSeconds", "tolerations"] {
+      frozenNew[name] = nil
+      frozenOld[name] = nil
+    }
+    let grace = "terminationGracePeriodSeconds"
+    if (old.json[path: ["spec", grace]]?.intValue ?? 0) < 0, frozenNew[grace] == 1 { frozenOld[grace] = 1 }
+    for list in ["containers", "initContainers"] {
+      frozenNew[list] = withoutImages(frozenNew[list])
+      frozenOld[list] = withoutImages(frozenOld[list])
+    }
+    if frozenNew != frozenOld {
+      errors.forbidden(
+        "spec",
+        "pod updates may not change fields other than `spec.containers[*].image`,`spec.initContainers[*].image`,"
+          + "`spec.activeDeadlineSeconds`,`spec.tolerations` (only additions to existing tolerations),"
+          + "`spec.terminationGracePeriodSeconds` (allow it to be set to 1 if it was previously negative)")
+    }
+  }
+
+  private static func withoutImages(_ list: JSON?) -> JSON? {
+    guard var containers = list?.arrayValue else { return list }
+    for index in containers.indices { containers[index]["image"] = nil }
+    return .array(containers)
+  }
+}

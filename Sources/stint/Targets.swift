@@ -23,7 +23,7 @@ struct Target: Equatable {
         return Target(kind: try kind(parts[0]), name: parts[1])
       }
     }
-    let kinds = try first == "all" ? [Kind.pods, .jobs] : first.split(separator: ",").map { try kind(String($0)) }
+    let kinds = try first == "all" ? KindPresentation.all : first.split(separator: ",").map { try kind(String($0)) }
     if words.count == 1 { return kinds.map { Target(kind: $0) } }
     return kinds.flatMap { kind in words.dropFirst().map { Target(kind: kind, name: $0) } }
   }

@@ -115,10 +115,10 @@ extension Cluster {
 
   /// Why a Job or Pod is not where somebody wants it; nothing when that cannot be told.
   func causes(_ kind: Kind, _ namespace: String, _ name: String) -> [String] {
-    guard kind == .jobs || kind == .pods,
+    guard let running = KindPresentation.of(kind).running,
       let object = try? get(kind, namespace, name, connectBy: Clocks.boot() + Cluster.causePatience)
     else { return [] }
-    if kind == .pods { return Causes.ofPods([object]) }
+    if running == .itself { return Causes.ofPods([object]) }
     if let why = Causes.ofJob(GetCommand.typed(object, .jobs)) { return ["job/\(name): \(why)"] }
     return Causes.ofPods((try? pods(ofJob: object)) ?? [])
   }

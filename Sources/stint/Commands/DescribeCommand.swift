@@ -49,30 +49,18 @@ struct DescribeCommand {
 
   private func text(of object: JSON, _ kind: Kind) throws -> String {
     var describer = Describer(now: WallTime(nanoseconds: Clocks.now().wall))
-    let name = object[path: ["metadata", "name"]]?.stringValue ?? ""
-    switch kind {
-    case .jobs:
-      let isComplete = WaitGoal.end(of: object)?.succeeded ?? false
-      describer.job(object, problems: isComplete ? [] : Causes.ofPods(try cluster.pods(ofJob: object)))
-    case .pods: describer.pod(object)
-    case .nodes:
-      let fields = "spec.nodeName=\(name),status.phase!=Succeeded,status.phase!=Failed"
-      let pods = try cluster.list(.pods, "", fields: fields)["items"]?.arrayValue ?? []
-      describer.node(object, pods: pods, lease: try cluster.find(.leases, "kube-node-lease", name))
-    case .configmaps: describer.configMap(object)
-    case .secrets: describer.secret(object)
-    default: describer.other(object)
-    }
-    if kind != .events, kind != .secrets { describer.events(try events(of: object, kind, name)) }
+    let presentation = KindPresentation.of(kind)
+    try presentation.describe(&describer, object, cluster)
+    if let link = presentation.events { describer.events(try events(of: object, kind, link)) }
     return describer.laidOut()
   }
 
-  private func events(of object: JSON, _ kind: Kind, _ name: String) throws -> [JSON] {
+  private func events(of object: JSON, _ kind: Kind, _ link: KindPresentation.EventsLink) throws -> [JSON] {
+    let name = object[path: ["metadata", "name"]]?.stringValue ?? ""
     var fields = "involvedObject.kind=\(kind.name),involvedObject.name=\(name)"
     let namespace = object[path: ["metadata", "namespace"]]?.stringValue ?? ""
     if !namespace.isEmpty { fields += ",involvedObject.namespace=\(namespace)" }
-    // Nodes are known to those who report on them by name, not by uid.
-    if kind != .nodes, let uid = object[path: ["metadata", "uid"]]?.stringValue {
+    if link == .uid, let uid = object[path: ["metadata", "uid"]]?.stringValue {
       fields += ",involvedObject.uid=\(uid)"
     }
     return try cluster.list(.events, namespace, fields: fields)["items"]?.arrayValue ?? []

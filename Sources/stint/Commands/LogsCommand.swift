@@ -46,10 +46,11 @@ struct LogsCommand {
     } else if words[0].contains("/") {
       let target = try Target.parse(words)[0]
       let name = target.name ?? ""
-      switch target.kind {
-      case .pods: pods = [try pod(name).object]
-      case .jobs: pods = try podsOfJob(name)
-      default: throw CommandError("error: cannot get the logs from \(target.kind.qualifiedPlural): name a pod or a job")
+      switch KindPresentation.of(target.kind).running {
+      case .itself: pods = [try pod(name).object]
+      case .pods: pods = try podsOfJob(name)
+      case nil:
+        throw CommandError("error: cannot get the logs from \(target.kind.qualifiedPlural): name a pod or a job")
       }
     } else {
       pods = [try pod(words[0]).object]

@@ -78,4 +78,34 @@ import Testing
       "// a\nvar rows: [String: Int] = [:]\nfor row in rows {\nfor row in rows.sorted() {\nfor row in other {\n"
     #expect(UnorderedIteration.lint(SourceFile(path: "a", text: text)).map(\.line) == [3])
   }
+
+  @Test(
+    "a switch over kinds is found, and a list of them",
+    arguments: [
+      "switch kind {\ncase .jobs: 1\ndefault: 2\n}", "  switch object.kind {\n  case .pods where a: 1\n  }",
+      "let a = switch x {\ncase .jobs: 1\ncase Kind.pods: 2\n}", "switch x {\ncase .a where b,\n  .jobs, .pods: 1\n}",
+      "if [.jobs, .pods].contains(kind) {", "let all = [Kind.pods, .jobs]", "if kind == .jobs || kind == .pods {",
+      "if kind != .jobs, kind != .pods {", "  .jobs: a, .pods: b,", "  .jobs, .pods,",
+    ])
+  func kindSwitch(text: String) {
+    #expect(KindSwitches.lint(SourceFile(path: "a", text: text), ["jobs", "pods"]).map(\.line) == [1], "\(text)")
+  }
+
+  @Test(
+    "other switches and lists, and one kind alone, are not found",
+    arguments: [
+      "switch timer {\ncase .jobs: 1\ncase .other: 2\n}", "switch kind {\ncase \"Pod\": 1\n}",
+      "switch operand {\ncase .job: .jobs\ncase .pod: .pods\n}", "if kind == .jobs {", "let a = [.jobs: 1]",
+      "f([jobs, pods])", "// [.jobs, .pods]", "let a: [Kind] = [.jobs]", "f(a[.jobs], b[.pods])",
+      "switch object {\ncase .pod: 1\n}\nswitch x {\ncase .a: kind == .jobs\n}",
+    ])
+  func noKindSwitch(text: String) {
+    #expect(KindSwitches.lint(SourceFile(path: "a", text: text), ["jobs", "pods"]).isEmpty, "\(text)")
+  }
+
+  @Test("the lint about kinds reads them from their table")
+  func kindNames() {
+    let text = "enum Kind: String {\n  case namespaces, pods\n\n  case no\n"
+    #expect(KindSwitches.kinds(SourceFile(path: "a", text: text)) == ["namespaces", "pods"])
+  }
 }

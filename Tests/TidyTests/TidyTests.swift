@@ -55,6 +55,19 @@ import Testing
   @Test("the parts of the coordinator's core keep their state to themselves")
   func coreParts() { check(Self.sources, Lints.coreParts) }
 
+  @Test("what differs between kinds stands in their descriptors; each exception is still one")
+  func kindSwitches() throws {
+    let table = try #require(Self.sources.first { $0.path == "Sources/ClusterProto/Kind.swift" })
+    let kinds = KindSwitches.kinds(table)
+    #expect(kinds.count > 10)
+    check(Self.sources) { file in
+      let findings = KindSwitches.lint(file, kinds)
+      guard KindSwitches.places.contains(where: { $0.path == file.path }) else { return findings }
+      return findings.isEmpty
+        ? [Finding(path: file.path, line: 1, rule: "tells no kinds apart: take it from KindSwitches.places")] : []
+    }
+  }
+
   @Test("each file says what it owns")
   func openings() { check(Self.sources + Self.tests, Lints.opening) }
 

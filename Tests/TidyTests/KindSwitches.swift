@@ -21,10 +21,17 @@ enum KindSwitches {
     ("Sources/Simulator/Fuzz/FuzzBodies.swift", "bodies for the fuzzer; a kind without one has metadata alone"),
   ]
 
-  /// The cases of Kind, from its source.
+  /// The cases of Kind, from its source, where they may stand on several lines.
   static func kinds(_ file: SourceFile) -> Set<Substring> {
-    let line = file.lines.first { $0.hasPrefix("  case ") } ?? ""
-    return Set(line.dropFirst("  case ".count).split { !$0.isLetter })
+    var result: Set<Substring> = []
+    var goesOn = false
+    for line in file.lines {
+      let isCase = line.hasPrefix("  case ")
+      guard isCase || goesOn else { continue }
+      result.formUnion(line.dropFirst(isCase ? "  case ".count : 0).split { !$0.isLetter })
+      goesOn = line.hasSuffix(",")
+    }
+    return result
   }
 
   static func lint(_ file: SourceFile, _ kinds: Set<Substring>) -> [Finding] {

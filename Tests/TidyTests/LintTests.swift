@@ -105,7 +105,7 @@ import Testing
 
   @Test("the lint about kinds reads them from their table")
   func kindNames() {
-    let text = "enum Kind: String {\n  case namespaces, pods\n\n  case no\n"
-    #expect(KindSwitches.kinds(SourceFile(path: "a", text: text)) == ["namespaces", "pods"])
+    let text = "enum Kind {\n  case namespaces, pods,\n    jobs\n  case nodes\n  var a: A {\n    case .events: b\n"
+    #expect(KindSwitches.kinds(SourceFile(path: "a", text: text)) == ["namespaces", "pods", "jobs", "nodes"])
   }
 }

@@ -146,8 +146,10 @@ static int container_main(void *argument) {
   if (stat("/proc/self/ns/mnt", &facts) != 0) return fail(WORDS, &word, STINT_STAGE_MOUNT, "/proc/self/ns/mnt");
   word.mount_namespace = facts.st_ino;
   if (write(WORDS, &word, sizeof word) != sizeof word) return 127;
-  if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0)
-    return fail(WORDS, &word, STINT_STAGE_MOUNT, "make the mounts private");
+  // Nothing of ours reaches the host, but its umount reaches us: else a disk of the host stays mounted here until the
+  // pod ends. Where the host's mounts are private already they stay so.
+  if (mount(NULL, "/", NULL, MS_REC | MS_SLAVE, NULL) != 0)
+    return fail(WORDS, &word, STINT_STAGE_MOUNT, "take the mounts from the host's");
   if (stint_mounts_run(start->operations, start->end, plan->operation_count, word.detail, sizeof word.detail) != 0)
     return fail(WORDS, &word, STINT_STAGE_MOUNT, NULL);
   if (plan->oom_score_adjust != INT32_MIN) set_oom_score(plan->oom_score_adjust);

@@ -97,7 +97,8 @@ static int bind_mount(const struct mounts *mounts, const struct operation *opera
   close_keeping_errno(source);
   if (tree < 0) return -1;
   if (operation->head.flags & 1) {
-    struct mount_attr attributes = {.attr_set = MOUNT_ATTR_RDONLY};
+    // Private: what the host mounts below it later would come in writable.
+    struct mount_attr attributes = {.attr_set = MOUNT_ATTR_RDONLY, .propagation = MS_PRIVATE};
     if (mount_setattr(tree, "", AT_EMPTY_PATH | AT_RECURSIVE, &attributes, sizeof attributes) != 0)
       return close_keeping_errno(tree);
   }

@@ -29,7 +29,7 @@ struct container_start {
 };
 
 // Never returns: the pod's PID 1. `under_bubblewrap`: bubblewrap made the namespaces, so the keeper needs our pidfd.
-_Noreturn void stint_pod_init(int under_bubblewrap, const int64_t *deadline);
+_Noreturn void stint_pod_init(int under_bubblewrap, const int64_t *deadline, const char *name);
 
 // Parses `bytes` and begins the container's start in a child of its own, without waiting for it: its mounts and its
 // command may lie on a disk that hangs. The child shares our memory and the C library's errno until its words end: until

@@ -311,10 +311,10 @@ static void turn(int timer, int soon, const sigset_t *waiting) {
   if (watched[0].revents & POLLIN) receive_order();
 }
 
-void stint_pod_init(int under_bubblewrap, const int64_t *deadline) {
+void stint_pod_init(int under_bubblewrap, const int64_t *deadline, const char *name) {
   int timer = stint_deadline_begin(deadline);
   sigset_t waiting;
-  prctl(PR_SET_NAME, "stint-pod");
+  prctl(PR_SET_NAME, name);
   setsid();
   umask(022);
   set_signals(&waiting);

@@ -35,7 +35,7 @@ static int settle_descriptors(int control, int marker) {
   return close_range(STINT_POD_MARKER + 1, ~0U, 0);
 }
 
-pid_t stint_pod_start(int control, int marker, int cgroup, const int64_t *deadline, int *pidfd) {
+pid_t stint_pod_start(int control, int marker, int cgroup, const int64_t *deadline, const char *name, int *pidfd) {
   struct clone_args arguments;
   memset(&arguments, 0, sizeof arguments);
   arguments.flags = CLONE_NEWPID | CLONE_PIDFD;
@@ -51,7 +51,7 @@ pid_t stint_pod_start(int control, int marker, int cgroup, const int64_t *deadli
   // closed end of the control socket, before the first order is read.
   prctl(PR_SET_PDEATHSIG, SIGKILL);
   if (settle_descriptors(control, marker) != 0) _exit(125);
-  stint_pod_init(0, deadline);
+  stint_pod_init(0, deadline, name);
 }
 
 // The word of that number in the table that was passed; NULL when there is none.
@@ -65,9 +65,9 @@ static const int64_t *map_deadline(const char *number) {
   return words != NULL ? words + index : NULL;
 }
 
-// `stint pod-init NUMBER` must run before the Swift runtime starts threads or takes signals, hence a constructor.
+// `stint pod-init NUMBER NAME` must run before the Swift runtime starts threads or takes signals, hence a constructor.
 __attribute__((constructor)) static void run_as_pod_init(int argc, char **argv) {
-  if (argc != 3 || strcmp(argv[1], "pod-init") != 0) return;
+  if (argc != 4 || strcmp(argv[1], "pod-init") != 0) return;
   int type = 0;
   socklen_t size = sizeof type;
   if (getpid() != 1 || getsockopt(STINT_POD_CONTROL, SOL_SOCKET, SO_TYPE, &type, &size) != 0 ||
@@ -80,7 +80,7 @@ __attribute__((constructor)) static void run_as_pod_init(int argc, char **argv) 
   int marker = fcntl(STINT_POD_MARKER, F_GETFD) >= 0 ? STINT_POD_MARKER : -1;
   const int64_t *deadline = map_deadline(argv[2]);
   if (deadline == NULL || settle_descriptors(STINT_POD_CONTROL, marker) != 0) _exit(125);
-  stint_pod_init(1, deadline);
+  stint_pod_init(1, deadline, argv[3]);
 }
 
 int stint_control_pair(int pair[2]) {

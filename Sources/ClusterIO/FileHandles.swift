@@ -6,11 +6,13 @@ import Glibc
 
 /// An exclusive lock (flock) on a file, held until `release` or the end of the process, however it ends.
 package final class FileLock {
+  private let path: String
   private var descriptor: Int32
 
   /// Takes the lock and writes this process' id into the file. Never waits: a held lock throws EWOULDBLOCK with the
   /// holder's pid in the message.
   package init(path: String) throws(IOError) {
+    self.path = path
     descriptor = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0o600)
     guard descriptor >= 0 else { throw IOError.last("open", path) }
     guard flock(descriptor, LOCK_EX | LOCK_NB) == 0 else {
@@ -28,6 +30,29 @@ package final class FileLock {
   }
 
   deinit { release() }
+
+  /// Whether the path it was taken at still leads to this file. May wait for a disk.
+  package var isInPlace: Bool {
+    var own = stat()
+    guard descriptor >= 0, fstat(descriptor, &own) == 0 else { return false }
+    do throws(IOError) {
+      let status = try Files.status(path)
+      return status.device == UInt64(own.st_dev) && status.inode == UInt64(own.st_ino)
+    } catch {
+      // Another error says nothing.
+      return error.code != ENOENT && error.code != ENOTDIR
+    }
+  }
+
+  /// Whether another descriptor holds the lock of that file now. Makes and changes nothing.
+  package static func isHeld(_ path: String) -> Bool {
+    let descriptor = open(path, O_RDONLY | O_CLOEXEC)
+    guard descriptor >= 0 else { return false }
+    defer { close(descriptor) }
+    if flock(descriptor, LOCK_SH | LOCK_NB) != 0 { return errno == EWOULDBLOCK }
+    flock(descriptor, LOCK_UN)
+    return false
+  }
 
   /// Gives the lock up. A second call does nothing.
   package func release() {

@@ -19,8 +19,8 @@ package final class PodProcess {
   package struct Options {
     /// Who makes the namespaces.
     package var isolation: Isolation
-    /// A descriptor of the keeper's data directory, or -1: a successor finds the pod by it (`PodSweep`).
-    package var marker: Int32 = -1
+    /// The keeper's data directory, if it has one: a successor finds the pod by it (`PodSweep`).
+    package var marker: PodMarker?
     /// The cgroup it is started in (only with `.namespaces`); give it back to its pool after `onGone`.
     package var cgroup: PodCgroup?
     /// When its init stops it without being told (K4). It is freed when the pod is gone.
@@ -104,7 +104,8 @@ package final class PodProcess {
       switch options.isolation {
       case .namespaces:
         let pid = stint_pod_start(
-          pair[1], options.marker, options.cgroup?.descriptor ?? -1, options.deadline.word, &initDescriptor)
+          pair[1], options.marker?.descriptor ?? -1, options.cgroup?.descriptor ?? -1, options.deadline.word,
+          options.marker?.name ?? PodMarker.plainName, &initDescriptor)
         guard pid > 0 else { throw IOError.last("start pod") }
         try loop.add(initDescriptor, .readable) { [self] _ in initEnded() }
       case .bubblewrap(let program):
@@ -207,11 +208,12 @@ package final class PodProcess {
         "bwrap", "--unshare-user", "--unshare-pid", "--as-pid-1", "--die-with-parent", "--dev-bind", "/", "/", "--proc",
         "/proc", "--cap-add", "CAP_SYS_ADMIN", "--cap-add", "CAP_SYS_PTRACE",
         "--cap-add", "CAP_DAC_OVERRIDE", "--", "/proc/self/fd/5", "pod-init", "\(pod.deadline.index)",
+        pod.marker?.name ?? PodMarker.plainName,
       ], environment: [])
     options.descriptors = [
       2: pipes[1], Int32(inner): control, 5: executable, Int32(STINT_POD_DEADLINES): pod.deadline.table.descriptor,
     ]
-    if pod.marker >= 0 { options.descriptors[Int32(STINT_POD_MARKER)] = pod.marker }
+    if let marker = pod.marker { options.descriptors[Int32(STINT_POD_MARKER)] = marker.descriptor }
     let child = try Child(options)
     bubblewrap = child
     try child.watch(loop: loop) { [self] status in

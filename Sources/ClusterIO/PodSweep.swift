@@ -49,40 +49,108 @@ package struct ProcessIdentity: Equatable, Hashable, Sendable {
   package var isAlive: Bool { ProcessIdentity.read(pid: pid) == self }
 }
 
+/// What tells the pod inits of one data directory from all others.
+package struct PodMarker: Sendable {
+  /// The name of an init whose keeper has no data directory.
+  package static let plainName = "stint-pod"
+
+  /// A descriptor of the directory, which each init holds; it stays open.
+  package let descriptor: Int32
+  /// The init's own name. An init that is on its way out has no descriptors, memory and files any more, and waits for
+  /// its namespace's last process, which a dead disk may hold up for ever; its name is still there.
+  package let name: String
+
+  /// Opens the directory.
+  package init(directory: String) throws(IOError) {
+    let status = try Files.status(directory)
+    descriptor = stint_open_directory(directory)
+    guard descriptor >= 0 else { throw IOError.last("open", directory) }
+    name = Self.name(device: status.device, inode: status.inode)
+  }
+
+  /// The same for the same directory. Two may share it (one in 30 million pairs): then a sweep of the one waits for
+  /// exiting inits of the other too.
+  static func name(device: UInt64, inode: UInt64) -> String {
+    var hash: UInt64 = 0xcbf2_9ce4_8422_2325
+    for word in [device, inode] {
+      for shift in stride(from: UInt64(0), to: 64, by: 8) { hash = (hash ^ (word >> shift & 0xff)) &* 0x100_0000_01b3 }
+    }
+    let alphabet = Array("abcdefghijklmnopqrstuvwxyz234567")
+    // The kernel keeps 15 bytes.
+    let tag = (0..<5).map { alphabet[Int(hash >> (UInt64($0) * 5 + 24) & 31)] }
+    return "\(plainName)-\(String(tag))"
+  }
+}
+
 /// Finding and ending what a former keeper of a data directory left behind.
 package enum PodSweep {
+  /// What a sweep came to.
+  package struct Outcome: Equatable, Sendable {
+    /// Inits that it killed and that are dead with everything in their namespaces.
+    package var killed: [ProcessIdentity]
+    /// Inits that may be this directory's and are not dead yet. Empty: the proof.
+    package var living: [ProcessIdentity]
+
+    /// As given.
+    package init(killed: [ProcessIdentity] = [], living: [ProcessIdentity] = []) {
+      self.killed = killed
+      self.living = living
+    }
+  }
+
+  private static let longestPause: Int32 = 500
+
   /// The pod inits of a keeper of `user` that have `directory` as their marker.
   package static func inits(of directory: String, user: UInt32 = geteuid()) throws(IOError) -> [ProcessIdentity] {
     let wanted = try Files.status(directory)
-    return try candidates(of: user).filter { marker(of: $0) == .directory(wanted.device, wanted.inode) }
+    return try candidates(of: user).map(\.process).filter {
+      marker(of: $0) == .directory(wanted.device, wanted.inode)
+    }
   }
 
-  /// Kills those of our user and waits until all are dead with everything in their namespaces; the ones it killed.
-  /// Throws ETIMEDOUT when one is not dead after `timeoutMilliseconds`: then nothing is proven.
-  package static func run(directory: String, timeoutMilliseconds: Int32) throws(IOError) -> [ProcessIdentity] {
+  /// Kills those of our user and waits until all are dead with everything in their namespaces, but not for longer than
+  /// `timeoutMilliseconds`. Whose descriptors are gone already is waited for if its name is this directory's, or names
+  /// none. The last former keeper is dead (its lock is ours): later looks find no others than the first ones.
+  package static func run(directory: String, timeoutMilliseconds: Int32) throws(IOError) -> Outcome {
     let wanted = try Files.status(directory)
+    let names = [PodMarker.plainName, PodMarker.name(device: wanted.device, inode: wanted.inode)]
     let deadline = Clocks.boot() + Int64(timeoutMilliseconds) * 1_000_000
-    var killed: [ProcessIdentity] = []
+    var signalled: [ProcessIdentity] = []
+    var pause: Int32 = 2
     while true {
-      var pending = false
-      for candidate in try candidates(of: geteuid()) {
-        switch marker(of: candidate) {
+      var living: [ProcessIdentity] = []
+      for (process, name) in try candidates(of: geteuid()) {
+        switch marker(of: process) {
         case .directory(let device, let inode):
-          guard device == wanted.device, inode == wanted.inode else { continue }
-          if end(candidate, before: deadline), !killed.contains(candidate) { killed.append(candidate) }
-          pending = true
-        case .hidden: pending = pending || candidate.isAlive
+          guard device == wanted.device, inode == wanted.inode, kill(process) else { continue }
+          if !signalled.contains(process) { signalled.append(process) }
+          living.append(process)
+        case .hidden: if names.contains(name), process.isAlive { living.append(process) }
         case nil: continue
         }
       }
       // Only a look that finds none is the proof: another may have been in its first microseconds.
-      if !pending { return killed }
-      guard Clocks.boot() < deadline else {
-        throw IOError(
-          operation: "sweep", subject: directory, message: "a pod of a former keeper is not dead yet", code: ETIMEDOUT)
+      let left = (deadline - Clocks.boot()) / 1_000_000
+      if living.isEmpty || left <= 0 {
+        return Outcome(killed: signalled.filter { !living.contains($0) }, living: living)
       }
-      poll(nil, 0, 2)
+      wait(for: living, milliseconds: min(pause, Int32(clamping: left)))
+      pause = min(pause * 2, longestPause)
     }
+  }
+
+  /// Waits until one of them is dead, or that time is over.
+  package static func wait(for processes: [ProcessIdentity], milliseconds: Int32) {
+    var watched: [pollfd] = []
+    defer { for entry in watched { close(entry.fd) } }
+    for process in processes {
+      let descriptor = stint_pidfd_open(process.pid)
+      // Gone, or another one by now: there is something to see.
+      guard descriptor >= 0 else { return }
+      watched.append(pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0))
+      guard process.isAlive else { return }
+    }
+    poll(&watched, nfds_t(watched.count), milliseconds)
   }
 
   private enum Marker: Equatable {
@@ -95,13 +163,14 @@ package enum PodSweep {
   /// are in place, is anybody's. But the first process of a PID namespace below ours, with `user` in all of its ids,
   /// cannot be made by another user: such a namespace needs root, or a user namespace, and in one its maker keeps his
   /// ids, set-uid programs or not.
-  private static func candidates(of user: UInt32) throws(IOError) -> [ProcessIdentity] {
-    var found: [ProcessIdentity] = []
-    for name in try Files.list("/proc") {
-      guard let pid = Int32(name), (try? Files.readLine("/proc/\(name)/comm")) == "stint-pod",
-        let identity = ProcessIdentity.read(pid: pid), isNamespaceInit(pid, of: user)
+  private static func candidates(of user: UInt32) throws(IOError) -> [(process: ProcessIdentity, name: String)] {
+    var found: [(process: ProcessIdentity, name: String)] = []
+    for entry in try Files.list("/proc") {
+      guard let pid = Int32(entry), let name = try? Files.readLine("/proc/\(entry)/comm"),
+        name.hasPrefix(PodMarker.plainName), let identity = ProcessIdentity.read(pid: pid),
+        isNamespaceInit(pid, of: user)
       else { continue }
-      found.append(identity)
+      found.append((identity, name))
     }
     return found
   }
@@ -144,15 +213,13 @@ package enum PodSweep {
     return flags & 0x4 != 0
   }
 
-  /// Kills it by pidfd, checked to be that process, and waits for its end.
-  private static func end(_ process: ProcessIdentity, before deadline: Int64) -> Bool {
+  /// Kills it by pidfd, checked to be that process; whether it was there.
+  private static func kill(_ process: ProcessIdentity) -> Bool {
     let descriptor = stint_pidfd_open(process.pid)
     guard descriptor >= 0 else { return false }
     defer { close(descriptor) }
     guard process.isAlive else { return false }
     _ = stint_pidfd_signal(descriptor, SIGKILL)
-    var watched = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
-    let milliseconds = max(0, (deadline - Clocks.boot()) / 1_000_000)
-    return poll(&watched, 1, Int32(milliseconds)) == 1
+    return true
   }
 }

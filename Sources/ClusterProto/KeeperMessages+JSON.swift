@@ -69,6 +69,7 @@ extension KeeperReply {
         "type": "hello", "keeper": .string(keeper), "directory": .string(directory), "sweptKeepers": .strings(swept),
         "highestAttempt": .int(highest), "fencesFully": .bool(fencesFully), "fencingDetail": .string(detail),
       ]
+    case .concern(let text): ["type": "concern", "text": .string(text)]
     case .reports(let reports): ["type": "reports", "reports": .array(reports.map(\.json))]
     case .shortened(let number, let settle):
       ["type": "shortened", "number": .int(number), "settleMilliseconds": .int(settle)]
@@ -86,6 +87,7 @@ extension KeeperReply {
         sweptKeepers: try reader.list("sweptKeepers", MessageReader.string),
         highestAttempt: try reader.integer("highestAttempt"), fencesFully: try reader.boolean("fencesFully"),
         fencingDetail: try reader.string("fencingDetail"))
+    case "concern": self = .concern(try reader.string("text"))
     case "reports": self = .reports(try reader.list("reports", AttemptReport.init(json:_:)))
     case "shortened":
       self = .shortened(

@@ -258,7 +258,7 @@ final class SimNode {
 
   private func perform(_ effect: AgentEffect) {
     switch effect {
-    case .connectKeeper(let number): connectKeeper(number)
+    case .connectKeeper(let number), .findKeeper(let number): connectKeeper(number)
     case .keeper(let request):
       let number = keeperConnection
       world.after(arrival(&toKeeper)) { [self] in

@@ -38,7 +38,7 @@ struct AgentBench {
     for effect in effects {
       switch effect {
       case .wake(let time): wake = time
-      case .connectKeeper(let number): keeperConnection = number
+      case .connectKeeper(let number), .findKeeper(let number): keeperConnection = number
       case .connectCoordinator(let number): connection = number
       case .send(.heartbeat(let beat)): lastSequence = beat.sequence
       default: break

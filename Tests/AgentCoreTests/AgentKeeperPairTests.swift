@@ -21,7 +21,7 @@ struct NodeBench {
   mutating func settle(_ effects: [AgentEffect]) throws {
     for effect in effects {
       switch effect {
-      case .connectKeeper(let number):
+      case .connectKeeper(let number), .findKeeper(let number):
         keeper.now = agent.now
         keeper.send(.agentConnected)
         try settle(agent.send(.keeperConnected(number)))

@@ -200,6 +200,59 @@ import Testing
     #expect(bench.pass(2_000).contains(.connectKeeper(2)))
   }
 
+  @Test("a keeper that goes as soon as it has come is asked for after pauses that grow to the longest one")
+  func keeperFlaps() throws {
+    var bench = AgentBench()
+    bench.send(.started)
+    var pauses: [Int64] = []
+    for _ in 0..<12 {
+      bench.connectKeeper()
+      let number = bench.keeperConnection
+      bench.send(.keeperLost(number, reason: "taken by another agent"))
+      let lost = bench.now
+      while bench.keeperConnection == number, bench.now < lost + 10_000 { bench.pass(10) }
+      pauses.append(bench.now - lost)
+    }
+    #expect(pauses[0] == 0 && pauses.dropFirst(7).allSatisfy { (1_000...2_010).contains($0) }, "\(pauses)")
+    // One that has stayed is followed at once.
+    bench.connectKeeper()
+    bench.pass(5_000)
+    let number = bench.keeperConnection
+    #expect(bench.send(.keeperLost(number, reason: "killed")).contains(.connectKeeper(number + 1)))
+  }
+
+  @Test("a keeper's concern is logged and told as the node's condition, until a keeper has none")
+  func concern() throws {
+    var bench = AgentBench()
+    func told(_ effects: [AgentEffect]) -> Condition? {
+      guard case .register(let registration)? = effects.sent.first else { return nil }
+      return registration.conditions.first { $0.type == "KeeperImpaired" }
+    }
+    bench.send(.started)
+    bench.send(.keeperConnected(1))
+    let hello = KeeperReply.hello(
+      keeper: "keeper-b", directory: "mark", sweptKeepers: [], highestAttempt: 3, fencesFully: true, fencingDetail: "")
+    bench.send(.keeper(1, hello))
+    #expect(bench.send(.keeper(1, .concern("pod 7 lives"))).contains(.log("the keeper: pod 7 lives")))
+    bench.keeper([])
+    let first = told(bench.register())
+    #expect(first?.status == "True" && first?.message == "pod 7 lives")
+    bench.send(.keeperLost(1, reason: "to tell more"))
+    bench.connectKeeper("keeper-b")
+    #expect(told(bench.register())?.status == "False")
+  }
+
+  @Test("shutting down without a keeper starts none: one that runs is told, else the agent leaves")
+  func shutDownWithoutKeeper() throws {
+    var bench = AgentBench()
+    bench.send(.started)
+    bench.send(.keeperLost(1, reason: "it does not start"))
+    let effects = bench.send(.shutDownRequested(graceMilliseconds: 500))
+    #expect(effects.contains(.findKeeper(2)))
+    #expect(!bench.pass(5_000).contains { if case .connectKeeper = $0 { true } else { false } })
+    #expect(bench.send(.keeperLost(2, reason: "none runs")).contains(.exit))
+  }
+
   @Test("a timer that comes early asks for the same wake again")
   func earlyTimer() throws {
     var bench = AgentBench()

@@ -29,6 +29,20 @@ import Testing
     #expect(effects.last { if case .reply = $0 { true } else { false } } == .reply(.reports([])))
   }
 
+  @Test("what a start left open is told after the hello, and when it is settled the next hello claims the sweep")
+  func concern() throws {
+    var bench = KeeperBench(KeeperStart(keeper: "keeper-b", sweptKeepers: [], concern: "pod 7 lives"))
+    #expect(bench.request(.hello(agentVersion: "1")).contains(.reply(.concern("pod 7 lives"))))
+    bench.send(.startSettled(sweptKeepers: ["keeper-a"], concern: ""))
+    let effects = bench.request(.hello(agentVersion: "1"))
+    guard case .reply(.hello(_, _, let swept, _, _, _))? = effects.first else {
+      Issue.record("no hello")
+      return
+    }
+    #expect(swept == ["keeper-a"])
+    #expect(!effects.contains { if case .reply(.concern) = $0 { true } else { false } })
+  }
+
   @Test("revisions rise by one with each change, and several changes in one step give one report")
   func revisions() throws {
     var bench = KeeperBench()

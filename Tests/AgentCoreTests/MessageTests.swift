@@ -148,8 +148,9 @@ struct MessageGenerator {
   }
 
   mutating func keeperReply() -> KeeperReply {
-    switch random.below(3) {
+    switch random.below(4) {
     case 0: .reports(many { $0.report() })
+    case 2: .concern(text())
     case 1: .shortened(number: number(), settleMilliseconds: number())
     default:
       .hello(

@@ -45,7 +45,7 @@ import Testing
     let expected = before + (hasRootless ? 8 : 4)
     #expect(eventually { named().count == expected })
     let began = Clocks.boot()
-    #expect(try PodSweep.run(directory: data, timeoutMilliseconds: 10_000) == [])
+    #expect(try PodSweep.run(directory: data, timeoutMilliseconds: 10_000) == .init())
     #expect(Clocks.boot() - began < 5_000_000_000)
     #expect(named().count == expected)
   }
@@ -54,6 +54,27 @@ import Testing
     ((try? Files.list("/proc")) ?? []).compactMap { Int32($0) }.filter {
       (try? Files.readLine("/proc/\($0)/comm")) == "stint-pod"
         && (try? Files.readLine("/proc/\($0)/cmdline"))?.contains("stint-pod\u{0}1000") == true
+    }
+  }
+
+  @Test("a pod init bears a name that tells its directory from others, also when its descriptors are gone")
+  func names() throws {
+    let scratch = try Scratch()
+    let other = try Scratch()
+    let marker = try PodMarker(directory: scratch.path)
+    defer { close(marker.descriptor) }
+    let again = try PodMarker(directory: "\(scratch.path)/.")
+    defer { close(again.descriptor) }
+    let foreign = try PodMarker(directory: other.path)
+    defer { close(foreign.descriptor) }
+    #expect(marker.name == again.name && marker.name != foreign.name && marker.name.utf8.count <= 15)
+    for isolation in isolations {
+      let pod = try TestPod(isolation: isolation, marker: marker)
+      try pod.start("echo up; sleep 1000")
+      #expect(try pod.waitFor("up"))
+      let identity = try #require(pod.pod.identity)
+      #expect(try Files.readLine("/proc/\(identity.pid)/comm") == marker.name)
+      try pod.end()
     }
   }
 

@@ -6,6 +6,21 @@ import Glibc
 import Testing
 
 @Suite struct FileTests {
+  @Test("a lock tells whether it is held, without taking it, and whether its path still leads to it")
+  func lockLooks() throws {
+    let scratch = try Scratch()
+    let path = "\(scratch.path)/lock"
+    #expect(!FileLock.isHeld(path) && !Files.exists(path))
+    let lock = try FileLock(path: path)
+    #expect(FileLock.isHeld(path) && lock.isInPlace)
+    #expect(rename(path, "\(scratch.path)/moved") == 0)
+    #expect(!lock.isInPlace && FileLock.isHeld("\(scratch.path)/moved"))
+    let next = try FileLock(path: path)
+    #expect(!lock.isInPlace && next.isInPlace)
+    next.release()
+    #expect(!FileLock.isHeld(path))
+  }
+
   @Test("an atomic write replaces the content, sets the mode and leaves no temporary file")
   func atomicWrite() throws {
     let scratch = try Scratch()

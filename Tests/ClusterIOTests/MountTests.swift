@@ -47,6 +47,31 @@ import Testing
     #expect(try Files.readLine("\(volume)/deep/file") == "yes")
   }
 
+  @Test(
+    "what the host unmounts is unmounted in a running container too, where the host's mounts are shared",
+    .enabled(if: isRoot, "mounts need root"), arguments: [false, true])
+  func hostUnmounts(ownRoot: Bool) throws {
+    let scratch = try Scratch()
+    let disk = "\(scratch.path)/disk"
+    let go = "\(scratch.path)/go"
+    try Files.makeDirectory(disk)
+    let host = """
+      mount --make-rshared / && mount -t tmpfs stint-test \(disk) || exit 9
+      { until [ -e \(go) ]; do sleep 0.05; done; umount \(disk) && echo unmounted; } &
+      exec "$@"
+      """
+    let look = "grep -q ' \(disk) ' /proc/self/mountinfo"
+    let keeper = try HarnessKeeper(
+      scratch: scratch.path, asNobody: false,
+      arguments: [
+        ownRoot ? "hold-mirrored" : "hold", "clone", scratch.path, "0", "sh", "-c",
+        "\(look) && echo seen; while \(look); do sleep 0.05; done; echo released; sleep 1000",
+      ], front: ["/usr/bin/unshare", "-m", "--propagation", "private", "/bin/sh", "-c", host, "sh"])
+    #expect(keeper.says("seen"), "\(keeper.text)")
+    try Files.writeAtomically(go, [])
+    #expect(keeper.says("released") && keeper.says("unmounted"), "\(keeper.text)")
+  }
+
   @Test("a subPath may follow links inside its volume, never out of it", arguments: isolations)
   func subPath(isolation: PodProcess.Isolation) throws {
     let pod = try TestPod(isolation: isolation)

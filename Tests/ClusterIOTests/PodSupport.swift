@@ -36,7 +36,7 @@ final class TestPod {
   let deadline: PodDeadline
 
   init(
-    isolation: PodProcess.Isolation = .namespaces, cgroup: PodCgroup? = nil, marker: Int32 = -1,
+    isolation: PodProcess.Isolation = .namespaces, cgroup: PodCgroup? = nil, marker: PodMarker? = nil,
     until: Int64 = Int64.max
   ) throws {
     scratch = try Scratch()
@@ -114,8 +114,8 @@ final class HarnessKeeper {
       scratch: marker, asNobody: asNobody, arguments: ["hold", isolation, marker, "\(deathMilliseconds)"] + command)
   }
 
-  /// Any command of the harness; another user gets a copy of it in `scratch`.
-  init(scratch: String, asNobody dropsRoot: Bool, arguments: [String]) throws {
+  /// Any command of the harness; another user gets a copy of it in `scratch`. `front`: a command that executes it.
+  init(scratch: String, asNobody dropsRoot: Bool, arguments: [String], front: [String] = []) throws {
     var ends: [Int32] = [-1, -1]
     guard Glibc.pipe(&ends) == 0 else { throw IOError.last("pipe") }
     for end in ends { _ = fcntl(end, F_SETFD, FD_CLOEXEC) }
@@ -129,8 +129,9 @@ final class HarnessKeeper {
       if !Files.exists(copy) { try Files.writeAtomically(copy, try Files.read(program), mode: 0o755) }
       program = copy
     }
-    let line = (dropsRoot && isRoot ? nobody : []) + [program] + arguments
-    var options = Child.Options(path: line[0], arguments: line, environment: [])
+    let line = front + (dropsRoot && isRoot ? nobody : []) + [program] + arguments
+    var options = Child.Options(
+      path: line[0], arguments: line, environment: front.isEmpty ? [] : ["PATH=/usr/sbin:/usr/bin:/sbin:/bin"])
     options.descriptors = [1: ends[1], 2: ends[1]]
     child = try Child(options)
   }

@@ -193,9 +193,9 @@ import Testing
     #expect(found.map { "ready \($0.pid)\n" } == [keeper.text])
     // The old keeper hangs: its pod is alive and must be proven dead without it.
     keeper.child.signal(SIGSTOP)
-    #expect(try PodSweep.run(directory: mine.path, timeoutMilliseconds: 10_000) == found)
+    #expect(try PodSweep.run(directory: mine.path, timeoutMilliseconds: 10_000) == .init(killed: found))
     #expect(found.allSatisfy { !$0.isAlive })
-    #expect(try PodSweep.run(directory: mine.path, timeoutMilliseconds: 10_000) == [])
+    #expect(try PodSweep.run(directory: mine.path, timeoutMilliseconds: 10_000) == .init())
     #expect(try PodSweep.inits(of: other.path).count == 1)
   }
 }

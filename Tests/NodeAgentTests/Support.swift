@@ -82,6 +82,7 @@ final class TestKeeper {
   private(set) var directory = ""
   private(set) var sweptKeepers: [String] = []
   private(set) var fencesFully = false
+  private(set) var concern = ""
   private(set) var isInventoryComplete = false
   var reports: [AttemptNumber: AttemptReport] = [:]
 
@@ -184,6 +185,7 @@ final class TestKeeper {
       case .reports(let list):
         if list.isEmpty { isInventoryComplete = true }
         for report in list { reports[report.attempt] = report }
+      case .concern(let text): concern = text
       case .shortened: break
       case nil: Issue.record("not a reply: \(message.text)")
       }

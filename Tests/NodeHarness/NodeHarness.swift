@@ -9,7 +9,7 @@ import NodeAgent
 struct NodeHarness {
   /// `keeper --data DIR [--pod-user NAME] [--frozen-kill MS] [--idle-exit MS] [--lost-directory MS]
   /// [--no-cgroups]`, or
-  /// `agent --data DIR --coordinator HOST:PORT --token-file FILE`, or `rate --data DIR PODS AT-ONCE`.
+  /// `agent --data DIR --coordinator HOST:PORT --token-file FILE [--lost-directory MS]`, or `rate --data DIR PODS AT-ONCE`.
   static func main() {
     let arguments = Array(CommandLine.arguments.dropFirst())
     func value(_ name: String) -> String? {
@@ -30,11 +30,10 @@ struct NodeHarness {
       options.usesCgroups = !arguments.contains("--no-cgroups")
       exit(KeeperHost.run(options))
     case "agent":
-      exit(
-        AgentHost.run(
-          AgentOptions(
-            coordinator: value("--coordinator") ?? "", name: "node", data: data, tokenFile: value("--token-file") ?? "")
-        ))
+      var options = AgentOptions(
+        coordinator: value("--coordinator") ?? "", name: "node", data: data, tokenFile: value("--token-file") ?? "")
+      options.lostDirectoryMilliseconds = milliseconds("--lost-directory") ?? options.lostDirectoryMilliseconds
+      exit(AgentHost.run(options))
     case "rate":
       let numbers = arguments.compactMap { Int64($0) }
       do {

@@ -11,14 +11,16 @@ struct Harness {
   static func main() {
     do {
       let arguments = Array(CommandLine.arguments.dropFirst())
-      if arguments.first == "hold", arguments.count >= 5 { return try hold(Array(arguments.dropFirst())) }
+      if let first = arguments.first, first.hasPrefix("hold"), arguments.count >= 5 {
+        return try hold(Array(arguments.dropFirst()), isMirrored: first == "hold-mirrored")
+      }
       if arguments.first == "rate", arguments.count == 4 { return try rate(Array(arguments.dropFirst())) }
       if arguments.first == "sweep", arguments.count == 2 {
         let dead = try PodSweep.run(directory: arguments[1], timeoutMilliseconds: 10_000)
-        return try Files.writeAll(1, Array("swept \(dead.map(\.pid))\n".utf8), path: "stdout")
+        return try Files.writeAll(1, Array("swept \(dead.killed.map(\.pid))\n".utf8), path: "stdout")
       }
       complain(
-        "usage: PodHarness hold clone|bwrap DIRECTORY DEATH-MS COMMAND... | sweep DIRECTORY"
+        "usage: PodHarness hold|hold-mirrored clone|bwrap DIRECTORY DEATH-MS COMMAND... | sweep DIRECTORY"
           + " | rate clone|cgroup|bwrap|spawn PODS AT-ONCE")
     } catch {
       complain("\(error)")
@@ -34,19 +36,24 @@ struct Harness {
     name == "bwrap" ? .bubblewrap(program: "/usr/bin/bwrap") : .namespaces
   }
 
-  /// Runs a command in a pod with our standard output, says `ready PID` there, and never ends by itself.
-  private static func hold(_ arguments: [String]) throws {
+  /// Runs a command in a pod (mirrored: in a root of its own) with our standard output, says `ready PID` there, and never ends by itself.
+  private static func hold(_ arguments: [String], isMirrored: Bool) throws {
     let loop = try EventLoop()
     let deadline = try DeadlineTable().take(until: Int64.max)
     var options = PodProcess.Options(isolation: isolation(arguments[0]), deadline: deadline)
-    options.marker = stint_open_directory(arguments[1])
+    options.marker = try PodMarker(directory: arguments[1])
     let pod = try PodProcess(loop: loop, options: options)
     pod.onStartFailed = { _, failure in complain(failure.description) }
     pod.onGone = { gone in complain("the pod is gone: \(gone)") }
     pod.onStarted = { _, _ in
       try? Files.writeAll(1, Array("ready \(pod.identity?.pid ?? 0)\n".utf8), path: "stdout")
     }
-    let plan = ContainerPlan(arguments: Array(arguments[3...]), environment: ["PATH=/usr/bin:/bin"])
+    var plan = ContainerPlan(arguments: Array(arguments[3...]), environment: ["PATH=/usr/bin:/bin"])
+    if isMirrored {
+      let root = "\(arguments[1])/root"
+      try Files.makeDirectory(root)
+      plan.mounts = [.mirror(source: "/", destination: root), .newRoot(path: root), .pivot]
+    }
     try pod.startContainer(slot: 0, plan, output: fcntl(1, F_DUPFD_CLOEXEC, 3), errors: fcntl(2, F_DUPFD_CLOEXEC, 3))
     if let milliseconds = Int64(arguments[2]), milliseconds > 0 {
       guard stint_death_timer_arm(Clocks.boot() + milliseconds * 1_000_000) == 0 else {

@@ -107,8 +107,9 @@ void stint_deadline_set(int64_t *word, int64_t boottime_nanoseconds);
 // Starts a pod: a child in a PID namespace of its own that runs the pod init at once, without exec. `control` and
 // `marker` (or -1) stay the caller's. `cgroup` is a cgroup v2 directory to start it in, or -1. `deadline` is its word in
 // a mapped table, set before: the init's timer is armed on it before anything else. The init starts nothing
-// before it is told to, dies with the calling thread, and takes the pod along. Its id, and *pidfd; or -1 and errno.
-pid_t stint_pod_start(int control, int marker, int cgroup, const int64_t *deadline, int *pidfd);
+// before it is told to, dies with the calling thread, and takes the pod along. `name` is the process' name from then on:
+// what tells it when it has no descriptors any more. Its id, and *pidfd; or -1 and errno.
+pid_t stint_pod_start(int control, int marker, int cgroup, const int64_t *deadline, const char *name, int *pidfd);
 
 // sendmsg with up to two descriptors; the message's size, or -1 and errno. Never waits.
 ssize_t stint_message_send(int socket, const struct stint_message *header, const void *payload, size_t length,

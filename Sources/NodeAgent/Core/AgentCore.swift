@@ -32,6 +32,7 @@ package struct AgentCore {
     var sweptKeepers: [String]
     var fencesFully: Bool
     var fencingDetail: String
+    var concern = ""
   }
 
   let configuration: AgentConfiguration
@@ -54,6 +55,8 @@ package struct AgentCore {
   private var keeperConnection: ConnectionNumber = 0
   private var coordinatorConnection: ConnectionNumber = 0
   private var keeperFailures: Int64 = 0
+  /// When the keeper's inventory was whole.
+  private var keeperReadySince = BootTime(milliseconds: 0)
   private var coordinatorFailures: Int64 = 0
   private var shutDownGrace: Int64?
   private var hasStarted = false
@@ -162,10 +165,14 @@ extension AgentCore {
       identity = KeeperIdentity(
         keeper: keeper, directory: directory, sweptKeepers: swept, fencesFully: fencesFully, fencingDetail: detail)
       highestAttempt = max(highestAttempt, highest)
+    case .concern(let text):
+      guard keeperLink == .loading else { return }
+      identity?.concern = text
+      effects.append(.log("the keeper: \(text)"))
     case .reports(let reports):
       if keeperLink == .loading, reports.isEmpty {
         keeperLink = .ready
-        keeperFailures = 0
+        keeperReadySince = now.boot
         effects.append(.cleanUpExcept(attempts.keys.sorted()))
         if let shutDownGrace { effects.append(.keeper(.shutDown(graceMilliseconds: shutDownGrace))) }
       } else if keeperLink == .loading || keeperLink == .ready {
@@ -185,8 +192,12 @@ extension AgentCore {
       leave()
       return
     }
+    // The next one is asked for at once. If that one goes as soon as it has come, perhaps to another agent that takes it
+    // for its own, the pauses grow.
     let wasReady = keeperLink == .ready
-    keeperLink = .down(until: now.boot + (wasReady ? 0 : pause(failures: keeperFailures)))
+    if wasReady, now.boot >= keeperReadySince + configuration.keeperStayMilliseconds { keeperFailures = 0 }
+    let isFirst = wasReady && keeperFailures == 0
+    keeperLink = .down(until: now.boot + (isFirst ? 0 : pause(failures: keeperFailures)))
     keeperFailures += 1
     identity = nil
     effects.append(.log("the keeper is gone: \(reason)"))
@@ -197,7 +208,15 @@ extension AgentCore {
 
   private mutating func shutDown(graceMilliseconds: Int64) {
     shutDownGrace = max(0, graceMilliseconds)
-    if keeperLink == .ready { effects.append(.keeper(.shutDown(graceMilliseconds: max(0, graceMilliseconds)))) }
+    switch keeperLink {
+    case .ready: effects.append(.keeper(.shutDown(graceMilliseconds: max(0, graceMilliseconds))))
+    case .greeting, .loading: break
+    case .down, .connecting:
+      // One that runs is told; none is started only to be ended, and a start that does not succeed holds up nothing.
+      keeperConnection += 1
+      keeperLink = .connecting
+      effects.append(.findKeeper(keeperConnection))
+    }
   }
 
   private mutating func leave() {
@@ -222,6 +241,12 @@ extension AgentCore {
       Condition(
         type: "FencingIncomplete", status: identity.fencesFully ? "False" : "True",
         reason: identity.fencesFully ? "KeeperFencesFully" : "KeeperCannotFence", message: identity.fencingDetail,
+        lastTransition: now.wall, lastProbe: now.wall))
+    conditions.set(
+      Condition(
+        type: "KeeperImpaired", status: identity.concern.isEmpty ? "False" : "True",
+        reason: identity.concern.isEmpty ? "KeeperIsWhole" : "KeeperHasConcern",
+        message: identity.concern.isEmpty ? "the keeper could do all that it has to at its start" : identity.concern,
         lastTransition: now.wall, lastProbe: now.wall))
     effects.append(
       .send(

@@ -41,6 +41,8 @@ package enum AgentEffect: Equatable, Sendable {
   /// Connect to the running keeper of this data directory, or start one; answer `keeperConnected` or `keeperLost`.
   /// Ends the connection before.
   case connectKeeper(ConnectionNumber)
+  /// The same, but none is started.
+  case findKeeper(ConnectionNumber)
   /// To the keeper's latest connection.
   case keeper(KeeperRequest)
   /// Connect to the coordinator and do the hello; answer `coordinatorOpened` or `coordinatorClosed`. Ends the
@@ -106,6 +108,8 @@ package struct AgentConfiguration: Equatable, Sendable {
   package var reconnectMilliseconds: Int64 = 100
   /// The longest pause between two tries to connect, in ms (C7).
   package var reconnectCapMilliseconds: Int64 = 2_000
+  /// A keeper that was connected for less counts as a failed connection, in ms.
+  package var keeperStayMilliseconds: Int64 = 5_000
   /// Pause after a refusal without a retry time.
   package var refusedMilliseconds: Int64 = 10_000
   /// An open connection that brings no `registered` (or a connection attempt without a result) is given up after this.

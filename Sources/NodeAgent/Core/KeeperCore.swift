@@ -7,7 +7,7 @@ import ClusterProto
 /// The state machine of one keeper process. It outlives the agent and enforces every deadline by itself.
 /// The shell's first event is `timer`; every event is handled completely, deadlines first.
 package struct KeeperCore {
-  let start: KeeperStart
+  private(set) var start: KeeperStart
   let configuration: KeeperConfiguration
   var pods: [AttemptNumber: KeeperPod] = [:]
   /// `nextWake` and `dangerAt` of each pod as of its last change, the earliest at hand: an event must not look at every
@@ -69,6 +69,9 @@ package struct KeeperCore {
       on(attempt, &touched) { $0.freezeFailed(&turn) }
     case .podThawed(let attempt): on(attempt, &touched) { $0.thawed(&turn) }
     case .journaled(let number, let error): journaled(number, error, &turn, &touched)
+    case .startSettled(let swept, let concern):
+      start.sweptKeepers = swept
+      start.concern = concern
     }
     flush(touched, &turn)
     finishTurn(&turn)
@@ -162,6 +165,7 @@ extension KeeperCore {
         .hello(
           keeper: start.keeper, directory: start.directory, sweptKeepers: start.sweptKeepers,
           highestAttempt: memory.highestAttempt, fencesFully: start.fencesFully, fencingDetail: start.fencingDetail)))
+    if !start.concern.isEmpty { turn.effects.append(.reply(.concern(start.concern))) }
     let reports = Array(memory.ended.values) + pods.values.compactMap(\.reported)
     reply(reports.sorted { $0.attempt < $1.attempt }, &turn)
     turn.effects.append(.reply(.reports([])))

@@ -69,6 +69,9 @@ package enum KeeperEvent: Equatable, Sendable {
   /// Answer to `journal`: its records and all before them are written. `error`: they could not be; they go with the
   /// next ones, and nothing may be done on their strength.
   case journaled(Int64, error: String?)
+  /// What the start had left open is settled, or more of it: whose pods are proven dead by now, and what is left. The
+  /// shell ends the agent's connection, so that the next hello says it.
+  case startSettled(sweptKeepers: [String], concern: String)
   /// The wake-up that the last `wake` effect asked for, or later.
   case timer
 }
@@ -164,11 +167,13 @@ package struct KeeperStart: Equatable, Sendable {
   package var fencingDetail: String
   /// The earlier keepers' journal, read after the sweep.
   package var records: [KeeperRecord]
+  /// What it could not do at its start; empty: nothing.
+  package var concern: String
 
   /// Takes each value as it stands; without any, the defaults.
   package init(
     keeper: String, directory: String = "", sweptKeepers: [String] = [], fencesFully: Bool = true,
-    fencingDetail: String = "", records: [KeeperRecord] = []
+    fencingDetail: String = "", records: [KeeperRecord] = [], concern: String = ""
   ) {
     self.keeper = keeper
     self.directory = directory
@@ -176,5 +181,6 @@ package struct KeeperStart: Equatable, Sendable {
     self.fencesFully = fencesFully
     self.fencingDetail = fencingDetail
     self.records = records
+    self.concern = concern
   }
 }

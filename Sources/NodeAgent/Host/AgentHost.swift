@@ -30,6 +30,8 @@ package struct AgentOptions: Sendable {
   package var frozenKillMilliseconds: Int64 = 600_000
   /// Bytes of log kept for a container; the oldest go beyond it.
   package var logLimit = LogFile.usualLimit
+  /// An agent whose data directory is not at its path for so long ends.
+  package var lostDirectoryMilliseconds: Int64 = 10_000
   /// The agent's version.
   package var version = ""
 
@@ -63,6 +65,8 @@ package final class AgentHost {
   private var timer: LoopTimer?
   private let queue = StepQueue<AgentEvent>()
   private var isDone = false
+  /// The data directory is no longer where it was.
+  private var isLost = false
   /// What the token file last said.
   private var token: [UInt8]?
   private let tokens: Mailbox<TokenRead>
@@ -82,7 +86,7 @@ package final class AgentHost {
       try host.loop.run(until: { host.isDone })
       host.worker.stop()
       HostLog.flush()
-      return 0
+      return host.isLost ? 1 : 0
     } catch {
       HostLog.line("agent: \(error)")
       HostLog.flush()
@@ -128,6 +132,9 @@ package final class AgentHost {
     try worker.attach(to: loop) { [unowned self] event in handle(event) }
     try loop.attach(tokens) { [unowned self] reads in for read in reads { handle(read) } }
     try disk.attach(to: loop) { [unowned self] number in handle(.diskAnswered(number)) }
+    try DirectoryWatch.begin(
+      loop: loop, path: paths.agentLock, patienceMilliseconds: options.lostDirectoryMilliseconds
+    ) { [unowned self] in leaveLostDirectory() }
   }
 
   private static func seed() throws(IOError) -> UInt64 {
@@ -164,7 +171,8 @@ package final class AgentHost {
 
   private func perform(_ effect: AgentEffect) {
     switch effect {
-    case .connectKeeper(let number): connectKeeper(number)
+    case .connectKeeper(let number): connectKeeper(number, launches: true)
+    case .findKeeper(let number): connectKeeper(number, launches: false)
     case .keeper(let request):
       if case .acknowledge(let attempts) = request { for attempt in attempts { statuses[attempt] = nil } }
       keeper?.send(request.lean.json)
@@ -194,7 +202,20 @@ package final class AgentHost {
     }
   }
 
-  private func connectKeeper(_ number: ConnectionNumber) {
+  /// What is at the path now is another agent's, or nobody's: its socket and its name are not ours to use.
+  private func leaveLostDirectory() {
+    guard !isLost else { return }
+    isLost = true
+    HostLog.line(
+      "agent: \(paths.agentLock) is not the file any more that this agent locked: its data directory was moved away, "
+        + "deleted or replaced. This agent ends; its keeper ends the pods unless an agent is started on the directory "
+        + "where it is now")
+    handle(.stopRequested)
+  }
+
+  private func connectKeeper(_ number: ConnectionNumber, launches: Bool) {
+    // Whoever listens there would be another directory's. There is no keeper now, so waiting for a disk costs nothing.
+    guard lock.isInPlace else { return leaveLostDirectory() }
     keeper?.onClosed = nil
     keeper?.close()
     keeper = nil
@@ -204,7 +225,9 @@ package final class AgentHost {
       "\(options.logLimit)",
     ]
     if let user = options.podUser { arguments += ["--pod-user", user] }
-    launcher = KeeperLauncher(loop: loop, paths: paths, arguments: arguments) { [unowned self] connection, reason in
+    launcher = KeeperLauncher(
+      loop: loop, paths: paths, arguments: launches ? arguments : nil
+    ) { [unowned self] connection, reason in
       guard let connection else { return handle(.keeperLost(number, reason: reason)) }
       let link = FrameLink(connection)
       keeper = link
@@ -228,7 +251,7 @@ package final class AgentHost {
   private func note(_ reply: KeeperReply) {
     switch reply {
     case .hello: inventory = []
-    case .shortened: break
+    case .shortened, .concern: break
     case .reports(let reports):
       for report in reports { statuses[report.attempt] = report.status }
       guard let known = inventory else { return }

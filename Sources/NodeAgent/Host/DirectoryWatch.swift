@@ -1,10 +1,10 @@
-// Watches from a thread of its own whether a keeper's path still leads to its data directory, and reports when it has
-// not for some time. The thread may hang on a stuck disk; nobody waits for it. Knows no pods.
+// Watches from a thread of its own whether a path still leads to what it led to (a keeper's data directory, an agent's
+// lock in it), and reports when it has not for some time. The thread may hang on a stuck disk; nobody waits for it. Knows no pods.
 
 import ClusterIO
 import Glibc
 
-/// Reports once that the directory was deleted, moved away or replaced by another one.
+/// Reports once that the directory or file was deleted, moved away or replaced by another one.
 enum DirectoryWatch {
   /// Begins to watch, until the process ends. `lost` is called on the loop when for `patienceMilliseconds` each look
   /// found the path to lead to nothing or elsewhere. Another error (an unreadable disk, a stale mount) says nothing.

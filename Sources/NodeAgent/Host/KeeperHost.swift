@@ -21,6 +21,8 @@ package struct KeeperOptions: Sendable {
   package var idleExitMilliseconds: Int64 = 60_000
   /// A keeper whose data directory was deleted, or moved away from its path, for so long ends its pods and itself.
   package var lostDirectoryMilliseconds: Int64 = 30_000
+  /// The start waits for so long for a former keeper's pods to die; those that live on are its concern.
+  package var sweepMilliseconds: Int32 = 5_000
   /// Freeze by cgroup where this machine can; false: always by SIGSTOP.
   package var usesCgroups = true
 
@@ -47,6 +49,7 @@ package final class KeeperHost {
   private var timer: LoopTimer?
   private let queue = StepQueue<KeeperEvent>()
   private var isDone = false
+  private let remains: StartRemains
   /// When the process leaves whatever the disk does.
   private var exitTimer: LoopTimer?
   private static let exitNanoseconds: Int64 = 2_000_000_000
@@ -63,6 +66,8 @@ package final class KeeperHost {
       return 0
     } catch {
       HostLog.line("keeper: \(error)")
+      // To the agent that waits for it: a full disk takes no line of the keeper's log.
+      _ = Glibc.write(STDOUT_FILENO, "\(error)", "\(error)".utf8.count)
       HostLog.flush()
       return 1
     }
@@ -81,17 +86,19 @@ package final class KeeperHost {
       if user == nil { throw IOError(operation: "--pod-user", subject: name, message: "no such user on this machine") }
     }
     // Former pods are dead before anything of ours can start, and before we say who we are.
-    let killed = try PodSweep.run(directory: options.data, timeoutMilliseconds: 60_000)
-    if !killed.isEmpty { HostLog.line("keeper: ended \(killed.count) pods of a former keeper") }
+    let sweep = try PodSweep.run(directory: options.data, timeoutMilliseconds: options.sweepMilliseconds)
+    if !sweep.killed.isEmpty { HostLog.line("keeper: ended \(sweep.killed.count) pods of a former keeper") }
     let records = KeeperJournal.read(path: paths.keeperJournal)
     journal = try JournalWriter(try KeeperJournal(path: paths.keeperJournal, keeping: records))
     let identity = Hexadecimal.text(try Crypto.randomBytes(16))
-    let entry = try KeeperHost.enterRegister(identity, data: options.data)
+    let register = try KeeperHost.register(identity, data: options.data)
+    remains = StartRemains(
+      living: sweep.living, sweptKeepers: register.entry.sweptKeepers, paths: paths, records: records,
+      registerPath: options.data + "/keepers", registerBytes: register.bytes)
     let rootDirectory = options.data + "/root"
     try Files.makeDirectory(rootDirectory)
     storage = try PodStorage(paths: paths, rootDirectory: rootDirectory, logLimit: options.logLimit)
-    let marker = stint_open_directory(options.data)
-    guard marker >= 0 else { throw IOError.last("open", options.data) }
+    let marker = try PodMarker(directory: options.data)
     let deadlines = try DeadlineTable()
     let fencing = FencingProbe.run(loop: loop, deadlines: deadlines)
     surroundings = PodSurroundings(
@@ -108,8 +115,9 @@ package final class KeeperHost {
     configuration.initLookMilliseconds = PodDeadline.lookMilliseconds
     core = KeeperCore(
       KeeperStart(
-        keeper: identity, directory: entry.mark, sweptKeepers: entry.sweptKeepers, fencesFully: fencing.fencesFully,
-        fencingDetail: fencing.detail, records: records), configuration: configuration)
+        keeper: identity, directory: register.entry.mark, sweptKeepers: remains.provenKeepers,
+        fencesFully: fencing.fencesFully, fencingDetail: fencing.detail, records: records, concern: remains.concern),
+      configuration: configuration)
     Self.protectFromMemoryPressure()
     Self.raiseDescriptorLimit()
     try begin(options)
@@ -134,13 +142,21 @@ package final class KeeperHost {
       HostLog.line("keeper: \(options.data) was deleted or moved away: its pods end, and so does this keeper")
       handle(.request(.shutDown(graceMilliseconds: 30_000)))
     }
+    try remains.settle(on: loop) { [unowned self] remains in
+      HostLog.line("keeper: \(remains.concern.isEmpty ? "what its start had left open is settled" : remains.concern)")
+      handle(.startSettled(sweptKeepers: remains.provenKeepers, concern: remains.concern))
+      // The agent comes back, and hears the new claim.
+      link?.close()
+    }
     // Arms the exit of a keeper that nobody ever talks to.
     handle(.timer)
     HostLog.line("keeper: ready, \(surroundings.isolation == .namespaces ? "namespaces" : "bubblewrap")")
   }
 
-  /// Enters this keeper in DATA/keepers, after the sweep: the directory's mark, and whom the sweep speaks for.
-  private static func enterRegister(_ keeper: String, data: String) throws(IOError) -> KeeperRegister.Entry {
+  /// This keeper's entry in DATA/keepers (the directory's mark, and whom a whole sweep speaks for), and the file with it.
+  private static func register(
+    _ keeper: String, data: String
+  ) throws(IOError) -> (entry: KeeperRegister.Entry, bytes: [UInt8]) {
     let path = data + "/keepers"
     let directory = try DirectoryIdentity(path: data)
     let place = KeeperPlace(
@@ -155,8 +171,7 @@ package final class KeeperHost {
         "keeper: \(data) was moved or copied here: this keeper proves nothing about pods that were left elsewhere. "
           + "They end by their own leases; until then the coordinator refuses this node")
     }
-    try Files.writeAtomically(path, Array(register.json.text.utf8))
-    return entry
+    return (entry, Array(register.json.text.utf8))
   }
 
   /// Control groups are named after the keeper that made them.

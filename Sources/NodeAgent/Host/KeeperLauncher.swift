@@ -1,6 +1,7 @@
 // Reaches the keeper of a data directory: connects to its socket, and starts a keeper when there is none.
 // Knows nothing of what is said on the socket.
 
+import CLinux
 import ClusterIO
 import ClusterProto
 import Glibc
@@ -8,14 +9,23 @@ import Glibc
 /// Tries until a keeper answers or the time is over.
 final class KeeperLauncher {
   private static let patienceNanoseconds: Int64 = 70_000_000_000
+  /// How long a keeper that is only looked for may hold its lock without listening, as one does that begins or ends.
+  private static let findingNanoseconds: Int64 = 6_000_000_000
+  /// Before it is said that a keeper does not listen: a start takes its time.
+  private static let quietNanoseconds: Int64 = 2_000_000_000
   private static let firstPause: Int64 = 10_000_000
   private static let longestPause: Int64 = 1_000_000_000
+  private static let longestPauseForStart: Int64 = 100_000_000
 
   private let loop: EventLoop
   private let paths: NodePaths
-  private let arguments: [String]
+  /// nil: none is started.
+  private let arguments: [String]?
   private let began = Clocks.boot()
   private var child: Child?
+  /// What the child says on its standard output: why it does not start.
+  private var words: Int32 = -1
+  private var lastWords = ""
   private var pause = KeeperLauncher.firstPause
   private var timer: LoopTimer?
   private var connection: Connection?
@@ -23,9 +33,9 @@ final class KeeperLauncher {
   /// Called once: the connection, or why there is none.
   private let finished: (Connection?, String) -> Void
 
-  /// `arguments` of `stint keeper`, without the program's name.
+  /// `arguments` of `stint keeper`, without the program's name; nil: only a keeper that runs is connected to.
   init(
-    loop: EventLoop, paths: NodePaths, arguments: [String], finished: @escaping (Connection?, String) -> Void
+    loop: EventLoop, paths: NodePaths, arguments: [String]?, finished: @escaping (Connection?, String) -> Void
   ) {
     self.loop = loop
     self.paths = paths
@@ -40,6 +50,7 @@ final class KeeperLauncher {
     isDone = true
     timer?.arm(at: nil)
     connection?.close()
+    hearLastWords()
   }
 
   private func attempt() {
@@ -59,31 +70,59 @@ final class KeeperLauncher {
     connection = nil
     let wasEnded = child?.status != nil
     if let status = child?.status {
-      // Another keeper may hold the lock and be about to listen; otherwise this is the fault to show.
-      HostLog.line("agent: the keeper ended (\(status)); see \(paths.keeperLog)")
+      hearLastWords()
+      let reason = lastWords.isEmpty ? "" : ": \(lastWords)"
+      HostLog.line("agent: the keeper ended (\(status))\(reason); see \(paths.keeperLog)")
       child = nil
-      pause = min(pause * 2, Self.longestPause)
     }
-    if Clocks.boot() - began > Self.patienceNanoseconds {
-      return end(nil, "no keeper answers on \(paths.keeperSocket); see \(paths.keeperLog)")
+    // One that runs already, if it only does not listen yet, needs no second one beside it.
+    let isHeld = child == nil && FileLock.isHeld(paths.keeperLock)
+    let waited = Clocks.boot() - began
+    if waited > (arguments == nil ? Self.findingNanoseconds : Self.patienceNanoseconds) || arguments == nil && !isHeld {
+      return end(nil, "no keeper answers on \(paths.keeperSocket)\(isHeld ? holder : ""); see \(paths.keeperLog)")
     }
+    if isHeld, waited > Self.quietNanoseconds { HostLog.line("agent: waiting for a keeper\(holder)") }
     // Not at once again after one that ended: what ended it may last.
-    if child == nil, !wasEnded { launch() }
+    if child == nil, !wasEnded, !isHeld { launch() }
     timer?.arm(at: Clocks.boot() + pause)
+    pause = min(pause * 2, child == nil ? Self.longestPause : Self.longestPauseForStart)
+  }
+
+  private var holder: String {
+    ": process \((try? Files.readLine(paths.keeperLock)) ?? "?") holds \(paths.keeperLock) and does not listen"
+  }
+
+  private func hearLastWords() {
+    guard words >= 0 else { return }
+    var bytes = [UInt8](repeating: 0, count: 1024)
+    let size = read(words, &bytes, bytes.count)
+    if size > 0 { lastWords = String(decoding: bytes.prefix(size), as: UTF8.self) }
+    close(words)
+    words = -1
   }
 
   private func end(_ connection: Connection?, _ reason: String) {
     isDone = true
     timer?.arm(at: nil)
-    finished(connection, reason)
+    hearLastWords()
+    finished(connection, reason + (connection == nil && !lastWords.isEmpty ? ". It said: \(lastWords)" : ""))
   }
 
   private func launch() {
+    guard let arguments else { return }
+    hearLastWords()
+    var ends: [Int32] = [-1, -1]
+    guard stint_output_pipe(&ends) == 0 else {
+      return HostLog.line("agent: cannot start a keeper: \(IOError.last("pipe"))")
+    }
+    defer { close(ends[1]) }
+    words = ends[0]
     let log = open(paths.keeperLog, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0o600)
     defer { if log >= 0 { close(log) } }
     var options = Child.Options(
       path: "/proc/self/exe", arguments: ["stint", "keeper"] + arguments, environment: Self.environment())
-    if log >= 0 { options.descriptors = [1: log, 2: log] }
+    options.descriptors[1] = ends[1]
+    if log >= 0 { options.descriptors[2] = log }
     do throws(IOError) {
       let started = try Child(options)
       try started.watch(loop: loop) { _ in }

@@ -12,7 +12,7 @@ struct PodSurroundings {
   var loop: EventLoop
   var isolation: PodProcess.Isolation
   /// Descriptor of the data directory: a successor finds our pods by it.
-  var marker: Int32
+  var marker: PodMarker
   var user: PodUser?
   var storage: PodStorage
   /// The home directory of whoever pods run as.

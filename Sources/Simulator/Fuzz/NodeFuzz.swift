@@ -106,7 +106,7 @@ package struct NodeFuzz {
   private mutating func toAgent(_ event: AgentEvent) {
     for effect in agent.step(event, at: now) {
       switch effect {
-      case .connectKeeper(let number):
+      case .connectKeeper(let number), .findKeeper(let number):
         keeperConnection = number
         toAgent(.keeperConnected(number))
       case .keeper(let request): toKeeper(.request(request))

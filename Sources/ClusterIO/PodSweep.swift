@@ -122,8 +122,8 @@ package enum PodSweep {
       for (process, name) in try candidates(of: geteuid()) {
         switch marker(of: process) {
         case .directory(let device, let inode):
-          guard device == wanted.device, inode == wanted.inode, kill(process) else { continue }
-          if !signalled.contains(process) { signalled.append(process) }
+          guard device == wanted.device, inode == wanted.inode else { continue }
+          if kill(process), !signalled.contains(process) { signalled.append(process) }
           living.append(process)
         case .hidden: if names.contains(name), process.isAlive { living.append(process) }
         case nil: continue
@@ -146,7 +146,8 @@ package enum PodSweep {
     for process in processes {
       let descriptor = stint_pidfd_open(process.pid)
       // Gone, or another one by now: there is something to see.
-      guard descriptor >= 0 else { return }
+      if descriptor < 0, errno == ESRCH { return }
+      guard descriptor >= 0 else { continue }
       watched.append(pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0))
       guard process.isAlive else { return }
     }

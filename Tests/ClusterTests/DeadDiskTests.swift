@@ -1,5 +1,5 @@
-// A pod's process that a dead disk holds in the kernel, with its keeper gone: it costs nobody else anything, and its own
-// node no more than the time that fences it.
+// A pod's process that a dead disk holds in the kernel, with its keeper gone: it costs nobody else anything, and its
+// own node no more than the time that fences it.
 
 import ClusterIO
 import ClusterProto

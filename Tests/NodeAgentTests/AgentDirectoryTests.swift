@@ -87,7 +87,7 @@ private final class LoneAgent {
   }
 
   @Test(
-    "a full disk does not keep a keeper from starting: agent and node are told what it could not write, and it is later",
+    "a full disk does not keep a keeper from starting: agent and node are told what it could not write; it is later",
     .enabled(if: isRoot, "needs root"))
   func fullDisk() throws {
     let scratch = try Scratch()

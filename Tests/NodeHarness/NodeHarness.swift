@@ -9,7 +9,8 @@ import NodeAgent
 struct NodeHarness {
   /// `keeper --data DIR [--pod-user NAME] [--frozen-kill MS] [--idle-exit MS] [--lost-directory MS]
   /// [--no-cgroups]`, or
-  /// `agent --data DIR --coordinator HOST:PORT --token-file FILE [--lost-directory MS]`, or `rate --data DIR PODS AT-ONCE`.
+  /// `agent --data DIR --coordinator HOST:PORT --token-file FILE [--lost-directory MS]`, or
+  /// `rate --data DIR PODS AT-ONCE`.
   static func main() {
     let arguments = Array(CommandLine.arguments.dropFirst())
     func value(_ name: String) -> String? {

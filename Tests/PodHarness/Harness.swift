@@ -36,7 +36,8 @@ struct Harness {
     name == "bwrap" ? .bubblewrap(program: "/usr/bin/bwrap") : .namespaces
   }
 
-  /// Runs a command in a pod (mirrored: in a root of its own) with our standard output, says `ready PID` there, and never ends by itself.
+  /// Runs a command in a pod (mirrored: in a root of its own) with our standard output, says `ready PID`
+  /// there, and never ends by itself.
   private static func hold(_ arguments: [String], isMirrored: Bool) throws {
     let loop = try EventLoop()
     let deadline = try DeadlineTable().take(until: Int64.max)

@@ -192,8 +192,8 @@ extension AgentCore {
       leave()
       return
     }
-    // The next one is asked for at once. If that one goes as soon as it has come, perhaps to another agent that takes it
-    // for its own, the pauses grow.
+    // The next one is asked for at once. If that one goes as soon as it has come, perhaps to another agent that takes
+    // it for its own, the pauses grow.
     let wasReady = keeperLink == .ready
     if wasReady, now.boot >= keeperReadySince + configuration.keeperStayMilliseconds { keeperFailures = 0 }
     let isFirst = wasReady && keeperFailures == 0

@@ -18,8 +18,8 @@ enum HostLog {
   static func flush() { LineWriter.standardError.flush() }
 }
 
-/// Which lines were written lately: the same one is written a few times in a window, and how often it came beyond that is
-/// said with the next one.
+/// Which lines were written lately: the same one is written a few times in a window, and how often it came beyond that
+/// is said with the next one.
 struct RepeatedLines {
   private struct Line {
     var text: String

@@ -153,7 +153,7 @@ package final class KeeperHost {
     HostLog.line("keeper: ready, \(surroundings.isolation == .namespaces ? "namespaces" : "bubblewrap")")
   }
 
-  /// This keeper's entry in DATA/keepers (the directory's mark, and whom a whole sweep speaks for), and the file with it.
+  /// This keeper's entry in DATA/keepers (the directory's mark, whom a whole sweep speaks for), and the file with it.
   private static func register(
     _ keeper: String, data: String
   ) throws(IOError) -> (entry: KeeperRegister.Entry, bytes: [UInt8]) {

@@ -59,7 +59,7 @@ struct StartRemains: Sendable {
     return parts.joined(separator: "; ")
   }
 
-  /// Waits on a thread of its own for what is left; `changed` is called on the loop whenever something of it is settled.
+  /// Waits on a thread of its own for what is left; `changed` is called on the loop whenever some of it is settled.
   func settle(on loop: EventLoop, changed: @escaping (StartRemains) -> Void) throws(IOError) {
     guard !concern.isEmpty else { return }
     let mailbox = try Mailbox<StartRemains>()

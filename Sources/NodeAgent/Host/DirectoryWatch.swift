@@ -1,6 +1,6 @@
 // Watches from a thread of its own whether a path still leads to what it led to (a keeper's data directory, an agent's
-// lock in it), and reports when it has not for some time. The thread may hang on a stuck disk; nobody waits for it. Knows no
-// pods.
+// lock in it), and reports when it has not for some time. The thread may hang on a stuck disk; nobody waits for it.
+// Knows no pods.
 
 import ClusterIO
 import Glibc

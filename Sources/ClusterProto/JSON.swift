@@ -37,7 +37,7 @@ extension JSON: Hashable {
     case .bool(let value): hasher.combine(value)
     case .int(let value): hasher.combine(value)
     case .double(let value): hasher.combine(value)
-    case .string(let value): hasher.combine(value)
+    case .string(let value): hashUTF8(value, into: &hasher)
     case .array(let values): hasher.combine(values)
     case .object(let object): hasher.combine(object)
     }

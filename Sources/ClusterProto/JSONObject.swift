@@ -60,6 +60,36 @@ package struct JSONObject: Sendable {
     return entries.remove(at: index).value
   }
 
+  /// These members with the other's laid over them: `combine` gets each of the other's, with the own one of that key,
+  /// and gives what is kept of it. One pass over both, however many there are.
+  package func merging<Failure: Error>(
+    _ other: JSONObject, _ combine: (_ key: String, _ old: JSON?, _ new: JSON) throws(Failure) -> JSON?
+  ) throws(Failure) -> JSONObject {
+    var result = JSONObject()
+    result.entries.reserveCapacity(entries.count + other.entries.count)
+    var left = 0
+    for (key, value) in other.entries {
+      var order = -1
+      while left < entries.count {
+        order = orderUTF8(entries[left].key, key)
+        if order >= 0 { break }
+        result.entries.append(entries[left])
+        left += 1
+      }
+      let isShared = left < entries.count && order == 0
+      let old: JSON? = if isShared { entries[left].value } else { nil }
+      if let combined = try combine(key, old, value) { result.entries.append((key: key, value: combined)) }
+      if isShared { left += 1 }
+    }
+    result.entries.append(contentsOf: entries[left...])
+    return result
+  }
+
+  /// The members whose keys are to stay.
+  package func keeping(_ stays: (String) -> Bool) -> JSONObject {
+    JSONObject(ascending: entries.filter { stays($0.key) })
+  }
+
   private func position(of key: String) -> (index: Int, found: Bool) {
     var low = 0
     var high = entries.count
@@ -136,7 +166,7 @@ extension JSONObject: Equatable, Hashable {
   package func hash(into hasher: inout Hasher) {
     hasher.combine(entries.count)
     for entry in entries {
-      hasher.combine(entry.key)
+      hashUTF8(entry.key, into: &hasher)
       hasher.combine(entry.value)
     }
   }
@@ -162,6 +192,14 @@ func orderUTF8(_ left: String, _ right: String) -> Int {
   return Array(left.utf8).withUnsafeBufferPointer { first in
     Array(right.utf8).withUnsafeBufferPointer { second in orderBytes(first, second) }
   }
+}
+
+/// Hashes a string as it is compared: by its bytes. Swift's own hash is alike for all spellings of one text, so that
+/// many different strings would have one hash.
+func hashUTF8(_ text: String, into hasher: inout Hasher) {
+  hasher.combine(text.utf8.count)
+  var text = text
+  text.withUTF8 { hasher.combine(bytes: UnsafeRawBufferPointer($0)) }
 }
 
 @inline(__always)

@@ -236,11 +236,21 @@ private struct JSONParser {
     var repeated: [String] = []
     let object = JSONObject(normalizing: members, duplicates: &repeated)
     if !repeated.isEmpty { hasDuplicates = true }
-    if reportsDuplicates, !repeated.isEmpty {
-      let prefix = path.joined()
-      duplicates.append(contentsOf: repeated.map { prefix.isEmpty ? $0 : "\(prefix).\($0)" })
+    let room = Self.duplicateLimit - duplicates.count
+    if reportsDuplicates, !repeated.isEmpty, room > 0 {
+      let prefix = Self.beginning(of: path.joined())
+      duplicates.append(
+        contentsOf: repeated.prefix(room).map { Self.beginning(of: prefix.isEmpty ? $0 : "\(prefix).\($0)") })
     }
     return .object(object)
+  }
+
+  /// Keys that stand twice and are told, and bytes of the path of each: a long key is part of all paths below it.
+  private static let duplicateLimit = 100
+  private static let duplicateBytes = 1_024
+
+  private static func beginning(of path: String) -> String {
+    path.utf8.count <= duplicateBytes ? path : String(decoding: path.utf8.prefix(duplicateBytes), as: UTF8.self) + "…"
   }
 
   private mutating func parseNumber() throws(JSONError) -> JSON {

@@ -7,6 +7,8 @@ extension CoordinatorCore {
   private static let lastAppliedPath = ["metadata", "annotations", "kubectl.kubernetes.io/last-applied-configuration"]
   /// Bytes of all annotations of an object; above it the last applied configuration is not kept.
   private static let annotationsLimit = 256 * 1024
+  /// Conflicts that are told one by one.
+  private static let conflictLimit = 1_000
   /// The manager that takes over from client-side apply.
   private static let kubectl = "kubectl"
 
@@ -22,6 +24,7 @@ extension CoordinatorCore {
     let config = Self.part(of: try Self.configuration(body, request), request)
     let start = owners(of: before, request)
     let (merged, ownership) = try merge(config, over: before, start, request)
+    if merged.extent(upTo: Self.objectBytesLimit).bytes > Self.objectBytesLimit { throw Self.tooLarge }
     var new = merged
     if request.options.fieldManager == Self.kubectl { Self.renewLastApplied(&new, body) }
     let name = new[path: ["metadata", "name"]]?.stringValue ?? ""
@@ -51,7 +54,7 @@ extension CoordinatorCore {
     _ = try unknownFields(DecodedTree(json: .null), plain)
     let texts = request.options.strictErrors.map { "error converting YAML to JSON: \($0)" }
     if request.options.fieldValidation == "Strict", !texts.isEmpty {
-      throw .badRequest("error strict decoding YAML: \(texts.joined(separator: ", "))")
+      throw .badRequest("error strict decoding YAML: \(StrictErrors.joined(texts))")
     }
     return request.options.fieldValidation == "Ignore" ? [] : texts
   }
@@ -180,10 +183,11 @@ extension CoordinatorCore {
           message += "conflicts with \(conflict.manager):"
         }
         last = conflict.manager
+        if message.utf8.count > APIFailure.messageLimit { break }
         message += "\n- \(conflict.path)"
       }
     }
-    let causes = conflicts.map { conflict -> JSON in
+    let causes = conflicts.prefix(conflictLimit).map { conflict -> JSON in
       [
         "reason": "FieldManagerConflict", "message": .string("conflict with \(conflict.manager)"),
         "field": .string(conflict.path),

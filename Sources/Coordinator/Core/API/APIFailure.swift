@@ -5,6 +5,9 @@ import ClusterProto
 
 /// A request that fails. `status` is the v1 Status that the client gets; an empty reason is left out.
 package struct APIFailure: Error, Equatable, Sendable {
+  /// Bytes of a message, whatever it names or quotes.
+  static let messageLimit = 64 * 1024
+
   var code: Int
   var reason: String
   /// The Status' message.
@@ -14,7 +17,7 @@ package struct APIFailure: Error, Equatable, Sendable {
   init(code: Int, reason: String, message: String, details: JSON? = nil) {
     self.code = code
     self.reason = reason
-    self.message = message
+    self.message = Excerpt.of(message, limit: Self.messageLimit)
     self.details = details
   }
 

@@ -24,6 +24,8 @@ extension CoordinatorCore {
       patched = try StrategicMergePatch.apply(body, to: original, Schema.root(request.kind))
     }
     guard patched.objectValue != nil else { throw .badRequest("the patch makes the object something else") }
+    // Before anything is made of it.
+    if patched.extent(upTo: Self.objectBytesLimit).bytes > Self.objectBytesLimit { throw Self.tooLarge }
     if let name = patched[path: ["metadata", "name"]]?.stringValue, name != request.name {
       throw .badRequest("the name of the object (\(name)) does not match the name on the URL (\(request.name))")
     }
@@ -61,12 +63,12 @@ extension CoordinatorCore {
     var detail = String(failure.message.dropFirst(prefix.count))
     let value: String
     if patchKind == .strategic {
-      value = GoText.map(shown)
+      value = GoText.shortMap(shown)
       if detail.hasPrefix("json: cannot unmarshal"), let type = detail.split(separator: " ").last {
         detail = "unrecognized type: \(type)"
       }
     } else {
-      value = shown.text
+      value = Excerpt.of(shown)
     }
     let message = "Invalid value: \(JSON.string(value).text): \(detail)"
     return APIFailure(
@@ -91,6 +93,9 @@ enum GoText {
       }
     return "json: cannot unmarshal \(type) into Go value of type map[string]interface {}"
   }
+
+  /// The same, cut as any value in a message.
+  static func shortMap(_ json: JSON) -> String { Excerpt.of(map(json)) }
 
   static func map(_ json: JSON) -> String {
     switch json {

@@ -35,7 +35,13 @@ extension CoordinatorCore {
     reply(id, .done(code: failure.code, object: failure.status, warnings: warnings))
   }
 
-  mutating func reply(_ id: RequestID, _ reply: APIReply) { outputs.append(.reply(id, reply)) }
+  mutating func reply(_ id: RequestID, _ reply: APIReply) {
+    guard case .done(let code, let object, let warnings) = reply, !warnings.isEmpty else {
+      outputs.append(.reply(id, reply))
+      return
+    }
+    outputs.append(.reply(id, .done(code: code, object: object, warnings: WarningList.bounded(warnings))))
+  }
 
   private mutating func serve(_ request: APIRequest, _ id: RequestID) throws(APIFailure) {
     var request = request

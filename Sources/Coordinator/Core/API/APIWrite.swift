@@ -57,7 +57,7 @@ extension CoordinatorCore {
     if mode == "Strict", !texts.isEmpty {
       throw .badRequest(
         "\(request.kind.name) in version \"v1\" cannot be handled as a \(request.kind.name): strict decoding error: "
-          + texts.joined(separator: ", "))
+          + StrictErrors.joined(texts))
     }
     return mode == "Ignore" ? [] : texts
   }
@@ -169,12 +169,12 @@ extension CoordinatorCore {
   }
 
   private func checkSize(_ json: JSON) throws(APIFailure) {
-    if json.bytes.count > Self.objectBytesLimit {
-      throw APIFailure(
-        code: 413, reason: "RequestEntityTooLarge",
-        message: "Request entity too large: limit is \(Self.objectBytesLimit)", details: .object(JSONObject()))
-    }
+    if json.bytes.count > Self.objectBytesLimit { throw Self.tooLarge }
   }
+
+  static let tooLarge = APIFailure(
+    code: 413, reason: "RequestEntityTooLarge", message: "Request entity too large: limit is \(objectBytesLimit)",
+    details: .object(JSONObject()))
 
   mutating func replace(_ request: APIRequest, _ id: RequestID) throws(APIFailure) {
     try checkManager(request, "UpdateOptions")

@@ -9,12 +9,16 @@ struct AppliedConfiguration {
   private(set) var json: JSON
   private(set) var errors: [String] = []
 
+  private var omitted = 0
+
   /// The one text of all errors; nil when there is none.
   var failure: String? {
     switch errors.count {
     case 0: nil
     case 1: errors[0]
-    default: "errors:\n" + errors.map { "  \($0)" }.joined(separator: "\n")
+    default:
+      "errors:\n" + errors.map { "  \($0)" }.joined(separator: "\n")
+        + (omitted > 0 ? "\n  and \(omitted) more" : "")
     }
   }
 
@@ -24,7 +28,11 @@ struct AppliedConfiguration {
   }
 
   private mutating func report(_ path: String, _ message: String) {
-    errors.append(path.isEmpty ? message : "\(path): \(message)")
+    if errors.count >= StrictErrors.limit {
+      omitted += 1
+      return
+    }
+    errors.append((path.isEmpty ? "" : "\(Excerpt.of(path)): ") + Excerpt.of(message))
   }
 
   private mutating func value(_ json: JSON, _ form: FieldForm, _ path: String, _ depth: Int) -> JSON {
@@ -160,13 +168,13 @@ struct AppliedConfiguration {
   }
 
   /// Go's `%v`, `%#v` and `%T` of a value in structured-merge-diff.
-  private static func plain(_ json: JSON) -> String { "&{\(GoText.map(json))}" }
+  private static func plain(_ json: JSON) -> String { "&{\(GoText.shortMap(json))}" }
 
   private static func syntax(_ json: JSON) -> String {
     let text =
       switch json {
-      case .object, .array: "\(goType(json)){\(GoText.map(json))}"
-      default: json.text
+      case .object, .array: "\(goType(json)){\(GoText.shortMap(json))}"
+      default: Excerpt.of(json)
       }
     return "&value.valueUnstructured{Value:\(text)}"
   }

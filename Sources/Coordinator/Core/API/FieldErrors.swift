@@ -1,7 +1,32 @@
 // Field errors as Kubernetes' validation prints them: path, type, value, detail. Collected in order, never thrown one
-// by one.
+// by one. Whatever was given, what is said of it is bounded: a piece of each value, and so many errors.
 
 import ClusterProto
+
+/// A value within a message: from so many bytes on only its beginning.
+enum Excerpt {
+  /// Bytes of one value.
+  static let limit = 1_024
+
+  static func of(_ text: String, limit: Int = Excerpt.limit) -> String {
+    if text.utf8.count <= limit { return text }
+    return String(decoding: text.utf8.prefix(limit), as: UTF8.self) + "…"
+  }
+
+  /// As JSON. A value that is longer by far is not written down before it is cut.
+  static func of(_ value: JSON) -> String { of(cut(value, 2 * limit).text) }
+
+  private static func cut(_ value: JSON, _ room: Int) -> JSON {
+    if value.extent(upTo: room).bytes <= room { return value }
+    switch value {
+    case .string(let text): return .string(String(decoding: text.utf8.prefix(room), as: UTF8.self))
+    case .array(let values): return .array(values.prefix(room).map { cut($0, room / 16) })
+    case .object(let members):
+      return .object(JSONObject(ascending: members.prefix(room).map { ($0.key, cut($0.value, room / 16)) }))
+    default: return value
+    }
+  }
+}
 
 /// One broken rule about one field.
 struct FieldError: Equatable, Sendable {
@@ -21,23 +46,35 @@ struct FieldError: Equatable, Sendable {
   /// The message without its field: `Invalid value: -1: must be …`.
   var message: String
 
-  var text: String { "\(field): \(message)" }
+  var text: String { field.isEmpty ? message : "\(field): \(message)" }
   var cause: JSON {
     ["reason": .string(category.rawValue), "message": .string(message), "field": .string(field)]
   }
 }
 
 struct FieldErrors: Sendable {
-  private(set) var all: [FieldError] = []
+  /// Errors that are told one by one.
+  static let limit = 200
 
-  var isEmpty: Bool { all.isEmpty }
+  private var told: [FieldError] = []
+  private var count = 0
+
+  var isEmpty: Bool { count == 0 }
+
+  /// The errors, and behind them how many more there are.
+  var all: [FieldError] {
+    if count <= told.count { return told }
+    return told + [
+      FieldError(category: .tooMany, field: "", message: "\(count - told.count) more errors are not shown")
+    ]
+  }
 
   mutating func required(_ field: String, _ detail: String = "") {
     add(.required, field, detail.isEmpty ? "Required value" : "Required value: \(detail)")
   }
 
   mutating func invalid(_ field: String, _ value: JSON, _ detail: String) {
-    add(.invalid, field, "Invalid value: \(Self.shown(value)): \(detail)")
+    add(.invalid, field, "Invalid value: \(Excerpt.of(value)): \(detail)")
   }
 
   mutating func invalid(_ field: String, _ value: String, _ detail: String) {
@@ -46,7 +83,7 @@ struct FieldErrors: Sendable {
 
   /// With a value that is no JSON as we write it: members in another order.
   mutating func invalid(_ field: String, shown: String, _ detail: String) {
-    add(.invalid, field, "Invalid value: \(shown): \(detail)")
+    add(.invalid, field, "Invalid value: \(Excerpt.of(shown)): \(detail)")
   }
 
   /// Without the value, as for a whole rule.
@@ -55,7 +92,7 @@ struct FieldErrors: Sendable {
   /// Supported values print in the order given.
   mutating func unsupported(_ field: String, _ value: String, _ supported: [String]) {
     let list = supported.map { "\"\($0)\"" }.joined(separator: ", ")
-    add(.unsupported, field, "Unsupported value: \(Self.shown(.string(value))): supported values: \(list)")
+    add(.unsupported, field, "Unsupported value: \(Excerpt.of(.string(value))): supported values: \(list)")
   }
 
   mutating func forbidden(_ field: String, _ detail: String) { add(.forbidden, field, "Forbidden: \(detail)") }
@@ -63,11 +100,11 @@ struct FieldErrors: Sendable {
   mutating func duplicate(_ field: String, _ value: String) { duplicate(field, JSON.string(value)) }
 
   mutating func duplicate(_ field: String, _ value: JSON) {
-    add(.duplicate, field, "Duplicate value: \(Self.shown(value))")
+    add(.duplicate, field, "Duplicate value: \(Excerpt.of(value))")
   }
 
   mutating func notFound(_ field: String, _ value: String) {
-    add(.notFound, field, "Not found: \(Self.shown(.string(value)))")
+    add(.notFound, field, "Not found: \(Excerpt.of(.string(value)))")
   }
 
   mutating func tooLong(_ field: String, bytes: Int) {
@@ -78,15 +115,14 @@ struct FieldErrors: Sendable {
     add(.tooMany, field, "Too many: \(count): must have at most \(limit) items")
   }
 
-  mutating func append(_ others: [FieldError]) { all.append(contentsOf: others) }
-
-  private mutating func add(_ category: FieldError.Category, _ field: String, _ message: String) {
-    all.append(FieldError(category: category, field: field, message: message))
+  mutating func append(_ others: FieldErrors) {
+    told.append(contentsOf: others.told.prefix(Self.limit - told.count))
+    count += others.count
   }
 
-  /// A value in a message: JSON, cut so that one huge field cannot make a huge answer.
-  private static func shown(_ value: JSON) -> String {
-    let text = value.text
-    return text.utf8.count <= 20_000 ? text : String(decoding: text.utf8.prefix(20_000), as: UTF8.self) + "…"
+  private mutating func add(_ category: FieldError.Category, _ field: String, _ message: @autoclosure () -> String) {
+    count += 1
+    if told.count >= Self.limit { return }
+    told.append(FieldError(category: category, field: Excerpt.of(field), message: Excerpt.of(message(), limit: 4_096)))
   }
 }

@@ -28,31 +28,40 @@ struct FieldComparison: Sendable {
       }
       return
     }
+    var parts = Parts()
     switch form {
     case .fields, .map:
       let (old, new) = (left?.objectValue ?? JSONObject(), right?.objectValue ?? JSONObject())
-      for (key, value) in old { attach("f:" + key, value, new[key], form.member(key).form) }
-      for (key, value) in new where !old.contains(key) { attach("f:" + key, nil, value, form.member(key).form) }
+      for (key, value) in old { parts.attach("f:" + key, value, new[key], form.member(key).form) }
+      for (key, value) in new where !old.contains(key) { parts.attach("f:" + key, nil, value, form.member(key).form) }
     default:
       let old = FieldMerge.elements(left, form)
       let new = FieldMerge.elements(right, form)
       for key in old.keys {
         let isTwice = old.repeated.contains(key) || new.repeated.contains(key)
-        attach(key, old.values[key], new.values[key], isTwice ? .atomic(.any) : form.element)
+        parts.attach(key, old.values[key], new.values[key], isTwice ? .atomic(.any) : form.element)
       }
       for key in new.keys where old.values[key] == nil {
-        attach(key, nil, new.values[key], new.repeated.contains(key) ? .atomic(.any) : form.element)
+        parts.attach(key, nil, new.values[key], new.repeated.contains(key) ? .atomic(.any) : form.element)
       }
     }
-    if left == nil { added.isMember = true }
-    if right == nil { removed.isMember = true }
+    added = FieldSet(isMember: left == nil, children: parts.added)
+    removed = FieldSet(isMember: right == nil, children: parts.removed)
+    modified = FieldSet(children: parts.modified)
   }
 
-  private mutating func attach(_ key: String, _ left: JSON?, _ right: JSON?, _ form: FieldForm) {
-    let inner = FieldComparison(left, right, form)
-    if !inner.added.isEmpty { added[key] = inner.added }
-    if !inner.removed.isEmpty { removed[key] = inner.removed }
-    if !inner.modified.isEmpty { modified[key] = inner.modified }
+  /// What is below one place, gathered before it is put in order at once.
+  private struct Parts {
+    var added: [FieldSet.Child] = []
+    var removed: [FieldSet.Child] = []
+    var modified: [FieldSet.Child] = []
+
+    mutating func attach(_ key: String, _ left: JSON?, _ right: JSON?, _ form: FieldForm) {
+      let inner = FieldComparison(left, right, form)
+      if !inner.added.isEmpty { added.append(FieldSet.Child(key: key, set: inner.added)) }
+      if !inner.removed.isEmpty { removed.append(FieldSet.Child(key: key, set: inner.removed)) }
+      if !inner.modified.isEmpty { modified.append(FieldSet.Child(key: key, set: inner.modified)) }
+    }
   }
 
   /// Absent, null, or without members: such pairs are compared as values, which keeps null and empty apart.
@@ -77,15 +86,21 @@ enum FieldMerge {
 
   static func elements(_ json: JSON?, _ form: FieldForm) -> Elements {
     var result = Elements()
+    var groups: [[JSON]] = []
+    var places: [String: Int] = [:]
     for value in json?.arrayValue ?? [] {
       guard let key = form.elementKey(value) else { continue }
-      if let before = result.values[key] {
-        let all = result.repeated.insert(key).inserted ? [before] : before.arrayValue ?? []
-        result.values[key] = .array(all + [value])
+      if let place = places[key] {
+        groups[place].append(value)
       } else {
+        places[key] = groups.count
         result.keys.append(key)
-        result.values[key] = value
+        groups.append([value])
       }
+    }
+    for (key, group) in zip(result.keys, groups) {
+      result.values[key] = group.count == 1 ? group[0] : .array(group)
+      if group.count > 1 { result.repeated.insert(key) }
     }
     return result
   }
@@ -94,14 +109,14 @@ enum FieldMerge {
   static func fieldSet(_ json: JSON, _ form: FieldForm) -> FieldSet {
     let form = form.resolved(json)
     if form.isLeaf { return FieldSet(isMember: true) }
-    var result = FieldSet()
+    var children: [FieldSet.Child] = []
     switch form {
     case .fields, .map:
       for (key, value) in json.objectValue ?? JSONObject() {
         let (inner, isNamed) = form.member(key)
         var child = fieldSet(value, inner)
         if !isNamed || value.isNull || value.objectValue?.isEmpty == true { child.isMember = true }
-        if !child.isEmpty { result["f:" + key] = child }
+        if !child.isEmpty { children.append(FieldSet.Child(key: "f:" + key, set: child)) }
       }
     default:
       let elements = elements(json, form)
@@ -109,10 +124,10 @@ enum FieldMerge {
         guard let value = elements.values[key] else { continue }
         var child = elements.repeated.contains(key) ? FieldSet() : fieldSet(value, form.element)
         child.isMember = true
-        result[key] = child
+        children.append(FieldSet.Child(key: key, set: child))
       }
     }
-    return result
+    return FieldSet(children: children)
   }
 
   /// The live state with the configuration laid over it: what it names wins, null included.
@@ -127,9 +142,7 @@ enum FieldMerge {
     case .fields, .map:
       guard let new = config.objectValue else { return config }
       guard let old = live.objectValue, !old.isEmpty || !new.isEmpty else { return config }
-      var result = old
-      for (key, value) in new { result[key] = merge(old[key], value, form.member(key).form) }
-      return .object(result)
+      return .object(old.merging(new) { key, before, value in merge(before, value, form.member(key).form) })
     default:
       guard config.arrayValue != nil, !(live.arrayValue ?? []).isEmpty else { return config }
       return .array(mergeElements(live, config, form))

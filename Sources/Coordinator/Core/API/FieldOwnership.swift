@@ -176,12 +176,19 @@ struct FieldOwnership: Equatable, Sendable {
     let named = { (set: FieldSet) in set.namingFields(form) }
     let lastNamed = named(last)
     let all = named(FieldMerge.fieldSet(merged, form))
-    let owned = named(owners.reduce(FieldSet()) { $0.union($1.set) })
+    let owned = named(Self.union(owners.map(\.set)[...]))
     var pruned = FieldMerge.remove(lastNamed, from: merged, form)
     let left = named(FieldMerge.fieldSet(pruned, form))
     pruned = FieldMerge.remove(all.subtracting(left.union(owned)), from: merged, form)
     let kept = named(FieldMerge.fieldSet(pruned, form))
     return FieldMerge.remove(all.subtracting(kept).intersection(lastNamed), from: merged, form)
+  }
+
+  /// Halves first: so no set is walked once for each of the others.
+  private static func union(_ sets: ArraySlice<FieldSet>) -> FieldSet {
+    if sets.count <= 1 { return sets.first ?? FieldSet() }
+    let middle = sets.startIndex + sets.count / 2
+    return union(sets[..<middle]).union(union(sets[middle...]))
   }
 
   /// Merges the oldest updaters of one version until there are few enough.

@@ -17,6 +17,21 @@ struct FieldSet: Equatable, Sendable {
 
   init(isMember: Bool = false) { self.isMember = isMember }
 
+  /// The set with these edges, in any order, of which none is empty.
+  init(isMember: Bool = false, children: [Child]) {
+    self.isMember = isMember
+    let isOrdered = zip(children, children.dropFirst()).allSatisfy { $0.key < $1.key }
+    if isOrdered {
+      self.children = children
+    } else {
+      // Spellings of one text are one edge.
+      for child in children.sorted(by: { $0.key < $1.key }) {
+        if let last = self.children.last, last.key == child.key { self.children.removeLast() }
+        self.children.append(child)
+      }
+    }
+  }
+
   /// The set of these paths of member names.
   init(paths: [[String]]) {
     for path in paths { insert(path[...]) }
@@ -76,6 +91,14 @@ struct FieldSet: Equatable, Sendable {
     if other.isEmpty { return rule(true, false) ? self : FieldSet() }
     if isEmpty { return rule(false, true) ? other : FieldSet() }
     var result = FieldSet(isMember: rule(isMember, other.isMember))
+    if !rule(false, true), other.children.count > 8 * children.count {
+      // Of a few edges each is looked up in many.
+      for child in children {
+        let set = child.set.combined(other[child.key] ?? FieldSet(), rule)
+        if !set.isEmpty { result.children.append(Child(key: child.key, set: set)) }
+      }
+      return result
+    }
     var left = 0
     var right = 0
     while left < children.count || right < other.children.count {
@@ -122,6 +145,7 @@ extension FieldSet {
   /// Reads FieldsV1. Names of a kind that is not known are left out, as Kubernetes does; nil for what is none.
   init?(json: JSON) {
     guard let members = json.objectValue else { return nil }
+    var (isMember, children) = (false, [Child]())
     for (key, value) in members {
       if key == "." {
         isMember = true
@@ -130,8 +154,9 @@ extension FieldSet {
       guard ["f:", "k:", "v:", "i:"].contains(String(key.prefix(2))) else { continue }
       guard var child = FieldSet(json: value) else { return nil }
       if child.isEmpty { child.isMember = true }
-      self[key] = child
+      children.append(Child(key: key, set: child))
     }
+    self.init(isMember: isMember, children: children)
   }
 
   /// FieldsV1. A leaf is `{}`, a member with more below it has `.`.
@@ -158,8 +183,10 @@ extension FieldSet {
     }
   }
 
-  /// One edge as a part of a path.
-  static func text(_ key: String) -> String {
+  /// One edge as a part of a path, which all that lies below it repeats: so a long one is cut.
+  static func text(_ key: String) -> String { Excerpt.of(whole(key)) }
+
+  private static func whole(_ key: String) -> String {
     let rest = key.dropFirst(2)
     switch key.prefix(2) {
     case "f:": return ".\(rest)"

@@ -110,7 +110,7 @@ struct JobValidation {
       template[path: ["metadata", "finalizers"]], "spec.template.metadata.finalizers", into: &errors)
     var pod = PodValidation()
     pod.podSpec(template["spec"] ?? .null, "spec.template.spec")
-    errors.append(pod.errors.all)
+    errors.append(pod.errors)
     let policy = template[path: ["spec", "restartPolicy"]]?.stringValue ?? ""
     if policy == "Always" || policy.isEmpty {
       errors.required("spec.template.spec.restartPolicy", "valid values: \"OnFailure\", \"Never\"")

@@ -31,7 +31,12 @@ enum MetaValidation {
     finalizers(meta["finalizers"], "metadata.finalizers", into: &errors)
   }
 
+  /// Finalizers or owners of one object. Kubernetes has no such bound; each of them is looked at again and again.
+  static let listLimit = 1_000
+
   static func finalizers(_ json: JSON?, _ path: String, into errors: inout FieldErrors) {
+    let count = json?.arrayValue?.count ?? 0
+    if count > listLimit { return errors.tooMany(path, count, limit: listLimit) }
     for (index, finalizer) in (json?.arrayValue ?? []).enumerated() {
       let text = finalizer.stringValue ?? ""
       let standard = ["orphan", "foregroundDeletion", "kubernetes"].contains(text)
@@ -61,6 +66,8 @@ enum MetaValidation {
   }
 
   private static func owners(_ json: JSON?, into errors: inout FieldErrors) {
+    let count = json?.arrayValue?.count ?? 0
+    if count > listLimit { return errors.tooMany("metadata.ownerReferences", count, limit: listLimit) }
     var controllers = 0
     for (index, owner) in (json?.arrayValue ?? []).enumerated() {
       let path = "metadata.ownerReferences[\(index)]"
@@ -115,12 +122,13 @@ enum MetaValidation {
     immutable("name", new.name, old.name)
     immutable("namespace", new.namespace, old.namespace)
     if old.deletionTimestamp != nil {
-      let added = new.finalizers.filter { !old.finalizers.contains($0) }
+      let before = Set(old.finalizers)
+      let added = new.finalizers.filter { !before.contains($0) }
       if !added.isEmpty {
         errors.forbidden(
           "metadata.finalizers",
           "no new finalizers can be added if the object is being deleted, found new finalizers []string{"
-            + added.map { "\"\($0)\"" }.joined(separator: ", ") + "}")
+            + Excerpt.of(added.map { "\"\($0)\"" }.joined(separator: ", ")) + "}")
       }
     }
     // What was let in once is not looked at again: an unrelated change of an old object must stay possible.

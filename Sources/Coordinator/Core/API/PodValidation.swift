@@ -15,7 +15,7 @@ struct PodValidation {
   mutating func podSpec(_ spec: JSON, _ path: String) {
     var volumes = VolumeValidation()
     volumes.all(spec["volumes"]?.arrayValue ?? [], "\(path).volumes")
-    errors.append(volumes.errors.all)
+    errors.append(volumes.errors)
     volumeNames = volumes.names
     containers(spec, path)
     restartPolicy(spec, path)
@@ -32,7 +32,12 @@ struct PodValidation {
       guard let text = spec[name]?.stringValue, !text.isEmpty else { continue }
       for problem in Names.labelErrors(text) { errors.invalid("\(path).\(name)", text, problem) }
     }
-    for (index, toleration) in (spec["tolerations"]?.arrayValue ?? []).enumerated() {
+    let tolerations = spec["tolerations"]?.arrayValue ?? []
+    // Kubernetes has no such bound; each is held against each taint of each node.
+    if tolerations.count > MetaValidation.listLimit {
+      return errors.tooMany("\(path).tolerations", tolerations.count, limit: MetaValidation.listLimit)
+    }
+    for (index, toleration) in tolerations.enumerated() {
       self.toleration(toleration, "\(path).tolerations[\(index)]")
     }
   }
@@ -161,7 +166,7 @@ struct PodValidation {
     var downward = DownwardValidation(.variable)
     if let reference = source["fieldRef"] { downward.field(reference, "\(path).fieldRef") }
     if let reference = source["resourceFieldRef"] { downward.resource(reference, "\(path).resourceFieldRef") }
-    errors.append(downward.errors.all)
+    errors.append(downward.errors)
     for name in ["configMapKeyRef", "secretKeyRef"] {
       guard let reference = source[name] else { continue }
       if (reference["name"]?.stringValue ?? "").isEmpty { errors.required("\(path).\(name).name") }

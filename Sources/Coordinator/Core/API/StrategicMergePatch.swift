@@ -29,27 +29,21 @@ enum StrategicMergePatch {
       throw .badRequest("Unknown patch type found: \(other)")
     }
     if let kept = members["$retainKeys"]?.arrayValue {
-      let names = kept.compactMap(\.stringValue)
-      for key in result.keys where !names.contains(key) { result[key] = nil }
+      let names = Set(kept.filter { $0.stringValue != nil })
+      result = result.keeping { names.contains(.string($0)) }
     }
     for (key, value) in members {
       if key.hasPrefix("$deleteFromPrimitiveList/") {
         let field = String(key.dropFirst("$deleteFromPrimitiveList/".count))
-        let gone = value.arrayValue ?? []
+        let gone = Set(value.arrayValue ?? [])
         if let values = result[field]?.arrayValue { result[field] = .array(values.filter { !gone.contains($0) }) }
       }
     }
-    for (key, value) in members where !isDirective(key) {
+    result = try result.merging(members.keeping { !isDirective($0) }) { (key, old, value) throws(APIFailure) in
+      if value.isNull { return nil }
       let (owner, fieldType) = field(key, of: type)
-      if value.isNull {
-        result[key] = nil
-        continue
-      }
-      if case .array(let patches) = value {
-        result[key] = try list(patches, result[key]?.arrayValue, "\(owner).\(key)", fieldType, depth + 1)
-      } else {
-        result[key] = try merge(value, result[key] ?? .null, fieldType, depth + 1)
-      }
+      guard case .array(let patches) = value else { return try merge(value, old ?? .null, fieldType, depth + 1) }
+      return try list(patches, old?.arrayValue, "\(owner).\(key)", fieldType, depth + 1)
     }
     try reorder(&result, members, type)
     return .object(result)
@@ -87,33 +81,39 @@ enum StrategicMergePatch {
     let rule = MergeRules.lists[name]
     if rule?.isPatchedSet == true {
       var values = target ?? []
-      for value in patches where !values.contains(value) { values.append(value) }
+      var known = Set(values)
+      for value in patches where known.insert(value).inserted { values.append(value) }
       return .array(values)
     }
     guard let mergeKey = rule?.patchKey, case .list(let element) = type else {
       return try cleaned(.array(patches), depth)
     }
-    var values = target ?? []
-    if patches.contains(where: { $0["$patch"]?.stringValue == "replace" }) { values = [] }
+    let isReplaced = patches.contains { $0["$patch"]?.stringValue == "replace" }
+    // Deleted elements leave holes, so that the places of the others stay true.
+    var values: [JSON?] = isReplaced ? [] : target ?? []
+    var places: [JSON: [Int]] = [:]
+    for (place, value) in values.enumerated() {
+      if let key = value?[mergeKey] { places[key, default: []].append(place) }
+    }
     for patch in patches {
       guard patch.objectValue != nil else {
-        throw .badRequest("map: \(GoText.map(patch)) does not contain declared merge key: \(mergeKey)")
+        throw .badRequest("map: \(GoText.shortMap(patch)) does not contain declared merge key: \(mergeKey)")
       }
       let directive = patch["$patch"]?.stringValue
       if directive == "replace", patch.objectValue?.count == 1 { continue }
       guard let key = patch[mergeKey], !key.isNull else {
-        throw .badRequest("map: \(GoText.map(patch)) does not contain declared merge key: \(mergeKey)")
+        throw .badRequest("map: \(GoText.shortMap(patch)) does not contain declared merge key: \(mergeKey)")
       }
-      let position = values.firstIndex { $0[mergeKey] == key }
       if directive == "delete" {
-        values.removeAll { $0[mergeKey] == key }
-      } else if let position, directive != "replace" {
-        values[position] = try merge(patch, values[position], element, depth + 1)
+        for place in places.removeValue(forKey: key) ?? [] { values[place] = nil }
+      } else if let place = places[key]?.first, directive != "replace" {
+        values[place] = try merge(patch, values[place] ?? .null, element, depth + 1)
       } else {
+        places[key, default: []].append(values.count)
         values.append(try merge(try cleaned(patch, depth), .null, element, depth + 1))
       }
     }
-    return .array(values)
+    return .array(values.compactMap { $0 })
   }
 
   /// `$setElementOrder/field`: the listed elements in that order; others keep their place behind the one they

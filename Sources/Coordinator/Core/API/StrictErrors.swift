@@ -9,13 +9,23 @@ enum StrictErrors {
     let unknownTexts = unknown.map { "unknown field \"\($0)\"" }
     if text.isEmpty { return unknownTexts }
     // Kubernetes skips an unknown field whole: what stands twice in it is not said.
+    let skipped = Set(unknown)
     let known = text.filter { error in
       guard let path = path(error) else { return true }
-      return !unknown.contains { path == $0 || path.hasPrefix("\($0).") || path.hasPrefix("\($0)[") }
+      if skipped.isEmpty || skipped.contains(path) { return skipped.isEmpty }
+      return !path.indices.contains { (path[$0] == "." || path[$0] == "[") && skipped.contains(String(path[..<$0])) }
     }
     let all = (known + unknownTexts).map { (text: $0, steps: path($0).map(steps) ?? []) }
     // Equal paths keep their order: the sort must be stable, which the library does not promise.
     return all.indices.sorted { precedes(all[$0].steps, all[$1].steps) ?? ($0 < $1) }.map { all[$0].text }
+  }
+
+  /// Errors that a refusal tells one by one.
+  static let limit = 100
+
+  static func joined(_ texts: [String]) -> String {
+    let more = texts.count - limit
+    return texts.prefix(limit).map { Excerpt.of($0) }.joined(separator: ", ") + (more > 0 ? ", and \(more) more" : "")
   }
 
   private static func path(_ error: String) -> String? {

@@ -48,7 +48,7 @@ struct VolumeValidation {
   private mutating func files(_ source: JSON, _ path: String) {
     var downward = DownwardValidation(.volume)
     for file in source["items"]?.arrayValue ?? [] { downward.file(file, path) }
-    errors.append(downward.errors.all)
+    errors.append(downward.errors)
   }
 
   /// validateProjectedVolumeSource: no path may come from two places, as far as the manifest shows it.

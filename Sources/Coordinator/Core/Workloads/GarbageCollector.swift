@@ -159,7 +159,8 @@ extension CoordinatorCore {
     }
     guard object.meta.finalizers.contains(Self.foregroundFinalizer) else { return 0 }
     let isBlocked = dependents(of: uid).contains { dependent in
-      guard let owned = state[dependent] else { return false }
+      // What owns itself would wait for itself.
+      guard dependent != reference, let owned = state[dependent] else { return false }
       return owned.meta.ownerReferences.contains { $0.uid == uid && $0.blockOwnerDeletion == true }
         && owned.meta.namespace == object.meta.namespace
     }

@@ -36,13 +36,13 @@ extension KindDescriptor {
       validateNew: { json, errors in
         var validation = JobValidation()
         validation.create(json)
-        errors.append(validation.errors.all)
+        errors.append(validation.errors)
       },
       validateUpdate: { json, before, errors in
         guard case .job(let job) = before else { return }
         var validation = JobValidation()
         validation.update(json, job)
-        errors.append(validation.errors.all)
+        errors.append(validation.errors)
       },
       honesty: { honesty, tree, final in
         honesty.job(final)

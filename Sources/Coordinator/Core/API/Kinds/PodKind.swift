@@ -60,7 +60,7 @@ extension KindDescriptor {
     validateNew: { json, errors in
       var validation = PodValidation()
       validation.podSpec(json["spec"] ?? .null, "spec")
-      errors.append(validation.errors.all)
+      errors.append(validation.errors)
     },
     validateUpdate: { json, before, errors in
       guard case .pod(let pod) = before else { return }
@@ -110,7 +110,7 @@ extension KindDescriptor {
   private static func podUpdate(_ new: JSON, _ old: Pod, into errors: inout FieldErrors) {
     var frozenNew = new["spec"] ?? .null
     var frozenOld = old.json["spec"] ?? .null
-    let added = frozenNew["tolerations"]?.arrayValue ?? []
+    let added = Set(frozenNew["tolerations"]?.arrayValue ?? [])
     if !(frozenOld["tolerations"]?.arrayValue ?? []).allSatisfy({ added.contains($0) }) {
       errors.forbidden("spec.tolerations", "existing toleration can not be modified except its tolerationSeconds")
     }

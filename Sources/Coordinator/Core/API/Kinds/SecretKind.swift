@@ -24,9 +24,10 @@ extension KindDescriptor {
   /// A Secret's stringData is written as data and never shown.
   private static func foldStringData(_ json: inout JSON) {
     guard let texts = json["stringData"]?.objectValue else { return }
-    for (key, value) in texts {
-      json[path: ["data", key]] = .string(Base64.encode(Array((value.stringValue ?? "").utf8)))
+    let data = (json["data"]?.objectValue ?? JSONObject()).merging(texts) { _, _, value in
+      .string(Base64.encode(Array((value.stringValue ?? "").utf8)))
     }
+    json["data"] = .object(data)
     json["stringData"] = nil
   }
 

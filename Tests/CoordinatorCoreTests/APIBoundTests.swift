@@ -1,4 +1,4 @@
-// What one request may make of itself: bytes while a patch is applied, bytes of the answer, and work that grows with the
+// What one request may make of itself: bytes while a patch is applied, bytes of the answer, work that grows with the
 // request and not with its square.
 
 import ClusterProto

@@ -145,7 +145,7 @@ struct JSONPatch {
     return value
   }
 
-  /// Changes in place: what holds the changed value is taken out of `target` meanwhile, and is lost with the whole patch
+  /// Changes in place: what holds the changed value is taken out of `target` meanwhile, and is lost with the patch
   /// if this fails.
   private mutating func change(
     _ target: inout JSON, _ path: ArraySlice<String>, _ change: Change

@@ -40,11 +40,13 @@ extension CoordinatorMessage {
   /// The message as the frame's JSON.
   package var json: JSON {
     switch self {
-    case .registered(let session, let incarnation, let heartbeat, let lease):
-      return [
+    case .registered(let session, let incarnation, let heartbeat, let lease, let mark):
+      var result: JSON = [
         "type": "registered", "session": .string(session), "incarnation": .int(incarnation),
         "heartbeatMilliseconds": .int(heartbeat), "leaseMilliseconds": .int(lease),
       ]
+      if !mark.isEmpty { result["mark"] = .string(mark) }
+      return result
     case .refused(let reason, let retry):
       var result: JSON = ["type": "refused", "reason": .string(reason)]
       if let retry { result["retryMilliseconds"] = .int(retry) }
@@ -72,7 +74,7 @@ extension CoordinatorMessage {
       self = .registered(
         session: try reader.string("session"), incarnation: try reader.integer("incarnation"),
         heartbeatMilliseconds: try reader.integer("heartbeatMilliseconds"),
-        leaseMilliseconds: try reader.integer("leaseMilliseconds"))
+        leaseMilliseconds: try reader.integer("leaseMilliseconds"), mark: try reader.optionalString("mark") ?? "")
     case "refused":
       self = .refused(
         reason: try reader.string("reason"), retryMilliseconds: try reader.optionalInteger("retryMilliseconds"))
@@ -179,6 +181,7 @@ extension Registration {
     ]
     if !hardwareID.isEmpty { result["hardwareID"] = .string(hardwareID) }
     if !directory.isEmpty { result["directory"] = .string(directory) }
+    if !incarnationMark.isEmpty { result["incarnationMark"] = .string(incarnationMark) }
     if let uptimeMilliseconds { result["uptimeMilliseconds"] = .int(uptimeMilliseconds) }
     return result
   }
@@ -205,7 +208,8 @@ extension Registration {
       fencesFully: try reader.boolean("fencesFully"), highestIncarnation: try reader.integer("highestIncarnation"),
       highestAttempt: try reader.integer("highestAttempt"), hardwareID: try reader.optionalString("hardwareID") ?? "",
       directory: try reader.optionalString("directory") ?? "",
-      uptimeMilliseconds: try reader.optionalInteger("uptimeMilliseconds"))
+      uptimeMilliseconds: try reader.optionalInteger("uptimeMilliseconds"),
+      incarnationMark: try reader.optionalString("incarnationMark") ?? "")
   }
 }
 

@@ -202,6 +202,8 @@ package struct Registration: Equatable, Sendable {
   package var fencesFully: Bool
   /// C4: the highest that this node has ever seen.
   package var highestIncarnation: Int64
+  /// The random mark of that start; empty: not known.
+  package var incarnationMark: String
   /// The highest attempt number that the node has seen (C4).
   package var highestAttempt: AttemptNumber
 
@@ -210,7 +212,7 @@ package struct Registration: Equatable, Sendable {
     node: String, machineID: String, bootID: String, keeper: String, sweptKeepers: [String], capacity: NodeCapacity,
     labels: StringMap, address: String, info: JSON, conditions: [Condition], fencesFully: Bool,
     highestIncarnation: Int64, highestAttempt: AttemptNumber, hardwareID: String = "", directory: String = "",
-    uptimeMilliseconds: Int64? = nil
+    uptimeMilliseconds: Int64? = nil, incarnationMark: String = ""
   ) {
     self.node = node
     self.machineID = machineID
@@ -227,6 +229,7 @@ package struct Registration: Equatable, Sendable {
     self.conditions = conditions
     self.fencesFully = fencesFully
     self.highestIncarnation = highestIncarnation
+    self.incarnationMark = incarnationMark
     self.highestAttempt = highestAttempt
   }
 }
@@ -364,7 +367,9 @@ package struct LogRequest: Equatable, Sendable {
 
 /// Coordinator → agent.
 package enum CoordinatorMessage: Equatable, Sendable {
-  case registered(session: String, incarnation: Int64, heartbeatMilliseconds: Int64, leaseMilliseconds: Int64)
+  /// `mark`: random, of this start of the coordinator; empty: it is of a version that has none (C4).
+  case registered(
+    session: String, incarnation: Int64, heartbeatMilliseconds: Int64, leaseMilliseconds: Int64, mark: String = "")
   /// The session will not be; `retryMilliseconds` nil: do not come back with this identity.
   case refused(reason: String, retryMilliseconds: Int64?)
   case answer(Answer)

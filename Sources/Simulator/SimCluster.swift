@@ -106,7 +106,7 @@ final class SimCluster {
       world.record("answer \(answer.number) to node \(connection.node) \(answer.desiredDigest.hex)")
     case .refused(let reason, let retry):
       world.record("node \(connection.node) is refused, retry \(retry ?? -1): \(reason)")
-    case .registered(let session, _, _, _): world.record("node \(connection.node) is registered as \(session)")
+    case .registered(let session, _, _, _, _): world.record("node \(connection.node) is registered as \(session)")
     default: break
     }
   }

@@ -20,6 +20,7 @@ final class SimCoordinator {
   private var checker = InvariantChecker()
   private var checks = 0
   private var epoch = 0
+  private var starts = 0
   private var incoming: [CoordinatorEvent] = []
   private var isStepDue = false
   private var inFlight: Batch?
@@ -60,6 +61,8 @@ final class SimCoordinator {
     guard core == nil else { return }
     // It reads and syncs its store before it serves.
     if isDiskHung { return diskWork.append { [self] in start() } }
+    starts += 1
+    configuration.startMark = "start-\(starts)"
     do {
       core = try CoordinatorCore(
         configuration: configuration, rows: store.all, seed: world.random.next(), now: clock.now(world))

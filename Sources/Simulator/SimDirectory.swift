@@ -10,6 +10,7 @@ final class SimDirectory {
   let identity: String
   var journal: [KeeperRecord] = []
   var highestIncarnation: Int64 = 0
+  var incarnationMark = ""
   private var register = KeeperRegister()
 
   init(identity: String) { self.identity = identity }
@@ -19,6 +20,7 @@ final class SimDirectory {
     let copy = SimDirectory(identity: identity)
     copy.journal = journal
     copy.highestIncarnation = highestIncarnation
+    copy.incarnationMark = incarnationMark
     copy.register = register
     return copy
   }

@@ -107,6 +107,7 @@ final class SimNode {
       info: .object(JSONObject()))
     configuration.hardwareID = machine.hardwareID
     configuration.highestIncarnation = keeper.directory.highestIncarnation
+    configuration.incarnationMark = keeper.directory.incarnationMark
     core = AgentCore(configuration: configuration, seed: world.random.next())
     isPaused = false
     isHung = false
@@ -268,8 +269,10 @@ final class SimNode {
     case .prepare(let assignment, let number): prepare(assignment, number)
     case .probeDisk(let number): fromDisk(world.pick(20...2_000), .diskAnswered(number))
     case .cleanUp, .cleanUpExcept, .deleteLogs, .log: break
-    case .remember(let incarnation):
-      keeper.directory.highestIncarnation = max(keeper.directory.highestIncarnation, incarnation)
+    case .remember(let incarnation, let mark):
+      guard incarnation >= keeper.directory.highestIncarnation else { break }
+      keeper.directory.highestIncarnation = incarnation
+      keeper.directory.incarnationMark = mark
     case .wake(let time): setWake(time)
     case .exit: crashAgent()
     }

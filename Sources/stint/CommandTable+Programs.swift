@@ -43,6 +43,7 @@ extension CommandTable {
       ] + timing + [
         Flag("charge-lost-attempts", "Count pods lost with their node against backoffLimit, as Kubernetes does"),
         Flag("accept-loss", "Start once with what a damaged, old or missing store still holds"),
+        Flag("moved", "Start once with a store that was moved or restored; no pod gets a node for about 10 minutes"),
         Flag("terminated-pod-limit", .integer("N"), initial: "12500", "How many finished pods are kept; 0: all"), help,
       ],
       examples: [("stint coordinator --data /var/lib/stint", "Serve agents and clients of this machine")],

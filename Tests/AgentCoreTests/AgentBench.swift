@@ -69,13 +69,14 @@ struct AgentBench {
   }
 
   @discardableResult
-  mutating func register(incarnation: Int64 = 1) -> [AgentEffect] {
+  mutating func register(incarnation: Int64 = 1, mark: String = "") -> [AgentEffect] {
     answers = 0
     let opened = send(.coordinatorOpened(connection))
     return opened
       + hear(
         .registered(
-          session: session, incarnation: incarnation, heartbeatMilliseconds: 1_000, leaseMilliseconds: 5_000))
+          session: session, incarnation: incarnation, heartbeatMilliseconds: 1_000, leaseMilliseconds: 5_000,
+          mark: mark))
   }
 
   /// Keeper and coordinator connected, session registered, first heartbeat sent.

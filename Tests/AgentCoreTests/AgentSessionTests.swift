@@ -140,12 +140,28 @@ import Testing
     #expect(bench.pass(1).connects)
   }
 
+  @Test("a coordinator of the incarnation that is known, but with another mark, is left alone")
+  func incarnationMark() throws {
+    var bench = AgentBench()
+    bench.send(.started)
+    bench.connectKeeper()
+    #expect(bench.register(incarnation: 7).contains(.remember(incarnation: 7, mark: "")))
+    bench.send(.coordinatorClosed(bench.connection, reason: "gone"))
+    bench.pass(2_000)
+    // Known from before marks were told: now it has one.
+    #expect(bench.register(incarnation: 7, mark: "one").contains(.remember(incarnation: 7, mark: "one")))
+    bench.send(.coordinatorClosed(bench.connection, reason: "gone"))
+    bench.pass(2_000)
+    let effects = bench.register(incarnation: 7, mark: "two")
+    #expect(effects.disconnects && effects.heartbeats.isEmpty)
+  }
+
   @Test("a coordinator of an older incarnation is left alone; a newer one is remembered")
   func incarnation() throws {
     var bench = AgentBench()
     bench.send(.started)
     bench.connectKeeper()
-    #expect(bench.register(incarnation: 7).contains(.remember(incarnation: 7)))
+    #expect(bench.register(incarnation: 7).contains(.remember(incarnation: 7, mark: "")))
     bench.send(.coordinatorClosed(bench.connection, reason: "gone"))
     bench.pass(2_000)
     let effects = bench.register(incarnation: 6)

@@ -94,7 +94,8 @@ struct MessageGenerator {
     switch random.below(6) {
     case 0:
       .registered(
-        session: text(), incarnation: number(), heartbeatMilliseconds: number(), leaseMilliseconds: number())
+        session: text(), incarnation: number(), heartbeatMilliseconds: number(), leaseMilliseconds: number(),
+        mark: text())
     case 1: .refused(reason: text(), retryMilliseconds: maybe { $0.number() })
     case 2:
       .answer(

@@ -22,6 +22,7 @@ struct FakeAgent {
   var labels = StringMap()
   var fencesFully = true
   var highestIncarnation: Int64 = 0
+  var incarnationMark = ""
   var highestAttempt: AttemptNumber = 0
 
   var sequence: Int64 = 0
@@ -49,7 +50,7 @@ struct FakeAgent {
       node: name, machineID: machine, bootID: boot, keeper: keeper, sweptKeepers: swept, capacity: capacity,
       labels: labels, address: "127.0.0.1", info: ["machineID": .string(machine)],
       conditions: [], fencesFully: fencesFully, highestIncarnation: highestIncarnation, highestAttempt: highestAttempt,
-      hardwareID: hardware, directory: mark, uptimeMilliseconds: uptime)
+      hardwareID: hardware, directory: mark, uptimeMilliseconds: uptime, incarnationMark: incarnationMark)
   }
 
   var answers: [ClusterProto.Answer] {

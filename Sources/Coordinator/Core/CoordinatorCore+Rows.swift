@@ -68,6 +68,7 @@ extension CoordinatorCore {
     let value = try parse(row)
     switch row.key {
     case "incarnation": incarnation = value.intValue ?? 0
+    case StartHistory.fact: starts = StartHistory(json: value)
     case "resourceVersion":
       reservedVersion = value.intValue ?? 0
       state.resourceVersion = max(state.resourceVersion, reservedVersion)

@@ -31,6 +31,8 @@ package struct CoordinatorCore: Sendable {
   package var objectCount: Int { state.references.count }
   /// This start's number; persisted, one more at each start.
   package internal(set) var incarnation: Int64 = 0
+  /// C4.
+  var starts = StartHistory()
 
   /// Rows that the current step changed, in the order of the first change.
   var dirty = InsertionSet<ObjectReference>()
@@ -60,8 +62,10 @@ package struct CoordinatorCore: Sendable {
     self.now = now
     random = SplitMix64(seed: seed)
     try restore(rows)
+    if configuration.opensEpoch { try openEpoch() }
     restoreHistory()
     incarnation += 1
+    starts.begin(incarnation, mark: configuration.startMark)
     restoreFleetAfterRows()
     restoreWorkloadsAfterRows()
   }
@@ -83,6 +87,7 @@ package struct CoordinatorCore: Sendable {
   private mutating func begin() {
     started = true
     writes.append(fact("incarnation", .int(incarnation)))
+    writes.append(fact(StartHistory.fact, starts.json))
     beginWorkloads()
     beginFleet()
   }

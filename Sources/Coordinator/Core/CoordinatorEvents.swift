@@ -79,7 +79,7 @@ package enum CoordinatorEffect: Equatable, Sendable {
 /// Tables of the store. Raw values are table names in SQLite.
 package enum StoreTable: String, CaseIterable, Sendable, Comparable {
   /// Facts: `incarnation`, `lmax`, `resourceVersion` (none above it was shown), `deleted.KIND` (the version of its
-  /// latest deletion), `attempt`, `cluster`, `clock`.
+  /// latest deletion), `attempt`, `cluster`, `clock`, `marks` and `hold` (C4), `origin` (the shell's).
   case facts
   /// Pod spec texts by digest; rows of `pods` name the digest.
   case podspecs
@@ -147,6 +147,10 @@ package struct CoordinatorConfiguration: Equatable, Sendable {
   package var massLossPaceMilliseconds: Int64 = 10_000
   /// The cluster's id.
   package var clusterID = ""
+  /// Random, of this start; nobody can guess it. Empty: none.
+  package var startMark = ""
+  /// C4: the store was moved or restored.
+  package var opensEpoch = false
   /// The machine's boot: while it is the same, boot time tells how long the coordinator was away. Empty: not known.
   package var bootID = ""
   /// The coordinator's version.

@@ -30,6 +30,8 @@ package struct ServerOptions {
   package var freeSpaceMark: UInt64 = 64 << 20
   /// Start with less than was acknowledged, if the store is damaged, old or gone.
   package var acceptsLoss = false
+  /// Start, once, with a store that was not served from this directory last, or that was put back into it (C4).
+  package var isMoved = false
   /// Bytes of watch events that may wait for slow clients of the Kubernetes API, those that are shared counted once.
   package var watchBacklogLimit = 128 << 20
   /// Who asks by the native protocol.
@@ -118,11 +120,14 @@ package final class CoordinatorServer {
       let directory = DataDirectory(path: options.directory)
       store = try Store(
         directory: options.directory, hasIdentity: directory.hasIdentity, acceptsLoss: options.acceptsLoss,
-        beforeCommit: options.beforeCommit)
+        isMoved: options.isMoved, beforeCommit: options.beforeCommit)
       space = try SpaceWatch(directory: options.directory)
       for loss in store.losses { ServerLog.error("started with less than was acknowledged", ("lost", loss)) }
       let token = try directory.token()
-      core = try CoordinatorServer.restore(store, options.configuration, &queue)
+      var configuration = options.configuration
+      configuration.opensEpoch = options.isMoved
+      core = try CoordinatorServer.restore(store, configuration, &queue)
+      queue.firstWrites.append(store.originRow)
       cluster = core.configuration.clusterID
       door = Door(loop: loop, cluster: cluster, incarnation: core.incarnation, token: token)
       door.helloMilliseconds = options.helloMilliseconds
@@ -245,6 +250,8 @@ package final class CoordinatorServer {
     var configuration = configuration
     configuration.clusterID = try clusterID(&rows, &queue)
     configuration.bootID = (try? Files.readLine("/proc/sys/kernel/random/boot_id")) ?? ""
+    // Not from the core's own numbers: whoever sees some of them can tell the next.
+    configuration.startMark = Hexadecimal.text(try Crypto.randomBytes(16))
     let seed = try Crypto.randomBytes(8).reduce(UInt64(0)) { $0 << 8 | UInt64($1) }
     return try CoordinatorCore(configuration: configuration, rows: rows, seed: seed, now: now())
   }

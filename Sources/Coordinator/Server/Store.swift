@@ -29,6 +29,9 @@ package final class Store {
   private let reserve: StoreReserve
   private let beforeCommit: @Sendable () -> Void
 
+  /// Says that the store is served from here; for the first transaction.
+  package let originRow: StoreWrite
+
   /// What was lost with the operator's consent at this start, for the log.
   package let losses: [String]
 
@@ -56,17 +59,18 @@ package final class Store {
 
   /// Opens the store of `directory` (made with mode 0700 if absent): takes the lock, checks version, integrity and
   /// that nothing acknowledged is missing, checkpoints and syncs. `hasIdentity`: the directory holds something else
-  /// of a cluster, so a store must be there. `acceptsLoss`: start with less if it must be. `beforeCommit` runs on the
+  /// of a cluster, so a store must be there. `acceptsLoss`: start with less if it must be. `isMoved`: also where it
+  /// was not served from last. `beforeCommit` runs on the
   /// store's thread ahead of each transaction, so that a test can hold it. Errors say what to do.
   package init(
-    directory: String, hasIdentity: Bool = false, acceptsLoss: Bool = false,
+    directory: String, hasIdentity: Bool = false, acceptsLoss: Bool = false, isMoved: Bool = false,
     beforeCommit: @escaping @Sendable () -> Void = {}
   ) throws(StoreError) {
     let path = "\(directory)/stint.db"
     self.path = path
     self.beforeCommit = beforeCommit
     lock = try Store.lock(directory)
-    let expected = StoreOpening.Expectation(
+    var expected = StoreOpening.Expectation(
       directory: directory, mark: acceptsLoss ? try? StoreMark.read(directory) : try StoreMark.read(directory),
       hasIdentity: hasIdentity, acceptsLoss: acceptsLoss)
     // Before SQLite looks: beside an empty file it deletes the log.
@@ -76,6 +80,9 @@ package final class Store {
       let descriptor = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0o600)
       guard descriptor >= 0 else { throw IOError.last("open", path) }
       Glibc.close(descriptor)
+      let origin = try StoreOrigin(directory: directory, database: path)
+      originRow = origin.row
+      if !isMoved { expected.origin = origin }
       outcomes = try Mailbox<Outcome>()
       worker = try WorkerThread(name: "stint-store")
     } catch {

@@ -22,6 +22,8 @@ struct StoreOpening {
     var mark: StoreMark.Content?
     /// Something else of a cluster is there: a token or certificates.
     var hasIdentity: Bool
+    /// Where the store lies; nil: that does not matter.
+    var origin: StoreOrigin?
     /// Start with less, if it must be.
     var acceptsLoss: Bool
 
@@ -78,6 +80,7 @@ struct StoreOpening {
     let stored = try StoreLedger.load(database)
     if stored == nil, missing.isEmpty { losses.append("the ledger's row is gone") }
     var (rows, found, problems) = try StoreLedger.readRows(database, expecting: stored)
+    try expected.origin?.check(rows, path: expected.path)
     losses += problems
     if let first = losses.first, !expected.acceptsLoss {
       let more = losses.count > 1 ? ", and \(losses.count - 1) more" : ""

@@ -44,6 +44,7 @@ package struct AgentCore {
   /// Digest of the latest reports of all attempts that have one.
   var inventoryDigest = SetDigest()
   var highestIncarnation: Int64
+  private var incarnationMark: String
   var highestAttempt: AttemptNumber = 0
   /// Attempts that have a log directory.
   var retained: Set<AttemptNumber>
@@ -68,6 +69,7 @@ package struct AgentCore {
     self.configuration = configuration
     random = SplitMix64(seed: seed)
     highestIncarnation = configuration.highestIncarnation
+    incarnationMark = configuration.incarnationMark
     retained = Set(configuration.retainedLogs)
   }
 
@@ -258,13 +260,14 @@ extension AgentCore {
             conditions: conditions, fencesFully: identity.fencesFully, highestIncarnation: highestIncarnation,
             highestAttempt: highestAttempt, hardwareID: configuration.hardwareID, directory: identity.directory,
             // CLOCK_BOOTTIME begins with the kernel.
-            uptimeMilliseconds: max(0, now.boot.milliseconds)))))
+            uptimeMilliseconds: max(0, now.boot.milliseconds), incarnationMark: incarnationMark))))
   }
 
   private mutating func hear(_ message: CoordinatorMessage, _ number: ConnectionNumber, _ now: Now) {
     guard number == coordinatorConnection else { return }
     switch (message, coordinatorLink) {
-    case (.registered(let id, let incarnation, let heartbeat, let lease), .registering):
+    case (.registered(let id, let incarnation, let heartbeat, let lease, let mark), .registering):
+      guard knows(incarnation, mark, now) else { return }
       begin(id, incarnation, heartbeat, lease, now)
     case (.refused(let reason, let retry), .registering), (.refused(let reason, let retry), .up):
       effects.append(.log("the coordinator refuses this agent: \(reason)"))
@@ -280,21 +283,31 @@ extension AgentCore {
     }
   }
 
+  /// C4: false, and the end of the connection, for a coordinator that is behind what this node has seen.
+  private mutating func knows(_ incarnation: Int64, _ mark: String, _ now: Now) -> Bool {
+    let isOther =
+      incarnation == highestIncarnation && !mark.isEmpty && !incarnationMark.isEmpty && mark != incarnationMark
+    guard incarnation >= highestIncarnation, !isOther else {
+      let problem =
+        isOther
+        ? "another start than the one that this node has seen: its data directory is an old copy"
+        : "older than \(highestIncarnation), which this node has seen"
+      effects.append(.log("the coordinator's incarnation \(incarnation) is \(problem)"))
+      effects.append(.disconnectCoordinator(reason: "stale incarnation"))
+      dropCoordinator(nil, until: now.boot + configuration.refusedMilliseconds)
+      return false
+    }
+    if incarnation > highestIncarnation || incarnationMark.isEmpty && !mark.isEmpty {
+      highestIncarnation = incarnation
+      incarnationMark = mark
+      effects.append(.remember(incarnation: incarnation, mark: mark))
+    }
+    return true
+  }
+
   private mutating func begin(
     _ id: String, _ incarnation: Int64, _ heartbeat: Int64, _ lease: Int64, _ now: Now
   ) {
-    guard incarnation >= highestIncarnation else {
-      effects.append(
-        .log(
-          "the coordinator's incarnation \(incarnation) is older than \(highestIncarnation), which this node has seen"))
-      effects.append(.disconnectCoordinator(reason: "stale incarnation"))
-      dropCoordinator(nil, until: now.boot + configuration.refusedMilliseconds)
-      return
-    }
-    if incarnation > highestIncarnation {
-      highestIncarnation = incarnation
-      effects.append(.remember(incarnation: incarnation))
-    }
     coordinatorLink = .up
     session = AgentSession(
       id: id, incarnation: incarnation, heartbeatMilliseconds: heartbeat, leaseMilliseconds: lease, now: now.boot)

@@ -65,8 +65,8 @@ package enum AgentEffect: Equatable, Sendable {
   case deleteLogs([AttemptNumber])
   /// Answer this on a connection of its own.
   case serveLogs(LogRequest)
-  /// Write the highest incarnation seen to the data directory (C4); no sync needed.
-  case remember(incarnation: Int64)
+  /// Write the highest incarnation seen, and its mark, to the data directory (C4); no sync needed.
+  case remember(incarnation: Int64, mark: String)
   /// Write a few bytes to the data directory's disk, on a thread that it may hold up; answer `diskAnswered` with that
   /// number once it is done, also when it failed at once. At most one is under way.
   case probeDisk(Int64)
@@ -102,6 +102,8 @@ package struct AgentConfiguration: Equatable, Sendable {
   package var conditions: [Condition] = []
   /// As remembered by an earlier agent of this data directory; 0: none (C4).
   package var highestIncarnation: Int64 = 0
+  /// The mark of that start; empty: it had none.
+  package var incarnationMark = ""
   /// Attempts whose log directories are on disk at the start.
   package var retainedLogs: [AttemptNumber] = []
   /// Reconnection: first delay, and the most (before jitter, which takes off up to half).

@@ -160,6 +160,7 @@ package final class AgentHost {
       capacity: capacity, labels: options.labels, address: host, info: info)
     configuration.hardwareID = facts.hardwareID
     configuration.highestIncarnation = memory.highestIncarnation
+    configuration.incarnationMark = memory.incarnationMark
     configuration.retainedLogs = try Files.list(paths.logs).compactMap { Int64($0) }.sorted()
     return configuration
   }
@@ -190,7 +191,7 @@ package final class AgentHost {
     case .cleanUpExcept(let attempts): worker.cleanUpExcept(attempts)
     case .deleteLogs(let attempts): worker.deleteLogs(attempts)
     case .serveLogs(let request): serve(request)
-    case .remember(let incarnation): disk.remember(incarnation: incarnation)
+    case .remember(let incarnation, let mark): disk.remember(incarnation: incarnation, mark: mark)
     case .probeDisk(let number): disk.probe(number)
     case .log(let line): HostLog.line("agent: \(line)")
     case .wake(let time): timer?.arm(at: time.map { $0.nanoseconds })

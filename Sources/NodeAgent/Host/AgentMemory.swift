@@ -1,5 +1,5 @@
-// What an agent remembers across its starts, in DATA/agent.json: the highest incarnation seen (C4) and a machine id for
-// machines that have none. Knows nothing of the core.
+// What an agent remembers across its starts, in DATA/agent.json: the highest incarnation seen with its mark (C4), and a
+// machine id for machines that have none. Knows nothing of the core.
 
 import ClusterIO
 import ClusterProto
@@ -7,6 +7,7 @@ import ClusterProto
 struct AgentMemory {
   private let path: String
   private(set) var highestIncarnation: Int64 = 0
+  private(set) var incarnationMark = ""
   private(set) var machineID = ""
 
   /// Reads the memory, or begins one.
@@ -14,6 +15,7 @@ struct AgentMemory {
     self.path = path
     if let bytes = try? Files.read(path), let json = try? JSON(parsing: bytes) {
       highestIncarnation = json["highestIncarnation"]?.intValue ?? 0
+      incarnationMark = json["incarnationMark"]?.stringValue ?? ""
       machineID = json["machineID"]?.stringValue ?? ""
     }
     if machineID.isEmpty {
@@ -22,9 +24,12 @@ struct AgentMemory {
     }
   }
 
-  mutating func remember(incarnation: Int64) {
-    guard incarnation > highestIncarnation else { return }
+  mutating func remember(incarnation: Int64, mark: String) {
+    guard incarnation > highestIncarnation || incarnation == highestIncarnation && incarnationMark.isEmpty else {
+      return
+    }
     highestIncarnation = incarnation
+    incarnationMark = mark
     do throws(IOError) {
       try save()
     } catch {
@@ -33,7 +38,10 @@ struct AgentMemory {
   }
 
   private func save() throws(IOError) {
-    let json: JSON = ["highestIncarnation": .int(highestIncarnation), "machineID": .string(machineID)]
+    let json: JSON = [
+      "highestIncarnation": .int(highestIncarnation), "incarnationMark": .string(incarnationMark),
+      "machineID": .string(machineID),
+    ]
     try Files.writeAtomically(path, Array(json.text.utf8))
   }
 }

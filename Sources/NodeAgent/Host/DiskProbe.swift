@@ -38,7 +38,7 @@ final class DiskProbe: Sendable {
     }
   }
 
-  func remember(incarnation: Int64) {
-    thread.post { [self] in memory.withLock { $0.remember(incarnation: incarnation) } }
+  func remember(incarnation: Int64, mark: String) {
+    thread.post { [self] in memory.withLock { $0.remember(incarnation: incarnation, mark: mark) } }
   }
 }

@@ -32,6 +32,7 @@ enum ServeCommand {
       options.apiMayMove = true
     }
     options.configuration.version = Version.current
+    options.isMoved = arguments.isOn("moved")
     options.acceptsLoss = arguments.isOn("accept-loss")
     options.configuration.chargeLostAttempts = arguments.isOn("charge-lost-attempts")
     if let limit = arguments.integer("terminated-pod-limit") {

@@ -84,8 +84,8 @@ final class TestCluster {
   // Programs.
 
   /// `shell`: what a shell does before it becomes the coordinator, such as setting limits.
-  func startCoordinator(shell: String? = nil) throws {
-    let words = ["coordinator", "--data", "\(directory)/coordinator", "--listen", server] + timing
+  func startCoordinator(_ more: [String] = [], shell: String? = nil) throws {
+    let words = ["coordinator", "--data", "\(directory)/coordinator", "--listen", server] + timing + more
     let output = "\(directory)/logs/coordinator"
     if let shell {
       coordinator = try Program(

@@ -9,6 +9,7 @@ extension CoordinatorCore {
     case .facts:
       if key == "attempt" { fleet.lastAttempt = max(fleet.lastAttempt, value.intValue ?? 0) }
       if key == "lmax" { fleet.longestLease = max(fleet.longestLease, value.intValue ?? 0) }
+      if key == Self.holdFact { fleet.holdMilliseconds = max(0, value.intValue ?? 0) }
     case .attempts:
       guard let number = Int64(key), let attempt = Self.attempt(number: number, row: value) else {
         throw CoordinatorStartError(message: "the store's row attempts/\(key) is not an attempt; restore a backup")
@@ -54,6 +55,7 @@ extension CoordinatorCore {
       fleet.nodes[name]?.leaseReach = now.boot + LeaseArithmetic.stretched(longest)
       fleet.timers.set(.monitor(name), at: now.boot + 2 * configuration.leaseMilliseconds)
     }
+    armHold()
     let longest = fleet.nodes.values.map(\.longLease).max() ?? 0
     if max(longest, before) > configuration.leaseMilliseconds {
       fleet.timers.set(.shrinkLease, at: now.boot + LeaseArithmetic.stretched(max(longest, before)))
@@ -61,6 +63,7 @@ extension CoordinatorCore {
   }
 
   mutating func beginFleet() {
+    beginHold()
     if fleet.longestLease < configuration.leaseMilliseconds {
       setLongestLease(configuration.leaseMilliseconds)
     }

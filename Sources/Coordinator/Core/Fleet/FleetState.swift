@@ -142,6 +142,8 @@ enum FleetTimer: Hashable, Comparable, Sendable {
   case brake
   /// Leases of the incarnation before have ended: the persisted Lmax may shrink.
   case shrinkLease
+  /// What a newer store has started is over (C4).
+  case endHold
   /// What waiting pods say is looked at again.
   case explain
 }
@@ -170,6 +172,9 @@ struct FleetState: Sendable {
   var longestLease: Int64 = 0
   /// The lease that answers carry now, but those of a polite stop.
   var lease: Int64 = 0
+  /// C4: for how long pods of a newer store may run after the start, persisted, and until when. 0: none may.
+  var holdMilliseconds: Int64 = 0
+  var holdUntil: BootTime?
   var isStopping = false
   var saysStopped = false
   var brake: MassLossBrake?
@@ -265,7 +270,7 @@ extension CoordinatorCore {
       markUnready(key)
       left -= 1
     }
-    if left > 0 { left -= answerFetches(limit: left) }
+    if left > 0, !isHolding { left -= answerFetches(limit: left) }
     if left > 0 { left -= runScheduler(limit: left) }
     return limit - left
   }
@@ -278,6 +283,7 @@ extension CoordinatorCore {
       case .fence(let number): fleet.fences.add(number)
       case .brake: releaseNextNode()
       case .shrinkLease: shrinkLongestLease()
+      case .endHold: endHold()
       case .explain: explainStale()
       }
     }

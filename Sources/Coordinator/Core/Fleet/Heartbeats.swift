@@ -106,6 +106,7 @@ extension CoordinatorCore {
     for entry in inventory where view[entry.attempt] == nil {
       view[entry.attempt] = entry
       digest.insert(entry)
+      if !session.hasInventory { stopFrozen(entry, on: session.node) }
       if let attempt = fleet.attempts[entry.attempt], attempt.node == session.node {
         let known = fleet.views[entry.attempt]
         if entry.terminal || known?.revision != entry.revision || known?.frozen != entry.frozen { differs = true }

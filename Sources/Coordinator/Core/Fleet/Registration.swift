@@ -82,21 +82,26 @@ extension CoordinatorCore {
         session,
         .registered(
           session: session, incarnation: incarnation, heartbeatMilliseconds: configuration.heartbeatMilliseconds,
-          leaseMilliseconds: fleet.lease), immediate: false))
+          leaseMilliseconds: fleet.lease, mark: configuration.startMark), immediate: false))
   }
 
-  /// C4: numbers that this node has seen and that we never gave out.
+  /// C4: numbers that this node has seen and that we never gave out, or gave out in another start.
   private func behind(_ registration: Registration) -> String? {
+    let advice =
+      "the data directory is an old copy. Start the coordinator on its newest data directory; if that is lost, start "
+      + "it on this one once with --moved."
+    if starts.contradicts(registration.highestIncarnation, mark: registration.incarnationMark) {
+      return "node \(registration.node) has seen another start with the number \(registration.highestIncarnation) of "
+        + "this cluster's coordinator (this is incarnation \(incarnation)): \(advice)"
+    }
     if registration.highestIncarnation > incarnation {
       return "node \(registration.node) has seen incarnation \(registration.highestIncarnation) of this cluster's "
-        + "coordinator, and this is only incarnation \(incarnation): the data directory is an old copy. "
-        + "Start the coordinator on its newest data directory, or restore the backup properly with `stint restore`."
+        + "coordinator, and this is only incarnation \(incarnation): \(advice)"
     }
     if registration.highestAttempt > fleet.lastAttempt {
       return
         "node \(registration.node) has seen attempt \(registration.highestAttempt), and this coordinator has given "
-        + "out only \(fleet.lastAttempt): the data directory is an old copy. "
-        + "Start the coordinator on its newest data directory, or restore the backup properly with `stint restore`."
+        + "out only \(fleet.lastAttempt): \(advice)"
     }
     return nil
   }

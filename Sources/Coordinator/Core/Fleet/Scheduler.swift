@@ -59,6 +59,11 @@ extension CoordinatorCore {
         fleet.scheduler.groups[group]?.isQueued = false
         return looked
       }
+      if isHolding {
+        fleet.scheduler.classes.park(id)
+        explainParked(id)
+        return looked
+      }
       var candidates = heap ?? MinHeap(candidates(for: pod, group, of: id))
       guard let best = candidates.first else {
         fleet.scheduler.classes.park(id)

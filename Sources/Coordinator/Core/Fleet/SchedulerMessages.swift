@@ -86,6 +86,7 @@ extension CoordinatorCore {
 
   /// Kubernetes' sentence: counts by reason, in the order of their texts, then what preemption would say.
   private mutating func unschedulableMessage(_ found: WaitingClass) -> String {
+    if let holdMessage { return holdMessage }
     let total = state.nodes.count
     guard total > 0 else { return "no nodes available to schedule pods" }
     var counts: [String: Int] = [:]

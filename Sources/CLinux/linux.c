@@ -71,6 +71,10 @@ int stint_filesystem_space(const char *path, uint64_t *available, uint64_t *tota
   return 0;
 }
 
+int stint_keep_blocks(int descriptor, uint64_t bytes) {
+  return fallocate(descriptor, FALLOC_FL_KEEP_SIZE, 0, (off_t)bytes);
+}
+
 void stint_name_thread(const char *name) { prctl(PR_SET_NAME, name); }
 
 int stint_usable_processors(void) {

@@ -87,14 +87,27 @@ package enum Certificates {
     return PEMIdentity(certificate: try certificate.pem(), key: try key.pem())
   }
 
-  /// Whether it is still valid in `seconds`, was issued by `authority`, and has the key that goes with it.
+  /// When it ends, in seconds since 1970; nil: it is no certificate.
+  package static func end(_ certificate: [UInt8]) -> Int64? {
+    guard let certificate = try? Certificate(pem: certificate) else {
+      ERR_clear_error()
+      return nil
+    }
+    var time = tm()
+    guard ASN1_TIME_to_tm(X509_get0_notAfter(certificate.pointer), &time) == 1 else { return nil }
+    return Int64(timegm(&time))
+  }
+
+  /// Whether it is valid now and still in `seconds`, was issued by `authority`, and has the key that goes with it.
   package static func isUsable(_ identity: PEMIdentity, authority: [UInt8], inSeconds seconds: Int) -> Bool {
     guard let certificate = try? Certificate(pem: identity.certificate), let key = try? PrivateKey(pem: identity.key),
       let issuer = try? Certificate(pem: authority)
     else { return false }
     defer { ERR_clear_error() }
     var time = Glibc.time(nil) + seconds
+    var now = Glibc.time(nil)
     return X509_cmp_time(X509_get0_notAfter(certificate.pointer), &time) > 0
+      && X509_cmp_time(X509_get0_notBefore(certificate.pointer), &now) < 0
       && X509_check_private_key(certificate.pointer, key.pointer) == 1
       && X509_verify(certificate.pointer, X509_get0_pubkey(issuer.pointer)) == 1
   }

@@ -171,6 +171,15 @@ package enum Files {
     return (available, total)
   }
 
+  /// Gives a file that is there blocks for its first `bytes`, its size left as it is. False: it could not.
+  @discardableResult
+  package static func keepBlocks(_ path: String, _ bytes: UInt64) -> Bool {
+    let descriptor = open(path, O_WRONLY | O_CLOEXEC | O_NOFOLLOW)
+    guard descriptor >= 0 else { return false }
+    defer { close(descriptor) }
+    return stint_keep_blocks(descriptor, bytes) == 0
+  }
+
   /// A path's directory and last name, as `PathText` has them.
   package static func split(_ path: String) -> (parent: String, name: String) { PathText.split(path) }
 

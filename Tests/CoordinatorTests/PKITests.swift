@@ -1,6 +1,7 @@
 // Certificates in a data directory: made once, secret, renewed before they end, and useless elsewhere.
 
 import ClusterIO
+import ClusterProto
 import Coordinator
 import Testing
 
@@ -25,7 +26,9 @@ struct PKITests {
     #expect(third.authority == first.authority)
   }
 
-  @Test("one that ends within 30 days is renewed, so is one that is damaged; a new authority renews both others")
+  @Test(
+    "one that ends within 30 days is renewed; an authority that is made anew, since it is gone, renews both others"
+  )
   func renewed() throws {
     let directory = try TemporaryDirectory()
     let first = try PKI(directory: directory.path, host: "127.0.0.1")
@@ -40,10 +43,34 @@ struct PKITests {
     let second = try PKI(directory: directory.path, host: "127.0.0.1")
     #expect(second.administrator != soon && second.administrator != first.administrator)
     #expect(second.server == later)
-    try Files.writeAtomically("\(path)/authority.pem", Array("nonsense".utf8))
+    try Files.removeTree("\(path)/authority.pem")
     let third = try PKI(directory: directory.path, host: "127.0.0.1")
     #expect(third.authority != first.authority)
     #expect(third.server != later && third.administrator != second.administrator)
+  }
+
+  @Test("an authority that has ended, is damaged or has another's key is refused with what to do, and left as it is")
+  func authorityIsNeverReplaced() throws {
+    let directory = try TemporaryDirectory()
+    let first = try PKI(directory: directory.path, host: "127.0.0.1")
+    let path = "\(directory.path)/pki/authority.pem"
+    let ended = try Certificates.make(name: "stint", .authority, issuer: nil, seconds: -86_400)
+    let other = try Certificates.make(name: "stint", .authority, issuer: nil, seconds: 3600)
+    let end = WallTime(nanoseconds: Clocks.now().wall).adding(milliseconds: -86_400_000).rfc3339.prefix(10)
+    for (bytes, words) in [
+      (ended.certificate + ended.key, ["ended at \(end)", "clock says", "set the clock right"]),
+      (Array("nonsense".utf8), ["damaged", "from a backup"]), ([], ["damaged", "from a backup"]),
+      (first.authority.certificate + other.key, ["do not belong together", "from a backup"]),
+    ] {
+      try Files.writeAtomically(path, bytes)
+      let error = try #require(throws: IOError.self) { try PKI(directory: directory.path, host: "127.0.0.1") }
+      for word in words + ["every kubeconfig"] { #expect(error.description.contains(word), "\(error)") }
+      #expect(try Files.read(path) == bytes)
+    }
+    // One that ends soon serves until it does: its end is no reason to break every kubeconfig before it.
+    let soon = try Certificates.make(name: "stint", .authority, issuer: nil, seconds: 3600)
+    try Files.writeAtomically(path, soon.certificate + soon.key)
+    #expect(try PKI(directory: directory.path, host: "127.0.0.1").authority == soon)
   }
 
   @Test("a certificate and another one's key are not usable together")

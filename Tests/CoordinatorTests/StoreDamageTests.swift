@@ -54,9 +54,19 @@ private final class Remains {
     return place
   }
 
+  /// All that a refusal must leave alone; the lock is made by who looks, the index of the log is nobody's memory.
+  private static func files(_ place: TemporaryDirectory) -> [String: [UInt8]] {
+    var files: [String: [UInt8]] = [:]
+    for name in (try? Files.list(place.path)) ?? [] where name != "lock" && !name.hasSuffix("-shm") {
+      files[name] = try? Files.read("\(place.path)/\(name)")
+    }
+    return files
+  }
+
   /// Starts there; true: with everything. Less than everything is an issue; a refusal must say what to do.
   @discardableResult
   func start(_ place: TemporaryDirectory, _ what: String) -> Bool {
+    let before = Remains.files(place)
     do throws(StoreError) {
       let store = try Store(directory: place.path, hasIdentity: true)
       let found = try store.load().sorted { ($0.table, $0.key) < ($1.table, $1.key) }
@@ -68,6 +78,7 @@ private final class Remains {
       #expect(
         text.contains("backup") || text.contains("give the coordinator another --data")
           || text.contains("check the disk"), "\(what): \(text)")
+      #expect(Remains.files(place) == before, "\(what): a refusal leaves the files as they were")
       return false
     }
   }

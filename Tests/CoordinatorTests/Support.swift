@@ -55,8 +55,8 @@ struct Filesystem {
   }
 
   /// Takes all space that is left.
-  func fill(again: Bool = false) throws {
-    let descriptor = open("\(path)/filler\(again ? "-again" : "")", O_WRONLY | O_CREAT | O_CLOEXEC, 0o600)
+  func fill(_ name: String = "filler") throws {
+    let descriptor = open("\(path)/\(name)", O_WRONLY | O_CREAT | O_CLOEXEC, 0o600)
     guard descriptor >= 0 else { throw IOError.last("create", path) }
     defer { close(descriptor) }
     let zeros = [UInt8](repeating: 0, count: 4_096)
@@ -113,5 +113,5 @@ func commit(_ store: Store, _ writes: [StoreWrite]) throws {
   store.commit(writes)
   var watched = pollfd(fd: store.outcomes.descriptor, events: Int16(POLLIN), revents: 0)
   #expect(poll(&watched, 1, 20_000) == 1)
-  for outcome in store.outcomes.drain() { try outcome.get() }
+  for outcome in store.outcomes.drain() { _ = try outcome.get() }
 }

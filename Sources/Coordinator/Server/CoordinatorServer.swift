@@ -40,6 +40,8 @@ package struct ServerOptions {
   package var helloMilliseconds = Handshake.timeoutMilliseconds
   /// SIGTERM and SIGINT stop it politely. False in tests, where signals are the test's.
   package var handlesSignals = true
+  /// A polite stop takes no longer, whatever disk and clients do.
+  package var stopMilliseconds: Int64 = 5_000
   /// Runs on the store's thread before each transaction: lets a test hold it.
   package var beforeCommit: @Sendable () -> Void = {}
 
@@ -93,9 +95,9 @@ package final class CoordinatorServer {
   private var objects = (peak: 0, last: 0)
   private static let objectsBeforeRelease = 2_000
   private static let spaceCheckNanoseconds: Int64 = 5_000_000_000
-  /// A polite stop takes no longer, whatever disk and clients do.
-  private static let stopNanoseconds: Int64 = 5_000_000_000
   private var stopTimer: LoopTimer?
+  /// The polite stop is over by then, all of it.
+  private var stopEnd: Int64?
 
   /// Opens the store, rebuilds the core, makes its new incarnation durable, and listens. Messages of errors are for
   /// the operator.
@@ -172,13 +174,20 @@ package final class CoordinatorServer {
       ServerLog.flush()
       throw failure
     }
-    // A disk that hangs must not keep a process that is to stop: the next start finds the log as a crash leaves it.
-    if !store.close(milliseconds: Self.stopNanoseconds / 1_000_000) {
-      ServerLog.error("the store's disk does not answer: it is left as it is")
-    }
+    try closeStore()
     ServerLog.info("stopped")
     ServerLog.flush()
     return false
+  }
+
+  /// A disk that hangs must not keep a process that is to stop: the next start finds the log as a crash leaves it.
+  private func closeStore() throws(ServerError) {
+    let left = stopEnd.map { max(0, ($0 - Clocks.boot()) / 1_000_000) } ?? options.stopMilliseconds
+    guard !store.close(milliseconds: left) else { return }
+    let failure = ServerError("the store's disk did not answer within the polite stop: it is left as a crash leaves it")
+    ServerLog.error("stopped", ("reason", failure.description))
+    ServerLog.flush()
+    throw failure
   }
 
   /// Begins the polite stop, as SIGTERM does. A second call stops without waiting for agents or clients.
@@ -186,7 +195,8 @@ package final class CoordinatorServer {
     switch phase {
     case .starting, .serving:
       phase = .stopping
-      stopTimer?.arm(at: Clocks.boot() + Self.stopNanoseconds)
+      stopEnd = Clocks.boot() + options.stopMilliseconds * 1_000_000
+      stopTimer?.arm(at: stopEnd)
       listener?.close()
       apiListener?.close()
       queue.append(.stopRequested, from: nil)
@@ -205,26 +215,39 @@ package final class CoordinatorServer {
     try loop.attach(store.outcomes) { [unowned self] outcomes in
       for outcome in outcomes {
         switch outcome {
-        case .success: perform(turns.committed())
+        case .success(let space):
+          // First, so that no client's write is taken before it is known.
+          if let space { take(space) }
+          perform(turns.committed())
         case .failure(let error): phase = .ended(ServerError(error.description))
         }
       }
     }
+    try loop.attach(store.reserveUses) { [unowned self] _ in take(DiskSpace(available: 0, total: .max)) }
     try loop.attach(space.spaces) { [unowned self] spaces in for space in spaces { take(space) } }
     wakeTimer = loop.makeTimer { [unowned self] in queue.append(.timer, from: nil) }
     spaceTimer = loop.makeTimer { [unowned self] in checkSpace() }
-    stopTimer = loop.makeTimer { [unowned self] in
-      ServerLog.error("the polite stop took too long: leases may not be extended")
+    stopTimer = loop.makeTimer { [unowned self] in stopIsOver() }
+  }
+
+  /// The time of the polite stop is up.
+  private func stopIsOver() {
+    if case .draining = phase {
+      // Leases are extended, durably; who has not taken its last bytes by now learns of it after the restart.
+      ServerLog.error("connections did not take their last bytes")
       phase = .ended(nil)
+    } else {
+      phase = .ended(
+        ServerError(
+          "the polite stop took longer than \(options.stopMilliseconds) ms, mostly because the store's disk does not "
+            + "answer: leases were not extended, the store is left as a crash leaves it"))
     }
   }
 
   /// The first step, whose writes (the new incarnation) must be durable before anybody hears of it.
   private func start(_ directory: DataDirectory) throws {
     // Before anybody is served; later looks may take as long as they like.
-    if let found = try? Files.space(options.directory) {
-      take(SpaceWatch.Space(available: found.available, total: found.total))
-    }
+    if let found = DiskSpace.look(options.directory) { take(found) }
     spaceTimer?.arm(at: Clocks.boot() + Self.spaceCheckNanoseconds)
     queue.append(.timer, from: nil)
     repeat {
@@ -396,7 +419,8 @@ package final class CoordinatorServer {
     space.measure()
   }
 
-  private func take(_ space: SpaceWatch.Space) {
+  /// What follows goes ahead of the clients' events that wait.
+  private func take(_ space: DiskSpace) {
     // Back only well above the mark, or it would flap.
     let mark = min(options.freeSpaceMark, space.total / 8)
     let low = space.available < (isDiskLow ? mark + mark / 4 : mark)
@@ -407,13 +431,13 @@ package final class CoordinatorServer {
       ServerLog.info(
         scarce ? "disk is filling: Jobs get no new pods" : "disk has room for new pods again",
         ("free", String(space.available)))
-      queue.append(.diskScarce(scarce), from: nil)
+      queue.putFirst(.diskScarce(scarce))
     }
     guard low != isDiskLow else { return }
     isDiskLow = low
     ServerLog.info(
       low ? "disk is nearly full: client writes are refused" : "disk has room again", ("free", String(space.available)))
-    queue.append(.diskLow(low), from: nil)
+    queue.putFirst(.diskLow(low))
     if !low { store.restoreReserve() }
   }
 }

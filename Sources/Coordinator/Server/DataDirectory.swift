@@ -3,6 +3,7 @@
 
 import ClusterIO
 import ClusterProto
+import Glibc
 
 /// The data directory of a coordinator. Its files are made once the store holds its lock.
 package struct DataDirectory {
@@ -15,8 +16,11 @@ package struct DataDirectory {
   /// `PATH/token`: who can read it may use the cluster.
   package var tokenPath: String { "\(path)/token" }
 
-  /// A coordinator has been here: a store must be here too.
-  package var hasIdentity: Bool { Files.exists(tokenPath) || Files.exists("\(path)/pki") }
+  /// A coordinator has been here: a store must be here too. `lock` is no evidence: a first start that is killed before
+  /// it has made its store leaves that alone, and nothing was lost.
+  package var hasIdentity: Bool {
+    ["token", "pki", "coordinator.json", "reserve", "reserve.start"].contains { Files.exists("\(path)/\($0)") }
+  }
 
   /// The token, made at the first start: 32 random bytes in hexadecimal, in a file that only its owner reads.
   package func token() throws(IOError) -> [UInt8] {
@@ -31,7 +35,11 @@ package struct DataDirectory {
   package static func readToken(_ path: String) throws(IOError) -> [UInt8] {
     let token = Array(try Files.readLine(path).utf8)
     guard token.count >= 32 else {
-      throw IOError(operation: "token", subject: path, message: "holds no token of at least 32 characters")
+      throw IOError(
+        operation: "token", subject: path,
+        message: "holds no token of at least 32 characters: put the coordinator's token back, from a backup or from a "
+          + "machine that has a copy; or, in the coordinator's own data directory, delete this file and start the "
+          + "coordinator again: it makes a new token, which every agent and client then needs")
     }
     return token
   }
@@ -46,7 +54,22 @@ package struct DataDirectory {
       "token": .string(tokenPath),
     ]
     if let api { json["api"] = .string("https://\(api)") }
-    try Files.writeAtomically("\(path)/coordinator.json", Array("\(json.text)\n".utf8), mode: 0o600)
+    let (file, bytes) = ("\(path)/coordinator.json", Array("\(json.text)\n".utf8))
+    do throws(IOError) {
+      try Files.writeAtomically(file, bytes, mode: 0o600)
+    } catch {
+      // A full disk must not keep a start from serving deletes: the file that is there has its block.
+      guard error.code == ENOSPC || error.code == EDQUOT, Files.exists(file) else { throw error }
+      try DataDirectory.overwrite(file, bytes)
+    }
+  }
+
+  private static func overwrite(_ path: String, _ bytes: [UInt8]) throws(IOError) {
+    let descriptor = open(path, O_WRONLY | O_CLOEXEC | O_NOFOLLOW)
+    guard descriptor >= 0 else { throw IOError.last("open", path) }
+    defer { close(descriptor) }
+    try Files.writeAll(descriptor, bytes, path: path)
+    guard ftruncate(descriptor, off_t(bytes.count)) == 0 else { throw IOError.last("ftruncate", path) }
   }
 
   /// Where the Kubernetes API was served last; nil when that is not known.

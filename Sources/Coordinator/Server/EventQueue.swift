@@ -28,6 +28,18 @@ struct EventQueue {
     peer?.unprocessed += 1
   }
 
+  /// Adds an event of the shell's own ahead of all that wait.
+  mutating func putFirst(_ event: CoordinatorEvent) {
+    if start > 0 {
+      start -= 1
+      events[start] = event
+      peers[start] = nil
+    } else {
+      events.insert(event, at: 0)
+      peers.insert(nil, at: 0)
+    }
+  }
+
   /// Takes up to `count` events and the peers that brought them.
   mutating func take(_ count: Int) -> (events: [CoordinatorEvent], peers: [Peer]) {
     let end = min(start + count, events.count)

@@ -23,14 +23,13 @@ package struct PKI {
   private static let renewal = 30 * day
   private static let beginMark = "-----BEGIN PRIVATE KEY-----"
 
-  /// Reads the certificates below `directory`, or makes those that are missing, damaged or end within 30 days. The
-  /// server's names this machine's loopback addresses and `host`.
+  /// Reads the certificates below `directory`, or makes those that are missing; the server's and the administrator's
+  /// also where they are damaged or end within 30 days. The authority is in every kubeconfig, so one that is there is
+  /// never replaced: it is used or refused. The server's names this machine's loopback addresses and `host`.
   package init(directory: String, host: String) throws(IOError) {
     let path = "\(directory)/pki"
     try Files.makeDirectory(path, mode: 0o700)
-    authority = try PKI.identity("\(path)/authority.pem", isUsable: { PKI.isUsable($0, $0) }) { () throws(IOError) in
-      try Certificates.make(name: "stint", .authority, issuer: nil, seconds: 3650 * PKI.day)
-    }
+    authority = try PKI.authority("\(path)/authority.pem")
     let issuer = authority
     var hosts = ["localhost", "127.0.0.1", "::1"]
     if !hosts.contains(host) { hosts.append(host) }
@@ -45,6 +44,34 @@ package struct PKI {
       try Certificates.make(
         name: PKI.administratorName, .client(group: PKI.administratorGroup), issuer: issuer, seconds: 365 * PKI.day)
     }
+  }
+
+  private static func authority(_ path: String) throws(IOError) -> PEMIdentity {
+    guard Files.exists(path) else {
+      return try identity(path, isUsable: { _ in true }) { () throws(IOError) in
+        try Certificates.make(name: "stint", .authority, issuer: nil, seconds: 3650 * PKI.day)
+      }
+    }
+    let anew =
+      "delete \(path) and start again: a new authority is made, and every kubeconfig must then be written anew"
+    guard let found = try read(path), let end = Certificates.end(found.certificate) else {
+      throw IOError(
+        operation: "read", subject: path,
+        message: "the cluster's authority is damaged: put it back from a backup of the data directory, or \(anew)")
+    }
+    guard !Certificates.isUsable(found, authority: found.certificate, inSeconds: 0) else { return found }
+    let now = Clocks.now().wall
+    guard end <= now / 1_000_000_000 else {
+      throw IOError(
+        operation: "read", subject: path,
+        message: "the cluster's authority and its key do not belong together: put the file back from a backup of the "
+          + "data directory, or \(anew)")
+    }
+    throw IOError(
+      operation: "read", subject: path,
+      message: "the cluster's authority ended at \(WallTime(nanoseconds: end * 1_000_000_000).rfc3339), and this "
+        + "machine's clock says \(WallTime(nanoseconds: now).rfc3339): set the clock right if it is wrong; if it is "
+        + "right, \(anew)")
   }
 
   private static func isUsable(_ identity: PEMIdentity, _ authority: PEMIdentity) -> Bool {

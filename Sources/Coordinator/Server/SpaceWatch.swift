@@ -4,16 +4,23 @@
 import ClusterIO
 import Synchronization
 
-/// The free space of one directory's file system.
-final class SpaceWatch: Sendable {
-  /// Bytes.
-  struct Space: Sendable {
-    var available: UInt64
-    var total: UInt64
-  }
+/// Room of a file system, in bytes.
+package struct DiskSpace: Sendable {
+  /// What may still be written.
+  package var available: UInt64
+  /// All of it.
+  package var total: UInt64
 
+  /// Looks. The file system may hold the caller up.
+  static func look(_ directory: String) -> DiskSpace? {
+    (try? Files.space(directory)).map { DiskSpace(available: $0.available, total: $0.total) }
+  }
+}
+
+/// The free space of one directory's file system while nothing is committed: each commit looks by itself.
+final class SpaceWatch: Sendable {
   /// Answers to `measure`.
-  let spaces: Mailbox<Space>
+  let spaces: Mailbox<DiskSpace>
   private let directory: String
   private let thread: WorkerThread
   private let isMeasuring = Mutex(false)
@@ -32,9 +39,7 @@ final class SpaceWatch: Sendable {
     }
     guard isFree else { return }
     thread.post { [self] in
-      if let space = try? Files.space(directory) {
-        spaces.post(Space(available: space.available, total: space.total))
-      }
+      if let space = DiskSpace.look(directory) { spaces.post(space) }
       isMeasuring.withLock { $0 = false }
     }
   }

@@ -10,8 +10,8 @@ import Synchronization
 
 /// The store of one coordinator. Opening takes the directory's lock; `close` or the end of the process gives it up.
 package final class Store {
-  /// What became of one `commit`, in order.
-  package typealias Outcome = Result<Void, StoreError>
+  /// What became of one `commit`, in order; with the room that the disk had after it, where that can be told.
+  package typealias Outcome = Result<DiskSpace?, StoreError>
 
   /// Schema written by this version; files with a higher one are refused.
   package static let schemaVersion: Int64 = 3
@@ -20,6 +20,8 @@ package final class Store {
 
   /// Outcomes for the loop, one a `commit`.
   package let outcomes: Mailbox<Outcome>
+  /// The disk is full and the reserve was given up, said before the transaction that needs it is over.
+  package let reserveUses: Mailbox<Void>
   /// The SQLite file.
   package let path: String
 
@@ -27,6 +29,7 @@ package final class Store {
   private let worker: WorkerThread
   private let shared: Shared
   private let reserve: StoreReserve
+  private let directory: String
   private let beforeCommit: @Sendable () -> Void
 
   /// Says that the store is served from here; for the first transaction.
@@ -34,9 +37,6 @@ package final class Store {
 
   /// What was lost with the operator's consent at this start, for the log.
   package let losses: [String]
-
-  /// A checkpoint is made when the log has so many pages.
-  private static let checkpointPages: Int32 = 1_000
 
   /// What a transaction needs, for whichever thread uses it: the loop's at start and end, the worker's between.
   private struct Open {
@@ -68,6 +68,7 @@ package final class Store {
   ) throws(StoreError) {
     let path = "\(directory)/stint.db"
     self.path = path
+    self.directory = directory
     self.beforeCommit = beforeCommit
     lock = try Store.lock(directory)
     var expected = StoreOpening.Expectation(
@@ -84,21 +85,14 @@ package final class Store {
       originRow = origin.row
       if !isMoved { expected.origin = origin }
       outcomes = try Mailbox<Outcome>()
+      reserveUses = try Mailbox<Void>()
       worker = try WorkerThread(name: "stint-store")
     } catch {
       throw Store.unusable(directory, error)
     }
     reserve = StoreReserve(directory: directory)
-    let database = try Database(path: path)
-    var opening: StoreOpening?
-    try Store.withReserve(reserve, atStart: true) { () throws(StoreError) in
-      opening = try StoreOpening.open(database, expected)
-      try Store.configure(database, path: path)
-    }
-    guard let opening else { throw StoreError("\(path) was not opened") }
+    let (database, opening) = try Store.openChecked(path, expected, reserve)
     reserve.make()
-    // A start that found no use for its own reserve leaves it to the deletes that come.
-    if !Files.exists(reserve.path) { _ = reserve.giveUp(atStart: true) }
     let mark: StoreMark
     do throws(IOError) {
       mark = try StoreMark(directory: directory, opening.mark)
@@ -132,13 +126,16 @@ package final class Store {
   /// Writes all of `writes` or none, durably, on the store's thread; the outcome is posted to `outcomes`. A full disk
   /// costs the reserve first. After a failure the process must stop: what memory says is ahead of the disk.
   package func commit(_ writes: [StoreWrite]) {
-    worker.post { [shared, outcomes, beforeCommit, reserve] in
+    worker.post { [shared, outcomes, reserveUses, beforeCommit, reserve, directory] in
       beforeCommit()
       let outcome = shared.files.withLock { files -> Outcome in
         files.rows = nil
         do throws(StoreError) {
-          try Store.withReserve(reserve) { () throws(StoreError) in try Store.writeOrFold(writes, &files) }
-          return .success(())
+          try Store.withReserve(reserve, uses: reserveUses) { () throws(StoreError) in
+            try Store.writeOrFold(writes, &files)
+          }
+          Store.foldIfLong(&files, reserve, reserveUses)
+          return .success(DiskSpace.look(directory))
         } catch {
           return .failure(error)
         }
@@ -150,15 +147,54 @@ package final class Store {
   /// Sets the reserve aside again, where it was given up and the disk has room: on the store's thread.
   package func restoreReserve() { worker.post { [reserve] in reserve.make() } }
 
-  /// Runs `work`; where the disk is full, once more on the reserve's space.
-  private static func withReserve(
-    _ reserve: StoreReserve, atStart: Bool = false, _ work: () throws(StoreError) -> Void
-  ) throws(StoreError) {
+  /// Opens the file, checks it and folds the log in. A refusal leaves the files as they were: SQLite makes a log and
+  /// its index beside a store that has lost them.
+  private static func openChecked(
+    _ path: String, _ expected: StoreOpening.Expectation, _ reserve: StoreReserve
+  ) throws(StoreError) -> (Database, StoreOpening) {
+    let absent = ["\(path)-wal", "\(path)-shm"].filter { !Files.exists($0) }
+    let database = try Database(path: path)
     do throws(StoreError) {
-      try work()
+      var opening: StoreOpening?
+      try withReserve(reserve, uses: nil) { () throws(StoreError) in
+        opening = try StoreOpening.open(database, expected)
+        try configure(database, path: path)
+      }
+      try foldAtStart(database, reserve)
+      guard let opening else { throw StoreError("\(path) was not opened") }
+      return (database, opening)
     } catch {
-      guard error.code == SQLITE_FULL, reserve.giveUp(atStart: atStart) else { throw error }
-      try work()
+      database.close()
+      for file in absent where file.hasSuffix("-shm") || (try? Files.status(file).size) == 0 { unlink(file) }
+      throw error
+    }
+  }
+
+  /// Everything of an earlier run onto the disk. Where folding the log finds no room even on the reserve's space, it
+  /// stays as it is, synced, and goes on in the blocks that its file has: a start on a full disk must serve deletes.
+  private static func foldAtStart(_ database: Database, _ reserve: StoreReserve) throws(StoreError) {
+    do throws(StoreError) {
+      try withReserve(reserve, uses: nil) { () throws(StoreError) in
+        try database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+      }
+      reserve.keepLog()
+    } catch {
+      guard error.code == SQLITE_FULL, reserve.syncLog() else { throw error }
+    }
+  }
+
+  /// Runs `work`; where the disk is full, again on the reserve's space, which `uses` hears of at once. At a start there
+  /// is nobody to hear it, and the start's own reserve follows the other one.
+  private static func withReserve(
+    _ reserve: StoreReserve, uses: Mailbox<Void>?, _ work: () throws(StoreError) -> Void
+  ) throws(StoreError) {
+    while true {
+      do throws(StoreError) {
+        return try work()
+      } catch {
+        guard error.code == SQLITE_FULL, reserve.giveUp(atStart: uses == nil) else { throw error }
+        uses?.post(())
+      }
     }
   }
 
@@ -170,6 +206,7 @@ package final class Store {
     shared.files.withLock { files in
       // What fails here will be done at the next start.
       if (try? files.database.execute("PRAGMA wal_checkpoint(TRUNCATE)")) != nil {
+        reserve.keepLog()
         try? files.mark.write(files.content, isDurable: true)
       }
       files.database.close()
@@ -191,7 +228,20 @@ package final class Store {
     }
   }
 
-  /// One transaction, then the mark, before anybody hears of it; and a checkpoint when the log is long.
+  /// Keeps the log as short as a start on a full disk can take. A fold that fails is tried again after the next
+  /// transaction; nothing depends on it.
+  private static func foldIfLong(
+    _ files: inout Open, _ reserve: StoreReserve, _ uses: Mailbox<Void>
+  ) {
+    let database = files.database
+    guard database.logPages >= reserve.logPages else { return }
+    try? withReserve(reserve, uses: uses) { () throws(StoreError) in
+      try database.execute("PRAGMA wal_checkpoint(PASSIVE)")
+    }
+    files.isFolded = true
+  }
+
+  /// One transaction, then the mark, before anybody hears of it.
   private static func write(_ writes: [StoreWrite], _ files: inout Open) throws(StoreError) {
     var ledger = files.ledger
     ledger.commits += 1
@@ -207,10 +257,6 @@ package final class Store {
       throw StoreError("writing the mark beside the store failed (\(error)): check the disk, then start again")
     }
     files.isFolded = false
-    guard database.logPages >= checkpointPages else { return }
-    // One that fails is tried again after the next transaction; nothing depends on it.
-    try? database.execute("PRAGMA wal_checkpoint(PASSIVE)")
-    files.isFolded = true
   }
 
   private static func lock(_ directory: String) throws(StoreError) -> FileLock {
@@ -231,7 +277,7 @@ package final class Store {
         + (full ? "the disk is full, free some space" : "give the coordinator a directory that it may write to"))
   }
 
-  /// The settings, then everything of an earlier run onto the disk.
+  /// The settings.
   private static func configure(_ database: Database, path: String) throws(StoreError) {
     guard try database.text("PRAGMA journal_mode = WAL") == "wal" else {
       throw StoreError("the file system of \(path) cannot hold a write-ahead log: put --data on a local disk")
@@ -241,6 +287,5 @@ package final class Store {
     try database.execute("PRAGMA cell_size_check = ON")
     // Else a delete writes zeros over all that it frees, and so needs as much space as it gives.
     try database.execute("PRAGMA secure_delete = FAST")
-    try database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
   }
 }

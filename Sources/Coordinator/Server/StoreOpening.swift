@@ -20,7 +20,7 @@ struct StoreOpening {
     var directory: String
     /// The mark beside the store; nil: none.
     var mark: StoreMark.Content?
-    /// Something else of a cluster is there: a token or certificates.
+    /// Something else of a cluster is there.
     var hasIdentity: Bool
     /// Where the store lies; nil: that does not matter.
     var origin: StoreOrigin?
@@ -33,9 +33,9 @@ struct StoreOpening {
     func refuseNothing() throws(StoreError) {
       guard mark != nil || hasIdentity, !acceptsLoss else { return }
       throw StoreError(
-        "\(directory) belongs to a cluster (\(mark != nil ? "its store.mark" : "its token") is there), but \(path) is "
-          + "missing or empty: put it back, with stint.db-wal and store.mark, from where it went or from a backup. To "
-          + "begin anew with an empty cluster start the coordinator once with --accept-loss")
+        "\(directory) belongs to a cluster (\(mark != nil ? "its store.mark" : "something else of it") is there), "
+          + "but \(path) is missing or empty: put it back, with stint.db-wal and store.mark, from where it went or "
+          + "from a backup. To begin anew with an empty cluster start the coordinator once with --accept-loss")
     }
   }
 

@@ -85,6 +85,7 @@ export STINT_TOKEN_FILE=$data/cluster/coordinator/token
 
 phase 'A cluster: one coordinator, three agents'
 printf '%s$ stint up --agents 3 --restart=false --overcommit%s\n' "$bold" "$plain"
+: >"$data/up.log"
 "$binary" up --agents 3 --restart=false --overcommit --data "$data/cluster" --listen "$STINT_SERVER" >"$data/up.log" 2>&1 &
 cluster=$!
 is_up() { kill -0 "$cluster" && grep -q 'The cluster is up' "$data/up.log"; }

@@ -40,6 +40,14 @@ package enum SocketAddress: Equatable, Sendable, CustomStringConvertible {
     return inet_pton(AF_INET, host, &four) == 1 && UInt32(bigEndian: four.s_addr) >> 24 == 127
   }
 
+  /// Whether it can be reached without looking a name up, which is never done.
+  package var isNumeric: Bool {
+    guard case .tcp(let host, _) = self, host != "localhost" else { return true }
+    var four = in_addr()
+    var six = in6_addr()
+    return inet_pton(AF_INET, host, &four) == 1 || inet_pton(AF_INET6, host, &six) == 1
+  }
+
   /// Makes a non-blocking socket of the right family and calls `use` with it and the address in the system's form.
   /// The caller owns the socket.
   func withSocket(_ use: (Int32, UnsafePointer<sockaddr>, socklen_t) -> Int32) throws(IOError) -> (Int32, Int32) {

@@ -1,6 +1,7 @@
 // Owns: the operator's log on its way to standard error: a bounded queue and a thread that a full pipe, a stopped
 // terminal or a hung disk may hold up. It must not know what a line says.
 
+import ClusterProto
 import Glibc
 import Synchronization
 
@@ -68,5 +69,18 @@ package final class LineWriter: Sendable {
         try? Files.writeAll(descriptor, Array(marker.utf8), path: "the log")
       }
     }
+  }
+}
+
+/// The form of a line of the operator's log, the same for coordinator, agent and keeper.
+package enum LogLine {
+  /// Queues `time level=… msg="…" name=value` for standard error.
+  package static func write(level: String, _ message: String, _ values: [(String, String)] = []) {
+    var line = "\(WallTime(nanoseconds: Clocks.now().wall).rfc3339) level=\(level) msg=\(JSON.string(message).text)"
+    for (name, value) in values {
+      let isPlain = !value.isEmpty && !value.utf8.contains { $0 <= 0x20 || $0 == 0x22 || $0 == 0x3d || $0 == 0x7f }
+      line += " \(name)=\(isPlain ? value : JSON.string(value).text)"
+    }
+    LineWriter.standardError.write(line)
   }
 }

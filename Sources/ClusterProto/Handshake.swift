@@ -18,6 +18,8 @@ package struct HandshakeResult: Equatable, Sendable {
   package var session: String
   /// Role logs: the log request that this connection answers.
   package var stream: String
+  /// The coordinator's version, as it tells it to the other side; empty where it does not.
+  package var program = ""
 }
 
 /// What a side does next.
@@ -107,10 +109,13 @@ package struct HandshakeServer: Sendable {
   private let incarnation: Int64
   private let nonce: String
   private let session: String
+  private let program: String
   private var state = State.waitsForHello
 
-  /// `nonce`: 32 fresh random bytes in hexadecimal. `session`: random, never reused.
-  package init(cluster: String, incarnation: Int64, nonce: String, session: String) {
+  /// `nonce`: 32 fresh random bytes in hexadecimal. `session`: random, never reused. `program`: the coordinator's
+  /// version, for people.
+  package init(cluster: String, incarnation: Int64, nonce: String, session: String, program: String = "") {
+    self.program = program
     self.cluster = cluster
     self.incarnation = incarnation
     self.nonce = nonce
@@ -140,8 +145,9 @@ package struct HandshakeServer: Sendable {
       state = .over
       let result = HandshakeResult(
         version: transcript.version, role: transcript.hello.role, cluster: cluster, incarnation: incarnation,
-        session: session, stream: transcript.hello.stream)
-      return .finished(result, final: ["type": "welcome", "session": .string(session)])
+        session: session, stream: transcript.hello.stream, program: program)
+      return .finished(
+        result, final: ["type": "welcome", "session": .string(session), "program": .string(program)])
     default:
       throw ProtocolError(.unexpected, "the message \(type.prefix(64)) is not the next one of a hello")
     }
@@ -223,9 +229,11 @@ package struct HandshakeClient: Sendable {
         throw .missing("session", in: "welcome")
       }
       state = .over
+      let program = message["program"]?.stringValue ?? ""
       let result = HandshakeResult(
         version: transcript.version, role: sent.role, cluster: transcript.cluster,
-        incarnation: transcript.incarnation, session: session, stream: sent.stream)
+        incarnation: transcript.incarnation, session: session, stream: sent.stream,
+        program: Handshake.isName(program) ? program : "")
       return .finished(result, final: nil)
     default:
       throw ProtocolError(.unexpected, "the message \(type.prefix(64)) is not the next one of a hello")

@@ -12,6 +12,8 @@ enum FlagValue: Sendable, Equatable {
   /// `90`, `90s`, `1m30s`, `500ms`; a bare number is seconds.
   case duration
   case choice([String])
+  /// Any text; completion offers these.
+  case suggested(String, [String])
   case file
   case directory
 
@@ -19,7 +21,7 @@ enum FlagValue: Sendable, Equatable {
   var placeholder: String {
     switch self {
     case .toggle: ""
-    case .text(let name), .integer(let name): name
+    case .text(let name), .integer(let name), .suggested(let name, _): name
     case .duration: "DURATION"
     case .choice(let choices): choices.joined(separator: "|")
     case .file: "FILE"
@@ -127,6 +129,7 @@ struct Arguments: Sendable {
     guard let word = line.first(where: { !$0.hasPrefix("-") }) ?? line.first else {
       throw UsageError(message: "no command given")
     }
+    if let answer = KubectlCommands.answer(to: word) { throw UsageError(message: answer) }
     let hint = NearMiss.suggestion(for: word, among: commands.filter { !$0.hidden }.map(\.name))
     throw UsageError(message: "unknown command \"\(word)\"" + (hint.map { "; did you mean \"\($0)\"?" } ?? ""))
   }
@@ -183,7 +186,7 @@ struct Arguments: Sendable {
     var value = value
     var expected: String?
     switch flag.value {
-    case .text, .file, .directory: break
+    case .text, .suggested, .file, .directory: break
     case .toggle:
       value = value.lowercased()
       if value != "true", value != "false" { expected = "true or false" }

@@ -139,6 +139,7 @@ extension CommandTable {
           "More columns, whole objects, names only, or parts"),
         Flag("watch", "w", "Go on and print each change"), Flag("no-headers", "Leave out the line of column names"),
         Flag("show-labels", "Add a column of labels"),
+        Flag("show-managed-fields", "With -o yaml or json: metadata.managedFields too, which says who set what"),
         Flag("sort-by", .text("PATH"), "Sort by a field, such as .metadata.creationTimestamp"),
         Flag("ignore-not-found", "One that does not exist is no error"),
         Flag("timeout", .duration, initial: "no limit", "With --watch: when to stop"), namespace, allNamespaces,
@@ -152,6 +153,7 @@ extension CommandTable {
         ("stint get pods -l job-name=demo -o wide", "List a Job's pods with their nodes"),
         ("stint get pods -w", "Watch pods come and go"),
         ("stint get job/demo -o yaml", "Print a Job with its status"),
+        ("stint get job/demo -o jsonpath={.status.succeeded}", "Print one field; jsonpath knows [*], filters, range"),
       ], run: GetCommand.run),
     Command(
       name: "describe", summary: "Tell everything about objects, with their events",
@@ -186,8 +188,9 @@ extension CommandTable {
       operands: "(KIND/NAME… | KIND NAME… | KIND -l SELECTOR | KIND --all)", operand: .kindAndNames, count: 1...1000,
       flags: [
         Flag(
-          "for", .text("STATE"), initial: "complete",
-          "complete, failed, finished, suspended, delete, or condition=NAME[=VALUE]"), timeout, selector,
+          "for", .suggested("STATE", ["complete", "failed", "finished", "suspended", "delete", "condition="]),
+          initial: "complete", "complete, failed, finished, suspended, delete, or condition=NAME[=VALUE]"), timeout,
+        selector,
         Flag("all", "All objects of the kind in the namespace"), Flag("quiet", "q", "Show no progress"), namespace,
       ] + connection,
       details: """
@@ -224,5 +227,15 @@ extension CommandTable {
       ] + connection,
       examples: [("stint drain node-2 --timeout 2m", "Move a node's work elsewhere before you stop it")],
       run: NodeCommand.drain),
+    Command(
+      name: "node", summary: "Declare dead nodes dead", operands: "declare-dead NODE…", operand: .node,
+      count: 2...1000, flags: connection,
+      details: """
+        declare-dead is your word that a node's machine is off for good, or at least that nothing of its pods runs any
+        more: their work starts elsewhere at once, without a proof. It sets Kubernetes' out-of-service taint, and only
+        on a node that is not Ready.
+        """,
+      examples: [("stint node declare-dead node-2", "Its machine burned; run its pods' work elsewhere")],
+      run: NodeCommand.run),
   ]
 }

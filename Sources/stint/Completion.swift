@@ -112,7 +112,8 @@ enum Completion {
     switch flag.value {
     case .text where flag.name == CommandTable.namespace.name:
       "COMPREPLY=($(compgen -W \"$(_stint_names namespaces)\" -- \"$current\"))"
-    case .choice(let choices): "COMPREPLY=($(compgen -W \"\(choices.joined(separator: " "))\" -- \"$current\"))"
+    case .choice(let choices), .suggested(_, let choices):
+      "COMPREPLY=($(compgen -W \"\(choices.joined(separator: " "))\" -- \"$current\"))"
     case .file: "compopt -o filenames 2>/dev/null; COMPREPLY=($(compgen -f -- \"$current\"))"
     case .directory: "compopt -o filenames 2>/dev/null; COMPREPLY=($(compgen -d -- \"$current\"))"
     case .toggle, .text, .integer, .duration: "COMPREPLY=()"
@@ -147,7 +148,7 @@ enum Completion {
   private static func zshValue(_ flag: Flag) -> String {
     switch flag.value {
     case .toggle: ""
-    case .choice(let choices): ":\(flag.name):(\(choices.joined(separator: " ")))"
+    case .choice(let choices), .suggested(_, let choices): ":\(flag.name):(\(choices.joined(separator: " ")))"
     case .file: ":file:_files"
     case .directory: ":directory:_files -/"
     case .text, .integer, .duration: ":\(flag.name): "
@@ -163,7 +164,8 @@ enum Completion {
         text += "\(when) -l \(flag.name)" + (flag.short.map { " -s \($0)" } ?? "")
         switch flag.value {
         case .toggle: break
-        case .choice(let choices): text += " -x -a '\(choices.joined(separator: " "))'"
+        case .choice(let choices), .suggested(_, let choices):
+          text += " -x -a '\(choices.joined(separator: " "))'"
         case .file: text += " -r -F"
         case .directory: text += " -x -a '(__fish_complete_directories)'"
         case .text, .integer, .duration: text += " -x"

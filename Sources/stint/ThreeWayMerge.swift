@@ -28,10 +28,17 @@ enum ThreeWayMerge {
       bare[path: ["metadata", "annotations"]] = .object(JSONObject())
     }
     var result = manifest
-    let text = bare.text + "\n"
+    let text = goText(of: bare)
     if text.utf8.count > annotationBytes - annotation.utf8.count { return manifest }
     result[path: ["metadata", "annotations", annotation]] = .string(text)
     return result
+  }
+
+  /// As kubectl writes it, byte for byte: Go escapes what HTML would read. Else `stint apply` and `kubectl apply` in
+  /// turn would each find the other's text and change the object for ever.
+  private static func goText(of manifest: JSON) -> String {
+    // Outside of strings JSON has none of these.
+    manifest.text.replacing("<", with: "\\u003c").replacing(">", with: "\\u003e").replacing("&", with: "\\u0026") + "\n"
   }
 
   /// The manifest that was applied last, nil when `live` was not made by apply.

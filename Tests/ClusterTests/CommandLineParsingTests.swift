@@ -59,7 +59,13 @@ struct CommandLineParsingTests {
   @Test(
     "wrong use is named, with a hint where one is near",
     arguments: [
-      ("edit job x", "unknown command \"edit\""), ("gte jobs", "unknown command \"gte\"; did you mean \"get\"?"),
+      (
+        "edit job x",
+        "stint has no \"edit\", but kubectl works: stint kubeconfig > stint.yaml, then kubectl --kubeconfig stint.yaml "
+          + "edit"
+      ),
+      ("exec pod", "there is no \"exec\": nothing goes into a container that runs; `stint logs` shows what it writes"),
+      ("gte jobs", "unknown command \"gte\"; did you mean \"get\"?"),
       ("frobnicate", "unknown command \"frobnicate\""),
       ("get jobs --ouput wide", "get: unknown flag --ouput; did you mean --output?"),
       ("get jobs -z", "get: unknown flag -z"),

@@ -25,6 +25,21 @@ import Testing
     #expect(fields > 5)
   }
 
+  @Test("a kind that discovery shows is in its group's document, also one of which there are none")
+  func discovered() {
+    for resource in ServedResource.discovered where resource.verbs.contains("list") {
+      let document = OpenAPI.document(group: resource.group)
+      let isThere = (document["paths"]?.objectValue ?? JSONObject()).contains { path, operations in
+        path.hasSuffix("/\(resource.plural)")
+          && operations[path: ["get", "x-kubernetes-group-version-kind", "kind"]]?.stringValue == resource.kind
+      }
+      #expect(isThere, "\(resource.plural)")
+    }
+    let schemas = OpenAPI.document(group: "batch")[path: ["components", "schemas"]]
+    let text = schemas?["io.k8s.api.batch.v1.CronJob"]?["description"]?.stringValue
+    #expect(text?.hasPrefix("CronJob is not served by this version") == true)
+  }
+
   @Test("every type of the schema has one, also those that no document shows")
   func types() {
     for (name, type) in Schema.structs.sorted(by: { $0.key < $1.key }) {

@@ -297,6 +297,19 @@ private let jobRefusals: [Refusal] = [
     #expect(dotted.warnings.first?.hasPrefix("metadata.name: this is used in Pod names and hostnames") == true)
   }
 
+  @Test("kinds that nothing reads are kept with a warning, also where the object is changed")
+  func kindsWithoutEffect() throws {
+    let harness = try APIHarness()
+    let service: JSON = ["metadata": ["name": "s"], "spec": ["ports": [["port": 80]]]]
+    let made = harness.create(.services, service)
+    #expect(made.code == 201)
+    #expect(made.warnings.contains { $0.hasPrefix("spec: not honoured") && $0.contains("no cluster IP") }, "\(made)")
+    let changed = harness.patch(.services, "s", .merge, ["metadata": ["labels": ["a": "b"]]])
+    #expect(changed.warnings == made.warnings)
+    let priority = harness.create(.priorityclasses, ["metadata": ["name": "high"], "value": 10], namespace: "")
+    #expect(priority.warnings == ["value: \(Honesty.notHonoured): pods are scheduled without priorities"])
+  }
+
   @Test("a name that is too long for the job-name label is refused")
   func longName() throws {
     let harness = try APIHarness()

@@ -449,6 +449,14 @@ import Testing
     harness.core.updateNode("a") { $0.taints.append(taint) }
     harness.pass(2_000, beating: ["a"])
     #expect(harness.isLive("p"))
+    // Whoever writes the node then is told.
+    var request = APIRequest(verb: .patch, kind: .nodes, name: "a", body: ["metadata": ["labels": ["x": "y"]]])
+    request.options.patchKind = .merge
+    harness.effects = []
+    harness.step([.request(12, request)])
+    var warnings: [String] = []
+    for case .reply(12, .done(_, _, let texts)) in harness.effects { warnings += texts }
+    #expect(warnings.count == 1 && warnings[0].contains("the node is Ready, so this ends nothing now"), "\(warnings)")
     harness.pass(6_000)
     #expect(!harness.isLive("p"))
     #expect(harness.pod("p")?.status.phase == .failed)

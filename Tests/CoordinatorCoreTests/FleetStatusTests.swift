@@ -41,6 +41,23 @@ import Testing
     #expect(listed.map { $0[path: ["spec", "renewTime"]]?.stringValue } == [harness.now.wall.rfc3339Micro])
   }
 
+  @Test("a node's Lease that somebody deleted is there again with the next heartbeat, also after its namespace")
+  func deleted() throws {
+    var harness = try FleetHarness()
+    harness.join(FakeAgent("a"))
+    for request in [
+      APIRequest(verb: .delete, kind: .leases, namespace: "kube-node-lease", name: "a"),
+      APIRequest(verb: .delete, kind: .namespaces, name: "kube-node-lease"),
+    ] {
+      #expect(stored(harness, "a") != nil)
+      harness.step([.request(11, request)])
+      harness.step([.timer])
+      #expect(stored(harness, "a") == nil)
+      harness.pass(2_000, beating: ["a"])
+      #expect(stored(harness, "a") != nil, "\(request.kind)")
+    }
+  }
+
   @Test("the Lease of a lost node keeps the time of its last heartbeat, and goes with its Node")
   func lost() throws {
     var harness = try FleetHarness()

@@ -131,7 +131,9 @@ package final class CoordinatorServer {
       core = try CoordinatorServer.restore(store, configuration, &queue)
       queue.firstWrites.append(store.originRow)
       cluster = core.configuration.clusterID
-      door = Door(loop: loop, cluster: cluster, incarnation: core.incarnation, token: token)
+      door = Door(
+        loop: loop, cluster: cluster, incarnation: core.incarnation, token: token,
+        program: options.configuration.version)
       door.helloMilliseconds = options.helloMilliseconds
       door.tokenHolder = options.tokenHolder
       door.post = { [unowned self] peer, event in queue.append(event, from: peer) }

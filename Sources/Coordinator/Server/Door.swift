@@ -25,6 +25,7 @@ final class Door {
   private let cluster: String
   private let incarnation: Int64
   private let token: [UInt8]
+  private let program: String
   private var peers: [ObjectIdentifier: Peer] = [:]
   /// When connections in the hello, or refused ones, are closed: boot nanoseconds.
   private var deadlines: [ObjectIdentifier: Int64] = [:]
@@ -45,7 +46,8 @@ final class Door {
   private static let refusedNanoseconds: Int64 = 1_000_000_000
   private static let refusalLines = 10
 
-  init(loop: EventLoop, cluster: String, incarnation: Int64, token: [UInt8]) {
+  init(loop: EventLoop, cluster: String, incarnation: Int64, token: [UInt8], program: String = "") {
+    self.program = program
     self.loop = loop
     self.cluster = cluster
     self.incarnation = incarnation
@@ -62,7 +64,8 @@ final class Door {
     }
     let session = Hexadecimal.text(name)
     let handshake = HandshakeServer(
-      cluster: cluster, incarnation: incarnation, nonce: Hexadecimal.text(nonce), session: session)
+      cluster: cluster, incarnation: incarnation, nonce: Hexadecimal.text(nonce), session: session,
+      program: program)
     let peer = Peer(
       connection: connection, handshake: handshake, session: session, handler: handler,
       prove: { [token] text in Hexadecimal.text(Crypto.hmacSHA256(key: token, Array(text.utf8))) })

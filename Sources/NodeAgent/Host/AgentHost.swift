@@ -88,7 +88,7 @@ package final class AgentHost {
       HostLog.flush()
       return host.isLost ? 1 : 0
     } catch {
-      HostLog.line("agent: \(error)")
+      HostLog.error("agent: \(error)")
       HostLog.flush()
       return 1
     }
@@ -287,7 +287,10 @@ package final class AgentHost {
   private func open(_ number: ConnectionNumber, _ token: [UInt8]) {
     let link = CoordinatorLink(loop: loop, address: address, token: token, role: .agent)
     coordinator = link
-    link.onOpen = { [unowned self] _ in handle(.coordinatorOpened(number)) }
+    link.onOpen = { [unowned self] result in
+      HostLog.line("agent: connected to the coordinator at \(address), cluster \(result.cluster)")
+      handle(.coordinatorOpened(number))
+    }
     link.onMessage = { [unowned self] message in
       do throws(MessageError) {
         handle(.coordinator(number, try CoordinatorMessage(json: message)))

@@ -1,17 +1,18 @@
-// The agent's and keeper's own log: one line an event on standard error, with the wall time. Nobody waits for it, and a
-// line that repeats at speed is counted, not repeated.
+// The agent's and keeper's own log: one line an event on standard error, in the coordinator's format. Nobody waits for
+// it, and a line that repeats at speed is counted, not repeated.
 
 import ClusterIO
-import ClusterProto
 import Synchronization
 
 enum HostLog {
   private static let repeats = Mutex(RepeatedLines())
 
-  static func line(_ text: String) {
-    let now = Clocks.now()
+  static func line(_ text: String) { write("info", text) }
+  static func error(_ text: String) { write("error", text) }
+
+  private static func write(_ level: String, _ text: String) {
     guard let line = repeats.withLock({ $0.take(text, at: Clocks.boot() / 1_000_000) }) else { return }
-    LineWriter.standardError.write("\(WallTime(nanoseconds: now.wall).rfc3339Micro) \(line)")
+    LogLine.write(level: level, line)
   }
 
   /// Before the process ends.

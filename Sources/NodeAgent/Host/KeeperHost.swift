@@ -65,7 +65,7 @@ package final class KeeperHost {
       HostLog.flush()
       return 0
     } catch {
-      HostLog.line("keeper: \(error)")
+      HostLog.error("keeper: \(error)")
       // To the agent that waits for it: a full disk takes no line of the keeper's log.
       _ = Glibc.write(STDOUT_FILENO, "\(error)", "\(error)".utf8.count)
       HostLog.flush()

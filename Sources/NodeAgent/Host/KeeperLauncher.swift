@@ -72,7 +72,7 @@ final class KeeperLauncher {
     if let status = child?.status {
       hearLastWords()
       let reason = lastWords.isEmpty ? "" : ": \(lastWords)"
-      HostLog.line("agent: the keeper ended (\(status))\(reason); see \(paths.keeperLog)")
+      HostLog.error("agent: the keeper ended (\(status))\(reason); see \(paths.keeperLog)")
       child = nil
     }
     // One that runs already, if it only does not listen yet, needs no second one beside it.

@@ -56,7 +56,7 @@ enum APIBench {
     bench.progress("the Kubernetes API: reads")
     FleetBench.raiseDescriptorLimit()
     let cluster = try BenchCluster(bench, name: "api", agents: 0)
-    defer { try? cluster.stop() }
+    defer { cluster.stop() }
     let fleet = try SimulatedFleet(cluster, count: pods / 10, pods: 10, work: .keepsRunning)
     defer { fleet.close() }
     _ = try cluster.makeClient().send(

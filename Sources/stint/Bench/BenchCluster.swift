@@ -36,7 +36,13 @@ final class BenchCluster {
         "--data", data, "--listen", server,
       ] + flags
     try Files.makeDirectory(data)
-    try start()
+    do {
+      try start()
+    } catch {
+      // It must not run on over data that goes with the bench's directory.
+      stop()
+      throw error
+    }
   }
 
   /// Starts it (again); returns once the first request was answered and every node is Ready.
@@ -71,9 +77,15 @@ final class BenchCluster {
     }
   }
 
+  /// What went wrong, with the end of each log of the cluster: the directory is deleted when the bench ends.
   private func failure(_ what: String) -> CommandError {
-    let text = ((try? Files.read("\(data)/log")) ?? []).suffix(2_000)
-    return CommandError("error: the measured cluster \(what):\n\(String(decoding: text, as: UTF8.self))")
+    let logs = ((try? Files.list("\(data)/logs")) ?? []).sorted().map { "\(data)/logs/\($0)" }
+    let ends = (["\(data)/log"] + logs).map { path in
+      let lines = String(decoding: Files.readEnd(path, limit: 2_000) ?? [], as: UTF8.self).split(separator: "\n")
+      let name = path.split(separator: "/").last ?? ""
+      return "\(name): " + (lines.isEmpty ? "nothing was written" : "\n  " + lines.suffix(8).joined(separator: "\n  "))
+    }
+    return CommandError("error: the measured cluster \(what)\n" + ends.joined(separator: "\n"))
   }
 
   /// A client of its own connection, on the cluster's one loop.
@@ -105,14 +117,14 @@ final class BenchCluster {
   /// The coordinator's database file.
   var database: String { "\(coordinatorData)/stint.db" }
 
-  /// Ends it as Ctrl-C would and waits for that.
-  func stop() throws {
+  /// Ends it as Ctrl-C would and waits for that; again it does nothing.
+  func stop() {
     guard let child else { return }
-    child.signal(SIGTERM)
     var waits = pollfd(fd: child.descriptor, events: Int16(POLLIN), revents: 0)
-    if poll(&waits, 1, 60_000) == 0 {
-      child.signal(SIGKILL)
-      poll(&waits, 1, -1)
+    // The second asks `up` to end its programs at once: one that is killed leaves them running.
+    for (number, milliseconds) in [(SIGTERM, Int32(60_000)), (SIGTERM, 15_000), (SIGKILL, -1)] {
+      child.signal(number)
+      if poll(&waits, 1, milliseconds) > 0 { break }
     }
     _ = child.reap()
     self.child = nil

@@ -14,7 +14,7 @@ enum FleetBench {
     bench.progress("\(count) simulated agents with \(podsEach) pods each")
     raiseDescriptorLimit()
     let cluster = try BenchCluster(bench, name: "fleet", agents: 0)
-    defer { try? cluster.stop() }
+    defer { cluster.stop() }
     let fleet = try SimulatedFleet(cluster, count: count, pods: Int64(podsEach), work: .keepsRunning)
     defer { fleet.close() }
     let start = Clocks.boot()
@@ -77,7 +77,7 @@ enum HistoryBench {
     bench.progress("\(pods) finished pods by \(agents) simulated agents")
     let cluster = try BenchCluster(
       bench, name: "history", agents: 0, flags: ["--terminated-pod-limit", "1000000"])
-    defer { try? cluster.stop() }
+    defer { cluster.stop() }
     let empty = ProcessUsage(cluster.coordinator)
     let fleet = try SimulatedFleet(cluster, count: agents, pods: 110, work: .succeedsAtOnce)
     let start = Clocks.boot()
@@ -94,7 +94,7 @@ enum HistoryBench {
     let cpu = (full.cpuSeconds - empty.cpuSeconds) * 1_000 / Double(pods)
     let one = try client.list(.pods, "default", labels: "job-name=history-0")["items"]?[0]
     fleet.close()
-    try cluster.stop()
+    cluster.stop()
     let text = Double(try textBytes(one))
     let begun = Clocks.boot()
     try cluster.start()

@@ -12,7 +12,7 @@ enum JobBench {
   @Sendable static func run(_ bench: BenchContext) throws -> [BenchFigure] {
     bench.progress("Jobs on three agents")
     let cluster = try BenchCluster(bench, name: "jobs", agents: 3)
-    defer { try? cluster.stop() }
+    defer { cluster.stop() }
     return try latency(bench, cluster) + throughput(bench, cluster) + burst(bench, cluster)
   }
 
@@ -159,7 +159,7 @@ enum IdleBench {
   @Sendable static func run(_ bench: BenchContext) throws -> [BenchFigure] {
     bench.progress("an idle cluster")
     let cluster = try BenchCluster(bench, name: "idle", agents: 1)
-    defer { try? cluster.stop() }
+    defer { cluster.stop() }
     // A few heartbeats, so that what only the start needs has gone.
     let until = Clocks.boot() + 3_000_000_000
     while Clocks.boot() < until { try cluster.loop.runOnce(timeoutMilliseconds: 200) }

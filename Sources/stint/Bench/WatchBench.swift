@@ -17,7 +17,7 @@ enum WatchBench {
     let idle = try idleCost(bench)
     bench.progress("the Kubernetes API: watches beside Jobs")
     let cluster = try BenchCluster(bench, name: "watches", agents: 3)
-    defer { try? cluster.stop() }
+    defer { cluster.stop() }
     let access = try APIAccess(cluster)
     let teller = try Teller(cluster.loop, access)
     let latencies = try latency(bench, cluster, teller)
@@ -189,7 +189,7 @@ enum WatchBench {
   private static func idleCost(_ bench: BenchContext) throws -> [BenchFigure] {
     bench.progress("\(watchers) idle watchers")
     let cluster = try BenchCluster(bench, name: "watchers", agents: 0)
-    defer { try? cluster.stop() }
+    defer { cluster.stop() }
     let access = try APIAccess(cluster)
     let seconds = bench.size(10, quick: 4)
     try FleetBench.pause(cluster, seconds: 3)

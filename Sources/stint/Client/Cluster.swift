@@ -230,7 +230,10 @@ struct StatusError: Error, Equatable {
         let text = (field.isEmpty ? "" : "\(field): ") + (cause["message"]?.stringValue ?? "")
         if !causes.contains(text) { causes.append(text) }
       }
-      if causes.isEmpty { return "\(subject) is invalid" }
+      if causes.isEmpty {
+        let why = details?["explanation"]?.stringValue.map { " (\($0))" } ?? ""
+        return "\(subject) is invalid" + (status["message"]?.stringValue.map { ": \($0)" } ?? "") + why
+      }
       if causes.count == 1 { return "\(subject) is invalid: \(causes[0])" }
       return "\(subject) is invalid: \n" + causes.map { "* \($0)" }.joined(separator: "\n")
     }

@@ -27,6 +27,8 @@ final class NativeClient {
   private var lastNumber: Int64 = 0
   /// Trying again would not help: a wrong token, another protocol version.
   private var refusal: ProtocolError?
+  /// Nor here: what the address names is no coordinator, or names nothing.
+  private var misfit: String?
 
   /// Between two attempts to connect.
   private static let pauseMilliseconds: Int64 = 100
@@ -138,6 +140,9 @@ final class NativeClient {
         if let refusal {
           throw CommandError("error: the coordinator at \(endpoint.server) refused: \(refusal.message)")
         }
+        if let misfit {
+          throw CommandError("error: \(misfit).\nSay where the coordinator is with --server or STINT_SERVER.")
+        }
         let now = Clocks.boot()
         if let limit = exchange.connectBy, now >= limit, now > start { return .unreachable(why) }
         let isPatient = (exchange.connectBy ?? Int64.max) > start + Cluster.patience
@@ -162,6 +167,11 @@ final class NativeClient {
     do {
       guard let address = SocketAddress(parsing: endpoint.server) else {
         throw IOError(operation: "server", subject: endpoint.server, message: "not HOST:PORT")
+      }
+      guard address.isNumeric else {
+        misfit =
+          "the coordinator's address \"\(endpoint.server)\" has no numeric host: names but localhost are not looked up"
+        return
       }
       token = try DataDirectory.readToken(endpoint.tokenFile)
       let handshake = HandshakeClient(
@@ -193,6 +203,10 @@ final class NativeClient {
   }
 
   private func take(_ bytes: [UInt8]) {
+    if case .opening = state, let stranger = Stranger.name(firstBytes: bytes) {
+      misfit = "what answers at \(endpoint.server) is no coordinator: \(stranger)"
+      return close("no coordinator")
+    }
     reader.append(bytes)
     do {
       while let message = try reader.next() {
@@ -214,7 +228,23 @@ final class NativeClient {
       }
     } catch {
       if [.unauthorized, .version, .cluster].contains(error.code) { refusal = error }
+      if case .opening = state, [.tooLarge, .malformed].contains(error.code) {
+        misfit =
+          "what answers at \(endpoint.server) is no coordinator: it does not speak stint's protocol (\(error.message))"
+      }
       close(error.message)
     }
+  }
+}
+
+/// Other programs by the first bytes that they answer with.
+enum Stranger {
+  /// What it speaks, in words; nil for what may be a coordinator.
+  static func name(firstBytes bytes: [UInt8]) -> String? {
+    // A frame begins with its length, and none of a hello has that many bytes.
+    if bytes.starts(with: Array("HTTP".utf8)) || bytes.first == UInt8(ascii: "<") { return "it speaks HTTP" }
+    if bytes.starts(with: Array("SSH-".utf8)) { return "it speaks SSH" }
+    let isTLS = bytes.count >= 2 && (0x14...0x17).contains(bytes[0]) && bytes[1] == 3
+    return isTLS ? "it speaks TLS, as the Kubernetes API's port does; the coordinator's own is another" : nil
   }
 }

@@ -18,6 +18,9 @@ struct EventsCommand {
       if !target.kind.isNamespaced { request.namespace = "" }
     }
     let types = arguments.value("types")?.split(separator: ",").map { $0.lowercased() }
+    guard types?.allSatisfy({ ["normal", "warning"].contains($0) }) ?? true else {
+      throw arguments.problem("--types: \"\(arguments.value("types") ?? "")\": valid types are Normal and Warning")
+    }
     func isWanted(_ event: JSON) -> Bool { types?.contains(event["type"]?.stringValue?.lowercased() ?? "") ?? true }
 
     var rows = EventRows(

@@ -24,6 +24,9 @@ struct GetCommand {
     if named, context.isAllNamespaces {
       throw CommandError("error: a resource cannot be retrieved by name across all namespaces")
     }
+    guard arguments.isOn("watch") || !arguments.has("timeout") else {
+      throw arguments.problem("--timeout says when --watch stops; there is none")
+    }
     if arguments.isOn("watch") {
       guard targets.count == 1 else { throw arguments.problem("--watch takes one kind, or one object") }
       return try WatchCommand(context: context, cluster: try context.cluster(), target: targets[0]).run()
@@ -129,9 +132,11 @@ struct GetCommand {
         "apiVersion": "v1", "kind": "List", "metadata": ["resourceVersion": ""], "items": .array(items),
       ]
       let object = isSingle ? items[0] : list
-      context.console.out(template?.text(of: object) ?? ObjectText.of(object, output))
+      context.console.out(template?.text(of: object) ?? ObjectText.of(object, output, showsOwners: showsOwners))
     }
   }
+
+  private var showsOwners: Bool { context.arguments.isOn("show-managed-fields") }
 
   /// Items of a list may lack apiVersion and kind, which whole objects have.
   static func typed(_ object: JSON, _ kind: Kind) -> JSON {
@@ -190,7 +195,9 @@ struct WatchCommand {
         let object = GetCommand.typed(object, target.kind)
         if output == "yaml" { context.console.line("---") }
         if let template { return context.console.out(template.text(of: object)) }
-        context.console.out(output == "name" ? ObjectName.of(object) + "\n" : ObjectText.of(object, output))
+        let showsOwners = context.arguments.isOn("show-managed-fields")
+        context.console.out(
+          output == "name" ? ObjectName.of(object) + "\n" : ObjectText.of(object, output, showsOwners: showsOwners))
       } else {
         context.console.out(printer.text(object))
       }
@@ -257,8 +264,16 @@ enum ObjectName {
 
 /// Whole objects as text.
 enum ObjectText {
-  /// YAML or JSON with a newline at the end.
-  static func of(_ object: JSON, _ format: String) -> String {
-    format == "json" ? object.pretty() + "\n" : object.yaml
+  /// YAML or JSON with a newline at the end; without metadata.managedFields unless asked for, as kubectl shows it.
+  static func of(_ object: JSON, _ format: String, showsOwners: Bool = false) -> String {
+    let shown = showsOwners ? object : withoutOwners(object)
+    return format == "json" ? shown.pretty() + "\n" : shown.yaml
+  }
+
+  private static func withoutOwners(_ object: JSON) -> JSON {
+    var object = object
+    object[path: ["metadata", "managedFields"]] = nil
+    if let items = object["items"]?.arrayValue { object["items"] = .array(items.map(withoutOwners)) }
+    return object
   }
 }

@@ -86,8 +86,18 @@ struct LogsCommand {
     var request = APIRequest(verb: .watch, kind: .pods, namespace: context.namespace)
     request.options.fieldSelector = "metadata.name=\(LogsCommand.name(pod))"
     request.options.resourceVersion = "0"
+    // What keeps it is told at once, not only when the time is up.
+    var told: [String] = []
+    func tell(_ pod: JSON) {
+      let causes = Causes.ofPods([pod])
+      for cause in causes where causes != told { context.console.note("\(cause); waiting") }
+      told = causes
+    }
+    tell(pod)
     _ = try cluster.watch(request, deadline: startDeadline, relist: { "0" }) { type, pod in
-      type == "DELETED" || !isPending(pod) ? .enough : .more
+      guard type != "DELETED", isPending(pod) else { return .enough }
+      tell(pod)
+      return .more
     }
   }
 
@@ -113,6 +123,10 @@ struct LogsCommand {
     }
     let selector = LabelText.selector(job[path: ["spec", "selector"]])
     var pods = try list(selector)
+    // None will come by itself.
+    if pods.isEmpty, let why = Causes.ofJob(GetCommand.typed(job, .jobs)) {
+      throw CommandError("error: job/\(name) has no pods: \(why)")
+    }
     if pods.isEmpty {
       var request = APIRequest(verb: .watch, kind: .pods, namespace: context.namespace)
       request.options.labelSelector = selector

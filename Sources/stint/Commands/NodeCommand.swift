@@ -1,4 +1,4 @@
-// Owns: `cordon`, `uncordon` and `drain`. It must not know how pods are scheduled or replaced.
+// Owns: `cordon`, `uncordon`, `drain` and `node declare-dead`. It must not know how pods are scheduled or replaced.
 
 import ClusterIO
 import ClusterProto
@@ -24,6 +24,40 @@ enum NodeCommand {
     if (node[path: ["spec", "unschedulable"]]?.boolValue ?? false) == wanted { return "node/\(name) already \(word)" }
     _ = try cluster.patch(.nodes, "", name, ["spec": ["unschedulable": wanted ? true : .null]])
     return "node/\(name) \(word)"
+  }
+
+  /// `stint node declare-dead NODE…`.
+  @Sendable static func run(_ context: Context) throws -> Int32 {
+    guard context.arguments.words.first == "declare-dead" else {
+      throw context.arguments.problem(
+        "\"\(context.arguments.words.first ?? "")\" is not declare-dead; nodes are listed by `stint get nodes`")
+    }
+    let names = try Target.names(Array(context.arguments.words.dropFirst()), of: .nodes)
+    let cluster = try context.cluster()
+    return try PatchCommand.each(names, context.console) { try declareDead(cluster, $0) }
+  }
+
+  private static func declareDead(_ cluster: Cluster, _ name: String) throws -> String {
+    let node = try cluster.get(.nodes, "", name)
+    let isReady = (node[path: ["status", "conditions"]]?.arrayValue ?? []).contains {
+      $0["type"]?.stringValue == "Ready" && $0["status"]?.stringValue == "True"
+    }
+    if isReady {
+      throw PatchCommand.Refusal(
+        message: "error: node/\(name) is Ready: its agent answers, so it is not dead. To empty it: stint drain \(name)")
+    }
+    let taints = node[path: ["spec", "taints"]]?.arrayValue ?? []
+    if taints.contains(where: { $0["key"]?.stringValue == Taint.outOfService }) {
+      return "node/\(name) already declared dead"
+    }
+    let taint: JSON = ["key": .string(Taint.outOfService), "value": "nodeshutdown", "effect": "NoExecute"]
+    // The version: a node that is back by now, or whose taints changed, is looked at again by the person.
+    let version = node[path: ["metadata", "resourceVersion"]] ?? .null
+    _ = try cluster.patch(
+      .nodes, "", name, ["metadata": ["resourceVersion": version], "spec": ["taints": .array(taints + [taint])]])
+    return
+      "node/\(name) declared dead; its pods' work starts elsewhere. If the machine comes back, end what still runs "
+      + "there, then: kubectl taint node \(name) \(Taint.outOfService)-"
   }
 
   @Sendable static func drain(_ context: Context) throws -> Int32 {

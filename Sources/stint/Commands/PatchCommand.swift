@@ -73,7 +73,7 @@ enum PatchCommand {
   }
 
   /// What would have no effect, and is not asked of the coordinator.
-  private struct Refusal: Error { let message: String }
+  struct Refusal: Error { let message: String }
 
   /// Does `act` for each name, prints its line, and goes on past those that are refused.
   static func each(_ names: [String], _ console: Console, _ act: (String) throws -> String) throws -> Int32 {

@@ -84,6 +84,12 @@ enum ServeCommand {
       options.labels[parts[0]] = parts[1]
     }
     options.podUser = arguments.value("pod-user")
+    if let user = options.podUser {
+      // The keeper would refuse it, again at each start.
+      guard PodUser(named: user) != nil else {
+        throw arguments.problem("--pod-user: there is no user \"\(user)\" on this machine")
+      }
+    }
     options.logLimit = try logLimit(arguments) ?? options.logLimit
     options.frozenKillMilliseconds = arguments.milliseconds("frozen-kill") ?? options.frozenKillMilliseconds
     options.version = Version.current

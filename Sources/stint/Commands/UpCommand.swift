@@ -4,6 +4,7 @@
 import CLinux
 import ClusterIO
 import ClusterProto
+import CoordinatorCore
 import Glibc
 import NodeAgent
 
@@ -42,6 +43,12 @@ final class UpCommand {
   private var tokenFile: String { "\(data)/coordinator/token" }
   private static let readyPatience: Int64 = 60_000_000_000
   private static let coordinatorPatience: Int64 = 15_000_000_000
+  /// The grace that an agent gives its pods when it ends, and some more.
+  private static let agentPatience: Int64 = 45_000_000_000
+  /// Until a process that was killed is gone. One that waits for a disk may never be.
+  private static let killPatience: Int64 = 5_000_000_000
+  /// Nodes of an earlier start with more agents.
+  private var leftNodes: Set<String> = []
 
   @Sendable static func run(_ context: Context) throws -> Int32 {
     let arguments = context.arguments
@@ -54,6 +61,12 @@ final class UpCommand {
     if case .tcp(_, 0) = address { throw arguments.problem("--listen: give a port other than 0") }
     guard address.isLoopback else {
       throw arguments.problem("--listen: \"\(listen)\": only loopback addresses until connections are encrypted")
+    }
+    // What the coordinator would refuse is refused here, before anything starts.
+    var timing = CoordinatorConfiguration()
+    try ServeCommand.setTiming(&timing, arguments)
+    if let api = arguments.value("api"), SocketAddress(parsing: api) == nil {
+      throw arguments.problem("--api: \"\(api)\" is not HOST:PORT")
     }
     let data = ServeCommand.absolute(arguments.value("data") ?? Endpoint.dataDirectory(context.environment))
     let passed = CommandTable.timing.map(\.name) + ["api"]
@@ -260,16 +273,22 @@ final class UpCommand {
     // Tells, too, that whoever answers has our token: another program on the port would not.
     _ = try cluster.watch(
       request, deadline: deadline, tick: { [unowned self] in stage == .starting ? .more : .enough }, relist: { "0" }
-    ) { _, node in
+    ) { [unowned self] type, node in
       let name = node[path: ["metadata", "name"]]?.stringValue ?? ""
       let isReady = (node[path: ["status", "conditions"]]?.arrayValue ?? []).contains {
         $0["type"]?.stringValue == "Ready" && $0["status"]?.stringValue == "True"
       }
       if isReady, wanted.contains(name) { ready.insert(name) } else { ready.remove(name) }
+      let isLeft = !wanted.contains(name) && Files.exists("\(data)/agents/\(name)")
+      if isLeft, type != "DELETED" { leftNodes.insert(name) } else { leftNodes.remove(name) }
       return ready == wanted ? .enough : .more
     }
     guard stage == .starting else { return false }
     if ready != wanted {
+      guard Files.exists("\(data)/coordinator/coordinator.json") else {
+        throw CommandError(
+          "error: the coordinator did not begin to serve within a minute; see \(logPath("coordinator"))")
+      }
       let missing = wanted.subtracting(ready).sorted().joined(separator: ", ")
       console.note("not Ready after a minute: \(missing); see \(data)/logs. Going on without.")
     }
@@ -296,6 +315,9 @@ final class UpCommand {
 
       Ctrl-C stops everything.
       """)
+    for node in leftNodes.sorted() {
+      console.note("\(node) is of an earlier start with more agents. To forget it: stint delete node \(node)")
+    }
   }
 
   // Stopping.
@@ -327,7 +349,10 @@ final class UpCommand {
       stoppers.append(stopper)
     }
     let agentsRun = { [unowned self] in members.contains { $0.data != nil && $0.child != nil } }
+    let patience = loop.makeTimer { [unowned self] in endSlowAgents(stoppers) }
+    patience.arm(at: Clocks.boot() + UpCommand.agentPatience)
     try loop.run(until: { [unowned self] in stage == .forced || (pending == 0 && !agentsRun()) })
+    patience.arm(at: nil)
     if let coordinator = members.first(where: { $0.data == nil })?.child {
       coordinator.signal(SIGTERM)
     } else {
@@ -342,21 +367,46 @@ final class UpCommand {
     try loop.run(until: { [unowned self] in stage == .forced || members.allSatisfy { $0.child == nil } })
     limit.arm(at: nil)
     for member in members { member.child?.signal(SIGKILL) }
-    try loop.run(until: { [unowned self] in members.allSatisfy { $0.child == nil } })
+    var isOver = false
+    let killed = loop.makeTimer { isOver = true }
+    killed.arm(at: Clocks.boot() + UpCommand.killPatience)
+    try loop.run(until: { [unowned self] in isOver || members.allSatisfy { $0.child == nil } })
+    killed.arm(at: nil)
+    for member in members {
+      guard let child = member.child else { continue }
+      console.note(
+        "\(member.name) (process \(child.pid)) is killed, but waits in the kernel, for a disk perhaps; leaving it")
+      failed = true
+    }
     if stage != .forced, !AgentStop.waitUntilFree(coordinatorLock) { failed = true }
     for stopper in stoppers { stopper.signal(SIGKILL) }
-    UpCommand.endOrphans()
+    UpCommand.endOrphans(until: Clocks.boot() + UpCommand.killPatience)
     console.line("stopped; Jobs and history stay in \(data)")
   }
 
+  /// Agents that do not end: one is stopped, or waits for a disk. What holds their pods is killed, which ends those.
+  private func endSlowAgents(_ stoppers: [Child]) {
+    for member in members {
+      guard let directory = member.data else { continue }
+      let keeperLock = NodePaths(data: directory).keeperLock
+      guard member.child != nil || AgentStop.holder(of: keeperLock) != nil else { continue }
+      console.note("\(member.name) does not end by itself; killing it, with its pods; its log: \(logPath(member.name))")
+      member.child?.signal(SIGKILL)
+      _ = AgentStop.end(keeperLock, by: SIGKILL)
+    }
+    for stopper in stoppers { stopper.signal(SIGKILL) }
+  }
+
   /// Ends what is left below this process: a keeper whose agent was killed, and with it its pods (K4).
-  private static func endOrphans() {
-    while true {
+  private static func endOrphans(until limit: Int64) {
+    while Clocks.boot() < limit {
       let text = (try? Files.readLine("/proc/self/task/\(getpid())/children")) ?? ""
       let children = text.split(separator: " ").compactMap { Int32($0) }
       if children.isEmpty { return }
       for pid in children { kill(pid, SIGKILL) }
-      for pid in children { waitpid(pid, nil, 0) }
+      // Not waiting for one alone: it may wait for a disk.
+      while waitpid(-1, nil, WNOHANG) > 0 {}
+      poll(nil, 0, 10)
     }
   }
 }

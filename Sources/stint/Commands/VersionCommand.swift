@@ -20,6 +20,10 @@ enum VersionCommand {
           "protocol": .int(server.version), "cluster": .string(server.cluster),
           "incarnation": .int(server.incarnation),
         ]
+        if !server.program.isEmpty {
+          facts[path: ["server", "version"]] = .string(server.program)
+          lines.append("Server Version: \(server.program)")
+        }
         lines.append(
           "Server: cluster \(server.cluster), protocol \(server.version), incarnation \(server.incarnation)")
       } catch let error as CommandError {

@@ -61,7 +61,7 @@ extension Describer {
     } else if let ended = state?["terminated"] {
       field(name, "Terminated", 2)
       field("Reason", ended["reason"]?.stringValue.flatMap { $0.isEmpty ? nil : $0 }, 3)
-      field("Message", ended["message"]?.stringValue.flatMap { $0.isEmpty ? nil : TablePrinter.cell(.string($0)) }, 3)
+      message(ended["message"])
       field("Exit Code", String(ended["exitCode"]?.intValue ?? 0), 3)
       field("Signal", ended["signal"]?.intValue.flatMap { $0 > 0 ? String($0) : nil }, 3)
       time("Started", ended["startedAt"], 3)
@@ -70,8 +70,17 @@ extension Describer {
       field(name, "Waiting", 2)
       field("Reason", state?[path: ["waiting", "reason"]]?.stringValue, 3)
       // kubectl leaves the message out; it is what a person needs.
-      let message = state?[path: ["waiting", "message"]]?.stringValue
-      field("Message", message.flatMap { $0.isEmpty ? nil : TablePrinter.cell(.string($0)) }, 3)
+      message(state?[path: ["waiting", "message"]])
+    }
+  }
+
+  /// Every line of it: nothing is cut where everything is told.
+  private mutating func message(_ message: JSON?) {
+    let text = EventText.message(["message": message ?? ""])
+    guard !text.isEmpty else { return }
+    for (position, part) in text.split(whereSeparator: \.isNewline).enumerated() {
+      let cell = TablePrinter.cell(.string(String(part)))
+      if position == 0 { field("Message", cell, 3) } else { line("\t\(cell)", 3) }
     }
   }
 

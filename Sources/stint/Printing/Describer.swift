@@ -113,15 +113,13 @@ struct Describer {
 
 /// What tables and descriptions say of events.
 enum EventText {
-  /// By the time they were last seen, equals as they came.
+  /// By the time they were last seen; within one second, which is all that most of them tell, as they were written.
   static func sorted(_ events: [JSON]) -> [JSON] {
-    events.enumerated().map { (time: lastSeen($1), position: $0, event: $1) }
-      .sorted { left, right in
-        let first = left.time?.nanoseconds ?? 0
-        let second = right.time?.nanoseconds ?? 0
-        return first == second ? left.position < right.position : first < second
-      }
-      .map(\.event)
+    func key(_ position: Int, _ event: JSON) -> (seconds: Int64, version: Int64, position: Int) {
+      let version = event[path: ["metadata", "resourceVersion"]]?.stringValue.flatMap { Int64($0) } ?? 0
+      return ((lastSeen(event)?.nanoseconds ?? 0) / 1_000_000_000, version, position)
+    }
+    return events.enumerated().map { (key: key($0, $1), event: $1) }.sorted { $0.key < $1.key }.map(\.event)
   }
 
   static func lastSeen(_ event: JSON) -> WallTime? {

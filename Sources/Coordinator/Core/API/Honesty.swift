@@ -21,7 +21,7 @@ struct Honesty {
     return honesty
   }
 
-  private mutating func warn(_ path: String, _ text: String = Honesty.notHonoured) {
+  mutating func warn(_ path: String, _ text: String = Honesty.notHonoured) {
     warnings.append("\(path): \(text)")
   }
 

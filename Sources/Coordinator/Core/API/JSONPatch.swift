@@ -26,7 +26,28 @@ struct JSONPatch {
     }
     var result = target
     var patch = JSONPatch()
-    for operation in operations { try patch.step(operation, &result) }
+    for (index, operation) in operations.enumerated() {
+      do throws(APIFailure) {
+        try patch.step(operation, &result)
+      } catch {
+        throw explained(error, operation, index, result)
+      }
+    }
+    return result
+  }
+
+  /// Kubernetes' words do not tell which operation failed; a member of its own beside them does.
+  private static func explained(
+    _ failure: APIFailure, _ operation: JSON, _ index: Int, _ target: JSON
+  ) -> APIFailure {
+    guard failure.message == rejected.message else { return failure }
+    let name = operation["op"]?.stringValue ?? "no op"
+    let text = operation["path"]?.stringValue ?? ""
+    let found =
+      pointer(text).flatMap { read(target, $0) }.map { "there is \($0.text.prefix(200))" } ?? "there is nothing"
+    var result = failure
+    if result.details == nil { result.details = .object(JSONObject()) }
+    result.details?["explanation"] = .string("operation \(index): \(name.prefix(20)) \(text.prefix(200)): \(found)")
     return result
   }
 

@@ -23,6 +23,22 @@ package enum OpenAPI {
     schemas.append((quantity, ["type": "string", "description": "A number with a suffix: 500m, 1.5, 64Mi."]))
     schemas.append(
       (intOrString, ["oneOf": [["type": "integer"], ["type": "string"]], "format": "int-or-string"]))
+    for kind in ServedResource.empty where kind.group == group {
+      let prefix = group.isEmpty ? "/api/v1" : "/apis/\(group)/v1"
+      let place = kind.isNamespaced ? "\(prefix)/namespaces/{namespace}/\(kind.plural)" : "\(prefix)/\(kind.plural)"
+      let type = fullName(kind.kind, group)
+      paths.append((place, ["get": emptyList(kind, type)]))
+      schemas.append(
+        (
+          type,
+          [
+            "type": "object", "x-kubernetes-group-version-kind": [groupVersionKind(kind)],
+            "description": .string(
+              "\(kind.kind) is not served by this version: there are none, and none can be made. It can be listed, for "
+                + "programs that do so without asking."),
+          ]
+        ))
+    }
     return [
       "openapi": "3.0.0", "info": ["title": "Stint", "version": .string("v1")],
       "paths": .object(JSONObject(entries: paths)),
@@ -35,6 +51,20 @@ package enum OpenAPI {
 
   private static func groupVersionKind(_ kind: ServedResource) -> JSON {
     ["group": .string(kind.group), "version": "v1", "kind": .string(kind.kind)]
+  }
+
+  /// The list of a kind of which there are none.
+  private static func emptyList(_ kind: ServedResource, _ type: String) -> JSON {
+    let schema: JSON = ["$ref": .string("#/components/schemas/\(type)")]
+    return [
+      "x-kubernetes-action": "list", "x-kubernetes-group-version-kind": groupVersionKind(kind),
+      "responses": ["200": ["description": "OK", "content": ["application/json": ["schema": schema]]]],
+    ]
+  }
+
+  private static func fullName(_ kind: String, _ group: String) -> String {
+    let package = group.split(separator: ".").first.map(String.init) ?? "core"
+    return "io.k8s.api.\(package).v1.\(kind)"
   }
 
   private static func operation(_ action: String, _ kind: ServedResource, writes: Bool = false) -> JSON {

@@ -7,6 +7,11 @@ import ClusterProto
 extension CoordinatorCore {
   private static let leaseNamespace = "kube-node-lease"
 
+  /// Whether the node's Lease is there. One look-up, for each heartbeat.
+  func hasNodeLease(_ name: String) -> Bool {
+    state.other(.leases, ObjectKey(namespace: Self.leaseNamespace, name: name)) != nil
+  }
+
   /// Makes the node's Lease, or writes down when the node was heard last.
   mutating func writeNodeLease(_ name: String) {
     guard let heard = fleet.nodes[name]?.lastHeartbeat, let node = state.nodes[ObjectKey(namespace: "", name: name)],

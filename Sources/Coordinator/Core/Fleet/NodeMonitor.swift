@@ -24,6 +24,9 @@ extension CoordinatorCore {
       markReady(name)
     } else if now.boot - record.conditionsWrittenAt >= Self.conditionInterval {
       writeReady(name)
+    } else if !hasNodeLease(name) {
+      // Somebody deleted it, or its namespace.
+      writeNodeLease(name)
     }
   }
 

@@ -83,12 +83,12 @@ enum HTTPFacts {
   }()
 
   private static let documents = Dictionary(
-    uniqueKeysWithValues: ([""] + ServedResource.groups).map { ($0, Answer(OpenAPI.document(group: $0))) })
+    uniqueKeysWithValues: ([""] + ServedResource.discoveredGroups).map { ($0, Answer(OpenAPI.document(group: $0))) })
 
   private static let openAPI = Answer([
     "paths": .object(
       JSONObject(
-        entries: ([""] + ServedResource.groups).map { name in
+        entries: ([""] + ServedResource.discoveredGroups).map { name in
           let path = name.isEmpty ? "api/v1" : "apis/\(name)/v1"
           // Clients keep a document by its hash.
           let hash = documents[name].map { SHA256.hex(of: $0.bytes) } ?? ""

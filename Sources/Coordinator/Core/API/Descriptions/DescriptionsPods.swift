@@ -26,7 +26,8 @@ extension Descriptions {
       imagePullSecrets: Kept: no images are pulled.
       hostname: The pod's name for itself, in the variable HOSTNAME.
       subdomain: The domain of the pod's name in a cluster's DNS.
-      affinity: Rules about nodes and about other pods nearby.
+      affinity: Rules about nodes and about other pods nearby. Required ones are refused, preferred ones have no effect
+        in this version; use nodeSelector.
       schedulerName: Only default-scheduler; others are refused.
       tolerations: Taints that the pod bears, and for how long. Those of lost nodes say how soon it is replaced.
       hostAliases: Lines of the containers' /etc/hosts.
@@ -97,7 +98,7 @@ extension Descriptions {
       nodeTaintsPolicy: Whether nodes whose taints the pod does not bear count.
       matchLabelKeys: Labels of the pod that choose the pods that are counted.
     Affinity: Affinity is rules about nodes and about other pods nearby.
-      nodeAffinity: Rules about the node.
+      nodeAffinity: Rules about the node. Required ones are refused, preferred ones have no effect in this version.
       podAffinity: Pods to be near to.
       podAntiAffinity: Pods to be away from.
     NodeAffinity: NodeAffinity is rules about the node.

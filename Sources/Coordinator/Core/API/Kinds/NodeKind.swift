@@ -30,7 +30,8 @@ extension KindDescriptor {
     writes: WriteRules(
       skeleton: ["metadata": [:], "spec": [:], "status": [:]],
       settle: { json, before, _, _ in json["status"] = before.json["status"] }, validateNew: nodeProblems,
-      validateUpdate: { json, _, errors in nodeProblems(json, into: &errors) }),
+      validateUpdate: { json, _, errors in nodeProblems(json, into: &errors) },
+      honesty: { honesty, _, final in outOfService(final, &honesty) }),
     status: StatusRules(
       write: { json, before throws(APIFailure) in
         var tree = before.json
@@ -42,6 +43,21 @@ extension KindDescriptor {
       },
       // A Kubernetes Node keeps the status that it is created with.
       dropsNew: "the node's agent reports it"))
+
+  /// A person's word that a machine is off counts only once its agent has fallen silent.
+  private static func outOfService(_ node: JSON, _ honesty: inout Honesty) {
+    let isReady = (node[path: ["status", "conditions"]]?.arrayValue ?? []).contains {
+      $0["type"]?.stringValue == "Ready" && $0["status"]?.stringValue == "True"
+    }
+    let taints = node[path: ["spec", "taints"]]?.arrayValue ?? []
+    guard isReady, let index = taints.firstIndex(where: { $0["key"]?.stringValue == Taint.outOfService }) else {
+      return
+    }
+    honesty.warn(
+      "spec.taints[\(index)]",
+      "the node is Ready, so this ends nothing now; once its agent falls silent, its pods count as dead at once, without "
+        + "a proof. To empty a node that is Ready, drain it")
+  }
 
   private static func nodeCells(_ node: Node, _ now: WallTime) -> [JSON] {
     let ready = node.conditions.first { $0.type == "Ready" }

@@ -17,6 +17,9 @@ extension KindDescriptor {
       validateUpdate: { json, before, errors in
         if json["value"] != before.json["value"] { errors.forbidden("value", "may not be changed in an update.") }
         priorityClass(json, into: &errors)
+      },
+      honesty: { honesty, _, _ in
+        honesty.warn("value", "\(Honesty.notHonoured): pods are scheduled without priorities")
       }))
 
   private static func priorityClass(_ json: JSON, into errors: inout FieldErrors) {

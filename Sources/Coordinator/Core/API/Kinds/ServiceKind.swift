@@ -16,7 +16,15 @@ extension KindDescriptor {
         .string(ports(spec)), age,
         Tables.orNone(LabelSelector(json: ["matchLabels": spec["selector"] ?? .object(JSONObject())]).description),
       ]
-    }, writes: WriteRules(skeleton: ["metadata": [:], "spec": [:], "status": [:]]),
+    },
+    writes: WriteRules(
+      skeleton: ["metadata": [:], "spec": [:], "status": [:]],
+      honesty: { honesty, _, _ in
+        honesty.warn(
+          "spec",
+          "\(Honesty.notHonoured): there is no network of the cluster's own, so a Service gets no cluster IP and no DNS "
+            + "name; a pod's ports are its node's")
+      }),
     deletion: DeletionRules(returnsObject: true))
 
   static let serviceAccounts = KindDescriptor(

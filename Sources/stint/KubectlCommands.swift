@@ -1,0 +1,31 @@
+// Owns: what is said to who types a command that kubectl has and stint does not. It must not know stint's own commands.
+
+/// Commands of kubectl only.
+enum KubectlCommands {
+  /// Those that work on a stint cluster.
+  private static let working: Set<String> = [
+    "annotate", "api-resources", "api-versions", "auth", "cluster-info", "config", "diff", "edit", "explain", "label",
+    "proxy", "replace", "run", "taint",
+  ]
+
+  /// Those that do not, and why.
+  private static let refused: [String: String] = {
+    let inside = "nothing goes into a container that runs; `stint logs` shows what it writes"
+    let network = "a pod's ports are its node's: connect to them there"
+    return [
+      "exec": inside, "attach": inside, "cp": inside, "debug": inside, "port-forward": network, "expose": network,
+      "scale": "a Job runs more pods at a time with `stint patch job NAME -p '{\"spec\":{\"parallelism\":4}}'`",
+      "autoscale": "there are only Jobs and pods", "rollout": "there are only Jobs and pods",
+      "set": "a Job's template does not change; `stint patch` changes other fields",
+      "top": "usage is not measured; `stint describe node` shows what is requested",
+    ]
+  }()
+
+  /// What to do instead; nil for words that kubectl does not know either, or that stint has.
+  static func answer(to word: String) -> String? {
+    if let why = refused[word] { return "there is no \"\(word)\": \(why)" }
+    guard working.contains(word) else { return nil }
+    return "stint has no \"\(word)\", but kubectl works: stint kubeconfig > stint.yaml, then "
+      + "kubectl --kubeconfig stint.yaml \(word)"
+  }
+}

@@ -188,6 +188,21 @@ struct CommandLineNewcomerTests {
     #expect(text == "The request is invalid: rejected (operation 0: test /a: there is 1)")
   }
 
+  @Test("a measured cluster that does not come up says what it wrote")
+  func bench() throws {
+    let directory = "/tmp/stint-bench-test-\(getpid())"
+    try Files.makeDirectory(directory)
+    defer { try? Files.removeTree(directory) }
+    let bench = BenchContext(
+      console: Console(out: { _ in }, err: { _ in }), environment: [:], isQuick: true, directory: directory)
+    do {
+      _ = try BenchCluster(bench, name: "c", agents: 1, flags: ["--no-such-flag"], program: Processes.program)
+      Issue.record("it came up")
+    } catch let error as CommandError {
+      #expect(error.message.contains("does not start\nlog: \n  stint: up: unknown flag --no-such-flag"), "\(error)")
+    }
+  }
+
   @Test("completion offers what wait --for takes")
   func completion() throws {
     for shell in Completion.shells {

@@ -161,10 +161,46 @@ struct UpTests {
     return program
   }
 
-  private func interrupt(_ program: Program, _ cluster: TestCluster) throws {
+  @Test("one Ctrl-C ends a cluster whose agent is stopped: it is told, and killed with its pods")
+  func stoppedAgent() async throws {
+    try await Blocking.run {
+      let cluster = try TestCluster(timing: [])
+      defer { cluster.end() }
+      let program = try up(cluster, 1)
+      try cluster.apply(cluster.manifest("kept", completions: 2, parallelism: 2, .untilTold))
+      try eventually("two pods sign") { cluster.ledger.attempts.count == 2 }
+      let agent = try Files.readLine("\(cluster.dataDirectory("node-1"))/agent.lock")
+      try checkEqual(Glibc.kill(found(Int32(agent), "its process"), SIGSTOP), 0, "stopping the agent")
+      try interrupt(program, cluster, within: 120)
+      try check(program.text.contains("node-1 does not end by itself; killing it"), program.text)
+    }
+  }
+
+  @Test("a keeper that ends at its start tells why in its agent's log")
+  func keeperThatEnds() async throws {
+    try await Blocking.run {
+      let cluster = try TestCluster(timing: [])
+      defer { cluster.end() }
+      let data = cluster.dataDirectory("n")
+      try Files.makeDirectory(data)
+      // Somebody else holds the directory, and no keeper answers.
+      let lock = try FileLock(path: "\(data)/keeper.lock")
+      defer { lock.release() }
+      let agent = try Program(
+        ["agent", "--name", "n", "--data", data, "--coordinator", cluster.server, "--token-file", "\(data)/none"],
+        output: "\(cluster.directory)/agent")
+      try eventually("the agent tells the keeper's last words", seconds: 30, seen: { agent.text }) {
+        let line = agent.text.split(separator: "\n").first { $0.contains("the keeper ended (exit code 1): ") }
+        return line?.contains("keeper.lock") == true && line?.contains(" level=error ") == true
+      }
+      try agent.killAndReap(SIGTERM)
+    }
+  }
+
+  private func interrupt(_ program: Program, _ cluster: TestCluster, within seconds: Int64 = 60) throws {
     let start = uptime()
     program.child.signal(SIGINT)
-    try checkEqual(program.end(within: 60), 0, "the exit status after Ctrl-C")
+    try checkEqual(program.end(within: seconds), 0, "the exit status after Ctrl-C")
     let left = Processes.mentioning(cluster.directory)
     try check(left.isEmpty, "still running: \(left); it printed \(program.text)")
     print("stint up: gone \(uptime() - start) s after Ctrl-C")

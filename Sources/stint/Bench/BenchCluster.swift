@@ -17,11 +17,15 @@ final class BenchCluster {
   private let data: String
   private let agentCount: Int
   private let words: [String]
+  private let program: String
   private var child: Child?
   private let bench: BenchContext
 
   /// Starts it and waits until it answers and all its nodes are Ready. No agents: a coordinator alone.
-  init(_ bench: BenchContext, name: String, agents: Int, flags: [String] = []) throws {
+  init(
+    _ bench: BenchContext, name: String, agents: Int, flags: [String] = [], program: String = "/proc/self/exe"
+  ) throws {
+    self.program = program
     self.bench = bench
     loop = try EventLoop()
     data = "\(bench.directory)/\(name)"
@@ -51,7 +55,7 @@ final class BenchCluster {
     guard log >= 0 else { throw IOError.last("open", "\(data)/log") }
     defer { close(log) }
     var options = Child.Options(
-      path: "/proc/self/exe", arguments: ["stint"] + words,
+      path: program, arguments: ["stint"] + words,
       environment: bench.environment.sorted { $0.key < $1.key }.map { "\($0.key)=\($0.value)" })
     options.descriptors = [1: log, 2: log]
     // In our session, so that Ctrl-C reaches it too.

@@ -21,6 +21,8 @@ final class NativeClient {
   private let awaitsToken: Bool
   private var state = State.closed("not connected")
   private var connection: Connection?
+  /// The connection that is being opened has its other end.
+  private var hasConnected = false
   private var reader = MessageStream()
   private var token: [UInt8] = []
   private var inbox: [ClientReply] = []
@@ -180,10 +182,19 @@ final class NativeClient {
       self.connection = connection
       reader = MessageStream()
       state = .opening(handshake)
-      connection.onOpen = { connection.send(MessageWriter.frames(handshake.hello)) }
+      hasConnected = false
+      connection.onOpen = { [weak self] in
+        self?.hasConnected = true
+        connection.send(MessageWriter.frames(handshake.hello))
+      }
       // The loop keeps the connection; it may outlive this client by a turn.
       connection.onBytes = { [weak self] bytes in self?.take(bytes) }
-      connection.onClose = { [weak self] reason in self?.closed(reason.description) }
+      connection.onClose = { [weak self] reason in
+        guard let self else { return }
+        guard case .opening = state, hasConnected else { return closed(reason.description) }
+        // A coordinator says at least why. One that is just ending may not get to it, so it is asked again.
+        closed("\(endpoint.server) takes connections and closes them without a word, as the Kubernetes API's port does")
+      }
     } catch {
       state = .closed("\(error)")
     }

@@ -273,14 +273,12 @@ final class UpCommand {
     // Tells, too, that whoever answers has our token: another program on the port would not.
     _ = try cluster.watch(
       request, deadline: deadline, tick: { [unowned self] in stage == .starting ? .more : .enough }, relist: { "0" }
-    ) { [unowned self] type, node in
+    ) { _, node in
       let name = node[path: ["metadata", "name"]]?.stringValue ?? ""
       let isReady = (node[path: ["status", "conditions"]]?.arrayValue ?? []).contains {
         $0["type"]?.stringValue == "Ready" && $0["status"]?.stringValue == "True"
       }
       if isReady, wanted.contains(name) { ready.insert(name) } else { ready.remove(name) }
-      let isLeft = !wanted.contains(name) && Files.exists("\(data)/agents/\(name)")
-      if isLeft, type != "DELETED" { leftNodes.insert(name) } else { leftNodes.remove(name) }
       return ready == wanted ? .enough : .more
     }
     guard stage == .starting else { return false }
@@ -291,6 +289,10 @@ final class UpCommand {
       }
       let missing = wanted.subtracting(ready).sorted().joined(separator: ", ")
       console.note("not Ready after a minute: \(missing); see \(data)/logs. Going on without.")
+    }
+    for node in try cluster.list(.nodes, "")["items"]?.arrayValue ?? [] {
+      let name = node[path: ["metadata", "name"]]?.stringValue ?? ""
+      if !wanted.contains(name), Files.exists("\(data)/agents/\(name)") { leftNodes.insert(name) }
     }
     stage = .running
     return true

@@ -55,8 +55,8 @@ extension KindDescriptor {
     }
     honesty.warn(
       "spec.taints[\(index)]",
-      "the node is Ready, so this ends nothing now; once its agent falls silent, its pods count as dead at once, without "
-        + "a proof. To empty a node that is Ready, drain it")
+      "the node is Ready, so this ends nothing now; once its agent falls silent, its pods count as dead at once, "
+        + "without a proof. To empty a node that is Ready, drain it")
   }
 
   private static func nodeCells(_ node: Node, _ now: WallTime) -> [JSON] {

@@ -22,8 +22,8 @@ extension KindDescriptor {
       honesty: { honesty, _, _ in
         honesty.warn(
           "spec",
-          "\(Honesty.notHonoured): there is no network of the cluster's own, so a Service gets no cluster IP and no DNS "
-            + "name; a pod's ports are its node's")
+          "\(Honesty.notHonoured): there is no network of the cluster's own, so a Service gets no cluster IP and no "
+            + "DNS name; a pod's ports are its node's")
       }),
     deletion: DeletionRules(returnsObject: true))
 

@@ -176,27 +176,6 @@ struct UpTests {
     }
   }
 
-  @Test("a keeper that ends at its start tells why in its agent's log")
-  func keeperThatEnds() async throws {
-    try await Blocking.run {
-      let cluster = try TestCluster(timing: [])
-      defer { cluster.end() }
-      let data = cluster.dataDirectory("n")
-      try Files.makeDirectory(data)
-      // Somebody else holds the directory, and no keeper answers.
-      let lock = try FileLock(path: "\(data)/keeper.lock")
-      defer { lock.release() }
-      let agent = try Program(
-        ["agent", "--name", "n", "--data", data, "--coordinator", cluster.server, "--token-file", "\(data)/none"],
-        output: "\(cluster.directory)/agent")
-      try eventually("the agent tells the keeper's last words", seconds: 30, seen: { agent.text }) {
-        let line = agent.text.split(separator: "\n").first { $0.contains("the keeper ended (exit code 1): ") }
-        return line?.contains("keeper.lock") == true && line?.contains(" level=error ") == true
-      }
-      try agent.killAndReap(SIGTERM)
-    }
-  }
-
   private func interrupt(_ program: Program, _ cluster: TestCluster, within seconds: Int64 = 60) throws {
     let start = uptime()
     program.child.signal(SIGINT)

@@ -131,7 +131,10 @@ package struct WallTime: Comparable, Hashable, Sendable {
       guard (48...57).contains(bytes[position]) else { return nil }
       digits.append(Int64(bytes[position] - 48))
     }
-    let value = (digits[0] * 10 + digits[1]) * 3600 + (digits[2] * 10 + digits[3]) * 60
+    let (hours, minutes) = (digits[0] * 10 + digits[1], digits[2] * 10 + digits[3])
+    // Go's bounds, for who writes 24 hours or 60 minutes.
+    guard hours <= 24, minutes <= 60 else { return nil }
+    let value = hours * 3600 + minutes * 60
     return bytes[0] == 43 ? value : -value
   }
 

@@ -60,6 +60,51 @@ import Testing
     #expect(harness.node("a") == nil)
   }
 
+  @Test("what a client writes over a node's facts is written again at its next heartbeat")
+  func overwrittenFacts() throws {
+    var harness = try FleetHarness()
+    harness.register(FakeAgent("a"), as: "a")
+    harness.beat("a")
+    let before = try #require(harness.node("a"))
+    #expect(patch(&harness, cpu: "1000000").code == 200)
+    #expect(harness.node("a")?.capacity != before.capacity)
+    harness.beat("a")
+    #expect(harness.node("a")?.capacity == before.capacity)
+    #expect(harness.node("a")?.info == before.info)
+    #expect(harness.node("a")?.isReady == true)
+  }
+
+  @Test(
+    "a registration that no Node may have is refused with the reason",
+    arguments: [
+      (["address": "no address!"], "has the address no address!: it is neither an IP address nor a host name"),
+      (["address": .string(String(repeating: "1", count: 3_000))], "neither an IP address nor a host name"),
+      (["info": ["osImage": .string(String(repeating: "x", count: 2_000))]], "has info.osImage, which is no string"),
+      (["info": ["osImage": 7]], "has info.osImage, which is no string"),
+      (["labels": ["kubernetes.io/hostname": "other"]], "has the label kubernetes.io/hostname of another node: other"),
+      (["status": "Maybe"], "has the condition Odd with the status Maybe: must be True, False or Unknown"),
+    ] as [(JSON, String)])
+  func impossibleRegistration(change: JSON, reason: String) throws {
+    var harness = try FleetHarness()
+    let agent = FakeAgent("a")
+    var registration = agent.registration
+    if let address = change["address"]?.stringValue { registration.address = address }
+    if let info = change["info"] { registration.info = info }
+    if let labels = change["labels"] { registration.labels = StringMap(json: labels) }
+    if let status = change["status"]?.stringValue {
+      registration.conditions = [
+        Condition(type: "Odd", status: status, reason: "", message: "", lastTransition: harness.now.wall)
+      ]
+    }
+    let events: [CoordinatorEvent] = [.sessionOpened("s"), .agent("s", .register(registration))]
+    let effects = harness.core.step(events.map(\.asMaster), at: harness.now)
+    let refusals = effects.compactMap { effect -> String? in
+      if case .send(_, .refused(let text, _), _) = effect { text } else { nil }
+    }
+    #expect(refusals.count == 1 && refusals[0].contains(reason), "\(refusals)")
+    #expect(harness.node("a") == nil)
+  }
+
   @Test("the label of the architecture is what the node says, if it can be a label")
   func architecture() throws {
     var harness = try FleetHarness()

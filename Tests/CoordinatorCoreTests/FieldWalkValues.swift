@@ -35,6 +35,8 @@ extension FieldWalk {
     "JobCondition.type": "Suspended", "JobCondition.status": "True", "PodStatus.phase": "Running",
     "NamespaceStatus.phase": "Active", "NamespaceCondition.type": "Other",
     "PodStatus.resourceClaimStatuses": [["name": "x"]],
+    "HTTPGetAction.scheme": "HTTPS", "HTTPGetAction.port": 8080, "TCPSocketAction.port": 8080, "GRPCAction.port": 8080,
+    "Probe.successThreshold": 1,
     "Container.volumeDevices": [["devicePath": "/dev/x", "name": "x"]],
     "PodSpec.ephemeralContainers": [["name": "x"]], "PodSpec.resourceClaims": [["name": "x"]],
     "NodeCondition.type": "Ready", "PodStatus.qosClass": "Burstable",
@@ -69,7 +71,8 @@ extension FieldWalk {
     "NodeAddress": ["type": "InternalIP", "address": "10.0.0.1"],
     "ContainerStatus": ["name": "c", "image": "busybox", "state": ["waiting": ["reason": "x"]]],
     "ServicePort": ["port": 81, "protocol": "TCP"], "ObjectReference": ["name": "x"], "HostAlias": ["ip": "10.0.0.1"],
-    "PodIP": ["ip": "10.0.0.1"],
+    "PodIP": ["ip": "10.0.0.1"], "HTTPGetAction": ["path": "/", "port": 80, "scheme": "HTTP"],
+    "TCPSocketAction": ["port": 80], "GRPCAction": ["port": 80],
     "HostIP": ["ip": "10.0.0.1"], "NamespaceStatus": ["phase": "Active"],
   ]
 
@@ -83,5 +86,11 @@ extension FieldWalk {
     "PodSpec.initContainers": ["volumes": [["name": "v", "emptyDir": [:]]]],
     "ContainerPort.hostPort": ["containerPort": 80],
     "EnvFromSource.prefix": ["configMapRef": ["name": "x"]],
+    "Probe.initialDelaySeconds": ["exec": ["command": ["true"]]],
+    "Probe.timeoutSeconds": ["exec": ["command": ["true"]]],
+    "Probe.periodSeconds": ["exec": ["command": ["true"]]],
+    "Probe.successThreshold": ["exec": ["command": ["true"]]],
+    "Probe.failureThreshold": ["exec": ["command": ["true"]]],
+    "Probe.terminationGracePeriodSeconds": ["exec": ["command": ["true"]]],
   ]
 }

@@ -196,6 +196,15 @@ struct WorkloadsDeletionTests {
       ])
   }
 
+  @Test("an object that owns itself does not wait for itself in foreground deletion")
+  func ownOwner() throws {
+    var driver = try WorkloadsDriver()
+    let reference = driver.createObject(
+      .configmaps, "self", uid: "u1", owners: [WorkloadsDriver.owner("self", uid: "u1", blocks: true)])
+    driver.delete(reference, .foreground)
+    #expect(driver.core.state[reference] == nil)
+  }
+
   @Test("foreground waits for blocking dependents only")
   func blocking() throws {
     var driver = try WorkloadsDriver()

@@ -174,6 +174,28 @@ final class DoorTests {
     #expect(client.messages.first?["object"] == object)
   }
 
+  @Test("a client that does not take its answers is made no more and asked no more until it has caught up")
+  func heldClient() throws {
+    let client = try open(.client)
+    let request = try request(client)
+    client.connection.setReading(false)
+    let item: JSON = ["text": .string(String(repeating: "x", count: 100_000))]
+    // Beyond what the sockets of both sides take.
+    for _ in 0..<200 { door.reply(.items([item]), to: request) }
+    #expect(events.list.last == .requestHeld(request, true))
+    #expect(door.backlog.bytes > Peer.holdMark)
+    let told = events.list.count
+    for id in Int64(2)...50 { client.send(ClientMessage.request(id: id, APIRequest(verb: .list, kind: .pods)).json) }
+    for _ in 0..<20 { try loop.runOnce(timeoutMilliseconds: 5) }
+    #expect(events.list.count == told)
+    client.connection.setReading(true)
+    try wait("it has all, and what it asked meanwhile is heard") {
+      client.messages.count == 200 && events.list.count == told + 1 + 49
+    }
+    #expect(events.list[told] == .requestHeld(request, false))
+    #expect(door.backlog.bytes == 0)
+  }
+
   @Test("a watcher too far behind is cut off, its request cancelled")
   func slowWatcher() throws {
     let client = try open(.client)

@@ -97,6 +97,45 @@ struct HTTPAttackTests {
     }
   }
 
+  @Test(
+    "answers that nobody takes have a bound over both doors: who took nothing for longest is closed, readers are not")
+  func unreadAnswers() throws {
+    let directory = try TemporaryDirectory()
+    let api = try LiveAPI(directory) { $0.answerBacklogLimit = 8 << 20 }
+    let text = String(repeating: "x", count: 100_000)
+    for index in 0..<20 {
+      let body: JSON = ["metadata": ["name": .string("big-\(index)")], "data": ["a": .string(text)]]
+      #expect(try api.ask("POST", Self.maps, body: body).code == 201)
+    }
+    let clients = try (0..<20).map { _ in try api.connect() }
+    let native = try (0..<4).map { _ in try api.live.open(.client) }
+    for client in native {
+      client.connection.setReading(false)
+      for id in 0..<40 {
+        let list = APIRequest(verb: .list, kind: .configmaps, namespace: "default")
+        client.send(ClientMessage.request(id: Int64(id), list).json)
+      }
+    }
+    for client in clients {
+      client.connection.setReading(false)
+      client.connection.send(HTTPTestClient.request("GET", Self.maps))
+    }
+    var most = 0
+    for _ in 0..<30 {
+      try expectQuick(api)
+      most = max(most, api.live.server.waitingAnswerBytes)
+      #expect((try api.ask("GET", Self.maps).json["items"]?.arrayValue?.count ?? 0) >= 20)
+    }
+    #expect(most <= 8 << 20)
+    #expect(api.live.server.connectionCount < 20)
+    for client in native { client.connection.setReading(true) }
+    try api.live.wait("one of those that were closed reads why") { native.contains { $0.error?.code == .busy } }
+    for client in clients { client.connection.close() }
+    for client in native { client.connection.close() }
+    try api.live.wait("nothing waits any more") { api.live.server.waitingAnswerBytes == 0 }
+    try api.live.stop()
+  }
+
   @Test("clients that leave in the middle of a head, a body or an answer leave nothing behind")
   func leaving() throws {
     try LiveAPI.with { api in

@@ -34,6 +34,8 @@ package struct ServerOptions {
   package var isMoved = false
   /// Bytes of watch events that may wait for slow clients of the Kubernetes API, those that are shared counted once.
   package var watchBacklogLimit = 128 << 20
+  /// Bytes of all other answers that may wait, over both doors: beyond it who is furthest behind is closed.
+  package var answerBacklogLimit = 128 << 20
   /// Who asks by the native protocol.
   package var tokenHolder = Subject.tokenHolder
   /// Connections whose hello takes longer are closed.
@@ -364,7 +366,18 @@ package final class CoordinatorServer {
     if isEnded { return }
     if let writes = turns.nextCommit() { store.commit(writes) }
     httpDoor?.writeOut()
+    makeRoomForAnswers()
     if case .draining = phase, connectionCount == 0 { phase = .ended(nil) }
+  }
+
+  /// Bytes of answers, watch events aside, that wait because clients do not take them.
+  var waitingAnswerBytes: Int { door.backlog.bytes }
+
+  private func makeRoomForAnswers() {
+    while door.backlog.bytes > options.answerBacklogLimit {
+      guard let slowest = FurthestBehind.among(door.slowTakers + (httpDoor?.slowTakers ?? [])) else { return }
+      slowest.closeForRoom()
+    }
   }
 
   /// A watch whose scope is empty has nothing to say yet, but its client waits to hear that it began: an empty piece,

@@ -21,6 +21,9 @@ final class Door {
     var clientID: Int64
   }
 
+  /// Answers that wait on either door.
+  let backlog: AnswerBacklog
+
   private let loop: EventLoop
   private let cluster: String
   private let incarnation: Int64
@@ -49,10 +52,14 @@ final class Door {
   init(loop: EventLoop, cluster: String, incarnation: Int64, token: [UInt8], program: String = "") {
     self.program = program
     self.loop = loop
+    backlog = AnswerBacklog(loop: loop)
     self.cluster = cluster
     self.incarnation = incarnation
     self.token = token
   }
+
+  /// Clients for which answers wait. In any order.
+  var slowTakers: [any SlowTaker] { peers.values.filter { $0.waitingBytes > 0 && $0.isClient } }
 
   /// Connections in any stage.
   var connectionCount: Int { peers.count }
@@ -67,7 +74,7 @@ final class Door {
       cluster: cluster, incarnation: incarnation, nonce: Hexadecimal.text(nonce), session: session,
       program: program)
     let peer = Peer(
-      connection: connection, handshake: handshake, session: session, handler: handler,
+      connection: connection, handshake: handshake, session: session, handler: handler, backlog: backlog,
       prove: { [token] text in Hexadecimal.text(Crypto.hmacSHA256(key: token, Array(text.utf8))) })
     peers[ObjectIdentifier(peer)] = peer
     inHello.insert(ObjectIdentifier(peer))
@@ -134,7 +141,8 @@ final class Door {
       peers[ObjectIdentifier(peer)] = nil
       deadlines[ObjectIdentifier(peer)] = nil
     },
-    drained: { [unowned self] peer in relays.drained(peer) })
+    drained: { [unowned self] peer in relays.drained(peer) },
+    held: { [unowned self] peer, isHeld in hold(peer, isHeld) })
 
   private func opened(_ peer: Peer, _ result: HandshakeResult) {
     deadlines[ObjectIdentifier(peer)] = nil

@@ -18,7 +18,7 @@ protocol ReplyTaker: AnyObject {
 }
 
 /// One connection, from accept to close. Used on the loop's thread only.
-final class Peer: ReplyTaker {
+final class Peer: ReplyTaker, SlowTaker {
   enum Stage {
     case hello(HandshakeServer)
     case agent
@@ -40,6 +40,8 @@ final class Peer: ReplyTaker {
     var closed: (Peer, Connection.CloseReason) -> Void
     /// All output has gone.
     var drained: (Peer) -> Void
+    /// The client takes its answers more slowly than they are made (true), or has caught up (false).
+    var held: (Peer, Bool) -> Void
   }
 
   let connection: Connection
@@ -59,19 +61,27 @@ final class Peer: ReplyTaker {
   var requests: [Int64: RequestID] = [:]
 
   private var reader = MessageStream()
-  private var outbox: [JSON] = []
+  private var outbox: [(message: JSON, bytes: Int)] = []
   private var outboxStart = 0
+  /// Bytes that the outbox's messages have as text.
+  private(set) var waitingBytes = 0
+  private(set) var waitsSince = Int64.max
+  /// More answers wait than may: its requests are not read, its lists not made further.
+  private var isWaitingForClient = false
   /// Bytes that came since none of its events waited for the core.
   private var bytesInFlight = 0
   private var isPaused = false
   private var isPumping = false
   private let handler: Handler
+  private let backlog: AnswerBacklog
   private let prove: (String) -> String
 
   /// Bytes that wait in the socket before replies wait as values instead.
   static let outputMark = 1 << 20
   /// Replies that may wait; a watcher that is further behind is cut off and lists again, as Kubernetes does it.
   static let outboxLimit = 20_000
+  /// A client whose outbox has more bytes is asked nothing and made nothing more until it has taken half of them.
+  static let holdMark = 1 << 20
   /// Events of one connection that wait for the core before reading stops.
   static let eventLimit = 64
   /// Bytes that such events may have come in: as trees they are several times as large.
@@ -79,12 +89,13 @@ final class Peer: ReplyTaker {
   private static let itemsInFrame = 64
 
   init(
-    connection: Connection, handshake: HandshakeServer, session: String, handler: Handler,
+    connection: Connection, handshake: HandshakeServer, session: String, handler: Handler, backlog: AnswerBacklog,
     prove: @escaping (String) -> String
   ) {
     self.connection = connection
     self.session = session
     self.handler = handler
+    self.backlog = backlog
     self.prove = prove
     stage = .hello(handshake)
     // One message more than the mark, and room for what agents are sent without a queue.
@@ -101,14 +112,14 @@ final class Peer: ReplyTaker {
     }
     // The loop holds the connection and this closure holds the peer: until the connection closes.
     connection.onClose = { [self] reason in
+      dropOutbox()
       stage = .refused
-      outbox = []
-      outboxStart = 0
       handler.closed(self, reason)
     }
   }
 
   var isInHello: Bool { if case .hello = stage { true } else { false } }
+  var isClient: Bool { if case .client = stage { true } else { false } }
   var isRefused: Bool { if case .refused = stage { true } else { false } }
   /// The client has more waiting than it takes.
   var isBehind: Bool { connection.pendingOutput > Peer.outputMark / 4 || outbox.count > outboxStart }
@@ -121,8 +132,32 @@ final class Peer: ReplyTaker {
     } else if outbox.count - outboxStart >= Peer.outboxLimit {
       refuse(ProtocolError(.busy, "too slow: \(Peer.outboxLimit) messages wait for you"))
     } else {
-      outbox.append(message)
+      let bytes = message.extent(upTo: MessageLimits.fromCoordinator).bytes
+      if outbox.count == outboxStart { waitsSince = Clocks.boot() }
+      outbox.append((message, bytes))
+      count(bytes)
     }
+  }
+
+  private func count(_ bytes: Int) {
+    waitingBytes += bytes
+    if case .client = stage { backlog.add(bytes) }
+    guard !isWaitingForClient, waitingBytes > Self.holdMark, case .client = stage else { return }
+    isWaitingForClient = true
+    handler.held(self, true)
+  }
+
+  private func dropOutbox() {
+    if case .client = stage { backlog.remove(waitingBytes) }
+    outbox = []
+    outboxStart = 0
+    waitingBytes = 0
+    waitsSince = Int64.max
+  }
+
+  /// Others need the room that its answers take.
+  func closeForRoom() {
+    refuse(ProtocolError(.busy, "too slow: \(waitingBytes) bytes of answers wait for you, and others need their room"))
   }
 
   func take(_ reply: APIReply, of id: Int64) {
@@ -140,26 +175,37 @@ final class Peer: ReplyTaker {
   func refuse(_ error: ProtocolError) {
     guard connection.isOpen, !isRefused else { return }
     connection.send(MessageWriter.frames(error.json))
+    dropOutbox()
     stage = .refused
-    outbox = []
-    outboxStart = 0
     connection.setReading(true)
     handler.refused(self, error)
   }
 
   private func fill() {
     while outboxStart < outbox.count, connection.pendingOutput <= Peer.outputMark {
-      connection.send(MessageWriter.frames(outbox[outboxStart]))
+      let (message, bytes) = outbox[outboxStart]
+      outbox[outboxStart].message = .null
       outboxStart += 1
+      waitingBytes -= bytes
+      if case .client = stage { backlog.remove(bytes) }
+      waitsSince = Clocks.boot()
+      connection.send(MessageWriter.frames(message))
     }
     if outboxStart == outbox.count || outboxStart > 1_024 {
       outbox.removeFirst(outboxStart)
       outboxStart = 0
     }
+    if outbox.isEmpty { waitsSince = Int64.max }
+    if isWaitingForClient, waitingBytes <= Self.holdMark / 2 {
+      isWaitingForClient = false
+      handler.held(self, false)
+      resumeIfPossible()
+    }
   }
 
   private func resumeIfPossible() {
-    guard isPaused, !isHeld, unprocessed <= Peer.eventLimit / 2, unprocessed == 0 || bytesInFlight < Peer.byteLimit,
+    guard isPaused, !isHeld, !isWaitingForClient, unprocessed <= Peer.eventLimit / 2,
+      unprocessed == 0 || bytesInFlight < Peer.byteLimit,
       connection.isOpen, !isRefused
     else { return }
     isPaused = false
@@ -174,7 +220,9 @@ final class Peer: ReplyTaker {
     defer { isPumping = false }
     do throws(ProtocolError) {
       while connection.isOpen {
-        if isHeld || unprocessed >= Peer.eventLimit || unprocessed > 0 && bytesInFlight >= Peer.byteLimit {
+        if isHeld || isWaitingForClient || unprocessed >= Peer.eventLimit
+          || unprocessed > 0 && bytesInFlight >= Peer.byteLimit
+        {
           isPaused = true
           connection.setReading(false)
           return

@@ -74,6 +74,12 @@ extension Describer {
   private struct Share {
     var requests: Int64 = 0
     var limits: Int64 = 0
+
+    /// Amounts of a manifest may be as large as a number can be.
+    mutating func add(_ other: Share) {
+      requests = requests.addingSaturated(other.requests)
+      limits = limits.addingSaturated(other.limits)
+    }
   }
 
   private mutating func podTable(_ pods: [JSON], _ allocatable: JSON?) {
@@ -87,10 +93,8 @@ extension Describer {
     for pod in pods {
       let podCPU = Describer.share("cpu", pod)
       let podMemory = Describer.share("memory", pod)
-      cpu.requests += podCPU.requests
-      cpu.limits += podCPU.limits
-      memory.requests += podMemory.requests
-      memory.limits += podMemory.limits
+      cpu.add(podCPU)
+      memory.add(podMemory)
       let meta = pod["metadata"]
       line(
         [
@@ -124,8 +128,8 @@ extension Describer {
           amount(resource, $0[path: ["resources", member, resource]])
         }
       }
-      // Quantities saturate at the largest number; their sum must not trap.
-      let total = amounts("containers").reduce(Int64(0)) { $0.addingReportingOverflow($1).partialValue }
+      // Quantities saturate at the largest number; so does their sum.
+      let total = amounts("containers").reduce(Int64(0)) { $0.addingSaturated($1) }
       return max(total, amounts("initContainers").max() ?? 0)
     }
     return Share(requests: sum("requests"), limits: sum("limits"))
@@ -133,6 +137,7 @@ extension Describer {
 
   private static func percent(_ resource: String, _ value: Int64, _ total: Int64) -> String {
     let text = resource == "cpu" ? Quantity.formatMillis(value) : Quantity.formatBytes(value)
-    return "\(text) (\(total > 0 ? Int64(Double(value) / Double(total) * 100) : 0)%)"
+    let share = total > 0 ? Double(value) / Double(total) * 100 : 0
+    return "\(text) (\(Int64(exactly: share.rounded(.towardZero)) ?? Int64.max)%)"
   }
 }

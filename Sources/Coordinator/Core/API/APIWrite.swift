@@ -241,6 +241,7 @@ extension CoordinatorCore {
     var stored = after
     if !request.options.dryRun {
       stored = update(before.reference) { $0 = after } ?? after
+      if request.kind == .nodes, request.subresource == "status" { statusWasWritten(ofNode: request.name) }
     }
     reply(id, .done(code: 200, object: shown(stored, request), warnings: warnings))
   }

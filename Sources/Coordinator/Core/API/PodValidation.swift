@@ -110,6 +110,9 @@ struct PodValidation {
     mounts(container["volumeMounts"]?.arrayValue ?? [], "\(at).volumeMounts")
     member(container, "imagePullPolicy", Self.pullPolicies, at)
     resources(container["resources"] ?? .null, "\(at).resources")
+    var probes = ProbeValidation()
+    probes.container(container, at)
+    errors.append(probes.errors)
   }
 
   private mutating func ports(_ ports: [JSON], _ at: String) {

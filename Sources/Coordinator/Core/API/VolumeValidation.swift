@@ -27,6 +27,9 @@ struct VolumeValidation {
     for extra in given.dropFirst() {
       errors.forbidden("\(path).\(extra)", "may not specify more than 1 volume type")
     }
+    if let size = volume[path: ["emptyDir", "sizeLimit"]]?.stringValue, Quantity.parseMillis(size) ?? 0 < 0 {
+      errors.forbidden("\(path).emptyDir.sizeLimit", "SizeLimit field must be a valid resource quantity")
+    }
     if let map = volume["configMap"] {
       if (map["name"]?.stringValue ?? "").isEmpty { errors.required("\(path).configMap.name") }
       Self.mode(map["defaultMode"], "\(path).configMap.defaultMode", into: &errors)

@@ -94,6 +94,9 @@ struct NodeUsage: Equatable, Sendable {
 
 /// One connection of an agent after the hello.
 struct FleetSession: Sendable {
+  /// What the agent said of its node, and whether somebody else has written over it since.
+  var registration: Registration?
+  var factsAreOverwritten = false
   /// Empty until registered.
   var node = ""
   var keeper = ""

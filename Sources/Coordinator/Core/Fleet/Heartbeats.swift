@@ -34,6 +34,7 @@ extension CoordinatorCore {
     if let inventory = heartbeat.inventory { take(inventory, from: id) }
     compareInventory(heartbeat, previous, id)
     heardFrom(session.node)
+    restoreFacts(id)
     heardOfDisk(session.node, heartbeat.diskStalledMilliseconds)
     settleLeases(heartbeat, id)
   }

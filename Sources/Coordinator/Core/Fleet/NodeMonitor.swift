@@ -117,7 +117,7 @@ extension CoordinatorCore {
     noteNodesChanged()
   }
 
-  private mutating func writeReady(_ name: String) {
+  mutating func writeReady(_ name: String) {
     fleet.nodes[name]?.conditionsWrittenAt = now.boot
     let wall = now.wall
     let words = [

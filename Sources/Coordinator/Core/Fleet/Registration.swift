@@ -75,6 +75,7 @@ extension CoordinatorCore {
     fleet.nodes[name]?.heardAt = now.boot
     fleet.sessions[session]?.node = name
     fleet.sessions[session]?.keeper = registration.keeper
+    fleet.sessions[session]?.registration = registration
     fleet.timers.set(.monitor(name), at: now.boot + monitorLimit)
     writeNode(registration)
     outputs.append(
@@ -128,6 +129,22 @@ extension CoordinatorCore {
       if let attempt = fleet.attempts[number] { enterDesired(attempt) }
     }
     if isNew || isChanged { fleet.dirtyNodes.insert(name) }
+  }
+
+  /// A client has written a node's status: what its agent knows better is written again when it is heard next, as a
+  /// kubelet does.
+  mutating func statusWasWritten(ofNode name: String) {
+    guard let session = fleet.nodes[name]?.session else { return }
+    fleet.sessions[session]?.factsAreOverwritten = true
+  }
+
+  mutating func restoreFacts(_ id: SessionID) {
+    guard let session = fleet.sessions[id], session.factsAreOverwritten, let registration = session.registration else {
+      return
+    }
+    fleet.sessions[id]?.factsAreOverwritten = false
+    writeNode(registration)
+    writeReady(session.node)
   }
 
   private mutating func writeNode(_ registration: Registration) {

@@ -15,7 +15,7 @@ enum HTTPStyle: Equatable, Sendable {
 }
 
 /// One connection, from accept to close. Used on the loop's thread only.
-final class HTTPConnection: ReplyTaker {
+final class HTTPConnection: ReplyTaker, SlowTaker {
   /// What a connection tells the door. All calls come from within a turn.
   struct Handler {
     var request: (HTTPConnection, HTTPRequest) -> Void
@@ -148,6 +148,7 @@ final class HTTPConnection: ReplyTaker {
   /// Bytes that wait here because the client does not take them; nil unless it watches.
   var watchBacklog: Int? { if case .streaming(.watch) = stage { outbox.bytes } else { nil } }
   var waitingBytes: Int { outbox.bytes }
+  private(set) var waitsSince = Int64.max
   /// Whether a request is open in the core and nothing of its answer has been sent.
   var isUnanswered: Bool { if case .asked = stage { true } else { false } }
 
@@ -190,9 +191,9 @@ final class HTTPConnection: ReplyTaker {
       return done()
     }
     stage = .sending
-    put(OutgoingBytes(whole))
+    put(OutgoingBytes(whole, backlog: output.answers))
     for start in stride(from: 0, to: body.count, by: HTTPOutput.outputMark) {
-      put(OutgoingBytes(Array(body[start..<min(start + HTTPOutput.outputMark, body.count)])))
+      put(OutgoingBytes(Array(body[start..<min(start + HTTPOutput.outputMark, body.count)]), backlog: output.answers))
     }
   }
 
@@ -348,8 +349,8 @@ final class HTTPConnection: ReplyTaker {
         rest[0] = rest.count > 2 ? 0x2C : 0x20
         emit([0x5D] + rest + [0x0A])
       }
-      if let gzip { put(OutgoingBytes(HTTPAnswer.chunk(gzip.write([], isLast: true)))) }
-      put(OutgoingBytes(HTTPAnswer.lastChunk))
+      if let gzip { put(OutgoingBytes(HTTPAnswer.chunk(gzip.write([], isLast: true)), backlog: output.answers)) }
+      put(OutgoingBytes(HTTPAnswer.lastChunk, backlog: output.answers))
       stage = .sending
     }
   }
@@ -376,7 +377,7 @@ final class HTTPConnection: ReplyTaker {
 
   /// Adds to a chunked body.
   private func emit(_ bytes: [UInt8]) {
-    put(OutgoingBytes(HTTPAnswer.chunk(gzip.map { $0.write(bytes) } ?? bytes)))
+    put(OutgoingBytes(HTTPAnswer.chunk(gzip.map { $0.write(bytes) } ?? bytes), backlog: output.answers))
   }
 
   // What waits until the other side takes it.
@@ -384,6 +385,7 @@ final class HTTPConnection: ReplyTaker {
   private func put(_ part: OutgoingBytes) {
     if part.bytes.isEmpty { return }
     if case .streaming(.watch) = stage, outbox.count >= Peer.outboxLimit { return cutOff() }
+    if outbox.isEmpty { waitsSince = Clocks.boot() }
     outbox.append(part)
     output.count(parts: 1)
     if deadline == Int64.max { deadline = stallDeadline }
@@ -413,6 +415,7 @@ final class HTTPConnection: ReplyTaker {
     let count = outbox.count
     while !outbox.isEmpty, connection.pendingOutput <= HTTPOutput.outputMark { connection.send(outbox.takeSome()) }
     output.count(parts: outbox.count - count)
+    if outbox.count != count { waitsSince = Clocks.boot() }
     if outbox.bytes <= HTTPConnection.holdMark / 2 { release() }
     if outbox.isEmpty, case .sending = stage { done() }
   }
@@ -422,6 +425,15 @@ final class HTTPConnection: ReplyTaker {
     outbox = Outbox()
   }
 
+  /// Others need the room that its answer takes. A watcher is told; an answer that has begun only ends too early.
+  func closeForRoom() {
+    if case .streaming(.watch) = stage { return cutOff() }
+    let waiting = "\(waitingBytes) bytes of answers wait for it, and others need their room"
+    ServerLog.info("slow client closed", ("peer", connection.peer), ("reason", waiting))
+    dropOutbox()
+    connection.close()
+  }
+
   /// A watcher that is too far behind lists again, as Kubernetes has it: 410.
   func cutOff() {
     dropOutbox()
@@ -429,7 +441,7 @@ final class HTTPConnection: ReplyTaker {
     isLast = true
     let status = HTTPAnswer.status(410, "too old resource version: the watcher did not keep up")
     put(WatchEvent("ERROR", status).chunk(output.ledger))
-    put(OutgoingBytes(HTTPAnswer.lastChunk))
+    put(OutgoingBytes(HTTPAnswer.lastChunk, backlog: output.answers))
     handler.abandoned(self)
   }
 }

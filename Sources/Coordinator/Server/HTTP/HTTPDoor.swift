@@ -39,7 +39,7 @@ final class HTTPDoor {
   init(loop: EventLoop, door: Door, pki: PKI, host: String) throws(IOError) {
     self.loop = loop
     self.door = door
-    output = HTTPOutput()
+    output = HTTPOutput(answers: door.backlog)
     hosts = ["localhost", "127.0.0.1", "::1", host]
     context = try TLSContext(server: pki.server, authority: pki.authority.certificate)
     context.plainTextAnswer = HTTPAnswer.plainText
@@ -53,6 +53,9 @@ final class HTTPDoor {
   var waitingBytes: (answers: Int, events: Int) {
     (connections.values.reduce(0) { $0 + $1.waitingBytes }, output.backlog)
   }
+
+  /// Clients for which answers wait; watchers have a bound of their own. In any order.
+  var slowTakers: [any SlowTaker] { connections.values.filter { $0.waitingBytes > 0 && $0.watchBacklog == nil } }
 
   /// Bytes of answers that no socket has taken yet.
   var unsentBytes: Int { connections.values.reduce(0) { $0 + $1.connection.pendingOutput } }

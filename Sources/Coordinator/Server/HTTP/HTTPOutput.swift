@@ -8,15 +8,28 @@ import ClusterProto
 final class OutgoingBytes {
   let bytes: [UInt8]
   private let ledger: OutgoingLedger?
+  private let backlog: AnswerBacklog?
 
-  /// `ledger`: counts them while anybody waits for them.
-  init(_ bytes: [UInt8], ledger: OutgoingLedger? = nil) {
+  /// Of a watch event; `ledger` counts them while anybody waits for them.
+  init(_ bytes: [UInt8], ledger: OutgoingLedger) {
     self.bytes = bytes
     self.ledger = ledger
-    ledger?.bytes += bytes.count
+    backlog = nil
+    ledger.bytes += bytes.count
   }
 
-  deinit { ledger?.bytes -= bytes.count }
+  /// Of any other answer, counted in `backlog`.
+  init(_ bytes: [UInt8], backlog: AnswerBacklog) {
+    self.bytes = bytes
+    self.backlog = backlog
+    ledger = nil
+    backlog.add(bytes.count)
+  }
+
+  deinit {
+    ledger?.bytes -= bytes.count
+    backlog?.remove(bytes.count)
+  }
 }
 
 /// Bytes of watch events that wait for slow clients, those that are shared counted once.
@@ -43,7 +56,7 @@ final class WatchEvent {
 
 /// Parts of answers in order, of one connection.
 struct Outbox {
-  private var parts: [OutgoingBytes] = []
+  private var parts: [OutgoingBytes?] = []
   private var start = 0
   /// Bytes of all parts.
   private(set) var bytes = 0
@@ -61,10 +74,12 @@ struct Outbox {
   /// Takes the first part, and with it what follows as long as that is small.
   mutating func takeSome() -> [UInt8] {
     guard !isEmpty else { return [] }
-    var piece = parts[start].bytes
-    start += 1
-    while start < parts.count, piece.count + parts[start].bytes.count <= Outbox.pieceSize {
-      piece.append(contentsOf: parts[start].bytes)
+    var piece: [UInt8] = []
+    // Each part is let go as soon as it is taken: the queue itself is tidied later.
+    while start < parts.count, let part = parts[start] {
+      if !piece.isEmpty, piece.count + part.bytes.count > Outbox.pieceSize { break }
+      if piece.isEmpty { piece = part.bytes } else { piece.append(contentsOf: part.bytes) }
+      parts[start] = nil
       start += 1
     }
     bytes -= piece.count
@@ -84,6 +99,8 @@ final class HTTPOutput {
   /// Bytes that wait in a socket's own buffer here before the rest waits as parts.
   static let outputMark = 32 * 1024
   let ledger = OutgoingLedger()
+  /// What waits beside watch events, here and on the other door.
+  let answers: AnswerBacklog
   private var ready: [HTTPConnection] = []
   private var readyStart = 0
   /// Parts that wait, over all connections: each costs its place in a queue.
@@ -91,6 +108,8 @@ final class HTTPOutput {
   private static let placeBytes = 16
   /// A turn writes no longer: heartbeats are answered between turns.
   private static let turnNanoseconds: Int64 = 3_000_000
+
+  init(answers: AnswerBacklog) { self.answers = answers }
 
   /// Whether a connection has something to write for which there was no time or no turn yet.
   var hasWork: Bool { readyStart < ready.count }

@@ -23,9 +23,21 @@ package enum PathText {
     path.utf8.starts(with: directory.utf8) && path.utf8.dropFirst(directory.utf8.count).first == slash
   }
 
+  /// The absolute path that a container's path means, with `.` and `..` gone as container runtimes resolve them: by
+  /// the text alone, and never above the root. A path without them stays as it is.
+  package static func withinRoot(_ path: String) -> String {
+    let all = names(path)
+    guard all.contains(where: { $0 == "." || $0 == ".." }) else { return isAbsolute(path) ? path : "/" + path }
+    var result: [String] = []
+    for name in all where name != "." {
+      if name == ".." { _ = result.popLast() } else { result.append(name) }
+    }
+    return "/" + result.joined(separator: "/")
+  }
+
   /// Why nothing may be mounted on a path of a container; nil: it may.
   package static func mountProblem(_ path: String) -> String? {
-    let names = names(path).filter { $0 != "." }
+    let names = names(withinRoot(path))
     if names.isEmpty { return "it is the container's root" }
     if names.first == "proc" { return "it is inside /proc, which is the pod's own" }
     return nil

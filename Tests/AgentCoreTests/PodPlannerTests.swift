@@ -226,6 +226,75 @@ import Testing
     }
   }
 
+  @Test("variables that double each other end at the kernel's bound, with the variable's name")
+  func doublingVariables() {
+    var env: [JSON] = [["name": "E0", "value": "xxxxxxxxxx"]]
+    for index in 1...40 {
+      env.append(["name": .string("E\(index)"), "value": .string("$(E\(index - 1))$(E\(index - 1))")])
+    }
+    #expect(
+      message(.array(env))
+        == "environment variable \"E14\" is longer than 131071 bytes with its name, the most that a program can be "
+        + "started with")
+  }
+
+  private func refusal(_ container: JSON, references: JSONObject = JSONObject(), spec: JSON = [:]) -> String? {
+    do {
+      _ = try planned(container, references: references, spec: spec)
+      return nil
+    } catch let error as PlanningError {
+      return error.reason == "CreateContainerConfigError" ? "\(error.container): \(error.message)" : nil
+    } catch {
+      return nil
+    }
+  }
+
+  @Test("many expanded arguments end at what a program can be started with, one at its own bound")
+  func longArguments() {
+    let env: JSON = [["name": "A", "value": .string(String(repeating: "x", count: 100_000))]]
+    let many = ["echo"] + [String](repeating: "$(A)", count: 5_000)
+    let refused = refusal(["env": env, "command": .strings(many)])
+    #expect(refused?.hasPrefix("main: command, args and environment are longer than 2097152 bytes") == true)
+    #expect(
+      refusal(["env": env, "command": ["echo"], "args": ["$(A)$(A)"]])
+        == "main: args[0] is longer than 131071 bytes with its variables expanded")
+  }
+
+  @Test("a big ConfigMap imported by many containers ends at the plan's bound, and at the environment's in one")
+  func manyImports() {
+    let half = String(repeating: "y", count: 100_000)
+    let data: JSON = ["a": .string(half), "b": .string(half), "c": .string(half), "d": .string(half)]
+    let references = JSONObject(entries: [("configmaps/big", ["data": data])])
+    let from: JSON = [["configMapRef": ["name": "big"]]]
+    let inits: [JSON] = (0..<20).map {
+      ["name": .string("i\($0)"), "image": "i", "command": ["x"], "envFrom": from]
+    }
+    let refused = refusal([:], references: references, spec: ["initContainers": .array(inits)])
+    #expect(refused?.hasPrefix("i10: command, args, environment and mounts of the pod's containers") == true)
+    let imports: [JSON] = (0..<10).map { ["prefix": .string("P\($0)"), "configMapRef": ["name": "big"]] }
+    #expect(
+      message([], from: .array(imports), references: references)?.contains("longer than 2097152 bytes") == true)
+  }
+
+  @Test("subPathExpr ends at the longest path, and paths with .. are the container's own")
+  func expandedPaths() throws {
+    var place = place
+    place.volumes = ["q": "/pods/7/volumes/q"]
+    let env: JSON = [["name": "A", "value": .string(String(repeating: "x", count: 3_000))]]
+    let mount: JSON = ["name": "q", "mountPath": "/a/../../b", "subPathExpr": "$(A)$(A)"]
+    #expect(throws: PlanningError.self) { try planned(["env": env, "volumeMounts": [mount]], place: place) }
+    let main = try #require(
+      try planned(
+        [
+          "workingDir": "rel/../x", "terminationMessagePath": "/tmp/../../../dev/termination-log",
+          "volumeMounts": [["name": "q", "mountPath": "/a/../../b"]],
+        ], place: place
+      ).containers.first)
+    #expect(main.workingDirectory == "/x")
+    #expect(main.terminationMessagePath == "/dev/termination-log")
+    #expect(main.mounts.map(\.path) == ["/b"])
+  }
+
   @Test("grace, deadline and host name come from the spec; a long pod name is cut to 63 characters")
   func pod() throws {
     let plan = try planned(

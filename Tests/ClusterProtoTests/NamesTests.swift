@@ -83,9 +83,39 @@ struct NamesTests {
       ("$(A", "$(A"), ("$A", "$A"), ("cost $5", "cost $5"), ("$", "$"), ("$$", "$"), ("$()", "$()"), ("é$(A)é", "é1é"),
       ("$$$$(A)", "$$(A)"),
     ])
-  func expansion(text: String, expected: String) {
+  func expansion(text: String, expected: String) throws {
     let values = ["A": "1", "B": "$(A)"]
-    #expect(VariableExpansion.expand(text) { values[$0] } == expected)
+    #expect(try VariableExpansion.expand(text, limit: 100) { values[$0] } == expected)
+  }
+
+  @Test("an expansion ends at its limit, and one of many opened names takes no square of its length")
+  func expansionLimit() throws {
+    let value = String(repeating: "x", count: 1_000)
+    #expect(try VariableExpansion.expand("$(A)$(A)", limit: 2_000) { _ in value }.utf8.count == 2_000)
+    var asked = 0
+    let many = String(repeating: "$(A)", count: 100_000)
+    #expect(throws: ExpansionOverflow.self) {
+      try VariableExpansion.expand(many, limit: 1_999) { _ in
+        asked += 1
+        return value
+      }
+    }
+    #expect(asked == 2)
+    #expect(throws: ExpansionOverflow.self) { try VariableExpansion.expand(value, limit: 999) { _ in nil } }
+    let open = String(repeating: "$(", count: 500_000)
+    #expect(try VariableExpansion.expand(open, limit: 1_000_000) { _ in nil } == open)
+  }
+
+  @Test(
+    "a container's path loses . and .. by its text, never above the root",
+    arguments: [
+      ("/tmp/../../../dev/termination-log", "/dev/termination-log"), ("rel/../x", "/x"), ("a/../../b", "/b"),
+      ("/a/./b/", "/a/b"), ("/a/b", "/a/b"), ("", "/"), ("/..", "/"), ("/a/..b", "/a/..b"),
+    ])
+  func withinRoot(path: String, expected: String) {
+    #expect(PathText.withinRoot(path) == expected)
+    #expect(PathText.mountProblem("/tmp/../proc/x") != nil)
+    #expect(PathText.mountProblem("/tmp/..") != nil)
   }
 
   @Test("a path is bytes between slashes, also where Swift sees a slash and an accent as one character")

@@ -39,6 +39,39 @@ import Testing
     }
   }
 
+  @Test("a ConfigMap of a mebibyte in a hundred volumes ends at what a pod's volumes may hold, and says so")
+  func manyVolumes() throws {
+    let scratch = try Scratch()
+    let paths = NodePaths(data: scratch.path)
+    let sources = [JSON](repeating: ["configMap": ["name": "quiz"]], count: 100)
+    let spec = pod(shell("main", "true"), volumes: [["name": "v", "projected": ["sources": .array(sources)]]])
+    let assignment = Assignment(
+      attempt: 1, keeper: "k", session: "s", namespace: "default", podName: "p", podUID: "u", labels: [:],
+      annotations: [:], spec: PodSpec(json: spec),
+      references: configMap(["a": .string(String(repeating: "x", count: 1 << 20))]), tolerationMilliseconds: nil)
+    let error = #expect(throws: VolumeError.self) {
+      _ = try Volumes.make(assignment, paths: paths, place: testPlace(assignment, paths))
+    }
+    #expect(error?.message.contains("hold more than 67108864 bytes together") == true)
+  }
+
+  @Test("FileOrCreate leaves a symbolic link to nothing as it is, and says so")
+  func danglingLink() throws {
+    let scratch = try Scratch()
+    let paths = NodePaths(data: scratch.path + "/data")
+    let link = scratch.path + "/link"
+    #expect(symlink("/nonexistent/file", link) == 0)
+    let spec = pod(
+      shell("main", "true"), volumes: [["name": "h", "hostPath": ["path": .string(link), "type": "FileOrCreate"]]])
+    let assignment = Assignment(
+      attempt: 1, keeper: "k", session: "s", namespace: "default", podName: "p", podUID: "u", labels: [:],
+      annotations: [:], spec: PodSpec(json: spec), references: [:], tolerationMilliseconds: nil)
+    #expect(throws: VolumeError.self) {
+      _ = try Volumes.make(assignment, paths: paths, place: testPlace(assignment, paths))
+    }
+    #expect(((try? Files.status(link, followLinks: false))?.mode ?? 0) & UInt32(S_IFMT) == UInt32(S_IFLNK))
+  }
+
   @Test("a ConfigMap of a mebibyte by subPath is /questions.json inside, and the host never has it")
   func questions() throws {
     let keeper = try TestKeeper()
@@ -284,6 +317,6 @@ import Testing
       volumes: [["name": "e", "emptyDir": [:]]])
     let error = #expect(throws: PlanningError.self) { try keeper.start(keeper.assignment(1, spec)) }
     #expect(error?.reason == "CreateContainerConfigError")
-    #expect(error?.message.hasPrefix("cannot mount volume \"e\" on \"\(path)\": it is ") == true)
+    #expect(error?.message.hasPrefix("cannot mount volume \"e\" on \"\(path == "//." ? "/" : path)\": it is ") == true)
   }
 }

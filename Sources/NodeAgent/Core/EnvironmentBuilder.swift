@@ -3,6 +3,46 @@
 
 import ClusterProto
 
+/// Variables that count their bytes while they grow.
+private struct GrowingEnvironment {
+  var values = StringMap()
+  /// With `=` and the ending byte of each, as the kernel counts.
+  private var bytes = 0
+
+  /// Sets a variable; the kernel would start no program with more than this.
+  mutating func set(_ name: String, _ value: String, _ container: String) throws(PlanningError) {
+    let length = name.utf8.count + 1 + value.utf8.count
+    if length > PlanLimits.text { throw Self.tooLong(name, container) }
+    if let old = values[name] { bytes -= name.utf8.count + old.utf8.count + 2 }
+    bytes += length + 1
+    if bytes > PlanLimits.container {
+      throw PlanningError(
+        container: container, reason: PodPlanner.configError,
+        message: "environment variable \"\(name)\" makes the environment longer than \(PlanLimits.container) bytes, "
+          + "the most that a program can be started with")
+    }
+    values[name] = value
+  }
+
+  /// Sets a variable to a text with `$(NAME)` in it.
+  mutating func expand(_ text: String, into name: String, _ container: String) throws(PlanningError) {
+    let expanded: String
+    do throws(ExpansionOverflow) {
+      expanded = try VariableExpansion.expand(text, limit: PlanLimits.text) { values[$0] }
+    } catch {
+      throw Self.tooLong(name, container)
+    }
+    try set(name, expanded, container)
+  }
+
+  private static func tooLong(_ name: String, _ container: String) -> PlanningError {
+    PlanningError(
+      container: container, reason: PodPlanner.configError,
+      message: "environment variable \"\(name)\" is longer than \(PlanLimits.text) bytes with its name, the most that "
+        + "a program can be started with")
+  }
+}
+
 /// Builds the environments of one attempt's containers.
 struct EnvironmentBuilder {
   let assignment: Assignment
@@ -15,35 +55,37 @@ struct EnvironmentBuilder {
 
   /// The variables, sorted by name.
   func variables(of container: ContainerSpec) throws(PlanningError) -> StringMap {
-    var result: StringMap = ["PATH": Self.defaultPath, "HOSTNAME": hostname]
-    result[Self.fencingToken] = String(assignment.attempt)
+    var result = GrowingEnvironment()
+    try result.set("PATH", Self.defaultPath, container.name)
+    try result.set("HOSTNAME", hostname, container.name)
+    try result.set(Self.fencingToken, String(assignment.attempt), container.name)
     for entry in container.environmentImports { try take(entry, container.name, &result) }
     for variable in container.environment {
-      let known = result
       switch variable.source {
       case .value(let text):
-        result[variable.name] = VariableExpansion.expand(text) { known[$0] }
+        try result.expand(text, into: variable.name, container.name)
       case .pod(let value):
+        let text: String
         do throws(DownwardError) {
-          result[variable.name] = try DownwardAPI(assignment: assignment, place: place)
-            .text(of: value, askedBy: container.name)
+          text = try DownwardAPI(assignment: assignment, place: place).text(of: value, askedBy: container.name)
         } catch {
           throw failure(container.name, error.message)
         }
+        try result.set(variable.name, text, container.name)
       case .configMapKey(let name, let key, let optional):
         guard let value = try value("ConfigMap", name, key, optional, container.name) else { continue }
-        result[variable.name] = value
+        try result.set(variable.name, value, container.name)
       case .secretKey(let name, let key, let optional):
         guard let value = try value("Secret", name, key, optional, container.name) else { continue }
-        result[variable.name] = try decoded(value, of: name, variable.name, container.name)
+        try result.set(variable.name, try decoded(value, of: name, variable.name, container.name), container.name)
       }
     }
-    result[Self.fencingToken] = String(assignment.attempt)
+    try result.set(Self.fencingToken, String(assignment.attempt), container.name)
     // The kernel would cut the value there, unsaid.
-    if let bad = result.first(where: { $0.value.utf8.contains(0) }) {
+    if let bad = result.values.first(where: { $0.value.utf8.contains(0) }) {
       throw failure(container.name, "environment variable \"\(bad.key)\" contains a nul byte")
     }
-    return result
+    return result.values
   }
 
   private func failure(_ container: String, _ message: String) -> PlanningError {
@@ -89,7 +131,7 @@ struct EnvironmentBuilder {
 
   /// Names that no environment can hold are left out, as kubelet does (with an event there).
   private func take(
-    _ entry: ContainerSpec.EnvironmentImport, _ container: String, _ result: inout StringMap
+    _ entry: ContainerSpec.EnvironmentImport, _ container: String, _ result: inout GrowingEnvironment
   ) throws(PlanningError) {
     let found: StringMap?
     if let map = entry.configMap {
@@ -104,9 +146,9 @@ struct EnvironmentBuilder {
       let isName = !name.isEmpty && name.utf8.allSatisfy { $0 >= 0x20 && $0 < 0x7F && $0 != UInt8(ascii: "=") }
       guard isName else { continue }
       if let secret = entry.secret, entry.configMap == nil {
-        result[name] = try decoded(variable.value, of: secret, name, container)
+        try result.set(name, try decoded(variable.value, of: secret, name, container), container)
       } else {
-        result[name] = variable.value
+        try result.set(name, variable.value, container)
       }
     }
   }

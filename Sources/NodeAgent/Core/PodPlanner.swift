@@ -56,12 +56,15 @@ package enum PodPlanner {
   package static func plan(_ assignment: Assignment, place: PodPlace) throws(PlanningError) -> PodPlan {
     let spec = assignment.spec
     let environment = EnvironmentBuilder(assignment: assignment, place: place, hostname: hostname(assignment))
+    var room = PlanLimits.pod
     var initContainers: [PodPlan.Container] = []
     for container in spec.initContainers {
-      initContainers.append(try plan(container, of: spec, environment, place))
+      initContainers.append(try plan(container, of: spec, environment, place, &room))
     }
     var containers: [PodPlan.Container] = []
-    for container in spec.containers { containers.append(try plan(container, of: spec, environment, place)) }
+    for container in spec.containers {
+      containers.append(try plan(container, of: spec, environment, place, &room))
+    }
     return PodPlan(
       initContainers: initContainers, containers: containers, restartPolicy: spec.restartPolicy,
       terminationGraceMilliseconds: milliseconds(spec.terminationGracePeriodSeconds),
@@ -70,34 +73,81 @@ package enum PodPlanner {
   }
 
   private static func plan(
-    _ container: ContainerSpec, of spec: PodSpec, _ environment: EnvironmentBuilder, _ place: PodPlace
+    _ container: ContainerSpec, of spec: PodSpec, _ environment: EnvironmentBuilder, _ place: PodPlace,
+    _ room: inout Int
   ) throws(PlanningError) -> PodPlan.Container {
     let variables = try environment.variables(of: container)
     let lookUp = { (name: String) -> String? in variables[name] }
+    let environment = variables.map { "\($0.key)=\($0.value)" }
+    var programRoom = PlanLimits.container
+    for text in environment { try take(text.utf8.count + 1, &programRoom, &room, container.name) }
     // Without a command the arguments belong to the image's entry point, which is not run yet.
     let words = container.command.isEmpty ? [] : container.command + container.arguments
+    var arguments: [String] = []
+    for (index, word) in words.enumerated() {
+      let field = index < container.command.count ? "command[\(index)]" : "args[\(index - container.command.count)]"
+      let argument = try expand(word, field, limit: PlanLimits.text, in: container.name, lookUp)
+      try take(argument.utf8.count + 1, &programRoom, &room, container.name)
+      arguments.append(argument)
+    }
     var mounts: [PodPlan.Mount] = []
     for mount in container.mounts {
       guard let source = place.volumes[mount.name] else {
         throw PlanningError(
           container: container.name, reason: configError, message: "volume \"\(mount.name)\" is not there")
       }
-      try check(mount.mountPath, "volume \"\(mount.name)\"", container.name)
+      let path = PathText.withinRoot(mount.mountPath)
+      try check(path, "volume \"\(mount.name)\"", container.name)
       let readOnly = mount.readOnly || spec.volumes.contains { $0.name == mount.name && $0.isReadOnly }
       let subPath = try subPath(of: mount, in: container.name, lookUp)
-      mounts.append(PodPlan.Mount(source: source, subPath: subPath, path: mount.mountPath, readOnly: readOnly))
+      var unbounded = Int.max
+      try take(
+        source.utf8.count + (subPath?.utf8.count ?? 0) + path.utf8.count, &unbounded, &room, container.name)
+      mounts.append(PodPlan.Mount(source: source, subPath: subPath, path: path, readOnly: readOnly))
     }
-    if !container.terminationMessagePath.isEmpty {
-      try check(container.terminationMessagePath, "the termination message", container.name)
+    var messagePath = container.terminationMessagePath
+    if !messagePath.isEmpty {
+      messagePath = PathText.withinRoot(messagePath)
+      try check(messagePath, "the termination message", container.name)
     }
-    let directory = container.workingDirectory ?? ""
     return PodPlan.Container(
       name: container.name, image: container.image,
-      arguments: words.map { VariableExpansion.expand($0, with: lookUp) },
-      environment: variables.map { "\($0.key)=\($0.value)" },
-      workingDirectory: PathText.isAbsolute(directory) ? directory : "/\(directory)", mounts: mounts,
-      isSidecar: container.isSidecar, terminationMessagePath: container.terminationMessagePath,
+      arguments: arguments, environment: environment,
+      workingDirectory: PathText.withinRoot(container.workingDirectory ?? ""), mounts: mounts,
+      isSidecar: container.isSidecar, terminationMessagePath: messagePath,
       fallsBackToLogs: container.fallsBackToLogs)
+  }
+
+  /// Takes `bytes` of what the container and the pod may still hold.
+  private static func take(_ bytes: Int, _ program: inout Int, _ pod: inout Int, _ container: String)
+    throws(PlanningError)
+  {
+    program -= bytes
+    pod -= bytes
+    if program < 0 {
+      throw PlanningError(
+        container: container, reason: configError,
+        message: "command, args and environment are longer than \(PlanLimits.container) bytes together, the most that "
+          + "a program can be started with")
+    }
+    if pod < 0 {
+      throw PlanningError(
+        container: container, reason: configError,
+        message: "command, args, environment and mounts of the pod's containers up to this one are longer than "
+          + "\(PlanLimits.pod) bytes together; mount ConfigMaps as files instead of importing them as variables")
+    }
+  }
+
+  private static func expand(
+    _ text: String, _ field: String, limit: Int, in container: String, _ lookUp: (String) -> String?
+  ) throws(PlanningError) -> String {
+    do throws(ExpansionOverflow) {
+      return try VariableExpansion.expand(text, limit: limit, with: lookUp)
+    } catch {
+      throw PlanningError(
+        container: container, reason: configError,
+        message: "\(field) is longer than \(limit) bytes with its variables expanded")
+    }
   }
 
   /// Whether something may be mounted there: over the root it would have no effect, and `/proc` is the pod's own, as in
@@ -114,7 +164,9 @@ package enum PodPlanner {
   ) throws(PlanningError) -> String? {
     guard let expression = mount.subPathExpression else { return mount.subPath }
     var missing: String?
-    let path = VariableExpansion.expand(expression) { name in
+    let path = try expand(
+      expression, "subPathExpr of volume \"\(mount.name)\"", limit: PlanLimits.path, in: container
+    ) { name in
       let value = lookUp(name)
       if value == nil, missing == nil { missing = name }
       return value

@@ -81,6 +81,7 @@ package final class AgentHost {
   /// Runs until done; the process' exit status. Says why it cannot start.
   package static func run(_ options: AgentOptions) -> Int32 {
     do throws(IOError) {
+      MemoryPressure.offerAgent()
       let host = try AgentHost(options)
       host.handle(.started)
       try host.loop.run(until: { host.isDone })

@@ -118,7 +118,7 @@ package final class KeeperHost {
         keeper: identity, directory: register.entry.mark, sweptKeepers: remains.provenKeepers,
         fencesFully: fencing.fencesFully, fencingDetail: fencing.detail, records: records, concern: remains.concern),
       configuration: configuration)
-    Self.protectFromMemoryPressure()
+    MemoryPressure.spareKeeper()
     Self.raiseDescriptorLimit()
     try begin(options)
   }
@@ -176,14 +176,6 @@ package final class KeeperHost {
 
   /// Control groups are named after the keeper that made them.
   private static func poolName(_ keeper: String) -> String { "stint-" + String(keeper.prefix(12)) }
-
-  private static func protectFromMemoryPressure() {
-    // Root may lower it; anyone may leave it. Not worth a word when it fails.
-    let descriptor = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC)
-    guard descriptor >= 0 else { return }
-    _ = Glibc.write(descriptor, "-500", 4)
-    close(descriptor)
-  }
 
   /// A pod costs about six descriptors; the usual soft limit of 1024 would end at 170 pods.
   private static func raiseDescriptorLimit() {

@@ -56,7 +56,8 @@ final class KeeperLauncher {
   private func attempt() {
     guard !isDone else { return }
     do throws(IOError) {
-      let next = try Connection.connect(loop: loop, to: .unix(path: paths.keeperSocket), outputLimit: 64 << 20)
+      // Room for a whole node's plans at once: a limit that they exceed would end each new connection in the same way.
+      let next = try Connection.connect(loop: loop, to: .unix(path: paths.keeperSocket), outputLimit: 512 << 20)
       connection = next
       next.onOpen = { [self] in end(next, "") }
       next.onClose = { [weak self] _ in self?.retry() }

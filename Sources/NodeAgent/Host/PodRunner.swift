@@ -269,7 +269,7 @@ final class PodRunner {
     result.groupID = surroundings.user?.groupID
     result.groups = surroundings.user?.groups ?? []
     // Memory pressure ends pods before the keeper that holds their deadlines.
-    result.oomScoreAdjust = 500
+    result.oomScoreAdjust = MemoryPressure.expendable
     result.mounts = mounts
     return result
   }

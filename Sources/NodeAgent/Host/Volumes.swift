@@ -26,6 +26,7 @@ enum Volumes {
   static func make(_ assignment: Assignment, paths: NodePaths, place: PodPlace) throws(VolumeError) -> [String: String]
   {
     var result: [String: String] = [:]
+    var room = FileRoom()
     for volume in assignment.spec.volumes {
       let directory = "\(paths.pod(assignment.attempt))/volumes/\(volume.name)"
       switch volume.source {
@@ -37,8 +38,9 @@ enum Volumes {
         var problems: [String] = []
         for projection in projections {
           do throws(ProjectionError) {
-            files += try self.files(projection, mode: mode, of: assignment, place)
+            files += try self.files(projection, mode: mode, of: assignment, place, &room)
           } catch {
+            if error.isFinal { throw setUpFailure(volume.name, error.message, retryable: false) }
             problems.append(error.message)
           }
         }
@@ -67,11 +69,32 @@ enum Volumes {
   }
 
   /// Why a source has no files yet.
-  private struct ProjectionError: Error { var message: String }
+  private struct ProjectionError: Error {
+    var message: String
+    /// No other source can change it.
+    var isFinal = false
+  }
+
+  /// What the pod's volumes may still hold: one big ConfigMap in a thousand volumes would fill memory and disk.
+  private struct FileRoom {
+    private var bytes = PlanLimits.volumes
+
+    mutating func take(_ files: [VolumeFile]) throws(ProjectionError) {
+      for file in files {
+        bytes -= file.bytes.count
+        if bytes < 0 {
+          throw ProjectionError(
+            message: "the pod's volumes of ConfigMaps, Secrets and the downward API hold more than "
+              + "\(PlanLimits.volumes) bytes together", isFinal: true)
+        }
+      }
+    }
+  }
 
   /// The files of one source, in order; a later file of the same path replaces an earlier one.
   private static func files(
-    _ projection: VolumeSpec.Projection, mode: Int64, of assignment: Assignment, _ place: PodPlace
+    _ projection: VolumeSpec.Projection, mode: Int64, of assignment: Assignment, _ place: PodPlace,
+    _ room: inout FileRoom
   ) throws(ProjectionError) -> [VolumeFile] {
     switch projection {
     case .configMap(let name, let items, let optional):
@@ -79,7 +102,7 @@ enum Volumes {
         if optional { return [] }
         throw ProjectionError(message: "configmap \"\(name)\" not found")
       }
-      return try files(contents(of: body), items, mode, optional) {
+      return try files(contents(of: body), items, mode, optional, &room) {
         "configmap references non-existent config key: \($0)"
       }
     case .secret(let name, let items, let optional):
@@ -87,19 +110,22 @@ enum Volumes {
         if optional { return [] }
         throw ProjectionError(message: "secret \"\(name)\" not found")
       }
-      return try files(contents(of: body, isSecret: true), items, mode, optional) {
+      return try files(contents(of: body, isSecret: true), items, mode, optional, &room) {
         "references non-existent secret key: \($0)"
       }
     case .downward(let entries):
       let values = DownwardAPI(assignment: assignment, place: place)
       var files: [VolumeFile] = []
       for entry in entries {
+        let text: String
         do throws(DownwardError) {
-          let text = try values.text(of: entry.value, askedBy: nil)
-          files.append(VolumeFile(path: entry.path, bytes: Array(text.utf8), mode: entry.mode ?? mode))
+          text = try values.text(of: entry.value, askedBy: nil)
         } catch {
           throw ProjectionError(message: error.message)
         }
+        let file = VolumeFile(path: entry.path, bytes: Array(text.utf8), mode: entry.mode ?? mode)
+        try room.take([file])
+        files.append(file)
       }
       return files
     case .unsupported(let kind):
@@ -109,10 +135,12 @@ enum Volumes {
 
   private static func files(
     _ contents: [String: [UInt8]], _ items: [VolumeSpec.Item]?, _ mode: Int64, _ optional: Bool,
-    missing: (String) -> String
+    _ room: inout FileRoom, missing: (String) -> String
   ) throws(ProjectionError) -> [VolumeFile] {
     guard let items else {
-      return contents.sorted { $0.key < $1.key }.map { VolumeFile(path: $0.key, bytes: $0.value, mode: mode) }
+      let files = contents.sorted { $0.key < $1.key }.map { VolumeFile(path: $0.key, bytes: $0.value, mode: mode) }
+      try room.take(files)
+      return files
     }
     var files: [VolumeFile] = []
     for item in items {
@@ -120,7 +148,9 @@ enum Volumes {
         if optional { continue }
         throw ProjectionError(message: missing(item.key))
       }
-      files.append(VolumeFile(path: item.path, bytes: bytes, mode: item.mode ?? mode))
+      let file = VolumeFile(path: item.path, bytes: bytes, mode: item.mode ?? mode)
+      try room.take([file])
+      files.append(file)
     }
     return files
   }
@@ -133,6 +163,8 @@ enum Volumes {
         throw setUpFailure(volume, "item path \(file.path) leaves the volume", retryable: false)
       }
       if PathText.names(file.path).count > 1 { try makeDirectory(Files.split(path).parent, mode: 0o755) }
+      // Anew: a file of an earlier try may forbid writing even to its owner.
+      unlink(path)
       try writeFile(path, file.bytes, mode: UInt32(truncatingIfNeeded: file.mode & 0o777))
     }
   }
@@ -186,8 +218,6 @@ enum Volumes {
   }
 
   private static func writeFile(_ path: String, _ bytes: [UInt8], mode: UInt32) throws(VolumeError) {
-    // Anew: a file of an earlier try may forbid writing even to its owner.
-    unlink(path)
     let descriptor = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode)
     guard descriptor >= 0 else {
       throw VolumeError(

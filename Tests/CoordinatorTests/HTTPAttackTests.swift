@@ -307,8 +307,6 @@ struct HTTPAttackTests {
       var answers = 0
       try api.live.wait("who reads again gets all") {
         answers += clients[0].countTaken("Content-Type: application/json")
-        print(
-          "DBG", answers, clients[0].tail(50).count, clients[0].connection.pendingOutput, api.live.server.unsentBytes)
         return answers == count || clients[0].isClosed
       }
       #expect(answers == count)

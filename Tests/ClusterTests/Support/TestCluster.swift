@@ -16,14 +16,13 @@ final class TestCluster {
 
   let directory: String
   let server: String
+  private let port: HeldPort
   private let timing: [String]
   private(set) var coordinator: Program?
   private(set) var agents: [String: Program] = [:]
   private let loop: EventLoop
   private let client: Cluster
   private var runs = 0
-
-  private static let nextPort = Mutex(UInt16.random(in: 20_000..<30_000))
 
   var tokenFile: String { "\(directory)/coordinator/token" }
   var ledgerPath: String { "\(directory)/ledger/signs" }
@@ -51,34 +50,12 @@ final class TestCluster {
     directory = "/tmp/stint-cluster-\(getpid())-\(Hexadecimal.text(try Crypto.randomBytes(5)))"
     self.timing = timing
     for name in ["ledger", "logs"] { try Files.makeDirectory("\(directory)/\(name)") }
-    server = "127.0.0.1:\(try Self.freePort())"
+    port = try HeldPort()
+    server = "127.0.0.1:\(port.number)"
     loop = try EventLoop()
     client = NativeClient.makeCluster(
       Endpoint(server: server, tokenFile: "\(directory)/coordinator/token"), Console(out: { _ in }, err: { _ in }),
       loop: loop, awaitsToken: true)
-  }
-
-  /// A port below those that the kernel gives to outgoing connections, so that a restart finds it free.
-  private static func freePort() throws -> UInt16 {
-    for _ in 0..<2_000 {
-      let port = nextPort.withLock { next in
-        next = next >= 32_000 ? 20_000 : next + 1
-        return next
-      }
-      let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
-      defer { close(descriptor) }
-      var address = sockaddr_in()
-      address.sin_family = sa_family_t(AF_INET)
-      address.sin_port = port.bigEndian
-      address.sin_addr.s_addr = UInt32(0x7f00_0001).bigEndian
-      let result = withUnsafePointer(to: &address) {
-        $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-          bind(descriptor, $0, socklen_t(MemoryLayout<sockaddr_in>.size))
-        }
-      }
-      if result == 0 { return port }
-    }
-    throw Failure("no free port")
   }
 
   // Programs.

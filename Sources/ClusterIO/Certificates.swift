@@ -119,6 +119,18 @@ package enum Certificates {
       || X509_check_host(certificate.pointer, host, host.utf8.count, 0, nil) == 1
   }
 
+  /// Whether a server's certificate names all these hosts, each given once, and no other.
+  package static func namesExactly(_ bytes: [UInt8], hosts: [String]) -> Bool {
+    guard let certificate = try? Certificate(pem: bytes) else { return false }
+    defer { ERR_clear_error() }
+    let position = X509_get_ext_by_NID(certificate.pointer, NID_subject_alt_name, -1)
+    guard position >= 0,
+      let names = X509V3_EXT_d2i(X509_get_ext(certificate.pointer, position)).map({ OpaquePointer($0) })
+    else { return false }
+    defer { GENERAL_NAMES_free(names) }
+    return OPENSSL_sk_num(names) == hosts.count && hosts.allSatisfy { Certificates.names(bytes, host: $0) }
+  }
+
   private static func add(_ field: String, _ text: String, to name: OpaquePointer) throws(IOError) {
     let bytes = Array(text.utf8)
     guard X509_NAME_add_entry_by_txt(name, field, MBSTRING_UTF8, bytes, Int32(bytes.count), -1, 0) == 1 else {

@@ -48,6 +48,12 @@ package final class Connection {
   /// The other side's address for the log: `HOST:PORT`, or the path of a unix socket.
   package let peer: String
 
+  /// The address of this side, once it is connected; nil for a unix socket.
+  package var localHost: String? {
+    guard isOpen, case .tcp(let host, _)? = SocketAddress.read(descriptor, local: true) else { return nil }
+    return host
+  }
+
   /// The TLS state, after `startTLS`.
   package private(set) var tls: TLSSession?
 

@@ -11,6 +11,18 @@ package enum SocketAddress: Equatable, Sendable, CustomStringConvertible {
   /// A unix socket's path; longer ones than `sockaddr_un` holds work too.
   case unix(path: String)
 
+  /// Reads `HOST:PORT` or `[IPV6]:PORT`, and with a port to assume `HOST`, `[IPV6]` or `IPV6`; nil when it is none.
+  package init?(parsing text: String, defaultPort: UInt16) {
+    if let address = SocketAddress(parsing: text) {
+      self = address
+      return
+    }
+    let isBracketed = text.hasPrefix("[") && text.hasSuffix("]")
+    let host = isBracketed ? String(text.dropFirst().dropLast()) : text
+    guard !host.isEmpty, !host.contains(":") || SocketAddress.canonicalAddress(host) != nil else { return nil }
+    self = .tcp(host: host, port: defaultPort)
+  }
+
   /// Reads `HOST:PORT` or `[IPV6]:PORT`; nil when it is neither.
   package init?(parsing text: String) {
     guard let colon = text.lastIndex(of: ":"), let port = UInt16(text[text.index(after: colon)...]) else { return nil }
@@ -38,6 +50,30 @@ package enum SocketAddress: Equatable, Sendable, CustomStringConvertible {
     if host == "localhost" || host == "::1" { return true }
     var four = in_addr()
     return inet_pton(AF_INET, host, &four) == 1 && UInt32(bigEndian: four.s_addr) >> 24 == 127
+  }
+
+  /// Whether it stands for all addresses of the machine: `0.0.0.0` or `::`.
+  package var isUnspecified: Bool {
+    guard case .tcp(let host, _) = self else { return false }
+    let address = SocketAddress.canonicalAddress(host)
+    return address == "0.0.0.0" || address == "::"
+  }
+
+  /// The one way to write a numeric address; nil when it is none. An IPv4 address in IPv6 is the IPv4 address.
+  package static func canonicalAddress(_ host: String) -> String? {
+    var text = [CChar](repeating: 0, count: Int(INET6_ADDRSTRLEN))
+    var four = in_addr()
+    var six = in6_addr()
+    if inet_pton(AF_INET, host, &four) == 1 {
+      inet_ntop(AF_INET, &four, &text, socklen_t(text.count))
+      return Files.string(text)
+    }
+    guard inet_pton(AF_INET6, host, &six) == 1 else { return nil }
+    inet_ntop(AF_INET6, &six, &text, socklen_t(text.count))
+    let written = Files.string(text)
+    let mapped = "::ffff:"
+    if written.hasPrefix(mapped), written.contains(".") { return String(written.dropFirst(mapped.count)) }
+    return written
   }
 
   /// Whether it can be reached without looking a name up, which is never done.
@@ -83,6 +119,9 @@ package enum SocketAddress: Equatable, Sendable, CustomStringConvertible {
     six.sin6_family = sa_family_t(AF_INET6)
     six.sin6_port = port.bigEndian
     let descriptor = try makeSocket(AF_INET6)
+    // All addresses are those of IPv4, too, whatever the system's default.
+    var off: Int32 = 0
+    setsockopt(descriptor, Int32(IPPROTO_IPV6), IPV6_V6ONLY, &off, 4)
     return (descriptor, call(&six, descriptor, use))
   }
 
@@ -127,24 +166,28 @@ package enum SocketAddress: Equatable, Sendable, CustomStringConvertible {
       }
     }
     guard result == 0 else { return nil }
-    let family = Int32(storage.ss_family)
+    return withUnsafePointer(to: &storage) { pointer in
+      pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { read($0) }
+    }
+  }
+
+  /// The address of a TCP socket in the system's form, which has the room that its family needs; nil for others.
+  static func read(_ address: UnsafePointer<sockaddr>) -> SocketAddress? {
     var text = [CChar](repeating: 0, count: Int(INET6_ADDRSTRLEN))
-    return withUnsafePointer(to: &storage) { pointer -> SocketAddress? in
-      switch family {
-      case AF_INET:
-        pointer.withMemoryRebound(to: sockaddr_in.self, capacity: 1) { four in
-          var address = four.pointee.sin_addr
-          inet_ntop(AF_INET, &address, &text, socklen_t(text.count))
-          return .tcp(host: Files.string(text), port: UInt16(bigEndian: four.pointee.sin_port))
-        }
-      case AF_INET6:
-        pointer.withMemoryRebound(to: sockaddr_in6.self, capacity: 1) { six in
-          var address = six.pointee.sin6_addr
-          inet_ntop(AF_INET6, &address, &text, socklen_t(text.count))
-          return .tcp(host: Files.string(text), port: UInt16(bigEndian: six.pointee.sin6_port))
-        }
-      default: nil
-      }
+    let raw = UnsafeRawPointer(address)
+    switch Int32(address.pointee.sa_family) {
+    case AF_INET:
+      let four = raw.loadUnaligned(as: sockaddr_in.self)
+      var host = four.sin_addr
+      inet_ntop(AF_INET, &host, &text, socklen_t(text.count))
+      return .tcp(host: Files.string(text), port: UInt16(bigEndian: four.sin_port))
+    case AF_INET6:
+      let six = raw.loadUnaligned(as: sockaddr_in6.self)
+      var host = six.sin6_addr
+      inet_ntop(AF_INET6, &host, &text, socklen_t(text.count))
+      let written = Files.string(text)
+      return .tcp(host: canonicalAddress(written) ?? written, port: UInt16(bigEndian: six.sin6_port))
+    default: return nil
     }
   }
 }

@@ -36,10 +36,13 @@ extension CommandTable {
       name: "coordinator", summary: "Run the coordinator of a cluster",
       flags: [
         Flag("data", .directory, "Where it keeps its state; made if need be"),
-        Flag("listen", .text("HOST:PORT"), initial: Endpoint.defaultServer, "Address to listen on"),
+        Flag("listen", .text("ADDRESS[:PORT]"), initial: Endpoint.defaultServer, "Address to listen on"),
         Flag(
-          "api", .text("HOST:PORT"), initial: "\(Endpoint.defaultAPI), or a free port when --listen is another",
-          "Where the Kubernetes API is served for kubectl"),
+          "api", .text("ADDRESS[:PORT]"), initial: "beside --listen on \(Endpoint.apiPort), or on a free port",
+          "Where the Kubernetes API is served for kubectl; 0.0.0.0 or :: is every address of the machine"),
+        Flag(
+          "advertise", .text("NAME-OR-ADDRESS"), repeats: true,
+          "By what others reach this machine, if not by its own addresses; may be repeated, the best first"),
       ] + timing + [
         Flag("charge-lost-attempts", "Count pods lost with their node against backoffLimit, as Kubernetes does"),
         Flag("accept-loss", "Start once with what a damaged, old or missing store still holds"),
@@ -60,6 +63,9 @@ extension CommandTable {
         Flag("memory", .text("QUANTITY"), initial: "the machine's", "Memory to offer"),
         Flag("pods", .integer("N"), initial: "110", "Most pods at a time"),
         Flag("label", .text("KEY=VALUE"), repeats: true, "Label of the node; may be repeated"),
+        Flag(
+          "node-ip", .text("ADDRESS"), initial: "the one that reaches the coordinator",
+          "Address of the node and its pods"),
         Flag("pod-user", .text("USER"), "Run pods as this user"),
         Flag("frozen-kill", .duration, initial: "10m", "How long a frozen pod waits for word before it is killed"),
         logLimit,

@@ -45,9 +45,11 @@ struct CommandError: Error, Equatable {
 
 /// A coordinator and how to prove that one may talk to it.
 struct Endpoint: Equatable {
-  static let defaultServer = "127.0.0.1:7420"
+  static let nativePort: UInt16 = 7_420
   /// Of the Kubernetes API.
-  static let defaultAPI = "127.0.0.1:7480"
+  static let apiPort: UInt16 = 7_480
+  static let defaultServer = "127.0.0.1:\(nativePort)"
+  static let defaultAPI = "127.0.0.1:\(apiPort)"
 
   let server: String
   let tokenFile: String

@@ -45,6 +45,28 @@ import Testing
     #expect(registration.conditions.first { $0.type == "FencingIncomplete" }?.message == "no namespaces")
   }
 
+  @Test("the address that the coordinator is reached from is the node's and its pods', also of those known before")
+  func address() throws {
+    var configuration = AgentBench.configuration
+    configuration.address = ""
+    var bench = AgentBench(configuration)
+    bench.send(.started)
+    bench.connectKeeper(inventory: [report(1)])
+    func connect(from address: String) throws -> (node: String, pods: [String]) {
+      bench.send(.addressFound(address))
+      let sent = bench.register().sent
+      guard case .register(let registration)? = sent.first else { throw IssueError() }
+      return (registration.address, [AgentEffect.send(sent[2])].reports.map(\.status.podIP))
+    }
+    #expect(try connect(from: "10.0.0.6") == ("10.0.0.6", ["10.0.0.6"]))
+    // The machine has moved to another network.
+    bench.send(.coordinatorClosed(bench.connection, reason: "gone"))
+    bench.pass(5_000)
+    #expect(try connect(from: "fd00::6") == ("fd00::6", ["fd00::6"]))
+  }
+
+  private struct IssueError: Error {}
+
   @Test("after registered come a heartbeat with the whole inventory, every report and the kept logs")
   func firstWords() throws {
     var configuration = AgentBench.configuration

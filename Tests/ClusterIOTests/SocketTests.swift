@@ -30,6 +30,39 @@ import Testing
     listener.close()
   }
 
+  @Test("addresses are read with and without a port, in IPv4 and IPv6")
+  func parsing() {
+    func read(_ text: String) -> String? { SocketAddress(parsing: text, defaultPort: 7420)?.description }
+    for (text, address) in [
+      ("0.0.0.0", "0.0.0.0:7420"), ("10.0.0.5:1", "10.0.0.5:1"), ("::", "[::]:7420"), ("[::]", "[::]:7420"),
+      ("[fd00::5]:1", "[fd00::5]:1"), ("fd00::5", "[fd00::5]:7420"), ("localhost", "localhost:7420"),
+    ] { #expect(read(text) == address) }
+    for text in ["", ":1", "a:b", "fd00:::5", "10.0.0.5:", "10.0.0.5:70000", "[fd00::5", "[]:1"] {
+      #expect(read(text) == nil, "\(text)")
+    }
+    #expect(SocketAddress.canonicalAddress("FD00:0:0::05") == "fd00::5")
+    #expect(SocketAddress.canonicalAddress("::ffff:10.0.0.5") == "10.0.0.5")
+    #expect(SocketAddress.canonicalAddress("10.0.0") == nil)
+  }
+
+  @Test("all addresses of IPv6 are those of IPv4, too, and the other side's address is told as it was dialled")
+  func dualStack() throws {
+    let loop = try EventLoop()
+    var peers: [String] = []
+    let listener = try Listener(loop: loop, at: .tcp(host: "::", port: 0)) { peers.append($0.peer) }
+    guard case .tcp(_, let port) = listener.address else { return #expect(Bool(false)) }
+    for host in ["127.0.0.1", "::1"] {
+      let client = try Connection.connect(loop: loop, to: .tcp(host: host, port: port))
+      var own: String?
+      client.onOpen = { [unowned client] in own = client.localHost }
+      #expect(try turn(loop) { own != nil && peers.count == (host == "::1" ? 2 : 1) })
+      #expect(own == host)
+      client.close()
+    }
+    #expect(peers[0].hasPrefix("127.0.0.1:") && peers[1].hasPrefix("[::1]:"))
+    listener.close()
+  }
+
   @Test("a unix socket works below a path longer than its address holds")
   func longUnixPath() throws {
     let scratch = try Scratch()

@@ -24,6 +24,15 @@ struct PKITests {
     let third = try PKI(directory: directory.path, host: "127.0.0.2")
     #expect(third.server != first.server)
     #expect(third.authority == first.authority)
+    // Another name, and one that is gone again.
+    let fourth = try PKI(directory: directory.path, host: "127.0.0.2", others: ["stint.example", "fd00::5"])
+    #expect(fourth.server != third.server && fourth.authority == first.authority)
+    for host in ["127.0.0.2", "stint.example", "fd00::5"] {
+      #expect(Certificates.names(fourth.server.certificate, host: host))
+    }
+    let fifth = try PKI(directory: directory.path, host: "127.0.0.2", others: ["fd00::5"])
+    #expect(!Certificates.names(fifth.server.certificate, host: "stint.example"))
+    #expect(try PKI(directory: directory.path, host: "127.0.0.2", others: ["FD00:0::5"]).server == fifth.server)
   }
 
   @Test(
@@ -38,7 +47,8 @@ struct PKITests {
       name: "admin", .client(group: "system:masters"), issuer: first.authority, seconds: 29 * day)
     try Files.writeAtomically("\(path)/admin.pem", soon.certificate + soon.key)
     let later = try Certificates.make(
-      name: "stint-coordinator", .server(hosts: ["127.0.0.1"]), issuer: first.authority, seconds: 31 * day)
+      name: "stint-coordinator", .server(hosts: ["localhost", "127.0.0.1", "::1"]), issuer: first.authority,
+      seconds: 31 * day)
     try Files.writeAtomically("\(path)/server.pem", later.certificate + later.key)
     let second = try PKI(directory: directory.path, host: "127.0.0.1")
     #expect(second.administrator != soon && second.administrator != first.administrator)

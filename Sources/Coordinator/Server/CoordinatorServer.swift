@@ -20,8 +20,10 @@ package struct ServerOptions {
   package var directory: String
   /// Loopback only; port 0 lets the system choose.
   package var listen = SocketAddress.tcp(host: "127.0.0.1", port: 7420)
-  /// Where the Kubernetes API is served over HTTPS: loopback only, port 0 lets the system choose; nil: nowhere.
+  /// Where the Kubernetes API is served over HTTPS; port 0 lets the system choose; nil: nowhere.
   package var api: SocketAddress?
+  /// Names and addresses by which others reach this machine, the best first, beside those that it has itself.
+  package var advertise: [String] = []
   /// When the port of `api` is taken the system chooses another.
   package var apiMayMove = false
   /// Of the core; `clusterID` is filled in from the store.
@@ -77,6 +79,8 @@ package final class CoordinatorServer {
   package let cluster: String
 
   private let options: ServerOptions
+  /// By which it can be reached.
+  private let names: ServerNames
   private let loop: EventLoop
   private let store: Store
   private let space: SpaceWatch
@@ -110,9 +114,7 @@ package final class CoordinatorServer {
         "--listen \(options.listen): only loopback addresses until connections are encrypted (TLS comes in a later "
           + "release); use 127.0.0.1:PORT")
     }
-    if let api = options.api, !api.isLoopback {
-      throw ServerError("--api \(api): only loopback addresses in this release; use 127.0.0.1:PORT")
-    }
+    names = try ServerNames(listen: [options.listen] + (options.api.map { [$0] } ?? []), advertise: options.advertise)
     do {
       Signals.ignoreBrokenPipes()
       loop = try EventLoop()
@@ -262,7 +264,8 @@ package final class CoordinatorServer {
     ProcessMemory.releaseAfterStart(of: loop)
     listener = try Listener(loop: loop, at: options.listen) { [unowned self] connection in door.accept(connection) }
     try startAPI()
-    try directory.announce(address: address, api: apiAddress, pid: getpid(), cluster: cluster)
+    try directory.announce(
+      address: address, api: apiAddress.map { names.reached(at: $0) }, pid: getpid(), cluster: cluster)
     if case .starting = phase { phase = .serving }
     ServerLog.info(
       "coordinator serves", ("address", address.description), ("cluster", cluster),
@@ -291,16 +294,20 @@ package final class CoordinatorServer {
   private func startAPI() throws(IOError) {
     guard var wanted = options.api, case .tcp(let host, let port) = wanted else { return }
     // A kubeconfig stays right over a restart where it can.
-    if port == 0, options.apiMayMove, let last = DataDirectory(path: options.directory).announcedAPI() { wanted = last }
-    let certificates = try PKI(directory: options.directory, host: host)
-    let made = try HTTPDoor(loop: loop, door: door, pki: certificates, host: host)
+    if port == 0, options.apiMayMove,
+      case .tcp(_, let last)? = DataDirectory(path: options.directory).announcedAPI()
+    {
+      wanted = .tcp(host: host, port: last)
+    }
+    let certificates = try PKI(directory: options.directory, host: "localhost", others: names.all)
+    let made = try HTTPDoor(loop: loop, door: door, pki: certificates, names: names.all)
     made.watchBacklogLimit = options.watchBacklogLimit
     made.authorize = { [unowned self] in core.authorize($0, $1) }
     made.setAccepting = { [unowned self] in apiListener?.setAccepting($0) }
     httpDoor = made
     apiListener = try listen(wanted, host) { made.accept($0) }
     // Before any client's request: what it reads says where the API is.
-    if case .tcp(let host, let port)? = apiAddress {
+    if let address = apiAddress, case .tcp(let host, let port) = names.address(of: address) {
       let authority = String(decoding: certificates.authority.certificate, as: UTF8.self)
       queue.append(.apiServed(APIEndpoint(host: host, port: Int64(port), authority: authority)), from: nil)
     }

@@ -25,17 +25,17 @@ package struct PKI {
 
   /// Reads the certificates below `directory`, or makes those that are missing; the server's and the administrator's
   /// also where they are damaged or end within 30 days. The authority is in every kubeconfig, so one that is there is
-  /// never replaced: it is used or refused. The server's names this machine's loopback addresses and `host`.
-  package init(directory: String, host: String) throws(IOError) {
+  /// never replaced: it is used or refused. The server's names this machine's loopback addresses, `host` and `others`,
+  /// and is made again when it names anything else.
+  package init(directory: String, host: String, others: [String] = []) throws(IOError) {
     let path = "\(directory)/pki"
     try Files.makeDirectory(path, mode: 0o700)
     authority = try PKI.authority("\(path)/authority.pem")
     let issuer = authority
-    var hosts = ["localhost", "127.0.0.1", "::1"]
-    if !hosts.contains(host) { hosts.append(host) }
+    let hosts = ServerNames.distinct(ServerNames.loopback + [host] + others)
     server = try PKI.identity(
       "\(path)/server.pem",
-      isUsable: { PKI.isUsable($0, issuer) && Certificates.names($0.certificate, host: host) }
+      isUsable: { PKI.isUsable($0, issuer) && Certificates.namesExactly($0.certificate, hosts: hosts) }
     ) { () throws(IOError) in
       try Certificates.make(name: "stint-coordinator", .server(hosts: hosts), issuer: issuer, seconds: 365 * PKI.day)
     }

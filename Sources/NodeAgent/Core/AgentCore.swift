@@ -35,7 +35,7 @@ package struct AgentCore {
     var concern = ""
   }
 
-  let configuration: AgentConfiguration
+  private(set) var configuration: AgentConfiguration
   var keeperLink = KeeperLink.down(until: BootTime(milliseconds: 0))
   var coordinatorLink = CoordinatorLink.down(until: BootTime(milliseconds: 0))
   var identity: KeeperIdentity?
@@ -87,6 +87,7 @@ package struct AgentCore {
     case .keeperConnected(let number): greetKeeper(number)
     case .keeper(let number, let reply): hear(reply, number, now)
     case .keeperLost(let number, let reason): loseKeeper(number, reason, now)
+    case .addressFound(let address): take(address: address)
     case .coordinatorOpened(let number): register(number, now)
     case .coordinator(let number, let message): hear(message, number, now)
     case .coordinatorClosed(let number, let reason):
@@ -102,6 +103,17 @@ package struct AgentCore {
     if hasStarted, !hasStopped { settle(now) }
     defer { effects = [] }
     return effects
+  }
+
+  /// What was heard of pods before is shown with it too.
+  private mutating func take(address: String) {
+    guard address != configuration.address else { return }
+    configuration.address = address
+    for number in attempts.keys.sorted() {
+      guard let report = attempts[number]?.report else { continue }
+      let shown = addressed(report)
+      attempts[number]?.report = shown
+    }
   }
 
   /// Does what time asks for: connections, heartbeats, retries; then sets the next wake.

@@ -15,6 +15,8 @@ package enum AgentEvent: Equatable, Sendable {
   case keeper(ConnectionNumber, KeeperReply)
   /// The keeper could not be started or reached, or its socket closed.
   case keeperLost(ConnectionNumber, reason: String)
+  /// The node's address, as the coordinator is reached from it; comes before `coordinatorOpened` and may change.
+  case addressFound(String)
   /// The coordinator connection is open and both sides have proven the token (the core registers on it).
   case coordinatorOpened(ConnectionNumber)
   case coordinator(ConnectionNumber, CoordinatorMessage)
@@ -94,7 +96,7 @@ package struct AgentConfiguration: Equatable, Sendable {
   package var capacity: NodeCapacity
   /// The node's own labels.
   package var labels: StringMap
-  /// podIP and hostIP of its pods.
+  /// podIP and hostIP of its pods; empty until it is found.
   package var address: String
   /// status.nodeInfo.
   package var info: JSON

@@ -84,7 +84,7 @@ extension AgentCore {
   }
 
   /// hostIP always, podIP once the pod has been set up: both are the agent's address.
-  private func addressed(_ report: AttemptReport) -> AttemptReport {
+  func addressed(_ report: AttemptReport) -> AttemptReport {
     var shown = report
     shown.status.hostIP = configuration.address
     let isSetUp = shown.status.condition("PodReadyToStartContainers")?.isTrue == true

@@ -24,6 +24,8 @@ package struct AgentOptions: Sendable {
   package var pods: Int64 = 110
   /// The node's own labels.
   package var labels = StringMap()
+  /// The node's address; nil: the one that the coordinator is reached from.
+  package var nodeIP: String?
   /// The user that pods run as; nil: the agent's own.
   package var podUser: String?
   /// A frozen pod is killed after so many ms.
@@ -112,7 +114,7 @@ package final class AgentHost {
     for directory in [paths.pods, paths.logs] { try Files.makeDirectory(directory) }
     let memory = try AgentMemory(path: paths.memory)
     let facts = try MachineFacts.read(fallbackMachineID: memory.machineID)
-    let configuration = try Self.configuration(options, facts: facts, memory: memory, paths: paths, address: address)
+    let configuration = try Self.configuration(options, facts: facts, memory: memory, paths: paths)
     Signals.ignoreBrokenPipes()
     loop = try EventLoop()
     ProcessMemory.releaseAfterStart(of: loop)
@@ -143,22 +145,22 @@ package final class AgentHost {
   }
 
   private static func configuration(
-    _ options: AgentOptions, facts: MachineFacts, memory: AgentMemory, paths: NodePaths, address: SocketAddress
+    _ options: AgentOptions, facts: MachineFacts, memory: AgentMemory, paths: NodePaths
   ) throws(IOError) -> AgentConfiguration {
     let capacity = NodeCapacity(
       cpuMillicores: options.cpuMillicores ?? Int64(facts.processors) * 1000,
       memoryBytes: options.memoryBytes ?? Int64(clamping: facts.memory), pods: options.pods)
     let info: JSON = [
-      "machineID": .string(facts.machineID), "systemUUID": .string(facts.machineID), "bootID": .string(facts.bootID),
+      "machineID": .string(facts.machineID),
+      "systemUUID": .string(facts.hardwareID.isEmpty ? facts.machineID : facts.hardwareID),
+      "bootID": .string(facts.bootID),
       "kernelVersion": .string(facts.kernelRelease), "osImage": .string(facts.osImage),
       "containerRuntimeVersion": .string("stint://\(options.version)"), "kubeletVersion": .string(options.version),
       "kubeProxyVersion": "", "operatingSystem": "linux", "architecture": .string(facts.architecture),
     ]
-    var host = "127.0.0.1"
-    if case .tcp(let name, _) = address, name != "localhost" { host = name }
     var configuration = AgentConfiguration(
       node: options.name, machineID: facts.machineID, bootID: facts.bootID, agentVersion: options.version,
-      capacity: capacity, labels: options.labels, address: host, info: info)
+      capacity: capacity, labels: options.labels, address: options.nodeIP ?? "", info: info)
     configuration.hardwareID = facts.hardwareID
     configuration.highestIncarnation = memory.highestIncarnation
     configuration.incarnationMark = memory.incarnationMark
@@ -288,8 +290,12 @@ package final class AgentHost {
   private func open(_ number: ConnectionNumber, _ token: [UInt8]) {
     let link = CoordinatorLink(loop: loop, address: address, token: token, role: .agent)
     coordinator = link
-    link.onOpen = { [unowned self] result in
+    link.onOpen = { [unowned self, unowned link] result in
       HostLog.line("agent: connected to the coordinator at \(address), cluster \(result.cluster)")
+      if options.nodeIP == nil, let own = link.localHost {
+        worker.address = own
+        handle(.addressFound(own))
+      }
       handle(.coordinatorOpened(number))
     }
     link.onMessage = { [unowned self] message in

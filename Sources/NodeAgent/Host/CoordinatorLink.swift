@@ -34,6 +34,8 @@ final class CoordinatorLink {
     }
   }
 
+  /// The address that the coordinator is reached from.
+  var localHost: String? { link?.localHost }
   var pendingOutput: Int { link?.pendingOutput ?? 0 }
   var onDrained: (() -> Void)? {
     get { link?.onDrained }

@@ -16,6 +16,8 @@ final class FrameLink {
     connection.onClose = { [self] reason in ended(reason.description) }
   }
 
+  /// This side's address; nil for a unix socket.
+  var localHost: String? { connection.localHost }
   var pendingOutput: Int { connection.pendingOutput }
 
   var onDrained: (() -> Void)? {

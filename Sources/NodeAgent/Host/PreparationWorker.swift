@@ -14,7 +14,8 @@ final class PreparationWorker {
   private let results: Mailbox<AgentEvent>
   private let paths: NodePaths
   private let node: String
-  private let address: String
+  /// podIP and hostIP of what is prepared from now on.
+  var address: String
   private let capacity: NodeCapacity
   /// Attempts with something under DATA/pods: the others cost no system call at the end.
   private var prepared: Set<AttemptNumber>

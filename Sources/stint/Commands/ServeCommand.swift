@@ -14,23 +14,15 @@ enum ServeCommand {
   @Sendable static func coordinator(_ context: Context) throws -> Int32 {
     let arguments = context.arguments
     var options = ServerOptions(directory: try required("data", arguments))
-    if let listen = arguments.value("listen") {
-      guard let address = SocketAddress(parsing: listen) else {
-        throw arguments.problem("--listen: \"\(listen)\" is not HOST:PORT")
-      }
-      options.listen = address
-    }
-    if let api = arguments.value("api") {
-      guard let address = SocketAddress(parsing: api) else {
-        throw arguments.problem("--api: \"\(api)\" is not HOST:PORT")
-      }
-      options.api = address
-    } else {
-      // A second cluster on this machine does not fight the first for its port.
-      let isDefault = options.listen.description == Endpoint.defaultServer
-      options.api = SocketAddress(parsing: isDefault ? Endpoint.defaultAPI : "127.0.0.1:0")
+    options.listen = try address("listen", arguments, Endpoint.nativePort) ?? options.listen
+    if let api = try address("api", arguments, Endpoint.apiPort) {
+      options.api = api
+    } else if case .tcp(let host, let port) = options.listen {
+      // Beside the native protocol. A second cluster on this machine does not fight the first for its port.
+      options.api = .tcp(host: host, port: port == Endpoint.nativePort ? Endpoint.apiPort : 0)
       options.apiMayMove = true
     }
+    options.advertise = arguments.values("advertise")
     options.configuration.version = Version.current
     options.isMoved = arguments.isOn("moved")
     options.acceptsLoss = arguments.isOn("accept-loss")
@@ -46,6 +38,16 @@ enum ServeCommand {
     } catch {
       throw CommandError("error: \(error)")
     }
+  }
+
+  /// Where to listen, as a flag says it; nil without the flag.
+  static func address(_ flag: String, _ arguments: Arguments, _ defaultPort: UInt16) throws -> SocketAddress? {
+    guard let text = arguments.value(flag) else { return nil }
+    guard let address = SocketAddress(parsing: text, defaultPort: defaultPort), address.isNumeric else {
+      throw arguments.problem(
+        "--\(flag): \"\(text)\" is not ADDRESS[:PORT]; an IPv6 address with a port is [ADDRESS]:PORT")
+    }
+    return address
   }
 
   /// Timing flags, checked against each other.
@@ -82,6 +84,12 @@ enum ServeCommand {
         throw arguments.problem("--label: \"\(label)\" is not KEY=VALUE")
       }
       options.labels[parts[0]] = parts[1]
+    }
+    if let address = arguments.value("node-ip") {
+      guard let address = SocketAddress.canonicalAddress(address),
+        !SocketAddress.tcp(host: address, port: 0).isUnspecified
+      else { throw arguments.problem("--node-ip: \"\(address)\" is no IP address of a machine") }
+      options.nodeIP = address
     }
     options.podUser = arguments.value("pod-user")
     if let user = options.podUser {

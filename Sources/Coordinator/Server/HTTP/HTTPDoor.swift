@@ -35,12 +35,12 @@ final class HTTPDoor {
   private lazy var sweeper = loop.makeTimer { [unowned self] in sweep() }
   private static let sweepNanoseconds: Int64 = 1_000_000_000
 
-  /// `host`: the address that it listens on, which a request's Host may name beside the loopback's own names.
-  init(loop: EventLoop, door: Door, pki: PKI, host: String) throws(IOError) {
+  /// `names`: the names and addresses of the server's certificate, which a request's Host may have.
+  init(loop: EventLoop, door: Door, pki: PKI, names: [String]) throws(IOError) {
     self.loop = loop
     self.door = door
     output = HTTPOutput(answers: door.backlog)
-    hosts = ["localhost", "127.0.0.1", "::1", host]
+    hosts = Set(names)
     context = try TLSContext(server: pki.server, authority: pki.authority.certificate)
     context.plainTextAnswer = HTTPAnswer.plainText
   }
@@ -205,8 +205,9 @@ final class HTTPDoor {
     } else {
       host = String(Substring(host.utf8.prefix { $0 != 0x3A }))
     }
-    guard hosts.contains(host.lowercased()) else {
-      throw HTTPFailure(403, "this server answers only to the names and addresses of the loopback interface")
+    guard hosts.contains(SocketAddress.canonicalAddress(host) ?? host.lowercased()) else {
+      throw HTTPFailure(
+        403, "this server answers only to the names of its certificate; the coordinator's --advertise adds one")
     }
   }
 

@@ -35,12 +35,13 @@ enum Work {
   }
 }
 
-extension TestCluster {
-  /// A Job whose pods see the ledger's directory as /ledger.
-  func manifest(
-    _ name: String, completions: Int64? = 1, parallelism: Int64 = 1, _ work: Work,
-    change: (inout JSON) -> Void = { _ in }
+extension Work {
+  /// A Job of this work whose pods see the directory `ledger` of their node as /ledger, and have `mark` (`NAME=value`)
+  /// in their environment.
+  func job(
+    _ name: String, completions: Int64? = 1, parallelism: Int64 = 1, ledger: String, mark: String
   ) -> JSON {
+    let variable = mark.split(separator: "=", maxSplits: 1).map(String.init)
     var job: JSON = [
       "apiVersion": "batch/v1", "kind": "Job", "metadata": ["name": .string(name)],
       "spec": [
@@ -50,17 +51,29 @@ extension TestCluster {
             "restartPolicy": "Never",
             "containers": [
               [
-                "name": "main", "image": "none", "command": ["sh", "-c", .string(work.text)],
-                "env": [["name": "STINT_TEST_DIRECTORY", "value": .string(directory)]],
+                "name": "main", "image": "none", "command": ["sh", "-c", .string(text)],
+                "env": [["name": .string(variable[0]), "value": .string(variable[1])]],
                 "volumeMounts": [["name": "ledger", "mountPath": "/ledger"]],
               ]
             ],
-            "volumes": [["name": "ledger", "hostPath": ["path": .string("\(directory)/ledger")]]],
+            "volumes": [["name": "ledger", "hostPath": ["path": .string(ledger)]]],
           ]
         ],
       ],
     ]
     if let completions { job[path: ["spec", "completions"]] = .int(completions) }
+    return job
+  }
+}
+
+extension TestCluster {
+  /// A Job whose pods see the ledger's directory as /ledger.
+  func manifest(
+    _ name: String, completions: Int64? = 1, parallelism: Int64 = 1, _ work: Work,
+    change: (inout JSON) -> Void = { _ in }
+  ) -> JSON {
+    var job = work.job(
+      name, completions: completions, parallelism: parallelism, ledger: "\(directory)/ledger", mark: mark)
     change(&job)
     return job
   }

@@ -1,0 +1,130 @@
+// Owns: a cluster on several machines: the coordinator on one, an agent on each node, the client on one of its own.
+// It must not know what tests do to the machines.
+
+import ClusterIO
+import ClusterProto
+
+final class MachineCluster {
+  static let nodes = ["alpha", "beta", "gamma"]
+  static let head = "alpha"
+  static let client = "laptop"
+
+  let machines: Machines
+  private var runs = 0
+
+  var ledger: Ledger { Ledger(path: "\(machines.shared)/ledger/signs") }
+
+  /// Runs `body` with a cluster whose nodes are all Ready, and ends it.
+  static func with(_ body: (MachineCluster) throws -> Void) throws {
+    let cluster = MachineCluster(try Machines(nodes + [client]))
+    defer { cluster.machines.end() }
+    do {
+      try cluster.startCoordinator()
+      for node in nodes { try cluster.startAgent(node) }
+      try cluster.connect(client)
+      for node in nodes { try cluster.waitForReady(node) }
+      try body(cluster)
+    } catch {
+      throw Failure("\(error)\n\(cluster.machines.story())")
+    }
+  }
+
+  private init(_ machines: Machines) { self.machines = machines }
+
+  private func startCoordinator() throws {
+    try Files.makeDirectory("\(machines.shared)/ledger")
+    _ = try machines.start(
+      on: Self.head, ["stint", "coordinator", "--data", "/var/lib/stint"] + TestCluster.quick, log: "coordinator")
+    let directory = machines.path(Self.head, "/var/lib/stint")
+    try eventually("the coordinator serves") { Files.exists("\(directory)/coordinator.json") }
+    try Files.writeAtomically("\(machines.shared)/token", Files.read("\(directory)/token"))
+    let head = machines.address(Self.head)
+    _ = try machines.start(on: Self.head, ["perl", "-e", Self.relay, "\(head):7421", "127.0.0.1:7420"], log: "relay")
+  }
+
+  /// Starts the agent of a machine, which takes its name from the machine.
+  func startAgent(_ node: String) throws {
+    try connect(node)
+    _ = try machines.start(
+      on: node,
+      [
+        "stint", "agent", "--coordinator", "127.0.0.1:7420", "--data", "/var/lib/stint-agent", "--token-file",
+        "/mnt/shared/token", "--node-ip", machines.address(node), "--cpu", "64", "--memory", "64Gi",
+      ], log: "agent-\(node)")
+  }
+
+  // Until connections are encrypted the coordinator listens on loopback alone: relays carry them between machines.
+  private static let relay = """
+    use IO::Socket::INET; use IO::Select; $SIG{CHLD} = 'IGNORE';
+    my $listener = IO::Socket::INET->new(LocalAddr => $ARGV[0], Listen => 64, ReuseAddr => 1) or die "$@";
+    while (1) {
+      my $near = $listener->accept or next;
+      next if fork;
+      my $far = IO::Socket::INET->new(PeerAddr => $ARGV[1]) or exit;
+      my $both = IO::Select->new($near, $far);
+      while (1) {
+        for my $from ($both->can_read) {
+          my $count = sysread($from, my $bytes, 65536) or exit;
+          my $sent = 0;
+          while ($sent < $count) {
+            my $more = syswrite($from == $near ? $far : $near, $bytes, $count - $sent, $sent) or exit;
+            $sent += $more;
+          }
+        }
+      }
+    }
+    """
+
+  private func connect(_ name: String) throws {
+    guard name != Self.head else { return }
+    _ = try machines.start(
+      on: name, ["perl", "-e", Self.relay, "127.0.0.1:7420", "\(machines.address(Self.head)):7421"],
+      log: "relay-\(name)")
+  }
+
+  // The client.
+
+  /// Runs the client on its own machine.
+  func stint(_ words: [String], line: UInt = #line) throws -> (status: Int32, text: String) {
+    runs += 1
+    let program = try machines.start(
+      on: Self.client, ["stint"] + words + ["--token-file", "/mnt/shared/token"], log: "client-\(runs)")
+    return (try program.end(within: 90, line: line), program.text)
+  }
+
+  @discardableResult
+  func must(_ words: String..., line: UInt = #line) throws -> String {
+    let result = try stint(words, line: line)
+    try check(result.status == 0, "stint \(words.joined(separator: " ")): \(result.text)", line: line)
+    return result.text
+  }
+
+  func apply(_ name: String, pods: Int64, _ work: Work) throws {
+    let job = work.job(
+      name, completions: pods, parallelism: pods, ledger: "/mnt/shared/ledger",
+      mark: "STINT_TEST_DIRECTORY=\(machines.directory)")
+    try Files.writeAtomically("\(machines.shared)/\(name).json", job.bytes)
+    try must("apply", "-f", "/mnt/shared/\(name).json")
+  }
+
+  func object(_ kind: String, _ name: String) throws -> JSON {
+    try JSON(parsing: Array(try must("get", kind, name, "-o", "json").utf8))
+  }
+
+  /// The pods of a Job.
+  func pods(of job: String) throws -> [JSON] {
+    try JSON(parsing: Array(try must("get", "pods", "-l", "job-name=\(job)", "-o", "json").utf8))["items"]?.arrayValue
+      ?? []
+  }
+
+  /// Whether the client is told so; false, too, while it gets no answer.
+  func isReady(_ node: String) throws -> Bool {
+    let list = try stint(["get", "nodes", "--no-headers"])
+    let lines = list.text.split(separator: "\n").map { $0.split(separator: " ") }
+    return list.status == 0 && lines.contains { $0.count > 1 && $0[0] == node && $0[1] == "Ready" }
+  }
+
+  func waitForReady(_ node: String) throws {
+    try eventually("\(node) is Ready", seconds: 60, every: 200) { try isReady(node) }
+  }
+}

@@ -2,6 +2,7 @@
 // kept nor who may do what with them.
 
 import COpenSSL
+import ClusterProto
 import Glibc
 
 /// A certificate and its private key, both as PEM text.
@@ -93,9 +94,25 @@ package enum Certificates {
       ERR_clear_error()
       return nil
     }
-    var time = tm()
-    guard ASN1_TIME_to_tm(X509_get0_notAfter(certificate.pointer), &time) == 1 else { return nil }
-    return Int64(timegm(&time))
+    return seconds(X509_get0_notAfter(certificate.pointer))
+  }
+
+  private static func seconds(_ time: UnsafePointer<ASN1_TIME>?) -> Int64? {
+    var broken = tm()
+    guard ASN1_TIME_to_tm(time, &broken) == 1 else { return nil }
+    return Int64(timegm(&broken))
+  }
+
+  /// From when to when a certificate of the other side is valid and what this machine's clock says, for a message when
+  /// it is not valid now: one clock or the other is wrong, or it has ended.
+  static func clocks(_ certificate: OpaquePointer) -> String {
+    func text(_ seconds: Int64?) -> String {
+      seconds.map { WallTime(nanoseconds: $0 * 1_000_000_000).rfc3339 } ?? "a time that cannot be read"
+    }
+    let (start, end) = (X509_get0_notBefore(certificate), X509_get0_notAfter(certificate))
+    return "the other side's certificate is valid from \(text(seconds(start))) to \(text(seconds(end))), and this "
+      + "machine's clock says \(text(Int64(Glibc.time(nil)))): set the clock right that is wrong, or renew the "
+      + "certificate"
   }
 
   /// Whether it is valid now and still in `seconds`, was issued by `authority`, and has the key that goes with it.

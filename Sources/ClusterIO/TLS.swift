@@ -29,13 +29,19 @@ package final class TLSContext {
   package convenience init(server identity: PEMIdentity, authority: [UInt8]) throws(IOError) {
     try self.init(isServer: true, identity: identity, authority: authority)
     // A certificate of another authority is as good as none: the answer to the request says so, not a broken handshake.
-    SSL_CTX_set_verify(context, SSL_VERIFY_PEER) { _, _ in 1 }
+    SSL_CTX_set_verify(context, SSL_VERIFY_PEER) { _, verification in
+      TLSSession.noteClocks(verification)
+      return 1
+    }
   }
 
   /// A client that refuses servers without a certificate of `authority` for 127.0.0.1.
   package convenience init(client identity: PEMIdentity?, authority: [UInt8]) throws(IOError) {
     try self.init(isServer: false, identity: identity, authority: authority)
-    SSL_CTX_set_verify(context, SSL_VERIFY_PEER, nil)
+    SSL_CTX_set_verify(context, SSL_VERIFY_PEER) { isGood, verification in
+      TLSSession.noteClocks(verification)
+      return isGood
+    }
     X509_VERIFY_PARAM_set1_ip_asc(SSL_CTX_get0_param(context), "127.0.0.1")
   }
 
@@ -162,6 +168,8 @@ package final class TLSSession {
   package private(set) var isEstablished = false
   /// Called when `isEstablished` becomes true.
   var onEstablished: (() -> Void)?
+  /// What is wrong when the other side's certificate is not valid at this time: its times and ours.
+  package private(set) var clockProblem: String?
   /// The other side said that it sends no more.
   private(set) var isFinished = false
 
@@ -177,6 +185,7 @@ package final class TLSSession {
     BIO_set_data(bytes, Unmanaged.passUnretained(self).toOpaque())
     BIO_set_init(bytes, 1)
     SSL_set_bio(session, bytes, bytes)
+    SSL_set_ex_data(session, 0, Unmanaged.passUnretained(self).toOpaque())
     if context.isServer { SSL_set_accept_state(session) } else { SSL_set_connect_state(session) }
   }
 
@@ -254,7 +263,22 @@ package final class TLSSession {
       onEstablished = nil
       return
     }
-    guard SSL_get_error(session, result) == SSL_ERROR_WANT_READ else { throw OpenSSL.failure("TLS handshake") }
+    guard SSL_get_error(session, result) == SSL_ERROR_WANT_READ else {
+      let failure = OpenSSL.failure("TLS handshake")
+      guard let clockProblem else { throw failure }
+      throw IOError(operation: "TLS handshake", subject: "", message: clockProblem)
+    }
+  }
+
+  /// A certificate is being looked at: keeps what is to be said when its time is not now.
+  fileprivate static func noteClocks(_ verification: OpaquePointer?) {
+    let error = X509_STORE_CTX_get_error(verification)
+    guard [X509_V_ERR_CERT_NOT_YET_VALID, X509_V_ERR_CERT_HAS_EXPIRED].contains(error),
+      let certificate = X509_STORE_CTX_get_current_cert(verification),
+      let ssl = X509_STORE_CTX_get_ex_data(verification, SSL_get_ex_data_X509_STORE_CTX_idx()),
+      let session = SSL_get_ex_data(OpaquePointer(ssl), 0)
+    else { return }
+    Unmanaged<TLSSession>.fromOpaque(session).takeUnretainedValue().clockProblem = Certificates.clocks(certificate)
   }
 
   /// Says that no more will be sent.

@@ -24,6 +24,7 @@ struct WatchScriptTests {
 
   private let lines = [
     "◇ Test run started.", "◇ Test \"one $x [1]\" started.", "◇ Test many(of:) started.", "◇ Test \"two\" started.",
+    "◇ Test case passing 1 argument n → 1 to many(of:) started.",
     "✔ Test \"one $x [1]\" passed after 0.1 seconds.", "✔ Test many(of:) with 8 test cases passed after 0.1 seconds.",
   ]
 
@@ -33,7 +34,19 @@ struct WatchScriptTests {
       let result = try watch(lines, after: "read < <(tail -f /dev/null)", limits: [limit])
       try checkEqual(result.status, 124, "status")
       try check(result.text.contains("Begun and not ended:\n  \"two\" (for "), result.text)
+      try check(!result.text.contains("  case passing"), result.text)
       try check(!result.text.contains("  \"one") && !result.text.contains("  many"), result.text)
+    }
+  }
+
+  @Test("what made itself a process group is ended too")
+  func ownGroup() async throws {
+    try await Blocking.run(isBusy: false) {
+      let name = "stint-watched-\(Hexadecimal.text(try Crypto.randomBytes(5)))"
+      let result = try watch(
+        lines, after: "set -m; (exec -a \(name) tail -f /dev/null) & wait", limits: ["TEST_LIMIT=1"])
+      try checkEqual(result.status, 124, "status")
+      try check(Processes.mentioning(name).isEmpty, "\(name) lives")
     }
   }
 

@@ -62,7 +62,7 @@ sim: release ## Simulates SEEDS (200) clusters for HOURS (1) each, from seed 1
 fuzz: release ## Gives MUTATIONS (1,000,000) requests and messages with extreme numbers to the cores
 	$(call timed,$(MUTATIONS) mutations,.build/release/stint simulate --mutations $(MUTATIONS))
 
-demo: release ## Starts a cluster on this machine, runs the example Jobs, kills an agent, shows the work finish elsewhere
+demo: release ## Starts a cluster on this machine, runs the example Jobs, loses a machine (not as root: an agent), shows the work finish elsewhere
 	@compose/demo.sh .build/release/stint
 
 bench: release ## Measures speed and memory beside the machine's own limit

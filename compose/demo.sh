@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
-# What `make demo` runs: a cluster of three agents in a temporary directory, the example Jobs, and the loss of an agent.
+# What `make demo` runs: a cluster of three nodes in a temporary directory, the example Jobs, and the loss of a node: of a
+# whole machine where it may make machines (root), else of an agent.
 # Usage: compose/demo.sh BINARY. Ends with status 0 when every Job ended as it should; leaves nothing behind either way.
+# STINT_DEMO=processes makes no machines.
 set -euo pipefail
 
 binary=$(realpath "${1:?usage: compose/demo.sh BINARY}")
 examples=$(realpath "$(dirname "$0")/../docs/examples")
 data=$(mktemp -d "${TMPDIR:-/tmp}/stint-demo.XXXXXX")
-cluster=
-agent=
 times=()
 phase_name=
 phase_began=0
@@ -38,11 +38,10 @@ finish() {
   set +e
   if [ $status -ne 0 ]; then
     printf '\nthe demo failed in: %s (status %s)\n' "${phase_name:-its start}" "$status"
-    "$binary" get jobs,pods -o wide 2>&1
-    tail -n 20 "$data"/up.log "$data"/cluster/logs/*.log 2>/dev/null
+    client get jobs,pods -o wide 2>&1
+    last_words
   fi
-  if [ -n "$cluster" ] && kill -INT "$cluster" 2>/dev/null; then wait "$cluster"; fi
-  if [ -n "$agent" ] && kill "$agent" 2>/dev/null; then wait "$agent"; fi
+  end_cluster
   rm -rf "$data"
   exit $status
 }
@@ -50,21 +49,29 @@ trap finish EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM HUP
 
-# Shows a command as one would type it, then runs it.
-stint() {
-  printf '%s$ stint' "$bold"
+# Shows a command as one would type it.
+typed() { at '' "$@"; }
+# The same, typed on a machine.
+at() {
+  printf '%s%s$' "$bold" "$1"
+  shift
   local word
   for word in "$@"; do
     case $word in *[!A-Za-z0-9_./:=,-]*) printf " '%s'" "$word" ;; *) printf ' %s' "$word" ;; esac
   done
   printf '%s\n' "$plain"
-  "$binary" "$@"
+}
+
+# Shows a command of the client and runs it.
+stint() {
+  typed stint "$@"
+  client "$@"
 }
 
 # Applies an example; its files go below the demo's own directory instead of /var/tmp.
 apply() {
-  printf '%s$ stint apply -f docs/examples/%s%s\n' "$bold" "$1" "$plain"
-  sed "s#/var/tmp/stint-#$data/#" "$examples/$1" | "$binary" apply -f -
+  typed stint apply -f "docs/examples/$1"
+  sed "s#/var/tmp/stint-#$files/#" "$examples/$1" | client apply -f -
 }
 
 # Waits until the command after the number of seconds succeeds; nothing here waits longer than it must.
@@ -77,19 +84,23 @@ until_true() {
   done
 }
 
-# A port that nobody listens on, from the default one on.
-port=7420
-while (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null; do port=$((port + 1)); done
-export STINT_SERVER=127.0.0.1:$port
-export STINT_TOKEN_FILE=$data/cluster/coordinator/token
+# Whether this process may make machines, tried with all that they take.
+can_make_machines() {
+  [ "$(id -u)" = 0 ] && command -v ip nsenter perl >/dev/null && unshare --mount --net --uts --ipc --pid --fork sh -c '
+    ip link add lan type bridge && mount -t tmpfs trial /mnt && mkdir /mnt/upper /mnt/work &&
+    mount -t overlay trial -o lowerdir=/etc,upperdir=/mnt/upper,workdir=/mnt/work /etc' 2>/dev/null
+}
+if [ "${STINT_DEMO:-machines}" = machines ] && can_make_machines; then
+  . "$(dirname "$0")/demo-machines.sh"
+  echo 'as root: on machines of its own, of which it loses one'
+else
+  . "$(dirname "$0")/demo-processes.sh"
+  echo 'as processes of this machine (as root: on machines of its own, of which it loses one)'
+fi
+shared=${shared:-$data}
 
 phase 'A cluster: one coordinator, three agents'
-printf '%s$ stint up --agents 3 --restart=false --overcommit%s\n' "$bold" "$plain"
-: >"$data/up.log"
-"$binary" up --agents 3 --restart=false --overcommit --data "$data/cluster" --listen "$STINT_SERVER" >"$data/up.log" 2>&1 &
-cluster=$!
-is_up() { kill -0 "$cluster" && grep -q 'The cluster is up' "$data/up.log"; }
-until_true 60 is_up
+start_cluster
 stint get nodes
 
 phase 'A Job that runs one task to completion'
@@ -103,8 +114,8 @@ stint get pods -l job-name=quiz-init
 stint logs job/quiz-init --all-containers --prefix
 
 phase 'A Job that is created suspended, resumed, and suspended while it runs'
-running() { [ "$("$binary" get pods -l "job-name=$1" --no-headers 2>/dev/null | grep -c ' Running ')" -ge "$2" ]; }
-gone() { [ -z "$("$binary" get pods -l "job-name=$1" --no-headers 2>/dev/null)" ]; }
+running() { [ "$(client get pods -l "job-name=$1" --no-headers 2>/dev/null | grep -c ' Running ')" -ge "$2" ]; }
+gone() { [ -z "$(client get pods -l "job-name=$1" --no-headers 2>/dev/null)" ]; }
 apply job.demo-suspend.yaml
 stint get po -l job-name=demo-suspend
 stint patch job demo-suspend -p '{"spec":{"suspend": false}}'
@@ -122,7 +133,7 @@ stint resume demo-suspend
 until_true 30 running demo-suspend 1
 stint delete job demo-suspend --cascade=orphan
 stint get po
-orphan=$("$binary" get po -o name -l job-name=demo-suspend)
+orphan=$(client get po -o name -l job-name=demo-suspend)
 stint delete "$orphan"
 
 phase 'A task five times, two at a time; a quarter of the runs fail'
@@ -137,17 +148,14 @@ phase 'A Job that is deleted ten seconds after its end'
 stint wait job/demo-ttl --for=delete --timeout 60s
 stint get jobs
 
-phase 'The loss of an agent while its pods run'
-ledger=$data/ledger/failover.log
+phase "$lost_how"
+ledger=$shared/ledger/failover.log
 apply job.failover.yaml
 until_true 30 running failover 12
 stint get po -l job-name=failover -o wide
 victim=node-2
-lost=$("$binary" get po -l job-name=failover -o wide --no-headers | awk -v node=$victim '$0 ~ " " node " " {print $1}')
-victim_pid=$(pgrep -f "agent .*--name $victim .*--data $data/" | head -n 1)
-printf '%s$ kill -9 %s%s    (the agent of %s, which runs %s pods)\n' "$bold" "$victim_pid" "$plain" $victim \
-  "$(wc -w <<<"$lost")"
-kill -9 "$victim_pid"
+lost=$(client get po -l job-name=failover -o wide --no-headers | awk -v node=$victim '$0 ~ " " node " " {print $1}')
+strike $victim "$(wc -w <<<"$lost")"
 killed=$(awk '{print $1}' /proc/uptime)
 
 # How many of the lost pods have processes, by the name in their environment.
@@ -159,32 +167,29 @@ left() {
     done
   done 2>/dev/null | sort -u | wc -l
 }
-echo "pods of it that still have their processes, under their keeper: $(left)"
-not_ready() { "$binary" get nodes --no-headers | grep -q "^$victim  *NotReady"; }
+echo "pods of it that still have their processes: $(left)"
+not_ready() { client get nodes --no-headers | grep -q "^$victim  *NotReady"; }
 until_true 30 not_ready
 stint get nodes
-echo "its pods are frozen at the end of lease and toleration; 1.05 times that and 2 s later others may take their place"
+echo "pods freeze at the end of lease and toleration; 1.05 times that and 2 s later others may take their place"
 replaced() {
-  [ "$("$binary" get po -l job-name=failover -o wide --no-headers 2>/dev/null |
+  [ "$(client get po -l job-name=failover -o wide --no-headers 2>/dev/null |
     awk -v node=$victim '$0 !~ " " node " " && / (Running|Completed) /' | wc -l)" -ge 12 ]
 }
 until_true 40 replaced
 stint get po -l job-name=failover -o wide
 echo "lost pods that still have their processes, frozen: $(left)"
-echo "the agent starts again; its frozen pods are told to end, without another step"
-"$binary" agent --coordinator "$STINT_SERVER" --name $victim --data "$data/cluster/agents/$victim" \
-  --token-file "$STINT_TOKEN_FILE" >"$data/agent.log" 2>&1 &
-agent=$!
+come_back $victim
 are_gone() { [ "$(left)" -eq 0 ]; }
 until_true 30 are_gone
 echo "lost pods that still have processes: $(left)"
 stint wait job/failover --for=complete --timeout 90s
 stint get job failover
-failed=$("$binary" get job failover -o json | tr -d ' \n' | grep -o '"failed":[0-9]*' | cut -d: -f2 || true)
+failed=$(client get job failover -o json | tr -d ' \n' | grep -o '"failed":[0-9]*' | cut -d: -f2 || true)
 echo "status.failed: ${failed:-0}"
 
 echo
-echo "what the pods wrote, by the machine's boot clock (the agent was killed at $killed):"
+echo "what the pods wrote, by the machine's boot clock ($told at $killed):"
 awk -v lost=" $(tr '\n' ' ' <<<"$lost") " -v killed="$killed" '
   {
     pod = $4
@@ -203,7 +208,7 @@ awk -v lost=" $(tr '\n' ' ' <<<"$lost") " -v killed="$killed" '
       }
       printf "%-16s %8s %10.2f %10.2f %6d%s\n", pod, token[pod], first[pod], last[pod], lines[pod], what ? "  " what : ""
     }
-    printf "last sign of a lost pod: %.2f; first sign of a replacement: %.2f, %.2f s after it, %.1f s after the kill\n",
+    printf "last sign of a lost pod: %.2f; first sign of a replacement: %.2f, %.2f s after it, %.1f s after the loss\n",
       end, start, start - end, start - killed
     exit !(start > end && end > 0)
   }' "$ledger"
@@ -212,19 +217,12 @@ phase 'How it stands at the end'
 stint get jobs
 stint get pods -o wide
 stint get nodes
-printf '%s$ sqlite3 quiz.db%s    (what the Jobs wrote)\n' "$bold" "$plain"
-sqlite3 -header -column "$data/quiz/quiz.db" \
+typed sqlite3 quiz.db
+sqlite3 -header -column "$shared/quiz/quiz.db" \
   'SELECT (SELECT count(*) FROM questions) AS questions, count(*) AS responses, count(DISTINCT pod) AS pods FROM responses'
 
 phase 'Stopping everything'
-kill -INT "$cluster"
-wait "$cluster"
-cluster=
-if kill -0 "$agent" 2>/dev/null; then kill "$agent"; fi
-wait "$agent" 2>/dev/null || true
-agent=
-rest=$(pgrep -f -- "--data $data/" || true)
-[ -z "$rest" ] || { echo "still running: $rest"; exit 1; }
+stop_cluster
 end_phase
 phase_name=
 

@@ -8,6 +8,7 @@
 #   machines.sh off DIR NAME                cuts its power; its disk stays, for another `machine`
 #   machines.sh cut|join DIR NAME           its network cable: nothing comes or goes, and nobody is told
 #   machines.sh mute|unmute DIR NAME OTHER  what NAME sends to OTHER is lost, what it hears from it is not
+#   machines.sh relay DIR NAME FROM TO      carries connections to ADDRESS:PORT FROM on NAME to TO, as seen from NAME
 #   machines.sh slow DIR NAME KBITS         a narrow line towards NAME: 1,000 bytes take 8,000/KBITS ms; 0: as before
 #
 # DIR is the same for all machines of one network; DIR/shared is /mnt/shared on each, DIR/disks/NAME what NAME has
@@ -98,6 +99,35 @@ case $what in
     pid=$(pid_of "$name")
     rm "$dir/pids/$name"
     kill -KILL "$pid"
+    while kill -0 "$pid" 2>/dev/null; do sleep 0.02; done
+    # With a real machine its kernel goes, and the control groups of its keepers with it.
+    while read -r register; do
+      for keeper in $(grep -o '"keeper":"[0-9a-f]\{12\}' "$register"); do
+        for group in /sys/fs/cgroup/{,unified/}stint-"${keeper##*\"}".*; do
+          rmdir "$group"/*/ "$group" 2>/dev/null || true
+        done
+      done
+    done < <(find "$dir/disks/$name" -name keepers)
+    ;;
+  relay)
+    exec "$0" on "$dir" "$name" perl -e '
+      use IO::Socket::INET; use IO::Select; $SIG{CHLD} = "IGNORE";
+      my $listener = IO::Socket::INET->new(LocalAddr => $ARGV[0], Listen => 64, ReuseAddr => 1) or die "$@";
+      while (1) {
+        my $near = $listener->accept or next;
+        next if fork;
+        my $far = IO::Socket::INET->new(PeerAddr => $ARGV[1]) or exit;
+        my $both = IO::Select->new($near, $far);
+        while (1) {
+          for my $from ($both->can_read) {
+            my $count = sysread($from, my $bytes, 65536) or exit;
+            my $sent = 0;
+            while ($sent < $count) {
+              $sent += syswrite($from == $near ? $far : $near, $bytes, $count - $sent, $sent) || exit;
+            }
+          }
+        }
+      }' "$4" "$5"
     ;;
   cut) in_switch ip link set "port$(number_of "$name")" nomaster ;;
   join) in_switch ip link set "port$(number_of "$name")" master lan ;;

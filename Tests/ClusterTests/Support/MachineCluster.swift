@@ -38,8 +38,7 @@ final class MachineCluster {
     let directory = machines.path(Self.head, "/var/lib/stint")
     try eventually("the coordinator serves") { Files.exists("\(directory)/coordinator.json") }
     try Files.writeAtomically("\(machines.shared)/token", Files.read("\(directory)/token"))
-    let head = machines.address(Self.head)
-    _ = try machines.start(on: Self.head, ["perl", "-e", Self.relay, "\(head):7421", "127.0.0.1:7420"], log: "relay")
+    try machines.relay(on: Self.head, from: "\(machines.address(Self.head)):7421", to: "127.0.0.1:7420")
   }
 
   /// Starts the agent of a machine, which takes its name from the machine.
@@ -53,33 +52,10 @@ final class MachineCluster {
       ], log: "agent-\(node)")
   }
 
-  // Until connections are encrypted the coordinator listens on loopback alone: relays carry them between machines.
-  private static let relay = """
-    use IO::Socket::INET; use IO::Select; $SIG{CHLD} = 'IGNORE';
-    my $listener = IO::Socket::INET->new(LocalAddr => $ARGV[0], Listen => 64, ReuseAddr => 1) or die "$@";
-    while (1) {
-      my $near = $listener->accept or next;
-      next if fork;
-      my $far = IO::Socket::INET->new(PeerAddr => $ARGV[1]) or exit;
-      my $both = IO::Select->new($near, $far);
-      while (1) {
-        for my $from ($both->can_read) {
-          my $count = sysread($from, my $bytes, 65536) or exit;
-          my $sent = 0;
-          while ($sent < $count) {
-            my $more = syswrite($from == $near ? $far : $near, $bytes, $count - $sent, $sent) or exit;
-            $sent += $more;
-          }
-        }
-      }
-    }
-    """
-
+  /// Until connections are encrypted the coordinator listens on loopback alone: relays carry them between machines.
   private func connect(_ name: String) throws {
     guard name != Self.head else { return }
-    _ = try machines.start(
-      on: name, ["perl", "-e", Self.relay, "127.0.0.1:7420", "\(machines.address(Self.head)):7421"],
-      log: "relay-\(name)")
+    try machines.relay(on: name, from: "127.0.0.1:7420", to: "\(machines.address(Self.head)):7421")
   }
 
   // The client.

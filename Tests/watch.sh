@@ -1,14 +1,14 @@
 #!/usr/bin/env bash
 # Owns: the end of a test run that hangs. Runs a command (swift test), passes its output on, and ends it with the names
-# of the tests that had begun and not ended, when none has begun or ended for TEST_LIMIT (300) seconds or the whole takes
-# longer than RUN_LIMIT (1200). Exit code 124 then, else the command's. A test's own time would tell little: all begin at
-# once and wait for the few threads that run them.
+# of the tests that had begun and not ended, when none has begun or ended for TEST_LIMIT (900) seconds or the whole takes
+# longer than RUN_LIMIT (1800). Exit code 124 then, else the command's. A test's own time would tell little: all begin at
+# once, wait for the few threads that run them, and many are told to have ended only when all bodies have run.
 # It must not know the tests. A limit inside the test process would not do: a test that blocks its thread cannot be
 # ended from there, and some hang with all threads.
 set -uo pipefail
 
-test_limit=${TEST_LIMIT:-300}
-run_limit=${RUN_LIMIT:-1200}
+test_limit=${TEST_LIMIT:-900}
+run_limit=${RUN_LIMIT:-1800}
 declare -A begun=()
 moved=$SECONDS
 failed=()

@@ -26,9 +26,9 @@ boot() {
 }
 
 start_agent() {
-  log=relay spawn "$machines" relay "$net" "$1" 127.0.0.1:7420 10.77.0.1:7421
+  log=relay spawn "$machines" relay "$net" "$1" 127.0.0.1:7420 10.0.0.1:7421
   log=$1 spawn on "$1" stint agent --data /var/lib/stint-agent --token-file /mnt/shared/token \
-    --node-ip "10.77.0.$((${1#node-} + 1))"
+    --node-ip "10.0.0.$((${1#node-} + 1))"
 }
 
 start_cluster() {
@@ -47,8 +47,8 @@ start_cluster() {
   until_true 30 is_served
   cp "$net/disks/head/var/lib/stint/token" "$shared/token"
   echo "(until connections are encrypted the coordinator listens on loopback; relays carry them between the machines)"
-  log=relay spawn "$machines" relay "$net" head 10.77.0.1:7421 127.0.0.1:7420
-  log=relay spawn "$machines" relay "$net" laptop 127.0.0.1:7420 10.77.0.1:7421
+  log=relay spawn "$machines" relay "$net" head 10.0.0.1:7421 127.0.0.1:7420
+  log=relay spawn "$machines" relay "$net" laptop 127.0.0.1:7420 10.0.0.1:7421
   for node in "${nodes[@]}"; do
     at "$node" stint agent --data /var/lib/stint-agent --token-file /mnt/shared/token
     start_agent "$node"

@@ -3,7 +3,7 @@
 # a bridge joins them. The demo and the tests of several machines use them. Needs root.
 #
 #   machines.sh switch DIR                  holds the network until its standard input ends
-#   machines.sh machine DIR NAME NUMBER     is a machine, 10.77.0.NUMBER and fd77::NUMBER, until its standard input ends
+#   machines.sh machine DIR NAME NUMBER     is a machine, 10.0.0.NUMBER and fd00::NUMBER, until its standard input ends
 #   machines.sh on DIR NAME COMMAND…        runs a command there
 #   machines.sh off DIR NAME                cuts its power; its disk stays, for another `machine`
 #   machines.sh cut|join DIR NAME           its network cable: nothing comes or goes, and nobody is told
@@ -23,7 +23,7 @@ what=$1 dir=$2 name=${3:-}
 disks=(etc var usr/local root home)
 
 pid_of() { cat "$dir/pids/$1" 2>/dev/null || { echo "machines.sh: there is no $1 in $dir" >&2; exit 1; }; }
-number_of() { sed -n 's/^10\.77\.0\.\([0-9]*\) .*/\1/p' "$dir/disks/$1/etc/hosts"; }
+number_of() { sed -n 's/^10\.0\.0\.\([0-9]*\) .*/\1/p' "$dir/disks/$1/etc/hosts"; }
 on_network() { nsenter --net="/proc/$(pid_of "$name")/ns/net" "$@"; }
 in_switch() { nsenter --net="/proc/$(pid_of switch)/ns/net" "$@"; }
 # Told once it is true: whoever reads the file may use it.
@@ -44,8 +44,8 @@ boot() {
   in_switch ip link add "port$number" type veth peer name eth0 netns 1
   in_switch ip link set "port$number" master lan up
   ip link set lo up
-  ip address add "10.77.0.$number/24" dev eth0
-  ip address add "fd77::$number/64" dev eth0 nodad
+  ip address add "10.0.0.$number/24" dev eth0
+  ip address add "fd00::$number/64" dev eth0 nodad
   ip link set eth0 up
   echo "$name" >/proc/sys/kernel/hostname
   if [ ! -e "$dir/disks/$name/machine-id" ]; then
@@ -53,7 +53,7 @@ boot() {
     tr -d - </proc/sys/kernel/random/uuid >"$dir/disks/$name/machine-id"
     cp "$dir/disks/$name/machine-id" "$dir/disks/$name/etc/machine-id"
     echo "$name" >"$dir/disks/$name/etc/hostname"
-    printf '127.0.0.1 localhost\n::1 localhost\n10.77.0.%s %s\n' "$number" "$name" >"$dir/disks/$name/etc/hosts"
+    printf '127.0.0.1 localhost\n::1 localhost\n10.0.0.%s %s\n' "$number" "$name" >"$dir/disks/$name/etc/hosts"
   fi
   for place in "${disks[@]}"; do
     mount -t overlay "$name" -o "lowerdir=/$place,upperdir=$dir/disks/$name/$place,workdir=$dir/disks/$name.work/$place" \
@@ -92,7 +92,7 @@ case $what in
     pid=$(pid_of "$name")
     shift 3
     cd /
-    exec nsenter --target "$pid" --mount --uts --ipc --net --pid --wd=/root -- env HOME=/root USER=root \
+    exec nsenter --target "$pid" --mount --uts --ipc --net --pid -- env --chdir=/root HOME=/root USER=root \
       PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin "$@"
     ;;
   off)
@@ -134,7 +134,7 @@ case $what in
   mute | unmute)
     # Its frames to OTHER go to a card that nobody has; what OTHER sends still comes.
     other=$(number_of "$4")
-    for address in "10.77.0.$other" "fd77::$other"; do
+    for address in "10.0.0.$other" "fd00::$other"; do
       if [ "$what" = mute ]; then
         on_network ip neighbour replace "$address" lladdr 02:00:00:00:00:00 nud permanent dev eth0
       else

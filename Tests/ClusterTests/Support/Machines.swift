@@ -55,8 +55,8 @@ final class Machines {
     try waitForEnd(name)
   }
 
-  func address(_ name: String) -> String { "10.77.0.\(number(name))" }
-  func address6(_ name: String) -> String { "fd77::\(number(name))" }
+  func address(_ name: String) -> String { "10.0.0.\(number(name))" }
+  func address6(_ name: String) -> String { "fd00::\(number(name))" }
   /// What it sees at `path`, which must be on its own disk (`/var`, `/etc`, `/root`, `/home`).
   func path(_ name: String, _ path: String) -> String { "\(directory)/disks/\(name)\(path)" }
   /// A directory that all machines have as /mnt/shared.

@@ -76,6 +76,18 @@ package enum SocketAddress: Equatable, Sendable, CustomStringConvertible {
     return written
   }
 
+  /// What stands for one machine when connections are counted: the IPv4 address, or the 64 bits of an IPv6 address that
+  /// a machine cannot choose by itself; nil for this machine's own and for unix sockets.
+  package var origin: String? {
+    guard case .tcp(let host, _) = self, !isLoopback else { return nil }
+    var six = in6_addr()
+    guard inet_pton(AF_INET6, host, &six) == 1 else { return host }
+    withUnsafeMutableBytes(of: &six) { bytes in for index in 8..<16 { bytes[index] = 0 } }
+    var text = [CChar](repeating: 0, count: Int(INET6_ADDRSTRLEN))
+    inet_ntop(AF_INET6, &six, &text, socklen_t(text.count))
+    return Files.string(text)
+  }
+
   /// Whether it can be reached without looking a name up, which is never done.
   package var isNumeric: Bool {
     guard case .tcp(let host, _) = self, host != "localhost" else { return true }

@@ -43,6 +43,9 @@ import Testing
     #expect(SocketAddress.canonicalAddress("FD00:0:0::05") == "fd00::5")
     #expect(SocketAddress.canonicalAddress("::ffff:10.0.0.5") == "10.0.0.5")
     #expect(SocketAddress.canonicalAddress("10.0.0") == nil)
+    for (host, origin) in [
+      ("10.0.0.5", "10.0.0.5"), ("2001:db8:1:2:3::4", "2001:db8:1:2::"), ("127.0.0.1", nil), ("::1", nil),
+    ] { #expect(SocketAddress.tcp(host: host, port: 1).origin == origin) }
   }
 
   @Test("all addresses of IPv6 are those of IPv4, too, and the other side's address is told as it was dialled")

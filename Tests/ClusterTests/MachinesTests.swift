@@ -97,6 +97,32 @@ struct MachinesTests {
     }
   }
 
+  @Test("silent connections of one machine take its share of places, and another machine's client does not wait")
+  func silentMachine() async throws {
+    try await with("head", "noisy", "laptop") { machines in
+      try Self.startCoordinator(machines, on: "head", "--api", "0.0.0.0")
+      let script = """
+        for number in $(seq 200); do exec {file}<>/dev/tcp/\(machines.address("head"))/7480; done
+        echo all > /var/tmp/open; sleep 100
+        """
+      _ = try machines.start(on: "noisy", "bash", "-c", script)
+      try eventually("all are opened") { Files.exists(machines.path("noisy", "/var/tmp/open")) }
+      // Established ones of port 7480, as the kernel lists them.
+      func held() throws -> Int {
+        try machines.must(on: "head", "cat", "/proc/net/tcp").split(separator: "\n").filter { line in
+          let fields = line.split(separator: " ")
+          return fields.count > 3 && fields[1].hasSuffix(":1D38") && fields[3] == "01"
+        }.count
+      }
+      var seen = 0
+      try eventually("the share alone is held", seen: { "(\(seen) are)" }) {
+        seen = try held()
+        return seen == 64
+      }
+      try check(Self.reaches(machines, "laptop", machines.address("head")), "laptop gets no answer")
+    }
+  }
+
   @Test("another machine reaches the Kubernetes API by each name and address of the certificate, and by no other")
   func api() async throws {
     guard Files.exists("/usr/bin/curl") else { return print("skipped: there is no curl") }

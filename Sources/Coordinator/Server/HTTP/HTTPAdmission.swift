@@ -29,19 +29,35 @@ struct BodyLedger {
 }
 
 /// Connections that have not proven who they are, or never will: each has its time and its place, and while all places
-/// are taken nobody else is let in but waits in the kernel's queue.
+/// are taken nobody else is let in but waits in the kernel's queue. One other machine has a share of the places, so
+/// that it alone keeps nobody out.
 struct UnprovenPlaces {
   static let limit = 512
+  /// Of one machine; this one's own processes have all.
+  static let shareOfOrigin = 64
   /// While all places are taken, whoever has had one for so long gives it up. A handshake takes some milliseconds.
   static let crowdedNanoseconds: Int64 = 2_000_000_000
 
   private var since: [ObjectIdentifier: Int64] = [:]
+  private var byOrigin: [String: Int] = [:]
 
   var isFull: Bool { since.count >= Self.limit }
 
-  mutating func add(_ client: HTTPConnection, at now: Int64) { since[ObjectIdentifier(client)] = now }
+  /// Whether one more of that machine may come.
+  func hasRoom(for origin: String?) -> Bool {
+    origin.map { byOrigin[$0, default: 0] < Self.shareOfOrigin } ?? true
+  }
 
-  mutating func remove(_ client: HTTPConnection) { since[ObjectIdentifier(client)] = nil }
+  mutating func add(_ client: HTTPConnection, at now: Int64) {
+    since[ObjectIdentifier(client)] = now
+    if let origin = client.origin { byOrigin[origin, default: 0] += 1 }
+  }
+
+  mutating func remove(_ client: HTTPConnection) {
+    guard since.removeValue(forKey: ObjectIdentifier(client)) != nil, let origin = client.origin else { return }
+    let left = byOrigin[origin, default: 0] - 1
+    byOrigin[origin] = left > 0 ? left : nil
+  }
 
   /// Whether `client` must go to make room.
   func mustLeave(_ client: HTTPConnection, at now: Int64) -> Bool {

@@ -61,13 +61,14 @@ final class HTTPDoor {
   var unsentBytes: Int { connections.values.reduce(0) { $0 + $1.connection.pendingOutput } }
 
   func accept(_ connection: Connection) {
-    guard connections.count < HTTPDoor.connectionLimit else { return connection.close() }
+    let origin = SocketAddress(parsing: connection.peer)?.origin
+    guard connections.count < HTTPDoor.connectionLimit, unproven.hasRoom(for: origin) else { return connection.close() }
     do throws(IOError) {
       try connection.startTLS(context)
     } catch {
       return connection.close()
     }
-    let client = HTTPConnection(connection: connection, output: output, handler: handler)
+    let client = HTTPConnection(connection: connection, origin: origin, output: output, handler: handler)
     connections[ObjectIdentifier(client)] = client
     changes.count += 1
     unproven.add(client, at: Clocks.boot())

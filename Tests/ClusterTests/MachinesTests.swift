@@ -147,6 +147,13 @@ struct MachinesTests {
         let answer = try ask(host)
         try check(answer.status == 0 && answer.text.contains("gitVersion"), "\(host): \(answer)")
       }
+      // The machine gets another address while it serves, and loses it again.
+      try machines.must(on: "head", "ip", "address", "add", "10.0.0.99/24", "dev", "eth0")
+      try eventually("the new address is in the certificate", every: 200) { try ask("10.0.0.99").status == 0 }
+      try machines.must(on: "head", "ip", "address", "del", "10.0.0.99/24", "dev", "eth0")
+      try eventually("it is a foreign Host again", every: 200) {
+        try ask(head.0, as: "10.0.0.99").text.contains("only to the names of its certificate")
+      }
       let other = try ask("other.example")
       try check(other.status == 60, "a name that the certificate does not have: \(other)")
       let rebound = try ask(head.0, as: "other.example")

@@ -2,8 +2,9 @@
 
 import ClusterIO
 import ClusterProto
-import Coordinator
 import Testing
+
+@testable import Coordinator
 
 @Suite("Certificates")
 struct PKITests {
@@ -81,6 +82,16 @@ struct PKITests {
     let soon = try Certificates.make(name: "stint", .authority, issuer: nil, seconds: 3600)
     try Files.writeAtomically(path, soon.certificate + soon.key)
     #expect(try PKI(directory: directory.path, host: "127.0.0.1").authority == soon)
+  }
+
+  @Test("one is due when 30 days are left, or when it cannot be read")
+  func due() throws {
+    for (days, isDue) in [(29, true), (31, false)] {
+      let made = try Certificates.make(
+        name: "a", .server(hosts: ["x"]), issuer: nil, seconds: days * 24 * 3600)
+      #expect(PKI.isDue(made) == isDue)
+    }
+    #expect(PKI.isDue(PEMIdentity(certificate: [1, 2], key: [])))
   }
 
   @Test("a certificate and another one's key are not usable together")

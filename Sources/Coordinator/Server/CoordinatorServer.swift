@@ -24,6 +24,8 @@ package struct ServerOptions {
   package var api: SocketAddress?
   /// Names and addresses by which others reach this machine, the best first, beside those that it has itself.
   package var advertise: [String] = []
+  /// Both doors.
+  var listeners: [SocketAddress] { [listen] + (api.map { [$0] } ?? []) }
   /// When the port of `api` is taken the system chooses another.
   package var apiMayMove = false
   /// Of the core; `clusterID` is filled in from the store.
@@ -80,7 +82,8 @@ package final class CoordinatorServer {
 
   private let options: ServerOptions
   /// By which it can be reached.
-  private let names: ServerNames
+  private var names: ServerNames
+  private var certificates: CertificateWatch?
   private let loop: EventLoop
   private let store: Store
   private let space: SpaceWatch
@@ -114,7 +117,7 @@ package final class CoordinatorServer {
         "--listen \(options.listen): only loopback addresses until connections are encrypted (TLS comes in a later "
           + "release); use 127.0.0.1:PORT")
     }
-    names = try ServerNames(listen: [options.listen] + (options.api.map { [$0] } ?? []), advertise: options.advertise)
+    names = try ServerNames(listen: options.listeners, advertise: options.advertise)
     do {
       Signals.ignoreBrokenPipes()
       loop = try EventLoop()
@@ -263,9 +266,14 @@ package final class CoordinatorServer {
     ProcessMemory.release()
     ProcessMemory.releaseAfterStart(of: loop)
     listener = try Listener(loop: loop, at: options.listen) { [unowned self] connection in door.accept(connection) }
-    try startAPI()
-    try directory.announce(
-      address: address, api: apiAddress.map { names.reached(at: $0) }, pid: getpid(), cluster: cluster)
+    let (own, cluster) = (address, cluster)
+    let pki = try startAPI()
+    let api = apiAddress
+    let announce: @Sendable (ServerNames) throws(IOError) -> Void = { (names) throws(IOError) in
+      try directory.announce(address: own, api: api.map { names.reached(at: $0) }, pid: getpid(), cluster: cluster)
+    }
+    try announce(names)
+    if let pki { try watchCertificates(pki, announce) }
     if case .starting = phase { phase = .serving }
     ServerLog.info(
       "coordinator serves", ("address", address.description), ("cluster", cluster),
@@ -290,9 +298,35 @@ package final class CoordinatorServer {
   /// its kubeconfigs would be wrong.
   private static let otherPorts: ClosedRange<UInt16> = 20_000...32_000
 
-  /// HTTPS with the directory's certificates.
-  private func startAPI() throws(IOError) {
-    guard var wanted = options.api, case .tcp(let host, let port) = wanted else { return }
+  /// From now on the certificate follows the machine's addresses.
+  private func watchCertificates(
+    _ pki: PKI, _ announce: @escaping @Sendable (ServerNames) throws(IOError) -> Void
+  ) throws(IOError) {
+    let (listeners, advertise) = (options.listeners, options.advertise)
+    let watch = try CertificateWatch(
+      directory: options.directory, current: ServerCertificate(names: names, pki: pki),
+      namesNow: { () throws(ServerError) in try ServerNames(listen: listeners, advertise: advertise) },
+      announce: announce)
+    certificates = watch
+    try loop.attach(watch.renewals) { [unowned self] renewals in
+      for renewal in renewals {
+        names = renewal.names
+        httpDoor?.renew(renewal.pki, names: names.all)
+        tellOfAPI(renewal.pki)
+      }
+    }
+  }
+
+  /// What clients read of where the API is.
+  private func tellOfAPI(_ pki: PKI) {
+    guard let address = apiAddress, case .tcp(let host, let port) = names.address(of: address) else { return }
+    let authority = String(decoding: pki.authority.certificate, as: UTF8.self)
+    queue.append(.apiServed(APIEndpoint(host: host, port: Int64(port), authority: authority)), from: nil)
+  }
+
+  /// HTTPS with the directory's certificates; nil where it is not served.
+  private func startAPI() throws(IOError) -> PKI? {
+    guard var wanted = options.api, case .tcp(let host, let port) = wanted else { return nil }
     // A kubeconfig stays right over a restart where it can.
     if port == 0, options.apiMayMove,
       case .tcp(_, let last)? = DataDirectory(path: options.directory).announcedAPI()
@@ -306,12 +340,10 @@ package final class CoordinatorServer {
     made.setAccepting = { [unowned self] in apiListener?.setAccepting($0) }
     httpDoor = made
     apiListener = try listen(wanted, host) { made.accept($0) }
-    // Before any client's request: what it reads says where the API is.
-    if let address = apiAddress, case .tcp(let host, let port) = names.address(of: address) {
-      let authority = String(decoding: certificates.authority.certificate, as: UTF8.self)
-      queue.append(.apiServed(APIEndpoint(host: host, port: Int64(port), authority: authority)), from: nil)
-    }
+    // Before any client's request.
+    tellOfAPI(certificates)
     ServerLog.info("Kubernetes API", ("address", apiAddress?.description ?? ""))
+    return certificates
   }
 
   /// The wanted port, or where the API may move and that one is taken, another.
@@ -439,6 +471,7 @@ package final class CoordinatorServer {
     spaceTimer?.arm(at: Clocks.boot() + Self.spaceCheckNanoseconds)
     releaseMemory()
     space.measure()
+    certificates?.look()
   }
 
   /// What follows goes ahead of the clients' events that wait.

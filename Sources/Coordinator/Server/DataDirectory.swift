@@ -6,7 +6,7 @@ import ClusterProto
 import Glibc
 
 /// The data directory of a coordinator. Its files are made once the store holds its lock.
-package struct DataDirectory {
+package struct DataDirectory: Sendable {
   /// Its path.
   package let path: String
 

@@ -1,11 +1,11 @@
 // Owns: the certificates of a data directory, `PATH/pki`: authority, server, administrator; made at the first start and
-// renewed at a start when they end soon. It must not know how certificates are made or checked in connections.
+// renewed when they end soon. It must not know how certificates are made or checked in connections.
 
 import ClusterIO
 import ClusterProto
 
 /// What HTTPS needs, as read from or made in the data directory. Every file holds a certificate and its key (0600).
-package struct PKI {
+package struct PKI: Sendable {
   /// Signs the other two.
   package let authority: PEMIdentity
   /// The coordinator's own.
@@ -72,6 +72,12 @@ package struct PKI {
       message: "the cluster's authority ended at \(WallTime(nanoseconds: end * 1_000_000_000).rfc3339), and this "
         + "machine's clock says \(WallTime(nanoseconds: now).rfc3339): set the clock right if it is wrong; if it is "
         + "right, \(anew)")
+  }
+
+  /// Whether it ends so soon that it is to be made again.
+  static func isDue(_ identity: PEMIdentity) -> Bool {
+    guard let end = Certificates.end(identity.certificate) else { return true }
+    return end - Clocks.now().wall / 1_000_000_000 <= Int64(renewal)
   }
 
   private static func isUsable(_ identity: PEMIdentity, _ authority: PEMIdentity) -> Bool {

@@ -5,7 +5,7 @@ import ClusterIO
 import ClusterProto
 
 /// Names and addresses of one coordinator.
-package struct ServerNames {
+package struct ServerNames: Sendable {
   /// Of every coordinator.
   static let loopback = ["localhost", "127.0.0.1", "::1"]
 

@@ -20,8 +20,8 @@ final class HTTPDoor {
 
   private let loop: EventLoop
   private let door: Door
-  private let context: TLSContext
-  private let hosts: Set<String>
+  private var context: TLSContext
+  private var hosts: Set<String>
   private let output: HTTPOutput
   private var connections: [ObjectIdentifier: HTTPConnection] = [:]
   private var unproven = UnprovenPlaces()
@@ -41,8 +41,23 @@ final class HTTPDoor {
     self.door = door
     output = HTTPOutput(answers: door.backlog)
     hosts = Set(names)
-    context = try TLSContext(server: pki.server, authority: pki.authority.certificate)
+    context = try HTTPDoor.context(pki)
+  }
+
+  private static func context(_ pki: PKI) throws(IOError) -> TLSContext {
+    let context = try TLSContext(server: pki.server, authority: pki.authority.certificate)
     context.plainTextAnswer = HTTPAnswer.plainText
+    return context
+  }
+
+  /// New connections get this certificate; those that are there go on.
+  func renew(_ pki: PKI, names: [String]) {
+    do throws(IOError) {
+      context = try HTTPDoor.context(pki)
+      hosts = Set(names)
+    } catch {
+      ServerLog.error("the server's new certificate cannot be used", ("reason", error.description))
+    }
   }
 
   var connectionCount: Int { connections.count }

@@ -28,6 +28,34 @@ struct CommandLineNewcomerTests {
     #expect(!Files.exists("/tmp/stint-never-\(getpid())"))
   }
 
+  @Test("--version is this program's own, and help names every command that is not hidden, bench too")
+  func overview() {
+    var out = ""
+    let console = Console(out: { out += $0 }, err: { _ in })
+    #expect(Stint.run(["--version"], environment: [:], console: console) == 0)
+    #expect(out.hasPrefix("stint \(Version.current)") && !out.contains("Client Version"), "\(out)")
+    out = ""
+    #expect(Stint.run(["--help"], environment: [:], console: console) == 0)
+    for command in CommandTable.all where !command.hidden {
+      #expect(out.contains("\n  \(command.name) "), "\(command.name)")
+    }
+    #expect(out.contains("\n  bench "))
+  }
+
+  @Test("make says where Swift comes from when there is none")
+  func noSwift() throws {
+    let root = Files.split(Files.split(Files.split(#filePath).parent).parent).parent
+    let output = "/tmp/stint-make-\(getpid())"
+    defer { unlink(output) }
+    let program = try Program(
+      ["PATH=/usr/sbin:/usr/bin:/sbin:/bin", "/usr/bin/make", "-C", root, "release"], path: "/usr/bin/env",
+      output: output)
+    let status = try program.end(within: 60)
+    if Files.exists("/usr/bin/swift") { return }
+    #expect(status != 0)
+    #expect(program.text.contains("There is no Swift here") && program.text.contains("swift.org"), "\(program.text)")
+  }
+
   @Test("flags that would have no effect, and values that match nothing, are refused")
   func flags() {
     #expect(run(["get", "jobs", "--timeout", "5s"]).err.hasPrefix("stint: get: --timeout says when --watch stops"))

@@ -33,6 +33,20 @@ struct LogClusterTests {
     }
   }
 
+  @Test("a line of 5 MB that does not end comes back byte for byte")
+  func longLine() async throws {
+    try await Blocking.run {
+      try TestCluster.with(agents: 1) { cluster in
+        let script = "head -c 5000000 /dev/zero | tr '\\0' x; sign end\n"
+        try cluster.apply(cluster.manifest("long", .script(script)))
+        try cluster.must("wait", "job/long", "--for=complete", "--timeout", "60s", "-q")
+        let native = try cluster.stint("logs", "job/long").text
+        try checkEqual(native.utf8.count, 5_000_000, "bytes by the native client")
+        try check(native.utf8.allSatisfy { $0 == UInt8(ascii: "x") }, "all x")
+      }
+    }
+  }
+
   @Test("a followed log has each line once, while coordinator and agent are killed under it")
   func followed() async throws {
     try await Blocking.run {
@@ -61,6 +75,7 @@ struct LogClusterTests {
         try grows("the agent's kill")
         try Files.writeAtomically("\(cluster.directory)/ledger/go", [])
         try checkEqual(reader.end(within: 60), 0, "the reader's exit status; it printed \(reader.text.suffix(500))")
+        try check(!reader.text.contains(":10250"), "no address that nobody listens on: \(reader.text.suffix(500))")
         let seen = lines()
         try checkEqual(seen, (1..<seen.count).map { "line \($0)" } + ["over"], "the lines")
         try cluster.must("wait", "job/talker", "--for=complete", "--timeout", "60s", "-q")

@@ -246,7 +246,7 @@ package final class KeeperHost {
 
   private func hear(_ word: PodStorage.Word) {
     switch word {
-    case .room(let run), .closed(let run, _): runners[run.attempt]?.take(word)
+    case .room(let run), .unprepared(let run, _), .closed(let run, _): runners[run.attempt]?.take(word)
     case .prepared(let run, let preparation):
       if let runner = runners[run.attempt] { runner.take(word) } else { storage.discard(preparation) }
     }

@@ -212,6 +212,8 @@ final class PodRunner {
     switch word {
     case .room(let run): if outputs[run.slot]?.run == run { outputs[run.slot]?.hasRoom() }
     case .prepared(let run, let preparation): prepared(run, preparation)
+    case .unprepared(let run, let error):
+      if starting.removeValue(forKey: run) != nil { startFailed(run, .other, error.code, error.description) }
     case .closed(let run, let message): closed(run, message)
     }
   }

@@ -15,6 +15,8 @@ final class PodStorage: Sendable {
     case room(ContainerRun)
     /// What a container's start needed is there.
     case prepared(ContainerRun, Preparation)
+    /// The container cannot be started: the node's disk does not give what its start needs.
+    case unprepared(ContainerRun, IOError)
     /// A run's log is closed; its termination message.
     case closed(ContainerRun, message: String)
   }
@@ -62,7 +64,14 @@ final class PodStorage: Sendable {
       if spare == nil { return Preparation(message: message, mounts: []) }
     }
     starts.post(key: run.attempt) { [self] in
-      let message = spare == nil ? TerminationMessage(run, container, path: messages.take(for: container)) : message
+      var message = message
+      if spare == nil {
+        do throws(IOError) {
+          message = TerminationMessage(run, container, path: try messages.take(for: container))
+        } catch {
+          return words.post(.unprepared(run, error))
+        }
+      }
       let directory = paths.logs(run.attempt, container: container.name)
       LogFile.begin(directory: directory, restart: run.restart)
       let mounts = MountPlan.operations(

@@ -4,6 +4,7 @@
 import AgentCore
 import ClusterIO
 import ClusterProto
+import Synchronization
 
 final class PreparationWorker {
   private let pool: WorkerPool
@@ -19,6 +20,10 @@ final class PreparationWorker {
   private let capacity: NodeCapacity
   /// Attempts with something under DATA/pods: the others cost no system call at the end.
   private var prepared: Set<AttemptNumber>
+  /// Attempts whose directory a thread could not remove: tried again with the next ones.
+  private let unremoved = Unremoved()
+  /// Of those at once, so that a disk that stays broken costs each clean-up little.
+  private static let retries = 4
 
   init(paths: NodePaths, node: String, address: String, capacity: NodeCapacity) throws(IOError) {
     self.paths = paths
@@ -49,8 +54,10 @@ final class PreparationWorker {
 
   func cleanUp(_ attempt: AttemptNumber) {
     guard prepared.remove(attempt) != nil else { return }
-    let path = paths.pod(attempt)
-    pool.post(key: attempt) { Self.remove(path) }
+    for attempt in [attempt] + unremoved.take(Self.retries) {
+      let path = paths.pod(attempt)
+      pool.post(key: attempt) { [unremoved] in if !Self.remove(path) { unremoved.insert(attempt) } }
+    }
   }
 
   /// Drops the volumes of every attempt but these.
@@ -60,7 +67,7 @@ final class PreparationWorker {
 
   func deleteLogs(_ attempts: [AttemptNumber]) {
     let directories = attempts.map { paths.logs($0) }
-    pool.post(key: Self.noAttempt) { for directory in directories { Self.remove(directory) } }
+    pool.post(key: Self.noAttempt) { for directory in directories { _ = Self.remove(directory) } }
   }
 
   /// Waits a while for what is under way; the next agent removes what is left.
@@ -82,11 +89,30 @@ final class PreparationWorker {
       .plan(assignment, number: number, volumes: volumes)
   }
 
-  private static func remove(_ path: String) {
+  /// Whether it is gone; what stands in the way is logged.
+  private static func remove(_ path: String) -> Bool {
     do throws(IOError) {
       try Files.removeTree(path)
+      return true
     } catch {
       HostLog.line("agent: \(error)")
+      return false
+    }
+  }
+}
+
+/// Attempts that threads and loop hand each other.
+private final class Unremoved: Sendable {
+  private let attempts = Mutex<Set<AttemptNumber>>([])
+
+  func insert(_ attempt: AttemptNumber) { _ = attempts.withLock { $0.insert(attempt) } }
+
+  /// Takes out the oldest ones.
+  func take(_ count: Int) -> ArraySlice<AttemptNumber> {
+    attempts.withLock { attempts in
+      let oldest = attempts.sorted().prefix(count)
+      attempts.subtract(oldest)
+      return oldest
     }
   }
 }

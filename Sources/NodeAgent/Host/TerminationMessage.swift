@@ -51,9 +51,11 @@ final class TerminationFiles: Sendable {
     isUsable(container) ? state.withLock { $0.free.popLast() } : nil
   }
 
-  /// An empty file that whoever the pod runs as may write; nil when none is wanted, or there is no making one.
-  func take(for container: PodPlan.Container) -> String? {
-    isUsable(container) ? spare(for: container) ?? make() : nil
+  /// An empty file that whoever the pod runs as may write; nil when none is wanted.
+  func take(for container: PodPlan.Container) throws(IOError) -> String? {
+    guard isUsable(container) else { return nil }
+    if let spare = spare(for: container) { return spare }
+    return try make()
   }
 
   /// Takes back a file that no process has any more; one that was written goes.
@@ -71,20 +73,20 @@ final class TerminationFiles: Sendable {
   }
 
   func refill() {
-    while state.withLock({ $0.free.count }) < Self.spares, let path = make() {
+    while state.withLock({ $0.free.count }) < Self.spares, let path = try? make() {
       giveBack(path, isEmpty: true)
     }
     state.withLock { $0.isRefilling = false }
   }
 
-  private func make() -> String? {
+  private func make() throws(IOError) -> String {
     let number = state.withLock { state in
       state.count += 1
       return state.count
     }
     let path = "\(directory)/\(number)"
     let descriptor = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0o666)
-    guard descriptor >= 0 else { return nil }
+    guard descriptor >= 0 else { throw IOError.last("make the termination message's file", path) }
     fchmod(descriptor, 0o666)
     close(descriptor)
     return path

@@ -13,7 +13,8 @@
 #
 # DIR is the same for all machines of one network; DIR/shared is /mnt/shared on each, DIR/disks/NAME what NAME has
 # changed of /etc, /var, /usr/local, /root and /home, which are else those of this machine. /tmp and /run are its own.
-# STINT, a path, is /usr/local/bin/stint there. Whoever holds the standard inputs holds everything: when it ends,
+# What they share is the kernel: its uptime, and that a disk mounted anew has another device number; so a boot there is
+# never the proof of one that it is on a real machine. STINT, a path, is /usr/local/bin/stint there. Whoever holds the standard inputs holds everything: when it ends,
 # however it ends, all of it is gone but DIR.
 set -euo pipefail
 
@@ -41,7 +42,8 @@ hold_switch() {
 boot() {
   local number=$1 own place
   read -r own _ </proc/self/stat
-  in_switch ip link add "port$number" type veth peer name eth0 netns 1
+  # Its card is the same one after a loss of power: others still know it.
+  in_switch ip link add "port$number" type veth peer name eth0 address "02:00:00:00:01:$(printf %02x "$number")" netns 1
   in_switch ip link set "port$number" master lan up
   ip link set lo up
   ip address add "10.0.0.$number/24" dev eth0

@@ -67,6 +67,34 @@ struct MachineLossTests {
     }
   }
 
+  @Test("the coordinator's machine loses power and boots: what ran elsewhere runs on, what ran there runs again")
+  func coordinatorLost() async throws {
+    try await Blocking.run(isBusy: false) {
+      try MachineCluster.with(timing: []) { cluster in
+        let head = MachineCluster.head
+        try cluster.apply("first", pods: 30, .untilTold)
+        try eventually("30 pods sign", seconds: 60) { cluster.ledger.attempts.count == 30 }
+        let places = try placement(cluster, "first")
+        let lost = places.values.filter { $0 == head }.count
+        try check(lost > 0 && lost < 30, "\(lost) pods run beside the coordinator")
+        try cluster.machines.powerOff(head)
+        try cluster.machines.boot(head)
+        try cluster.startCoordinator()
+        try cluster.startAgent(head)
+        // These machines share a kernel, whose uptime proves no new boot: what ran there is dead once its time is over.
+        try eventually("what ran there runs again", seconds: 60, every: 100) {
+          cluster.ledger.attempts.count == 30 + lost
+        }
+        for node in MachineCluster.nodes { try cluster.waitForReady(node) }
+        try Files.writeAtomically("\(cluster.machines.shared)/ledger/go", [])
+        try cluster.must("wait", "job/first", "--for=complete", "--timeout", "60s", "-q")
+        try cluster.ledger.checkNothingRanTwice(parallelism: 30)
+        try checkEqual(cluster.ledger.attempts.count, 30 + lost, "attempts")
+        try checkEqual(cluster.object("job", "first")["status"]?["failed"]?.intValue ?? 0, 0, "failed")
+      }
+    }
+  }
+
   /// Each node is shown with its own machine's facts.
   private func checkNodes(_ cluster: MachineCluster) throws {
     for node in MachineCluster.nodes {

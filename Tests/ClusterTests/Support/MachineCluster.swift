@@ -10,13 +10,14 @@ final class MachineCluster {
   static let client = "laptop"
 
   let machines: Machines
+  private let timing: [String]
   private var runs = 0
 
   var ledger: Ledger { Ledger(path: "\(machines.shared)/ledger/signs") }
 
   /// Runs `body` with a cluster whose nodes are all Ready, and ends it.
-  static func with(_ body: (MachineCluster) throws -> Void) throws {
-    let cluster = MachineCluster(try Machines(nodes + [client]))
+  static func with(timing: [String] = TestCluster.quick, _ body: (MachineCluster) throws -> Void) throws {
+    let cluster = MachineCluster(try Machines(nodes + [client]), timing: timing)
     defer { cluster.machines.end() }
     do {
       try cluster.startCoordinator()
@@ -29,12 +30,15 @@ final class MachineCluster {
     }
   }
 
-  private init(_ machines: Machines) { self.machines = machines }
+  private init(_ machines: Machines, timing: [String]) {
+    self.machines = machines
+    self.timing = timing
+  }
 
-  private func startCoordinator() throws {
+  func startCoordinator() throws {
     try Files.makeDirectory("\(machines.shared)/ledger")
     _ = try machines.start(
-      on: Self.head, ["stint", "coordinator", "--data", "/var/lib/stint"] + TestCluster.quick, log: "coordinator")
+      on: Self.head, ["stint", "coordinator", "--data", "/var/lib/stint"] + timing, log: "coordinator")
     let directory = machines.path(Self.head, "/var/lib/stint")
     try eventually("the coordinator serves") { Files.exists("\(directory)/coordinator.json") }
     try Files.writeAtomically("\(machines.shared)/token", Files.read("\(directory)/token"))

@@ -60,6 +60,16 @@ package enum Certificates {
     name: String, _ purpose: CertificatePurpose, issuer: PEMIdentity?, seconds: Int
   ) throws(IOError) -> PEMIdentity {
     let key = try PrivateKey()
+    let certificate = try signed(
+      name: name, purpose, publicKey: key.pointer, ownKey: key, issuer: issuer, seconds: seconds)
+    return PEMIdentity(certificate: try certificate.pem(), key: try key.pem())
+  }
+
+  /// A certificate for `publicKey`, signed by `issuer`, or by `ownKey` without one.
+  static func signed(
+    name: String, _ purpose: CertificatePurpose, publicKey: OpaquePointer, ownKey: PrivateKey? = nil,
+    issuer: PEMIdentity?, seconds: Int
+  ) throws(IOError) -> Certificate {
     guard let made = X509_new() else { throw OpenSSL.failure("certificate") }
     let certificate = Certificate(owning: made)
     let signer = try issuer.map { issuer throws(IOError) in
@@ -79,13 +89,13 @@ package enum Certificates {
     try add("CN", name, to: subject)
     guard
       X509_set_issuer_name(made, signer.map { X509_get_subject_name($0.certificate.pointer) } ?? subject) == 1,
-      X509_set_pubkey(made, key.pointer) == 1
+      X509_set_pubkey(made, publicKey) == 1
     else { throw OpenSSL.failure("certificate") }
     try extend(made, issuer: signer?.certificate.pointer ?? made, purpose)
-    guard X509_sign(made, signer?.key.pointer ?? key.pointer, EVP_sha256()) > 0 else {
+    guard let signingKey = signer?.key ?? ownKey, X509_sign(made, signingKey.pointer, EVP_sha256()) > 0 else {
       throw OpenSSL.failure("sign a certificate")
     }
-    return PEMIdentity(certificate: try certificate.pem(), key: try key.pem())
+    return certificate
   }
 
   /// When it ends, in seconds since 1970; nil: it is no certificate.
@@ -150,12 +160,12 @@ package enum Certificates {
 
   private static func add(_ field: String, _ text: String, to name: OpaquePointer) throws(IOError) {
     let bytes = Array(text.utf8)
-    guard X509_NAME_add_entry_by_txt(name, field, MBSTRING_UTF8, bytes, Int32(bytes.count), -1, 0) == 1 else {
+    // A string type of its own choice is not held to X.520's 64 characters: node names have up to 253, and Kubernetes'
+    // certificates carry those too.
+    guard X509_NAME_add_entry_by_txt(name, field, V_ASN1_UTF8STRING, bytes, Int32(bytes.count), -1, 0) == 1 else {
       throw OpenSSL.failure("name of a certificate")
     }
   }
-
-  private static let MBSTRING_UTF8: Int32 = 0x1000
 
   private static func extend(
     _ certificate: OpaquePointer, issuer: OpaquePointer, _ purpose: CertificatePurpose
@@ -227,7 +237,7 @@ final class PrivateKey {
   }
 }
 
-private enum PEMText {
+enum PEMText {
   static func write(_ write: (OpaquePointer) -> Int32) throws(IOError) -> [UInt8] {
     guard let buffer = BIO_new(BIO_s_mem()) else { throw OpenSSL.failure("write PEM") }
     defer { BIO_free(buffer) }

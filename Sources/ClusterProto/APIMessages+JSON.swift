@@ -5,6 +5,8 @@
 package enum ClientMessage: Equatable, Sendable {
   /// `id` is the client's own number, unique among its open requests.
   case request(id: Int64, APIRequest)
+  /// About join tokens and node keys; answered as a request is.
+  case joining(id: Int64, JoiningRequest)
   case cancel(id: Int64)
 }
 
@@ -13,6 +15,8 @@ extension ClientMessage {
   package var json: JSON {
     switch self {
     case .cancel(let id): return ["type": "cancel", "id": .int(id)]
+    case .joining(let id, let request):
+      return ["type": "joining", "id": .int(id), "request": request.json]
     case .request(let id, let request):
       var message: JSON = [
         "type": "request", "id": .int(id), "verb": .string(request.verb.rawValue),
@@ -35,6 +39,8 @@ extension ClientMessage {
     let type = try reader.string("type")
     switch type {
     case "request": self = .request(id: try reader.integer("id"), try APIRequest(reader: MessageReader(json, type)))
+    case "joining":
+      self = .joining(id: try reader.integer("id"), try JoiningRequest(json: try reader.required("request")))
     case "cancel": self = .cancel(id: try reader.integer("id"))
     default: throw MessageError("unknown message type \(type.prefix(64)) from a client")
     }

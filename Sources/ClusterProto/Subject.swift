@@ -31,6 +31,10 @@ package struct Subject: Equatable, Hashable, Sendable {
   package static let authenticated = "system:authenticated"
   /// The group of whoever has not.
   package static let unauthenticated = "system:unauthenticated"
+  /// The group of every node.
+  package static let nodes = "system:nodes"
+  /// A node's user name.
+  package static func nodeName(_ node: String) -> String { "system:node:\(node)" }
   /// The group that may do everything.
   package static let masters = "system:masters"
 
@@ -49,6 +53,13 @@ package struct Subject: Equatable, Hashable, Sendable {
     self.init(
       name: commonName, groups: organizations.filter { $0 != Subject.authenticated } + [Subject.authenticated],
       door: .https)
+  }
+
+  /// The node whose agent this is; nil for everybody else.
+  package var node: String? {
+    let prefix = Subject.nodeName("")
+    guard kind == .agent, name.hasPrefix(prefix), name != prefix else { return nil }
+    return String(name.dropFirst(prefix.count))
   }
 
   /// Whether anybody vouched for the name.

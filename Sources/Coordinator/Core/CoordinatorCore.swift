@@ -100,6 +100,9 @@ package struct CoordinatorCore: Sendable {
     case .request(let id, let request): handle(request, id: id)
     case .requestCancelled(let id): cancelRequest(id)
     case .requestHeld(let id, let isHeld): holdRequest(id, isHeld)
+    case .join(let id, let request, let key): join(request, key: key, id: id)
+    case .renew(let session, let key, let request): renew(session, key: key, request: request)
+    case .joining(let id, let subject, let request): handle(request, by: subject, id: id)
     case .timer: break
     case .diskLow(let low): api.diskLow = low
     case .diskScarce(let scarce): setDiskScarce(scarce)

@@ -16,6 +16,13 @@ package enum CoordinatorEvent: Equatable, Sendable {
   case sessionClosed(SessionID)
   case agent(SessionID, AgentMessage)
   case request(RequestID, APIRequest)
+  /// A machine without a certificate asks for one. `key`: the digest of the public key whose holder has signed its
+  /// request, as the shell has verified.
+  case join(RequestID, JoinRequest, key: String)
+  /// The agent of a session asks for the next certificate; `key` as in `join`.
+  case renew(SessionID, key: String, request: String)
+  /// An administrator's word about join tokens and node keys.
+  case joining(RequestID, by: Subject, JoiningRequest)
   /// The client of a watch or a log has gone.
   case requestCancelled(RequestID)
   /// The client of a request is behind (true): what its answer still lacks waits, until it has caught up (false).
@@ -63,6 +70,10 @@ package enum CoordinatorEffect: Equatable, Sendable {
   case shown(RequestID, APIReply, resourceVersion: Int64)
   /// The same watch event to each of these requests.
   case tell([RequestID], type: String, object: JSON)
+  /// Sign this request for node `node`, valid for so long, and send the certificate.
+  case issue(IssueTarget, node: String, request: String, milliseconds: Int64)
+  /// No certificate: why, and when asking again may help.
+  case issueRefused(IssueTarget, reason: String, retryMilliseconds: Int64?)
   /// Ask that agent session for a container log, and pass the bytes to the request's client until either ends. The
   /// shell answers the client's `done`.
   case startLogs(RequestID, SessionID, LogRequest)
@@ -76,10 +87,17 @@ package enum CoordinatorEffect: Equatable, Sendable {
   case halt(String)
 }
 
+/// Who waits for a certificate.
+package enum IssueTarget: Equatable, Sendable {
+  case joiner(RequestID)
+  case session(SessionID)
+}
+
 /// Tables of the store. Raw values are table names in SQLite.
 package enum StoreTable: String, CaseIterable, Sendable, Comparable {
   /// Facts: `incarnation`, `lmax`, `resourceVersion` (none above it was shown), `deleted.KIND` (the version of its
-  /// latest deletion), `attempt`, `cluster`, `clock`, `marks` and `hold` (C4), `origin` (the shell's).
+  /// latest deletion), `attempt`, `cluster`, `clock`, `marks` and `hold` (C4), `origin` (the shell's), `jointoken.ID`,
+  /// `nodekey.NAME`, `revokedkey.DIGEST`.
   case facts
   /// Pod spec texts by digest; rows of `pods` name the digest.
   case podspecs
@@ -135,6 +153,8 @@ package struct CoordinatorConfiguration: Equatable, Sendable {
   package var heartbeatMilliseconds: Int64 = 1_000
   /// How long a lease lasts, in ms.
   package var leaseMilliseconds: Int64 = 5_000
+  /// How long the certificate of a node is valid, in ms.
+  package var nodeCertificateMilliseconds = CertificateRenewal.lifetimeMilliseconds
   /// tolerationSeconds given to pods that name none for node.kubernetes.io/unreachable and not-ready.
   package var defaultTolerationSeconds: Int64 = 10
   /// C2: the lease given at a polite stop.

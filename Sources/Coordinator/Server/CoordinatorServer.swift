@@ -94,6 +94,7 @@ package final class CoordinatorServer {
   private let door: Door
   private var listener: Listener?
   private var httpDoor: HTTPDoor?
+  private lazy var issuer = Issuer(directory: options.directory, cluster: cluster)
   private var apiListener: Listener?
   private var signals: Signals?
   private var wakeTimer: LoopTimer?
@@ -440,6 +441,7 @@ package final class CoordinatorServer {
       case .reply(let request, let reply), .shown(let request, let reply, _): door.reply(reply, to: request)
       case .tell(let requests, let type, let object): door.tell(requests, WatchEvent(type, object))
       case .startLogs(let request, let session, let logs): door.startLogs(logs, of: session, for: request)
+      case .issue, .issueRefused: issuer.answer(effect, by: door)
       case .wake(let time): wakeTimer?.arm(at: time.map { EventQueue.nanoseconds($0) })
       case .log(let line): ServerLog.info(line)
       case .stopped: drain()

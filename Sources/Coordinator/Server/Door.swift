@@ -100,6 +100,19 @@ final class Door {
     open.client.take(reply, of: open.clientID)
   }
 
+  /// To who asked for a certificate; a joiner's connection has served its purpose then.
+  func answer(_ answer: JoinAnswer, to target: IssueTarget) {
+    switch target {
+    case .session(let session): sessions[session]?.send(answer.json)
+    case .joiner(let request):
+      guard let peer = requests[request]?.client as? Peer else { return }
+      forget(request)
+      if case .refused(let reason, _) = answer { logRefusal(peer, ProtocolError(.unauthorized, reason)) }
+      peer.send(answer.json)
+      peer.connection.close(afterFlush: true)
+    }
+  }
+
   /// The same event to many.
   func tell(_ ids: [RequestID], _ event: WatchEvent) {
     for id in ids { if let open = requests[id] { open.client.take(event, of: open.clientID) } }
@@ -175,6 +188,9 @@ final class Door {
     }
     switch parsed {
     case .request(let id, let request): try open(request, id: id, from: peer)
+    case .joining(let id, let request):
+      guard try mayOpen(id, on: peer) else { return }
+      post(peer, .joining(register(peer, id: id), by: tokenHolder, request))
     case .cancel(let id):
       guard let request = peer.requests[id] else { return }
       cancel(request)
@@ -183,7 +199,7 @@ final class Door {
 
   /// Who may say what.
   private static let agentTypes = ["register", "heartbeat", "reports", "fetch", "retained"]
-  private static let clientTypes = ["request", "cancel"]
+  private static let clientTypes = ["request", "joining", "cancel"]
 
   /// A type of the other role is a mistake; one that nobody knows may come from a newer version, and the connection
   /// stays.
@@ -198,15 +214,19 @@ final class Door {
         + known.joined(separator: ", "))
   }
 
-  private func open(_ request: APIRequest, id: Int64, from peer: Peer) throws(ProtocolError) {
+  /// Whether the connection may have one more request; one that has too many is told so.
+  private func mayOpen(_ id: Int64, on peer: Peer) throws(ProtocolError) -> Bool {
     guard peer.requests[id] == nil else {
       throw ProtocolError(.unexpected, "request \(id) is open already")
     }
-    guard peer.requests.count < Self.requestLimit else {
-      let status = ReplyStatus.failure(code: 429, message: "too many open requests on this connection")
-      peer.send(ClientReply(id: id, reply: .done(code: 429, object: status, warnings: [])).json)
-      return
-    }
+    if peer.requests.count < Self.requestLimit { return true }
+    let status = ReplyStatus.failure(code: 429, message: "too many open requests on this connection")
+    peer.send(ClientReply(id: id, reply: .done(code: 429, object: status, warnings: [])).json)
+    return false
+  }
+
+  private func open(_ request: APIRequest, id: Int64, from peer: Peer) throws(ProtocolError) {
+    guard try mayOpen(id, on: peer) else { return }
     var request = request
     request.subject = tokenHolder
     post(peer, .request(register(peer, id: id), request))

@@ -97,6 +97,8 @@ struct FleetSession: Sendable {
   /// What the agent said of its node, and whether somebody else has written over it since.
   var registration: Registration?
   var factsAreOverwritten = false
+  /// Whom the connection's certificate names; nil: no certificate named a node.
+  var identity: NodeIdentity?
   /// Empty until registered.
   var node = ""
   var keeper = ""
@@ -198,6 +200,7 @@ struct FleetState: Sendable {
   var unreadyPods = WorkQueue<ObjectKey>()
   var fetching = WorkQueue<SessionID>()
   var scheduler = SchedulerState()
+  var joining = JoiningState()
 }
 
 extension CoordinatorCore {
@@ -209,7 +212,9 @@ extension CoordinatorCore {
     case (nil, .pod(let after)?): observePod(nil, after)
     case (.node(let before)?, .node(let after)?): observeNode(before, after)
     case (nil, .node(let after)?): observeNode(nil, after)
-    case (.node(let before)?, nil): nodeErased(before.meta.name)
+    case (.node(let before)?, nil):
+      freeName(before.meta.name)
+      nodeErased(before.meta.name)
     case (.job(let before)?, nil): fleet.scheduler.failedOn[before.meta.uid] = nil
     case (.job(let before)?, .job?): reconsiderGated(before.meta.uid)
     default: break

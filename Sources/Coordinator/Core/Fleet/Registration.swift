@@ -10,7 +10,13 @@ extension CoordinatorCore {
       outputs.append(.closeSession(session, reason: failure.message))
       return
     }
+    let identity = NodeIdentity(subject)
+    if let identity, let problem = keyProblem(identity) {
+      outputs.append(.closeSession(session, reason: problem))
+      return
+    }
     fleet.sessions[session] = FleetSession(openedAt: now.boot, heardAt: now.boot)
+    fleet.sessions[session]?.identity = identity
   }
 
   mutating func sessionClosed(_ session: SessionID) {
@@ -63,9 +69,14 @@ extension CoordinatorCore {
       refuse(session, "node \(name) \(problem)", retryMilliseconds: nil)
       return
     }
+    if let identity = fleet.sessions[session]?.identity, let problem = keyProblem(identity, registration) {
+      refuse(session, problem, retryMilliseconds: nil)
+      return
+    }
     if let record = fleet.nodes[name], let reason = obstacle(to: registration, after: record) {
       return refuse(session, reason.text, retryMilliseconds: reason.retryMilliseconds)
     }
+    if let identity = fleet.sessions[session]?.identity { enroll(identity, registration) }
     if let old = fleet.nodes[name]?.session { close(old, reason: "replaced by a newer session of the same node") }
     enter(registration)
     fleet.nodes[name]?.session = session

@@ -1,0 +1,39 @@
+// Owns: signing what the core has decided to sign, with the authority of the data directory. It must not know who may
+// have a certificate, nor how the answer goes out.
+
+import ClusterIO
+import ClusterProto
+import CoordinatorCore
+
+/// The cluster's authority at work.
+struct Issuer {
+  let directory: String
+  let cluster: String
+
+  /// Sends what the core's word comes to: the certificate, or why there is none.
+  func answer(_ effect: CoordinatorEffect, by door: Door) {
+    switch effect {
+    case .issue(let target, let node, let request, let life):
+      door.answer(certificate(node: node, request: request, milliseconds: life), to: target)
+    case .issueRefused(let target, let reason, let retry):
+      door.answer(.refused(reason: reason, retryMilliseconds: retry), to: target)
+    default: break
+    }
+  }
+
+  private func certificate(node: String, request: String, milliseconds: Int64) -> JoinAnswer {
+    do throws(IOError) {
+      let authority = try PKI.authority(directory: directory)
+      let seconds = Int(clamping: milliseconds / 1_000)
+      let made = try SigningRequests.sign(
+        request: Array(request.utf8), node: node, authority: authority, seconds: seconds)
+      return .joined(
+        certificate: String(decoding: made, as: UTF8.self),
+        authority: String(decoding: authority.certificate, as: UTF8.self), cluster: cluster)
+    } catch {
+      ServerLog.info("no certificate was made", ("node", node), ("reason", error.description))
+      return .refused(
+        reason: "the coordinator cannot sign a certificate (its log says why)", retryMilliseconds: 10_000)
+    }
+  }
+}

@@ -25,9 +25,13 @@ package final class TLSContext {
   private static let noRenegotiation: UInt64 = 1 << 30
   private static let noTicket: UInt64 = 1 << 14
 
-  /// A server that asks for a client certificate and serves those without, whose `TLSSession.peer` is nil.
-  package convenience init(server identity: PEMIdentity, authority: [UInt8]) throws(IOError) {
+  /// A server that asks for a client certificate and serves those without, whose `TLSSession.peer` is nil. `newest`: it
+  /// speaks TLS 1.3 only.
+  package convenience init(
+    server identity: PEMIdentity, authority: [UInt8], newest: Bool = false
+  ) throws(IOError) {
     try self.init(isServer: true, identity: identity, authority: authority)
+    if newest { setOldest(TLS1_3_VERSION) }
     // A certificate of another authority is as good as none: the answer to the request says so, not a broken handshake.
     SSL_CTX_set_verify(context, SSL_VERIFY_PEER) { _, verification in
       TLSSession.noteClocks(verification)
@@ -43,6 +47,17 @@ package final class TLSContext {
       return isGood
     }
     X509_VERIFY_PARAM_set1_ip_asc(SSL_CTX_get0_param(context), "127.0.0.1")
+  }
+
+  /// The native protocol's client: TLS 1.3, and a server of that authority by whatever address it is reached: it gives
+  /// certificates for servers to nobody but the coordinator.
+  package convenience init(native identity: Identity) throws(IOError) {
+    try self.init(isServer: false, identity: identity.own, authority: identity.authority)
+    setOldest(TLS1_3_VERSION)
+    SSL_CTX_set_verify(context, SSL_VERIFY_PEER) { isGood, verification in
+      TLSSession.noteClocks(verification)
+      return isGood
+    }
   }
 
   private init(isServer: Bool, identity: PEMIdentity?, authority: [UInt8]) throws(IOError) {
@@ -75,6 +90,8 @@ package final class TLSContext {
       SSL_CTX_check_private_key(made) == 1
     else { throw OpenSSL.failure("certificate and key") }
   }
+
+  private func setOldest(_ version: Int32) { SSL_CTX_ctrl(context, SSL_CTRL_SET_MIN_PROTO_VERSION, Int(version), nil) }
 
   /// The newest version that it speaks, for tests with the peers of another time.
   func setNewest(_ version: Int32) { SSL_CTX_ctrl(context, SSL_CTRL_SET_MAX_PROTO_VERSION, Int(version), nil) }

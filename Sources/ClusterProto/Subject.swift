@@ -40,19 +40,23 @@ package struct Subject: Equatable, Hashable, Sendable {
 
   /// Nobody in particular: what a request is until a door says otherwise.
   package static let anonymous = Subject(name: "system:anonymous", groups: [unauthenticated], door: .https)
-  /// Who has proven the token of the data directory as a client.
-  package static let tokenHolder = Subject(
-    name: "system:stint:token", groups: [masters, authenticated], door: .native)
-  /// Who has proven the token as an agent; which node it is its registration says.
-  package static let agent = Subject(
-    name: "system:stint:agent", groups: ["system:nodes", authenticated], kind: .agent, door: .native)
+  /// The coordinator's own administrator, as the native door shows it.
+  package static let administrator = Subject(name: "admin", groups: [masters, authenticated], door: .native)
+
+  /// The agent of that node, as the native door shows it. `key`: digest of its certificate's public key.
+  package static func agent(of node: String, key: String = "") -> Subject {
+    Subject(name: nodeName(node), groups: [nodes, authenticated], kind: .agent, uid: key, door: .native)
+  }
 
   /// A certificate's owner: the subject's CN is the name, its O are the groups, as in Kubernetes. nil without a name.
-  package init?(commonName: String, organizations: [String]) {
+  /// Who bears a node's name and is in the group of nodes is that node's agent.
+  /// `key`: digest of the certificate's public key, which tells two owners of a node's name apart.
+  package init?(commonName: String, organizations: [String], key: String = "", door: Door = .https) {
     if commonName.isEmpty { return nil }
+    let isAgent = commonName.hasPrefix(Subject.nodeName("")) && organizations.contains(Subject.nodes)
     self.init(
       name: commonName, groups: organizations.filter { $0 != Subject.authenticated } + [Subject.authenticated],
-      door: .https)
+      kind: isAgent ? .agent : .user, uid: isAgent ? key : "", door: door)
   }
 
   /// The node whose agent this is; nil for everybody else.

@@ -58,7 +58,7 @@ final class SimCluster {
     requestCount += 1
     let id = requestCount
     var request = request
-    request.subject = .tokenHolder
+    request.subject = .administrator
     answers[id] = answer
     world.after(world.delay(mean: network.meanDelay)) { [self] in
       if coordinator.isRunning { coordinator.take(.request(id, request)) } else { answers[id] = nil }
@@ -147,7 +147,7 @@ final class SimCluster {
       guard connection.agentOpen, connection.coordinatorOpen, coordinator.isRunning else {
         return endAtAgent(connection, tells: true)
       }
-      coordinator.take(.sessionOpened(connection.session))
+      coordinator.take(.sessionOpened(connection.session, by: .agent(of: node.name)))
       node.take(.coordinatorOpened(number))
     }
   }

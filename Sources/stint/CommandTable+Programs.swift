@@ -58,7 +58,8 @@ extension CommandTable {
         Flag("name", .text("NAME"), initial: "the machine's name", "Name of the node"),
         Flag("data", .directory, "Where it keeps its state and logs; made if need be"),
         Flag(
-          "token-file", .file, initial: "$STINT_TOKEN_FILE, else that of `stint up`", "File with the cluster's token"),
+          "authority", .directory,
+          "A coordinator's data directory on this machine, whose authority gives the agent its identity"),
         Flag("cpu", .text("QUANTITY"), initial: "the machine's", "Processors to offer"),
         Flag("memory", .text("QUANTITY"), initial: "the machine's", "Memory to offer"),
         Flag("pods", .integer("N"), initial: "110", "Most pods at a time"),

@@ -11,11 +11,11 @@ enum CommandTable {
   /// Flags of every command that talks to a coordinator.
   static let connection: [Flag] = [
     Flag(
-      "server", "s", .text("HOST:PORT"), initial: "$STINT_SERVER, else \(Endpoint.defaultServer)",
+      "server", "s", .text("HOST:PORT"), initial: "$STINT_SERVER, else the kubeconfig's",
       "Address of the coordinator"),
     Flag(
-      "token-file", .file, initial: "$STINT_TOKEN_FILE, else that of `stint up`",
-      "File with the cluster's token"),
+      "kubeconfig", .file, initial: "$KUBECONFIG, ~/.kube/config or that of `stint up`",
+      "File with the cluster's address and who you are there"),
     help,
   ]
 

@@ -43,7 +43,7 @@ struct CommandError: Error, Equatable {
   }
 }
 
-/// A coordinator and how to prove that one may talk to it.
+/// A coordinator and by whose identity it is talked to.
 struct Endpoint: Equatable {
   static let nativePort: UInt16 = 7_420
   /// Of the Kubernetes API.
@@ -51,35 +51,24 @@ struct Endpoint: Equatable {
   static let defaultServer = "127.0.0.1:\(nativePort)"
   static let defaultAPI = "127.0.0.1:\(apiPort)"
 
-  let server: String
-  let tokenFile: String
+  /// What was asked for instead of the kubeconfig's own address.
+  let server: String?
+  let kubeconfig: String
 
-  init(server: String, tokenFile: String) {
+  init(server: String?, kubeconfig: String) {
     self.server = server
-    self.tokenFile = tokenFile
+    self.kubeconfig = kubeconfig
   }
 
   /// From flags, then the environment, then what `stint up` uses.
-  init(arguments: Arguments, environment: [String: String], serverFlag: String = "server") {
-    func given(_ flag: String, _ variable: String) -> String? {
-      arguments.value(flag) ?? environment[variable].flatMap { $0.isEmpty ? nil : $0 }
-    }
-    server = given(serverFlag, "STINT_SERVER") ?? Endpoint.defaultServer
-    tokenFile =
-      given("token-file", "STINT_TOKEN_FILE") ?? "\(Endpoint.dataDirectory(environment))/coordinator/token"
+  init(arguments: Arguments, environment: [String: String]) {
+    server = Endpoint.server(arguments.value("server"), environment)
+    kubeconfig = Kubeconfig.path(arguments.value("kubeconfig"), environment)
   }
 
-  /// The token, or what is wrong with its file and what to do.
-  func readToken() throws(CommandError) -> [UInt8] {
-    do {
-      return try DataDirectory.readToken(tokenFile)
-    } catch {
-      throw CommandError(
-        error.code == ENOENT
-          ? "error: there is no token file \(tokenFile): start a cluster with `stint up`, or name the file with "
-            + "--token-file or STINT_TOKEN_FILE"
-          : "error: the token file \(tokenFile): \(error.message)")
-    }
+  /// What a flag or `STINT_SERVER` says.
+  static func server(_ flag: String?, _ environment: [String: String]) -> String? {
+    flag ?? environment["STINT_SERVER"].flatMap { $0.isEmpty ? nil : $0 }
   }
 
   /// Where `stint up` keeps its cluster unless told otherwise.

@@ -103,10 +103,6 @@ import Testing
     #expect(
       SHA256.hex(of: Array("abc".utf8))
         == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad")
-    // RFC 4231, test case 2.
-    #expect(
-      Hexadecimal.text(Crypto.hmacSHA256(key: Array("Jefe".utf8), Array("what do ya want for nothing?".utf8)))
-        == "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843")
     let random = try Crypto.randomBytes(32)
     #expect(Hexadecimal.bytes(Hexadecimal.text(random)) == random)
     #expect(Hexadecimal.bytes("0g") == nil)

@@ -107,28 +107,68 @@ struct CommandLineCauseTests {
       cause("Running", ["name": "main", "state": ["running": [:]], "lastState": failed["state"] ?? .null]) == nil)
   }
 
-  @Test("a token file that is missing, unreadable or short is told at once, not as a coordinator that is away")
-  func tokenFile() throws {
-    let directory = "/tmp/stint-token-\(Hexadecimal.text(try Crypto.randomBytes(5)))"
+  @Test("a kubeconfig that is missing or says too little is told at once, not as a coordinator that is away")
+  func kubeconfigFile() throws {
+    let directory = "/tmp/stint-kubeconfig-\(Hexadecimal.text(try Crypto.randomBytes(5)))"
     try Files.makeDirectory(directory)
     defer { try? Files.removeTree(directory) }
-    try Files.writeAtomically("\(directory)/short", Array("abc\n".utf8))
-    func message(_ file: String) -> String {
-      var text = ""
-      let console = Console(out: { _ in }, err: { text += $0 })
+    func message(_ text: String?) throws -> String {
+      if let text { try Files.writeAtomically("\(directory)/config", Array(text.utf8)) }
+      var error = ""
+      let console = Console(out: { _ in }, err: { error += $0 })
       // Even who waits for ever.
-      let line = ["wait", "job/x", "-s", "127.0.0.1:1", "--token-file", file]
+      let line = ["wait", "job/x", "-s", "127.0.0.1:1", "--kubeconfig", "\(directory)/config"]
       #expect(Stint.run(line, environment: [:], console: console) == 1)
-      return text
+      return error
     }
+    let start = "error: the kubeconfig \(directory)/config: "
     #expect(
-      message("\(directory)/none")
-        == "error: there is no token file \(directory)/none: start a cluster with `stint up`, or name the file with "
-        + "--token-file or STINT_TOKEN_FILE\n")
+      try message(nil)
+        == "error: there is no kubeconfig \(directory)/config: start a cluster with `stint up`, or name the file with "
+        + "--kubeconfig or KUBECONFIG\n")
+    #expect(try message("") == start + "is not YAML, or holds nothing\n")
+    #expect(try message("kind: Config") == start + "has no current-context\n")
+    #expect(try message("current-context: x") == start + "contexts has no \"x\"\n")
+    let whole = """
+      current-context: x
+      contexts: [{name: x, context: {cluster: c, user: u}}]
+      clusters: [{name: c, cluster: {certificate-authority-data: "AAAA"}}]
+      users: [{name: u, user: {client-certificate-data: "%", client-key: none.pem}}]
+      """
+    #expect(try message(whole) == start + "client-certificate-data of user \"u\" is not Base64\n")
     #expect(
-      message("\(directory)/short").hasPrefix(
-        "error: the token file \(directory)/short: holds no token of at least 32 characters: put"))
-    #expect(message(directory) == "error: the token file \(directory): Is a directory\n")
+      try message(whole.replacing("%", with: "AAAA"))
+        == start + "client-key of user \"u\": open \(directory)/none.pem: No such file or directory\n")
+    #expect(
+      try message(whole.replacing("client-certificate-data: \"%\", ", with: ""))
+        == start + "user \"u\" has no client-certificate-data and no client-certificate\n")
+  }
+
+  @Test("the kubeconfig is the flag's, the first of KUBECONFIG that is there, that of HOME if it is ours, or up's")
+  func kubeconfigChoice() throws {
+    let home = "/tmp/stint-home-\(Hexadecimal.text(try Crypto.randomBytes(5)))"
+    try Files.makeDirectory("\(home)/.kube")
+    defer { try? Files.removeTree(home) }
+    let environment = ["HOME": home]
+    let own = "\(home)/.local/share/stint/coordinator/admin.kubeconfig"
+    #expect(Kubeconfig.path("a", environment) == "a")
+    #expect(Kubeconfig.path(nil, environment) == own)
+    #expect(Kubeconfig.path(nil, ["HOME": home, "KUBECONFIG": "\(home)/none:\(home)"]) == home)
+    #expect(Kubeconfig.path(nil, ["HOME": home, "KUBECONFIG": "\(home)/none"]) == "\(home)/none")
+    let usual = "\(home)/.kube/config"
+    for (extensions, isOurs) in [("", false), ("extensions: [{name: stint, extension: {native: \"h:1\"}}]", true)] {
+      try Files.writeAtomically(
+        usual,
+        Array(
+          """
+          current-context: x
+          contexts: [{name: x, context: {cluster: c, user: u}}]
+          clusters: [{name: c, cluster: {certificate-authority-data: AAAA, \(extensions)}}]
+          users: [{name: u, user: {client-certificate-data: AAAA, client-key-data: AAAA}}]
+          """.utf8))
+      #expect(Kubeconfig.path(nil, environment) == (isOurs ? usual : own))
+    }
+    #expect(try Kubeconfig(path: usual).native == "h:1")
   }
 
   @Test(

@@ -2,6 +2,7 @@
 
 import ClusterIO
 import ClusterProto
+import Coordinator
 import Glibc
 import Testing
 
@@ -65,15 +66,17 @@ struct CommandLineNewcomerTests {
 
   @Test("an address that names no coordinator, or another program, is told at once and not as one that is away")
   func strangers() throws {
-    let token = "/tmp/stint-stranger-\(getpid())"
-    try Files.writeAtomically(token, Array("0123456789abcdef0123456789abcdef\n".utf8), mode: 0o600)
-    defer { unlink(token) }
-    let (status, err) = run(["get", "jobs", "--server", "no.such.host:1", "--token-file", token])
+    let directory = "/tmp/stint-stranger-\(getpid())"
+    defer { try? Files.removeTree(directory) }
+    let kubeconfig = "\(directory)/admin.kubeconfig"
+    _ = try PKI(directory: directory, host: "localhost")
+    try Files.writeAtomically(
+      kubeconfig, Array(try PKI.kubeconfig(directory: directory, server: "", native: "127.0.0.1:1").utf8))
+    let (status, err) = run(["get", "jobs", "--server", "no.such.host:1", "--kubeconfig", kubeconfig])
     #expect(status == 1)
     #expect(err.contains("names but localhost are not looked up") && !err.contains("away"), "\(err)")
     #expect(Stranger.name(firstBytes: Array("HTTP/1.1 400 Bad Request\r\n".utf8)) == "it speaks HTTP")
-    #expect(Stranger.name(firstBytes: [0x15, 3, 1, 0, 2, 2, 70])?.hasPrefix("it speaks TLS") == true)
-    #expect(Stranger.name(firstBytes: Array(MessageWriter.frames(["type": "challenge"]).prefix(16))) == nil)
+    #expect(Stranger.name(firstBytes: Array(MessageWriter.frames(["type": "welcome"]).prefix(16))) == nil)
 
     // A program that answers a hello as a web server does.
     let loop = try EventLoop()
@@ -85,12 +88,12 @@ struct CommandLineNewcomerTests {
     defer { listener.close() }
     let quiet = Console(out: { _ in }, err: { _ in })
     let cluster = NativeClient.makeCluster(
-      Endpoint(server: listener.address.description, tokenFile: token), quiet, loop: loop)
+      Endpoint(server: listener.address.description, kubeconfig: kubeconfig), quiet, loop: loop)
     do {
       _ = try cluster.list(.jobs, "default", connectBy: Int64.max)
       Issue.record("a web server was taken for a coordinator")
     } catch let error as CommandError {
-      #expect(error.message.contains("is no coordinator: it speaks HTTP"), "\(error.message)")
+      #expect(error.message.contains("is no coordinator: it does not speak TLS"), "\(error.message)")
     }
   }
 

@@ -127,7 +127,7 @@ struct FrozenDiskTests {
         try Files.writeAtomically(path, Array(note("late").text.utf8))
         let late = try Program(
           ["apply", "-f", path],
-          environment: ["STINT_SERVER=\(cluster.server)", "STINT_TOKEN_FILE=\(cluster.tokenFile)"],
+          environment: ["STINT_SERVER=\(cluster.server)", "KUBECONFIG=\(cluster.kubeconfig)"],
           output: "\(cluster.directory)/logs/client-late")
         try eventually("time passes, and an object is read by its name all the while", seconds: 90, every: 500) {
           try cluster.must("get", "configmap", "early", within: 10)

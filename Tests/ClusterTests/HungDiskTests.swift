@@ -4,6 +4,7 @@
 import ClusterIO
 import ClusterProto
 import Glibc
+import NodeAgent
 import Testing
 
 enum HungNode: String, CaseIterable, Sendable {
@@ -67,10 +68,11 @@ struct HungDiskTests {
   /// Lets another user have what node-1 needs; the front of a command that runs as that user.
   private static func giveAway(_ cluster: TestCluster, to user: UInt32) throws -> [String] {
     let node = cluster.dataDirectory("node-1")
-    try eventually("the token is there") { Files.exists(cluster.tokenFile) }
-    try Files.writeAtomically("\(node)/token", try Files.read(cluster.tokenFile), mode: 0o600)
+    try cluster.issue("node-1")
     try Files.writeAtomically(cluster.ledgerPath, [])
-    for path in [node, "\(node)/token", cluster.ledgerPath] { chown(path, user, user) }
+    let identity = NodePaths(data: node).identity
+    let own = try Files.list(identity).map { "\(identity)/\($0)" } + [identity]
+    for path in [node, cluster.ledgerPath] + own { chown(path, user, user) }
     for path in [cluster.directory, "\(cluster.directory)/agents", "\(cluster.directory)/ledger"] { chmod(path, 0o755) }
     let program = "\(cluster.directory)/stint"
     try Files.writeAtomically(program, try Files.read(Processes.program), mode: 0o755)

@@ -90,7 +90,7 @@ struct JobLifeTests {
         try eventually("two others sign") { cluster.ledger.attempts.count == 4 }
         let watcher = try Program(
           ["wait", "job/paused", "--for=delete", "--timeout", "60s", "-q"],
-          environment: ["STINT_SERVER=\(cluster.server)", "STINT_TOKEN_FILE=\(cluster.tokenFile)"],
+          environment: ["STINT_SERVER=\(cluster.server)", "KUBECONFIG=\(cluster.kubeconfig)"],
           output: "\(cluster.directory)/watcher")
         try Files.writeAtomically("\(cluster.directory)/ledger/go", [])
         try checkEqual(watcher.end(within: 60), 0, "the wait for deletion")

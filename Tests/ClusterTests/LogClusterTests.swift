@@ -57,7 +57,7 @@ struct LogClusterTests {
         try eventually("the pod signs") { cluster.ledger.attempts.count == 1 }
         let reader = try Program(
           ["logs", "-f", "job/talker", "--timeout", "60s"],
-          environment: ["STINT_SERVER=\(cluster.server)", "STINT_TOKEN_FILE=\(cluster.tokenFile)"],
+          environment: ["STINT_SERVER=\(cluster.server)", "KUBECONFIG=\(cluster.kubeconfig)"],
           output: "\(cluster.directory)/reader")
         func lines() -> [String] {
           reader.text.split(separator: "\n").map(String.init).filter { $0.hasPrefix("line ") || $0 == "over" }

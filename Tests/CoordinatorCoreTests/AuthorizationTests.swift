@@ -81,12 +81,12 @@ struct AuthorizationTests {
       verb: "create", group: "authorization.k8s.io", resource: "selfsubjectaccessreviews")
     let discovery = AccessAttributes(verb: "get", path: "/apis")
     let rows: [(Subject, [Bool])] = [
-      (.tokenHolder, [true, true, true, true]),
+      (.administrator, [true, true, true, true]),
       (
         Subject(name: "admin", groups: [Subject.masters, Subject.authenticated], door: .https),
         [true, true, true, true]
       ),
-      (.agent, [false, false, false, true]), (Self.eve, [false, true, true, false]),
+      (.agent(of: "a"), [false, false, false, true]), (Self.eve, [false, true, true, false]),
       (.anonymous, [false, false, false, false]),
       // A group of masters that nobody has proven.
       (
@@ -116,6 +116,25 @@ struct AuthorizationTests {
     }
     #expect(isClosed)
     #expect(harness.core.state.nodes[ObjectKey(namespace: "", name: "a")] == nil)
+  }
+
+  @Test("an agent registers the node that its certificate names, and no other")
+  func registration() throws {
+    var harness = try FleetHarness()
+    let agent = FakeAgent("a")
+    for (subject, isRefused) in [(Subject.agent(of: "b"), true), (.administrator, true), (.agent(of: "a"), false)] {
+      let before = harness.effects.count
+      harness.step([.sessionOpened(agent.session, by: subject), .agent(agent.session, .register(agent.registration))])
+      let refusals = harness.effects[before...].compactMap { effect -> String? in
+        if case .send(_, .refused(let text, _), _) = effect { text } else { nil }
+      }
+      #expect(refusals.isEmpty != isRefused, "\(subject.name): \(refusals)")
+      if isRefused { #expect(refusals.first?.contains("not of node a") == true, "\(refusals)") }
+      harness.step([.sessionClosed(agent.session)])
+    }
+    #expect(Subject(commonName: "system:node:a", organizations: []).flatMap(\.node) == nil)
+    #expect(Subject(commonName: "system:node:", organizations: [Subject.nodes]).flatMap(\.node) == nil)
+    #expect(Subject(commonName: "system:node:a", organizations: [Subject.nodes]).flatMap(\.node) == "a")
   }
 
   @Test("a certificate's name and groups become the subject; one without a name is nobody")

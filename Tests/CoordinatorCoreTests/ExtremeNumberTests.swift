@@ -96,7 +96,9 @@ import Testing
         Condition(type: "Odd", status: status, reason: "", message: "", lastTransition: harness.now.wall)
       ]
     }
-    let events: [CoordinatorEvent] = [.sessionOpened("s"), .agent("s", .register(registration))]
+    let events: [CoordinatorEvent] = [
+      .sessionOpened("s", by: .agent(of: registration.node)), .agent("s", .register(registration)),
+    ]
     let effects = harness.core.step(events.map(\.asMaster), at: harness.now)
     let refusals = effects.compactMap { effect -> String? in
       if case .send(_, .refused(let text, _), _) = effect { text } else { nil }
@@ -115,7 +117,7 @@ import Testing
           capacity: NodeCapacity(cpuMillicores: 1, memoryBytes: 1, pods: 1), labels: [:], address: "",
           info: ["architecture": .string(text)], conditions: [], fencesFully: true, highestIncarnation: 0,
           highestAttempt: 0))
-      harness.step([.sessionOpened(name), .agent(name, registration)])
+      harness.step([.sessionOpened(name, by: .agent(of: name)), .agent(name, registration)])
     }
     #expect(harness.node("a")?.meta.labels["kubernetes.io/arch"] == "arm64")
     #expect(harness.node("b")?.meta.labels["kubernetes.io/arch"] == "amd64")

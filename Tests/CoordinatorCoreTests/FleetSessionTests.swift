@@ -53,7 +53,7 @@ import Testing
   func order() throws {
     var harness = try FleetHarness()
     harness.agents["a"] = FakeAgent("a")
-    harness.step([.sessionOpened("session-a")])
+    harness.step([.sessionOpened("session-a", by: .agent(of: "a"))])
     harness.beat("a")
     #expect(harness.agents["a"]?.closedBecause == "not registered")
     var other = try cluster(["b"])

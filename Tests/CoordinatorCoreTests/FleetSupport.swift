@@ -105,7 +105,7 @@ extension CoordinatorEvent {
   /// A request of nobody in particular as that of somebody who may do everything.
   var asMaster: CoordinatorEvent {
     guard case .request(let id, var request) = self, request.subject == .anonymous else { return self }
-    request.subject = .tokenHolder
+    request.subject = .administrator
     return .request(id, request)
   }
 }
@@ -187,13 +187,19 @@ struct FleetHarness {
     agent.highestIncarnation = max(agent.highestIncarnation, 0)
     agents[agent.name + "@" + agent.session] = nil
     agents[agent.name] = agent
-    step([.sessionOpened(agent.session), .agent(agent.session, .register(agent.registration))])
+    step([
+      .sessionOpened(agent.session, by: .agent(of: agent.registration.node)),
+      .agent(agent.session, .register(agent.registration)),
+    ])
     if agents[agent.name]?.isRegistered == true { beat(agent.name) }
   }
 
   mutating func register(_ agent: FakeAgent, as key: String) {
     agents[key] = agent
-    step([.sessionOpened(agent.session), .agent(agent.session, .register(agent.registration))])
+    step([
+      .sessionOpened(agent.session, by: .agent(of: agent.registration.node)),
+      .agent(agent.session, .register(agent.registration)),
+    ])
   }
 
   mutating func beat(_ name: String, whole: Bool = false) {

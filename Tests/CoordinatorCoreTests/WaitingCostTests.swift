@@ -68,15 +68,17 @@ import Testing
     var few = try full(waiting: 500, nodes: nodes)
     var many = try full(waiting: 10_000, nodes: nodes)
     var best = (few: Double.infinity, many: Double.infinity)
-    // The least of some rounds: what else the machine does only adds.
-    for _ in 0..<4 {
+    // The least of some rounds: what else the machine does only adds, and the more of it the more rounds are needed.
+    var rounds = 0
+    while rounds < 4 || best.many > best.few * 1.3 && rounds < 24 {
+      rounds += 1
       let small = drain(&few, 100)
       let large = drain(&many, 100)
       #expect(small.asked == large.asked)
       best = (min(best.few, small.cpu), min(best.many, large.cpu))
     }
     print("a Job with 100 to 500 waiting \(best.few / 100) ms, with 10,000 \(best.many / 100) ms, \(nodes) nodes")
-    #expect(best.many <= best.few * 1.3 + 3)
+    #expect(best.many <= best.few * 1.3)
   }
 
   @Test("room that comes free is given in the order of the queue, and what asks for more than is free is not touched")

@@ -47,19 +47,23 @@ struct AgentFuzzTests {
   @Test("mutated frames of registered agents leave it serving, and the other agents their sessions")
   func registeredAgents() throws {
     let live = try LiveServer(try TemporaryDirectory())
-    let honest = try live.open(.agent)
+    let honest = try live.open(.agent, node: "honest")
     honest.send(FakeNode.registration("honest"))
     var random = SplitMix64(seed: 0xA6E7)
     var fuzzers: [TestClient] = []
+    var nodes: [String] = []
     var sent = 0
     var refused = 0
     while sent < Self.frameCount {
-      while fuzzers.count < 8 { fuzzers.append(try live.connect(.agent)) }
+      while fuzzers.count < 8 {
+        nodes.append("fuzz-\(random.next() % 20)")
+        fuzzers.append(try live.connect(.agent, node: nodes.last))
+      }
       try live.turn()
-      for fuzzer in fuzzers where fuzzer.isReady && !fuzzer.isRefusedOrClosed {
+      for (fuzzer, node) in zip(fuzzers, nodes) where fuzzer.isReady && !fuzzer.isRefusedOrClosed {
         // A session of its own first, with the right words: what comes then is read as that of a node.
         if fuzzer.messages.isEmpty {
-          fuzzer.send(FakeNode.registration("fuzz-\(random.next() % 20)"))
+          fuzzer.send(FakeNode.registration(node))
           fuzzer.send(FakeNode.heartbeat(1))
         }
         for _ in 0..<(random.next() % 8 + 1) {
@@ -71,6 +75,7 @@ struct AgentFuzzTests {
         refused += 1
         fuzzer.connection.close()
       }
+      nodes = zip(fuzzers, nodes).filter { !$0.0.isRefusedOrClosed }.map(\.1)
       fuzzers.removeAll { $0.isRefusedOrClosed }
     }
     for fuzzer in fuzzers { fuzzer.connection.close() }

@@ -9,7 +9,9 @@ import Testing
 
 @Suite("Connections")
 final class DoorTests {
-  private let token = Array("0123456789abcdef0123456789abcdef".utf8)
+  private let authority: TestAuthority
+  private let administrator: TLSContext
+  private let agentOfA: TLSContext
   private let loop: EventLoop
   private let door: Door
   private let listener: Listener
@@ -21,7 +23,14 @@ final class DoorTests {
 
   init() throws {
     loop = try EventLoop()
-    door = Door(loop: loop, cluster: "c1", incarnation: 3, token: token)
+    authority = try TestAuthority()
+    administrator = try authority.context()
+    agentOfA = try authority.context(node: "a")
+    let own = try Certificates.make(
+      name: "stint-coordinator", .server(hosts: ["127.0.0.1"]), issuer: authority.authority, seconds: 3600)
+    door = Door(
+      loop: loop, cluster: "c1", incarnation: 3,
+      tls: try TLSContext(server: own, authority: authority.authority.certificate, newest: true))
     listener = try Listener(loop: loop, at: .tcp(host: "127.0.0.1", port: 0)) { [door] in door.accept($0) }
     door.post = { [events] peer, event in
       events.list.append(event)
@@ -34,10 +43,11 @@ final class DoorTests {
   deinit { listener.close() }
 
   private func connect(
-    _ role: ProtocolRole?, token: [UInt8]? = nil, cluster: String = "", stream: String = ""
+    _ role: ProtocolRole?, tls: TLSContext? = nil, cluster: String = "", stream: String = ""
   ) throws -> TestClient {
-    try TestClient(
-      loop, listener.address, role: role, token: token ?? self.token, cluster: cluster, stream: stream)
+    let usual = role == .agent || role == .logs ? agentOfA : administrator
+    return try TestClient(
+      loop, listener.address, role: role, tls: tls ?? usual, cluster: cluster, stream: stream)
   }
 
   private func wait(_ what: Comment, until condition: () -> Bool) throws {
@@ -64,7 +74,7 @@ final class DoorTests {
     let agent = try open(.agent)
     let session = try #require(agent.result?.session)
     #expect(agent.result?.incarnation == 3)
-    #expect(events.list == [.sessionOpened(session)])
+    #expect(events.list == [.sessionOpened(session, by: .agent(of: "a"))])
     agent.send(AgentMessage.fetch([7]).json)
     try wait("the message comes") { events.list.count == 2 }
     #expect(events.list.last == .agent(session, .fetch([7])))
@@ -76,30 +86,33 @@ final class DoorTests {
     #expect(events.list.last == .sessionClosed(session))
   }
 
-  @Test("wrong token, wrong cluster and a late hello are refused with their code, then closed")
+  @Test("another authority, another cluster and a late hello are refused with their code, then closed")
   func refusals() throws {
-    let wrongToken = try connect(.client, token: Array("another token of thirty-two chars".utf8))
+    let other = try TestAuthority().identity("admin", group: Subject.masters)
+    let stranger = try connect(
+      .client, tls: try TLSContext(client: other.own, authority: authority.authority.certificate))
     let wrongCluster = try connect(.client, cluster: "c2")
     door.helloMilliseconds = 30
     let silent = try connect(nil)
-    try wait("all are refused") { wrongToken.error != nil && wrongCluster.error != nil && silent.error != nil }
-    #expect(wrongToken.error?.code == .unauthorized)
+    try wait("all are refused") { stranger.error != nil && wrongCluster.error != nil && silent.error != nil }
+    #expect(stranger.error?.code == .unauthorized)
     #expect(wrongCluster.error == ProtocolError(.cluster, "this is cluster c1, you asked for c2"))
     #expect(silent.error?.code == .timeout)
     try wait("the server closes them") { wrongCluster.isClosed && silent.isClosed }
     #expect(events.list == [])
   }
 
-  @Test("a proof made with another token is refused by the coordinator")
-  func forgedProof() throws {
-    let client = try connect(nil)
-    let nonce = String(repeating: "ab", count: 32)
-    client.send(HandshakeClient(role: .agent, nonce: nonce).hello)
-    try wait("the challenge comes") { client.messages.count == 1 }
-    client.send(["type": "proof", "proof": .string(String(repeating: "0", count: 64))])
-    try wait("it is refused") { client.error != nil }
-    #expect(client.error?.code == .unauthorized)
-    #expect(events.list == [])
+  @Test("a log stream is taken from the agent that was asked for it, and from no other")
+  func streamOfAnother() throws {
+    let agent = try open(.agent)
+    let client = try open(.client)
+    let number = try request(client)
+    let session = try #require(agent.result?.session)
+    door.startLogs(LogRequest(stream: "s1", attempt: 1, container: "c"), of: session, for: number)
+    let thief = try connect(.logs, tls: try authority.context(node: "b"), stream: "s1")
+    try wait("another node's agent is refused") { thief.error != nil }
+    #expect(thief.error?.message == "nobody waits for this log stream")
+    _ = try open(.logs, stream: "s1")
   }
 
   @Test(

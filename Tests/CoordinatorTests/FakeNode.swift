@@ -10,6 +10,7 @@ import Testing
 final class FakeNode {
   let agent: TestClient
   private let live: LiveServer
+  private let name: String
 
   static func registration(_ node: String) -> JSON {
     AgentMessage.register(
@@ -29,7 +30,8 @@ final class FakeNode {
 
   init(_ live: LiveServer, name: String = "node") throws {
     self.live = live
-    agent = try live.open(.agent)
+    self.name = name
+    agent = try live.open(.agent, node: name)
     agent.send(Self.registration(name))
     agent.send(Self.heartbeat(1))
   }
@@ -69,7 +71,8 @@ final class FakeNode {
     }
     _ = agent.takeMessages()
     let name = try #require(stream, "\(refused() ?? "")")
-    let source = try TestClient(live.loop, live.server.address, role: .logs, token: live.token, stream: name)
+    let source = try TestClient(
+      live.loop, live.server.address, role: .logs, tls: try live.authority.context(node: self.name), stream: name)
     try live.wait("the hello succeeds") { source.result != nil }
     return source
   }

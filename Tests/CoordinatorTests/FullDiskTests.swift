@@ -124,7 +124,7 @@ struct FullDiskTests {
 
   @Test(
     "anything of a coordinator that is left in its directory keeps an empty cluster from beginning in silence",
-    arguments: ["coordinator.json", "reserve", "reserve.start", "token", "pki"])
+    arguments: ["coordinator.json", "reserve", "reserve.start", "pki"])
   func remains(name: String) throws {
     let directory = try TemporaryDirectory()
     try LiveServer(directory) { $0.api = .tcp(host: "127.0.0.1", port: 0) }.stop()
@@ -137,18 +137,5 @@ struct FullDiskTests {
     #expect(error.description.contains("--accept-loss"))
     #expect(!Files.exists("\(directory.path)/stint.db"))
     try LiveServer(directory) { $0.acceptsLoss = true }.stop()
-  }
-
-  @Test("a token file that was emptied is refused with both ways on; without it there is a new one")
-  func emptiedToken() throws {
-    let directory = try TemporaryDirectory()
-    try LiveServer(directory).stop()
-    try Files.writeAtomically("\(directory.path)/token", [])
-    let error = try #require(throws: ServerError.self) { try LiveServer(directory) }
-    for words in ["put the coordinator's token back", "it makes a new token"] {
-      #expect(error.description.contains(words))
-    }
-    try Files.removeTree("\(directory.path)/token")
-    try LiveServer(directory).stop()
   }
 }

@@ -1,9 +1,10 @@
 // The whole coordinator on a real directory and a real socket, turned by the test itself.
 
-import ClusterIO
+@testable import ClusterIO
 import ClusterProto
 import Coordinator
 import CoordinatorCore
+import COpenSSL
 import Glibc
 import Synchronization
 import Testing
@@ -12,7 +13,7 @@ import Testing
 final class LiveServer {
   let server: CoordinatorServer
   let loop: EventLoop
-  let token: [UInt8]
+  let authority: TestAuthority
   let directory: String
 
   init(_ directory: TemporaryDirectory, change: (inout ServerOptions) -> Void = { _ in }) throws {
@@ -23,7 +24,7 @@ final class LiveServer {
     change(&options)
     server = try CoordinatorServer(options)
     loop = try EventLoop()
-    token = try DataDirectory.readToken("\(directory.path)/token")
+    authority = try TestAuthority(directory: directory.path)
   }
 
   func turn() throws {
@@ -35,12 +36,13 @@ final class LiveServer {
     try CoordinatorTests.wait(what, seconds: seconds, turning: { try turn() }, until: condition)
   }
 
-  func connect(_ role: ProtocolRole?) throws -> TestClient {
-    try TestClient(loop, server.address, role: role, token: token)
+  /// `node`: whose agent it is; nil: an administrator.
+  func connect(_ role: ProtocolRole?, node: String? = nil) throws -> TestClient {
+    try TestClient(loop, server.address, role: role, tls: try authority.context(node: node))
   }
 
-  func open(_ role: ProtocolRole) throws -> TestClient {
-    let client = try connect(role)
+  func open(_ role: ProtocolRole, node: String? = nil) throws -> TestClient {
+    let client = try connect(role, node: node)
     try wait("the hello succeeds") { client.result != nil }
     return client
   }
@@ -58,7 +60,7 @@ final class LiveServer {
 
 @Suite("Coordinator process")
 struct ServerTests {
-  @Test("a restart keeps cluster and token, and is a new incarnation; clients find it by its files")
+  @Test("a restart keeps cluster and authority, and is a new incarnation; clients find it by its files")
   func restart() throws {
     let directory = try TemporaryDirectory()
     var live = try LiveServer(directory)
@@ -66,24 +68,45 @@ struct ServerTests {
     let announced = try JSON(parsing: try Files.read("\(directory.path)/coordinator.json"))
     #expect(announced["address"]?.stringValue == live.server.address.description)
     #expect(announced["pid"]?.intValue == Int64(getpid()))
-    let token = live.token
+    let authority = live.authority.authority
     try live.stop()
     live = try LiveServer(directory)
     let second = try #require(try live.open(.client).result)
     #expect(second.cluster == first.cluster)
     #expect(second.incarnation == first.incarnation + 1)
-    #expect(live.token == token)
+    #expect(live.authority.authority == authority)
+    let kubeconfig = String(decoding: try Files.read("\(directory.path)/admin.kubeconfig"), as: UTF8.self)
+    #expect(kubeconfig.contains("native: \(live.server.address)\n"))
     try live.stop()
   }
 
-  @Test("addresses beyond loopback are refused, saying what is to come")
+  @Test("any address can be listened on; who shows no certificate of the authority is told so, TLS 1.2 is not spoken")
   func listen() throws {
     let directory = try TemporaryDirectory()
-    let error = try #require(throws: ServerError.self) {
-      try LiveServer(directory) { $0.listen = .tcp(host: "0.0.0.0", port: 0) }
+    let live = try LiveServer(directory) { $0.listen = .tcp(host: "0.0.0.0", port: 0) }
+    guard case .tcp(_, let port) = live.server.address else { throw IOError(operation: "", subject: "", message: "") }
+    let address = SocketAddress.tcp(host: "127.0.0.1", port: port)
+    let nobody = try TLSContext(client: nil, authority: live.authority.authority.certificate)
+    let stranger = try TestAuthority().identity("admin", group: Subject.masters)
+    let foreign = try TLSContext(client: stranger.own, authority: live.authority.authority.certificate)
+    for context in [nobody, foreign] {
+      let client = try TestClient(live.loop, address, role: .client, tls: context)
+      try live.wait("it is refused") { client.isRefusedOrClosed }
+      #expect(client.error?.code == .unauthorized, "\(String(describing: client.closeReason))")
     }
-    #expect(error.description.contains("only loopback addresses until connections are encrypted"))
-    #expect(try Files.list(directory.path) == [])
+    let old = try TLSContext(client: nil, authority: live.authority.authority.certificate)
+    old.setNewest(TLS1_2_VERSION)
+    let client = try TestClient(live.loop, address, role: .client, tls: old)
+    try live.wait("the old version is refused") { client.isClosed }
+    #expect(client.error == nil && client.result == nil)
+    let agentless = try TestClient(live.loop, address, role: .agent, tls: try live.authority.context())
+    try live.wait("an administrator is no agent") { agentless.error != nil }
+    #expect(agentless.error?.code == .unauthorized && agentless.error?.message.contains("is no agent") == true)
+    let plain = try TestClient(live.loop, address, role: nil, tls: nil)
+    plain.connection.send(Array("GET / HTTP/1.1\r\n\r\n".utf8))
+    try live.wait("plain text is hung up on") { plain.isClosed }
+    _ = try live.open(.client)
+    try live.stop()
   }
 
   @Test("a second coordinator on the same directory or port is refused; the first one serves on")

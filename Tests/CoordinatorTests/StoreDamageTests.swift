@@ -50,7 +50,7 @@ private final class Remains {
       let bytes = names.contains(name) ? early[name] : late[name]
       try Files.writeAtomically("\(place.path)/\(name)", bytes ?? [])
     }
-    try Files.writeAtomically("\(place.path)/token", Array(String(repeating: "t", count: 64).utf8))
+    try Files.writeAtomically("\(place.path)/coordinator.json", Array("{}".utf8))
     return place
   }
 
@@ -125,7 +125,7 @@ struct StoreDamageTests {
     }
     let place = try remains.place()
     for name in Remains.names { #expect(unlink("\(place.path)/\(name)") == 0) }
-    #expect(!remains.start(place, "all of the store deleted beside the token"))
+    #expect(!remains.start(place, "all of the store deleted beside the other files"))
   }
 
   @Test("older copies of one file or two are noticed, or together hold everything", arguments: [10, 200_000])
@@ -230,7 +230,7 @@ struct StoreDamageTests {
     }
   }
 
-  @Test("a first start that crashed before it had a token is no loss")
+  @Test("a first start that crashed before it had an authority is no loss")
   func firstStart() throws {
     let directory = try TemporaryDirectory()
     try Store(directory: directory.path).close()

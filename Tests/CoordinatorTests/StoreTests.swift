@@ -31,18 +31,18 @@ struct StoreTests {
     store.close()
   }
 
-  @Test("data directory, database, token and address are their owner's alone")
+  @Test("data directory, database, kubeconfig and address are their owner's alone")
   func modes() throws {
     let directory = try TemporaryDirectory()
     let store = try Store(directory: "\(directory.path)/new/data")
     defer { store.close() }
     let data = DataDirectory(path: "\(directory.path)/new/data")
-    let token = try data.token()
-    #expect(token.count == 64)
-    #expect(try data.token() == token)
+    let pki = try PKI(directory: data.path, host: "localhost")
+    #expect(try PKI(directory: data.path, host: "localhost").authority == pki.authority)
     try data.announce(address: .tcp(host: "127.0.0.1", port: 7), pid: 5, cluster: "c")
+    try data.writeKubeconfig()
     #expect(try Files.status(data.path).mode & 0o777 == 0o700)
-    for name in ["stint.db", "stint.db-wal", "store.mark", "token", "coordinator.json", "lock"] {
+    for name in ["stint.db", "stint.db-wal", "store.mark", "admin.kubeconfig", "coordinator.json", "lock"] {
       #expect(try Files.status("\(data.path)/\(name)").mode & 0o777 == 0o600, "\(name)")
     }
   }

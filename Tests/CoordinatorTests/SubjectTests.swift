@@ -85,10 +85,10 @@ struct SubjectTests {
   @Test("by the native protocol a subject without rights is refused every verb of every kind")
   func native() throws {
     let directory = try TemporaryDirectory()
-    let live = try LiveServer(directory) {
-      $0.tokenHolder = Subject(name: "eve", groups: [Subject.authenticated], door: .native)
-    }
-    let client = try live.open(.client)
+    let live = try LiveServer(directory)
+    let eve = try TLSContext(native: try live.authority.identity("eve", group: "strangers"))
+    let client = try TestClient(live.loop, live.server.address, role: .client, tls: eve)
+    try live.wait("the hello succeeds") { client.result != nil }
     var id: Int64 = 0
     for verb in APIVerb.allCases {
       for kind in Kind.allCases {

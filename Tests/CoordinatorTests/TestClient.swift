@@ -1,8 +1,29 @@
-// The connecting side for tests: a hello with any token, then messages in and out, kept for the test to look at.
+// The connecting side for tests: a hello by any identity, then messages in and out, kept for the test to look at.
 
 import ClusterIO
 import ClusterProto
 import Testing
+
+/// An authority of a test's own, and identities of it.
+struct TestAuthority {
+  let authority: PEMIdentity
+
+  init() throws { authority = try Certificates.make(name: "stint", .authority, issuer: nil, seconds: 3600) }
+
+  /// That of a coordinator's data directory.
+  init(directory: String) throws { authority = try #require(try PEMIdentity(file: "\(directory)/pki/authority.pem")) }
+
+  func identity(_ name: String, group: String) throws -> Identity {
+    let own = try Certificates.make(name: name, .client(group: group), issuer: authority, seconds: 3600)
+    return Identity(own: own, authority: authority.certificate)
+  }
+
+  /// Of an agent, or without a node of an administrator.
+  func context(node: String? = nil) throws -> TLSContext {
+    let name = node.map { Subject.nodeName($0) } ?? "admin"
+    return try TLSContext(native: try identity(name, group: node == nil ? Subject.masters : Subject.nodes))
+  }
+}
 
 /// One client connection on a loop that the test turns.
 final class TestClient {
@@ -16,19 +37,15 @@ final class TestClient {
   private(set) var closeReason: Connection.CloseReason?
   private var stream = MessageStream(messageLimit: MessageLimits.fromCoordinator)
   private var handshake: HandshakeClient?
-  private let token: [UInt8]
 
-  /// Connects. Without a role no hello is sent.
+  /// Connects. Without a role no hello is sent; without an identity no TLS is spoken.
   init(
-    _ loop: EventLoop, _ address: SocketAddress, role: ProtocolRole?, token: [UInt8], cluster: String = "",
+    _ loop: EventLoop, _ address: SocketAddress, role: ProtocolRole?, tls: TLSContext?, cluster: String = "",
     stream name: String = ""
   ) throws {
-    self.token = token
     connection = try Connection.connect(loop: loop, to: address, outputLimit: 64 << 20)
-    if let role {
-      let nonce = Hexadecimal.text(try Crypto.randomBytes(Handshake.nonceBytes))
-      handshake = HandshakeClient(role: role, nonce: nonce, cluster: cluster, stream: name)
-    }
+    if let tls { try connection.startTLS(tls) }
+    if let role { handshake = HandshakeClient(role: role, cluster: cluster, stream: name) }
     connection.onOpen = { [unowned self] in
       isConnected = true
       if let handshake { send(handshake.hello) }
@@ -63,14 +80,7 @@ final class TestClient {
       messages.append(message)
       return
     }
-    let step = try handshake?.receive(message) { [token] text in
-      Hexadecimal.text(Crypto.hmacSHA256(key: token, Array(text.utf8)))
-    }
-    switch step {
-    case .send(let answer): send(answer)
-    case .finished(let result, _): self.result = result
-    case nil: break
-    }
+    result = try handshake?.receive(message)
   }
 }
 

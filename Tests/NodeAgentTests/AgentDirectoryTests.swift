@@ -16,11 +16,9 @@ private final class LoneAgent {
   init(_ scratch: Scratch, data: String, _ name: String = "agent", _ more: [String] = []) throws {
     paths = NodePaths(data: data)
     output = "\(scratch.path)/\(name).log"
-    let token = "\(scratch.path)/token"
-    try Files.writeAtomically(token, Array("0123456789abcdef\n".utf8))
     let program = "\(Files.split(CommandLine.arguments[0]).parent)/NodeHarness"
     // Nobody listens on port 1.
-    let line = [program, "agent", "--data", data, "--coordinator", "127.0.0.1:1", "--token-file", token] + more
+    let line = [program, "agent", "--data", data, "--coordinator", "127.0.0.1:1"] + more
     var options = Child.Options(path: program, arguments: line, environment: ["PATH=/usr/bin:/bin"])
     let log = open(output, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0o600)
     defer { close(log) }

@@ -9,7 +9,7 @@ import NodeAgent
 struct NodeHarness {
   /// `keeper --data DIR [--pod-user NAME] [--frozen-kill MS] [--idle-exit MS] [--lost-directory MS]
   /// [--no-cgroups]`, or
-  /// `agent --data DIR --coordinator HOST:PORT --token-file FILE [--lost-directory MS]`, or
+  /// `agent --data DIR --coordinator HOST:PORT [--lost-directory MS]`, or
   /// `rate --data DIR PODS AT-ONCE`.
   static func main() {
     let arguments = Array(CommandLine.arguments.dropFirst())
@@ -31,8 +31,7 @@ struct NodeHarness {
       options.usesCgroups = !arguments.contains("--no-cgroups")
       exit(KeeperHost.run(options))
     case "agent":
-      var options = AgentOptions(
-        coordinator: value("--coordinator") ?? "", name: "node", data: data, tokenFile: value("--token-file") ?? "")
+      var options = AgentOptions(coordinator: value("--coordinator") ?? "", name: "node", data: data)
       options.lostDirectoryMilliseconds = milliseconds("--lost-directory") ?? options.lostDirectoryMilliseconds
       exit(AgentHost.run(options))
     case "rate":

@@ -12,7 +12,7 @@ package typealias RequestID = Int64
 /// What the shell tells the core. A step takes a batch of them.
 package enum CoordinatorEvent: Equatable, Sendable {
   /// An agent connection has passed the hello, which has proven who opens it.
-  case sessionOpened(SessionID, by: Subject = .agent)
+  case sessionOpened(SessionID, by: Subject)
   case sessionClosed(SessionID)
   case agent(SessionID, AgentMessage)
   case request(RequestID, APIRequest)

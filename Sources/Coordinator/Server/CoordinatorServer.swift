@@ -40,8 +40,6 @@ package struct ServerOptions {
   package var watchBacklogLimit = 128 << 20
   /// Bytes of all other answers that may wait, over both doors: beyond it who is furthest behind is closed.
   package var answerBacklogLimit = 128 << 20
-  /// Who asks by the native protocol.
-  package var tokenHolder = Subject.tokenHolder
   /// Connections whose hello takes longer are closed.
   package var helloMilliseconds = Handshake.timeoutMilliseconds
   /// SIGTERM and SIGINT stop it politely. False in tests, where signals are the test's.
@@ -93,6 +91,7 @@ package final class CoordinatorServer {
   private var queue = EventQueue()
   private let door: Door
   private var listener: Listener?
+  private let pki: PKI
   private var httpDoor: HTTPDoor?
   private lazy var issuer = Issuer(directory: options.directory, cluster: cluster)
   private var apiListener: Listener?
@@ -113,11 +112,6 @@ package final class CoordinatorServer {
   /// the operator.
   package init(_ options: ServerOptions) throws(ServerError) {
     self.options = options
-    guard options.listen.isLoopback else {
-      throw ServerError(
-        "--listen \(options.listen): only loopback addresses until connections are encrypted (TLS comes in a later "
-          + "release); use 127.0.0.1:PORT")
-    }
     names = try ServerNames(listen: options.listeners, advertise: options.advertise)
     do {
       Signals.ignoreBrokenPipes()
@@ -133,17 +127,16 @@ package final class CoordinatorServer {
         isMoved: options.isMoved, beforeCommit: options.beforeCommit)
       space = try SpaceWatch(directory: options.directory)
       for loss in store.losses { ServerLog.error("started with less than was acknowledged", ("lost", loss)) }
-      let token = try directory.token()
+      pki = try PKI(directory: options.directory, host: "localhost", others: names.all)
       var configuration = options.configuration
       configuration.opensEpoch = options.isMoved
       core = try CoordinatorServer.restore(store, configuration, &queue)
       queue.firstWrites.append(store.originRow)
       cluster = core.configuration.clusterID
       door = Door(
-        loop: loop, cluster: cluster, incarnation: core.incarnation, token: token,
+        loop: loop, cluster: cluster, incarnation: core.incarnation, tls: try Door.context(pki),
         program: options.configuration.version)
       door.helloMilliseconds = options.helloMilliseconds
-      door.tokenHolder = options.tokenHolder
       door.post = { [unowned self] peer, event in queue.append(event, from: peer) }
       stop.handler = { [unowned self] in requestStop() }
       try attach()
@@ -268,13 +261,15 @@ package final class CoordinatorServer {
     ProcessMemory.releaseAfterStart(of: loop)
     listener = try Listener(loop: loop, at: options.listen) { [unowned self] connection in door.accept(connection) }
     let (own, cluster) = (address, cluster)
-    let pki = try startAPI()
+    try startAPI()
     let api = apiAddress
     let announce: @Sendable (ServerNames) throws(IOError) -> Void = { (names) throws(IOError) in
-      try directory.announce(address: own, api: api.map { names.reached(at: $0) }, pid: getpid(), cluster: cluster)
+      try directory.announce(
+        address: names.reached(at: own), api: api.map { names.reached(at: $0) }, pid: getpid(), cluster: cluster)
+      try directory.writeKubeconfig()
     }
     try announce(names)
-    if let pki { try watchCertificates(pki, announce) }
+    try watchCertificates(announce)
     if case .starting = phase { phase = .serving }
     ServerLog.info(
       "coordinator serves", ("address", address.description), ("cluster", cluster),
@@ -301,7 +296,7 @@ package final class CoordinatorServer {
 
   /// From now on the certificate follows the machine's addresses.
   private func watchCertificates(
-    _ pki: PKI, _ announce: @escaping @Sendable (ServerNames) throws(IOError) -> Void
+    _ announce: @escaping @Sendable (ServerNames) throws(IOError) -> Void
   ) throws(IOError) {
     let (listeners, advertise) = (options.listeners, options.advertise)
     let watch = try CertificateWatch(
@@ -312,6 +307,7 @@ package final class CoordinatorServer {
     try loop.attach(watch.renewals) { [unowned self] renewals in
       for renewal in renewals {
         names = renewal.names
+        door.renew(renewal.pki)
         httpDoor?.renew(renewal.pki, names: names.all)
         tellOfAPI(renewal.pki)
       }
@@ -325,26 +321,24 @@ package final class CoordinatorServer {
     queue.append(.apiServed(APIEndpoint(host: host, port: Int64(port), authority: authority)), from: nil)
   }
 
-  /// HTTPS with the directory's certificates; nil where it is not served.
-  private func startAPI() throws(IOError) -> PKI? {
-    guard var wanted = options.api, case .tcp(let host, let port) = wanted else { return nil }
+  /// HTTPS with the directory's certificates, where it is served.
+  private func startAPI() throws(IOError) {
+    guard var wanted = options.api, case .tcp(let host, let port) = wanted else { return }
     // A kubeconfig stays right over a restart where it can.
     if port == 0, options.apiMayMove,
       case .tcp(_, let last)? = DataDirectory(path: options.directory).announcedAPI()
     {
       wanted = .tcp(host: host, port: last)
     }
-    let certificates = try PKI(directory: options.directory, host: "localhost", others: names.all)
-    let made = try HTTPDoor(loop: loop, door: door, pki: certificates, names: names.all)
+    let made = try HTTPDoor(loop: loop, door: door, pki: pki, names: names.all)
     made.watchBacklogLimit = options.watchBacklogLimit
     made.authorize = { [unowned self] in core.authorize($0, $1) }
     made.setAccepting = { [unowned self] in apiListener?.setAccepting($0) }
     httpDoor = made
     apiListener = try listen(wanted, host) { made.accept($0) }
     // Before any client's request.
-    tellOfAPI(certificates)
+    tellOfAPI(pki)
     ServerLog.info("Kubernetes API", ("address", apiAddress?.description ?? ""))
-    return certificates
   }
 
   /// The wanted port, or where the API may move and that one is taken, another.

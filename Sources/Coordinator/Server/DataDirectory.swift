@@ -1,4 +1,4 @@
-// Owns: the small files beside the store: the token, and where the coordinator can be reached. It must not know the
+// Owns: the small files beside the store: where the coordinator can be reached, and the administrator's kubeconfig. It must not know the
 // store.
 
 import ClusterIO
@@ -13,48 +13,44 @@ package struct DataDirectory: Sendable {
   /// The directory at `path`.
   package init(path: String) { self.path = path }
 
-  /// `PATH/token`: who can read it may use the cluster.
-  package var tokenPath: String { "\(path)/token" }
+  /// `PATH/admin.kubeconfig`: who can read it may do everything.
+  package var kubeconfigPath: String { "\(path)/admin.kubeconfig" }
 
   /// A coordinator has been here: a store must be here too. `lock` is no evidence: a first start that is killed before
   /// it has made its store leaves that alone, and nothing was lost.
   package var hasIdentity: Bool {
-    ["token", "pki", "coordinator.json", "reserve", "reserve.start"].contains { Files.exists("\(path)/\($0)") }
+    ["pki", "coordinator.json", "reserve", "reserve.start"].contains { Files.exists("\(path)/\($0)") }
   }
 
-  /// The token, made at the first start: 32 random bytes in hexadecimal, in a file that only its owner reads.
-  package func token() throws(IOError) -> [UInt8] {
-    if !Files.exists(tokenPath) {
-      let text = Hexadecimal.text(try Crypto.randomBytes(32))
-      try Files.writeAtomically(tokenPath, Array("\(text)\n".utf8), mode: 0o600)
-    }
-    return try DataDirectory.readToken(tokenPath)
+  /// The administrator's kubeconfig: the addresses of `coordinator.json` and the certificates of `pki`.
+  package func kubeconfig() throws(IOError) -> String {
+    let file = "\(path)/coordinator.json"
+    guard let facts = try? JSON(parsing: try Files.read(file, limit: 64 * 1024)),
+      let native = facts["address"]?.stringValue
+    else { throw IOError(operation: "read", subject: file, message: "is missing or damaged: restart the coordinator") }
+    return try PKI.kubeconfig(directory: path, server: facts["api"]?.stringValue ?? "", native: native)
   }
 
-  /// Reads a token file; a short one (an empty file) is refused: it would be no secret.
-  package static func readToken(_ path: String) throws(IOError) -> [UInt8] {
-    let token = Array(try Files.readLine(path).utf8)
-    guard token.count >= 32 else {
-      throw IOError(
-        operation: "token", subject: path,
-        message: "holds no token of at least 32 characters: put the coordinator's token back, from a backup or from a "
-          + "machine that has a copy; or, in the coordinator's own data directory, delete this file and start the "
-          + "coordinator again: it makes a new token, which every agent and client then needs")
-    }
-    return token
+  /// Writes that for clients on this machine, unless it is there already.
+  package func writeKubeconfig() throws(IOError) {
+    let bytes = Array(try kubeconfig().utf8)
+    if let found = try? Files.read(kubeconfigPath, limit: 64 * 1024), found == bytes { return }
+    try DataDirectory.write(kubeconfigPath, bytes)
   }
 
-  /// Writes `PATH/coordinator.json` for clients on this machine: `{"address","pid","cluster","token"}`, and
-  /// with `api` the URL of the Kubernetes API.
+  /// Writes `PATH/coordinator.json` for clients on this machine: `{"address","pid","cluster"}`, and with `api` the URL
+  /// of the Kubernetes API.
   package func announce(
     address: SocketAddress, api: SocketAddress? = nil, pid: Int32, cluster: String
   ) throws(IOError) {
     var json: JSON = [
       "address": .string(address.description), "pid": .int(Int64(pid)), "cluster": .string(cluster),
-      "token": .string(tokenPath),
     ]
     if let api { json["api"] = .string("https://\(api)") }
-    let (file, bytes) = ("\(path)/coordinator.json", Array("\(json.text)\n".utf8))
+    try DataDirectory.write("\(path)/coordinator.json", Array("\(json.text)\n".utf8))
+  }
+
+  private static func write(_ file: String, _ bytes: [UInt8]) throws(IOError) {
     do throws(IOError) {
       try Files.writeAtomically(file, bytes, mode: 0o600)
     } catch {

@@ -10,9 +10,6 @@ final class Door {
   /// Hands an event to the core's queue.
   var post: (Peer?, CoordinatorEvent) -> Void = { _, _ in }
 
-  /// Who asks on a connection of role client: whoever has proven the token.
-  var tokenHolder = Subject.tokenHolder
-
   /// How long a hello may take.
   var helloMilliseconds = Handshake.timeoutMilliseconds
 
@@ -27,7 +24,7 @@ final class Door {
   private let loop: EventLoop
   private let cluster: String
   private let incarnation: Int64
-  private let token: [UInt8]
+  private var tls: TLSContext
   private let program: String
   private var peers: [ObjectIdentifier: Peer] = [:]
   /// When connections in the hello, or refused ones, are closed: boot nanoseconds.
@@ -49,13 +46,31 @@ final class Door {
   private static let refusedNanoseconds: Int64 = 1_000_000_000
   private static let refusalLines = 10
 
-  init(loop: EventLoop, cluster: String, incarnation: Int64, token: [UInt8], program: String = "") {
+  /// `tls`: the coordinator's own, of the authority whose certificates tell who others are.
+  init(loop: EventLoop, cluster: String, incarnation: Int64, tls: TLSContext, program: String = "") {
     self.program = program
+    self.tls = tls
     self.loop = loop
     backlog = AnswerBacklog(loop: loop)
     self.cluster = cluster
     self.incarnation = incarnation
-    self.token = token
+  }
+
+  /// What connections of this door are secured by.
+  static func context(_ pki: PKI) throws(IOError) -> TLSContext {
+    let context = try TLSContext(server: pki.server, authority: pki.authority.certificate, newest: true)
+    context.plainTextAnswer = Array(
+      "HTTP/1.0 400 Bad Request\r\n\r\nThis port speaks stint's own protocol over TLS.\n".utf8)
+    return context
+  }
+
+  /// New connections get these certificates; one that cannot be used changes nothing.
+  func renew(_ pki: PKI) {
+    do throws(IOError) {
+      tls = try Door.context(pki)
+    } catch {
+      ServerLog.error("the server's certificate cannot be used", ("reason", error.description))
+    }
   }
 
   /// Clients for which answers wait. In any order.
@@ -65,17 +80,15 @@ final class Door {
   var connectionCount: Int { peers.count }
 
   func accept(_ connection: Connection) {
-    guard let nonce = try? Crypto.randomBytes(Handshake.nonceBytes), let name = try? Crypto.randomBytes(16) else {
+    guard let name = try? Crypto.randomBytes(16), (try? connection.startTLS(tls)) != nil else {
       connection.close()
       return
     }
     let session = Hexadecimal.text(name)
     let handshake = HandshakeServer(
-      cluster: cluster, incarnation: incarnation, nonce: Hexadecimal.text(nonce), session: session,
-      program: program)
+      cluster: cluster, incarnation: incarnation, session: session, program: program)
     let peer = Peer(
-      connection: connection, handshake: handshake, session: session, handler: handler, backlog: backlog,
-      prove: { [token] text in Hexadecimal.text(Crypto.hmacSHA256(key: token, Array(text.utf8))) })
+      connection: connection, handshake: handshake, session: session, handler: handler, backlog: backlog)
     peers[ObjectIdentifier(peer)] = peer
     inHello.insert(ObjectIdentifier(peer))
     setDeadline(peer, helloMilliseconds * 1_000_000)
@@ -125,7 +138,8 @@ final class Door {
       let status = ReplyStatus.failure(code: 500, message: message)
       return reply(.done(code: 500, object: status, warnings: []), to: request)
     }
-    relays.expect(stream: logs.stream, client: open.client, clientID: open.clientID, request: request)
+    relays.expect(
+      stream: logs.stream, of: agent.subject, client: open.client, clientID: open.clientID, request: request)
     agent.send(CoordinatorMessage.logs(logs).json)
   }
 
@@ -138,6 +152,7 @@ final class Door {
   // What connections bring.
 
   private lazy var handler = Peer.Handler(
+    admit: { (peer, result) throws(ProtocolError) in try Self.subject(of: peer, result) },
     opened: { [unowned self] peer, result in opened(peer, result) },
     message: { [unowned self] (peer, message) throws(ProtocolError) in try receive(message, from: peer) },
     logFrame: { [unowned self] (peer, frame) throws(ProtocolError) in
@@ -157,6 +172,24 @@ final class Door {
     drained: { [unowned self] peer in relays.drained(peer) },
     held: { [unowned self] peer, isHeld in hold(peer, isHeld) })
 
+  /// Who is on the other end: what its certificate says, which has to fit what it wants to be.
+  private static func subject(of peer: Peer, _ result: HandshakeResult) throws(ProtocolError) -> Subject {
+    let tls = peer.connection.tls
+    guard let proven = tls?.peer,
+      let subject = Subject(commonName: proven.commonName, organizations: proven.organizations, door: .native)
+    else {
+      throw ProtocolError(
+        .unauthorized,
+        tls?.clockProblem
+          ?? "no certificate of this cluster's authority was shown: use a kubeconfig or an identity of this cluster")
+    }
+    guard result.role == .client || subject.node != nil else {
+      throw ProtocolError(
+        .unauthorized, "\(JSON.string(subject.name).text) is no agent: an agent's certificate names its node")
+    }
+    return subject
+  }
+
   private func opened(_ peer: Peer, _ result: HandshakeResult) {
     deadlines[ObjectIdentifier(peer)] = nil
     inHello.remove(ObjectIdentifier(peer))
@@ -165,7 +198,7 @@ final class Door {
     case .agent:
       sessions[peer.session] = peer
       peer.connection.setUserTimeout(milliseconds: 10_000)
-      post(peer, .sessionOpened(peer.session, by: .agent))
+      post(peer, .sessionOpened(peer.session, by: peer.subject))
     case .logs:
       do throws(ProtocolError) {
         try relays.attach(peer, stream: result.stream)
@@ -228,7 +261,7 @@ final class Door {
   private func open(_ request: APIRequest, id: Int64, from peer: Peer) throws(ProtocolError) {
     guard try mayOpen(id, on: peer) else { return }
     var request = request
-    request.subject = tokenHolder
+    request.subject = peer.subject
     post(peer, .request(register(peer, id: id), request))
   }
 

@@ -9,6 +9,8 @@ import CoordinatorCore
 final class LogRelays {
   private final class Relay {
     let stream: String
+    /// The agent that was asked: nobody else may open it.
+    let agent: Subject
     let client: any ReplyTaker
     let clientID: Int64
     let request: RequestID
@@ -16,8 +18,9 @@ final class LogRelays {
     var source: Peer?
     var deadline: LoopTimer?
 
-    init(stream: String, client: any ReplyTaker, clientID: Int64, request: RequestID) {
+    init(stream: String, agent: Subject, client: any ReplyTaker, clientID: Int64, request: RequestID) {
       self.stream = stream
+      self.agent = agent
       self.client = client
       self.clientID = clientID
       self.request = request
@@ -37,9 +40,9 @@ final class LogRelays {
     self.finished = finished
   }
 
-  /// A client waits for `stream`, which an agent was asked for.
-  func expect(stream: String, client: any ReplyTaker, clientID: Int64, request: RequestID) {
-    let relay = Relay(stream: stream, client: client, clientID: clientID, request: request)
+  /// A client waits for `stream`, which `agent` was asked for.
+  func expect(stream: String, of agent: Subject, client: any ReplyTaker, clientID: Int64, request: RequestID) {
+    let relay = Relay(stream: stream, agent: agent, client: client, clientID: clientID, request: request)
     byStream[stream] = relay
     byRequest[request] = relay
     let timer = loop.makeTimer { [self, unowned relay] in
@@ -51,7 +54,7 @@ final class LogRelays {
 
   /// An agent has opened a log connection.
   func attach(_ source: Peer, stream: String) throws(ProtocolError) {
-    guard let relay = byStream[stream], relay.source == nil else {
+    guard let relay = byStream[stream], relay.source == nil, relay.agent == source.subject else {
       throw ProtocolError(.unexpected, "nobody waits for this log stream")
     }
     relay.source = source

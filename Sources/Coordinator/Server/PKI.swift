@@ -21,7 +21,6 @@ package struct PKI: Sendable {
   private static let day = 24 * 3600
   /// Renewed when less is left.
   private static let renewal = 30 * day
-  private static let beginMark = "-----BEGIN PRIVATE KEY-----"
 
   /// Reads the certificates below `directory`, or makes those that are missing; the server's and the administrator's
   /// also where they are damaged or end within 30 days. The authority is in every kubeconfig, so one that is there is
@@ -60,7 +59,7 @@ package struct PKI: Sendable {
     }
     let anew =
       "delete \(path) and start again: a new authority is made, and every kubeconfig must then be written anew"
-    guard let found = try read(path), let end = Certificates.end(found.certificate) else {
+    guard let found = try PEMIdentity(file: path), let end = Certificates.end(found.certificate) else {
       throw IOError(
         operation: "read", subject: path,
         message: "the cluster's authority is damaged: put it back from a backup of the data directory, or \(anew)")
@@ -93,31 +92,19 @@ package struct PKI: Sendable {
   private static func identity(
     _ path: String, isUsable: (PEMIdentity) -> Bool, make: () throws(IOError) -> PEMIdentity
   ) throws(IOError) -> PEMIdentity {
-    if Files.exists(path), let found = try read(path), isUsable(found) { return found }
+    if Files.exists(path), let found = try PEMIdentity(file: path), isUsable(found) { return found }
     let made = try make()
-    // One file for both: a crash cannot leave a certificate beside another one's key.
-    try Files.writeAtomically(path, made.certificate + made.key, mode: 0o600)
+    try Files.writeAtomically(path, made.file, mode: 0o600)
     return made
   }
 
-  /// A certificate and its key from one file; nil when it holds something else.
-  private static func read(_ path: String) throws(IOError) -> PEMIdentity? {
-    let text = String(decoding: try Files.read(path, limit: 64 * 1024), as: UTF8.self)
-    guard let start = PKI.position(of: beginMark, in: text) else { return nil }
-    return PEMIdentity(certificate: Array(text.utf8.prefix(start)), key: Array(text.utf8.dropFirst(start)))
-  }
-
-  private static func position(of mark: String, in text: String) -> Int? {
-    let bytes = Array(text.utf8)
-    let wanted = Array(mark.utf8)
-    guard bytes.count >= wanted.count else { return nil }
-    return (0...(bytes.count - wanted.count)).first { bytes[$0..<($0 + wanted.count)].elementsEqual(wanted) }
-  }
-
-  /// A kubeconfig for `server` (`https://HOST:PORT`) from the certificates of a coordinator's data directory.
-  package static func kubeconfig(directory: String, server: String) throws(IOError) -> String {
+  /// A kubeconfig for `server` (`https://HOST:PORT`) and the native protocol's address `native` from the certificates of
+  /// a coordinator's data directory.
+  package static func kubeconfig(directory: String, server: String, native: String) throws(IOError) -> String {
     let path = "\(directory)/pki"
-    guard let authority = try read("\(path)/authority.pem"), let administrator = try read("\(path)/admin.pem") else {
+    guard let authority = try PEMIdentity(file: "\(path)/authority.pem"),
+      let administrator = try PEMIdentity(file: "\(path)/admin.pem")
+    else {
       throw IOError(operation: "read", subject: path, message: "a certificate is damaged; restart the coordinator")
     }
     return """
@@ -128,6 +115,10 @@ package struct PKI: Sendable {
         cluster:
           server: \(server)
           certificate-authority-data: \(Base64.encode(authority.certificate))
+          extensions:
+          - name: stint
+            extension:
+              native: \(native)
       users:
       - name: stint-admin
         user:

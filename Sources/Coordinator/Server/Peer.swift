@@ -30,6 +30,8 @@ final class Peer: ReplyTaker, SlowTaker {
 
   /// What a peer tells the server. All calls come from within a turn.
   struct Handler {
+    /// Who a peer is that has said its hello; throwing refuses the connection.
+    var admit: (Peer, HandshakeResult) throws(ProtocolError) -> Subject
     /// The hello is over.
     var opened: (Peer, HandshakeResult) -> Void
     /// A message after the hello; throwing refuses the connection.
@@ -48,6 +50,8 @@ final class Peer: ReplyTaker, SlowTaker {
   private(set) var stage: Stage
   /// Names the connection; an agent's session.
   let session: String
+  /// Who is on the other end, after the hello.
+  private(set) var subject = Subject.anonymous
   /// Events of this connection that wait for the core.
   var unprocessed = 0 {
     didSet {
@@ -74,7 +78,6 @@ final class Peer: ReplyTaker, SlowTaker {
   private var isPumping = false
   private let handler: Handler
   private let backlog: AnswerBacklog
-  private let prove: (String) -> String
 
   /// Bytes that wait in the socket before replies wait as values instead.
   static let outputMark = 1 << 20
@@ -89,14 +92,12 @@ final class Peer: ReplyTaker, SlowTaker {
   private static let itemsInFrame = 64
 
   init(
-    connection: Connection, handshake: HandshakeServer, session: String, handler: Handler, backlog: AnswerBacklog,
-    prove: @escaping (String) -> String
+    connection: Connection, handshake: HandshakeServer, session: String, handler: Handler, backlog: AnswerBacklog
   ) {
     self.connection = connection
     self.session = session
     self.handler = handler
     self.backlog = backlog
-    self.prove = prove
     stage = .hello(handshake)
     // One message more than the mark, and room for what agents are sent without a queue.
     connection.outputLimit = Peer.outputMark + MessageLimits.fromCoordinator
@@ -232,11 +233,11 @@ final class Peer: ReplyTaker, SlowTaker {
         case .logs:
           guard let frame = try reader.nextFrame() else { return }
           try handler.logFrame(self, frame)
-        case .hello(var handshake):
+        case .hello(let handshake):
           guard let message = try reader.next() else { return }
-          let step = try handshake.receive(message, prove: prove)
-          stage = .hello(handshake)
-          take(step)
+          let (result, welcome) = try handshake.receive(message)
+          subject = try handler.admit(self, result)
+          open(result, welcome)
         case .agent, .client:
           guard let message = try reader.next() else { return }
           do throws(ProtocolError) {
@@ -252,18 +253,14 @@ final class Peer: ReplyTaker, SlowTaker {
     }
   }
 
-  private func take(_ step: HandshakeStep) {
-    switch step {
-    case .send(let message): send(message)
-    case .finished(let result, let final):
-      reader.finishHello(messageLimit: MessageLimits.toCoordinator)
-      switch result.role {
-      case .agent: stage = .agent
-      case .client: stage = .client
-      case .logs: stage = .logs
-      }
-      if let final { send(final) }
-      handler.opened(self, result)
+  private func open(_ result: HandshakeResult, _ welcome: JSON) {
+    reader.finishHello(messageLimit: MessageLimits.toCoordinator)
+    switch result.role {
+    case .agent: stage = .agent
+    case .client: stage = .client
+    case .logs: stage = .logs
     }
+    send(welcome)
+    handler.opened(self, result)
   }
 }

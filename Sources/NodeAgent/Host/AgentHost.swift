@@ -14,8 +14,9 @@ package struct AgentOptions: Sendable {
   package var name: String
   /// The agent's data directory.
   package var data: String
-  /// The file with the cluster's token.
-  package var tokenFile: String
+  /// The data directory of a coordinator on this machine, whose authority gives the agent its identity; nil: the one
+  /// in `DATA/identity` is used.
+  package var authority: String?
   /// What the node offers; nil: what the machine has.
   package var cpuMillicores: Int64?
   /// What the node offers, in bytes; nil: what the machine has.
@@ -38,11 +39,10 @@ package struct AgentOptions: Sendable {
   package var version = ""
 
   /// An agent of this name that joins that coordinator (`HOST:PORT`).
-  package init(coordinator: String, name: String, data: String, tokenFile: String) {
+  package init(coordinator: String, name: String, data: String) {
     self.coordinator = coordinator
     self.name = name
     self.data = data
-    self.tokenFile = tokenFile
   }
 }
 
@@ -69,15 +69,15 @@ package final class AgentHost {
   private var isDone = false
   /// The data directory is no longer where it was.
   private var isLost = false
-  /// What the token file last said.
-  private var token: [UInt8]?
-  private let tokens: Mailbox<TokenRead>
+  /// The identity as it was last read, and what connections make of it.
+  private var identity: (read: Identity, tls: TLSContext)?
+  private let identities: Mailbox<IdentityRead>
   /// The connection to the coordinator that the core asked for last.
   private var wantedConnection: ConnectionNumber?
 
-  private struct TokenRead: Sendable {
+  private struct IdentityRead: Sendable {
     var number: ConnectionNumber
-    var result: Result<String, IOError>
+    var result: Result<Identity, IOError>
   }
 
   /// Runs until done; the process' exit status. Says why it cannot start.
@@ -102,11 +102,6 @@ package final class AgentHost {
     guard let address = SocketAddress(parsing: options.coordinator) else {
       throw IOError(operation: "--coordinator", subject: options.coordinator, message: "not HOST:PORT")
     }
-    guard address.isLoopback else {
-      throw IOError(
-        operation: "--coordinator", subject: options.coordinator,
-        message: "only loopback addresses until connections are encrypted; TLS comes in a later version")
-    }
     self.address = address
     try Files.makeDirectory(options.data)
     paths = NodePaths(data: options.data)
@@ -125,7 +120,7 @@ package final class AgentHost {
     worker = try PreparationWorker(
       paths: paths, node: options.name, address: configuration.address,
       capacity: configuration.capacity)
-    tokens = try Mailbox()
+    identities = try Mailbox()
     logs = try LogStreams(loop: loop, paths: paths)
     disk = try DiskProbe(paths: paths, memory: memory)
     handler = { [unowned self] number in
@@ -133,7 +128,7 @@ package final class AgentHost {
     }
     timer = loop.makeTimer { [unowned self] in handle(.timer) }
     try worker.attach(to: loop) { [unowned self] event in handle(event) }
-    try loop.attach(tokens) { [unowned self] reads in for read in reads { handle(read) } }
+    try loop.attach(identities) { [unowned self] reads in for read in reads { handle(read) } }
     try disk.attach(to: loop) { [unowned self] number in handle(.diskAnswered(number)) }
     try DirectoryWatch.begin(
       loop: loop, path: paths.agentLock, patienceMilliseconds: options.lostDirectoryMilliseconds
@@ -270,25 +265,25 @@ package final class AgentHost {
     coordinator?.close()
     coordinator = nil
     // Read again for each connection, on a thread: it may have been replaced. A disk that hangs costs only that.
-    if let token { open(number, token) }
-    worker.read(options.tokenFile) { [tokens] result in
-      tokens.post(TokenRead(number: number, result: result))
+    if let identity { open(number, identity.tls) }
+    worker.readIdentity(paths.identity, authority: options.authority) { [identities] result in
+      identities.post(IdentityRead(number: number, result: result))
     }
   }
 
-  private func handle(_ read: TokenRead) {
-    let isAwaited = token == nil && read.number == wantedConnection
-    switch read.result {
-    case .success(let text):
-      token = Array(text.utf8)
-      if isAwaited, let token { open(read.number, token) }
-    case .failure(let error):
+  private func handle(_ read: IdentityRead) {
+    let isAwaited = identity == nil && read.number == wantedConnection
+    do throws(IOError) {
+      let found = try read.result.get()
+      if identity?.read != found { identity = (found, try TLSContext(native: found)) }
+      if isAwaited, let identity { open(read.number, identity.tls) }
+    } catch {
       if isAwaited { handle(.coordinatorClosed(read.number, reason: error.description)) }
     }
   }
 
-  private func open(_ number: ConnectionNumber, _ token: [UInt8]) {
-    let link = CoordinatorLink(loop: loop, address: address, token: token, role: .agent)
+  private func open(_ number: ConnectionNumber, _ tls: TLSContext) {
+    let link = CoordinatorLink(loop: loop, address: address, tls: tls, role: .agent)
     coordinator = link
     link.onOpen = { [unowned self, unowned link] result in
       HostLog.line("agent: connected to the coordinator at \(address), cluster \(result.cluster)")
@@ -309,9 +304,9 @@ package final class AgentHost {
   }
 
   private func serve(_ request: LogRequest) {
-    guard let token else { return }
+    guard let identity else { return }
     let link = CoordinatorLink(
-      loop: loop, address: address, token: token, role: .logs, stream: request.stream)
+      loop: loop, address: address, tls: identity.tls, role: .logs, stream: request.stream)
     logs.serve(request, link) { [unowned self] in isLive(request, restart: $0) }
   }
 

@@ -1,14 +1,13 @@
 // A connection to the coordinator with its hello done: used for the agent's session and for each log stream.
-// Knows the token and the hello, not what is said after it.
+// Knows TLS and the hello, not what is said after it.
 
 import ClusterIO
 import ClusterProto
 
-/// Opens a connection, proves the token, then hands messages through.
+/// Opens a connection, proves who we are, then hands messages through.
 final class CoordinatorLink {
   private var link: FrameLink?
-  private var handshake: HandshakeClient
-  private let token: [UInt8]
+  private let handshake: HandshakeClient
   private var isOpen = false
   /// The hello is over.
   var onOpen: ((HandshakeResult) -> Void)?
@@ -18,14 +17,18 @@ final class CoordinatorLink {
 
   /// Starts to connect. Failures come by `onClosed`, in a later turn.
   init(
-    loop: EventLoop, address: SocketAddress, token: [UInt8], role: ProtocolRole, stream: String = ""
+    loop: EventLoop, address: SocketAddress, tls: TLSContext, role: ProtocolRole, stream: String = ""
   ) {
-    self.token = token
-    let nonce = (try? Crypto.randomBytes(Handshake.nonceBytes)) ?? []
-    handshake = HandshakeClient(role: role, nonce: Hexadecimal.text(nonce), stream: stream)
+    handshake = HandshakeClient(role: role, stream: stream)
     do throws(IOError) {
       let connection = try Connection.connect(loop: loop, to: address)
       connection.outputLimit = 64 << 20
+      do throws(IOError) {
+        try connection.startTLS(tls)
+      } catch {
+        connection.close()
+        throw error
+      }
       start(connection, role)
     } catch {
       let reason = error.description
@@ -67,15 +70,9 @@ final class CoordinatorLink {
       return
     }
     do throws(ProtocolError) {
-      let step = try handshake.receive(message) { [token] text in
-        Hexadecimal.text(Crypto.hmacSHA256(key: token, Array(text.utf8)))
-      }
-      switch step {
-      case .send(let answer): link?.send(answer)
-      case .finished(let result, _):
-        isOpen = true
-        onOpen?(result)
-      }
+      let result = try handshake.receive(message)
+      isOpen = true
+      onOpen?(result)
     } catch {
       link?.close()
       closed(error.message)

@@ -22,6 +22,8 @@ package struct NodePaths: Sendable {
   package var keeperLog: String { data + "/keeper.log" }
   /// What the agent remembers across starts (highest incarnation, generated machine id).
   package var memory: String { data + "/agent.json" }
+  /// Its certificate with its key, and the authority that it believes.
+  package var identity: String { data + "/identity" }
   /// Written now and then, to see whether the disk answers.
   package var probe: String { data + "/probe" }
   /// Volumes of attempts, a directory each.

@@ -73,11 +73,18 @@ final class PreparationWorker {
   /// Waits a while for what is under way; the next agent removes what is left.
   func stop() { _ = pool.finish(milliseconds: 5_000) }
 
-  /// Reads a file that concerns no attempt; `done` is called on the thread.
-  func read(_ path: String, _ done: @escaping @Sendable (Result<String, IOError>) -> Void) {
-    pool.post(key: Self.noAttempt) {
+  /// Reads the agent's identity, or has the authority of the coordinator's data directory `authority` give it one;
+  /// `done` is called on the thread.
+  func readIdentity(
+    _ directory: String, authority: String?, _ done: @escaping @Sendable (Result<Identity, IOError>) -> Void
+  ) {
+    pool.post(key: Self.noAttempt) { [node] in
       do throws(IOError) {
-        done(.success(try Files.readLine(path)))
+        if let authority {
+          done(.success(try Identity.local(directory: directory, node: node, coordinator: authority)))
+        } else {
+          done(.success(try Identity(directory: directory)))
+        }
       } catch {
         done(.failure(error))
       }

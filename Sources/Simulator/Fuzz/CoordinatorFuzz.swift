@@ -168,7 +168,7 @@ package struct CoordinatorFuzz {
     guard let parsed = try? AgentMessage(json: json) else { return }
     report.accepted += 1
     sessions[node] = (id, 0, 0)
-    step([.sessionOpened(id), .agent(id, parsed)])
+    step([.sessionOpened(id, by: .agent(of: node)), .agent(id, parsed)])
   }
 
   /// A message, and whether it has to stay as it is.

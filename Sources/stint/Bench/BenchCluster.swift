@@ -11,7 +11,7 @@ import NodeAgent
 final class BenchCluster {
   let server: String
   let loop: EventLoop
-  let tokenFile: String
+  let kubeconfig: String
   /// The coordinator's data directory.
   let coordinatorData: String
   private let data: String
@@ -34,7 +34,7 @@ final class BenchCluster {
     server = probe.address.description
     probe.close()
     coordinatorData = agents > 0 ? "\(data)/coordinator" : data
-    tokenFile = "\(coordinatorData)/token"
+    kubeconfig = "\(coordinatorData)/admin.kubeconfig"
     words =
       (agents > 0 ? ["up", "--agents", String(agents), "--overcommit"] : ["coordinator"]) + [
         "--data", data, "--listen", server,
@@ -62,7 +62,7 @@ final class BenchCluster {
     options.newSession = false
     child = try Child(options)
     let limit = Clocks.boot() + 60_000_000_000
-    while !Files.exists(tokenFile) {
+    while !Files.exists(kubeconfig) {
       guard Clocks.boot() < limit, child?.reap() == nil else { throw failure("does not start") }
       poll(nil, 0, 2)
     }
@@ -95,7 +95,7 @@ final class BenchCluster {
   /// A client of its own connection, on the cluster's one loop.
   func makeClient() -> Cluster {
     let quiet = Console(out: { _ in }, err: { _ in })
-    return NativeClient.makeCluster(Endpoint(server: server, tokenFile: tokenFile), quiet, loop: loop)
+    return NativeClient.makeCluster(Endpoint(server: server, kubeconfig: kubeconfig), quiet, loop: loop)
   }
 
   /// The coordinator's process.

@@ -22,10 +22,11 @@ final class SimulatedFleet {
   /// Connects `count` agents; each has its first answer when this returns.
   init(_ cluster: BenchCluster, count: Int, pods: Int64, work: Work) throws {
     loop = cluster.loop
-    let token = try DataDirectory.readToken(cluster.tokenFile)
     guard let address = SocketAddress(parsing: cluster.server) else { throw CommandError("error: no address") }
     for number in 0..<count {
-      agents.append(SimulatedAgent(name: "simulated-\(number)", pods: pods, token: token, work: work))
+      let name = "simulated-\(number)"
+      let identity = try Identity.issue(node: name, coordinator: cluster.coordinatorData)
+      agents.append(SimulatedAgent(name: name, pods: pods, tls: try TLSContext(native: identity), work: work))
     }
     // In waves: the coordinator takes only so many connections in their hello, and the rest of a real fleet retries.
     for start in stride(from: 0, to: count, by: SimulatedFleet.wave) {
@@ -66,10 +67,10 @@ final class SimulatedAgent {
 
   private let name: String
   private let pods: Int64
-  private let token: [UInt8]
+  private let tls: TLSContext
   private let work: SimulatedFleet.Work
   private var connection: Connection?
-  private var handshake: HandshakeClient
+  private let handshake = HandshakeClient(role: .agent)
   private var reader = MessageStream()
   private var isOpen = false
   private var isRegistered = false
@@ -83,18 +84,17 @@ final class SimulatedAgent {
   private var awaited: (sequence: Int64, sent: Int64)?
   private static let fullEvery: Int64 = 30_000_000_000
 
-  init(name: String, pods: Int64, token: [UInt8], work: SimulatedFleet.Work) {
+  init(name: String, pods: Int64, tls: TLSContext, work: SimulatedFleet.Work) {
     self.name = name
     self.pods = pods
-    self.token = token
+    self.tls = tls
     self.work = work
-    let nonce = (try? Crypto.randomBytes(Handshake.nonceBytes)) ?? []
-    handshake = HandshakeClient(role: .agent, nonce: Hexadecimal.text(nonce))
   }
 
   func connect(_ loop: EventLoop, _ address: SocketAddress) throws {
     let connection = try Connection.connect(loop: loop, to: address)
     self.connection = connection
+    try connection.startTLS(tls)
     connection.onOpen = { [unowned self] in connection.send(MessageWriter.frames(handshake.hello)) }
     connection.onBytes = { [unowned self] bytes in
       do { try take(bytes) } catch { connection.close() }
@@ -128,16 +128,10 @@ final class SimulatedAgent {
         receive(try CoordinatorMessage(json: message))
         continue
       }
-      let step = try handshake.receive(message) { [token] text in
-        Hexadecimal.text(Crypto.hmacSHA256(key: token, Array(text.utf8)))
-      }
-      switch step {
-      case .send(let answer): connection?.send(MessageWriter.frames(answer))
-      case .finished:
-        isOpen = true
-        reader.finishHello(messageLimit: MessageLimits.fromCoordinator)
-        register()
-      }
+      _ = try handshake.receive(message)
+      isOpen = true
+      reader.finishHello(messageLimit: MessageLimits.fromCoordinator)
+      register()
     }
   }
 

@@ -253,8 +253,7 @@ extension CommandError {
     return CommandError(
       """
       error: cannot reach the coordinator (\(why)).
-      Start a cluster with `stint up`, or say where yours is with --server or STINT_SERVER, and where its token is with
-      --token-file or STINT_TOKEN_FILE.
+      Start a cluster with `stint up`, or name your cluster's kubeconfig with --kubeconfig or KUBECONFIG.
       """)
   }
 }

@@ -17,17 +17,17 @@ final class NativeClient {
   private let endpoint: Endpoint
   private let console: Console
   private let loop: EventLoop
-  /// The token is about to be made: a missing one is as a coordinator that is away.
-  private let awaitsToken: Bool
+  /// The kubeconfig is about to be made: a missing one is as a coordinator that is away.
+  private let awaitsKubeconfig: Bool
   private var state = State.closed("not connected")
   private var connection: Connection?
   /// The connection that is being opened has its other end.
   private var hasConnected = false
   private var reader = MessageStream()
-  private var token: [UInt8] = []
+  private var access: Kubeconfig?
   private var inbox: [ClientReply] = []
   private var lastNumber: Int64 = 0
-  /// Trying again would not help: a wrong token, another protocol version.
+  /// Trying again would not help: a wrong identity, another protocol version.
   private var refusal: ProtocolError?
   /// Nor here: what the address names is no coordinator, or names nothing.
   private var misfit: String?
@@ -39,8 +39,8 @@ final class NativeClient {
   /// A person hears of a coordinator that is away after this.
   private static let silence: Int64 = 1_000_000_000
 
-  init(endpoint: Endpoint, console: Console, loop: EventLoop, awaitsToken: Bool = false) {
-    self.awaitsToken = awaitsToken
+  init(endpoint: Endpoint, console: Console, loop: EventLoop, awaitsKubeconfig: Bool = false) {
+    self.awaitsKubeconfig = awaitsKubeconfig
     self.endpoint = endpoint
     self.console = console
     self.loop = loop
@@ -51,16 +51,16 @@ final class NativeClient {
   /// The cluster that a command's flags and environment name.
   static func makeCluster(_ context: Context) throws -> Cluster {
     let endpoint = Endpoint(arguments: context.arguments, environment: context.environment)
-    guard SocketAddress(parsing: endpoint.server) != nil else {
-      throw CommandError("error: the coordinator's address \"\(endpoint.server)\" is not HOST:PORT")
+    if let server = endpoint.server, SocketAddress(parsing: server) == nil {
+      throw CommandError("error: the coordinator's address \"\(server)\" is not HOST:PORT")
     }
     return makeCluster(endpoint, context.console, loop: try EventLoop())
   }
 
   static func makeCluster(
-    _ endpoint: Endpoint, _ console: Console, loop: EventLoop, awaitsToken: Bool = false
+    _ endpoint: Endpoint, _ console: Console, loop: EventLoop, awaitsKubeconfig: Bool = false
   ) -> Cluster {
-    let client = NativeClient(endpoint: endpoint, console: console, loop: loop, awaitsToken: awaitsToken)
+    let client = NativeClient(endpoint: endpoint, console: console, loop: loop, awaitsKubeconfig: awaitsKubeconfig)
     return Cluster(console: console, greeting: client.greet) { exchange, receive in
       try client.carry(exchange, receive)
     }
@@ -128,7 +128,7 @@ final class NativeClient {
   private func connect(_ exchange: Exchange) throws -> ExchangeEnd? {
     if case .open = state { return nil }
     // Without one no attempt can succeed. One that was read before may come back with its coordinator.
-    if token.isEmpty, !awaitsToken { token = try endpoint.readToken() }
+    if access == nil, !awaitsKubeconfig { access = try Kubeconfig(path: endpoint.kubeconfig) }
     let start = Clocks.boot()
     var hasSaid = false
     var nextAttempt = start
@@ -140,7 +140,7 @@ final class NativeClient {
       case .opening: break
       case .closed(let why):
         if let refusal {
-          throw CommandError("error: the coordinator at \(endpoint.server) refused: \(refusal.message)")
+          throw CommandError("error: the coordinator at \(server) refused: \(refusal.message)")
         }
         if let misfit {
           throw CommandError("error: \(misfit).\nSay where the coordinator is with --server or STINT_SERVER.")
@@ -160,25 +160,31 @@ final class NativeClient {
       }
       if let end = try pause(exchange, milliseconds: NativeClient.pauseMilliseconds) { return end }
       if case .opening = state, Clocks.boot() - nextAttempt > Handshake.timeoutMilliseconds * 1_000_000 {
-        close("no hello from \(endpoint.server)")
+        close("no hello from \(server)")
       }
     }
   }
 
+  /// Where the coordinator is, for people too.
+  private var server: String { endpoint.server ?? access?.native ?? Endpoint.defaultServer }
+
   private func open() {
     do {
-      guard let address = SocketAddress(parsing: endpoint.server) else {
-        throw IOError(operation: "server", subject: endpoint.server, message: "not HOST:PORT")
+      let access = try Kubeconfig(path: endpoint.kubeconfig)
+      self.access = access
+      guard let address = SocketAddress(parsing: server) else {
+        misfit = "the kubeconfig \(endpoint.kubeconfig) does not tell the coordinator's native address"
+        return
       }
       guard address.isNumeric else {
         misfit =
-          "the coordinator's address \"\(endpoint.server)\" has no numeric host: names but localhost are not looked up"
+          "the coordinator's address \"\(server)\" has no numeric host: names but localhost are not looked up"
         return
       }
-      token = try DataDirectory.readToken(endpoint.tokenFile)
-      let handshake = HandshakeClient(
-        role: .client, nonce: Hexadecimal.text(try Crypto.randomBytes(Handshake.nonceBytes)))
+      let handshake = HandshakeClient(role: .client)
+      let tls = try TLSContext(native: access.identity)
       let connection = try Connection.connect(loop: loop, to: address)
+      try connection.startTLS(tls)
       self.connection = connection
       reader = MessageStream()
       state = .opening(handshake)
@@ -191,9 +197,10 @@ final class NativeClient {
       connection.onBytes = { [weak self] bytes in self?.take(bytes) }
       connection.onClose = { [weak self] reason in
         guard let self else { return }
+        if case .failed(let error) = reason { misfit = Stranger.misfit(error, at: server, endpoint.kubeconfig) }
         guard case .opening = state, hasConnected else { return closed(reason.description) }
         // A coordinator says at least why. One that is just ending may not get to it, so it is asked again.
-        closed("\(endpoint.server) takes connections and closes them without a word, as the Kubernetes API's port does")
+        closed("\(server) takes connections and closes them without a word, as the Kubernetes API's port does")
       }
     } catch {
       state = .closed("\(error)")
@@ -215,7 +222,7 @@ final class NativeClient {
 
   private func take(_ bytes: [UInt8]) {
     if case .opening = state, let stranger = Stranger.name(firstBytes: bytes) {
-      misfit = "what answers at \(endpoint.server) is no coordinator: \(stranger)"
+      misfit = "what answers at \(server) is no coordinator: \(stranger)"
       return close("no coordinator")
     }
     reader.append(bytes)
@@ -224,38 +231,43 @@ final class NativeClient {
         switch state {
         case .closed: return
         case .open: inbox.append(try ClientReply(json: message))
-        case .opening(var handshake):
-          let step = try handshake.receive(message) { [token] text in
-            Hexadecimal.text(Crypto.hmacSHA256(key: token, Array(text.utf8)))
-          }
-          state = .opening(handshake)
-          switch step {
-          case .send(let answer): connection?.send(MessageWriter.frames(answer))
-          case .finished(let result, _):
-            reader.finishHello(messageLimit: MessageLimits.fromCoordinator)
-            state = .open(result)
-          }
+        case .opening(let handshake):
+          let result = try handshake.receive(message)
+          reader.finishHello(messageLimit: MessageLimits.fromCoordinator)
+          state = .open(result)
         }
       }
     } catch {
       if [.unauthorized, .version, .cluster].contains(error.code) { refusal = error }
       if case .opening = state, [.tooLarge, .malformed].contains(error.code) {
         misfit =
-          "what answers at \(endpoint.server) is no coordinator: it does not speak stint's protocol (\(error.message))"
+          "what answers at \(server) is no coordinator: it does not speak stint's protocol (\(error.message))"
       }
       close(error.message)
     }
   }
 }
 
-/// Other programs by the first bytes that they answer with.
+/// Other programs by how they answer.
 enum Stranger {
+  /// What a failed TLS handshake says about the other side, when trying again would not help.
+  static func misfit(_ error: IOError, at server: String, _ kubeconfig: String) -> String? {
+    guard error.operation == "TLS handshake" else { return nil }
+    if error.message.contains("wrong version number") || error.message.contains("packet length too long") {
+      return "what answers at \(server) is no coordinator: it does not speak TLS"
+    }
+    if error.message.contains("certificate verify failed") {
+      return "what answers at \(server) has no certificate of the authority in \(kubeconfig): one of them is of "
+        + "another cluster"
+    }
+    return "no TLS with \(server): \(error.message)"
+  }
+
   /// What it speaks, in words; nil for what may be a coordinator.
   static func name(firstBytes bytes: [UInt8]) -> String? {
     // A frame begins with its length, and none of a hello has that many bytes.
     if bytes.starts(with: Array("HTTP".utf8)) || bytes.first == UInt8(ascii: "<") { return "it speaks HTTP" }
     if bytes.starts(with: Array("SSH-".utf8)) { return "it speaks SSH" }
-    let isTLS = bytes.count >= 2 && (0x14...0x17).contains(bytes[0]) && bytes[1] == 3
-    return isTLS ? "it speaks TLS, as the Kubernetes API's port does; the coordinator's own is another" : nil
+    return nil
   }
 }

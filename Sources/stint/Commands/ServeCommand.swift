@@ -71,9 +71,9 @@ enum ServeCommand {
     let arguments = context.arguments
     let data = try required("data", arguments)
     if arguments.isOn("stop") { return try AgentStop.run(data: data, console: context.console) }
-    let endpoint = Endpoint(arguments: arguments, environment: context.environment, serverFlag: "coordinator")
-    var options = AgentOptions(
-      coordinator: endpoint.server, name: try nodeName(arguments), data: data, tokenFile: endpoint.tokenFile)
+    let server = Endpoint.server(arguments.value("coordinator"), context.environment) ?? Endpoint.defaultServer
+    var options = AgentOptions(coordinator: server, name: try nodeName(arguments), data: data)
+    options.authority = arguments.value("authority").map(absolute)
     options.cpuMillicores = try quantity("cpu", arguments, Quantity.parseMillis)
     options.memoryBytes = try quantity("memory", arguments, Quantity.parseBytes)
     options.pods = arguments.integer("pods") ?? options.pods

@@ -40,7 +40,7 @@ final class UpCommand {
   private var members: [Member] = []
   private var stage = Stage.starting
   private var failed = false
-  private var tokenFile: String { "\(data)/coordinator/token" }
+  private var kubeconfig: String { "\(data)/coordinator/admin.kubeconfig" }
   private static let readyPatience: Int64 = 60_000_000_000
   private static let coordinatorPatience: Int64 = 15_000_000_000
   /// The grace that an agent gives its pods when it ends, and some more.
@@ -117,8 +117,8 @@ final class UpCommand {
           Member(
             name: "node-\(number)",
             arguments: [
-              "agent", "--coordinator", server, "--name", "node-\(number)", "--data", directory, "--token-file",
-              tokenFile,
+              "agent", "--coordinator", server, "--name", "node-\(number)", "--data", directory, "--authority",
+              "\(data)/coordinator",
             ] + share + agentSettings, data: directory, lock: NodePaths(data: directory).agentLock))
       }
       if try waitUntilReady() {
@@ -264,13 +264,13 @@ final class UpCommand {
   private func waitUntilReady() throws -> Bool {
     let quiet = Console(out: { _ in }, err: { _ in })
     let cluster = NativeClient.makeCluster(
-      Endpoint(server: server, tokenFile: tokenFile), quiet, loop: loop, awaitsToken: true)
+      Endpoint(server: server, kubeconfig: kubeconfig), quiet, loop: loop, awaitsKubeconfig: true)
     let deadline = Clocks.boot() + UpCommand.readyPatience
     var ready: Set<String> = []
     var request = APIRequest(verb: .watch, kind: .nodes)
     request.options.resourceVersion = "0"
     let wanted = Set(members.filter { $0.data != nil }.map(\.name))
-    // Tells, too, that whoever answers has our token: another program on the port would not.
+    // Tells, too, that whoever answers is of our authority: another program on the port would not.
     _ = try cluster.watch(
       request, deadline: deadline, tick: { [unowned self] in stage == .starting ? .more : .enough }, relist: { "0" }
     ) { _, node in
@@ -306,14 +306,8 @@ final class UpCommand {
       \(bold("The cluster is up:")) coordinator at \(server), nodes \(nodes).
       To talk to it from another terminal:
 
-        export STINT_SERVER=\(server)
-        export STINT_TOKEN_FILE=\(tokenFile)
-        stint get nodes
-
-      or with kubectl:
-
         export KUBECONFIG=\(data)/kubeconfig
-        kubectl get nodes
+        stint get nodes        # or: kubectl get nodes
 
       Ctrl-C stops everything.
       """)

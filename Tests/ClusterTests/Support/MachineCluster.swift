@@ -41,7 +41,12 @@ final class MachineCluster {
       on: Self.head, ["stint", "coordinator", "--data", "/var/lib/stint"] + timing, log: "coordinator")
     let directory = machines.path(Self.head, "/var/lib/stint")
     try eventually("the coordinator serves") { Files.exists("\(directory)/coordinator.json") }
-    try Files.writeAtomically("\(machines.shared)/token", Files.read("\(directory)/token"))
+    try eventually("its kubeconfig is there") { Files.exists("\(directory)/admin.kubeconfig") }
+    // Stands for carrying an identity to each machine.
+    for name in ["pki/authority.pem", "admin.kubeconfig"] {
+      try Files.makeDirectory(Files.split("\(machines.shared)/coordinator/\(name)").parent)
+      try Files.writeAtomically("\(machines.shared)/coordinator/\(name)", Files.read("\(directory)/\(name)"))
+    }
     try machines.relay(on: Self.head, from: "\(machines.address(Self.head)):7421", to: "127.0.0.1:7420")
   }
 
@@ -51,8 +56,8 @@ final class MachineCluster {
     _ = try machines.start(
       on: node,
       [
-        "stint", "agent", "--coordinator", "127.0.0.1:7420", "--data", "/var/lib/stint-agent", "--token-file",
-        "/mnt/shared/token", "--node-ip", machines.address(node), "--cpu", "64", "--memory", "64Gi",
+        "stint", "agent", "--coordinator", "127.0.0.1:7420", "--data", "/var/lib/stint-agent", "--authority",
+        "/mnt/shared/coordinator", "--node-ip", machines.address(node), "--cpu", "64", "--memory", "64Gi",
       ], log: "agent-\(node)")
   }
 
@@ -68,7 +73,8 @@ final class MachineCluster {
   func stint(_ words: [String], line: UInt = #line) throws -> (status: Int32, text: String) {
     runs += 1
     let program = try machines.start(
-      on: Self.client, ["stint"] + words + ["--token-file", "/mnt/shared/token"], log: "client-\(runs)")
+      on: Self.client, ["stint"] + words + ["--kubeconfig", "/mnt/shared/coordinator/admin.kubeconfig"],
+      log: "client-\(runs)")
     return (try program.end(within: 90, line: line), program.text)
   }
 

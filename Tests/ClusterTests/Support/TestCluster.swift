@@ -4,6 +4,7 @@
 import ClusterIO
 import ClusterProto
 import Glibc
+import NodeAgent
 import Synchronization
 
 @testable import stint
@@ -24,7 +25,7 @@ final class TestCluster {
   private let client: Cluster
   private var runs = 0
 
-  var tokenFile: String { "\(directory)/coordinator/token" }
+  var kubeconfig: String { "\(directory)/coordinator/admin.kubeconfig" }
   var ledgerPath: String { "\(directory)/ledger/signs" }
   var ledger: Ledger { Ledger(path: ledgerPath) }
   /// In the environment of each pod.
@@ -54,8 +55,8 @@ final class TestCluster {
     server = "127.0.0.1:\(port.number)"
     loop = try EventLoop()
     client = NativeClient.makeCluster(
-      Endpoint(server: server, tokenFile: "\(directory)/coordinator/token"), Console(out: { _ in }, err: { _ in }),
-      loop: loop, awaitsToken: true)
+      Endpoint(server: server, kubeconfig: "\(directory)/coordinator/admin.kubeconfig"),
+      Console(out: { _ in }, err: { _ in }), loop: loop, awaitsKubeconfig: true)
   }
 
   // Programs.
@@ -76,27 +77,34 @@ final class TestCluster {
 
   func dataDirectory(_ node: String) -> String { "\(directory)/agents/\(node)" }
 
-  /// `user`: a command that runs the program as somebody else, who has a copy of the token in the data directory.
+  /// `user`: a command that runs the program as somebody else, who has an identity in the data directory (`issue`).
   func startAgent(_ node: String, _ more: [String] = [], as user: [String] = []) throws {
     let data = dataDirectory(node)
-    let token = user.isEmpty ? tokenFile : "\(data)/token"
-    agents[node] = try agent(node, data: data, token: token, more, wrapper: user, log: node)
+    let authority = user.isEmpty ? ["--authority", "\(directory)/coordinator"] : []
+    agents[node] = try agent(node, data: data, authority + more, wrapper: user, log: node)
+  }
+
+  /// Gives `node`'s agent the identity that it has no authority at hand for.
+  func issue(_ node: String) throws {
+    try eventually("the authority is there") { Files.exists(kubeconfig) }
+    try Identity.issue(node: node, coordinator: "\(directory)/coordinator")
+      .write(directory: NodePaths(data: dataDirectory(node)).identity)
   }
 
   /// An agent that bears `node`'s name on another directory. `wrapper`: a command that ends by executing its arguments.
   func startDouble(of node: String, data: String, wrapper: [String] = []) throws {
     let log = "\(node)-double"
-    agents[log] = try agent(node, data: data, token: tokenFile, [], wrapper: wrapper + [Processes.program], log: log)
+    agents[log] = try agent(
+      node, data: data, ["--authority", "\(directory)/coordinator"], wrapper: wrapper + [Processes.program], log: log)
   }
 
   /// `wrapper`: what is executed, and words before the program's own; empty: the program itself.
   private func agent(
-    _ node: String, data: String, token: String, _ more: [String], wrapper: [String], log: String
+    _ node: String, data: String, _ more: [String], wrapper: [String], log: String
   ) throws -> Program {
     try Program(
       wrapper.dropFirst() + [
-        "agent", "--coordinator", server, "--name", node, "--data", data, "--token-file", token, "--cpu", "64",
-        "--memory", "64Gi",
+        "agent", "--coordinator", server, "--name", node, "--data", data, "--cpu", "64", "--memory", "64Gi",
       ] + more, path: wrapper.first ?? Processes.program, output: "\(directory)/logs/\(log)")
   }
 
@@ -122,7 +130,7 @@ final class TestCluster {
   ) throws -> (status: Int32, text: String) {
     runs += 1
     let program = try Program(
-      words, environment: ["STINT_SERVER=\(server)", "STINT_TOKEN_FILE=\(tokenFile)"],
+      words, environment: ["STINT_SERVER=\(server)", "KUBECONFIG=\(kubeconfig)"],
       output: "\(directory)/logs/client-\(runs)", directory: folder)
     let status = try program.end(within: seconds)
     return (status, program.text)
@@ -169,7 +177,7 @@ final class TestCluster {
   }
 
   func waitForNodes(_ count: Int) throws {
-    try eventually("the token is there", seconds: 30) { Files.exists(tokenFile) }
+    try eventually("the kubeconfig is there", seconds: 30) { Files.exists(kubeconfig) }
     try eventually("\(count) nodes are Ready", seconds: 60, every: 100) {
       try (1...max(1, count)).allSatisfy { count == 0 ? true : try isReady("node-\($0)") }
     }

@@ -99,6 +99,8 @@ struct FleetSession: Sendable {
   var factsAreOverwritten = false
   /// Whom the connection's certificate names; nil: no certificate named a node.
   var identity: NodeIdentity?
+  /// The node whose agent its certificate says that it is.
+  var provenNode: String?
   /// Empty until registered.
   var node = ""
   var keeper = ""

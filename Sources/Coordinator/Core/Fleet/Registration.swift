@@ -15,7 +15,7 @@ extension CoordinatorCore {
       outputs.append(.closeSession(session, reason: problem))
       return
     }
-    fleet.sessions[session] = FleetSession(openedAt: now.boot, heardAt: now.boot)
+    fleet.sessions[session] = FleetSession(provenNode: subject.node, openedAt: now.boot, heardAt: now.boot)
     fleet.sessions[session]?.identity = identity
   }
 
@@ -60,6 +60,11 @@ extension CoordinatorCore {
   private mutating func register(_ registration: Registration, _ session: SessionID) {
     // Before anything is concluded from it.
     if let problem = registration.malformation { return refuse(session, problem, retryMilliseconds: nil) }
+    guard let proven = fleet.sessions[session]?.provenNode, proven == registration.node else {
+      let who = fleet.sessions[session]?.provenNode.map { "node \($0)" } ?? "no node"
+      return refuse(
+        session, "the certificate is that of \(who), not of node \(registration.node)", retryMilliseconds: nil)
+    }
     if let problem = behind(registration) {
       outputs.append(.halt(problem))
       return

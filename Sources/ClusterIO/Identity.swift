@@ -1,0 +1,83 @@
+// Owns: an identity on disk: a certificate with its key, and the authority that it believes; and how the agent of a
+// node is given one where the authority's own key is at hand. It must not know who may do what.
+
+import ClusterProto
+
+/// Who one is towards a cluster, and whom one believes there.
+package struct Identity: Equatable, Sendable {
+  /// One's own certificate and key.
+  package var own: PEMIdentity
+  /// The certificate of the cluster's authority.
+  package var authority: [UInt8]
+
+  /// Takes the two as they stand.
+  package init(own: PEMIdentity, authority: [UInt8]) {
+    self.own = own
+    self.authority = authority
+  }
+
+  private static func files(_ directory: String) -> (own: String, authority: String) {
+    ("\(directory)/identity.pem", "\(directory)/authority.pem")
+  }
+
+  /// Reads `DIRECTORY/identity.pem` (certificate, then key) and `DIRECTORY/authority.pem`.
+  package init(directory: String) throws(IOError) {
+    let files = Self.files(directory)
+    guard let own = try PEMIdentity(file: files.own) else {
+      throw IOError(operation: "read", subject: files.own, message: "holds no certificate with its key")
+    }
+    self.init(own: own, authority: try Files.read(files.authority, limit: 64 * 1024))
+  }
+
+  /// Writes both, for their owner alone; the own one last, so that where it is the other is too.
+  package func write(directory: String) throws(IOError) {
+    let files = Self.files(directory)
+    try Files.makeDirectory(directory, mode: 0o700)
+    try Files.writeAtomically(files.authority, authority, mode: 0o600)
+    try Files.writeAtomically(files.own, own.file, mode: 0o600)
+  }
+
+  /// A new identity for the agent of `node`, by the authority of the coordinator's data directory `coordinator`.
+  package static func issue(node: String, coordinator: String) throws(IOError) -> Identity {
+    let path = "\(coordinator)/pki/authority.pem"
+    guard let authority = try PEMIdentity(file: path) else {
+      throw IOError(operation: "read", subject: path, message: "holds no certificate with its key")
+    }
+    let own = try Certificates.make(
+      name: Subject.nodeName(node), .client(group: Subject.nodes), issuer: authority, seconds: 90 * 24 * 3600)
+    return Identity(own: own, authority: authority.certificate)
+  }
+
+  /// The identity in `directory`; one that is not there, or not of the authority of `coordinator`'s data directory, is
+  /// issued by that and written.
+  package static func local(directory: String, node: String, coordinator: String) throws(IOError) -> Identity {
+    let found = try? Identity(directory: directory)
+    let authority = try PEMIdentity(file: "\(coordinator)/pki/authority.pem")
+    if let found, found.authority == authority?.certificate,
+      Certificates.isUsable(found.own, authority: found.authority, inSeconds: 24 * 3600)
+    {
+      return found
+    }
+    let made = try issue(node: node, coordinator: coordinator)
+    try made.write(directory: directory)
+    return made
+  }
+}
+
+extension PEMIdentity {
+  private static let keyMark = Array("-----BEGIN PRIVATE KEY-----".utf8)
+
+  /// A certificate and its key from one file; nil when it holds something else.
+  package init?(file path: String) throws(IOError) {
+    let bytes = try Files.read(path, limit: 64 * 1024)
+    guard bytes.count > Self.keyMark.count,
+      let start = (1...(bytes.count - Self.keyMark.count)).first(where: { start in
+        bytes[start..<(start + Self.keyMark.count)].elementsEqual(Self.keyMark)
+      })
+    else { return nil }
+    self.init(certificate: Array(bytes[..<start]), key: Array(bytes[start...]))
+  }
+
+  /// Both as one file's content: a crash cannot leave a certificate beside another one's key.
+  package var file: [UInt8] { certificate + key }
+}

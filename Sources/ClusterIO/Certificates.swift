@@ -104,8 +104,10 @@ package enum Certificates {
       ERR_clear_error()
       return nil
     }
-    return seconds(X509_get0_notAfter(certificate.pointer))
+    return end(certificate.pointer)
   }
+
+  static func end(_ certificate: OpaquePointer) -> Int64? { seconds(X509_get0_notAfter(certificate)) }
 
   private static func seconds(_ time: UnsafePointer<ASN1_TIME>?) -> Int64? {
     var broken = tm()

@@ -9,13 +9,21 @@ package struct TLSPeer: Equatable, Sendable {
   package let commonName: String
   /// The subject's O, Kubernetes' groups, in the certificate's order.
   package let organizations: [String]
+  /// The certificate's serial number in hexadecimal.
+  package let serial: String
+  /// SHA-256 of the certificate's public key (SubjectPublicKeyInfo), in hexadecimal: the same in its next certificate.
+  package let keyDigest: String
+  /// When the certificate ends, in seconds since 1970.
+  package let end: Int64
 }
 
 /// What connections of one side have in common: its certificate and key, and whom it believes. TLS 1.3, or 1.2 with
 /// ephemeral keys and authenticated encryption.
 package final class TLSContext {
-  fileprivate let context: OpaquePointer
+  let context: OpaquePointer
   let isServer: Bool
+  /// The one authority that is believed, by its public key; nil: the one that was given.
+  var pinnedKey: String?
   /// What a server says to a client that speaks no TLS but text, before it hangs up; empty: nothing.
   package var plainTextAnswer: [UInt8] = []
   /// Room for one record's bytes, for whichever session is reading: all are on one thread.
@@ -78,6 +86,8 @@ package final class TLSContext {
     SSL_CTX_ctrl(made, SSL_CTRL_MODE, Int(SSL_MODE_RELEASE_BUFFERS), nil)
     SSL_CTX_ctrl(made, SSL_CTRL_SET_SESS_CACHE_MODE, Int(SSL_SESS_CACHE_OFF), nil)
     SSL_CTX_set_num_tickets(made, 0)
+    // A joiner's: it believes nobody until `pinnedKey` says whom, and has no certificate either.
+    if authority.isEmpty, identity == nil, !isServer { return }
     let root = try Certificate(pem: authority)
     guard X509_STORE_add_cert(SSL_CTX_get_cert_store(made), root.pointer) == 1 else {
       throw OpenSSL.failure("trust the authority")
@@ -99,6 +109,28 @@ package final class TLSContext {
   deinit {
     SSL_CTX_free(context)
     plain.deallocate()
+  }
+}
+
+extension TLSContext {
+  /// A client that has no certificate yet: TLS 1.3, and it believes the one authority whose public key has `digest`
+  /// (SHA-256 of its SubjectPublicKeyInfo, in hexadecimal), whatever the address by which its server is reached.
+  package convenience init(joining digest: String) throws(IOError) {
+    try self.init(isServer: false, identity: nil, authority: [])
+    pinnedKey = digest.lowercased()
+    SSL_CTX_ctrl(context, SSL_CTRL_SET_MIN_PROTO_VERSION, Int(TLS1_3_VERSION), nil)
+    SSL_CTX_set_verify(context, SSL_VERIFY_PEER) { isGood, verification in
+      TLSSession.noteClocks(verification)
+      return isGood
+    }
+    // The session keeps its context, so this one lives as long as any handshake.
+    let own = Unmanaged.passUnretained(self).toOpaque()
+    SSL_CTX_set_cert_verify_callback(
+      context,
+      { verification, own in
+        guard let verification, let own else { return 0 }
+        return Unmanaged<TLSContext>.fromOpaque(own).takeUnretainedValue().verifyPinned(verification)
+      }, own)
   }
 }
 
@@ -187,6 +219,8 @@ package final class TLSSession {
   var onEstablished: (() -> Void)?
   /// What is wrong when the other side's certificate is not valid at this time: its times and ours.
   package private(set) var clockProblem: String?
+  /// What is wrong when nothing that the other side shows has the key that is believed.
+  var pinProblem: String?
   /// The other side said that it sends no more.
   private(set) var isFinished = false
 
@@ -282,20 +316,26 @@ package final class TLSSession {
     }
     guard SSL_get_error(session, result) == SSL_ERROR_WANT_READ else {
       let failure = OpenSSL.failure("TLS handshake")
-      guard let clockProblem else { throw failure }
-      throw IOError(operation: "TLS handshake", subject: "", message: clockProblem)
+      guard let problem = clockProblem ?? pinProblem else { throw failure }
+      throw IOError(operation: "TLS handshake", subject: "", message: problem)
     }
   }
 
   /// A certificate is being looked at: keeps what is to be said when its time is not now.
-  fileprivate static func noteClocks(_ verification: OpaquePointer?) {
+  static func noteClocks(_ verification: OpaquePointer?) {
     let error = X509_STORE_CTX_get_error(verification)
     guard [X509_V_ERR_CERT_NOT_YET_VALID, X509_V_ERR_CERT_HAS_EXPIRED].contains(error),
-      let certificate = X509_STORE_CTX_get_current_cert(verification),
-      let ssl = X509_STORE_CTX_get_ex_data(verification, SSL_get_ex_data_X509_STORE_CTX_idx()),
-      let session = SSL_get_ex_data(OpaquePointer(ssl), 0)
+      let certificate = X509_STORE_CTX_get_current_cert(verification)
     else { return }
-    Unmanaged<TLSSession>.fromOpaque(session).takeUnretainedValue().clockProblem = Certificates.clocks(certificate)
+    of(verification)?.clockProblem = Certificates.clocks(certificate)
+  }
+
+  /// The session whose certificates are being looked at.
+  static func of(_ verification: OpaquePointer?) -> TLSSession? {
+    guard let ssl = X509_STORE_CTX_get_ex_data(verification, SSL_get_ex_data_X509_STORE_CTX_idx()),
+      let session = SSL_get_ex_data(OpaquePointer(ssl), 0)
+    else { return nil }
+    return Unmanaged<TLSSession>.fromOpaque(session).takeUnretainedValue()
   }
 
   /// Says that no more will be sent.
@@ -312,7 +352,18 @@ package final class TLSSession {
     let subject = X509_get_subject_name(certificate)
     return TLSPeer(
       commonName: TLSSession.entries(subject, NID_commonName).first ?? "",
-      organizations: TLSSession.entries(subject, NID_organizationName))
+      organizations: TLSSession.entries(subject, NID_organizationName), serial: Certificates.serial(certificate),
+      keyDigest: Certificates.keyDigest(certificate), end: Certificates.end(certificate) ?? 0)
+  }
+
+  /// The certificate (PEM) of the authority that vouched for the other side; nil before that is proven.
+  package var provenAuthority: [UInt8]? {
+    guard isEstablished, peer != nil, let chain = SSL_get0_verified_chain(session) else { return nil }
+    let count = OPENSSL_sk_num(chain)
+    guard count > 1, let last = OPENSSL_sk_value(chain, count - 1) else { return nil }
+    let authority = OpaquePointer(last)
+    X509_up_ref(authority)
+    return try? Certificate(owning: authority).pem()
   }
 
   private static func entries(_ name: OpaquePointer?, _ type: Int32) -> [String] {

@@ -1,0 +1,51 @@
+// Owns: believing an authority by the digest of its public key alone, which is all that a join token can carry, and what
+// a certificate says of its key. It must not know what is said on such a connection.
+
+import COpenSSL
+import ClusterProto
+
+extension TLSContext {
+  /// OpenSSL's whole check (signatures, times, that it is a server's), with the shown certificates of the one believed
+  /// key as its only anchors.
+  func verifyPinned(_ verification: OpaquePointer) -> Int32 {
+    guard let anchors = OPENSSL_sk_new_null() else { return 0 }
+    defer { OPENSSL_sk_free(anchors) }
+    let shown = X509_STORE_CTX_get0_untrusted(verification)
+    var last = "none"
+    for index in 0..<max(OPENSSL_sk_num(shown), 0) {
+      guard let certificate = OPENSSL_sk_value(shown, index) else { continue }
+      last = Certificates.keyDigest(OpaquePointer(certificate))
+      if last == pinnedKey { OPENSSL_sk_push(anchors, certificate) }
+    }
+    if OPENSSL_sk_num(anchors) == 0 {
+      TLSSession.of(verification)?.pinProblem =
+        "the server is of another authority: its public key's digest is \(last), \(pinnedKey ?? "none") was wanted"
+    }
+    X509_STORE_CTX_set0_trusted_stack(verification, anchors)
+    return X509_verify_cert(verification) == 1 ? 1 : 0
+  }
+}
+
+extension Certificates {
+  /// SHA-256 of the public key (SubjectPublicKeyInfo) of a certificate, in hexadecimal; empty for one that has none.
+  static func keyDigest(_ certificate: OpaquePointer) -> String {
+    var encoded: UnsafeMutablePointer<UInt8>?
+    let count = i2d_PUBKEY(X509_get0_pubkey(certificate), &encoded)
+    guard count > 0, let encoded else { return "" }
+    defer { CRYPTO_free(encoded, #file, #line) }
+    return SHA256.hex(of: Array(UnsafeBufferPointer(start: encoded, count: Int(count))))
+  }
+
+  /// The same of a certificate as PEM: of the authority's, what a joiner is told.
+  package static func keyDigest(pem: [UInt8]) throws(IOError) -> String {
+    let certificate = try Certificate(pem: pem)
+    return keyDigest(certificate.pointer)
+  }
+
+  /// Its serial number in hexadecimal.
+  static func serial(_ certificate: OpaquePointer) -> String {
+    guard let number = X509_get0_serialNumber(certificate) else { return "" }
+    let bytes = UnsafeBufferPointer(start: ASN1_STRING_get0_data(number), count: Int(ASN1_STRING_length(number)))
+    return Hexadecimal.text(Array(bytes))
+  }
+}

@@ -80,7 +80,10 @@ final class Door {
   var connectionCount: Int { peers.count }
 
   func accept(_ connection: Connection) {
-    guard let name = try? Crypto.randomBytes(16), (try? connection.startTLS(tls)) != nil else {
+    // A handshake costs far more than a connection: who is one too many gets none.
+    guard inHello.count < Self.helloLimit, let name = try? Crypto.randomBytes(16),
+      (try? connection.startTLS(tls)) != nil
+    else {
       connection.close()
       return
     }
@@ -92,9 +95,6 @@ final class Door {
     peers[ObjectIdentifier(peer)] = peer
     inHello.insert(ObjectIdentifier(peer))
     setDeadline(peer, helloMilliseconds * 1_000_000)
-    if inHello.count > Self.helloLimit {
-      peer.refuse(ProtocolError(.busy, "too many connections are in their hello: try again"))
-    }
   }
 
   // What the core sends.
@@ -176,7 +176,8 @@ final class Door {
   private static func subject(of peer: Peer, _ result: HandshakeResult) throws(ProtocolError) -> Subject {
     let tls = peer.connection.tls
     guard let proven = tls?.peer,
-      let subject = Subject(commonName: proven.commonName, organizations: proven.organizations, door: .native)
+      let subject = Subject(
+        commonName: proven.commonName, organizations: proven.organizations, key: proven.keyDigest, door: .native)
     else {
       throw ProtocolError(
         .unauthorized,
@@ -223,7 +224,7 @@ final class Door {
     case .request(let id, let request): try open(request, id: id, from: peer)
     case .joining(let id, let request):
       guard try mayOpen(id, on: peer) else { return }
-      post(peer, .joining(register(peer, id: id), by: tokenHolder, request))
+      post(peer, .joining(register(peer, id: id), by: peer.subject, request))
     case .cancel(let id):
       guard let request = peer.requests[id] else { return }
       cancel(request)

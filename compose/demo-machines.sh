@@ -15,7 +15,7 @@ mkfifo "$data/line"
 exec 9<>"$data/line"
 
 on() { "$machines" on "$net" "$@" 9>&-; }
-client() { on laptop env STINT_TOKEN_FILE=/mnt/shared/token stint "$@"; }
+client() { on laptop env KUBECONFIG=/mnt/shared/kubeconfig stint "$@"; }
 spawn() { "$@" <"$data/line" 9>&- >>"$net/logs/$log" 2>&1 & }
 
 boot() {
@@ -25,11 +25,8 @@ boot() {
   until_true 10 is_there "$1"
 }
 
-start_agent() {
-  log=relay spawn "$machines" relay "$net" "$1" 127.0.0.1:7420 10.0.0.1:7421
-  log=$1 spawn on "$1" stint agent --data /var/lib/stint-agent --token-file /mnt/shared/token \
-    --node-ip "10.0.0.$((${1#node-} + 1))"
-}
+agent_words=(stint agent --coordinator 10.0.0.1:7420 --data /var/lib/stint-agent --authority /mnt/shared/cluster)
+start_agent() { log=$1 spawn on "$1" "${agent_words[@]}"; }
 
 start_cluster() {
   echo "five machines, which are namespaces with their own addresses, names, ids and disks: head, ${nodes[*]}, laptop"
@@ -41,16 +38,14 @@ start_cluster() {
     boot "$node" $number
     number=$((number + 1))
   done
-  at head stint coordinator --data /var/lib/stint
-  log=coordinator spawn on head stint coordinator --data /var/lib/stint
-  is_served() { [ -e "$net/disks/head/var/lib/stint/coordinator.json" ]; }
+  local words=(stint coordinator --data /mnt/shared/cluster --listen 0.0.0.0)
+  at head "${words[@]}"
+  log=coordinator spawn on head "${words[@]}"
+  is_served() { [ -e "$shared/cluster/admin.kubeconfig" ]; }
   until_true 30 is_served
-  cp "$net/disks/head/var/lib/stint/token" "$shared/token"
-  echo "(until connections are encrypted the coordinator listens on loopback; relays carry them between the machines)"
-  log=relay spawn "$machines" relay "$net" head 10.0.0.1:7421 127.0.0.1:7420
-  log=relay spawn "$machines" relay "$net" laptop 127.0.0.1:7420 10.0.0.1:7421
+  cp "$shared/cluster/admin.kubeconfig" "$shared/kubeconfig"
   for node in "${nodes[@]}"; do
-    at "$node" stint agent --data /var/lib/stint-agent --token-file /mnt/shared/token
+    at "$node" "${agent_words[@]}"
     start_agent "$node"
   done
   are_ready() { [ "$(client get nodes --no-headers 2>/dev/null | grep -c ' Ready ')" = 3 ]; }
@@ -78,7 +73,7 @@ stop_cluster() {
   for node in "${nodes[@]}"; do at "$node" stint agent --stop --data /var/lib/stint-agent; done
   for node in "${nodes[@]}"; do on "$node" stint agent --stop --data /var/lib/stint-agent & stops[${#stops[@]}]=$!; done
   wait "${stops[@]}"
-  on head sh -c 'kill $(cat /var/lib/stint/lock)'
+  on head sh -c 'kill $(cat /mnt/shared/cluster/lock)'
   is_down() { grep -q stopped "$net/logs/coordinator"; }
   until_true 30 is_down
   end_cluster

@@ -86,7 +86,7 @@ until_true() {
 
 # Whether this process may make machines, tried with all that they take.
 can_make_machines() {
-  [ "$(id -u)" = 0 ] && command -v ip nsenter perl >/dev/null && unshare --mount --net --uts --ipc --pid --fork sh -c '
+  [ "$(id -u)" = 0 ] && command -v ip nsenter >/dev/null && unshare --mount --net --uts --ipc --pid --fork sh -c '
     ip link add lan type bridge && mount -t tmpfs trial /mnt && mkdir /mnt/upper /mnt/work &&
     mount -t overlay trial -o lowerdir=/etc,upperdir=/mnt/upper,workdir=/mnt/work /etc' 2>/dev/null
 }

@@ -8,14 +8,13 @@
 #   machines.sh off DIR NAME                cuts its power; its disk stays, for another `machine`
 #   machines.sh cut|join DIR NAME           its network cable: nothing comes or goes, and nobody is told
 #   machines.sh mute|unmute DIR NAME OTHER  what NAME sends to OTHER is lost, what it hears from it is not
-#   machines.sh relay DIR NAME FROM TO      carries connections to ADDRESS:PORT FROM on NAME to TO, as seen from NAME
 #   machines.sh slow DIR NAME KBITS         a narrow line towards NAME: 1,000 bytes take 8,000/KBITS ms; 0: as before
 #
 # DIR is the same for all machines of one network; DIR/shared is /mnt/shared on each, DIR/disks/NAME what NAME has
 # changed of /etc, /var, /usr/local, /root and /home, which are else those of this machine. /tmp and /run are its own.
 # What they share is the kernel: its uptime, and that a disk mounted anew has another device number; so a boot there is
-# never the proof of one that it is on a real machine. STINT, a path, is /usr/local/bin/stint there. Whoever holds the standard inputs holds everything: when it ends,
-# however it ends, all of it is gone but DIR.
+# never the proof of one that it is on a real machine. STINT, a path, is /usr/local/bin/stint there. Whoever holds the
+# standard inputs holds everything: when it ends, however it ends, all of it is gone but DIR.
 set -euo pipefail
 
 usage() { sed -n '2,/^set /{/^set /d;s/^# \{0,1\}//;p}' "$0"; exit 2; }
@@ -110,26 +109,6 @@ case $what in
         done
       done
     done < <(find "$dir/disks/$name" -name keepers)
-    ;;
-  relay)
-    exec "$0" on "$dir" "$name" perl -e '
-      use IO::Socket::INET; use IO::Select; $SIG{CHLD} = "IGNORE";
-      my $listener = IO::Socket::INET->new(LocalAddr => $ARGV[0], Listen => 64, ReuseAddr => 1) or die "$@";
-      while (1) {
-        my $near = $listener->accept or next;
-        next if fork;
-        my $far = IO::Socket::INET->new(PeerAddr => $ARGV[1]) or exit;
-        my $both = IO::Select->new($near, $far);
-        while (1) {
-          for my $from ($both->can_read) {
-            my $count = sysread($from, my $bytes, 65536) or exit;
-            my $sent = 0;
-            while ($sent < $count) {
-              $sent += syswrite($from == $near ? $far : $near, $bytes, $count - $sent, $sent) || exit;
-            }
-          }
-        }
-      }' "$4" "$5"
     ;;
   cut) in_switch ip link set "port$(number_of "$name")" nomaster ;;
   join) in_switch ip link set "port$(number_of "$name")" master lan ;;

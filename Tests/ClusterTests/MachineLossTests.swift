@@ -41,7 +41,7 @@ struct MachineLossTests {
     arguments: MachineLoss.allCases)
   func lost(loss: MachineLoss) async throws {
     try await Blocking.run(isBusy: false) {
-      try MachineCluster.with { cluster in
+      try MachineCluster.with(isIPv6: loss == .deaf) { cluster in
         try checkNodes(cluster)
         try cluster.apply("first", pods: 30, .untilTold)
         try eventually("30 pods sign", seconds: 60) { cluster.ledger.attempts.count == 30 }
@@ -102,7 +102,7 @@ struct MachineLossTests {
       let addresses = (object[path: ["status", "addresses"]]?.arrayValue ?? []).map {
         "\($0["type"]?.stringValue ?? "") \($0["address"]?.stringValue ?? "")"
       }
-      try checkEqual(addresses, ["InternalIP \(cluster.machines.address(node))", "Hostname \(node)"], "addresses")
+      try checkEqual(addresses, ["InternalIP \(cluster.address(node))", "Hostname \(node)"], "addresses")
       let labels = object[path: ["metadata", "labels"]]
       try checkEqual(labels?["kubernetes.io/hostname"]?.stringValue, node, "hostname label")
       try checkEqual(labels?["kubernetes.io/os"]?.stringValue, "linux", "os label")
@@ -124,8 +124,8 @@ struct MachineLossTests {
       let node = pod[path: ["spec", "nodeName"]]?.stringValue ?? ""
       places[pod[path: ["metadata", "name"]]?.stringValue ?? ""] = node
       let status = pod["status"]
-      try checkEqual(status?["hostIP"]?.stringValue, cluster.machines.address(node), "hostIP on \(node)")
-      try checkEqual(status?["podIP"]?.stringValue, cluster.machines.address(node), "podIP on \(node)")
+      try checkEqual(status?["hostIP"]?.stringValue, cluster.address(node), "hostIP on \(node)")
+      try checkEqual(status?["podIP"]?.stringValue, cluster.address(node), "podIP on \(node)")
     }
     return places
   }

@@ -10,19 +10,21 @@ final class MachineCluster {
   static let client = "laptop"
 
   let machines: Machines
+  private let isIPv6: Bool
   private let timing: [String]
   private var runs = 0
 
   var ledger: Ledger { Ledger(path: "\(machines.shared)/ledger/signs") }
 
   /// Runs `body` with a cluster whose nodes are all Ready, and ends it.
-  static func with(timing: [String] = TestCluster.quick, _ body: (MachineCluster) throws -> Void) throws {
-    let cluster = MachineCluster(try Machines(nodes + [client]), timing: timing)
+  static func with(isIPv6: Bool = false, timing: [String] = TestCluster.quick, _ body: (MachineCluster) throws -> Void)
+    throws
+  {
+    let cluster = MachineCluster(try Machines(nodes + [client]), isIPv6: isIPv6, timing: timing)
     defer { cluster.machines.end() }
     do {
       try cluster.startCoordinator()
       for node in nodes { try cluster.startAgent(node) }
-      try cluster.connect(client)
       for node in nodes { try cluster.waitForReady(node) }
       try body(cluster)
     } catch {
@@ -30,15 +32,20 @@ final class MachineCluster {
     }
   }
 
-  private init(_ machines: Machines, timing: [String]) {
+  private init(_ machines: Machines, isIPv6: Bool, timing: [String]) {
     self.machines = machines
+    self.isIPv6 = isIPv6
     self.timing = timing
   }
+
+  /// By which the machines speak.
+  func address(_ name: String) -> String { isIPv6 ? machines.address6(name) : machines.address(name) }
 
   func startCoordinator() throws {
     try Files.makeDirectory("\(machines.shared)/ledger")
     _ = try machines.start(
-      on: Self.head, ["stint", "coordinator", "--data", "/var/lib/stint"] + timing, log: "coordinator")
+      on: Self.head, ["stint", "coordinator", "--data", "/var/lib/stint", "--listen", address(Self.head)] + timing,
+      log: "coordinator")
     let directory = machines.path(Self.head, "/var/lib/stint")
     try eventually("the coordinator serves") { Files.exists("\(directory)/coordinator.json") }
     try eventually("its kubeconfig is there") { Files.exists("\(directory)/admin.kubeconfig") }
@@ -47,24 +54,17 @@ final class MachineCluster {
       try Files.makeDirectory(Files.split("\(machines.shared)/coordinator/\(name)").parent)
       try Files.writeAtomically("\(machines.shared)/coordinator/\(name)", Files.read("\(directory)/\(name)"))
     }
-    try machines.relay(on: Self.head, from: "\(machines.address(Self.head)):7421", to: "127.0.0.1:7420")
   }
 
   /// Starts the agent of a machine, which takes its name from the machine.
   func startAgent(_ node: String) throws {
-    try connect(node)
+    let coordinator = SocketAddress.tcp(host: address(Self.head), port: 7420).description
     _ = try machines.start(
       on: node,
       [
-        "stint", "agent", "--coordinator", "127.0.0.1:7420", "--data", "/var/lib/stint-agent", "--authority",
-        "/mnt/shared/coordinator", "--node-ip", machines.address(node), "--cpu", "64", "--memory", "64Gi",
+        "stint", "agent", "--coordinator", coordinator, "--data", "/var/lib/stint-agent", "--authority",
+        "/mnt/shared/coordinator", "--cpu", "64", "--memory", "64Gi",
       ], log: "agent-\(node)")
-  }
-
-  /// Until connections are encrypted the coordinator listens on loopback alone: relays carry them between machines.
-  private func connect(_ name: String) throws {
-    guard name != Self.head else { return }
-    try machines.relay(on: name, from: "127.0.0.1:7420", to: "\(machines.address(Self.head)):7421")
   }
 
   // The client.

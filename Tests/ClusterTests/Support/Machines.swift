@@ -127,13 +127,6 @@ final class Machines {
       output: "\(directory)/logs/\(log ?? "\(name)-\(runs)")")
   }
 
-  /// Carries connections that reach `from` on the machine to `to`, as it sees it.
-  func relay(on name: String, from: String, to target: String) throws {
-    _ = try Program(
-      [Self.script, "relay", directory, name, from, target], path: "/bin/bash",
-      output: "\(directory)/logs/relay-\(name)")
-  }
-
   /// Runs a command on a machine to its end.
   @discardableResult
   func run(on name: String, _ words: String..., within seconds: Int64 = 60) throws -> (status: Int32, text: String) {

@@ -118,7 +118,7 @@ package struct PKI: Sendable {
           extensions:
           - name: stint
             extension:
-              native: \(native)
+              native: "\(native)"
       users:
       - name: stint-admin
         user:

@@ -1,4 +1,4 @@
-// Owns: believing an authority by the digest of its public key alone, which is all that a join token can carry, and what
+// Owns: believing an authority by the digest of its public key alone, all that a join token can carry, and what
 // a certificate says of its key. It must not know what is said on such a connection.
 
 import COpenSSL

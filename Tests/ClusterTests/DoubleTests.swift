@@ -4,6 +4,7 @@
 import ClusterIO
 import ClusterProto
 import Glibc
+import NodeAgent
 import Testing
 
 private let isRoot = geteuid() == 0
@@ -70,14 +71,20 @@ struct DoubleTests {
     }
   }
 
-  @Test("a second machine of one image is refused with the reason: attempts stay put, nobody is thrown out")
-  func twoMachinesOfOneImage() async throws {
+  @Test(
+    "a second machine of one image is refused with the reason: attempts stay put, nobody is thrown out",
+    arguments: [true, false])
+  func twoMachinesOfOneImage(isKeyCopied: Bool) async throws {
     try await with { cluster, elsewhere in
+      if isKeyCopied {
+        let first = NodePaths(data: cluster.dataDirectory("node-1")).identity
+        try Identity(directory: first).write(directory: NodePaths(data: "\(elsewhere)/data").identity)
+      }
       try Files.writeAtomically("\(elsewhere)/boot_id", Array("11111111-2222-3333-4444-555555555555\n".utf8))
       let script = "mount --bind \(elsewhere)/boot_id /proc/sys/kernel/random/boot_id && exec \"$@\""
       let wrapper = ["/usr/bin/unshare", "--mount", "/bin/sh", "-c", script, "sh"]
       try cluster.startDouble(of: "node-1", data: "\(elsewhere)/data", wrapper: wrapper)
-      try standsByTheFirst(cluster, because: "another data directory")
+      try standsByTheFirst(cluster, because: isKeyCopied ? "another data directory" : "belongs to another key")
     }
   }
 

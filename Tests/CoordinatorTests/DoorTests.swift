@@ -74,7 +74,11 @@ final class DoorTests {
     let agent = try open(.agent)
     let session = try #require(agent.result?.session)
     #expect(agent.result?.incarnation == 3)
-    #expect(events.list == [.sessionOpened(session, by: .agent(of: "a"))])
+    guard case .sessionOpened(session, let subject)? = events.list.first else {
+      Issue.record("no session: \(events.list)")
+      return
+    }
+    #expect(subject == .agent(of: "a", key: subject.uid) && subject.uid.count == 64)
     agent.send(AgentMessage.fetch([7]).json)
     try wait("the message comes") { events.list.count == 2 }
     #expect(events.list.last == .agent(session, .fetch([7])))

@@ -12,8 +12,7 @@ extension CoordinatorCore {
     }
     let identity = NodeIdentity(subject)
     if let identity, let problem = keyProblem(identity) {
-      outputs.append(.closeSession(session, reason: problem))
-      return
+      return refuse(session, problem, retryMilliseconds: nil)
     }
     fleet.sessions[session] = FleetSession(provenNode: subject.node, openedAt: now.boot, heardAt: now.boot)
     fleet.sessions[session]?.identity = identity

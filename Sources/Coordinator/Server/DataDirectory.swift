@@ -1,5 +1,5 @@
-// Owns: the small files beside the store: where the coordinator can be reached, and the administrator's kubeconfig. It must not know the
-// store.
+// Owns: the small files beside the store: where the coordinator can be reached, and the administrator's kubeconfig.
+// It must not know the store.
 
 import ClusterIO
 import ClusterProto

@@ -98,8 +98,8 @@ package struct PKI: Sendable {
     return made
   }
 
-  /// A kubeconfig for `server` (`https://HOST:PORT`) and the native protocol's address `native` from the certificates of
-  /// a coordinator's data directory.
+  /// A kubeconfig for `server` (`https://HOST:PORT`) and the native protocol's address `native`, from the certificates
+  /// of a coordinator's data directory.
   package static func kubeconfig(directory: String, server: String, native: String) throws(IOError) -> String {
     let path = "\(directory)/pki"
     guard let authority = try PEMIdentity(file: "\(path)/authority.pem"),

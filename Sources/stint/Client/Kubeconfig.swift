@@ -34,8 +34,8 @@ struct Kubeconfig: Equatable {
     } catch {
       throw CommandError(
         error.code == ENOENT
-          ? "error: there is no kubeconfig \(path): start a cluster with `stint up`, or name the file with --kubeconfig "
-            + "or KUBECONFIG"
+          ? "error: there is no kubeconfig \(path): start a cluster with `stint up`, or name the file with "
+            + "--kubeconfig or KUBECONFIG"
           : "error: the kubeconfig \(path): \(error.message)")
     }
     func problem(_ what: String) -> CommandError { CommandError("error: the kubeconfig \(path): \(what)") }

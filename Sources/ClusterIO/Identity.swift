@@ -37,28 +37,36 @@ package struct Identity: Equatable, Sendable {
     try Files.writeAtomically(files.own, own.file, mode: 0o600)
   }
 
-  /// A new identity for the agent of `node`, by the authority of the coordinator's data directory `coordinator`.
-  package static func issue(node: String, coordinator: String) throws(IOError) -> Identity {
-    let path = "\(coordinator)/pki/authority.pem"
-    guard let authority = try PEMIdentity(file: path) else {
-      throw IOError(operation: "read", subject: path, message: "holds no certificate with its key")
-    }
-    let own = try Certificates.make(
-      name: Subject.nodeName(node), .client(group: Subject.nodes), issuer: authority, seconds: 90 * 24 * 3600)
-    return Identity(own: own, authority: authority.certificate)
+  /// An identity for the agent of `node`, by the authority of the coordinator's data directory `coordinator`; of `key`
+  /// (PEM) where it has one: a node's name belongs to its key.
+  package static func issue(node: String, coordinator: String, key: [UInt8]? = nil) throws(IOError) -> Identity {
+    let authority = try authority(of: coordinator)
+    let key = if let key { key } else { try SigningRequests.makeKey() }
+    let request = try SigningRequests.make(name: Subject.nodeName(node), key: key)
+    let certificate = try SigningRequests.sign(
+      request: request, node: node, authority: authority, seconds: 90 * 24 * 3600)
+    return Identity(own: PEMIdentity(certificate: certificate, key: key), authority: authority.certificate)
   }
 
-  /// The identity in `directory`; one that is not there, or not of the authority of `coordinator`'s data directory, is
-  /// issued by that and written.
+  private static func authority(of coordinator: String) throws(IOError) -> PEMIdentity {
+    let path = "\(coordinator)/pki/authority.pem"
+    guard let found = try PEMIdentity(file: path) else {
+      throw IOError(operation: "read", subject: path, message: "holds no certificate with its key")
+    }
+    return found
+  }
+
+  /// The identity in `directory`. One that is not there, ends within a day or is not of the authority of
+  /// `coordinator`'s data directory is issued by that, for the same key where there is one, and written.
   package static func local(directory: String, node: String, coordinator: String) throws(IOError) -> Identity {
     let found = try? Identity(directory: directory)
-    let authority = try PEMIdentity(file: "\(coordinator)/pki/authority.pem")
-    if let found, found.authority == authority?.certificate,
+    let authority = try authority(of: coordinator)
+    if let found, found.authority == authority.certificate,
       Certificates.isUsable(found.own, authority: found.authority, inSeconds: 24 * 3600)
     {
       return found
     }
-    let made = try issue(node: node, coordinator: coordinator)
+    let made = try issue(node: node, coordinator: coordinator, key: found?.own.key)
     try made.write(directory: directory)
     return made
   }

@@ -1,0 +1,68 @@
+// An agent's identity on disk: given by an authority that is at hand, for the key that it has, to its owner alone.
+
+import ClusterProto
+import Testing
+
+@testable import ClusterIO
+
+@Suite("Identities on disk")
+struct IdentityTests {
+  private func authority(_ directory: String) throws -> PEMIdentity {
+    let made = try Certificates.make(name: "stint", .authority, issuer: nil, seconds: 3600 * 24 * 100)
+    try Files.makeDirectory("\(directory)/pki")
+    try Files.writeAtomically("\(directory)/pki/authority.pem", made.file, mode: 0o600)
+    return made
+  }
+
+  private func digest(_ identity: Identity) throws -> KeyDigest {
+    try SigningRequests.keyDigest(ofCertificate: identity.own.certificate)
+  }
+
+  @Test("it is made once, for its owner alone, and used again")
+  func once() throws {
+    let scratch = try Scratch()
+    _ = try authority(scratch.path)
+    let place = "\(scratch.path)/identity"
+    let made = try Identity.local(directory: place, node: "a", coordinator: scratch.path)
+    #expect(try Identity.local(directory: place, node: "a", coordinator: scratch.path) == made)
+    #expect(try Identity(directory: place) == made)
+    #expect(try Files.status(place).mode & 0o777 == 0o700)
+    for name in ["identity.pem", "authority.pem"] {
+      #expect(try Files.status("\(place)/\(name)").mode & 0o777 == 0o600, "\(name)")
+    }
+    #expect(Certificates.isUsable(made.own, authority: made.authority, inSeconds: 89 * 24 * 3600))
+  }
+
+  @Test("a certificate that ends soon, or another authority's, is made anew for the same key")
+  func renewed() throws {
+    let scratch = try Scratch()
+    let first = try authority(scratch.path)
+    let place = "\(scratch.path)/identity"
+    let key = try SigningRequests.makeKey()
+    let request = try SigningRequests.make(name: "x", key: key)
+    let short = try SigningRequests.sign(request: request, node: "a", authority: first, seconds: 3600)
+    let old = Identity(own: PEMIdentity(certificate: short, key: key), authority: first.certificate)
+    try old.write(directory: place)
+    let renewed = try Identity.local(directory: place, node: "a", coordinator: scratch.path)
+    #expect(renewed != old)
+    #expect(try digest(renewed) == digest(old))
+    _ = try authority(scratch.path)
+    let moved = try Identity.local(directory: place, node: "a", coordinator: scratch.path)
+    #expect(moved.authority != renewed.authority)
+    #expect(try digest(moved) == digest(old))
+  }
+
+  @Test("what is missing or damaged is an error with its path")
+  func damaged() throws {
+    let scratch = try Scratch()
+    let place = "\(scratch.path)/identity"
+    #expect(throws: IOError.self) { try Identity(directory: place) }
+    #expect(throws: IOError.self) { try Identity.local(directory: place, node: "a", coordinator: scratch.path) }
+    _ = try authority(scratch.path)
+    let whole = try Identity.local(directory: place, node: "a", coordinator: scratch.path)
+    try Files.writeAtomically("\(place)/identity.pem", Array("-----BEGIN".utf8))
+    let error = #expect(throws: IOError.self) { try Identity(directory: place) }
+    #expect(error?.subject == "\(place)/identity.pem")
+    #expect(try Identity.local(directory: place, node: "a", coordinator: scratch.path) != whole)
+  }
+}

@@ -9,7 +9,7 @@ lost_how='The loss of an agent while its pods run'
 port=7420
 while (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null; do port=$((port + 1)); done
 export STINT_SERVER=127.0.0.1:$port
-export STINT_TOKEN_FILE=$data/cluster/coordinator/token
+export KUBECONFIG=$data/cluster/coordinator/admin.kubeconfig
 
 client() { "$binary" "$@"; }
 
@@ -35,7 +35,7 @@ strike() {
 come_back() {
   echo "the agent starts again; its frozen pods are told to end, without another step"
   "$binary" agent --coordinator "$STINT_SERVER" --name "$1" --data "$data/cluster/agents/$1" \
-    --token-file "$STINT_TOKEN_FILE" >"$data/agent.log" 2>&1 &
+    --authority "$data/cluster/coordinator" >"$data/agent.log" 2>&1 &
   agent=$!
 }
 

@@ -1,4 +1,4 @@
-// Whoever waits is told why: the causes that wait, logs and describe name, and what is wrong with a token file.
+// Whoever waits is told why: the causes that wait, logs and describe name, and what is wrong with a kubeconfig.
 
 import ClusterIO
 import ClusterProto

@@ -76,7 +76,7 @@ struct ServerTests {
     #expect(second.incarnation == first.incarnation + 1)
     #expect(live.authority.authority == authority)
     let kubeconfig = String(decoding: try Files.read("\(directory.path)/admin.kubeconfig"), as: UTF8.self)
-    #expect(kubeconfig.contains("native: \(live.server.address)\n"))
+    #expect(kubeconfig.contains("native: \"\(live.server.address)\"\n"))
     try live.stop()
   }
 

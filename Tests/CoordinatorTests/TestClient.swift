@@ -5,8 +5,10 @@ import ClusterProto
 import Testing
 
 /// An authority of a test's own, and identities of it.
-struct TestAuthority {
+final class TestAuthority {
   let authority: PEMIdentity
+  /// A node has one key.
+  private var contexts: [String: TLSContext] = [:]
 
   init() throws { authority = try Certificates.make(name: "stint", .authority, issuer: nil, seconds: 3600) }
 
@@ -21,7 +23,10 @@ struct TestAuthority {
   /// Of an agent, or without a node of an administrator.
   func context(node: String? = nil) throws -> TLSContext {
     let name = node.map { Subject.nodeName($0) } ?? "admin"
-    return try TLSContext(native: try identity(name, group: node == nil ? Subject.masters : Subject.nodes))
+    if let known = contexts[name] { return known }
+    let made = try TLSContext(native: try identity(name, group: node == nil ? Subject.masters : Subject.nodes))
+    contexts[name] = made
+    return made
   }
 }
 

@@ -116,8 +116,12 @@ struct JobLifeTests {
         try cluster.must("uncordon", "node-2")
         try cluster.must("drain", "node-1", "--timeout", "60s", within: 70)
         try eventually("four others sign") { cluster.ledger.attempts.count == 8 }
-        let running = try cluster.pods().filter { $0[path: ["status", "phase"]]?.stringValue == "Running" }
-        try checkEqual(nodes(of: running), Array(repeating: "node-2", count: 4), "nodes after the drain")
+        // A pod signs before the word of it has reached the coordinator.
+        var running: [String] = []
+        try eventually("four pods run on node-2 after the drain", seen: { "\(running)" }) {
+          running = nodes(of: try cluster.pods().filter { $0[path: ["status", "phase"]]?.stringValue == "Running" })
+          return running == Array(repeating: "node-2", count: 4)
+        }
         let table = try cluster.stint("get", "nodes")
         try check(table.text.contains("Ready,SchedulingDisabled"), table.text)
         try Files.writeAtomically("\(cluster.directory)/ledger/go", [])

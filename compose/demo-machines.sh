@@ -44,6 +44,7 @@ start_cluster() {
   is_served() { [ -e "$shared/cluster/admin.kubeconfig" ]; }
   until_true 30 is_served
   cp "$shared/cluster/admin.kubeconfig" "$shared/kubeconfig"
+  echo "(the coordinator's data is on a disk that all share here: no command brings an identity to a machine yet)"
   for node in "${nodes[@]}"; do
     at "$node" "${agent_words[@]}"
     start_agent "$node"

@@ -29,17 +29,8 @@ extension TLSContext {
 extension Certificates {
   /// SHA-256 of the public key (SubjectPublicKeyInfo) of a certificate, in hexadecimal; empty for one that has none.
   static func keyDigest(_ certificate: OpaquePointer) -> String {
-    var encoded: UnsafeMutablePointer<UInt8>?
-    let count = i2d_PUBKEY(X509_get0_pubkey(certificate), &encoded)
-    guard count > 0, let encoded else { return "" }
-    defer { CRYPTO_free(encoded, #file, #line) }
-    return SHA256.hex(of: Array(UnsafeBufferPointer(start: encoded, count: Int(count))))
-  }
-
-  /// The same of a certificate as PEM: of the authority's, what a joiner is told.
-  package static func keyDigest(pem: [UInt8]) throws(IOError) -> String {
-    let certificate = try Certificate(pem: pem)
-    return keyDigest(certificate.pointer)
+    guard let key = X509_get0_pubkey(certificate), let digest = try? SigningRequests.digest(key) else { return "" }
+    return digest
   }
 
   /// Its serial number in hexadecimal.

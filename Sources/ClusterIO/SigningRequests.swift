@@ -51,7 +51,8 @@ package enum SigningRequests {
     ).pem()
   }
 
-  private static func digest(_ key: OpaquePointer) throws(IOError) -> KeyDigest {
+  /// SHA-256 of a public key (SubjectPublicKeyInfo).
+  static func digest(_ key: OpaquePointer) throws(IOError) -> KeyDigest {
     var encoded: UnsafeMutablePointer<UInt8>?
     let count = i2d_PUBKEY(key, &encoded)
     guard count > 0, let encoded else { throw OpenSSL.failure("read a public key") }

@@ -55,7 +55,7 @@ struct TLSPeerTests {
   }
 
   private func joiner(of authority: PEMIdentity) throws -> TLSContext {
-    try TLSContext(joining: try Certificates.keyDigest(pem: authority.certificate))
+    try TLSContext(joining: try SigningRequests.keyDigest(ofCertificate: authority.certificate))
   }
 
   @Test("a joiner that knows the digest of the authority's key believes its server, and learns the authority")
@@ -69,7 +69,7 @@ struct TLSPeerTests {
   func strangers() throws {
     let other = try Certificates.make(name: "stint", .authority, issuer: nil, seconds: 864_000)
     let forged = try Certificates.make(name: "s", .server(hosts: ["127.0.0.1"]), issuer: other, seconds: 3600)
-    let wanted = try Certificates.keyDigest(pem: authority.certificate)
+    let wanted = try SigningRequests.keyDigest(ofCertificate: authority.certificate)
     let outcome = try meet(server, try joiner(of: other))
     #expect(outcome.believed == nil)
     #expect(outcome.refusal.contains("of another authority") && outcome.refusal.contains(wanted), "\(outcome)")
@@ -101,7 +101,8 @@ struct TLSPeerTests {
     let peer = try #require(
       try meet(server, try TLSContext(client: own, authority: authority.certificate)).seen)
     #expect(peer.commonName == "system:node:a" && peer.organizations == ["system:nodes"])
-    #expect(peer.keyDigest == (try Certificates.keyDigest(pem: own.certificate)) && peer.keyDigest.count == 64)
+    #expect(
+      peer.keyDigest == (try SigningRequests.keyDigest(ofCertificate: own.certificate)) && peer.keyDigest.count == 64)
     #expect(peer.end == Certificates.end(own.certificate))
     #expect(Hexadecimal.bytes(peer.serial)?.count == 16)
     let other = try Certificates.make(name: "b", .client(group: "g"), issuer: authority, seconds: 3600)

@@ -84,8 +84,8 @@ struct FullDiskTests {
     try last.stop()
   }
 
-  @Test("on a disk that does not answer a polite stop ends at its bound, and not as a clean one")
-  func stopOnHungDisk() throws {
+  /// A coordinator whose disk does not take the write that a client has sent.
+  private func hung() throws -> (LiveServer, TestClient, Gate) {
     let gate = Gate()
     let live = try LiveServer(try TemporaryDirectory()) {
       $0.beforeCommit = { gate.pass() }
@@ -95,6 +95,12 @@ struct FullDiskTests {
     gate.shut()
     client.send(ClientMessage.request(id: 1, Self.configMap("one", size: 10)).json)
     for _ in 0..<20 { try live.turn() }
+    return (live, client, gate)
+  }
+
+  @Test("on a disk that does not answer a polite stop ends at its bound, and not as a clean one")
+  func stopOnHungDisk() throws {
+    let (live, client, gate) = try hung()
     let begin = Clocks.boot()
     live.server.requestStop()
     let error = #expect(throws: ServerError.self) { try live.wait("it stops") { false } }
@@ -106,15 +112,7 @@ struct FullDiskTests {
 
   @Test("a second signal ends the stop at once, and not as a clean one, when the disk does not answer")
   func secondSignal() throws {
-    let gate = Gate()
-    let live = try LiveServer(try TemporaryDirectory()) {
-      $0.beforeCommit = { gate.pass() }
-      $0.stopMilliseconds = 300
-    }
-    let client = try live.open(.client)
-    gate.shut()
-    client.send(ClientMessage.request(id: 1, Self.configMap("one", size: 10)).json)
-    for _ in 0..<20 { try live.turn() }
+    let (live, _, gate) = try hung()
     live.server.requestStop()
     live.server.requestStop()
     let error = #expect(throws: ServerError.self) { try live.wait("it stops") { false } }

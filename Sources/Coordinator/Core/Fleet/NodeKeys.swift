@@ -123,9 +123,10 @@ extension CoordinatorCore {
 
   /// What resolves that a name is taken.
   func remedy(_ name: String) -> String {
-    let token = "make a token for it: stint token create --node \(name)"
-    guard state.nodes[ObjectKey(namespace: "", name: name)] != nil else { return token }
-    return "if that machine is gone or was installed anew, free the name (kubectl delete node \(name)) or \(token)"
+    guard state.nodes[ObjectKey(namespace: "", name: name)] != nil else {
+      return "make a token for it: stint token create --node \(name)"
+    }
+    return "if that machine is gone or was installed anew, free the name: kubectl delete node \(name)"
   }
 
   mutating func restoreJoining(_ fact: String, _ value: JSON) throws(CoordinatorStartError) {

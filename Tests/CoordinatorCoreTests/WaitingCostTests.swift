@@ -84,9 +84,8 @@ import Testing
       #expect(small.asked == large.asked)
       best = (min(best.few, small.cpu), min(best.many, large.cpu))
     }
-    print(
-      "a Job with 100 to 200 waiting \(best.few / 100) ms, with 10,000 \(best.many / 100) ms, \(nodes) nodes, \(rounds) rounds"
-    )
+    let (few100, many100) = (best.few / 100, best.many / 100)
+    print("a Job: \(few100) ms with 100 that wait, \(many100) with 10,000; \(nodes) nodes, \(rounds) rounds")
     #expect(best.many <= best.few * 1.3)
   }
 

@@ -27,13 +27,13 @@ number_of() { sed -n 's/^10\.0\.0\.\([0-9]*\) .*/\1/p' "$dir/disks/$1/etc/hosts"
 on_network() { nsenter --net="/proc/$(pid_of "$name")/ns/net" "$@"; }
 in_switch() { nsenter --net="/proc/$(pid_of switch)/ns/net" "$@"; }
 # Told once it is true: whoever reads the file may use it.
-announce() { echo "$2" >"$dir/pids/$1.new" && mv "$dir/pids/$1.new" "$dir/pids/$1"; }
+announce() { echo "$3" >"$1/$2.new" && mv "$1/$2.new" "$1/$2"; }
 
 hold_switch() {
   ip link set lo up
   ip link add lan type bridge forward_delay 0
   ip link set lan up
-  announce switch $$
+  announce "$dir/pids" switch $$
   exec cat >/dev/null
 }
 
@@ -61,18 +61,21 @@ boot() {
       "/$place"
   done
   mount -t tmpfs "$name" /mnt
-  mkdir /mnt/shared /mnt/boot
+  mkdir /mnt/shared /mnt/boot /mnt/pids
   mount --bind "$dir/shared" /mnt/shared
+  # DIR may be in /tmp, which is hidden before all is there.
+  mount --bind "$dir/pids" /mnt/pids
   if [ -n "${STINT:-}" ]; then
     : >/usr/local/bin/stint
     mount --bind "$STINT" /usr/local/bin/stint
   fi
   cat /proc/sys/kernel/random/uuid >/mnt/boot/id
-  announce "$name" "$own"
   mount -t tmpfs "$name" /run
   mount -t tmpfs "$name" /tmp
   mount -t proc "$name" /proc
   mount --bind /mnt/boot/id /proc/sys/kernel/random/boot_id
+  announce /mnt/pids "$name" "$own"
+  umount /mnt/pids
   echo ready
   # Reaps whom nobody else does, until its input ends.
   while read -r _; do :; done

@@ -16,10 +16,12 @@ enum CommandTable {
     Flag(
       "kubeconfig", .file, initial: "$KUBECONFIG, ~/.kube/config or that of `stint up`",
       "File with the cluster's address and who you are there"),
+    Flag("context", .text("NAME"), initial: "the kubeconfig's current one", "Context of the kubeconfig"),
     help,
   ]
 
-  static let namespace = Flag("namespace", "n", .text("NAMESPACE"), initial: "default", "Namespace to act in")
+  static let namespace = Flag(
+    "namespace", "n", .text("NAMESPACE"), initial: "the context's, else default", "Namespace to act in")
   static let allNamespaces = Flag("all-namespaces", "A", "Act in all namespaces")
   static let selector = Flag(
     "selector", "l", .text("SELECTOR"), "Only objects whose labels match, such as app=quiz,tier!=db")

@@ -88,8 +88,8 @@ enum Completion {
       local word flag="" typed=() arguments=()
       read -ra typed <<< "${COMP_LINE:0:${COMP_POINT:-0}}"
       for word in "${typed[@]}"; do
-        case "$flag" in -n|--namespace|-s|--server|--kubeconfig) arguments+=("$flag" "$word") ;; esac
-        case "$word" in --namespace=*|--server=*|--kubeconfig=*) arguments+=("$word") ;; esac
+        case "$flag" in -n|--namespace|-s|--server|--kubeconfig|--context) arguments+=("$flag" "$word") ;; esac
+        case "$word" in --namespace=*|--server=*|--kubeconfig=*|--context=*) arguments+=("$word") ;; esac
         flag="$word"
       done
       timeout 2 "${COMP_WORDS[0]}" get "$1" -o name "${arguments[@]}" 2>/dev/null |

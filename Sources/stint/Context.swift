@@ -14,10 +14,24 @@ struct Context {
   /// Opens no connection before the first request.
   let makeCluster: (Context) throws -> Cluster
 
+  init(
+    arguments: Arguments, environment: [String: String], console: Console,
+    makeCluster: @escaping (Context) throws -> Cluster
+  ) {
+    self.arguments = arguments
+    self.environment = environment
+    self.console = console
+    self.makeCluster = makeCluster
+    // A kubeconfig that cannot be read is told by who connects.
+    let takesOne = arguments.command.flag(named: CommandTable.namespace.name) != nil
+    let usual = takesOne ? try? Endpoint(arguments: arguments, environment: environment).read().namespace : nil
+    namespace = arguments.value(CommandTable.namespace.name) ?? usual ?? "default"
+  }
+
   func cluster() throws -> Cluster { try makeCluster(self) }
 
-  /// The namespace asked for, else `default`.
-  var namespace: String { arguments.value("namespace") ?? "default" }
+  /// The namespace asked for, else the kubeconfig's, else `default`.
+  let namespace: String
   var isAllNamespaces: Bool { arguments.isOn("all-namespaces") }
 
   /// Where to list objects of `kind`: empty for all namespaces and for kinds without one.
@@ -53,18 +67,24 @@ struct Endpoint: Equatable {
 
   /// What was asked for instead of the kubeconfig's own address.
   let server: String?
-  let kubeconfig: String
+  let kubeconfig: KubeconfigSource
+  /// The context asked for; nil: the current one.
+  var context: String?
 
   init(server: String?, kubeconfig: String) {
     self.server = server
-    self.kubeconfig = kubeconfig
+    self.kubeconfig = .file(kubeconfig)
   }
 
   /// From flags, then the environment, then what `stint up` uses.
   init(arguments: Arguments, environment: [String: String]) {
     server = Endpoint.server(arguments.value("server"), environment)
-    kubeconfig = Kubeconfig.path(arguments.value("kubeconfig"), environment)
+    kubeconfig = KubeconfigSource(flag: arguments.value("kubeconfig"), environment: environment)
+    context = arguments.value("context")
   }
+
+  /// What the kubeconfig says now.
+  func read() throws(CommandError) -> KubeconfigContext { try kubeconfig.read(context: context) }
 
   /// What a flag or `STINT_SERVER` says.
   static func server(_ flag: String?, _ environment: [String: String]) -> String? {

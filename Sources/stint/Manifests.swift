@@ -34,9 +34,9 @@ struct Manifests {
   /// Bytes of one file; objects have their own limit at the coordinator.
   private static let fileLimit = 64 << 20
 
-  init(paths: [String], namespace: String?) {
-    self.namespace = namespace ?? "default"
-    insists = namespace != nil
+  init(paths: [String], namespace: String = "default", insists: Bool = false) {
+    self.namespace = namespace
+    self.insists = insists
     for path in paths { read(path) }
   }
 

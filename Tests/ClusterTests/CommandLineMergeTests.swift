@@ -120,7 +120,7 @@ struct CommandLineMergeTests {
 
   @Test("documents, Lists and mistakes of a manifest are told apart, each with its place")
   func manifests() {
-    var manifests = Manifests(paths: [], namespace: nil)
+    var manifests = Manifests(paths: [])
     let text = """
       apiVersion: v1
       kind: List
@@ -144,11 +144,11 @@ struct CommandLineMergeTests {
           + "no matches for kind \"Deployment\" in version \"apps/v1\"",
         "error: \"m.yaml\" (document 4) holds a string where an object should be",
       ])
-    var gaps = Manifests(paths: [], namespace: nil)
+    var gaps = Manifests(paths: [])
     gaps.take(Array("# one\n---\n# two\n---\n---\nkind: Job\n".utf8), "g.yaml", "g.yaml")
     #expect(
       gaps.errors == ["error: error validating \"g.yaml\" (document 3): error validating data: apiVersion not set"])
-    var strict = Manifests(paths: ["/nonexistent/x.yaml"], namespace: "a")
+    var strict = Manifests(paths: ["/nonexistent/x.yaml"], namespace: "a", insists: true)
     strict.take(Array("{apiVersion: v1, kind: Pod, metadata: {name: p, namespace: b}}".utf8), "p.yaml", "p.yaml")
     #expect(strict.objects.isEmpty)
     #expect(strict.errors.count == 2)

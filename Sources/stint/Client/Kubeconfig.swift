@@ -1,82 +1,248 @@
-// Owns: what the client needs of a kubeconfig: the current context's identity, authority and, in an extension of its
-// cluster named `stint`, the native address. It must not know connections.
+// Owns: which kubeconfig files count and what one context of them says: addresses, authority, identity, namespace.
+// It must not know how connections are made, nor what an identity may do.
 
 import ClusterIO
 import ClusterProto
 import Coordinator
 import Glibc
 
-/// The current context of a kubeconfig.
-struct Kubeconfig: Equatable {
-  /// Address of the native protocol, `HOST:PORT`; nil: the file does not say.
-  let native: String?
-  /// Who the context's user is, and whom it believes.
-  let identity: Identity
+/// Where a kubeconfig is looked for.
+enum KubeconfigSource: Equatable {
+  /// `--kubeconfig`: this one.
+  case file(String)
+  /// `KUBECONFIG`: all that are there, as one.
+  case list([String])
+  /// `~/.kube/config` where its context is a cluster of ours, else that of `stint up`.
+  case usual(home: String?, up: String)
 
-  /// Which file a command reads: `--kubeconfig`, the first of `KUBECONFIG` that is there, `~/.kube/config` if its
-  /// current context is a cluster of ours, else the one of `stint up`.
-  static func path(_ flag: String?, _ environment: [String: String]) -> String {
-    if let flag { return flag }
+  /// From the flag, then the environment.
+  init(flag: String?, environment: [String: String]) {
     let named = (environment["KUBECONFIG"] ?? "").split(separator: ":").map(String.init)
-    if let first = named.first(where: { Files.exists($0) }) ?? named.first { return first }
-    if let home = environment["HOME"], home.hasPrefix("/") {
-      let usual = "\(home)/.kube/config"
-      if let found = try? Kubeconfig(path: usual), found.native != nil { return usual }
+    if let flag {
+      self = .file(flag)
+    } else if !named.isEmpty {
+      self = .list(named)
+    } else {
+      let home = environment["HOME"].flatMap { $0.hasPrefix("/") ? "\($0)/.kube/config" : nil }
+      self = .usual(home: home, up: "\(Endpoint.dataDirectory(environment))/coordinator/admin.kubeconfig")
     }
-    return "\(Endpoint.dataDirectory(environment))/coordinator/admin.kubeconfig"
   }
 
-  /// Reads the file; what is wrong with it is told with its name.
-  init(path: String) throws(CommandError) {
-    let bytes: [UInt8]
-    do throws(IOError) {
-      bytes = try Files.read(path, limit: 1 << 20)
-    } catch {
-      throw CommandError(
-        error.code == ENOENT
-          ? "error: there is no kubeconfig \(path): start a cluster with `stint up`, or name the file with "
-            + "--kubeconfig or KUBECONFIG"
-          : "error: the kubeconfig \(path): \(error.message)")
-    }
-    func problem(_ what: String) -> CommandError { CommandError("error: the kubeconfig \(path): \(what)") }
-    guard let file = try? YAML.documents(bytes).first, file.objectValue != nil else {
-      throw problem("is not YAML, or holds nothing")
-    }
-    guard let current = file["current-context"]?.stringValue, !current.isEmpty else {
-      throw problem("has no current-context")
-    }
-    func entry(_ list: String, _ name: String, _ member: String) throws(CommandError) -> JSON {
-      let found = (file[list]?.arrayValue ?? []).first { $0["name"]?.stringValue == name }
-      guard let value = found?[member], value.objectValue != nil else {
-        throw problem("\(list) has no \(JSON.string(name).text)")
+  /// What the context `name`, or the current one, says.
+  func read(context name: String? = nil) throws(CommandError) -> KubeconfigContext {
+    switch self {
+    case .file(let path): return try Kubeconfig(files: [path]).context(name)
+    case .list(let paths): return try Kubeconfig(files: paths).context(name)
+    case .usual(let home, let up):
+      var problem: CommandError?
+      if let home, Files.exists(home) {
+        do throws(CommandError) {
+          let found = try Kubeconfig(files: [home]).context(name)
+          if found.native != nil || name != nil { return found }
+          problem = CommandError(
+            "error: context \(JSON.string(found.name).text) of \(home) is no cluster of Stint's, and there is no "
+              + "kubeconfig \(up): \(Kubeconfig.advice)")
+        } catch {
+          problem = error
+        }
       }
-      return value
+      if let problem, !Files.exists(up) { throw problem }
+      return try Kubeconfig(files: [up]).context(name)
     }
-    let context = try entry("contexts", current, "context")
-    let cluster = try entry("clusters", context["cluster"]?.stringValue ?? "", "cluster")
-    let user = try entry("users", context["user"]?.stringValue ?? "", "user")
-    let folder = Files.split(path).parent
-    func content(_ object: JSON, _ member: String, of owner: String) throws(CommandError) -> [UInt8] {
-      if let text = object["\(member)-data"]?.stringValue {
-        guard let decoded = Base64.decode(text) else { throw problem("\(member)-data of \(owner) is not Base64") }
-        return decoded
-      }
-      guard let file = object[member]?.stringValue, !file.isEmpty else {
-        throw problem("\(owner) has no \(member)-data and no \(member)")
-      }
+  }
+}
+
+/// Files put together as kubectl does it: of two entries with one name the earlier file's counts.
+struct Kubeconfig {
+  /// An entry and the file that holds it: relative paths in it start there.
+  private struct Entry {
+    var body: JSON
+    var file: String
+  }
+
+  private let files: [String]
+  private var clusters: [String: Entry] = [:]
+  private var users: [String: Entry] = [:]
+  private var contexts: [String: Entry] = [:]
+  private var current: String?
+  private static let limit = 4 << 20
+  static let advice = "start a cluster with `stint up`, or name the file with --kubeconfig or KUBECONFIG"
+
+  /// Reads those that are there, of which there must be one.
+  init(files paths: [String]) throws(CommandError) {
+    var found: [(file: String, bytes: [UInt8])] = []
+    for path in paths where !found.contains(where: { $0.file == path }) {
       do throws(IOError) {
-        return try Files.read(file.hasPrefix("/") ? file : "\(folder)/\(file)", limit: 1 << 20)
+        found.append((path, try Files.read(path, limit: Kubeconfig.limit)))
       } catch {
-        throw problem("\(member) of \(owner): \(error)")
+        if error.code != ENOENT { throw CommandError("error: the kubeconfig \(path): \(error.message)") }
       }
     }
-    let extensions = cluster["extensions"]?.arrayValue ?? []
-    native = extensions.first { $0["name"] == "stint" }?[path: ["extension", "native"]]?.stringValue
-    let who = "user \(JSON.string(context["user"]?.stringValue ?? "").text)"
-    let place = "cluster \(JSON.string(context["cluster"]?.stringValue ?? "").text)"
-    identity = Identity(
-      own: PEMIdentity(
-        certificate: try content(user, "client-certificate", of: who), key: try content(user, "client-key", of: who)),
-      authority: try content(cluster, "certificate-authority", of: place))
+    files = found.map(\.file)
+    guard !found.isEmpty else {
+      throw CommandError("error: there is no kubeconfig \(paths.joined(separator: ", ")): \(Kubeconfig.advice)")
+    }
+    for (file, bytes) in found { try add(bytes, of: file) }
+  }
+
+  private mutating func add(_ bytes: [UInt8], of file: String) throws(CommandError) {
+    let documents: [JSON]
+    do throws(YAMLError) {
+      documents = try YAML.documents(bytes)
+    } catch {
+      throw CommandError("error: the kubeconfig \(file) cannot be read: \(error.message)")
+    }
+    guard let body = documents.first else { return }
+    guard documents.count == 1, body.objectValue != nil else {
+      throw CommandError("error: the kubeconfig \(file) is not one YAML object of kind Config")
+    }
+    if let kind = body["kind"]?.stringValue, kind != "Config" {
+      throw CommandError("error: the kubeconfig \(file) holds an object of kind \(kind), not Config")
+    }
+    if current == nil, let name = body["current-context"]?.stringValue, !name.isEmpty { current = name }
+    try Kubeconfig.merge(&clusters, body, list: "clusters", member: "cluster", file)
+    try Kubeconfig.merge(&users, body, list: "users", member: "user", file)
+    try Kubeconfig.merge(&contexts, body, list: "contexts", member: "context", file)
+  }
+
+  private static func merge(
+    _ entries: inout [String: Entry], _ body: JSON, list: String, member: String, _ file: String
+  ) throws(CommandError) {
+    for (index, item) in (body[list]?.arrayValue ?? []).enumerated() {
+      guard let name = item["name"]?.stringValue, !name.isEmpty else {
+        throw CommandError("error: the kubeconfig \(file): \(list)[\(index)] has no name")
+      }
+      if entries[name] == nil { entries[name] = Entry(body: item[member] ?? [:], file: file) }
+    }
+  }
+
+  /// What the context `wanted` says, or the current one.
+  func context(_ wanted: String? = nil) throws(CommandError) -> KubeconfigContext {
+    let (looked, known) = (files.joined(separator: ", "), contexts.keys.sorted().joined(separator: ", "))
+    guard let name = wanted ?? current else {
+      let choice = known.isEmpty ? "and no context" : "choose one with --context (there are: \(known))"
+      throw CommandError("error: the kubeconfig \(looked) has no current-context: \(choice)")
+    }
+    guard let context = contexts[name] else {
+      throw CommandError(
+        "error: context \"\(name)\" does not exist in \(looked)" + (known.isEmpty ? "" : " (there are: \(known))"))
+    }
+    let subject = "the kubeconfig \(context.file): context \"\(name)\""
+    let clusterName = context.body["cluster"]?.stringValue ?? ""
+    guard !clusterName.isEmpty else { throw CommandError("error: \(subject) names no cluster") }
+    guard let cluster = clusters[clusterName] else {
+      throw CommandError("error: \(subject) names the cluster \"\(clusterName)\", which is in none of the files")
+    }
+    var result = KubeconfigContext(name: name, file: context.file, clusterName: clusterName)
+    if let space = context.body["namespace"]?.stringValue, !space.isEmpty { result.namespace = space }
+    result.server = cluster.body["server"]?.stringValue
+    result.native = Kubeconfig.native(cluster.body)
+    let ofCluster = "the kubeconfig \(cluster.file): cluster \"\(clusterName)\""
+    result.authority = try Kubeconfig.content(cluster, "certificate-authority", ofCluster)
+    result.userName = context.body["user"]?.stringValue ?? ""
+    guard !result.userName.isEmpty else { return result }
+    guard let user = users[result.userName] else {
+      throw CommandError("error: \(subject) names the user \"\(result.userName)\", which is in none of the files")
+    }
+    try Kubeconfig.identify(&result, user, "the kubeconfig \(user.file): user \"\(result.userName)\"")
+    return result
+  }
+
+  private static func identify(
+    _ result: inout KubeconfigContext, _ user: Entry, _ subject: String
+  ) throws(CommandError) {
+    let certificate = try content(user, "client-certificate", subject)
+    let key = try content(user, "client-key", subject)
+    switch (certificate, key) {
+    case (let certificate?, let key?): result.certificate = PEMIdentity(certificate: certificate, key: key)
+    case (_?, nil): throw CommandError("error: \(subject) has a client-certificate, but no client-key")
+    case (nil, _?): throw CommandError("error: \(subject) has a client-key, but no client-certificate")
+    case (nil, nil): break
+    }
+    if let path = user.body["tokenFile"]?.stringValue, !path.isEmpty {
+      let bytes = try read(path, beside: user.file, "\(subject): tokenFile")
+      result.token = trimmed(String(decoding: bytes, as: UTF8.self))
+      if result.token?.isEmpty == true { throw CommandError("error: \(subject): tokenFile \(path) is empty") }
+    } else if let token = user.body["token"]?.stringValue, !token.isEmpty {
+      result.token = token
+    }
+  }
+
+  /// `FIELD-data` decoded, else the file that `FIELD` names, else nil.
+  private static func content(_ entry: Entry, _ field: String, _ subject: String) throws(CommandError) -> [UInt8]? {
+    if let data = entry.body["\(field)-data"]?.stringValue, !data.isEmpty {
+      guard let bytes = Base64.decode(data) else {
+        throw CommandError("error: \(subject): \(field)-data is not base64")
+      }
+      return bytes
+    }
+    guard let path = entry.body[field]?.stringValue, !path.isEmpty else { return nil }
+    return try read(path, beside: entry.file, "\(subject): \(field)")
+  }
+
+  private static func read(_ path: String, beside file: String, _ subject: String) throws(CommandError) -> [UInt8] {
+    let whole = path.hasPrefix("/") ? path : "\(Files.split(file).parent)/\(path)"
+    do throws(IOError) {
+      return try Files.read(whole, limit: limit)
+    } catch {
+      throw CommandError("error: \(subject) \(whole): \(error.message)")
+    }
+  }
+
+  /// The address in the cluster entry's extension `stint`.
+  private static func native(_ cluster: JSON) -> String? {
+    let address = (cluster["extensions"]?.arrayValue ?? []).first { $0["name"] == "stint" }?[
+      path: ["extension", "native"]]
+    return address?.stringValue.flatMap { $0.isEmpty ? nil : $0 }
+  }
+
+  private static func trimmed(_ text: String) -> String {
+    var rest = text[...]
+    while let first = rest.first, first.isWhitespace { rest.removeFirst() }
+    while let last = rest.last, last.isWhitespace { rest.removeLast() }
+    return String(rest)
+  }
+}
+
+/// One context, resolved: where, as whom, in which namespace.
+struct KubeconfigContext {
+  let name: String
+  /// The file that holds the context.
+  let file: String
+  /// The name of its cluster's entry.
+  let clusterName: String
+  /// The name of its user's entry; empty: none.
+  var userName = ""
+  var namespace = "default"
+  /// The URL of the Kubernetes API.
+  var server: String?
+  /// The address of the native protocol, `HOST:PORT`; nil for a cluster that is none of Stint's.
+  var native: String?
+  /// Whom to trust, PEM.
+  var authority: [UInt8]?
+  /// The client's certificate and key, PEM.
+  var certificate: PEMIdentity?
+  /// A bearer token.
+  var token: String?
+
+  /// The native address, or what is missing.
+  func nativeAddress() throws(CommandError) -> String {
+    if let native { return native }
+    throw CommandError(
+      "error: the kubeconfig \(file): the cluster of context \"\(name)\" has no extension `stint` with a native "
+        + "address: write the file anew with `stint kubeconfig`, choose another context with --context, or say where "
+        + "the coordinator is with --server or STINT_SERVER")
+  }
+
+  /// Who one is and whom one believes, or what is missing.
+  func identity() throws(CommandError) -> Identity {
+    guard let authority else {
+      throw CommandError("error: the kubeconfig \(file): cluster \"\(clusterName)\" has no certificate-authority")
+    }
+    guard let certificate else {
+      let user = userName.isEmpty ? "context \"\(name)\" has no user" : "user \"\(userName)\" has no client-certificate"
+      throw CommandError("error: the kubeconfig \(file): \(user): the native port takes client certificates")
+    }
+    return Identity(own: certificate, authority: authority)
   }
 }

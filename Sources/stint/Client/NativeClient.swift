@@ -24,7 +24,7 @@ final class NativeClient {
   /// The connection that is being opened has its other end.
   private var hasConnected = false
   private var reader = MessageStream()
-  private var access: Kubeconfig?
+  private var access: KubeconfigContext?
   private var inbox: [ClientReply] = []
   private var lastNumber: Int64 = 0
   /// Trying again would not help: a wrong identity, another protocol version.
@@ -128,7 +128,7 @@ final class NativeClient {
   private func connect(_ exchange: Exchange) throws -> ExchangeEnd? {
     if case .open = state { return nil }
     // Without one no attempt can succeed. One that was read before may come back with its coordinator.
-    if access == nil, !awaitsKubeconfig { access = try Kubeconfig(path: endpoint.kubeconfig) }
+    if access == nil, !awaitsKubeconfig { access = try accessNow().context }
     let start = Clocks.boot()
     var hasSaid = false
     var nextAttempt = start
@@ -168,12 +168,19 @@ final class NativeClient {
   /// Where the coordinator is, for people too.
   private var server: String { endpoint.server ?? access?.native ?? Endpoint.defaultServer }
 
+  /// What the kubeconfig says, with all that a connection needs.
+  private func accessNow() throws(CommandError) -> (context: KubeconfigContext, identity: Identity) {
+    let found = try endpoint.read()
+    if endpoint.server == nil { _ = try found.nativeAddress() }
+    return (found, try found.identity())
+  }
+
   private func open() {
     do {
-      let access = try Kubeconfig(path: endpoint.kubeconfig)
+      let (access, identity) = try accessNow()
       self.access = access
       guard let address = SocketAddress(parsing: server) else {
-        misfit = "the kubeconfig \(endpoint.kubeconfig) does not tell the coordinator's native address"
+        misfit = "the coordinator's address \"\(server)\" in the kubeconfig \(access.file) is not HOST:PORT"
         return
       }
       guard address.isNumeric else {
@@ -182,7 +189,7 @@ final class NativeClient {
         return
       }
       let handshake = HandshakeClient(role: .client)
-      let tls = try TLSContext(native: access.identity)
+      let tls = try TLSContext(native: identity)
       let connection = try Connection.connect(loop: loop, to: address)
       try connection.startTLS(tls)
       self.connection = connection
@@ -197,13 +204,13 @@ final class NativeClient {
       connection.onBytes = { [weak self] bytes in self?.take(bytes) }
       connection.onClose = { [weak self] reason in
         guard let self else { return }
-        if case .failed(let error) = reason { misfit = Stranger.misfit(error, at: server, endpoint.kubeconfig) }
+        if case .failed(let error) = reason { misfit = Stranger.misfit(error, at: server, access.file) }
         guard case .opening = state, hasConnected else { return closed(reason.description) }
         // A coordinator says at least why. One that is just ending may not get to it, so it is asked again.
         closed("\(server) takes connections and closes them without a word, as the Kubernetes API's port does")
       }
     } catch {
-      state = .closed("\(error)")
+      state = .closed((error as? CommandError)?.message ?? "\(error)")
     }
   }
 

@@ -28,7 +28,7 @@ struct ApplyCommand {
     let arguments = context.arguments
     let paths = arguments.values("filename")
     guard !paths.isEmpty else { throw arguments.problem("must specify -f") }
-    let manifests = Manifests(paths: paths, namespace: arguments.value("namespace"))
+    let manifests = Manifests(paths: paths, namespace: context.namespace, insists: arguments.has("namespace"))
     for message in manifests.warnings + manifests.errors { context.console.note(message) }
     var failed = !manifests.errors.isEmpty
     if manifests.objects.isEmpty {

@@ -28,7 +28,7 @@ struct DeleteCommand {
     if paths.isEmpty {
       victims = try command.selected(try Target.parse(arguments.words))
     } else {
-      let manifests = Manifests(paths: paths, namespace: arguments.value("namespace"))
+      let manifests = Manifests(paths: paths, namespace: context.namespace, insists: arguments.has("namespace"))
       for message in manifests.warnings + manifests.errors { context.console.note(message) }
       failed = !manifests.errors.isEmpty
       victims = manifests.objects.map { Victim(kind: $0.kind, namespace: $0.namespace, name: $0.name) }

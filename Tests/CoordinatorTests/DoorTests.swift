@@ -96,9 +96,11 @@ final class DoorTests {
     let stranger = try connect(
       .client, tls: try TLSContext(client: other.own, authority: authority.authority.certificate))
     let wrongCluster = try connect(.client, cluster: "c2")
+    try wait("both are refused") { stranger.error != nil && wrongCluster.error != nil }
+    // Not before: on a busy machine those two would be late as well.
     door.helloMilliseconds = 30
     let silent = try connect(nil)
-    try wait("all are refused") { stranger.error != nil && wrongCluster.error != nil && silent.error != nil }
+    try wait("who says nothing is refused") { silent.error != nil }
     #expect(stranger.error?.code == .unauthorized)
     #expect(wrongCluster.error == ProtocolError(.cluster, "this is cluster c1, you asked for c2"))
     #expect(silent.error?.code == .timeout)

@@ -393,6 +393,7 @@ package final class CoordinatorServer {
       queue.firstWrites = []
       effects += core.step(batch.events, at: CoordinatorServer.now())
       effects += CoordinatorServer.watchBeginnings(batch.events)
+      objects.peak = max(objects.peak, core.objectCount)
       perform(turns.add(effects, resourceVersion: core.resourceVersion))
       for peer in batch.peers { peer.unprocessed -= 1 }
       if Clocks.boot() >= end { break }
@@ -460,7 +461,7 @@ package final class CoordinatorServer {
       ProcessMemory.release()
       objects.peak = count
     }
-    objects = (max(objects.peak, count), count)
+    objects.last = count
   }
 
   private func checkSpace() {

@@ -25,14 +25,21 @@ enum Processes {
     }.compactMap(identity)
   }
 
-  /// The shells of pods that carry `variable` (`NAME=value`) in their environment.
+  /// The shells of pods that carry `variable` (`NAME=value`) in their environment; not what one of them has forked and
+  /// what is about to become another program.
   static func shells(with variable: String) -> Set<ProcessIdentity> {
     let wanted = Array(variable.utf8)
-    return Set(
-      all().filter { pid in
-        guard let line = try? Files.read("/proc/\(pid)/cmdline") else { return false }
-        return line.starts(with: Array("sh\0-c\0".utf8)) && contains(wanted, in: "/proc/\(pid)/environ")
-      }.compactMap(identity))
+    let shells = all().filter { pid in
+      guard let line = try? Files.read("/proc/\(pid)/cmdline") else { return false }
+      return line.starts(with: Array("sh\0-c\0".utf8)) && contains(wanted, in: "/proc/\(pid)/environ")
+    }
+    return Set(shells.filter { pid in parent(of: pid).map { !shells.contains($0) } ?? false }.compactMap(identity))
+  }
+
+  private static func parent(of pid: Int32) -> Int32? {
+    let text = (try? Files.read("/proc/\(pid)/stat")).map { String(decoding: $0, as: UTF8.self) }
+    let fields = text?.split(separator: ")").last?.split(separator: " ") ?? []
+    return fields.count > 1 ? Int32(fields[1]) : nil
   }
 
   static func identity(_ pid: Int32) -> ProcessIdentity? {

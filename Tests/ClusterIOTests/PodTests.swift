@@ -79,6 +79,18 @@ import Testing
     #expect(throws: IOError.self) { try pod.start(ContainerPlan(arguments: [])) }
   }
 
+  @Test("an order that the kernel refuses is not lost in silence: its pod ends, and that is told")
+  func refusedOrder() throws {
+    let pod = try TestPod()
+    let identity = try #require(pod.pod.identity)
+    let plan = ContainerPlan(arguments: ["true"], environment: ["PATH=/bin:/usr/bin"])
+    // No descriptor has such a number: the kernel takes the message with none of them, and not for want of room.
+    try pod.pod.startContainer(slot: 0, plan, output: 1_000_000, errors: 1_000_001)
+    #expect(try turn(pod.loop) { pod.gone != nil })
+    #expect(!identity.isAlive)
+    #expect(pod.started.isEmpty)
+  }
+
   @Test("an environment of a megabyte arrives whole")
   func bigPlan() throws {
     let pod = try TestPod()

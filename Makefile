@@ -9,6 +9,8 @@ MUTATIONS ?= 1000000
 PREFIX ?= /usr/local
 # The suites of `make check`.
 CORES := ^(ClusterProtoTests|CoordinatorCoreTests|AgentCoreTests|TidyTests)\.
+# Of these the suites that compare processor time: beside others they would measure caches.
+COSTS := ^(CoordinatorCoreTests\.WaitingCostTests|AgentCoreTests\.CostTests)
 
 PACKAGES := libsqlite3-dev libyaml-dev libssl-dev zlib1g-dev bubblewrap sqlite3
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
@@ -42,7 +44,8 @@ lint: ## Checks the format of every Swift file
 
 # What fails often comes first: the cores know nothing of processes and are done within two minutes of a bare checkout.
 check: lint build ## Lint and the unit tests of the cores: two minutes
-	$(call timed,tests of the cores,Tests/watch.sh swift test --skip-build --filter '$(CORES)')
+	$(call timed,tests of the cores,Tests/watch.sh swift test --skip-build --filter '$(CORES)' --skip '$(COSTS)')
+	$(call timed,costs in the cores,Tests/watch.sh swift test --skip-build --filter '$(COSTS)')
 
 test: check release ## Lint, unit and cluster tests, kubectl, a batch of simulated hours
 	$(call timed,other tests,Tests/watch.sh swift test --skip-build --skip '$(CORES)')

@@ -25,8 +25,11 @@ package enum CertificatePurpose: Equatable, Sendable {
   case authority
   /// A server of these host names and addresses.
   case server(hosts: [String])
-  /// A client; `group` is the subject's O.
-  case client(group: String)
+  /// A client; each group is an O of the subject.
+  case client(groups: [String])
+
+  /// A client of one group.
+  package static func client(group: String) -> CertificatePurpose { .client(groups: [group]) }
 
   var extensions: [(Int32, String)] {
     switch self {
@@ -85,7 +88,7 @@ package enum Certificates {
     X509_gmtime_adj(X509_getm_notBefore(made), -3600)
     X509_gmtime_adj(X509_getm_notAfter(made), seconds)
     guard let subject = X509_get_subject_name(made) else { throw OpenSSL.failure("certificate") }
-    if case .client(let group) = purpose { try add("O", group, to: subject) }
+    if case .client(let groups) = purpose { for group in groups { try add("O", group, to: subject) } }
     try add("CN", name, to: subject)
     guard
       X509_set_issuer_name(made, signer.map { X509_get_subject_name($0.certificate.pointer) } ?? subject) == 1,

@@ -1,4 +1,4 @@
-// Owns: signing requests of nodes (PKCS #10): made beside a key that stays, read for the public key alone, and signed.
+// Owns: signing requests (PKCS #10): made beside a key that stays, read for the public key alone, and signed.
 // It must not know who may have a certificate or where keys are kept.
 
 import COpenSSL
@@ -44,10 +44,17 @@ package enum SigningRequests {
   package static func sign(
     request: [UInt8], node: String, authority: PEMIdentity, seconds: Int
   ) throws(IOError) -> [UInt8] {
+    try sign(
+      request: request, name: Subject.nodeName(node), groups: [Subject.nodes], authority: authority, seconds: seconds)
+  }
+
+  /// The same as whoever it is: CN `name`, an O for each of `groups`.
+  package static func sign(
+    request: [UInt8], name: String, groups: [String], authority: PEMIdentity, seconds: Int
+  ) throws(IOError) -> [UInt8] {
     let request = try Request(pem: request)
     return try Certificates.signed(
-      name: Subject.nodeName(node), .client(group: Subject.nodes), publicKey: request.publicKey,
-      issuer: authority, seconds: seconds
+      name: name, .client(groups: groups), publicKey: request.publicKey, issuer: authority, seconds: seconds
     ).pem()
   }
 

@@ -7,6 +7,8 @@ package enum ClientMessage: Equatable, Sendable {
   case request(id: Int64, APIRequest)
   /// About join tokens and node keys; answered as a request is.
   case joining(id: Int64, JoiningRequest)
+  /// About users' certificates; answered as a request is.
+  case users(id: Int64, UserRequest)
   case cancel(id: Int64)
 }
 
@@ -17,6 +19,7 @@ extension ClientMessage {
     case .cancel(let id): return ["type": "cancel", "id": .int(id)]
     case .joining(let id, let request):
       return ["type": "joining", "id": .int(id), "request": request.json]
+    case .users(let id, let request): return ["type": "users", "id": .int(id), "request": request.json]
     case .request(let id, let request):
       var message: JSON = [
         "type": "request", "id": .int(id), "verb": .string(request.verb.rawValue),
@@ -41,6 +44,7 @@ extension ClientMessage {
     case "request": self = .request(id: try reader.integer("id"), try APIRequest(reader: MessageReader(json, type)))
     case "joining":
       self = .joining(id: try reader.integer("id"), try JoiningRequest(json: try reader.required("request")))
+    case "users": self = .users(id: try reader.integer("id"), try UserRequest(json: try reader.required("request")))
     case "cancel": self = .cancel(id: try reader.integer("id"))
     default: throw MessageError("unknown message type \(type.prefix(64)) from a client")
     }

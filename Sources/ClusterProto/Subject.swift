@@ -15,15 +15,24 @@ package struct Subject: Equatable, Hashable, Sendable {
   package var kind: Kind
   /// What tells two owners of one name apart in time; empty where nothing does, as with certificates.
   package var uid: String
+  /// Digest of the public key that was proven; empty: another proof, or none.
+  package var key: String
+  /// The address of the other end, for the audit; nothing is decided by it.
+  package var from: String
   /// The door that the request came by.
   package var door: Door
 
   /// Takes each value as it stands.
-  package init(name: String, groups: [String], kind: Kind = .user, uid: String = "", door: Door) {
+  package init(
+    name: String, groups: [String], kind: Kind = .user, uid: String = "", key: String = "", door: Door,
+    from: String = ""
+  ) {
     self.name = name
     self.groups = groups
     self.kind = kind
     self.uid = uid
+    self.key = key
+    self.from = from
     self.door = door
   }
 
@@ -45,18 +54,20 @@ package struct Subject: Equatable, Hashable, Sendable {
 
   /// The agent of that node, as the native door shows it. `key`: digest of its certificate's public key.
   package static func agent(of node: String, key: String = "") -> Subject {
-    Subject(name: nodeName(node), groups: [nodes, authenticated], kind: .agent, uid: key, door: .native)
+    Subject(name: nodeName(node), groups: [nodes, authenticated], kind: .agent, key: key, door: .native)
   }
 
   /// A certificate's owner: the subject's CN is the name, its O are the groups, as in Kubernetes. nil without a name.
   /// Who bears a node's name and is in the group of nodes is that node's agent.
-  /// `key`: digest of the certificate's public key, which tells two owners of a node's name apart.
-  package init?(commonName: String, organizations: [String], key: String = "", door: Door = .https) {
+  /// `key`: digest of the certificate's public key, which tells two owners of a name apart.
+  package init?(
+    commonName: String, organizations: [String], key: String = "", door: Door = .https, from: String = ""
+  ) {
     if commonName.isEmpty { return nil }
     let isAgent = commonName.hasPrefix(Subject.nodeName("")) && organizations.contains(Subject.nodes)
     self.init(
       name: commonName, groups: organizations.filter { $0 != Subject.authenticated } + [Subject.authenticated],
-      kind: isAgent ? .agent : .user, uid: isAgent ? key : "", door: door)
+      kind: isAgent ? .agent : .user, key: key, door: door, from: from)
   }
 
   /// The node whose agent this is; nil for everybody else.

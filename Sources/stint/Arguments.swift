@@ -216,15 +216,27 @@ struct Arguments: Sendable {
   }
 }
 
-/// Durations on the command line: as Go writes them, or a bare number of seconds; a minus sign means without limit.
+/// Durations on the command line: as Go writes them, days as in `90d`, or a bare number of seconds; a minus sign means
+/// without limit.
 enum DurationFlag {
   /// Milliseconds; nil for anything else and for over 100 years.
   static func milliseconds(_ text: String) -> Int64? {
     let isNegative = text.hasPrefix("-")
     let rest = isNegative ? String(text.dropFirst()) : text
-    let isBare = !rest.isEmpty && rest.utf8.allSatisfy { $0 >= 0x30 && $0 <= 0x39 }
-    guard let value = DurationText.parse(isBare ? rest + "s" : rest), value <= 3_155_760_000_000 else { return nil }
+    guard let value = days(rest) ?? DurationText.parse(isNumber(rest) ? rest + "s" : rest),
+      value <= 3_155_760_000_000
+    else { return nil }
     return isNegative ? -value : value
+  }
+
+  private static func isNumber(_ text: String) -> Bool {
+    !text.isEmpty && text.utf8.allSatisfy { $0 >= 0x30 && $0 <= 0x39 }
+  }
+
+  /// Go has no days.
+  private static func days(_ text: String) -> Int64? {
+    guard text.hasSuffix("d"), isNumber(String(text.dropLast())) else { return nil }
+    return Int64(text.dropLast()).map { min($0, 100_000) * 86_400_000 }
   }
 }
 

@@ -230,6 +230,25 @@ extension CommandTable {
       examples: [("stint drain node-2 --timeout 2m", "Move a node's work elsewhere before you stop it")],
       run: NodeCommand.drain),
     Command(
+      name: "user", summary: "Give people and programs certificates, list them, take them back",
+      operands: "(create NAME | list | revoke NAME…)", count: 1...1000,
+      flags: [
+        Flag("group", .text("GROUP"), repeats: true, "With create: a group of the user; may be repeated"),
+        Flag("namespace", "n", .text("NAMESPACE"), initial: "default", "With create: the kubeconfig's namespace"),
+        Flag("ttl", .duration, initial: "90d", "With create: how long the certificate is valid"),
+      ] + connection,
+      details: """
+        create makes a key on this machine, has the coordinator sign a certificate for it and prints a kubeconfig that
+        serves stint, kubectl and client libraries. Nobody else ever has the key. The user may do what roles allow that
+        are bound to its name or groups. revoke closes the user's connections at once and refuses all certificates made
+        for the name so far; role bindings stay.
+        """,
+      examples: [
+        ("stint user create alice > alice.kubeconfig", "A certificate for 90 days"),
+        ("stint user list", "Who has certificates, and until when"),
+        ("stint user revoke alice", "Close her connections and refuse her certificates"),
+      ], run: UserCommand.run),
+    Command(
       name: "node", summary: "Declare dead nodes dead", operands: "declare-dead NODE…", operand: .node,
       count: 2...1000, flags: connection,
       details: """

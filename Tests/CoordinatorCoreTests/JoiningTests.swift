@@ -72,7 +72,7 @@ extension Subject {
   fileprivate static let master = Subject(name: "admin", groups: [masters, authenticated], door: .native)
 
   fileprivate static func holder(of node: String, _ key: String) -> Subject {
-    Subject(name: nodeName(node), groups: [nodes, authenticated], kind: .agent, uid: key, door: .native)
+    Subject(name: nodeName(node), groups: [nodes, authenticated], kind: .agent, key: key, door: .native)
   }
 }
 

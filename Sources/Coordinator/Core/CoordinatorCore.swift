@@ -103,6 +103,7 @@ package struct CoordinatorCore: Sendable {
     case .join(let id, let request, let key): join(request, key: key, id: id)
     case .renew(let session, let key, let request): renew(session, key: key, request: request)
     case .joining(let id, let subject, let request): handle(request, by: subject, id: id)
+    case .users(let id, let subject, let request, let key): handle(request, key: key, by: subject, id: id)
     case .timer: break
     case .diskLow(let low): api.diskLow = low
     case .diskScarce(let scarce): setDiskScarce(scarce)

@@ -23,6 +23,8 @@ package enum CoordinatorEvent: Equatable, Sendable {
   case renew(SessionID, key: String, request: String)
   /// An administrator's word about join tokens and node keys.
   case joining(RequestID, by: Subject, JoiningRequest)
+  /// An administrator's word about users. `key`: for a new certificate as in `join`, else empty.
+  case users(RequestID, by: Subject, UserRequest, key: String)
   /// The client of a watch or a log has gone.
   case requestCancelled(RequestID)
   /// The client of a request is behind (true): what its answer still lacks waits, until it has caught up (false).
@@ -74,6 +76,10 @@ package enum CoordinatorEffect: Equatable, Sendable {
   case issue(IssueTarget, node: String, request: String, milliseconds: Int64)
   /// No certificate: why, and when asking again may help.
   case issueRefused(IssueTarget, reason: String, retryMilliseconds: Int64?)
+  /// Sign a certificate for a user, and answer the request with it.
+  case issueUser(RequestID, UserGrant)
+  /// Close every connection, of either door, whose certificate has one of these keys (digests).
+  case closeHolders(of: [String], reason: String)
   /// Ask that agent session for a container log, and pass the bytes to the request's client until either ends. The
   /// shell answers the client's `done`.
   case startLogs(RequestID, SessionID, LogRequest)
@@ -81,6 +87,8 @@ package enum CoordinatorEffect: Equatable, Sendable {
   case wake(at: BootTime?)
   /// A line for the operator's log.
   case log(String)
+  /// A line of the audit, once what it tells is durable.
+  case audit(AuditEntry)
   /// Polite stop is complete: every lease extension was handed to the sessions.
   case stopped
   /// An invariant is broken or the disk is from another world (C4): stop the process with this message, answer nobody.
@@ -93,11 +101,23 @@ package enum IssueTarget: Equatable, Sendable {
   case session(SessionID)
 }
 
+/// A user's certificate that the core has decided to give.
+package struct UserGrant: Equatable, Sendable {
+  /// The user's name.
+  package var name: String
+  /// The groups.
+  package var groups: [String]
+  /// The signing request.
+  package var request: String
+  /// How long it is valid.
+  package var seconds: Int64
+}
+
 /// Tables of the store. Raw values are table names in SQLite.
 package enum StoreTable: String, CaseIterable, Sendable, Comparable {
   /// Facts: `incarnation`, `lmax`, `resourceVersion` (none above it was shown), `deleted.KIND` (the version of its
   /// latest deletion), `attempt`, `cluster`, `clock`, `marks` and `hold` (C4), `origin` (the shell's), `jointoken.ID`,
-  /// `nodekey.NAME`, `revokedkey.DIGEST`.
+  /// `nodekey.NAME`, `revokedkey.DIGEST`, `userkey.DIGEST`.
   case facts
   /// Pod spec texts by digest; rows of `pods` name the digest.
   case podspecs

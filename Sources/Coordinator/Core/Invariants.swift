@@ -214,6 +214,7 @@ extension CoordinatorCore {
     }
     if fleet.attempts != other.fleet.attempts { return "attempts differ" }
     if fleet.joining != other.fleet.joining { return "join tokens or node keys differ" }
+    if fleet.users != other.fleet.users { return "users differ" }
     if fleet.lastAttempt != other.fleet.lastAttempt { return "the attempt counter differs" }
     if fleet.longestLease > other.fleet.longestLease { return "the longest lease is shorter in the store" }
     for (name, record) in fleet.nodes.sorted(by: { $0.key < $1.key }) {

@@ -138,6 +138,7 @@ package final class CoordinatorServer {
         program: options.configuration.version)
       door.helloMilliseconds = options.helloMilliseconds
       door.post = { [unowned self] peer, event in queue.append(event, from: peer) }
+      door.revocation = { [unowned self] in core.revocation(of: $0) }
       stop.handler = { [unowned self] in requestStop() }
       try attach()
       try start(directory)
@@ -290,10 +291,6 @@ package final class CoordinatorServer {
     return try CoordinatorCore(configuration: configuration, rows: rows, seed: seed, now: now())
   }
 
-  /// Below those that the system gives to clients: a client could hold such a port when the coordinator comes back, and
-  /// its kubeconfigs would be wrong.
-  private static let otherPorts: ClosedRange<UInt16> = 20_000...32_000
-
   /// From now on the certificate follows the machine's addresses.
   private func watchCertificates(
     _ announce: @escaping @Sendable (ServerNames) throws(IOError) -> Void
@@ -335,30 +332,10 @@ package final class CoordinatorServer {
     made.authorize = { [unowned self] in core.authorize($0, $1) }
     made.setAccepting = { [unowned self] in apiListener?.setAccepting($0) }
     httpDoor = made
-    apiListener = try listen(wanted, host) { made.accept($0) }
+    apiListener = try Listener.forAPI(loop, at: wanted, host: host, mayMove: options.apiMayMove) { made.accept($0) }
     // Before any client's request.
     tellOfAPI(pki)
     ServerLog.info("Kubernetes API", ("address", apiAddress?.description ?? ""))
-  }
-
-  /// The wanted port, or where the API may move and that one is taken, another.
-  private func listen(
-    _ wanted: SocketAddress, _ host: String, _ accept: @escaping (Connection) -> Void
-  ) throws(IOError) -> Listener {
-    var address = wanted
-    for _ in 0..<32 {
-      if options.apiMayMove, address == .tcp(host: host, port: 0) {
-        address = .tcp(host: host, port: .random(in: CoordinatorServer.otherPorts))
-      }
-      do throws(IOError) {
-        return try Listener(loop: loop, at: address, onAccept: accept)
-      } catch {
-        guard options.apiMayMove, error.code == EADDRINUSE else { throw error }
-        ServerLog.info("the Kubernetes API's port is taken: another one is chosen", ("api", address.description))
-        address = .tcp(host: host, port: 0)
-      }
-    }
-    return try Listener(loop: loop, at: address, onAccept: accept)
   }
 
   /// The row that names the cluster is the shell's own; it is made at the first start, with the first commit.
@@ -436,9 +413,13 @@ package final class CoordinatorServer {
       case .reply(let request, let reply), .shown(let request, let reply, _): door.reply(reply, to: request)
       case .tell(let requests, let type, let object): door.tell(requests, WatchEvent(type, object))
       case .startLogs(let request, let session, let logs): door.startLogs(logs, of: session, for: request)
-      case .issue, .issueRefused: issuer.answer(effect, by: door)
+      case .issue, .issueRefused, .issueUser: issuer.answer(effect, by: door)
+      case .closeHolders(let keys, let reason):
+        door.close(holdersOf: keys, reason: reason)
+        httpDoor?.close(holdersOf: keys)
       case .wake(let time): wakeTimer?.arm(at: time.map { EventQueue.nanoseconds($0) })
       case .log(let line): ServerLog.info(line)
+      case .audit(let entry): ServerLog.audit(entry)
       case .stopped: drain()
       case .halt(let message): phase = .ended(ServerError(message))
       }

@@ -10,6 +10,9 @@ final class Door {
   /// Hands an event to the core's queue.
   var post: (Peer?, CoordinatorEvent) -> Void = { _, _ in }
 
+  /// The core's word on whose certificate counts no longer, and why.
+  var revocation: (Subject) -> String? = { _ in nil }
+
   /// How long a hello may take.
   var helloMilliseconds = Handshake.timeoutMilliseconds
 
@@ -107,6 +110,14 @@ final class Door {
     peer.connection.close(afterFlush: true)
   }
 
+  /// Whoever has proven one of these keys is told why and goes, whatever its role.
+  func close(holdersOf keys: [String], reason: String) {
+    // In any order: each concerns one connection alone.
+    for peer in peers.values where keys.contains(peer.subject.key) {
+      peer.refuse(ProtocolError(.unauthorized, reason))
+    }
+  }
+
   func reply(_ reply: APIReply, to request: RequestID) {
     guard let open = requests[request] else { return }
     if case .done = reply { forget(request) }
@@ -152,7 +163,7 @@ final class Door {
   // What connections bring.
 
   private lazy var handler = Peer.Handler(
-    admit: { (peer, result) throws(ProtocolError) in try Self.subject(of: peer, result) },
+    admit: { [unowned self] (peer, result) throws(ProtocolError) in try subject(of: peer, result) },
     opened: { [unowned self] peer, result in opened(peer, result) },
     message: { [unowned self] (peer, message) throws(ProtocolError) in try receive(message, from: peer) },
     logFrame: { [unowned self] (peer, frame) throws(ProtocolError) in
@@ -173,17 +184,19 @@ final class Door {
     held: { [unowned self] peer, isHeld in hold(peer, isHeld) })
 
   /// Who is on the other end: what its certificate says, which has to fit what it wants to be.
-  private static func subject(of peer: Peer, _ result: HandshakeResult) throws(ProtocolError) -> Subject {
+  private func subject(of peer: Peer, _ result: HandshakeResult) throws(ProtocolError) -> Subject {
     let tls = peer.connection.tls
     guard let proven = tls?.peer,
       let subject = Subject(
-        commonName: proven.commonName, organizations: proven.organizations, key: proven.keyDigest, door: .native)
+        commonName: proven.commonName, organizations: proven.organizations, key: proven.keyDigest, door: .native,
+        from: peer.connection.peer)
     else {
       throw ProtocolError(
         .unauthorized,
         tls?.clockProblem
           ?? "no certificate of this cluster's authority was shown: use a kubeconfig or an identity of this cluster")
     }
+    if let reason = revocation(subject) { throw ProtocolError(.unauthorized, reason) }
     guard result.role == .client || subject.node != nil else {
       throw ProtocolError(
         .unauthorized, "\(JSON.string(subject.name).text) is no agent: an agent's certificate names its node")
@@ -225,6 +238,9 @@ final class Door {
     case .joining(let id, let request):
       guard try mayOpen(id, on: peer) else { return }
       post(peer, .joining(register(peer, id: id), by: peer.subject, request))
+    case .users(let id, let request):
+      guard try mayOpen(id, on: peer) else { return }
+      open(request, register(peer, id: id), from: peer)
     case .cancel(let id):
       guard let request = peer.requests[id] else { return }
       cancel(request)
@@ -233,7 +249,7 @@ final class Door {
 
   /// Who may say what.
   private static let agentTypes = ["register", "heartbeat", "reports", "fetch", "retained"]
-  private static let clientTypes = ["request", "joining", "cancel"]
+  private static let clientTypes = ["request", "joining", "users", "cancel"]
 
   /// A type of the other role is a mistake; one that nobody knows may come from a newer version, and the connection
   /// stays.
@@ -264,6 +280,20 @@ final class Door {
     var request = request
     request.subject = peer.subject
     post(peer, .request(register(peer, id: id), request))
+  }
+
+  /// A certificate's key is looked at before the core hears of it.
+  private func open(_ request: UserRequest, _ number: RequestID, from peer: Peer) {
+    var key = ""
+    if case .create(_, _, _, let text) = request {
+      do throws(IOError) {
+        key = try SigningRequests.keyDigest(ofRequest: Array(text.utf8))
+      } catch {
+        let status = ReplyStatus.failure(code: 400, message: "the signing request: \(error)")
+        return reply(.done(code: 400, object: status, warnings: []), to: number)
+      }
+    }
+    post(peer, .users(number, by: peer.subject, request, key: key))
   }
 
   /// Takes a request of an HTTP connection, which has one at a time, and says in it who asks.

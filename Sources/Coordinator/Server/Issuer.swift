@@ -17,7 +17,27 @@ struct Issuer {
       door.answer(certificate(node: node, request: request, milliseconds: life), to: target)
     case .issueRefused(let target, let reason, let retry):
       door.answer(.refused(reason: reason, retryMilliseconds: retry), to: target)
+    case .issueUser(let request, let grant): door.reply(user(grant), to: request)
     default: break
+    }
+  }
+
+  private func user(_ grant: UserGrant) -> APIReply {
+    do throws(IOError) {
+      let authority = try PKI.authority(directory: directory)
+      let made = try SigningRequests.sign(
+        request: Array(grant.request.utf8), name: grant.name, groups: grant.groups, authority: authority,
+        seconds: Int(clamping: grant.seconds))
+      let object: JSON = [
+        "kind": "UserCertificate", "name": .string(grant.name),
+        "certificate": .string(String(decoding: made, as: UTF8.self)),
+        "authority": .string(String(decoding: authority.certificate, as: UTF8.self)),
+      ]
+      return .done(code: 200, object: object, warnings: [])
+    } catch {
+      ServerLog.error("no certificate was made", ("user", grant.name), ("reason", error.description))
+      let why = "the coordinator cannot sign a certificate (its log says why)"
+      return .done(code: 500, object: ReplyStatus.failure(code: 500, message: why), warnings: [])
     }
   }
 

@@ -54,7 +54,9 @@ final class LogRelays {
 
   /// An agent has opened a log connection.
   func attach(_ source: Peer, stream: String) throws(ProtocolError) {
-    guard let relay = byStream[stream], relay.source == nil, relay.agent == source.subject else {
+    guard let relay = byStream[stream], relay.source == nil,
+      relay.agent.name == source.subject.name, relay.agent.key == source.subject.key
+    else {
       throw ProtocolError(.unexpected, "nobody waits for this log stream")
     }
     relay.source = source

@@ -107,31 +107,8 @@ package struct PKI: Sendable {
     else {
       throw IOError(operation: "read", subject: path, message: "a certificate is damaged; restart the coordinator")
     }
-    return """
-      apiVersion: v1
-      kind: Config
-      clusters:
-      - name: stint
-        cluster:
-          server: \(server)
-          certificate-authority-data: \(Base64.encode(authority.certificate))
-          extensions:
-          - name: stint
-            extension:
-              native: "\(native)"
-      users:
-      - name: stint-admin
-        user:
-          client-certificate-data: \(Base64.encode(administrator.certificate))
-          client-key-data: \(Base64.encode(administrator.key))
-      contexts:
-      - name: stint
-        context:
-          cluster: stint
-          user: stint-admin
-          namespace: default
-      current-context: stint
-
-      """
+    return KubeconfigText(
+      server: server, native: native, authority: authority.certificate, user: "stint-admin", identity: administrator
+    ).text
   }
 }

@@ -2,6 +2,7 @@
 // writes.
 
 import ClusterIO
+import CoordinatorCore
 
 /// The coordinator's log.
 enum ServerLog {
@@ -10,6 +11,12 @@ enum ServerLog {
   }
   static func error(_ message: String, _ values: (String, String)...) {
     LogLine.write(level: "error", message, values)
+  }
+
+  /// `time level=audit msg="what" deed=… who=… from=…`: the one form of what is audited.
+  static func audit(_ entry: AuditEntry) {
+    LogLine.write(
+      level: "audit", entry.what, [("deed", entry.deed.rawValue), ("who", entry.who), ("from", entry.from)])
   }
 
   /// Before the process ends.

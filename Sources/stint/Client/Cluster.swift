@@ -24,6 +24,8 @@ enum ExchangeEnd: Equatable {
 /// Requests sent together, and the limits of their exchange.
 struct Exchange {
   var requests: [APIRequest]
+  /// Instead of them: a message of another type, by its number.
+  var order: ((Int64) -> ClientMessage)?
   /// Give up connecting then, boot nanoseconds; nil: never.
   var connectBy: Int64?
   /// End then, boot nanoseconds; nil: never.
@@ -82,13 +84,25 @@ final class Cluster {
       guard case .lost(let why) = end else { throw CommandError.away(end) }
       guard request.isRepeatable, Clocks.boot() < limit else {
         if request.isRepeatable { throw CommandError.away(end) }
-        throw CommandError(
-          """
-          error: the connection to the coordinator was lost before it answered (\(why)).
-          The change may have been made or not: look before you repeat it.
-          """)
+        throw CommandError.unknownOutcome(why)
       }
     }
+  }
+
+  /// What a message that is no request of an object is answered, once: it is not repeated when the connection breaks.
+  func ask(_ message: @escaping (Int64) -> ClientMessage) throws -> JSON {
+    var answer: (code: Int, object: JSON)?
+    let exchange = Exchange(requests: [], order: message, connectBy: Clocks.boot() + Cluster.patience)
+    let end = try carrier(exchange) { _, reply in
+      if case .done(let code, let object, _) = reply { answer = (code, object) }
+      return .more
+    }
+    if let answer {
+      guard answer.code < 400 else { throw StatusError(answer.object, code: answer.code) }
+      return answer.object
+    }
+    guard case .lost(let why) = end else { throw CommandError.away(end) }
+    throw CommandError.unknownOutcome(why)
   }
 
   private static func complete(_ object: inout JSON, _ pieces: [JSON]) {
@@ -243,6 +257,15 @@ struct StatusError: Error, Equatable {
 }
 
 extension CommandError {
+  /// Nobody knows whether it was done.
+  static func unknownOutcome(_ why: String) -> CommandError {
+    CommandError(
+      """
+      error: the connection to the coordinator was lost before it answered (\(why)).
+      The change may have been made or not: look before you repeat it.
+      """)
+  }
+
   /// Nobody answered in time.
   static func away(_ end: ExchangeEnd) -> CommandError {
     var why = "no answer"

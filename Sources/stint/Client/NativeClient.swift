@@ -79,6 +79,11 @@ final class NativeClient {
     if let end = try connect(exchange) { return end }
     inbox.removeAll()
     var open: [Int64: Int] = [:]
+    if let order = exchange.order {
+      lastNumber += 1
+      open[lastNumber] = 0
+      connection?.send(MessageWriter.frames(order(lastNumber).json))
+    }
     for (position, request) in exchange.requests.enumerated() {
       lastNumber += 1
       let frames = MessageWriter.frames(ClientMessage.request(id: lastNumber, request).json)

@@ -58,6 +58,7 @@ extension CoordinatorCore {
   /// Whether `subject` may do what `access` says.
   package func authorize(_ subject: Subject, _ access: AccessAttributes) -> AccessDecision {
     guard subject.isAuthenticated else { return .denied(reason: "") }
+    if let reason = revocation(of: subject) { return .denied(reason: reason) }
     if subject.groups.contains(Subject.masters) { return .allowed }
     if subject.kind == .agent { return access == .session ? .allowed : .denied(reason: "") }
     return Self.isForAll(access) ? .allowed : .denied(reason: "")

@@ -203,6 +203,8 @@ struct FleetState: Sendable {
   var fetching = WorkQueue<SessionID>()
   var scheduler = SchedulerState()
   var joining = JoiningState()
+  /// Users' certificates, by the digest of their key.
+  var users: [String: UserKey] = [:]
 }
 
 extension CoordinatorCore {

@@ -11,9 +11,9 @@ struct NodeIdentity: Equatable, Sendable {
 
   /// nil: the subject is no node with a certificate of its own.
   init?(_ subject: Subject) {
-    guard let node = subject.node, !subject.uid.isEmpty else { return nil }
+    guard let node = subject.node, !subject.key.isEmpty else { return nil }
     self.node = node
-    key = subject.uid
+    key = subject.key
   }
 }
 
@@ -115,6 +115,7 @@ extension CoordinatorCore {
     for session in fleet.sessions.keys.sorted() where fleet.sessions[session]?.identity?.key == digest {
       close(session, reason: "the key of node \(name) was revoked")
     }
+    outputs.append(.closeHolders(of: [digest], reason: "the key of node \(name) was revoked"))
     return [
       "kind": "Status", "apiVersion": "v1", "status": "Success",
       "message": .string("node \(name)'s key was revoked; its pods end as those of a lost node"),

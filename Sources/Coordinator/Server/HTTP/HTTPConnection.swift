@@ -110,7 +110,10 @@ final class HTTPConnection: ReplyTaker, SlowTaker {
     parser.headLimit = HTTPParser.unprovenHeaderLimit
     connection.onSecured = { [unowned self] in
       if let peer = connection.tls?.peer {
-        subject = Subject(commonName: peer.commonName, organizations: peer.organizations) ?? .anonymous
+        subject =
+          Subject(
+            commonName: peer.commonName, organizations: peer.organizations, key: peer.keyDigest, from: connection.peer)
+          ?? .anonymous
       }
       if subject.isAuthenticated {
         parser.headLimit = HTTPParser.headerLimit

@@ -91,6 +91,12 @@ final class HTTPDoor {
     if sweeper.deadline == Int64.max { sweeper.arm(at: Clocks.boot() + HTTPDoor.sweepNanoseconds) }
   }
 
+  /// Who has proven one of these keys goes.
+  func close(holdersOf keys: [String]) {
+    // In any order: each concerns one connection alone.
+    for client in connections.values where keys.contains(client.subject.key) { client.connection.close() }
+  }
+
   func closeAfterFlush() { for client in connections.values { client.end() } }
 
   func closeAll() { for client in connections.values { client.connection.close() } }
@@ -228,7 +234,9 @@ final class HTTPDoor {
   }
 
   private func checkCredentials(_ client: HTTPConnection) throws(HTTPFailure) {
-    guard client.subject.isAuthenticated else { throw HTTPFailure(401, "Unauthorized") }
+    guard client.subject.isAuthenticated, door.revocation(client.subject) == nil else {
+      throw HTTPFailure(401, "Unauthorized")
+    }
   }
 
   private func serve(

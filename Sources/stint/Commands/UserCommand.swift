@@ -1,0 +1,83 @@
+// Owns: `user`: certificates for people and programs: made as a kubeconfig, listed, taken back. It must not know who
+// may ask, nor what roles allow.
+
+import ClusterIO
+import ClusterProto
+import Coordinator
+
+/// `stint user create NAME`, `list`, `revoke NAME…`.
+enum UserCommand {
+  @Sendable static func run(_ context: Context) throws -> Int32 {
+    let words = context.arguments.words
+    switch (words.first, words.count) {
+    case ("create", 2): return try create(words[1], context)
+    case ("list", 1): return try list(context)
+    case ("revoke", 2...): return try revoke(Array(words.dropFirst()), context)
+    case ("create", _), ("list", _), ("revoke", _):
+      throw context.arguments.problem("it is create NAME, list, or revoke NAME…")
+    default:
+      throw context.arguments.problem("\"\(words.first ?? "")\" is none of create, list and revoke")
+    }
+  }
+
+  private static func create(_ name: String, _ context: Context) throws -> Int32 {
+    let endpoint = Endpoint(arguments: context.arguments, environment: context.environment)
+    let access = try endpoint.read()
+    let native = try endpoint.server ?? access.nativeAddress()
+    let cluster = try context.cluster()
+    let key = try SigningRequests.makeKey()
+    let request = try SigningRequests.make(name: name, key: key)
+    let seconds = context.arguments.milliseconds("ttl").map { $0 / 1_000 } ?? UserRequest.usualSeconds
+    let groups = context.arguments.values("group")
+    let made = try cluster.ask {
+      .users(
+        id: $0,
+        .create(
+          name: name, groups: groups, ttlSeconds: seconds, request: String(decoding: request, as: UTF8.self)))
+    }
+    guard let certificate = made["certificate"]?.stringValue, let authority = made["authority"]?.stringValue else {
+      throw CommandError("error: the coordinator's answer holds no certificate")
+    }
+    var file = KubeconfigText(
+      server: access.server ?? "", native: native, authority: Array(authority.utf8), user: name,
+      identity: PEMIdentity(certificate: Array(certificate.utf8), key: key))
+    file.cluster = access.clusterName
+    file.context = "\(name)@\(access.clusterName)"
+    file.namespace = context.arguments.value("namespace") ?? "default"
+    context.console.out(file.text)
+    return 0
+  }
+
+  private static func list(_ context: Context) throws -> Int32 {
+    let found = try context.cluster().ask { .users(id: $0, .list) }
+    func text(_ item: JSON, _ member: String) -> String { item[member]?.stringValue ?? "" }
+    let items = (found["items"]?.arrayValue ?? []).sorted {
+      (text($0, "name"), text($0, "created"), text($0, "key")) < (
+        text($1, "name"), text($1, "created"), text($1, "key")
+      )
+    }
+    if items.isEmpty {
+      context.console.note("No users: stint user create makes one")
+      return 0
+    }
+    var lines = "NAME\tGROUPS\tSTATUS\tCREATED\tEXPIRES\tBY\n"
+    for item in items {
+      let groups = (item["groups"]?.arrayValue ?? []).compactMap(\.stringValue).joined(separator: ",")
+      lines +=
+        [
+          text(item, "name"), groups.isEmpty ? "<none>" : groups, text(item, "status"), text(item, "created"),
+          text(item, "expires"), text(item, "creator"),
+        ].joined(separator: "\t") + "\n"
+    }
+    var table = TabWriter.table()
+    context.console.out(table.format(lines))
+    return 0
+  }
+
+  private static func revoke(_ names: [String], _ context: Context) throws -> Int32 {
+    let cluster = try context.cluster()
+    return try PatchCommand.each(names, context.console) { name in
+      try cluster.ask { .users(id: $0, .revoke(name)) }["message"]?.stringValue ?? ""
+    }
+  }
+}

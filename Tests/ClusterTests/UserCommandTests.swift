@@ -1,0 +1,76 @@
+// `stint user` on a real coordinator: one kubeconfig that serves, lists that tell, and the end of what was revoked.
+
+import ClusterIO
+import ClusterProto
+import Glibc
+import Testing
+
+@testable import stint
+
+@Suite("stint user")
+struct UserCommandTests {
+  @Test("create prints a kubeconfig whose user is known by both doors, list shows it, revoke ends it, restarts or not")
+  func life() throws {
+    try TestCluster.with(agents: 0) { cluster in
+      let made = try cluster.stint(
+        "user", "create", "alice", "--group", "devs", "-n", "team", "--ttl", "30d", "--context", "stint")
+      try check(made.status == 0, made.text)
+      let file = "\(cluster.directory)/alice.kubeconfig"
+      try Files.writeAtomically(file, Array(made.text.utf8), mode: 0o600)
+      let context = try KubeconfigSource.file(file).read()
+      let native = try context.nativeAddress()
+      #expect(context.name == "alice@stint" && context.namespace == "team" && native == cluster.server)
+      #expect(context.server?.hasPrefix("https://127.0.0.1:") == true)
+
+      // Known, and without a role refused in Kubernetes' words, in the kubeconfig's own namespace.
+      let refused = try cluster.stint("get", "jobs", "--kubeconfig", file)
+      #expect(refused.status == 1)
+      #expect(
+        refused.text.contains(
+          "jobs.batch is forbidden: User \"alice\" cannot list resource \"jobs\" in API group \"batch\" in the "
+            + "namespace \"team\""), "\(refused)")
+      let asks = try cluster.stint("user", "create", "mallory", "--kubeconfig", file)
+      #expect(asks.status == 1 && asks.text.contains("users.stint \"mallory\" is forbidden"), "\(asks)")
+
+      let list = try cluster.stint("user", "list").text.split(separator: "\n").map { $0.split(separator: " ") }
+      #expect(list.first?.map(String.init) == ["NAME", "GROUPS", "STATUS", "CREATED", "EXPIRES", "BY"])
+      #expect(list.last?.map(String.init).prefix(3) == ["alice", "devs", "Valid"] && list.last?.last == "admin")
+
+      let revoked = try cluster.stint("user", "revoke", "alice", "nobody")
+      #expect(revoked.status == 1 && revoked.text.contains("user alice revoked: 1 certificate"), "\(revoked)")
+      #expect(revoked.text.contains("no certificate was made for a user \"nobody\""), "\(revoked)")
+      for isRestarted in [false, true] {
+        if isRestarted {
+          try cluster.coordinator?.killAndReap()
+          try cluster.startCoordinator()
+          try eventually("it serves again") { try cluster.stint("get", "nodes").status == 0 }
+        }
+        let gone = try cluster.stint("get", "jobs", "--kubeconfig", file)
+        #expect(gone.status == 1 && gone.text.contains("the certificate of \"alice\" was revoked at "), "\(gone)")
+      }
+    }
+  }
+
+  @Test("names of the system's own are refused, and so are words that mean nothing")
+  func refusals() throws {
+    try TestCluster.with(agents: 0) { cluster in
+      for name in ["system:masters", "system:node:a", "admin", "a/b"] {
+        let answer = try cluster.stint("user", "create", name)
+        #expect(answer.status == 1 && answer.text.contains("user name \"\(name)\""), "\(answer)")
+      }
+      let group = try cluster.stint("user", "create", "alice", "--group", "system:masters")
+      #expect(group.status == 1 && group.text.contains("which the cluster keeps for itself"), "\(group)")
+      #expect(try cluster.stint("user", "list").text.contains("No users"))
+      for words in [["user", "create"], ["user", "dance"], ["user", "revoke"], ["user", "list", "x"]] {
+        #expect(try cluster.stint(words).status == 2)
+      }
+    }
+  }
+
+  @Test(
+    "a time to live may be given in days", arguments: [("90d", 7_776_000_000), ("0d", 0), ("1d12h", nil), ("d", nil)])
+  func days(text: String, milliseconds: Int64?) {
+    #expect(DurationFlag.milliseconds(text) == milliseconds)
+    #expect(DurationFlag.milliseconds("99999999999999999999d") == nil && DurationFlag.milliseconds("9999999d") == nil)
+  }
+}

@@ -58,20 +58,20 @@ package enum CertificatePurpose: Equatable, Sendable {
 /// Makes and looks at certificates.
 package enum Certificates {
   /// A new key and a certificate for it, signed by `issuer`, or by itself without one. `seconds` is how long it is
-  /// valid from now on; it begins an hour ago, since clocks differ.
+  /// valid from now on; it begins an hour ago, since clocks differ, or `beginsIn` so many seconds.
   package static func make(
-    name: String, _ purpose: CertificatePurpose, issuer: PEMIdentity?, seconds: Int
+    name: String, _ purpose: CertificatePurpose, issuer: PEMIdentity?, seconds: Int, beginsIn: Int = -3600
   ) throws(IOError) -> PEMIdentity {
     let key = try PrivateKey()
     let certificate = try signed(
-      name: name, purpose, publicKey: key.pointer, ownKey: key, issuer: issuer, seconds: seconds)
+      name: name, purpose, publicKey: key.pointer, ownKey: key, issuer: issuer, seconds: seconds, beginsIn: beginsIn)
     return PEMIdentity(certificate: try certificate.pem(), key: try key.pem())
   }
 
   /// A certificate for `publicKey`, signed by `issuer`, or by `ownKey` without one.
   static func signed(
     name: String, _ purpose: CertificatePurpose, publicKey: OpaquePointer, ownKey: PrivateKey? = nil,
-    issuer: PEMIdentity?, seconds: Int
+    issuer: PEMIdentity?, seconds: Int, beginsIn: Int = -3600
   ) throws(IOError) -> Certificate {
     guard let made = X509_new() else { throw OpenSSL.failure("certificate") }
     let certificate = Certificate(owning: made)
@@ -85,7 +85,7 @@ package enum Certificates {
     var number = try Crypto.randomBytes(16)
     number[0] = number[0] & 0x3F | 0x40
     guard ASN1_STRING_set(serial, number, Int32(number.count)) == 1 else { throw OpenSSL.failure("serial number") }
-    X509_gmtime_adj(X509_getm_notBefore(made), -3600)
+    X509_gmtime_adj(X509_getm_notBefore(made), beginsIn)
     X509_gmtime_adj(X509_getm_notAfter(made), seconds)
     guard let subject = X509_get_subject_name(made) else { throw OpenSSL.failure("certificate") }
     if case .client(let groups) = purpose { for group in groups { try add("O", group, to: subject) } }

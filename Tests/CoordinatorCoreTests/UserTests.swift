@@ -137,7 +137,8 @@ extension FleetHarness {
     let lines = harness.effects.compactMap { if case .audit(let entry) = $0 { entry } else { nil } }
     let deeds = lines.filter { $0.deed == .user || $0.deed == .revoke }
     #expect(deeds.map(\.deed) == [.user, .revoke])
-    #expect(deeds.allSatisfy { $0.who == "admin" && $0.from == "10.0.0.7:555" && !$0.what.contains("secret") })
+    #expect(
+      deeds.allSatisfy { $0.who == "admin" && $0.from == .address("10.0.0.7:555") && !$0.what.contains("secret") })
   }
 
   @Test("there are ten thousand at most; those that ended a month ago make room")

@@ -252,10 +252,10 @@ struct HTTPAttackTests {
   func silentCrowd() throws {
     try LiveAPI.with { api in
       let address = try #require(api.live.server.apiAddress)
-      let silent = try (0..<UnprovenPlaces.limit + 100).map { _ in try HTTPTestClient(api.live.loop, address, nil) }
-      try api.live.wait("all places are taken") { api.live.server.connectionCount >= UnprovenPlaces.limit }
+      let silent = try (0..<HTTPDoor.unprovenLimit + 100).map { _ in try HTTPTestClient(api.live.loop, address, nil) }
+      try api.live.wait("all places are taken") { api.live.server.connectionCount >= HTTPDoor.unprovenLimit }
       for _ in 0..<20 { try api.live.turn() }
-      #expect(api.live.server.connectionCount == UnprovenPlaces.limit)
+      #expect(api.live.server.connectionCount == HTTPDoor.unprovenLimit)
       #expect(try api.ask("GET", "\(Self.maps)?limit=1").code == 200)
       for client in silent { client.connection.close() }
       try api.live.wait("all places are free again") { api.live.server.connectionCount <= 1 }

@@ -10,17 +10,24 @@ package struct AuditEntry: Equatable, Sendable {
     case join, token, user, refusal, role, delete, revoke
   }
 
+  /// Where something came from: an address, or the connection whose address the shell knows.
+  package enum Origin: Equatable, Sendable {
+    case address(String)
+    case request(RequestID)
+    case session(SessionID)
+  }
+
   /// What was done.
   package var deed: Deed
   /// To what, in words.
   package var what: String
   /// The user's name.
   package var who: String
-  /// The address that it came from; empty where none is known.
-  package var from: String
+  /// Where it came from.
+  package var from: Origin
 
   /// Takes each value as it stands.
-  package init(_ deed: Deed, _ what: String, who: String, from: String) {
+  package init(_ deed: Deed, _ what: String, who: String, from: Origin) {
     self.deed = deed
     self.what = what
     self.who = who
@@ -31,6 +38,38 @@ package struct AuditEntry: Equatable, Sendable {
 extension CoordinatorCore {
   /// A line that leaves once what it tells is durable.
   mutating func audit(_ deed: AuditEntry.Deed, _ what: String, by subject: Subject) {
-    outputs.append(.audit(AuditEntry(deed, what, who: subject.name, from: subject.from)))
+    outputs.append(.audit(AuditEntry(deed, what, who: subject.name, from: .address(subject.from))))
+  }
+
+  /// A denial, which is audited.
+  mutating func refusal(_ subject: Subject, _ access: AccessAttributes, _ reason: String) -> APIFailure {
+    let failure = APIFailure.denied(subject, access, reason)
+    audit(.refusal, failure.message, by: subject)
+    return failure
+  }
+
+  /// Deletes, and changes of roles, of who may do what. Others are in the objects' own `managedFields`.
+  mutating func audit(_ request: APIRequest) {
+    guard !request.options.dryRun else { return }
+    let isRole = request.kind.group == "rbac.authorization.k8s.io"
+    switch request.verb {
+    case .get, .list, .watch, .log: return
+    case .delete, .deletecollection: audit(isRole ? .role : .delete, request.inWords, by: request.subject)
+    case .create where request.subresource == "eviction": audit(.delete, request.inWords, by: request.subject)
+    case .create where request.subresource == "token": audit(.token, request.inWords, by: request.subject)
+    case .create, .update, .patch: if isRole { audit(.role, request.inWords, by: request.subject) }
+    }
+  }
+}
+
+extension APIRequest {
+  /// `delete jobs.batch default/demo`; nothing of the body but the name.
+  fileprivate var inWords: String {
+    let made =
+      body?[path: ["metadata", "name"]]?.stringValue ?? body?[path: ["metadata", "generateName"]]?.stringValue
+    let object = name.isEmpty ? verb == .create ? made ?? "" : "" : name
+    let part = subresource.isEmpty ? "" : "/\(subresource)"
+    let place = namespace.isEmpty ? object : "\(namespace)/\(object)"
+    return "\(verb.rawValue) \(kind.qualifiedPlural)\(part) \(place.prefix(512))"
   }
 }

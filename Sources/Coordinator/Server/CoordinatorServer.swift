@@ -419,7 +419,7 @@ package final class CoordinatorServer {
         httpDoor?.close(holdersOf: keys)
       case .wake(let time): wakeTimer?.arm(at: time.map { EventQueue.nanoseconds($0) })
       case .log(let line): ServerLog.info(line)
-      case .audit(let entry): ServerLog.audit(entry)
+      case .audit(let entry): door.audit(entry)
       case .stopped: drain()
       case .halt(let message): phase = .ended(ServerError(message))
       }

@@ -32,22 +32,23 @@ final class Door {
   private var peers: [ObjectIdentifier: Peer] = [:]
   /// When connections in the hello, or refused ones, are closed: boot nanoseconds.
   private var deadlines: [ObjectIdentifier: Int64] = [:]
-  private var inHello: Set<ObjectIdentifier> = []
+  private var unproven = UnprovenPlaces(limit: Door.helloLimit)
   private var sessions: [SessionID: Peer] = [:]
   private var requests: [RequestID: OpenRequest] = [:]
   private var streams: [ObjectIdentifier: String] = [:]
   private var lastRequest: RequestID = 0
-  private var refusals = (second: Int64(0), count: 0)
+  /// When the crowd was last looked through: boot nanoseconds.
+  private var crowdLook: Int64 = 0
   private lazy var relays = LogRelays(loop: loop) { [unowned self] request in forget(request) }
   private lazy var deadlineTimer = loop.makeTimer { [unowned self] in expire() }
 
   /// Connections that may be in their hello at once.
   static let helloLimit = 256
+  private static let crowdLookNanoseconds: Int64 = 100_000_000
   /// Open requests of one client connection.
   static let requestLimit = 256
   /// How long a refused connection may stay to read why.
   private static let refusedNanoseconds: Int64 = 1_000_000_000
-  private static let refusalLines = 10
 
   /// `tls`: the coordinator's own, of the authority whose certificates tell who others are.
   init(loop: EventLoop, cluster: String, incarnation: Int64, tls: TLSContext, program: String = "") {
@@ -84,7 +85,10 @@ final class Door {
 
   func accept(_ connection: Connection) {
     // A handshake costs far more than a connection: who is one too many gets none.
-    guard inHello.count < Self.helloLimit, let name = try? Crypto.randomBytes(16),
+    // No machine has all the places, and none keeps one for long while others wait.
+    let origin = SocketAddress(parsing: connection.peer)?.origin
+    if unproven.isFull { thinCrowd() }
+    guard !unproven.isFull, unproven.hasRoom(for: origin), let name = try? Crypto.randomBytes(16),
       (try? connection.startTLS(tls)) != nil
     else {
       connection.close()
@@ -96,8 +100,19 @@ final class Door {
     let peer = Peer(
       connection: connection, handshake: handshake, session: session, handler: handler, backlog: backlog)
     peers[ObjectIdentifier(peer)] = peer
-    inHello.insert(ObjectIdentifier(peer))
+    unproven.add(peer, from: origin, at: Clocks.boot())
     setDeadline(peer, helloMilliseconds * 1_000_000)
+  }
+
+  /// While all places are taken, whoever has had one for seconds gives it up.
+  private func thinCrowd() {
+    let now = Clocks.boot()
+    guard now - crowdLook >= Self.crowdLookNanoseconds else { return }
+    crowdLook = now
+    // In any order: each concerns one connection alone.
+    for peer in peers.values where unproven.mustLeave(peer, at: now) {
+      peer.refuse(ProtocolError(.busy, "all places for a hello are taken, and others wait: try again"))
+    }
   }
 
   // What the core sends.
@@ -206,7 +221,7 @@ final class Door {
 
   private func opened(_ peer: Peer, _ result: HandshakeResult) {
     deadlines[ObjectIdentifier(peer)] = nil
-    inHello.remove(ObjectIdentifier(peer))
+    unproven.remove(peer)
     switch result.role {
     case .client: break
     case .agent:
@@ -339,21 +354,25 @@ final class Door {
     }
     abandon(peer)
     if let stream = streams.removeValue(forKey: identity) { relays.sourceClosed(stream: stream) }
-    inHello.remove(identity)
+    unproven.remove(peer)
   }
 
-  /// Anybody can make the server refuse: only so many lines a second.
   private func logRefusal(_ peer: Peer, _ error: ProtocolError) {
-    let second = Clocks.boot() / 1_000_000_000
-    if second != refusals.second {
-      let dropped = refusals.count - Self.refusalLines
-      if dropped > 0 { ServerLog.info("more connections were refused", ("count", String(dropped))) }
-      refusals = (second, 0)
+    let proven = peer.connection.tls?.peer?.commonName ?? ""
+    ServerLog.audit(
+      .refusal, "connection refused: \(error.code.rawValue): \(error.message)",
+      who: proven.isEmpty ? Subject.anonymous.name : proven, from: peer.connection.peer)
+  }
+
+  /// Writes a line of the core's, whose connection is one of these where it says so.
+  func audit(_ entry: AuditEntry) {
+    var from = ""
+    switch entry.from {
+    case .address(let address): from = address
+    case .request(let id): from = (requests[id]?.client as? Peer)?.connection.peer ?? ""
+    case .session(let session): from = sessions[session]?.connection.peer ?? ""
     }
-    refusals.count += 1
-    guard refusals.count <= Self.refusalLines else { return }
-    ServerLog.info(
-      "connection refused", ("peer", peer.connection.peer), ("code", error.code.rawValue), ("reason", error.message))
+    ServerLog.audit(entry.deed, entry.what, who: entry.who, from: from)
   }
 
   // Deadlines of connections that have proven nothing.

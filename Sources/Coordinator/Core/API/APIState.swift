@@ -25,6 +25,7 @@ extension CoordinatorCore {
   mutating func handle(_ request: APIRequest, id: RequestID) {
     do {
       try serve(request, id)
+      audit(request)
     } catch {
       answer(id, failure: error, request)
     }
@@ -46,7 +47,12 @@ extension CoordinatorCore {
   private mutating func serve(_ request: APIRequest, _ id: RequestID) throws(APIFailure) {
     var request = request
     if !request.kind.isNamespaced { request.namespace = "" }
-    try checkAccess(request)
+    do throws(APIFailure) {
+      try checkAccess(request)
+    } catch {
+      audit(.refusal, error.message, by: request.subject)
+      throw error
+    }
     try checkSubresource(request)
     // An eviction frees what it takes.
     if request.subresource == "eviction" { return try evict(request, id) }

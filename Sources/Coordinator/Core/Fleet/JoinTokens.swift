@@ -35,10 +35,10 @@ extension CoordinatorCore {
   mutating func handle(_ request: JoiningRequest, by subject: Subject, id: RequestID) {
     do throws(APIFailure) {
       if case .denied(let reason) = authorize(subject, request.access) {
-        throw .denied(subject, request.access, reason)
+        throw refusal(subject, request.access, reason)
       }
       let object = try perform(request)
-      if request != .listTokens { outputs.append(.log("\(request.audit) by \(JSON.string(subject.name).text)")) }
+      if let (deed, what) = request.deed { audit(deed, what, by: subject) }
       outputs.append(.reply(id, .done(code: 200, object: object, warnings: [])))
     } catch {
       outputs.append(.reply(id, .done(code: error.code, object: error.status, warnings: [])))
@@ -145,15 +145,18 @@ extension JoiningRequest {
     }
   }
 
-  /// For the log; without what is secret.
-  fileprivate var audit: String {
+  /// For the audit; without what is secret.
+  fileprivate var deed: (AuditEntry.Deed, String)? {
     switch self {
     case .createToken(let id, _, let ttl, let uses, let node):
-      "join token \(id) created for \(ttl) s, \(uses.map { "\($0) uses" } ?? "any number of uses")"
-        + (node.isEmpty ? "" : ", node \(node)")
-    case .listTokens: "join tokens listed"
-    case .deleteToken(let id): "join token \(id) deleted"
-    case .revokeNode(let name): "key of node \(name) revoked"
+      (
+        .token,
+        "join token \(id) created for \(ttl) s, \(uses.map { "\($0) uses" } ?? "any number of uses")"
+          + (node.isEmpty ? "" : ", node \(node)")
+      )
+    case .listTokens: nil
+    case .deleteToken(let id): (.token, "join token \(id) deleted")
+    case .revokeNode(let name): (.revoke, "key of node \(name) revoked")
     }
   }
 }

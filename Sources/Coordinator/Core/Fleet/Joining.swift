@@ -21,9 +21,13 @@ extension CoordinatorCore {
     do throws(JoinRefusal) {
       try checkAsked(request, key)
       if request.token.isEmpty { try checkEnded(request, key) } else { try useToken(request, key) }
-      issue(.joiner(id), node: request.node, key: key, token: request.token, request: request.request)
       let by = request.token.isEmpty ? "its key" : "join token \(request.token)"
-      outputs.append(.log("node \(request.node) joined by \(by), key \(key)"))
+      outputs.append(
+        .audit(
+          AuditEntry(
+            .join, "node \(request.node) joined by \(by), key \(key)", who: Subject.nodeName(request.node),
+            from: .request(id))))
+      issue(.joiner(id), node: request.node, key: key, token: request.token, request: request.request)
     } catch {
       outputs.append(
         .issueRefused(.joiner(id), reason: error.reason, retryMilliseconds: error.retryMilliseconds))

@@ -123,6 +123,8 @@ extension CoordinatorCore {
   }
 
   private mutating func refuse(_ session: SessionID, _ reason: String, retryMilliseconds: Int64?) {
+    let who = fleet.sessions[session]?.provenNode.map { Subject.nodeName($0) } ?? ""
+    outputs.append(.audit(AuditEntry(.refusal, "session refused: \(reason)", who: who, from: .session(session))))
     outputs.append(.send(session, .refused(reason: reason, retryMilliseconds: retryMilliseconds), immediate: false))
     close(session, reason: reason)
   }

@@ -35,7 +35,7 @@ extension CoordinatorCore {
   mutating func handle(_ request: UserRequest, key: String, by subject: Subject, id: RequestID) {
     do throws(APIFailure) {
       if case .denied(let reason) = authorize(subject, request.access) {
-        throw .denied(subject, request.access, reason)
+        throw refusal(subject, request.access, reason)
       }
       switch request {
       case .create(let name, let groups, let ttl, let text):

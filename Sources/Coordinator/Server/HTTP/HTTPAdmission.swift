@@ -32,36 +32,38 @@ struct BodyLedger {
 /// are taken nobody else is let in but waits in the kernel's queue. One other machine has a share of the places, so
 /// that it alone keeps nobody out.
 struct UnprovenPlaces {
-  static let limit = 512
+  let limit: Int
   /// Of one machine; this one's own processes have all.
   static let shareOfOrigin = 64
   /// While all places are taken, whoever has had one for so long gives it up. A handshake takes some milliseconds.
   static let crowdedNanoseconds: Int64 = 2_000_000_000
 
-  private var since: [ObjectIdentifier: Int64] = [:]
+  private var places: [ObjectIdentifier: (since: Int64, origin: String?)] = [:]
   private var byOrigin: [String: Int] = [:]
 
-  var isFull: Bool { since.count >= Self.limit }
+  init(limit: Int) { self.limit = limit }
+
+  var isFull: Bool { places.count >= limit }
 
   /// Whether one more of that machine may come.
   func hasRoom(for origin: String?) -> Bool {
     origin.map { byOrigin[$0, default: 0] < Self.shareOfOrigin } ?? true
   }
 
-  mutating func add(_ client: HTTPConnection, at now: Int64) {
-    since[ObjectIdentifier(client)] = now
-    if let origin = client.origin { byOrigin[origin, default: 0] += 1 }
+  mutating func add(_ client: AnyObject, from origin: String?, at now: Int64) {
+    places[ObjectIdentifier(client)] = (now, origin)
+    if let origin { byOrigin[origin, default: 0] += 1 }
   }
 
-  mutating func remove(_ client: HTTPConnection) {
-    guard since.removeValue(forKey: ObjectIdentifier(client)) != nil, let origin = client.origin else { return }
+  mutating func remove(_ client: AnyObject) {
+    guard let place = places.removeValue(forKey: ObjectIdentifier(client)), let origin = place.origin else { return }
     let left = byOrigin[origin, default: 0] - 1
     byOrigin[origin] = left > 0 ? left : nil
   }
 
   /// Whether `client` must go to make room.
-  func mustLeave(_ client: HTTPConnection, at now: Int64) -> Bool {
-    guard isFull, let begin = since[ObjectIdentifier(client)] else { return false }
-    return now - begin >= Self.crowdedNanoseconds
+  func mustLeave(_ client: AnyObject, at now: Int64) -> Bool {
+    guard isFull, let place = places[ObjectIdentifier(client)] else { return false }
+    return now - place.since >= Self.crowdedNanoseconds
   }
 }

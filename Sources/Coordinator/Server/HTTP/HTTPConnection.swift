@@ -47,11 +47,11 @@ final class HTTPConnection: ReplyTaker, SlowTaker {
   }
 
   let connection: Connection
-  /// The machine that it comes from; nil for this one.
-  let origin: String?
   var requests: [Int64: RequestID] = [:]
   /// Who asks, as far as the handshake has proven it.
   private(set) var subject = Subject.anonymous
+  /// What is wrong where a certificate was shown whose time is not now.
+  var clockProblem: String? { connection.tls?.clockProblem }
   /// Bytes of room that the door has given to the request's body.
   var bodyRoom = 0
   /// Boot nanoseconds by which the client must have done something, `Int64.max` while it owes nothing.
@@ -99,9 +99,8 @@ final class HTTPConnection: ReplyTaker, SlowTaker {
   /// The kernel gives a connection up whose client has not made room for so long; 0 for a log: as long as it answers.
   private static let userTimeoutMilliseconds: UInt32 = 60_000
 
-  init(connection: Connection, origin: String?, output: HTTPOutput, handler: Handler) {
+  init(connection: Connection, output: HTTPOutput, handler: Handler) {
     self.connection = connection
-    self.origin = origin
     self.output = output
     self.handler = handler
     connection.outputLimit = HTTPOutput.outputMark + MessageLimits.fromCoordinator

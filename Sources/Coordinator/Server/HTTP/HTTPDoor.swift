@@ -9,6 +9,8 @@ import CoordinatorCore
 final class HTTPDoor {
   /// Connections at once, each with its memory.
   static let connectionLimit = 4_096
+  /// Of them, those that have not proven who they are.
+  static let unprovenLimit = 512
 
   /// Most bytes of watch events that wait, over all watchers: beyond it the one that is furthest behind is cut off.
   var watchBacklogLimit = Int.max
@@ -24,7 +26,7 @@ final class HTTPDoor {
   private var hosts: Set<String>
   private let output: HTTPOutput
   private var connections: [ObjectIdentifier: HTTPConnection] = [:]
-  private var unproven = UnprovenPlaces()
+  private var unproven = UnprovenPlaces(limit: HTTPDoor.unprovenLimit)
   private var bodies = BodyLedger()
   private var lastNumber: Int64 = 0
   /// Connections that came or went since memory was given back, and at the last look: they leave heap behind.
@@ -83,10 +85,10 @@ final class HTTPDoor {
     } catch {
       return connection.close()
     }
-    let client = HTTPConnection(connection: connection, origin: origin, output: output, handler: handler)
+    let client = HTTPConnection(connection: connection, output: output, handler: handler)
     connections[ObjectIdentifier(client)] = client
     changes.count += 1
-    unproven.add(client, at: Clocks.boot())
+    unproven.add(client, from: origin, at: Clocks.boot())
     setAccepting(!unproven.isFull)
     if sweeper.deadline == Int64.max { sweeper.arm(at: Clocks.boot() + HTTPDoor.sweepNanoseconds) }
   }
@@ -197,6 +199,7 @@ final class HTTPDoor {
   private func check(_ access: AccessAttributes, _ client: HTTPConnection) throws(HTTPFailure) {
     guard case .denied(let reason) = authorize(client.subject, access) else { return }
     let failure = APIFailure.denied(client.subject, access, reason)
+    ServerLog.audit(.refusal, failure.message, who: client.subject.name, from: client.connection.peer)
     throw HTTPFailure(403, failure.message, status: failure.status)
   }
 
@@ -234,9 +237,11 @@ final class HTTPDoor {
   }
 
   private func checkCredentials(_ client: HTTPConnection) throws(HTTPFailure) {
-    guard client.subject.isAuthenticated, door.revocation(client.subject) == nil else {
-      throw HTTPFailure(401, "Unauthorized")
-    }
+    let problem = client.subject.isAuthenticated ? door.revocation(client.subject) : client.clockProblem ?? ""
+    guard let problem else { return }
+    let message = problem.isEmpty ? "Unauthorized" : "Unauthorized: \(problem)"
+    ServerLog.audit(.refusal, message, who: client.subject.name, from: client.connection.peer)
+    throw HTTPFailure(401, message)
   }
 
   private func serve(

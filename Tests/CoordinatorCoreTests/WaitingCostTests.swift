@@ -63,14 +63,24 @@ import Testing
     return Double(time.tv_sec) * 1_000 + Double(time.tv_nsec) / 1_000_000
   }
 
-  @Test("10,000 waiting Jobs cost at most 1.3 times what 100 cost a Job", arguments: [1, 100])
+  /// 1.3, or 2 where others use the machine: they take the larger queue out of the caches.
+  /// What this guards against, a cost that grows with the queue, was 5.5.
+  private static func bound() -> Double {
+    var load = 0.0
+    return getloadavg(&load, 1) == 1 && load < 1.5 ? 1.3 : 2
+  }
+
+  @Test(
+    "10,000 waiting Jobs cost at most 1.3 times what 100 cost a Job, on a machine that others use 2",
+    arguments: [1, 100])
   func flat(nodes: Int) throws {
     var few = try full(waiting: 100, nodes: nodes)
     var many = try full(waiting: 10_000, nodes: nodes)
     var best = (few: Double.infinity, many: Double.infinity)
     // The least of some rounds: what else the machine does only adds, and the more of it the more rounds are needed.
     var rounds = 0
-    while rounds < 4 || best.many > best.few * 1.3 && rounds < 24 {
+    let bound = Self.bound()
+    while rounds < 4 || best.many > best.few * bound && rounds < 24 {
       rounds += 1
       // As many come as will end: the queue is never shorter than its name says.
       for number in 0..<100 {
@@ -86,7 +96,7 @@ import Testing
     }
     let (few100, many100) = (best.few / 100, best.many / 100)
     print("a Job: \(few100) ms with 100 that wait, \(many100) with 10,000; \(nodes) nodes, \(rounds) rounds")
-    #expect(best.many <= best.few * 1.3)
+    #expect(best.many <= best.few * bound)
   }
 
   @Test("room that comes free is given in the order of the queue, and what asks for more than is free is not touched")

@@ -67,6 +67,16 @@ package enum SigningRequests {
     return SHA256.hex(of: Array(UnsafeBufferPointer(start: encoded, count: Int(count))))
   }
 
+  /// Whether a key is of the one kind that is taken.
+  static func isP256(_ key: OpaquePointer) -> Bool {
+    var name = [CChar](repeating: 0, count: 64)
+    var length = 0
+    guard EVP_PKEY_is_a(key, "EC") == 1, EVP_PKEY_get_group_name(key, &name, name.count, &length) == 1 else {
+      return false
+    }
+    return name.prefix(length).map { UInt8(bitPattern: $0) } == Array("prime256v1".utf8)
+  }
+
   /// A request whose signature was verified and whose key is of the one kind that is taken.
   private final class Request {
     private let pointer: OpaquePointer
@@ -87,7 +97,7 @@ package enum SigningRequests {
       }
       self.pointer = pointer
       publicKey = key
-      guard Request.isP256(key) else {
+      guard SigningRequests.isP256(key) else {
         throw IOError(
           operation: "read a signing request", subject: "", message: "its key is not of the kind EC P-256")
       }
@@ -97,14 +107,5 @@ package enum SigningRequests {
     }
 
     deinit { X509_REQ_free(pointer) }
-
-    private static func isP256(_ key: OpaquePointer) -> Bool {
-      var name = [CChar](repeating: 0, count: 64)
-      var length = 0
-      guard EVP_PKEY_is_a(key, "EC") == 1, EVP_PKEY_get_group_name(key, &name, name.count, &length) == 1 else {
-        return false
-      }
-      return name.prefix(length).map { UInt8(bitPattern: $0) } == Array("prime256v1".utf8)
-    }
   }
 }

@@ -16,6 +16,7 @@ extension AgentMessage {
       return result
     case .reports(let reports): return ["type": "reports", "reports": .array(reports.map(\.json))]
     case .fetch(let attempts): return ["type": "fetch", "attempts": .integers(attempts)]
+    case .tokens(let attempts): return ["type": "tokens", "attempts": .integers(attempts)]
     case .retained(let attempts): return ["type": "retained", "attempts": .integers(attempts)]
     }
   }
@@ -30,6 +31,7 @@ extension AgentMessage {
     case "reports":
       self = .reports(try MessageReader(json, type).list("reports", AttemptReport.init(json:_:)))
     case "fetch": self = .fetch(try MessageReader(json, type).list("attempts", MessageReader.integer))
+    case "tokens": self = .tokens(try MessageReader(json, type).list("attempts", MessageReader.integer))
     case "retained": self = .retained(try MessageReader(json, type).list("attempts", MessageReader.integer))
     default: throw MessageError("unknown agent message type \"\(type)\"")
     }
@@ -57,6 +59,7 @@ extension CoordinatorMessage {
       return result
     case .assignments(let assignments):
       return ["type": "assignments", "assignments": .array(assignments.map(\.json))]
+    case .tokens(let tokens): return ["type": "tokens", "tokens": .array(tokens.map(\.json))]
     case .logs(let request):
       var result = request.json
       result["type"] = "logs"
@@ -80,6 +83,7 @@ extension CoordinatorMessage {
         reason: try reader.string("reason"), retryMilliseconds: try reader.optionalInteger("retryMilliseconds"))
     case "answer": self = .answer(try Answer(json: json, type))
     case "assignments": self = .assignments(try reader.list("assignments", Assignment.init(json:_:)))
+    case "tokens": self = .tokens(try reader.list("tokens", AttemptTokens.init(json:_:)))
     case "logs": self = .logs(try LogRequest(json: json, type))
     case "purge": self = .purge(try reader.list("attempts", MessageReader.integer))
     default: throw MessageError("unknown coordinator message type \"\(type)\"")
@@ -111,12 +115,18 @@ extension Assignment {
     ]
     if let hostname { result["hostname"] = .string(hostname) }
     if let tolerationMilliseconds { result["tolerationMilliseconds"] = .int(tolerationMilliseconds) }
+    if !tokens.isEmpty { result["tokens"] = .array(tokens.map(\.json)) }
+    if let api { result["api"] = ["host": .string(api.host), "port": .int(api.port)] }
     return result
   }
 
   /// Reads a message's JSON. Throws what is missing or of the wrong type.
   package init(json: JSON, _ what: String) throws(MessageError) {
     let reader = try MessageReader(json, what)
+    var api: APIAddress?
+    if let host = json["api"]?["host"]?.stringValue, let port = json["api"]?["port"]?.intValue {
+      api = APIAddress(host: host, port: port)
+    }
     self.init(
       attempt: try reader.integer("attempt"), keeper: try reader.string("keeper"),
       session: try reader.string("session"), namespace: try reader.string("namespace"),
@@ -125,7 +135,8 @@ extension Assignment {
       annotations: StringMap(json: .object(try reader.object("annotations"))),
       spec: PodSpec(json: .object(try reader.object("spec"))),
       hostname: try reader.optionalString("hostname"), references: try reader.object("references"),
-      tolerationMilliseconds: try reader.optionalInteger("tolerationMilliseconds"))
+      tolerationMilliseconds: try reader.optionalInteger("tolerationMilliseconds"),
+      tokens: try reader.optionalList("tokens", PodToken.init(json:_:)), api: api)
   }
 }
 

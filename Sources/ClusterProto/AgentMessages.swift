@@ -54,12 +54,16 @@ package struct Assignment: Equatable, Sendable {
   package var references: JSONObject
   /// Milliseconds that the pod tolerates an unreachable node (K3); nil: without limit.
   package var tolerationMilliseconds: Int64?
+  /// The tokens of its volumes.
+  package var tokens: [PodToken]
+  /// Where its programs find the Kubernetes API; nil: it is not served.
+  package var api: APIAddress?
 
   /// Takes each value as it stands.
   package init(
     attempt: AttemptNumber, keeper: String, session: String, namespace: String, podName: String, podUID: String,
     labels: StringMap, annotations: StringMap, spec: PodSpec, hostname: String? = nil, references: JSONObject,
-    tolerationMilliseconds: Int64?
+    tolerationMilliseconds: Int64?, tokens: [PodToken] = [], api: APIAddress? = nil
   ) {
     self.attempt = attempt
     self.keeper = keeper
@@ -73,6 +77,8 @@ package struct Assignment: Equatable, Sendable {
     self.hostname = hostname
     self.references = references
     self.tolerationMilliseconds = tolerationMilliseconds
+    self.tokens = tokens
+    self.api = api
   }
 }
 
@@ -278,6 +284,8 @@ package enum AgentMessage: Equatable, Sendable {
   /// Attempts whose logs the agent keeps, in pages, after registering; the coordinator answers `purge` for those
   /// whose pod is gone.
   case retained([AttemptNumber])
+  /// Asks for fresh tokens of attempts that run here; the coordinator answers `tokens`.
+  case tokens([AttemptNumber])
 }
 
 /// The answer to a heartbeat, or a push between heartbeats (then `sequence` is the last heartbeat's again).
@@ -374,6 +382,8 @@ package enum CoordinatorMessage: Equatable, Sendable {
   case refused(reason: String, retryMilliseconds: Int64?)
   case answer(Answer)
   case assignments([Assignment])
+  /// Fresh tokens, as they were asked for.
+  case tokens([AttemptTokens])
   case logs(LogRequest)
   /// The pods of these attempts are gone: delete their logs.
   case purge([AttemptNumber])

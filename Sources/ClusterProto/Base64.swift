@@ -2,6 +2,35 @@
 
 /// Base64 with padding.
 package enum Base64 {
+  /// The alphabet of RFC 4648 section 5, without padding: what JSON web tokens are written in.
+  package static func encodeURL(_ bytes: [UInt8]) -> String {
+    var text: [UInt8] = []
+    for byte in encode(bytes).utf8 where byte != UInt8(ascii: "=") {
+      switch byte {
+      case UInt8(ascii: "+"): text.append(UInt8(ascii: "-"))
+      case UInt8(ascii: "/"): text.append(UInt8(ascii: "_"))
+      default: text.append(byte)
+      }
+    }
+    return String(decoding: text, as: UTF8.self)
+  }
+
+  /// The bytes of a text in that alphabet; nil for any other text, and for one of two that stand for the same bytes.
+  package static func decodeURL(_ text: some StringProtocol) -> [UInt8]? {
+    var plain: [UInt8] = []
+    for byte in text.utf8 {
+      switch byte {
+      case UInt8(ascii: "-"): plain.append(UInt8(ascii: "+"))
+      case UInt8(ascii: "_"): plain.append(UInt8(ascii: "/"))
+      case UInt8(ascii: "+"), UInt8(ascii: "/"), UInt8(ascii: "="), 0x0a, 0x0d: return nil
+      default: plain.append(byte)
+      }
+    }
+    plain += [UInt8](repeating: UInt8(ascii: "="), count: (4 - plain.count % 4) % 4)
+    guard let bytes = decode(String(decoding: plain, as: UTF8.self)), encodeURL(bytes) == text else { return nil }
+    return bytes
+  }
+
   private static let alphabet = Array("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/".utf8)
 
   /// The text of `bytes`, on one line.

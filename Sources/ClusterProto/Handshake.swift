@@ -20,6 +20,8 @@ package struct HandshakeResult: Equatable, Sendable {
   package var stream: String
   /// The coordinator's version, as it tells it to the other side; empty where it does not.
   package var program = ""
+  /// What the connecting side without a certificate has shown instead; empty: nothing.
+  package var token = ""
 }
 
 /// The parts that both sides share.
@@ -36,6 +38,7 @@ package enum Handshake {
     var role: ProtocolRole
     var cluster: String
     var stream: String
+    var token = ""
   }
 
   /// Names and identities inside messages: short, and without anything that could end a line.
@@ -93,7 +96,7 @@ package struct HandshakeServer: Sendable {
     }
     let result = HandshakeResult(
       version: min(hello.versions.upperBound, Handshake.versions.upperBound), role: hello.role, cluster: cluster,
-      incarnation: incarnation, session: session, stream: hello.stream, program: program)
+      incarnation: incarnation, session: session, stream: hello.stream, program: program, token: hello.token)
     return (
       result,
       [
@@ -113,7 +116,8 @@ package struct HandshakeServer: Sendable {
     guard Handshake.isName(cluster) else { throw .missing("cluster", in: "hello") }
     let stream = message["stream"]?.stringValue ?? ""
     guard Handshake.isName(stream), (role == .logs) == !stream.isEmpty else { throw .missing("stream", in: "hello") }
-    return Handshake.Hello(versions: first...last, role: role, cluster: cluster, stream: stream)
+    let token = message["token"]?.stringValue ?? ""
+    return Handshake.Hello(versions: first...last, role: role, cluster: cluster, stream: stream, token: token)
   }
 }
 
@@ -121,9 +125,10 @@ package struct HandshakeServer: Sendable {
 package struct HandshakeClient: Sendable {
   private let sent: Handshake.Hello
 
-  /// `cluster`: the one to insist on, or empty. `stream`: role logs only.
-  package init(role: ProtocolRole, cluster: String = "", stream: String = "") {
-    sent = Handshake.Hello(versions: Handshake.versions, role: role, cluster: cluster, stream: stream)
+  /// `cluster`: the one to insist on, or empty. `stream`: role logs only. `token`: of a client without a certificate.
+  package init(role: ProtocolRole, cluster: String = "", stream: String = "", token: String = "") {
+    sent = Handshake.Hello(
+      versions: Handshake.versions, role: role, cluster: cluster, stream: stream, token: token)
   }
 
   /// The first message of the connection.
@@ -134,6 +139,7 @@ package struct HandshakeClient: Sendable {
     ]
     if !sent.cluster.isEmpty { message["cluster"] = .string(sent.cluster) }
     if !sent.stream.isEmpty { message["stream"] = .string(sent.stream) }
+    if !sent.token.isEmpty { message["token"] = .string(sent.token) }
     return message
   }
 

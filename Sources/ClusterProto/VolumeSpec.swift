@@ -61,6 +61,8 @@ package struct VolumeSpec: Equatable, Sendable {
     case configMap(name: String, items: [Item]?, optional: Bool)
     case secret(name: String, items: [Item]?, optional: Bool)
     case downward([DownwardFile])
+    /// A token of the pod's account; an empty audience: the API.
+    case token(path: String, audience: String, seconds: Int64)
     /// A source that this version does not run; validation refuses it by name.
     case unsupported(String)
   }
@@ -132,6 +134,11 @@ package struct VolumeSpec: Equatable, Sendable {
     if let map = json["configMap"] { return configMap(map) }
     if let secret = json["secret"] { return self.secret(secret, nameMember: "name") }
     if let downward = json["downwardAPI"] { return self.downward(downward) }
+    if let token = json["serviceAccountToken"] {
+      return .token(
+        path: token["path"]?.stringValue ?? "", audience: token["audience"]?.stringValue ?? "",
+        seconds: token["expirationSeconds"]?.intValue ?? 3_600)
+    }
     // Kubernetes takes a source that names nothing: it has no files.
     return json.objectValue?.keys.first.map { .unsupported($0) } ?? .downward([])
   }

@@ -268,7 +268,7 @@ final class SimNode {
     case .connectCoordinator, .disconnectCoordinator, .send, .serveLogs: network?(self, effect)
     case .prepare(let assignment, let number): prepare(assignment, number)
     case .probeDisk(let number): fromDisk(world.pick(20...2_000), .diskAnswered(number))
-    case .cleanUp, .cleanUpExcept, .deleteLogs, .log: break
+    case .cleanUp, .cleanUpExcept, .deleteLogs, .writeTokens, .log: break
     case .remember(let incarnation, let mark):
       guard incarnation >= keeper.directory.highestIncarnation else { break }
       keeper.directory.highestIncarnation = incarnation

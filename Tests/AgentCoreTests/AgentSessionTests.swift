@@ -75,7 +75,7 @@ import Testing
     bench.send(.started)
     bench.connectKeeper(inventory: [report(1), report(5, phase: .succeeded)])
     let sent = bench.register().sent
-    #expect(sent.count == 4)
+    #expect(sent.count == 5)
     guard case .heartbeat(let beat) = sent[1] else {
       Issue.record("no heartbeat")
       return
@@ -85,6 +85,7 @@ import Testing
     #expect(beat.inventoryDigest == SetDigest(try #require(beat.inventory)))
     #expect([sent[2]].flatMap { [AgentEffect.send($0)].reports }.map(\.attempt) == [1, 5])
     #expect(sent[3] == .retained([1, 2, 5, 9]))
+    #expect(sent[4] == .tokens([1]))
   }
 
   @Test("a heartbeat goes every interval, with the inventory only every 30 s")

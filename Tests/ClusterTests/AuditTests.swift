@@ -31,8 +31,8 @@ struct AuditTests {
       let made = try cluster.stint("user", "create", "alice", "--group", "devs")
       let file = "\(cluster.directory)/alice.kubeconfig"
       try Files.writeAtomically(file, Array(made.text.utf8), mode: 0o600)
-      let alice = try KubeconfigSource.file(file).read().identity()
-      secrets += try Self.keys(cluster) + [Self.middle(alice.own.key)]
+      let alice = try found(KubeconfigSource.file(file).read().certificate, "alice's certificate")
+      secrets += try Self.keys(cluster) + [Self.middle(alice.key)]
       try cluster.apply(
         [
           "apiVersion": "v1", "kind": "Secret", "metadata": ["name": "s"],

@@ -53,10 +53,10 @@ struct KubeconfigTests {
       let text = try PKI.kubeconfig(directory: folder, server: "https://127.0.0.1:7480", native: "[::1]:7420")
       try write("\(folder)/config", text)
       let context = try KubeconfigSource.file("\(folder)/config").read()
-      let (native, identity) = (try context.nativeAddress(), try context.identity())
+      let (native, proof) = (try context.nativeAddress(), try context.proof())
       #expect(native == "[::1]:7420")
       #expect(context.server == "https://127.0.0.1:7480")
-      #expect(identity == Identity(own: pki.administrator, authority: pki.authority.certificate))
+      #expect(proof == .certificate(Identity(own: pki.administrator, authority: pki.authority.certificate)))
       #expect(context.name == "stint" && context.namespace == "default" && context.token == nil)
     }
   }
@@ -156,7 +156,7 @@ struct KubeconfigTests {
           try write(file, text)
           let found = try KubeconfigSource.file(file).read(context: context)
           _ = try found.nativeAddress()
-          _ = try found.identity()
+          _ = try found.proof()
         }
       }
       let gone = message { _ = try KubeconfigSource.list(["\(folder)/none", "\(folder)/no"]).read() }
@@ -190,10 +190,17 @@ struct KubeconfigTests {
       let ours = ", extensions: [{name: stint, extension: {native: \"h:1\"}}]"
       #expect(
         told(config("x", cluster: ours)) == "error: the kubeconfig \(file): cluster \"x\" has no certificate-authority")
+      let known = ours + ", certificate-authority-data: AAAA"
+      try write("\(folder)/bearer", "a.b.c\n")
+      for user in ["token: a.b.c", "token: old, tokenFile: bearer"] {
+        try write(file, config("x", cluster: known, user: user))
+        let proof = try KubeconfigSource.file(file).read().proof()
+        #expect(proof == .token("a.b.c", authority: [0, 0, 0]))
+      }
       #expect(
-        told(config("x", cluster: ours + ", certificate-authority-data: AAAA"))
-          == "error: the kubeconfig \(file): user \"x\" has no client-certificate: the native port takes client "
-          + "certificates")
+        told(config("x", cluster: known))
+          == "error: the kubeconfig \(file): user \"x\" has no client-certificate and no token: the native port takes "
+          + "these two")
     }
   }
 }

@@ -221,10 +221,6 @@ private let jobRefusals: [Refusal] = [
         ["affinity": ["podAntiAffinity": ["requiredDuringSchedulingIgnoredDuringExecution": [["topologyKey": "a"]]]]]
       ),
       (
-        "volumes[0].projected.sources[0].serviceAccountToken",
-        ["volumes": [["name": "v", "projected": ["sources": [["serviceAccountToken": ["path": "token"]]]]]]]
-      ),
-      (
         "volumes[0].projected.sources[0].clusterTrustBundle",
         ["volumes": [["name": "v", "projected": ["sources": [["clusterTrustBundle": ["path": "ca"]]]]]]]
       ),

@@ -83,7 +83,7 @@ struct FakeAgent {
       for number in answer.acknowledged { held[number] = nil }
       for body in answer.assignments { bodies[body.attempt] = body }
     case .assignments(let list): for body in list { bodies[body.attempt] = body }
-    case .registered, .refused, .logs, .purge: break
+    case .registered, .refused, .logs, .purge, .tokens: break
     }
   }
 

@@ -40,9 +40,6 @@ enum FieldTable {
       field: "PodSpec.schedulerName", text: "other than `default-scheduler`: refused", effect: .refused,
       path: "schedulerName", probe: "mine"),
     Rule(
-      field: "PodSpec.serviceAccountName", text: "other than `default`: kept, Warning", effect: .warned,
-      path: "serviceAccountName", probe: "robot"),
-    Rule(
       field: "PodSpec.dnsPolicy", text: "the node's resolver; `None`: Warning", effect: .warned, path: "dnsPolicy",
       probe: "None"),
     Rule(
@@ -60,9 +57,6 @@ enum FieldTable {
       text:
         "`node.kubernetes.io/unreachable` without tolerationSeconds: Warning: a lost pod stays lost",
       effect: .warned, path: "tolerations", probe: [["operator": "Exists"]]),
-    Rule(
-      field: "PodSpec.automountServiceAccountToken", text: "`true`: Warning", effect: .warned,
-      path: "automountServiceAccountToken", probe: true),
     Rule(
       field: "EmptyDirVolumeSource.medium", text: "`Memory`: on the node's disk, Warning", effect: .warned,
       path: "volumes[0].emptyDir.medium", probe: "Memory"),
@@ -113,8 +107,7 @@ enum FieldTable {
     "PodSpec.hostNetwork": "every pod uses the node's network",
     "PodSpec.shareProcessNamespace": "the containers of a pod always share one PID namespace",
     "PodSpec.imagePullSecrets": "no images are pulled", "PodSpec.preemptionPolicy": "nothing is preempted",
-    "PodSpec.serviceAccount": "the old name of serviceAccountName", "PodSpec.serviceAccountName": "",
-    "PodSpec.automountServiceAccountToken": "no token is mounted",
+    "PodSpec.serviceAccount": "the old name of serviceAccountName",
     "Container.image": "shown; containers run programs of the node",
     "Container.imagePullPolicy": "no images are pulled",
     "Container.ports": "containers use the node's network as it is",

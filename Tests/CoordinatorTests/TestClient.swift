@@ -46,11 +46,11 @@ final class TestClient {
   /// Connects. Without a role no hello is sent; without an identity no TLS is spoken.
   init(
     _ loop: EventLoop, _ address: SocketAddress, role: ProtocolRole?, tls: TLSContext?, cluster: String = "",
-    stream name: String = ""
+    stream name: String = "", token: String = ""
   ) throws {
     connection = try Connection.connect(loop: loop, to: address, outputLimit: 64 << 20)
     if let tls { try connection.startTLS(tls) }
-    if let role { handshake = HandshakeClient(role: role, cluster: cluster, stream: name) }
+    if let role { handshake = HandshakeClient(role: role, cluster: cluster, stream: name, token: token) }
     connection.onOpen = { [unowned self] in
       isConnected = true
       if let handshake { send(handshake.hello) }

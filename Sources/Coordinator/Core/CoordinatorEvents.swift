@@ -80,6 +80,8 @@ package enum CoordinatorEffect: Equatable, Sendable {
   case issueUser(RequestID, UserGrant)
   /// Close every connection, of either door, whose certificate has one of these keys (digests).
   case closeHolders(of: [String], reason: String)
+  /// Sign these claims, put the token into `answer` as `status.token`, and answer the client with it.
+  case signToken(RequestID, claims: JSON, answer: JSON, warnings: [String])
   /// Ask that agent session for a container log, and pass the bytes to the request's client until either ends. The
   /// shell answers the client's `done`.
   case startLogs(RequestID, SessionID, LogRequest)

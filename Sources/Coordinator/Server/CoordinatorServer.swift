@@ -93,7 +93,8 @@ package final class CoordinatorServer {
   private var listener: Listener?
   private let pki: PKI
   private var httpDoor: HTTPDoor?
-  private lazy var issuer = Issuer(directory: options.directory, cluster: cluster)
+  private let tokens: TokenAuthority
+  private lazy var issuer = Issuer(directory: options.directory, cluster: cluster, tokens: tokens)
   private var apiListener: Listener?
   private var signals: Signals?
   private var wakeTimer: LoopTimer?
@@ -128,6 +129,7 @@ package final class CoordinatorServer {
       space = try SpaceWatch(directory: options.directory)
       for loss in store.losses { ServerLog.error("started with less than was acknowledged", ("lost", loss)) }
       pki = try PKI(directory: options.directory, host: "localhost", others: names.all)
+      tokens = try TokenAuthority(directory: options.directory)
       var configuration = options.configuration
       configuration.opensEpoch = options.isMoved
       core = try CoordinatorServer.restore(store, configuration, &queue)
@@ -139,6 +141,8 @@ package final class CoordinatorServer {
       door.helloMilliseconds = options.helloMilliseconds
       door.post = { [unowned self] peer, event in queue.append(event, from: peer) }
       door.revocation = { [unowned self] in core.revocation(of: $0) }
+      tokens.verdict = { [unowned self] in core.verdict(on: $0, audiences: $1, wall: Self.now().wall) }
+      door.verdict = { [tokens] in tokens.verdict(on: $0, audiences: $1) }
       stop.handler = { [unowned self] in requestStop() }
       try attach()
       try start(directory)
@@ -408,12 +412,12 @@ package final class CoordinatorServer {
       if isEnded { return }
       switch effect {
       case .persist: break
-      case .send(let session, let message, _): door.send(message, to: session)
+      case .send(let session, let message, _): door.send(tokens.signed(message), to: session)
       case .closeSession(let session, let reason): door.close(session, reason: reason)
       case .reply(let request, let reply), .shown(let request, let reply, _): door.reply(reply, to: request)
       case .tell(let requests, let type, let object): door.tell(requests, WatchEvent(type, object))
       case .startLogs(let request, let session, let logs): door.startLogs(logs, of: session, for: request)
-      case .issue, .issueRefused, .issueUser: issuer.answer(effect, by: door)
+      case .issue, .issueRefused, .issueUser, .signToken: issuer.answer(effect, by: door)
       case .closeHolders(let keys, let reason):
         door.close(holdersOf: keys, reason: reason)
         httpDoor?.close(holdersOf: keys)

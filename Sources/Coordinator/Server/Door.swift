@@ -12,6 +12,8 @@ final class Door {
 
   /// The core's word on whose certificate counts no longer, and why.
   var revocation: (Subject) -> String? = { _ in nil }
+  /// Whose a token is, for any of these audiences.
+  var verdict: (String, [String]) -> TokenVerdict = { _, _ in .invalid("") }
 
   /// How long a hello may take.
   var helloMilliseconds = Handshake.timeoutMilliseconds
@@ -198,9 +200,18 @@ final class Door {
     drained: { [unowned self] peer in relays.drained(peer) },
     held: { [unowned self] peer, isHeld in hold(peer, isHeld) })
 
-  /// Who is on the other end: what its certificate says, which has to fit what it wants to be.
+  /// Who bears a token. Asked again for each request: the token may have died since.
+  private func bearer(of token: String, _ peer: Peer) throws(ProtocolError) -> Subject {
+    switch verdict(token, [TokenClaims.issuer]) {
+    case .valid(let claims, _): return Subject(claims, door: .native, from: peer.connection.peer)
+    case .invalid(let why): throw ProtocolError(.unauthorized, why)
+    }
+  }
+
+  /// Who is on the other end: what its certificate says, which has to fit what it wants to be; else a client's token.
   private func subject(of peer: Peer, _ result: HandshakeResult) throws(ProtocolError) -> Subject {
     let tls = peer.connection.tls
+    if tls?.peer == nil, result.role == .client, !result.token.isEmpty { return try bearer(of: result.token, peer) }
     guard let proven = tls?.peer,
       let subject = Subject(
         commonName: proven.commonName, organizations: proven.organizations, key: proven.keyDigest, door: .native,
@@ -209,7 +220,8 @@ final class Door {
       throw ProtocolError(
         .unauthorized,
         tls?.clockProblem
-          ?? "no certificate of this cluster's authority was shown: use a kubeconfig or an identity of this cluster")
+          ?? "no certificate of this cluster's authority and no token was shown: use a kubeconfig or an identity of "
+          + "this cluster")
     }
     if let reason = revocation(subject) { throw ProtocolError(.unauthorized, reason) }
     guard result.role == .client || subject.node != nil else {
@@ -248,6 +260,7 @@ final class Door {
     } catch {
       throw ProtocolError(.malformed, error.description)
     }
+    if !peer.token.isEmpty { peer.subject = try bearer(of: peer.token, peer) }
     switch parsed {
     case .request(let id, let request): try open(request, id: id, from: peer)
     case .joining(let id, let request):
@@ -263,7 +276,7 @@ final class Door {
   }
 
   /// Who may say what.
-  private static let agentTypes = ["register", "heartbeat", "reports", "fetch", "retained"]
+  private static let agentTypes = ["register", "heartbeat", "reports", "fetch", "retained", "tokens"]
   private static let clientTypes = ["request", "joining", "users", "cancel"]
 
   /// A type of the other role is a mistake; one that nobody knows may come from a newer version, and the connection

@@ -9,6 +9,7 @@ import CoordinatorCore
 struct Issuer {
   let directory: String
   let cluster: String
+  let tokens: TokenAuthority
 
   /// Sends what the core's word comes to: the certificate, or why there is none.
   func answer(_ effect: CoordinatorEffect, by door: Door) {
@@ -18,6 +19,8 @@ struct Issuer {
     case .issueRefused(let target, let reason, let retry):
       door.answer(.refused(reason: reason, retryMilliseconds: retry), to: target)
     case .issueUser(let request, let grant): door.reply(user(grant), to: request)
+    case .signToken(let request, let claims, let answer, let warnings):
+      door.reply(tokens.answer(claims, answer, warnings), to: request)
     default: break
     }
   }

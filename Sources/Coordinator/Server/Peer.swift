@@ -51,7 +51,9 @@ final class Peer: ReplyTaker, SlowTaker {
   /// Names the connection; an agent's session.
   let session: String
   /// Who is on the other end, after the hello.
-  private(set) var subject = Subject.anonymous
+  var subject = Subject.anonymous
+  /// The token by which it has proven that; empty: a certificate.
+  private(set) var token = ""
   /// Events of this connection that wait for the core.
   var unprocessed = 0 {
     didSet {
@@ -237,6 +239,7 @@ final class Peer: ReplyTaker, SlowTaker {
           guard let message = try reader.next() else { return }
           let (result, welcome) = try handshake.receive(message)
           subject = try handler.admit(self, result)
+          if connection.tls?.peer == nil { token = result.token }
           open(result, welcome)
         case .agent, .client:
           guard let message = try reader.next() else { return }

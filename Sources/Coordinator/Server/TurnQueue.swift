@@ -54,8 +54,7 @@ package struct TurnQueue {
       case .wake, .log, .halt, .send(_, _, immediate: true): free.append(effect)
       case .shown(_, _, let version) where version <= versions.durable: free.append(effect)
       case .send, .closeSession, .reply, .shown, .tell, .startLogs, .issue, .issueRefused, .issueUser, .closeHolders,
-        .audit,
-        .stopped:
+        .signToken, .audit, .stopped:
         if mustWait { held.append(Held(commit: needed, effect: effect)) } else { free.append(effect) }
       }
     }

@@ -51,6 +51,8 @@ package struct AgentCore {
   var lastPreparation: Int64 = 0
   var lastShortening: Int64 = 0
   var disk = DiskWatch()
+  /// When the tokens of attempts are asked for again.
+  var tokensDue = TimerQueue<AttemptNumber>()
   var effects: [AgentEffect] = []
   private var random: SplitMix64
   private var keeperConnection: ConnectionNumber = 0
@@ -126,7 +128,9 @@ package struct AgentCore {
     switch coordinatorLink {
     case .connecting(let until), .registering(let until):
       if until <= now.boot { loseCoordinator("no answer to the connection attempt", disconnect: true, now) }
-    case .up: beatIfDue(now)
+    case .up:
+      beatIfDue(now)
+      askForTokens(now)
     case .down: break
     }
     if case .down(let until) = coordinatorLink, keeperLink == .ready, until <= now.boot {
@@ -141,13 +145,13 @@ package struct AgentCore {
     }
   }
 
-  private func nextWake() -> BootTime? {
+  private mutating func nextWake() -> BootTime? {
     var next: BootTime?
     if case .down(let until) = keeperLink { next = until }
     switch coordinatorLink {
     case .down(let until): if keeperLink == .ready { next = earliest(next, until) }
     case .connecting(let until), .registering(let until): next = earliest(next, until)
-    case .up: next = earliest(next, session?.nextWake)
+    case .up: next = earliest(earliest(next, session?.nextWake), tokensDue.earliest())
     }
     return next
   }
@@ -187,6 +191,7 @@ extension AgentCore {
       if keeperLink == .loading, reports.isEmpty {
         keeperLink = .ready
         keeperReadySince = now.boot
+        findTokens(now)
         effects.append(.cleanUpExcept(attempts.keys.sorted()))
         if let shutDownGrace { effects.append(.keeper(.shutDown(graceMilliseconds: shutDownGrace))) }
       } else if keeperLink == .loading || keeperLink == .ready {
@@ -289,6 +294,7 @@ extension AgentCore {
     case (.assignments(let assignments), .up):
       take(assignments, now)
       reconcile(assignments.map(\.attempt), now)
+    case (.tokens(let fresh), .up): take(fresh, now)
     case (.logs(let request), .up): effects.append(.serveLogs(request))
     case (.purge(let purged), .up): purge(purged)
     default: break

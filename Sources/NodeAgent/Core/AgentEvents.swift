@@ -57,6 +57,8 @@ package enum AgentEffect: Equatable, Sendable {
   /// Let the worker make the volumes and the plan (PodPlanner) of this attempt; answer `prepared` or
   /// `preparationFailed` with `number`.
   case prepare(Assignment, number: Int64)
+  /// Put these tokens in the place of those that the attempt's volumes have.
+  case writeTokens(AttemptNumber, [PodToken])
   /// Drop the volumes of this attempt, after stopping a preparation of it that still goes on. Logs stay. A later
   /// `prepare` of it comes after.
   case cleanUp(AttemptNumber)

@@ -110,6 +110,7 @@ extension AgentCore {
       default: continue
       }
       attempts[number, default: LocalAttempt()].assignment = assignment
+      noteTokens(assignment.tokens, of: number, now)
       guard !isShuttingDown else { continue }
       lastPreparation += 1
       attempts[number]?.progress = .preparing(number: lastPreparation)

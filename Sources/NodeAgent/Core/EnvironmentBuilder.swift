@@ -59,6 +59,12 @@ struct EnvironmentBuilder {
     try result.set("PATH", Self.defaultPath, container.name)
     try result.set("HOSTNAME", hostname, container.name)
     try result.set(Self.fencingToken, String(assignment.attempt), container.name)
+    if let api = assignment.api {
+      try result.set("KUBERNETES_SERVICE_HOST", api.host, container.name)
+      for name in ["KUBERNETES_SERVICE_PORT", "KUBERNETES_SERVICE_PORT_HTTPS"] {
+        try result.set(name, String(api.port), container.name)
+      }
+    }
     for entry in container.environmentImports { try take(entry, container.name, &result) }
     for variable in container.environment {
       switch variable.source {

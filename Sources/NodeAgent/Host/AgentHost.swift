@@ -185,6 +185,7 @@ package final class AgentHost {
     case .send(let message): coordinator?.send(message.json)
     case .prepare(let assignment, let number):
       if let event = worker.prepare(assignment, number: number) { handle(event) }
+    case .writeTokens(let attempt, let tokens): worker.write(tokens, of: attempt)
     case .cleanUp(let attempt): worker.cleanUp(attempt)
     case .cleanUpExcept(let attempts): worker.cleanUpExcept(attempts)
     case .deleteLogs(let attempts): worker.deleteLogs(attempts)
@@ -341,6 +342,8 @@ extension Assignment {
   var lean: Assignment {
     var result = self
     result.references = JSONObject()
+    result.tokens = []
+    result.api = nil
     result.labels = StringMap()
     result.spec = PodSpec(json: spec.json.lean)
     return result

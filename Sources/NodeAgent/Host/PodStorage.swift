@@ -36,6 +36,8 @@ final class PodStorage: Sendable {
   /// Mount sources may lie on many file systems: one that hangs must not hold up the others' starts.
   private let starts: WorkerPool
   private static let startThreads = 16
+  /// Whether an account's token can be mounted at its usual place.
+  private let hasTokenPath: Bool
 
   /// `rootDirectory`: an empty directory that a container's own root may be mounted on, privately.
   init(paths: NodePaths, rootDirectory: String, logLimit: Int64) throws(IOError) {
@@ -43,6 +45,14 @@ final class PodStorage: Sendable {
     self.rootDirectory = rootDirectory
     self.logLimit = logLimit
     messages = try TerminationFiles(paths)
+    // An empty directory of the machine's own, in memory as /run is: with a /run of its own each container would lose
+    // the sockets in it.
+    try? Files.makeDirectory(PodToken.usualPath, mode: 0o755)
+    hasTokenPath = (try? Files.status(PodToken.usualPath))?.isDirectory ?? false
+    if !hasTokenPath {
+      HostLog.line(
+        "keeper: pods get no token of their account mounted, as \(PodToken.usualPath) is not there and may not be made")
+    }
     words = try Mailbox()
     logs = try WorkerThread(name: "stint-logs")
     starts = try WorkerPool(name: "stint-starts", limit: Self.startThreads)
@@ -54,14 +64,15 @@ final class PodStorage: Sendable {
   }
 
   /// What a start needs, where no file has to be looked at for it; else nil, and `prepared` follows.
-  func prepare(_ run: ContainerRun, _ container: PodPlan.Container, podDirectory: String) -> Preparation? {
+  func prepare(_ run: ContainerRun, _ planned: PodPlan.Container, podDirectory: String) -> Preparation? {
+    let container = mountable(planned)
     let spare = messages.spare(for: container)
     refill()
     let message = TerminationMessage(run, container, path: spare)
     let isReady = spare != nil || !messages.isUsable(container)
-    if run.restart == 0, isReady, container.mounts.isEmpty {
-      if let mount = message.soleMount { return Preparation(message: message, mounts: [mount]) }
-      if spare == nil { return Preparation(message: message, mounts: []) }
+    if run.restart == 0, isReady, let known = tokenMounts(container, podDirectory) {
+      if let mount = message.soleMount { return Preparation(message: message, mounts: [mount] + known) }
+      if spare == nil, known.isEmpty { return Preparation(message: message, mounts: []) }
     }
     starts.post(key: run.attempt) { [self] in
       var message = message
@@ -79,6 +90,25 @@ final class PodStorage: Sendable {
       words.post(.prepared(run, Preparation(message: message, mounts: mounts)))
     }
     return nil
+  }
+
+  /// Without the mount that nobody asked for where it cannot be.
+  private func mountable(_ planned: PodPlan.Container) -> PodPlan.Container {
+    if hasTokenPath { return planned }
+    var container = planned
+    container.mounts.removeAll { $0.path == PodToken.usualPath && $0.source.hasSuffix("/\(PodToken.usualVolume)") }
+    return container
+  }
+
+  /// The mounts of a container that has none but the usual one of its token, or none at all: they need no look at the
+  /// host. nil: it has others.
+  private func tokenMounts(_ container: PodPlan.Container, _ podDirectory: String) -> [MountOperation]? {
+    if container.mounts.isEmpty { return [] }
+    guard hasTokenPath, container.mounts.count == 1, let mount = container.mounts.first,
+      mount.path == PodToken.usualPath,
+      mount.subPath == nil, mount.readOnly, PathText.isBelow(mount.source, podDirectory)
+    else { return nil }
+    return [.bind(source: mount.source, below: "", destination: mount.path, readOnly: true)]
   }
 
   /// The log of one run.

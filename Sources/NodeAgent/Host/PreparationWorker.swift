@@ -52,6 +52,19 @@ final class PreparationWorker {
     return nil
   }
 
+  /// Fresh tokens into the files of an attempt.
+  func write(_ tokens: [PodToken], of attempt: AttemptNumber) {
+    guard prepared.contains(attempt) else { return }
+    let directory = paths.pod(attempt)
+    pool.post(key: attempt) {
+      do throws(IOError) {
+        for token in tokens { try Volumes.write(token, below: directory) }
+      } catch {
+        HostLog.line("agent: a token of attempt \(attempt) is not renewed: \(error)")
+      }
+    }
+  }
+
   func cleanUp(_ attempt: AttemptNumber) {
     guard prepared.remove(attempt) != nil else { return }
     for attempt in [attempt] + unremoved.take(Self.retries) {

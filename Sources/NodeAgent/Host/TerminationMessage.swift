@@ -123,7 +123,7 @@ struct TerminationMessage: Sendable {
 
   /// The one mount of a container that has no others, which needs no look at the host; nil: MountPlan decides.
   var soleMount: MountOperation? {
-    guard let path, container.mounts.isEmpty, container.terminationMessagePath == TerminationFiles.usualPath,
+    guard let path, container.terminationMessagePath == TerminationFiles.usualPath,
       container.workingDirectory == "/" || (try? Files.status(container.workingDirectory))?.isDirectory == true
     else { return nil }
     return .bind(source: path, below: "", destination: TerminationFiles.usualPath, readOnly: false)

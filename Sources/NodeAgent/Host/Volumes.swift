@@ -38,7 +38,7 @@ enum Volumes {
         var problems: [String] = []
         for projection in projections {
           do throws(ProjectionError) {
-            files += try self.files(projection, mode: mode, of: assignment, place, &room)
+            files += try self.files(projection, in: volume.name, mode: mode, of: assignment, place, &room)
           } catch {
             if error.isFinal { throw setUpFailure(volume.name, error.message, retryable: false) }
             problems.append(error.message)
@@ -93,7 +93,7 @@ enum Volumes {
 
   /// The files of one source, in order; a later file of the same path replaces an earlier one.
   private static func files(
-    _ projection: VolumeSpec.Projection, mode: Int64, of assignment: Assignment, _ place: PodPlace,
+    _ projection: VolumeSpec.Projection, in volume: String, mode: Int64, of assignment: Assignment, _ place: PodPlace,
     _ room: inout FileRoom
   ) throws(ProjectionError) -> [VolumeFile] {
     switch projection {
@@ -128,6 +128,13 @@ enum Volumes {
         files.append(file)
       }
       return files
+    case .token(let path, _, _):
+      guard let text = assignment.tokens.first(where: { $0.volume == volume && $0.path == path })?.text else {
+        throw ProjectionError(message: "failed to fetch token: the coordinator has sent none")
+      }
+      let file = VolumeFile(path: path, bytes: Array(text.utf8), mode: mode)
+      try room.take([file])
+      return [file]
     case .unsupported(let kind):
       throw ProjectionError(message: "\(kind) is not run by this version")
     }
@@ -167,6 +174,22 @@ enum Volumes {
       unlink(path)
       try writeFile(path, file.bytes, mode: UInt32(truncatingIfNeeded: file.mode & 0o777))
     }
+  }
+
+  /// Puts a token in the place of the one before it, at once for whoever reads it. `directory`: the pod's own.
+  static func write(_ token: PodToken, below directory: String) throws(IOError) {
+    let volume = "\(directory)/volumes/\(token.volume)"
+    guard let text = token.text, !PathText.climbs(token.path), !PathText.climbs(token.volume) else { return }
+    let path = "\(volume)/\(token.path)"
+    let mode = try Files.status(path, followLinks: false).mode & 0o777
+    let fresh = "\(volume)/..fresh"
+    unlink(fresh)
+    let descriptor = open(fresh, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, mode)
+    guard descriptor >= 0 else { throw IOError.last("create", fresh) }
+    defer { close(descriptor) }
+    fchmod(descriptor, mode)
+    try Files.writeAll(descriptor, Array(text.utf8), path: fresh)
+    guard rename(fresh, path) == 0 else { throw IOError.last("rename", fresh) }
   }
 
   /// The bytes of a ConfigMap's data (text) and binaryData (base64), or of a Secret's data (base64).

@@ -153,7 +153,7 @@ final class SimulatedAgent {
     case .answer(let answer): take(answer)
     case .assignments(let bodies): accept(bodies)
     case .refused: connection?.close()
-    case .logs, .purge: break
+    case .logs, .purge, .tokens: break
     }
   }
 

@@ -234,15 +234,32 @@ struct KubeconfigContext {
         + "the coordinator is with --server or STINT_SERVER")
   }
 
-  /// Who one is and whom one believes, or what is missing.
-  func identity() throws(CommandError) -> Identity {
+  /// How one proves who one is, and whom one believes; or what is missing.
+  func proof() throws(CommandError) -> ClientProof {
     guard let authority else {
       throw CommandError("error: the kubeconfig \(file): cluster \"\(clusterName)\" has no certificate-authority")
     }
-    guard let certificate else {
-      let user = userName.isEmpty ? "context \"\(name)\" has no user" : "user \"\(userName)\" has no client-certificate"
-      throw CommandError("error: the kubeconfig \(file): \(user): the native port takes client certificates")
+    if let certificate { return .certificate(Identity(own: certificate, authority: authority)) }
+    if let token { return .token(token, authority: authority) }
+    let user =
+      userName.isEmpty
+      ? "context \"\(name)\" has no user" : "user \"\(userName)\" has no client-certificate and no token"
+    throw CommandError("error: the kubeconfig \(file): \(user): the native port takes these two")
+  }
+}
+
+/// What a client shows of itself.
+enum ClientProof: Equatable {
+  case certificate(Identity)
+  /// A bearer token, said in the hello.
+  case token(String, authority: [UInt8])
+
+  /// What its connections are secured by, and the hello on them.
+  func opening() throws(IOError) -> (tls: TLSContext, handshake: HandshakeClient) {
+    switch self {
+    case .certificate(let identity): (try TLSContext(native: identity), HandshakeClient(role: .client))
+    case .token(let token, let authority):
+      (try TLSContext(bearer: authority), HandshakeClient(role: .client, token: token))
     }
-    return Identity(own: certificate, authority: authority)
   }
 }

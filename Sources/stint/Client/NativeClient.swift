@@ -174,15 +174,15 @@ final class NativeClient {
   private var server: String { endpoint.server ?? access?.native ?? Endpoint.defaultServer }
 
   /// What the kubeconfig says, with all that a connection needs.
-  private func accessNow() throws(CommandError) -> (context: KubeconfigContext, identity: Identity) {
+  private func accessNow() throws(CommandError) -> (context: KubeconfigContext, proof: ClientProof) {
     let found = try endpoint.read()
     if endpoint.server == nil { _ = try found.nativeAddress() }
-    return (found, try found.identity())
+    return (found, try found.proof())
   }
 
   private func open() {
     do {
-      let (access, identity) = try accessNow()
+      let (access, proof) = try accessNow()
       self.access = access
       guard let address = SocketAddress(parsing: server) else {
         misfit = "the coordinator's address \"\(server)\" in the kubeconfig \(access.file) is not HOST:PORT"
@@ -193,8 +193,7 @@ final class NativeClient {
           "the coordinator's address \"\(server)\" has no numeric host: names but localhost are not looked up"
         return
       }
-      let handshake = HandshakeClient(role: .client)
-      let tls = try TLSContext(native: identity)
+      let (tls, handshake) = try proof.opening()
       let connection = try Connection.connect(loop: loop, to: address)
       try connection.startTLS(tls)
       self.connection = connection

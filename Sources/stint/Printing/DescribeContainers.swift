@@ -194,6 +194,8 @@ extension Describer {
         field("SecretOptionalName", optional(secret), 2)
       } else if source["downwardAPI"] != nil {
         field("DownwardAPI", "true", 2)
+      } else if let token = source["serviceAccountToken"] {
+        field("TokenExpirationSeconds", token["expirationSeconds"]?.text, 2)
       } else if let map = source["configMap"] {
         field("ConfigMapName", Describer.name(map), 2)
         field("ConfigMapOptional", optional(map), 2)

@@ -54,6 +54,8 @@ extension CoordinatorCore {
       throw error
     }
     try checkSubresource(request)
+    // Nothing is kept of a token.
+    if request.subresource == "token" { return try requestToken(request, id) }
     // An eviction frees what it takes.
     if request.subresource == "eviction" { return try evict(request, id) }
     if api.diskLow { try refuseWhenDiskLow(request.verb) }

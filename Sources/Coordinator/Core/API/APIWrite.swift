@@ -125,6 +125,7 @@ extension CoordinatorCore {
     rules.writes.newDefaults(&json)
     let given = json
     rules.writes.complete(&json, configuration)
+    try rules.writes.admit(&json, self)
     var errors = FieldErrors()
     MetaValidation.object(json, kind: request.kind, into: &errors)
     rules.writes.validateNew(json, &errors)

@@ -60,7 +60,10 @@ enum Defaults {
     }
     within(&volume, "downwardAPI") { each(&$0, "items", downward) }
     within(&volume, "projected") { projected in
-      each(&projected, "sources") { source in within(&source, "downwardAPI") { each(&$0, "items", downward) } }
+      each(&projected, "sources") { source in
+        within(&source, "downwardAPI") { each(&$0, "items", downward) }
+        within(&source, "serviceAccountToken") { set(&$0, "expirationSeconds", 3_600) }
+      }
     }
     within(&volume, "hostPath") { set(&$0, "type", "") }
   }

@@ -56,12 +56,6 @@ struct Honesty {
     if let scheduler = spec["schedulerName"]?.stringValue, !["", "default-scheduler"].contains(scheduler) {
       refuse("\(path).schedulerName", "only \"default-scheduler\" is supported by this version")
     }
-    if let account = spec["serviceAccountName"]?.stringValue, !["", "default"].contains(account) {
-      warn("\(path).serviceAccountName")
-    }
-    if spec["automountServiceAccountToken"]?.boolValue == true {
-      warn("\(path).automountServiceAccountToken", "no token is mounted by this version")
-    }
     for (index, volume) in (spec["volumes"]?.arrayValue ?? []).enumerated() {
       if let host = volume[path: ["hostPath", "path"]]?.stringValue, !host.isEmpty, !PathText.isAbsolute(host) {
         warn(

@@ -174,7 +174,9 @@ package enum OpenAPI {
     case "Lease", "LeaseSpec": return "io.k8s.api.coordination.v1.\(name)"
     case "PriorityClass": return "io.k8s.api.scheduling.v1.\(name)"
     case EventsGroup.schema: return "io.k8s.api.events.v1.Event"
-    case "SelfSubjectReview", "SelfSubjectReviewStatus", "UserInfo": return "io.k8s.api.authentication.v1.\(name)"
+    case "SelfSubjectReview", "SelfSubjectReviewStatus", "UserInfo", "BoundObjectReference",
+      _ where name.hasPrefix("TokenRe"):
+      return "io.k8s.api.authentication.v1.\(name)"
     case "ResourceAttributes", "NonResourceAttributes", "ResourceRule", "NonResourceRule":
       return "io.k8s.api.authorization.v1.\(name)"
     case _ where name.hasPrefix("SelfSubject") || name.hasPrefix("Subject"):

@@ -97,7 +97,8 @@ package enum Protobuf {
     case (_, "DeleteOptions"): "DeleteOptions"
     case ("events.k8s.io/v1", "Event"): "EventsEvent"
     case ("policy/v1", "Eviction"), ("authorization.k8s.io/v1", "SelfSubjectAccessReview"),
-      ("authorization.k8s.io/v1", "SelfSubjectRulesReview"), ("authentication.k8s.io/v1", "SelfSubjectReview"):
+      ("authorization.k8s.io/v1", "SelfSubjectRulesReview"), ("authentication.k8s.io/v1", "SelfSubjectReview"),
+      ("authentication.k8s.io/v1", "TokenRequest"), ("authentication.k8s.io/v1", "TokenReview"):
       kind
     default: Kind(apiVersion: apiVersion, kind: kind).flatMap { messages[$0.name] == nil ? nil : $0.name }
     }

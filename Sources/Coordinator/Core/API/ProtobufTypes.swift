@@ -222,6 +222,13 @@ extension Protobuf {
     """
 
   static let reviewTypes = """
+    TokenRequest = metadata=1:ObjectMeta spec=2:TokenRequestSpec status=3:TokenRequestStatus
+    TokenRequestSpec = audiences=1:[]string boundObjectRef=3:BoundObjectReference expirationSeconds=4:*int64
+    BoundObjectReference = kind=1:string apiVersion=2:string name=3:string uid=4:string
+    TokenRequestStatus = token=1:string expirationTimestamp=2:time
+    TokenReview = metadata=1:ObjectMeta spec=2:TokenReviewSpec status=3:TokenReviewStatus
+    TokenReviewSpec = token=1:string audiences=2:[]string
+    TokenReviewStatus = authenticated=1:bool user=2:UserInfo error=3:string audiences=4:[]string
     SelfSubjectAccessReview = metadata=1:ObjectMeta spec=2:SelfSubjectAccessReviewSpec
       status=3:SubjectAccessReviewStatus
     SelfSubjectAccessReviewSpec = resourceAttributes=1:ResourceAttributes nonResourceAttributes=2:NonResourceAttributes

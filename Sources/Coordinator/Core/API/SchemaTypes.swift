@@ -131,7 +131,7 @@ extension Schema {
     DownwardAPIVolumeFile = path:string fieldRef:ObjectFieldSelector resourceFieldRef:ResourceFieldSelector mode:int32
     ProjectedVolumeSource = sources:[]VolumeProjection defaultMode:int32
     VolumeProjection = secret:SecretProjection downwardAPI:DownwardAPIProjection configMap:ConfigMapProjection
-      serviceAccountToken:ServiceAccountTokenProjection! clusterTrustBundle:any! podCertificate:any!
+      serviceAccountToken:ServiceAccountTokenProjection clusterTrustBundle:any! podCertificate:any!
     SecretProjection = name:string items:[]KeyToPath optional:bool
     ConfigMapProjection = name:string items:[]KeyToPath optional:bool
     DownwardAPIProjection = items:[]DownwardAPIVolumeFile
@@ -213,6 +213,13 @@ extension Schema {
       orphanDependents:bool propagationPolicy:string dryRun:[]string
       ignoreStoreReadErrorWithClusterBreakingPotential:bool
     Preconditions = uid:string resourceVersion:string
+    TokenRequest = apiVersion:string kind:string metadata:ObjectMeta spec:TokenRequestSpec status:TokenRequestStatus
+    TokenRequestSpec = audiences:[]string expirationSeconds:int64 boundObjectRef:BoundObjectReference
+    BoundObjectReference = kind:string apiVersion:string name:string uid:string
+    TokenRequestStatus = token:string expirationTimestamp:time
+    TokenReview = apiVersion:string kind:string metadata:ObjectMeta spec:TokenReviewSpec status:TokenReviewStatus
+    TokenReviewSpec = token:string audiences:[]string
+    TokenReviewStatus = authenticated:bool user:UserInfo audiences:[]string error:string
     SelfSubjectAccessReview = apiVersion:string kind:string metadata:ObjectMeta spec:SelfSubjectAccessReviewSpec
       status:SubjectAccessReviewStatus
     SelfSubjectAccessReviewSpec = resourceAttributes:ResourceAttributes nonResourceAttributes:NonResourceAttributes

@@ -47,7 +47,7 @@ package struct ServedResource: Equatable, Sendable {
   /// Every resource by group and name, as Kubernetes lists them: `kubectl get all` prints in this order.
   package static let all =
     (Kind.allCases.map { ServedResource($0) } + [modernEvents] + [
-      question("authentication.k8s.io", "SelfSubjectReview"),
+      question("authentication.k8s.io", "SelfSubjectReview"), question("authentication.k8s.io", "TokenReview"),
       question("authorization.k8s.io", "SelfSubjectAccessReview"),
       question("authorization.k8s.io", "SelfSubjectRulesReview"),
     ]).sorted { ($0.group, $0.plural) < ($1.group, $1.plural) }

@@ -75,12 +75,27 @@ struct VolumeValidation {
           errors.invalid(path, target, "conflicting duplicate paths")
         }
       }
-      if let token = source["serviceAccountToken"], (token["path"]?.stringValue ?? "").isEmpty {
-        errors.required("\(path).path")
+      if let token = source["serviceAccountToken"] {
+        self.token(token, path, at)
+        if let target = token["path"]?.stringValue, !target.isEmpty, !paths.insert(target).inserted {
+          errors.invalid(path, target, "conflicting duplicate paths")
+        }
       }
       if source.objectValue?.count ?? 0 > 1 {
         errors.forbidden(at, "may not specify more than 1 volume type per source")
       }
+    }
+  }
+
+  private mutating func token(_ token: JSON, _ path: String, _ at: String) {
+    let target = token["path"]?.stringValue ?? ""
+    if target.isEmpty { errors.required("\(path).path") }
+    Self.local(target, "\(path).path", into: &errors)
+    guard let seconds = token["expirationSeconds"]?.intValue else { return }
+    let field = "\(at).serviceAccountToken.expirationSeconds"
+    if seconds < 600 { errors.invalid(field, .int(seconds), "may not specify a duration less than 10 minutes") }
+    if seconds > 1 << 32 {
+      errors.invalid(field, .int(seconds), "may not specify a duration larger than 2^32 seconds")
     }
   }
 

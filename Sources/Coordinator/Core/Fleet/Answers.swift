@@ -8,6 +8,8 @@ extension CoordinatorCore {
   private static let assignmentLimit = 256
   private static let bodyLimit = 512 * 1024
   private static let purgePage = 8_192
+  /// About what a token is long.
+  private static let tokenBytes = 1_024
 
   mutating func finishFleetTurn() {
     for id in fleet.touched { finishTurn(of: id) }
@@ -109,20 +111,19 @@ extension CoordinatorCore {
   /// The body of an attempt that this session's keeper may start, and about how many bytes it is; nil when there is
   /// nothing to start.
   private mutating func assignment(_ number: AttemptNumber, _ id: SessionID) -> (assignment: Assignment, bytes: Int)? {
-    guard let attempt = fleet.attempts[number], let session = fleet.sessions[id], attempt.node == session.node,
-      attempt.keeper == session.keeper, attempt.action == .run, let pod = state.pods[attempt.pod],
-      pod.meta.uid == attempt.podUID
-    else { return nil }
+    guard let attempt = fleet.attempts[number], let pod = ownPod(of: number, id) else { return nil }
     let references = references(of: pod.spec, namespace: pod.meta.namespace)
     let specBytes = fleet.scheduler.specBytes(of: pod.spec)
     let referenceBytes = references.isEmpty ? 0 : JSON.object(references).bytes.count
+    let tokens = tokens(of: pod)
     return (
       Assignment(
         attempt: number, keeper: attempt.keeper, session: id, namespace: attempt.pod.namespace,
         podName: attempt.pod.name, podUID: attempt.podUID, labels: pod.meta.labels, annotations: pod.meta.annotations,
         spec: pod.spec, hostname: pod.hostname, references: references,
-        tolerationMilliseconds: attempt.tolerationMilliseconds),
-      512 + specBytes + referenceBytes
+        tolerationMilliseconds: attempt.tolerationMilliseconds, tokens: tokens,
+        api: apiAddress),
+      512 + specBytes + referenceBytes + tokens.count * Self.tokenBytes
     )
   }
 
@@ -143,7 +144,7 @@ extension CoordinatorCore {
       switch projection {
       case .configMap(let name, _, _): add(.configmaps, name)
       case .secret(let name, _, _): add(.secrets, name)
-      case .downward, .unsupported: break
+      case .downward, .token, .unsupported: break
       }
     }
     for container in spec.initContainers + spec.containers {

@@ -136,6 +136,8 @@ struct FleetSession: Sendable {
   var purged: [AttemptNumber] = []
   /// Bodies that the agent asked for.
   var fetches = WorkQueue<AttemptNumber>()
+  /// Attempts whose tokens it asked for.
+  var tokenWants = WorkQueue<AttemptNumber>()
 }
 
 enum FleetTimer: Hashable, Comparable, Sendable {
@@ -201,6 +203,8 @@ struct FleetState: Sendable {
   /// Pods of lost nodes whose Ready has to become False.
   var unreadyPods = WorkQueue<ObjectKey>()
   var fetching = WorkQueue<SessionID>()
+  /// Sessions that asked for tokens.
+  var wantingTokens = WorkQueue<SessionID>()
   var scheduler = SchedulerState()
   var joining = JoiningState()
   /// Users' certificates, by the digest of their key.
@@ -283,6 +287,7 @@ extension CoordinatorCore {
       left -= 1
     }
     if left > 0, !isHolding { left -= answerFetches(limit: left) }
+    if left > 0 { left -= answerTokenWants(limit: left) }
     if left > 0 { left -= runScheduler(limit: left) }
     return limit - left
   }

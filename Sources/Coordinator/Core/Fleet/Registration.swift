@@ -22,6 +22,7 @@ extension CoordinatorCore {
     guard let gone = fleet.sessions.removeValue(forKey: session) else { return }
     fleet.touched.remove(session)
     fleet.fetching.remove(session)
+    fleet.wantingTokens.remove(session)
     guard fleet.nodes[gone.node]?.session == session else { return }
     // Nothing is proven by a closed connection: the monitor waits for the heartbeat of the next one.
     fleet.nodes[gone.node]?.session = nil
@@ -48,6 +49,7 @@ extension CoordinatorCore {
     case .fetch(let numbers):
       for number in numbers { fleet.sessions[session]?.fetches.add(number) }
       fleet.fetching.add(session)
+    case .tokens(let numbers): wantTokens(numbers, session)
     case .retained(let numbers):
       let gone = numbers.filter { !fleet.tokens.contains($0) && fleet.attempts[$0] == nil }
       guard !gone.isEmpty else { return }

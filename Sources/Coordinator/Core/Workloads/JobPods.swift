@@ -101,6 +101,7 @@ extension CoordinatorCore {
 
   private mutating func createPods(_ round: inout JobRound, count: Int64) {
     var left = count
+    guard left > 0, !isRefused(round.job) else { return }
     let spec = podSpec(of: round.job)
     let quality = Defaults.qosClass(podSpec: spec.json)
     while left > 0 {
@@ -135,12 +136,16 @@ extension CoordinatorCore {
   }
 
   private mutating func podSpec(of job: Job) -> PodSpec {
-    if let known = workloads.memories[job.meta.uid]?.podSpec, known.template == job.spec.podSpec {
+    let mountsToken = mountsToken(job.spec.podSpec.json, namespace: job.meta.namespace)
+    if let known = workloads.memories[job.meta.uid]?.podSpec, known.template == job.spec.podSpec,
+      TokenMount.isMounted(in: known.admitted.json) == mountsToken
+    {
       return known.admitted
     }
-    let admitted = PodSpec(
-      json: Defaults.admit(
-        podSpec: job.spec.podSpec.json, tolerationSeconds: configuration.defaultTolerationSeconds))
+    var json = Defaults.admit(
+      podSpec: job.spec.podSpec.json, tolerationSeconds: configuration.defaultTolerationSeconds)
+    if mountsToken { TokenMount.add(to: &json) }
+    let admitted = PodSpec(json: json)
     workloads.memories[job.meta.uid, default: JobMemory()].podSpec = (job.spec.podSpec, admitted)
     return admitted
   }

@@ -86,6 +86,8 @@ struct JobMemory: Equatable, Sendable {
   var started: BootTime?
   /// The template's spec with what admission adds, made once and shared by the pods.
   var podSpec: (template: PodSpec, admitted: PodSpec)?
+  /// How often in a row its pods were refused.
+  var refusals: Int64 = 0
 
   static func == (left: JobMemory, right: JobMemory) -> Bool { left.backoff == right.backoff }
 }
@@ -161,6 +163,7 @@ extension CoordinatorCore {
     guard let subject = change.subject, case .job(let job) = subject else { return }
     let key = job.meta.key
     guard case .job(let after)? = change.after else {
+      workloads.refused[job.meta.namespace]?.remove(key)
       forgetJob(job)
       return
     }

@@ -37,6 +37,9 @@ extension CoordinatorCore {
     for key in state.keys(of: .namespaces) { workloads.unfurnished.add(key.name) }
   }
 
+  /// Where clients find the Kubernetes API; nil: it is not served.
+  var apiAddress: APIAddress? { workloads.apiEndpoint.map { APIAddress(host: $0.host, port: $0.port) } }
+
   /// Makes what namespaces lack; returns how many it looked at.
   mutating func furnishNamespaces(limit: Int) -> Int {
     var touched = 0

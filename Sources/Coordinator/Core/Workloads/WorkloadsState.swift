@@ -29,6 +29,8 @@ struct WorkloadsState: Sendable {
   var heldBack = InsertionSet<ObjectKey>()
   /// The disk is nearly full: no Job gets a new pod.
   var isDiskScarce = false
+  /// Jobs whose pods have an account that is not there, by namespace.
+  var refused: [String: InsertionSet<ObjectKey>] = [:]
   /// Jobs that choose their own selector, by namespace: they may adopt pods.
   var manualJobs: [String: InsertionSet<ObjectKey>] = [:]
   /// What is in each namespace that is not empty.
@@ -75,6 +77,7 @@ extension CoordinatorCore {
     case .other(let other):
       if other.kind == .events { observeEvent(change) }
       if other.kind == .namespaces { observeNamespace(change) }
+      if other.kind == .serviceaccounts, change.before == nil { accountCame(in: other.meta.namespace) }
     }
     observeOwnership(change)
     if let meta = change.after?.meta, meta.deletionTimestamp != nil, meta.finalizers.isEmpty,

@@ -48,8 +48,12 @@ final class HTTPConnection: ReplyTaker, SlowTaker {
 
   let connection: Connection
   var requests: [Int64: RequestID] = [:]
-  /// Who asks, as far as the handshake has proven it.
+  /// Who asks: whom the handshake has proven, else whom the token of the request that is being served has.
   private(set) var subject = Subject.anonymous
+  /// The handshake has proven who asks.
+  private(set) var isCertified = false
+  /// The present request's token proves nothing, or there is none where the one before had one.
+  private(set) var hasLostProof = false
   /// What is wrong where a certificate was shown whose time is not now.
   var clockProblem: String? { connection.tls?.clockProblem }
   /// Bytes of room that the door has given to the request's body.
@@ -114,7 +118,8 @@ final class HTTPConnection: ReplyTaker, SlowTaker {
             commonName: peer.commonName, organizations: peer.organizations, key: peer.keyDigest, from: connection.peer)
           ?? .anonymous
       }
-      if subject.isAuthenticated {
+      isCertified = subject.isAuthenticated
+      if isCertified {
         parser.headLimit = HTTPParser.headerLimit
         deadline = Clocks.boot() + HTTPConnection.requestNanoseconds
       }
@@ -156,6 +161,13 @@ final class HTTPConnection: ReplyTaker, SlowTaker {
   private(set) var waitsSince = Int64.max
   /// Whether a request is open in the core and nothing of its answer has been sent.
   var isUnanswered: Bool { if case .asked = stage { true } else { false } }
+
+  /// Takes who the present request's token has proven; nil: nobody. `triedToken`: it has one.
+  func bear(_ owner: Subject?, triedToken: Bool) {
+    hasLostProof = owner == nil && (triedToken || subject.isAuthenticated)
+    subject = owner ?? .anonymous
+    if owner != nil { parser.headLimit = HTTPParser.headerLimit }
+  }
 
   /// The request goes to the core: its answer comes by `take`.
   func expect(_ style: HTTPStyle, shape: ((APIReply) -> APIReply)? = nil) {

@@ -108,6 +108,7 @@ final class HTTPDoor {
     body: { [unowned self] (client, request, most) throws(HTTPFailure) in try admit(request, most, from: client) },
     secured: { [unowned self] client in if client.subject.isAuthenticated { leavePlace(client) } },
     bodyServed: { [unowned self] client in
+      // The subject is still the one of the body's own request.
       bodies.giveBack(client.bodyRoom, of: client.subject.name)
       client.bodyRoom = 0
     },
@@ -166,7 +167,7 @@ final class HTTPDoor {
   /// connection, as its body is not read.
   private func admit(_ request: HTTPRequest, _ most: Int, from client: HTTPConnection) throws(HTTPFailure) {
     try checkHost(request)
-    try checkCredentials(client)
+    try checkCredentials(client, request)
     let room = HTTPMedia.isGzip(request) ? HTTPParser.bodyLimit + most : most
     guard bodies.take(room, for: client.subject.name) else {
       throw HTTPFailure(429, "too many bytes of request bodies are being served, please try again later")
@@ -181,7 +182,8 @@ final class HTTPDoor {
       client.isPretty = HTTPMedia.isPretty(request, target)
       client.isYAML = form(request)?.isYAML ?? false
       if let answer = HTTPFacts.open(target) { return try answerFacts(answer, request, client) }
-      try checkCredentials(client)
+      // Who brought a body was asked before it was read.
+      if client.bodyRoom == 0 { try checkCredentials(client, request) }
       if !(target.flag("watch") ?? false), target.parts.last != "log" { try target.checkTimeout() }
       if let answer = HTTPFacts.closed(target, request) {
         let path = "/" + target.parts.joined(separator: "/")
@@ -191,7 +193,7 @@ final class HTTPDoor {
       try serve(request, target, client)
     } catch {
       // The request was read whole: the connection goes on.
-      client.answer(error.code, error.status ?? HTTPAnswer.status(error))
+      client.answer(error.code, error.status ?? HTTPAnswer.status(error), close: client.hasLostProof)
     }
   }
 
@@ -236,12 +238,29 @@ final class HTTPDoor {
     }
   }
 
-  private func checkCredentials(_ client: HTTPConnection) throws(HTTPFailure) {
+  /// Who asks: whom the connection's certificate names, else whom the request's own token does. A token that proves
+  /// nothing ends the connection: each costs a signature's check, and so a handshake for who tries.
+  private func checkCredentials(_ client: HTTPConnection, _ request: HTTPRequest) throws(HTTPFailure) {
+    if !client.isCertified { try checkToken(client, request) }
     let problem = client.subject.isAuthenticated ? door.revocation(client.subject) : client.clockProblem ?? ""
     guard let problem else { return }
     let message = problem.isEmpty ? "Unauthorized" : "Unauthorized: \(problem)"
     ServerLog.audit(.refusal, message, who: client.subject.name, from: client.connection.peer)
     throw HTTPFailure(401, message)
+  }
+
+  /// Makes the owner of the request's token its subject. Why a token is nobody's is for the audit, not for who tries.
+  private func checkToken(_ client: HTTPConnection, _ request: HTTPRequest) throws(HTTPFailure) {
+    guard let token = HTTPTokens.bearer(request) else { return client.bear(nil, triedToken: false) }
+    switch door.verdict(token, [TokenClaims.issuer]) {
+    case .valid(let claims, _):
+      client.bear(Subject(claims, door: .https, from: client.connection.peer), triedToken: true)
+      leavePlace(client)
+    case .invalid(let why):
+      client.bear(nil, triedToken: true)
+      ServerLog.audit(.refusal, "Unauthorized: \(why)", who: client.subject.name, from: client.connection.peer)
+      throw HTTPFailure(401, "Unauthorized")
+    }
   }
 
   private func serve(
@@ -252,6 +271,7 @@ final class HTTPDoor {
       guard HTTPForm(accept: request.header("accept"), isPlain: true) != nil else {
         throw HTTPDoor.notAcceptable(isPlain: true)
       }
+      if kind.kind == HTTPTokens.review { return client.answer(201, try HTTPTokens.answer(request, door.verdict)) }
       return client.answer(201, try HTTPReviews.answer(kind, request, client.subject, authorize))
     }
     if let (resource, access) = HTTPEmptyLists.access(target.parts, method: request.method) {

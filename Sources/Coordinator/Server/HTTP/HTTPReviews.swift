@@ -17,14 +17,7 @@ enum HTTPReviews {
     _ resource: ServedResource, _ request: HTTPRequest, _ subject: Subject,
     _ authorize: (Subject, AccessAttributes) -> AccessDecision
   ) throws(HTTPFailure) -> JSON {
-    guard request.method == "POST" else {
-      throw HTTPFailure(405, "the server does not allow this method on the requested resource")
-    }
-    let body = try HTTPMedia.body(request).json ?? .null
-    guard body["kind"]?.stringValue == resource.kind, body["apiVersion"]?.stringValue == "\(resource.group)/v1" else {
-      throw HTTPFailure(
-        400, "the object provided is unrecognized (must be of type \(resource.kind)): couldn't get version/kind")
-    }
+    let body = try body(request, kind: resource.kind, group: resource.group)
     var result: JSON = [
       "kind": .string(resource.kind), "apiVersion": .string("\(resource.group)/v1"),
       "metadata": ["creationTimestamp": .null],
@@ -33,9 +26,7 @@ enum HTTPReviews {
     switch resource.kind {
     case "SelfSubjectReview":
       result[path: ["metadata", "creationTimestamp"]] = .string(WallTime(nanoseconds: Clocks.now().wall).rfc3339)
-      result["status"] = [
-        "userInfo": ["username": .string(subject.name), "groups": .array(subject.groups.map { .string($0) })]
-      ]
+      result["status"] = ["userInfo": HTTPTokens.userInfo(subject)]
     case "SelfSubjectAccessReview":
       let decision = authorize(subject, try attributes(body["spec"] ?? .null))
       result["status"] = ["allowed": .bool(decision == .allowed)]
@@ -47,6 +38,18 @@ enum HTTPReviews {
       result["status"] = rules(mayAll: authorize(subject, anything) == .allowed)
     }
     return result
+  }
+
+  /// The question that a request brings, which has to be of that kind.
+  static func body(_ request: HTTPRequest, kind: String, group: String) throws(HTTPFailure) -> JSON {
+    guard request.method == "POST" else {
+      throw HTTPFailure(405, "the server does not allow this method on the requested resource")
+    }
+    let body = try HTTPMedia.body(request).json ?? .null
+    guard body["kind"]?.stringValue == kind, body["apiVersion"]?.stringValue == "\(group)/v1" else {
+      throw HTTPFailure(400, "the object provided is unrecognized (must be of type \(kind)): couldn't get version/kind")
+    }
+    return body
   }
 
   private static func attributes(_ spec: JSON) throws(HTTPFailure) -> AccessAttributes {
@@ -77,7 +80,7 @@ enum HTTPReviews {
         "nonResourceRules": [["verbs": ["*"], "nonResourceURLs": ["*"]]], "incomplete": false,
       ]
     }
-    let questions = ServedResource.all.filter { $0.verbs == ["create"] }
+    let questions = ServedResource.all.filter { $0.verbs == ["create"] && $0.kind.hasPrefix("SelfSubject") }
     return [
       "resourceRules": .array(
         questions.map {

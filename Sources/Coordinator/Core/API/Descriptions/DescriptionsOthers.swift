@@ -24,10 +24,10 @@ extension Descriptions {
       data: Bytes by key, in base64.
       stringData: Texts by key; written into data, never shown.
       type: What the Secret is for; Opaque when absent. It cannot be changed.
-    ServiceAccount: ServiceAccount is a name for pods. Kept; it gives no rights in this version.
+    ServiceAccount: ServiceAccount is whom a program in a pod is to the API.
       secrets: Secrets that belong to it.
       imagePullSecrets: Kept: no images are pulled.
-      automountServiceAccountToken: Kept; no token is ever mounted in this version.
+      automountServiceAccountToken: False: its pods get no token mounted, unless they say otherwise.
     Lease: Lease is a claim that is held for a time.
     LeaseSpec: LeaseSpec is who holds a lease and until when.
       holderIdentity: Who holds it.

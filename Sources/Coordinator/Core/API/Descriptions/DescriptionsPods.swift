@@ -14,9 +14,9 @@ extension Descriptions {
       activeDeadlineSeconds: The pod fails when it has been on its node this long.
       dnsPolicy: Kept: containers use the node's resolver, whatever it says.
       nodeSelector: Labels that the node must have.
-      serviceAccountName: Kept and shown; default when absent. Pods get no account's token in this version.
+      serviceAccountName: Whom its programs are to the API; default when absent.
       serviceAccount: The old name of serviceAccountName.
-      automountServiceAccountToken: Kept; no token is ever mounted in this version.
+      automountServiceAccountToken: Whether its account's token is mounted; as the account says when absent.
       nodeName: The node, set by the scheduler. A manifest that sets it is refused; use nodeSelector.
       hostNetwork: Kept: every pod uses its node's network.
       hostPID: Use the node's process ids.

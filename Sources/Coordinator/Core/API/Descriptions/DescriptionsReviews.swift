@@ -2,6 +2,28 @@
 
 extension Descriptions {
   static let reviews = """
+    TokenRequest: TokenRequest asks for a token of a service account.
+    TokenRequestSpec: TokenRequestSpec is what the token shall say.
+      audiences: Whom it is shown to; the API itself when absent.
+      expirationSeconds: How long it is valid, from 600 on; 3600 when absent.
+      boundObjectRef: A Pod, Secret or Node that it dies with.
+    BoundObjectReference: BoundObjectReference is what a token dies with.
+      kind: Pod, Secret or Node.
+      apiVersion: v1.
+      name: The object's name.
+      uid: The object's uid; the token is refused where it is another's.
+    TokenRequestStatus: TokenRequestStatus is the answer.
+      token: The token.
+      expirationTimestamp: When it ends.
+    TokenReview: TokenReview asks whose a token is.
+    TokenReviewSpec: TokenReviewSpec is the question.
+      token: The token.
+      audiences: Whom it may be shown to; the API itself when absent.
+    TokenReviewStatus: TokenReviewStatus is the answer.
+      authenticated: Whether it is anybody's.
+      user: Whose it is.
+      audiences: For which of the audiences it is.
+      error: Why it is nobody's.
     SelfSubjectAccessReview: SelfSubjectAccessReview asks whether the caller may do something.
     SelfSubjectAccessReviewSpec: SelfSubjectAccessReviewSpec is the question; one of these.
       resourceAttributes: Something to do with a resource.

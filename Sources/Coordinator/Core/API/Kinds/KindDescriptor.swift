@@ -89,6 +89,8 @@ struct WriteRules: Sendable {
   var newDefaults: Change = { _ in }
   /// What the server adds of its own to a new object: generated labels, admission. None of it is its creator's.
   var complete: @Sendable (inout JSON, CoordinatorConfiguration) -> Void = { _, _ in }
+  /// What depends on other objects: whether a new object may be there at all, and what it takes over from them.
+  var admit: @Sendable (inout JSON, CoordinatorCore) throws(APIFailure) -> Void = { (_, _) throws(APIFailure) in }
   /// What an update keeps of the stored object although its body has another value, or none; may add warnings.
   var settle: @Sendable (inout JSON, APIObject, CoordinatorConfiguration, inout [String]) -> Void = { _, _, _, _ in }
   /// The rules for a new object, after those of metadata.

@@ -52,10 +52,13 @@ extension KindDescriptor {
       json["spec"] = Defaults.admit(podSpec: spec, tolerationSeconds: configuration.defaultTolerationSeconds)
       json["status"] = ["phase": "Pending", "qosClass": .string(Defaults.qosClass(podSpec: spec))]
     },
-    settle: { json, _, configuration, _ in
-      // A manifest applied again does not carry the tolerations that admission added.
-      guard let spec = json["spec"] else { return }
-      json["spec"] = Defaults.admit(podSpec: spec, tolerationSeconds: configuration.defaultTolerationSeconds)
+    admit: { (json, core) throws(APIFailure) in try core.admitAccount(&json) },
+    settle: { json, before, configuration, _ in
+      // A manifest applied again does not carry the tolerations and the volume that admission added.
+      guard let spec = json["spec"], case .pod(let pod) = before else { return }
+      var admitted = Defaults.admit(podSpec: spec, tolerationSeconds: configuration.defaultTolerationSeconds)
+      if TokenMount.isMounted(in: pod.spec.json) { TokenMount.add(to: &admitted) }
+      json["spec"] = admitted
     },
     validateNew: { json, errors in
       var validation = PodValidation()

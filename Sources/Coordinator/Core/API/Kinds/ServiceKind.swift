@@ -1,4 +1,5 @@
-// Services and ServiceAccounts: what the API does for them alone. Both are kept and shown, and nothing acts on them.
+// Services and ServiceAccounts: what the API does for them alone. Services are kept and shown, and nothing acts on
+// them; what accounts are for is admission's (AccountAdmission) and the tokens' (TokenRequests).
 
 import ClusterProto
 
@@ -28,8 +29,8 @@ extension KindDescriptor {
     deletion: DeletionRules(returnsObject: true))
 
   static let serviceAccounts = KindDescriptor(
-    served: ServedRules(unserved: [
-      "token": "there are no tokens; clients show the administrator's certificate"
+    served: ServedRules(subresources: [
+      ServedSubresource(name: "token", verbs: ["create"], type: ("authentication.k8s.io", "TokenRequest"))
     ]),
     table: .simple([.name, TableColumn("Secrets", "Number of secrets."), .age]) { account, name, age in
       [name, account.count("secrets"), age]

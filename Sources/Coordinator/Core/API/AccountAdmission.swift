@@ -1,0 +1,92 @@
+// Owns: what a pod has of its ServiceAccount, as Kubernetes' admission has it: the account must be there, its token is
+// mounted at the usual place unless pod or account say no. It must not know what tokens say or how they reach a node.
+
+import ClusterProto
+
+/// The volume that admission adds to pods, and its mounts.
+enum TokenMount {
+  /// What Kubernetes asks for: a little more than the hour that people ask for.
+  private static let seconds: Int64 = 3_607
+
+  static func isMounted(in spec: JSON) -> Bool {
+    spec["volumes"]?.arrayValue?.contains { $0["name"]?.stringValue == PodToken.usualVolume } ?? false
+  }
+
+  /// Adds the volume, and its mount to each container that has nothing at its place.
+  static func add(to spec: inout JSON) {
+    guard !isMounted(in: spec) else { return }
+    var isUsed = false
+    for list in ["initContainers", "containers"] {
+      guard var containers = spec[list]?.arrayValue else { continue }
+      for index in containers.indices {
+        var mounts = containers[index]["volumeMounts"]?.arrayValue ?? []
+        guard !mounts.contains(where: { $0["mountPath"]?.stringValue == PodToken.usualPath }) else { continue }
+        mounts.append([
+          "name": .string(PodToken.usualVolume), "readOnly": true, "mountPath": .string(PodToken.usualPath),
+        ])
+        containers[index]["volumeMounts"] = .array(mounts)
+        isUsed = true
+      }
+      spec[list] = .array(containers)
+    }
+    guard isUsed else { return }
+    spec["volumes"] = .array((spec["volumes"]?.arrayValue ?? []) + [projected])
+  }
+
+  private static let projected: JSON = [
+    "name": .string(PodToken.usualVolume),
+    "projected": [
+      "defaultMode": 420,
+      "sources": [
+        ["serviceAccountToken": ["expirationSeconds": .int(seconds), "path": "token"]],
+        [
+          "configMap": ["name": "kube-root-ca.crt", "items": [["key": "ca.crt", "path": "ca.crt"]]]
+        ],
+        [
+          "downwardAPI": [
+            "items": [
+              ["path": "namespace", "fieldRef": ["apiVersion": "v1", "fieldPath": "metadata.namespace"]]
+            ]
+          ]
+        ],
+      ],
+    ],
+  ]
+}
+
+extension CoordinatorCore {
+  /// Made again in every namespace when it is deleted: pods need not wait for it.
+  private static let usual = "default"
+
+  /// Whether the account of a pod of that spec is there; else Kubernetes' sentence.
+  func accountProblem(of account: String, namespace: String) -> String? {
+    guard account != Self.usual, !account.isEmpty,
+      state.other(.serviceaccounts, ObjectKey(namespace: namespace, name: account)) == nil
+    else { return nil }
+    return "error looking up service account \(namespace)/\(account): serviceaccount "
+      + "\(JSON.string(account).text) not found"
+  }
+
+  /// Whether a pod of that spec gets its account's token: as the pod says, else the account, else yes; but only where
+  /// there is an API to show it to.
+  func mountsToken(_ spec: JSON, namespace: String) -> Bool {
+    guard apiAddress != nil else { return false }
+    if let own = spec["automountServiceAccountToken"]?.boolValue { return own }
+    let name = spec["serviceAccountName"]?.stringValue ?? Self.usual
+    let account = state.other(.serviceaccounts, ObjectKey(namespace: namespace, name: name))
+    return account?.body["automountServiceAccountToken"]?.boolValue ?? true
+  }
+
+  /// The admission of a new pod that a client creates.
+  func admitAccount(_ json: inout JSON) throws(APIFailure) {
+    guard var spec = json["spec"] else { return }
+    let namespace = json[path: ["metadata", "namespace"]]?.stringValue ?? ""
+    let account = spec["serviceAccountName"]?.stringValue ?? Self.usual
+    if let problem = accountProblem(of: account, namespace: namespace) {
+      throw .forbidden(.pods, json[path: ["metadata", "name"]]?.stringValue ?? "", problem)
+    }
+    guard mountsToken(spec, namespace: namespace) else { return }
+    TokenMount.add(to: &spec)
+    json["spec"] = spec
+  }
+}

@@ -21,6 +21,14 @@ let hasRootless: Bool = {
 let isolations: [PodProcess.Isolation] =
   (isRoot ? [.namespaces] : []) + (hasRootless ? [.bubblewrap(program: bubblewrapPath)] : [])
 
+/// A copy that is executable, made by another process: one that this process wrote could not be executed while a child
+/// that another test has just forked still holds the descriptor (ETXTBSY).
+func copyProgram(_ program: String, to copy: String) throws {
+  let words = ["cp", "--preserve=mode", program, copy]
+  let child = try Child(Child.Options(path: "/bin/cp", arguments: words, environment: []))
+  #expect(eventually { child.reap() != nil } && child.status == .exited(code: 0))
+}
+
 /// A pod whose reports are kept; it is killed with its owner.
 final class TestPod {
   let loop: EventLoop
@@ -126,7 +134,7 @@ final class HarnessKeeper {
     var program = "\(Files.split(CommandLine.arguments[0]).parent)/PodHarness"
     if dropsRoot {
       let copy = "\(scratch)/PodHarness"
-      if !Files.exists(copy) { try Files.writeAtomically(copy, try Files.read(program), mode: 0o755) }
+      if !Files.exists(copy) { try copyProgram(program, to: copy) }
       program = copy
     }
     let line = front + (dropsRoot && isRoot ? nobody : []) + [program] + arguments

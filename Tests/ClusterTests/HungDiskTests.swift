@@ -75,7 +75,10 @@ struct HungDiskTests {
     for path in [node, cluster.ledgerPath] + own { chown(path, user, user) }
     for path in [cluster.directory, "\(cluster.directory)/agents", "\(cluster.directory)/ledger"] { chmod(path, 0o755) }
     let program = "\(cluster.directory)/stint"
-    try Files.writeAtomically(program, try Files.read(Processes.program), mode: 0o755)
+    // Not written by this process: a child that another test has just forked would hold the descriptor (ETXTBSY).
+    let copy = try Program(
+      ["--preserve=mode", Processes.program, program], path: "/bin/cp", output: "\(cluster.directory)/logs/copy")
+    try checkEqual(copy.end(within: 60), 0, "the exit status of cp")
     return ["/usr/bin/setpriv", "--reuid=\(user)", "--regid=\(user)", "--clear-groups", program]
   }
 

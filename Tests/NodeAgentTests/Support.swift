@@ -118,7 +118,8 @@ final class TestKeeper {
     var program = "\(Files.split(CommandLine.arguments[0]).parent)/NodeHarness"
     if setting.asNobody {
       let copy = "\(scratch)/NodeHarness"
-      if !Files.exists(copy) { try Files.writeAtomically(copy, try Files.read(program), mode: 0o755) }
+      // Not written by this process: a child that another test has just forked would hold the descriptor (ETXTBSY).
+      if !Files.exists(copy) { try run("/bin/cp", "--preserve=mode", program, copy) }
       program = copy
     }
     let user = setting.asNobody && isRoot ? nobody : []

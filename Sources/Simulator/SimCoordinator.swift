@@ -23,6 +23,8 @@ final class SimCoordinator {
   private var starts = 0
   private var incoming: [CoordinatorEvent] = []
   private var isStepDue = false
+  /// The first step's rows are what memory holds.
+  private var hasStepped = false
   private var inFlight: Batch?
   /// Durable, but the loop has not heard of it.
   private var durable: Batch?
@@ -95,6 +97,7 @@ final class SimCoordinator {
     waiting = Batch()
     incoming = []
     isStepDue = false
+    hasStepped = false
     core = nil
     isDoomed = false
     isStalled = false
@@ -105,6 +108,16 @@ final class SimCoordinator {
     stopped = nil
     epoch += 1
     died?()
+  }
+
+  /// The disk is lost with the process, and another one holds an earlier store. False: the process does not go.
+  func restore(_ backup: SimStore, _ facts: [StoreWrite]) -> Bool {
+    guard !isDiskHung, !isDoomed else { return false }
+    crash()
+    world.record("coordinator's disk is lost, a backup is restored")
+    store = backup
+    store.apply(facts)
+    return true
   }
 
   /// SIGTERM: the core extends the leases and says when it is done; then the process ends.
@@ -191,6 +204,7 @@ final class SimCoordinator {
     let events = incoming
     incoming = []
     guard let effects = core?.step(events, at: clock.now(world)) else { return }
+    hasStepped = true
     var writes: [StoreWrite] = []
     for effect in effects {
       switch effect {
@@ -288,7 +302,7 @@ final class SimCoordinator {
 
   /// I12: the state rebuilt from the rows (durable, in flight and waiting) is the state in memory.
   func checkRebuild() {
-    guard let core else { return }
+    guard let core, hasStepped else { return }
     var complete = store
     complete.apply(inFlight?.writes ?? [])
     complete.apply(waiting.writes)

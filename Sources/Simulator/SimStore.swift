@@ -10,6 +10,8 @@ struct SimStore {
     for write in writes { rows[write.table, default: [:]][write.key] = write.value }
   }
 
+  func value(_ table: StoreTable, _ key: String) -> [UInt8]? { rows[table]?[key] }
+
   /// All rows, in an order of no meaning but always the same.
   var all: [StoreRow] {
     var result: [StoreRow] = []

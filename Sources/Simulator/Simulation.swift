@@ -15,6 +15,8 @@ package struct SimulationReport: Sendable {
   package var jobs: Int
   /// How many faults struck.
   package var faults: Int
+  /// How many backups were restored.
+  package var restores: Int
   /// How many containers were started.
   package var starts: Int
   /// How many pods were frozen.
@@ -41,6 +43,10 @@ package struct Simulation {
   package var drawsOnlyDisks = false
   /// For the same test: what copies of directories and machines say is believed.
   package var plantedEvidence: PlantedEvidence?
+  /// For the same test: what a restore of a backup leaves out.
+  package var plantedRestore: PlantedRestore?
+  /// A backup is made and restored every few minutes.
+  package var restoresOften = false
 
   /// `hours` of simulated time with faults.
   package init(seed: UInt64, hours: Double) {
@@ -66,18 +72,27 @@ package struct Simulation {
     let doubles = DoubleFaults(cluster: cluster, planted: plantedEvidence)
     let workload = Workload(cluster: cluster)
     let owners = OwnershipWorkload(cluster: cluster)
+    let restores = RestoreFaults(cluster: cluster, often: restoresOften, planted: plantedRestore)
+    restores.restored = {
+      workload.storeWasRestored()
+      owners.storeWasRestored()
+    }
     cluster.coordinator.start()
     for node in cluster.nodes { world.after(world.pick(0...2_000_000)) { node.startAgent() } }
     faults.begin()
-    if !drawsOnlyDisks { doubles.begin() }
+    if !drawsOnlyDisks {
+      doubles.begin()
+      restores.begin()
+    }
     workload.begin()
     owners.begin()
     world.run(until: duration)
     doubles.end()
+    restores.end()
     if world.violations.isEmpty { settle(cluster, faults, workload, owners) }
     return SimulationReport(
       seed: seed, traceHash: world.traceHash, steps: world.steps, jobs: workload.jobCount,
-      faults: faults.count + doubles.count,
+      faults: faults.count + doubles.count + restores.count, restores: restores.count,
       starts: cluster.ledger.starts, freezes: cluster.ledger.freezes, violations: world.violations,
       tail: world.violations.isEmpty ? [] : world.tail)
   }

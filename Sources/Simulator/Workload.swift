@@ -38,6 +38,15 @@ final class Workload {
     scheduleMeddling()
   }
 
+  /// The coordinator's store is older than what it has answered: what it may have lost is submitted again.
+  func storeWasRestored() {
+    for index in wishes.indices where wishes[index].isAcknowledged && !wishes[index].isDeleted {
+      wishes[index].isAcknowledged = false
+      wishes[index].isMeddledWith = true
+      submit(index)
+    }
+  }
+
   /// No more Jobs; suspended ones are resumed.
   func end() {
     isOver = true

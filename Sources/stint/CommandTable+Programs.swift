@@ -132,6 +132,33 @@ extension CommandTable {
       examples: [("stint kubeconfig > ~/.kube/stint", "Then: export KUBECONFIG=~/.kube/stint")],
       run: KubeconfigCommand.run),
     Command(
+      name: "backup", summary: "Copy a coordinator's data into one file, while it runs or not", operands: "FILE",
+      count: 1...1,
+      flags: [
+        Flag(
+          "data", .directory, initial: "$XDG_DATA_HOME/stint, else ~/.local/share/stint",
+          "Data directory of `stint up` or of a coordinator"), help,
+      ],
+      details: """
+        Works on the coordinator's machine and holds up nothing. The file is what `stint restore` needs: all objects,
+        the cluster's authority and its identities. Whoever reads it may do everything, so it is readable by its
+        owner alone (0600). An earlier FILE is replaced once the new one is whole and on the disk.
+        """,
+      examples: [("stint backup --data /var/lib/stint /root/stint.backup", "From cron, for example")],
+      run: BackupCommand.backup),
+    Command(
+      name: "restore", summary: "Make a coordinator's data directory of a backup", operands: "FILE", count: 1...1,
+      flags: [Flag("data", .directory, "The directory to make; it must be empty or not be there"), help],
+      details: """
+        The coordinator that starts on it goes on above all numbers that a newer one can have given out, and gives no
+        pod a node until whatever that one has started is over, about ten minutes. Pods that run and are in the backup
+        go on. What nodes hold beyond it is stopped and listed in the coordinator's log and in events. What was done
+        after the backup is lost: its work runs again. The old coordinator must not run any more.
+        """,
+      examples: [
+        ("stint restore /root/stint.backup --data /var/lib/stint", "Then: stint coordinator --data /var/lib/stint")
+      ], run: BackupCommand.restore),
+    Command(
       name: "version", summary: "Print the versions of this program and of the coordinator",
       flags: [
         Flag("client", "Print this program's only"),

@@ -94,7 +94,7 @@ struct StoreTests {
     }
     let error = try #require(throws: StoreError.self) { try Store(directory: directory.path) }
     #expect(error.description.contains("stint.db is damaged"))
-    #expect(error.description.contains("put a backup of it in its place"))
+    #expect(error.description.contains("restore a backup (stint restore FILE --data"))
   }
 
   @Test("a path that cannot be a directory is refused with its reason")

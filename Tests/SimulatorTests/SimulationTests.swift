@@ -69,6 +69,27 @@ import Testing
     }
   }
 
+  @Test("a restore that opens no epoch, and one that waits for nothing, are found")
+  func findsHalfRestores() {
+    for (planted, word) in [(PlantedRestore.opensNoEpoch, "halts"), (.waitsForNothing, "H3")] {
+      let isFound = (1...12 as ClosedRange<UInt64>).contains { seed in
+        var simulation = Simulation(seed: seed, hours: 0.25)
+        simulation.plantedRestore = planted
+        return simulation.run().violations.contains { $0.contains(word) }
+      }
+      #expect(isFound, "\(planted)")
+    }
+  }
+
+  @Test("backups that are restored, again and again, keep every promise", arguments: 1...3 as ClosedRange<UInt64>)
+  func restoresHold(seed: UInt64) {
+    var simulation = Simulation(seed: seed, hours: 0.5)
+    simulation.restoresOften = true
+    let report = simulation.run()
+    #expect(report.violations == [])
+    #expect(report.restores > 0)
+  }
+
   @Test("the ledger sees a second copy, and not one that is frozen")
   func ledger() {
     let world = World(seed: 1)

@@ -62,7 +62,8 @@ package struct CoordinatorCore: Sendable {
     self.now = now
     random = SplitMix64(seed: seed)
     try restore(rows)
-    if configuration.opensEpoch { try openEpoch() }
+    if configuration.opensEpoch { fleet.opensEpoch = true }
+    if fleet.opensEpoch { try openEpoch() }
     restoreHistory()
     incarnation += 1
     starts.begin(incarnation, mark: configuration.startMark)

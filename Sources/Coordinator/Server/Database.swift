@@ -25,11 +25,12 @@ final class Database {
   private var statements: [String: OpaquePointer] = [:]
   private static let transient = unsafeBitCast(-1, to: sqlite3_destructor_type.self)
 
-  /// Opens or makes the file. Reads nothing of it yet.
-  init(path: String) throws(StoreError) {
+  /// Opens or makes the file; `isReadOnly`: opens it and changes nothing. Reads nothing of it yet.
+  init(path: String, isReadOnly: Bool = false) throws(StoreError) {
     self.path = path
     var opened: OpaquePointer?
-    let flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE
+    let access = isReadOnly ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE
+    let flags = access | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE
     let result = sqlite3_open_v2(path, &opened, flags, nil)
     guard result == SQLITE_OK, let opened else {
       sqlite3_close_v2(opened)
@@ -192,9 +193,9 @@ final class Database {
   static func damaged(path: String, detail: String, code: Int32 = SQLITE_CORRUPT) -> StoreError {
     StoreError(
       code: code,
-      "\(path) is damaged (\(detail)): stop here, copy the data directory away, and put a backup of it in its place; "
-        + "without one, `sqlite3 \(path) .recover` may save what is left, and `stint coordinator --accept-loss` starts "
-        + "once with the rows that are whole")
+      "\(path) is damaged (\(detail)): stop here, move the data directory away, and restore a backup (stint restore "
+        + "FILE --data DIRECTORY); without one, `sqlite3 \(path) .recover` may save what is left, and `stint "
+        + "coordinator --accept-loss` starts once with the rows that are whole")
   }
 
   /// A row while it is current.

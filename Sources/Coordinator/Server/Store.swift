@@ -259,7 +259,8 @@ package final class Store {
     files.isFolded = false
   }
 
-  private static func lock(_ directory: String) throws(StoreError) -> FileLock {
+  /// For whoever writes the store of `directory`, which is made with mode 0700 if it is not there.
+  static func lock(_ directory: String) throws(StoreError) -> FileLock {
     do throws(IOError) {
       try Files.makeDirectory(directory, mode: 0o700)
       return try FileLock(path: "\(directory)/lock")

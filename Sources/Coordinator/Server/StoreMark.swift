@@ -52,8 +52,9 @@ final class StoreMark {
     guard Files.exists(path) else { return nil }
     guard let bytes = try? Files.read(path, limit: 4_096), let content = content(bytes) else {
       throw StoreError(
-        "\(path) is damaged (it says what the store must hold at least): put it back from a backup of the data "
-          + "directory, or start the coordinator once with --accept-loss to go on with what the store holds")
+        "\(path) is damaged (it says what the store must hold at least): put it back from where it went, or move "
+          + "the directory away and restore a backup (stint restore FILE --data \(directory)), or start the "
+          + "coordinator once with --accept-loss to go on with what the store holds")
     }
     return content
   }

@@ -34,8 +34,9 @@ struct StoreOpening {
       guard mark != nil || hasIdentity, !acceptsLoss else { return }
       throw StoreError(
         "\(directory) belongs to a cluster (\(mark != nil ? "its store.mark" : "something else of it") is there), "
-          + "but \(path) is missing or empty: put it back, with stint.db-wal and store.mark, from where it went or "
-          + "from a backup. To begin anew with an empty cluster start the coordinator once with --accept-loss")
+          + "but \(path) is missing or empty: put it back, with stint.db-wal and store.mark, from where it went, or "
+          + "move the directory away and restore a backup (stint restore FILE --data \(directory)). To begin anew "
+          + "with an empty cluster start the coordinator once with --accept-loss")
     }
   }
 
@@ -56,7 +57,8 @@ struct StoreOpening {
     guard version <= Store.schemaVersion else {
       throw StoreError(
         "\(expected.path) was written by a newer stint (schema \(version), this one knows \(Store.schemaVersion)): "
-          + "run that version again, or restore a backup made before the upgrade")
+          + "run that version again, or move the directory away and restore a backup made before the upgrade (stint "
+          + "restore FILE --data \(expected.directory))")
     }
     if !isNew {
       // All of it: an index that misses a row would let it be written twice.
@@ -90,7 +92,8 @@ struct StoreOpening {
       guard expected.acceptsLoss else {
         throw StoreError(
           "\(expected.path) holds less than was acknowledged (\(problem)): stop here; the newest stint.db, "
-            + "stint.db-wal and store.mark belong together, put them back from where they went or from one backup. "
+            + "stint.db-wal and store.mark belong together, put them back from where they went, or move the directory "
+            + "away and restore a backup (stint restore FILE --data \(expected.directory)). "
             + "To go on with what is there start the coordinator once with --accept-loss")
       }
       losses.append(problem)
@@ -98,7 +101,7 @@ struct StoreOpening {
       if found.store.isEmpty { found.store = expected.mark?.store ?? "" }
     }
     guard losses.isEmpty else {
-      if found.store.isEmpty { found.store = try newName(expected) }
+      if found.store.isEmpty { found.store = try newName(expected.path) }
       found = try rebuild(database, rows, StoreLedger(store: found.store, commits: found.commits + 1))
       return StoreOpening(ledger: found, rows: rows, losses: losses)
     }
@@ -125,10 +128,11 @@ struct StoreOpening {
     guard isNew || expected.mark == nil || expected.acceptsLoss else {
       throw StoreError(
         "\(expected.path) is of schema \(version), older than its store.mark: it is an old copy. Put the newest "
-          + "one back from where it went or from a backup, or start the coordinator once with --accept-loss")
+          + "one back from where it went, or move the directory away and restore a backup (stint restore FILE --data "
+          + "\(expected.directory)), or start the coordinator once with --accept-loss")
     }
     let rows = isNew ? [] : try StoreMigration.rows(database, of: version)
-    let ledger = StoreLedger(store: try newName(expected), commits: isNew ? 0 : (expected.mark?.commits ?? 0))
+    let ledger = StoreLedger(store: try newName(expected.path), commits: isNew ? 0 : (expected.mark?.commits ?? 0))
     let lost = expected.mark != nil || expected.hasIdentity && isNew
     return StoreOpening(
       ledger: try rebuild(database, rows, ledger), rows: rows,
@@ -137,7 +141,7 @@ struct StoreOpening {
   }
 
   /// Makes the tables anew with these rows, in one transaction.
-  private static func rebuild(
+  static func rebuild(
     _ database: Database, _ rows: [StoreRow], _ ledger: StoreLedger
   ) throws(StoreError) -> StoreLedger {
     var ledger = ledger
@@ -168,11 +172,12 @@ struct StoreOpening {
     }
   }
 
-  private static func newName(_ expected: Expectation) throws(StoreError) -> String {
+  /// Of the store at `path`, never drawn before.
+  static func newName(_ path: String) throws(StoreError) -> String {
     do throws(IOError) {
       return Hexadecimal.text(try Crypto.randomBytes(16))
     } catch {
-      throw StoreError("\(expected.path) cannot be made: \(error)")
+      throw StoreError("\(path) cannot be made: \(error)")
     }
   }
 }

@@ -33,9 +33,10 @@ package struct StoreOrigin: Equatable, Sendable {
     return StoreWrite(table: .facts, key: Self.fact, value: json.bytes)
   }
 
-  /// Refuses a store whose rows say that it was served from elsewhere.
+  /// Refuses a store whose rows say that it was served from elsewhere. One that was just restored was served nowhere.
   func check(_ rows: [StoreRow], path: String) throws(StoreError) {
     guard folder.isLasting, database.isLasting,
+      !rows.contains(where: { $0.table == .facts && $0.key == CoordinatorCore.restoredFact }),
       let row = rows.first(where: { $0.table == .facts && $0.key == Self.fact }),
       let json = try? JSON(parsing: row.value)
     else { return }

@@ -9,7 +9,7 @@ extension CoordinatorCore {
     case .facts:
       if key == "attempt" { fleet.lastAttempt = max(fleet.lastAttempt, value.intValue ?? 0) }
       if key == "lmax" { fleet.longestLease = max(fleet.longestLease, value.intValue ?? 0) }
-      if key == Self.holdFact { fleet.holdMilliseconds = max(0, value.intValue ?? 0) }
+      restoreEpoch(key, value)
       if key.hasPrefix(Self.userFact) { try restoreUser(key, value) } else { try restoreJoining(key, value) }
     case .attempts:
       guard let number = Int64(key), let attempt = Self.attempt(number: number, row: value) else {

@@ -184,6 +184,9 @@ struct FleetState: Sendable {
   /// C4: for how long pods of a newer store may run after the start, persisted, and until when. 0: none may.
   var holdMilliseconds: Int64 = 0
   var holdUntil: BootTime?
+  /// This start opens an epoch, and the last attempt that was given out before the epoch began, persisted.
+  var opensEpoch = false
+  var beforeEpoch: AttemptNumber = 0
   var isStopping = false
   var saysStopped = false
   var brake: MassLossBrake?

@@ -101,6 +101,7 @@ extension CoordinatorCore {
   /// The whole inventory replaces our view. Absence from it proves nothing.
   private mutating func take(_ inventory: [InventoryEntry], from id: SessionID) {
     guard let session = fleet.sessions[id] else { return }
+    if !session.hasInventory { listUnknown(inventory, on: session.node) }
     var view: [AttemptNumber: InventoryEntry] = [:]
     var digest = SetDigest()
     var differs = false

@@ -66,7 +66,7 @@ extension CoordinatorCore {
       return refuse(
         session, "the certificate is that of \(who), not of node \(registration.node)", retryMilliseconds: nil)
     }
-    if let problem = behind(registration) {
+    if let problem = behind(registration), !rise(above: registration) {
       outputs.append(.halt(problem))
       return
     }

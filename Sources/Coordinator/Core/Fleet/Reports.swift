@@ -21,6 +21,10 @@ extension CoordinatorCore {
     noteInventory(number, entry, session: id)
     guard report.revision >= fleet.views[number]?.revision ?? -1 else { return }
     fleet.views[number] = AttemptView(revision: report.revision, frozen: report.frozen)
+    if isForgottenEnd(report) {
+      fence(number)
+      return acknowledge(number, id)
+    }
     write(report, of: attempt)
     guard report.isTerminal else { return }
     noteOutcome(attempt, succeeded: report.status.phase == .succeeded)

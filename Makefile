@@ -1,7 +1,7 @@
 # The one entry: `make demo` shows a cluster at work, `make test` checks everything. Both run on a bare machine with a Swift toolchain.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help deps build release lint check test conformance clients sim fuzz demo bench install clean
+.PHONY: help deps build release lint check test conformance clients sim fuzz demo bench install deb package-test clean
 
 SEEDS ?= 200
 HOURS ?= 1
@@ -20,7 +20,7 @@ timed = @printf '%s …\n' '$(1)'; start=$$(date +%s.%N); ( $(2) ); status=$$?; 
 typed = command -v python3 >/dev/null || { echo 'skipped: kubectl (there is no python3)'; exit 0; }; Tests/Conformance/harness_tests.py -q && Tests/Conformance/run.py $(1)
 
 help: ## Lists the targets
-	@awk -F':.*## ' '/^[a-z]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 deps: ## Installs the system packages that the build needs (asks sudo when you are not root)
 	@missing=""; for package in $(PACKAGES); do \
@@ -73,6 +73,12 @@ bench: release ## Measures speed and memory beside the machine's own limit
 
 install: release ## Installs the binary under PREFIX (/usr/local)
 	install -D -m 0755 .build/release/stint $(DESTDIR)$(PREFIX)/bin/stint
+
+deb: release ## Makes a Debian package of the release binary in .build/deb
+	@compose/deb.sh .build/release/stint .build/deb
+
+package-test: release ## Installs, upgrades and purges the package in a fresh Debian (root, debootstrap: some minutes)
+	$(call timed,the package in a fresh Debian,Tests/Packaging/run.sh .build/release/stint .build/debian.tar)
 
 clean: ## Removes what was built
 	rm -rf .build

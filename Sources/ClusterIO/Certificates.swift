@@ -112,6 +112,24 @@ package enum Certificates {
 
   static func end(_ certificate: OpaquePointer) -> Int64? { seconds(X509_get0_notAfter(certificate)) }
 
+  /// When it was made, in seconds since 1970: those made here begin an hour before; nil: it is no certificate.
+  package static func made(_ certificate: [UInt8]) -> Int64? {
+    guard let certificate = try? Certificate(pem: certificate) else {
+      ERR_clear_error()
+      return nil
+    }
+    return seconds(X509_get0_notBefore(certificate.pointer)).map { $0 + 3_600 }
+  }
+
+  /// The subject's CN; nil: it is no certificate, or has none.
+  package static func commonName(_ certificate: [UInt8]) -> String? {
+    guard let certificate = try? Certificate(pem: certificate) else {
+      ERR_clear_error()
+      return nil
+    }
+    return TLSSession.entries(X509_get_subject_name(certificate.pointer), NID_commonName).first
+  }
+
   private static func seconds(_ time: UnsafePointer<ASN1_TIME>?) -> Int64? {
     var broken = tm()
     guard ASN1_TIME_to_tm(time, &broken) == 1 else { return nil }

@@ -2,6 +2,7 @@
 // node is given one where the authority's own key is at hand. It must not know who may do what.
 
 import ClusterProto
+import Glibc
 
 /// Who one is towards a cluster, and whom one believes there.
 package struct Identity: Equatable, Sendable {
@@ -35,6 +36,31 @@ package struct Identity: Equatable, Sendable {
     try Files.makeDirectory(directory, mode: 0o700)
     try Files.writeAtomically(files.authority, authority, mode: 0o600)
     try Files.writeAtomically(files.own, own.file, mode: 0o600)
+    // It is in there now.
+    unlink("\(directory)/key.pem")
+  }
+
+  /// The node whose agent this is; nil: nobody's.
+  package var node: String? {
+    let mark = Subject.nodeName("")
+    guard let name = Certificates.commonName(own.certificate), name.hasPrefix(mark) else { return nil }
+    return String(name.dropFirst(mark.count))
+  }
+
+  /// Whether its certificate is over, by this machine's clock.
+  package var hasEnded: Bool {
+    (Certificates.end(own.certificate) ?? 0) <= Clocks.now().wall / 1_000_000_000
+  }
+
+  /// The key in `directory`, made there if need be, of a machine that has no certificate yet: one whose answer is lost
+  /// asks again with the same key.
+  package static func pendingKey(directory: String) throws(IOError) -> [UInt8] {
+    let path = "\(directory)/key.pem"
+    if Files.exists(path) { return try Files.read(path, limit: 64 * 1024) }
+    try Files.makeDirectory(directory, mode: 0o700)
+    let key = try SigningRequests.makeKey()
+    try Files.writeAtomically(path, key, mode: 0o600)
+    return key
   }
 
   /// An identity for the agent of `node`, by the authority of the coordinator's data directory `coordinator`; of `key`

@@ -230,7 +230,7 @@ package final class TLSSession {
   /// What is wrong when the other side's certificate is not valid at this time: its times and ours.
   package private(set) var clockProblem: String?
   /// What is wrong when nothing that the other side shows has the key that is believed.
-  var pinProblem: String?
+  package internal(set) var pinProblem: String?
   /// The other side said that it sends no more.
   private(set) var isFinished = false
 
@@ -376,7 +376,7 @@ package final class TLSSession {
     return try? Certificate(owning: authority).pem()
   }
 
-  private static func entries(_ name: OpaquePointer?, _ type: Int32) -> [String] {
+  static func entries(_ name: OpaquePointer?, _ type: Int32) -> [String] {
     var texts: [String] = []
     var position: Int32 = -1
     while true {

@@ -2,7 +2,11 @@
 // TLS has proven before. Pure. It must not know sockets, certificates or time.
 
 /// Who opens a connection, and with it what may be said on it.
-package enum ProtocolRole: String, Sendable, CaseIterable { case agent, client, logs }
+package enum ProtocolRole: String, Sendable, CaseIterable {
+  case agent, client, logs
+  /// Has no certificate and asks for one, by one message.
+  case join
+}
 
 /// What both sides know after the hello.
 package struct HandshakeResult: Equatable, Sendable {

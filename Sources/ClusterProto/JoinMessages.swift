@@ -82,6 +82,53 @@ package enum JoinAnswer: Equatable, Sendable {
   }
 }
 
+/// Agent → coordinator, over its session: the next certificate, for its own key.
+package struct RenewRequest: Equatable, Sendable {
+  /// A signing request (PKCS #10, PEM), of which only the public key counts.
+  package var request: String
+
+  /// Takes the value as it stands.
+  package init(request: String) { self.request = request }
+
+  /// The message's JSON.
+  package var json: JSON { ["type": "renew", "request": .string(request)] }
+
+  /// Reads an agent's message.
+  package init(json: JSON) throws(MessageError) {
+    request = try MessageReader(json, "renew").string("request")
+    guard request.utf8.count <= JoinRequest.requestLimit else {
+      throw MessageError("renew.request: more than \(JoinRequest.requestLimit) bytes")
+    }
+  }
+}
+
+/// Coordinator → agent, over its session.
+package enum RenewAnswer: Equatable, Sendable {
+  /// Both PEM.
+  case renewed(certificate: String, authority: String)
+  case refused(reason: String)
+
+  /// The message's JSON.
+  package var json: JSON {
+    switch self {
+    case .renewed(let certificate, let authority):
+      ["type": "renewed", "certificate": .string(certificate), "authority": .string(authority)]
+    case .refused(let reason): ["type": "notRenewed", "reason": .string(reason)]
+    }
+  }
+
+  /// nil: a message of another type.
+  package init?(json: JSON) throws(MessageError) {
+    switch json["type"]?.stringValue {
+    case "renewed":
+      let reader = try MessageReader(json, "renewed")
+      self = .renewed(certificate: try reader.string("certificate"), authority: try reader.string("authority"))
+    case "notRenewed": self = .refused(reason: try MessageReader(json, "notRenewed").string("reason"))
+    default: return nil
+    }
+  }
+}
+
 /// Administrator → coordinator, about join tokens and node keys. Whoever makes a token draws its secret and sends the
 /// digest alone.
 package enum JoiningRequest: Equatable, Sendable {

@@ -24,6 +24,7 @@ package struct JoinToken: Equatable, Sendable, CustomStringConvertible {
   }
 
   private static let mark = "stint1."
+  private static let command = "stint agent --join "
   private static let longest = 4_096
   private static let addressLimit = 16
   /// Digits of an id that is drawn.
@@ -36,6 +37,8 @@ package struct JoinToken: Equatable, Sendable, CustomStringConvertible {
     var bytes = text.utf8[...]
     while let first = bytes.first, Self.isSpace(first) { bytes.removeFirst() }
     while let last = bytes.last, Self.isSpace(last) { bytes.removeLast() }
+    // The whole line as it was printed.
+    if bytes.starts(with: Self.command.utf8) { bytes = bytes.dropFirst(Self.command.utf8.count) }
     guard bytes.count <= Self.longest, bytes.starts(with: Self.mark.utf8) else {
       throw Self.wrong("it begins with \(Self.mark) and is one line, as stint token create prints it")
     }
@@ -66,6 +69,9 @@ package struct JoinToken: Equatable, Sendable, CustomStringConvertible {
   package var text: String {
     "\(Self.mark)\(addresses.joined(separator: ",")).\(authority).\(id).\(secret)"
   }
+
+  /// What to type on the machine, with the secret.
+  package var line: String { Self.command + text }
 
   /// For logs and messages: without the secret.
   package var description: String { "join token \(id) of \(addresses.joined(separator: ","))" }

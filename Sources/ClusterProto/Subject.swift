@@ -49,6 +49,10 @@ package struct Subject: Equatable, Hashable, Sendable {
 
   /// Nobody in particular: what a request is until a door says otherwise.
   package static let anonymous = Subject(name: "system:anonymous", groups: [unauthenticated], door: .https)
+  /// Who has no certificate yet and asks for one.
+  package static func joiner(from: String) -> Subject {
+    Subject(name: anonymous.name, groups: anonymous.groups, door: .native, from: from)
+  }
   /// The coordinator's own administrator, as the native door shows it.
   package static let administrator = Subject(name: "admin", groups: [masters, authenticated], door: .native)
 

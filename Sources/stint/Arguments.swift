@@ -58,6 +58,8 @@ struct Flag: Sendable, Equatable {
 /// What the words beside the flags are; completion offers it.
 enum Operand: Sendable, Equatable {
   case none, kindAndNames, job, node, pod, command, shell
+  /// The first one is one of these.
+  case words([String])
 }
 
 /// One command of the table.

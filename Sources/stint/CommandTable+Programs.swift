@@ -47,6 +47,9 @@ extension CommandTable {
         Flag("charge-lost-attempts", "Count pods lost with their node against backoffLimit, as Kubernetes does"),
         Flag("accept-loss", "Start once with what a damaged, old or missing store still holds"),
         Flag("moved", "Start once with a store that was moved or restored; no pod gets a node for about 10 minutes"),
+        Flag(
+          "node-certificate-lifetime", .duration, initial: "90d",
+          "How long a node's certificate is valid; agents renew it between half and four fifths of that"),
         Flag("terminated-pod-limit", .integer("N"), initial: "12500", "How many finished pods are kept; 0: all"), help,
       ],
       examples: [("stint coordinator --data /var/lib/stint", "Serve agents and clients of this machine")],
@@ -54,9 +57,17 @@ extension CommandTable {
     Command(
       name: "agent", summary: "Run this machine's pods for a coordinator",
       flags: [
-        Flag("coordinator", .text("HOST:PORT"), initial: Endpoint.defaultServer, "Address of the coordinator"),
-        Flag("name", .text("NAME"), initial: "the machine's name", "Name of the node"),
-        Flag("data", .directory, "Where it keeps its state and logs; made if need be"),
+        Flag(
+          "join", .text("TOKEN"),
+          "What `stint token create` printed; other users see it in the process list for a moment, so prefer a file"),
+        Flag("join-file", .file, "A file that holds it; $STINT_JOIN may hold it too"),
+        Flag(
+          "coordinator", .text("HOST:PORT"), initial: "the token's, or where it joined; else \(Endpoint.defaultServer)",
+          "Address of the coordinator"),
+        Flag("name", .text("NAME"), initial: "the one it joined as, or the machine's", "Name of the node"),
+        Flag(
+          "data", .directory, initial: "/var/lib/stint-agent as root, else ~/.local/share/stint-agent",
+          "Where it keeps its state and logs; made if need be"),
         Flag(
           "authority", .directory,
           "A coordinator's data directory on this machine, whose authority gives the agent its identity"),
@@ -73,9 +84,13 @@ extension CommandTable {
         Flag("stop", "End the agent that runs on this data directory, with its pods"), help,
       ],
       details: """
+        A machine joins once: it makes a key that never leaves it, proves by the token that it may come, and gets a
+        certificate for its name, which it renews by itself. From then on it needs no token and ignores one.
         SIGTERM to an agent leaves its pods running under their keeper, so that it can be upgraded; --stop ends them.
         """,
       examples: [
+        ("stint agent --join-file token", "Join the cluster whose line is in the file, and work for it"),
+        ("stint agent", "Work again, after a boot"),
         ("stint agent --name node-4 --data /var/lib/stint-agent --cpu 4 --memory 8Gi", "Offer part of a machine"),
         ("stint agent --stop --data /var/lib/stint-agent", "End the agent and its pods"),
       ], run: ServeCommand.agent),

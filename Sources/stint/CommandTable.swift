@@ -231,7 +231,7 @@ extension CommandTable {
       run: NodeCommand.drain),
     Command(
       name: "user", summary: "Give people and programs certificates, list them, take them back",
-      operands: "(create NAME | list | revoke NAME…)", count: 1...1000,
+      operands: "(create NAME | list | revoke NAME…)", operand: .words(["create", "list", "revoke"]), count: 1...1000,
       flags: [
         Flag("group", .text("GROUP"), repeats: true, "With create: a group of the user; may be repeated"),
         Flag("namespace", "n", .text("NAMESPACE"), initial: "default", "With create: the kubeconfig's namespace"),
@@ -249,14 +249,40 @@ extension CommandTable {
         ("stint user revoke alice", "Close her connections and refuse her certificates"),
       ], run: UserCommand.run),
     Command(
-      name: "node", summary: "Declare dead nodes dead", operands: "declare-dead NODE…", operand: .node,
+      name: "token", summary: "Make the lines by which machines join the cluster, list them, delete them",
+      operands: "(create | list | delete ID…)", operand: .words(["create", "list", "delete"]), count: 1...1000,
+      flags: [
+        Flag("ttl", .duration, initial: "24h", "With create: how long machines may join by it"),
+        Flag("uses", .integer("N"), initial: "any number", "With create: how many machines may join by it"),
+        Flag("node", .text("NAME"), "With create: only for that node; a machine that was installed anew gets it back"),
+        Flag("output", "o", .choice(["json"]), "Print as JSON"),
+      ] + connection,
+      details: """
+        create prints the command that makes a machine a node: type it there. Who has the line may join until it ends,
+        so keep it as you keep a password. The cluster keeps a digest of its secret only. A machine that has joined
+        needs it no more; deleting it changes nothing for those.
+        """,
+      examples: [
+        ("stint token create", "A line for all machines of the next 24 hours"),
+        ("stint token create --uses 1 --node node-7", "For one machine, which is to be node-7"),
+        ("stint token list", "Which there are, and which node joined last"),
+        ("stint token delete k3x9p2m4c8v1", "Nobody joins by it any more"),
+      ], run: TokenCommand.run),
+    Command(
+      name: "node", summary: "Declare dead nodes dead; refuse a node's key for good",
+      operands: "(declare-dead | revoke) NODE…", operand: .node,
       count: 2...1000, flags: connection,
       details: """
         declare-dead is your word that a node's machine is off for good, or at least that nothing of its pods runs any
         more: their work starts elsewhere at once, without a proof. It sets Kubernetes' out-of-service taint, and only
         on a node that is not Ready.
+        revoke refuses the machine's key from now on, whatever certificate it has: its session ends at once, its pods
+        end as those of a lost node, and it is no way back in. The name is free for another key.
         """,
-      examples: [("stint node declare-dead node-2", "Its machine burned; run its pods' work elsewhere")],
+      examples: [
+        ("stint node revoke node-3", "Its machine was stolen; nobody gets in by its key any more"),
+        ("stint node declare-dead node-2", "Its machine burned; run its pods' work elsewhere"),
+      ],
       run: NodeCommand.run),
   ]
 }

@@ -26,6 +26,7 @@ enum Completion {
     case .job, .pod: []
     case .command: commands.map(\.name)
     case .shell: shells
+    case .words(let words): words
     }
   }
 
@@ -104,7 +105,7 @@ enum Completion {
     case .job: .jobs
     case .pod: .pods
     case .node: .nodes
-    case .none, .kindAndNames, .command, .shell: nil
+    case .none, .kindAndNames, .command, .shell, .words: nil
     }
   }
 

@@ -20,7 +20,7 @@ struct HandshakeTests {
     }
   }
 
-  @Test("both sides end with the same result", arguments: [ProtocolRole.agent, .client, .logs])
+  @Test("both sides end with the same result", arguments: [ProtocolRole.agent, .client, .logs, .join])
   func success(role: ProtocolRole) throws {
     let client = client(role, cluster: "c1", stream: role == .logs ? "stream-1" : "")
     let (result, welcome) = try server.receive(client.hello)

@@ -24,6 +24,7 @@ import Testing
   func readsBack(_ addresses: [String]) throws {
     let token = JoinToken(addresses: addresses, authority: digest, id: "ab12", secret: secret)
     #expect(try JoinToken(parsing: " \t\(token.text)\r\n") == token)
+    #expect(try JoinToken(parsing: "\(token.line)\n") == token)
     #expect(!"\(token)".contains(secret))
   }
 

@@ -61,7 +61,7 @@ struct CommandLineNewcomerTests {
   func flags() {
     #expect(run(["get", "jobs", "--timeout", "5s"]).err.hasPrefix("stint: get: --timeout says when --watch stops"))
     #expect(run(["events", "--types", "Foo"]).err.hasPrefix("stint: events: --types: \"Foo\": valid types are"))
-    #expect(run(["node", "kill", "n"]).err.hasPrefix("stint: node: \"kill\" is not declare-dead"))
+    #expect(run(["node", "kill", "n"]).err.hasPrefix("stint: node: \"kill\" is neither declare-dead nor"))
   }
 
   @Test("an address that names no coordinator, or another program, is told at once and not as one that is away")

@@ -31,7 +31,7 @@ struct NodeHarness {
       options.usesCgroups = !arguments.contains("--no-cgroups")
       exit(KeeperHost.run(options))
     case "agent":
-      var options = AgentOptions(coordinator: value("--coordinator") ?? "", name: "node", data: data)
+      var options = AgentOptions(coordinators: [value("--coordinator") ?? ""], name: "node", data: data)
       options.lostDirectoryMilliseconds = milliseconds("--lost-directory") ?? options.lostDirectoryMilliseconds
       exit(AgentHost.run(options))
     case "rate":

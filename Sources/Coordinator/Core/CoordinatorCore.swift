@@ -109,6 +109,7 @@ package struct CoordinatorCore: Sendable {
     case .diskLow(let low): api.diskLow = low
     case .diskScarce(let scarce): setDiskScarce(scarce)
     case .apiServed(let endpoint): serveAPI(endpoint)
+    case .nativeServed(let point): fleet.joinPoint = point
     case .stopRequested: beginPoliteStop()
     }
   }

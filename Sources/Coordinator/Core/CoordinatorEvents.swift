@@ -37,8 +37,24 @@ package enum CoordinatorEvent: Equatable, Sendable {
   case diskScarce(Bool)
   /// The Kubernetes API is served; comes once, after the first step.
   case apiServed(APIEndpoint)
+  /// Agents and joiners are served; comes once after the first step, and again when it changes.
+  case nativeServed(JoinPoint)
   /// The process is to stop politely: extend the leases (C2) and say so to every agent.
   case stopRequested
+}
+
+/// What a join token tells a machine beside its secret.
+package struct JoinPoint: Equatable, Sendable {
+  /// Where the coordinator is reached, best first, each `HOST:PORT` or `[V6]:PORT`.
+  package var addresses: [String]
+  /// Digest of the authority's public key.
+  package var authority: String
+
+  /// Takes each value as it stands.
+  package init(addresses: [String], authority: String) {
+    self.addresses = addresses
+    self.authority = authority
+  }
 }
 
 /// Where the Kubernetes API is served, for the objects by which clients find it.

@@ -94,7 +94,7 @@ package final class CoordinatorServer {
   private let pki: PKI
   private var httpDoor: HTTPDoor?
   private let tokens: TokenAuthority
-  private lazy var issuer = Issuer(directory: options.directory, cluster: cluster, tokens: tokens)
+  private lazy var issuer = Issuer(authority: pki.authority, cluster: cluster, tokens: tokens)
   private var apiListener: Listener?
   private var signals: Signals?
   private var wakeTimer: LoopTimer?
@@ -266,6 +266,7 @@ package final class CoordinatorServer {
     ProcessMemory.releaseAfterStart(of: loop)
     listener = try Listener(loop: loop, at: options.listen) { [unowned self] connection in door.accept(connection) }
     let (own, cluster) = (address, cluster)
+    try tellOfNative(pki)
     try startAPI()
     let api = apiAddress
     let announce: @Sendable (ServerNames) throws(IOError) -> Void = { (names) throws(IOError) in
@@ -279,6 +280,11 @@ package final class CoordinatorServer {
     ServerLog.info(
       "coordinator serves", ("address", address.description), ("cluster", cluster),
       ("incarnation", String(core.incarnation)), ("data", options.directory))
+    ServerLog.info(
+      address.isLoopback
+        ? "only agents of this machine can join: --listen 0.0.0.0 lets others"
+        : "another machine joins by the line that this command prints",
+      ("command", "stint token create --kubeconfig \(directory.kubeconfigPath)"))
   }
 
   /// The core as the store has it. The rows are gone when this returns: as text they are larger than the state.
@@ -311,8 +317,17 @@ package final class CoordinatorServer {
         door.renew(renewal.pki)
         httpDoor?.renew(renewal.pki, names: names.all)
         tellOfAPI(renewal.pki)
+        try? tellOfNative(renewal.pki)
       }
     }
+  }
+
+  /// What join tokens tell.
+  private func tellOfNative(_ pki: PKI) throws(IOError) {
+    let point = JoinPoint(
+      addresses: names.joinable(at: address).map(\.description),
+      authority: try SigningRequests.keyDigest(ofCertificate: pki.authority.certificate))
+    queue.append(.nativeServed(point), from: nil)
   }
 
   /// What clients read of where the API is.

@@ -144,13 +144,19 @@ final class Door {
   /// To who asked for a certificate; a joiner's connection has served its purpose then.
   func answer(_ answer: JoinAnswer, to target: IssueTarget) {
     switch target {
-    case .session(let session): sessions[session]?.send(answer.json)
+    case .session(let session):
+      let renewal: RenewAnswer =
+        switch answer {
+        case .joined(let certificate, let authority, _): .renewed(certificate: certificate, authority: authority)
+        case .refused(let reason, _): .refused(reason: reason)
+        }
+      sessions[session]?.send(renewal.json)
     case .joiner(let request):
       guard let peer = requests[request]?.client as? Peer else { return }
       forget(request)
-      if case .refused(let reason, _) = answer { logRefusal(peer, ProtocolError(.unauthorized, reason)) }
       peer.send(answer.json)
       peer.connection.close(afterFlush: true)
+      setDeadline(peer, Self.refusedNanoseconds)
     }
   }
 
@@ -201,7 +207,7 @@ final class Door {
     held: { [unowned self] peer, isHeld in hold(peer, isHeld) })
 
   /// Who bears a token. Asked again for each request: the token may have died since.
-  private func bearer(of token: String, _ peer: Peer) throws(ProtocolError) -> Subject {
+  func bearer(of token: String, _ peer: Peer) throws(ProtocolError) -> Subject {
     switch verdict(token, [TokenClaims.issuer]) {
     case .valid(let claims, _): return Subject(claims, door: .native, from: peer.connection.peer)
     case .invalid(let why): throw ProtocolError(.unauthorized, why)
@@ -210,6 +216,7 @@ final class Door {
 
   /// Who is on the other end: what its certificate says, which has to fit what it wants to be; else a client's token.
   private func subject(of peer: Peer, _ result: HandshakeResult) throws(ProtocolError) -> Subject {
+    if result.role == .join { return .joiner(from: peer.connection.peer) }
     let tls = peer.connection.tls
     if tls?.peer == nil, result.role == .client, !result.token.isEmpty { return try bearer(of: result.token, peer) }
     guard let proven = tls?.peer,
@@ -232,10 +239,12 @@ final class Door {
   }
 
   private func opened(_ peer: Peer, _ result: HandshakeResult) {
+    // A joiner has proven nothing: its place among the hellos and its deadline stay.
+    if result.role == .join { return }
     deadlines[ObjectIdentifier(peer)] = nil
     unproven.remove(peer)
     switch result.role {
-    case .client: break
+    case .client, .join: break
     case .agent:
       sessions[peer.session] = peer
       peer.connection.setUserTimeout(milliseconds: 10_000)
@@ -248,80 +257,6 @@ final class Door {
         peer.refuse(error)
       }
     }
-  }
-
-  private func receive(_ message: JSON, from peer: Peer) throws(ProtocolError) {
-    let isAgent = if case .agent = peer.stage { true } else { false }
-    try Self.checkType(of: message, isAgent: isAgent)
-    let parsed: ClientMessage
-    do throws(MessageError) {
-      if isAgent { return post(peer, .agent(peer.session, try AgentMessage(json: message))) }
-      parsed = try ClientMessage(json: message)
-    } catch {
-      throw ProtocolError(.malformed, error.description)
-    }
-    if !peer.token.isEmpty { peer.subject = try bearer(of: peer.token, peer) }
-    switch parsed {
-    case .request(let id, let request): try open(request, id: id, from: peer)
-    case .joining(let id, let request):
-      guard try mayOpen(id, on: peer) else { return }
-      post(peer, .joining(register(peer, id: id), by: peer.subject, request))
-    case .users(let id, let request):
-      guard try mayOpen(id, on: peer) else { return }
-      open(request, register(peer, id: id), from: peer)
-    case .cancel(let id):
-      guard let request = peer.requests[id] else { return }
-      cancel(request)
-    }
-  }
-
-  /// Who may say what.
-  private static let agentTypes = ["register", "heartbeat", "reports", "fetch", "retained", "tokens"]
-  private static let clientTypes = ["request", "joining", "users", "cancel"]
-
-  /// A type of the other role is a mistake; one that nobody knows may come from a newer version, and the connection
-  /// stays.
-  private static func checkType(of message: JSON, isAgent: Bool) throws(ProtocolError) {
-    guard let type = message["type"]?.stringValue else { throw .missing("type", in: "(unknown)") }
-    let known = isAgent ? agentTypes : clientTypes
-    if known.contains(type) { return }
-    let isOthers = (isAgent ? clientTypes : agentTypes).contains(type)
-    throw ProtocolError(
-      isOthers ? .unexpected : .unknownType,
-      "message type \(type.prefix(64)) is none of \(isAgent ? "an agent" : "a client")'s: "
-        + known.joined(separator: ", "))
-  }
-
-  /// Whether the connection may have one more request; one that has too many is told so.
-  private func mayOpen(_ id: Int64, on peer: Peer) throws(ProtocolError) -> Bool {
-    guard peer.requests[id] == nil else {
-      throw ProtocolError(.unexpected, "request \(id) is open already")
-    }
-    if peer.requests.count < Self.requestLimit { return true }
-    let status = ReplyStatus.failure(code: 429, message: "too many open requests on this connection")
-    peer.send(ClientReply(id: id, reply: .done(code: 429, object: status, warnings: [])).json)
-    return false
-  }
-
-  private func open(_ request: APIRequest, id: Int64, from peer: Peer) throws(ProtocolError) {
-    guard try mayOpen(id, on: peer) else { return }
-    var request = request
-    request.subject = peer.subject
-    post(peer, .request(register(peer, id: id), request))
-  }
-
-  /// A certificate's key is looked at before the core hears of it.
-  private func open(_ request: UserRequest, _ number: RequestID, from peer: Peer) {
-    var key = ""
-    if case .create(_, _, _, let text) = request {
-      do throws(IOError) {
-        key = try SigningRequests.keyDigest(ofRequest: Array(text.utf8))
-      } catch {
-        let status = ReplyStatus.failure(code: 400, message: "the signing request: \(error)")
-        return reply(.done(code: 400, object: status, warnings: []), to: number)
-      }
-    }
-    post(peer, .users(number, by: peer.subject, request, key: key))
   }
 
   /// Takes a request of an HTTP connection, which has one at a time, and says in it who asks.
@@ -340,14 +275,14 @@ final class Door {
   /// A client has taken all that was sent: logs that were held back go on.
   func drained(_ client: any ReplyTaker) { relays.drained(client) }
 
-  private func register(_ client: any ReplyTaker, id: Int64) -> RequestID {
+  func register(_ client: any ReplyTaker, id: Int64) -> RequestID {
     lastRequest += 1
     client.requests[id] = lastRequest
     requests[lastRequest] = OpenRequest(client: client, clientID: id)
     return lastRequest
   }
 
-  private func cancel(_ request: RequestID) {
+  func cancel(_ request: RequestID) {
     relays.cancel(request)
     forget(request)
     post(nil, .requestCancelled(request))

@@ -7,7 +7,7 @@ import CoordinatorCore
 
 /// The cluster's authority at work.
 struct Issuer {
-  let directory: String
+  let authority: PEMIdentity
   let cluster: String
   let tokens: TokenAuthority
 
@@ -27,7 +27,6 @@ struct Issuer {
 
   private func user(_ grant: UserGrant) -> APIReply {
     do throws(IOError) {
-      let authority = try PKI.authority(directory: directory)
       let made = try SigningRequests.sign(
         request: Array(grant.request.utf8), name: grant.name, groups: grant.groups, authority: authority,
         seconds: Int(clamping: grant.seconds))
@@ -46,7 +45,6 @@ struct Issuer {
 
   private func certificate(node: String, request: String, milliseconds: Int64) -> JoinAnswer {
     do throws(IOError) {
-      let authority = try PKI.authority(directory: directory)
       let seconds = Int(clamping: milliseconds / 1_000)
       let made = try SigningRequests.sign(
         request: Array(request.utf8), node: node, authority: authority, seconds: seconds)

@@ -45,12 +45,6 @@ package struct PKI: Sendable {
     }
   }
 
-  /// The authority of a coordinator's data directory, made where there is none yet.
-  static func authority(directory: String) throws(IOError) -> PEMIdentity {
-    try Files.makeDirectory("\(directory)/pki", mode: 0o700)
-    return try authority("\(directory)/pki/authority.pem")
-  }
-
   private static func authority(_ path: String) throws(IOError) -> PEMIdentity {
     guard Files.exists(path) else {
       return try identity(path, isUsable: { _ in true }) { () throws(IOError) in

@@ -24,6 +24,8 @@ final class Peer: ReplyTaker, SlowTaker {
     case agent
     case client
     case logs
+    /// Has proven nothing, and may say one thing.
+    case joiner
     /// An error was sent; what still comes is dropped, so that the other side can read it before the socket closes.
     case refused
   }
@@ -121,7 +123,13 @@ final class Peer: ReplyTaker, SlowTaker {
     }
   }
 
-  var isInHello: Bool { if case .hello = stage { true } else { false } }
+  /// Has proven nothing yet.
+  var isInHello: Bool {
+    switch stage {
+    case .hello, .joiner: true
+    case .agent, .client, .logs, .refused: false
+    }
+  }
   var isClient: Bool { if case .client = stage { true } else { false } }
   var isRefused: Bool { if case .refused = stage { true } else { false } }
   /// The client has more waiting than it takes.
@@ -241,7 +249,7 @@ final class Peer: ReplyTaker, SlowTaker {
           subject = try handler.admit(self, result)
           if connection.tls?.peer == nil { token = result.token }
           open(result, welcome)
-        case .agent, .client:
+        case .agent, .client, .joiner:
           guard let message = try reader.next() else { return }
           do throws(ProtocolError) {
             try handler.message(self, message)
@@ -257,11 +265,12 @@ final class Peer: ReplyTaker, SlowTaker {
   }
 
   private func open(_ result: HandshakeResult, _ welcome: JSON) {
-    reader.finishHello(messageLimit: MessageLimits.toCoordinator)
+    if result.role != .join { reader.finishHello(messageLimit: MessageLimits.toCoordinator) }
     switch result.role {
     case .agent: stage = .agent
     case .client: stage = .client
     case .logs: stage = .logs
+    case .join: stage = .joiner
     }
     send(welcome)
     handler.opened(self, result)

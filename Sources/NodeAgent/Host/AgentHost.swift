@@ -8,8 +8,8 @@ import Glibc
 
 /// Settings of `stint agent`.
 package struct AgentOptions: Sendable {
-  /// Address of the coordinator, HOST:PORT.
-  package var coordinator: String
+  /// Addresses of the coordinator, HOST:PORT each, tried in turn.
+  package var coordinators: [String]
   /// The node's name.
   package var name: String
   /// The agent's data directory.
@@ -17,6 +17,8 @@ package struct AgentOptions: Sendable {
   /// The data directory of a coordinator on this machine, whose authority gives the agent its identity; nil: the one
   /// in `DATA/identity` is used.
   package var authority: String?
+  /// How a machine without an identity gets one.
+  package var join: JoinToken?
   /// What the node offers; nil: what the machine has.
   package var cpuMillicores: Int64?
   /// What the node offers, in bytes; nil: what the machine has.
@@ -38,9 +40,9 @@ package struct AgentOptions: Sendable {
   /// The agent's version.
   package var version = ""
 
-  /// An agent of this name that joins that coordinator (`HOST:PORT`).
-  package init(coordinator: String, name: String, data: String) {
-    self.coordinator = coordinator
+  /// An agent of this name that works for the coordinator at those addresses (`HOST:PORT`).
+  package init(coordinators: [String], name: String, data: String) {
+    self.coordinators = coordinators
     self.name = name
     self.data = data
   }
@@ -49,7 +51,11 @@ package struct AgentOptions: Sendable {
 /// Runs an agent until it is told to stop.
 package final class AgentHost {
   private let options: AgentOptions
-  private let address: SocketAddress
+  private let addresses: [SocketAddress]
+  /// Of `addresses`, the one to connect to next.
+  private var place = 0
+  /// What the coordinator said last on why this agent may not come: said once, not with each try.
+  private var refusal = ""
   private let loop: EventLoop
   private let paths: NodePaths
   private let lock: FileLock
@@ -69,16 +75,7 @@ package final class AgentHost {
   private var isDone = false
   /// The data directory is no longer where it was.
   private var isLost = false
-  /// The identity as it was last read, and what connections make of it.
-  private var identity: (read: Identity, tls: TLSContext)?
-  private let identities: Mailbox<IdentityRead>
-  /// The connection to the coordinator that the core asked for last.
-  private var wantedConnection: ConnectionNumber?
-
-  private struct IdentityRead: Sendable {
-    var number: ConnectionNumber
-    var result: Result<Identity, IOError>
-  }
+  private let identity: AgentIdentity
 
   /// Runs until done; the process' exit status. Says why it cannot start.
   package static func run(_ options: AgentOptions) -> Int32 {
@@ -99,18 +96,21 @@ package final class AgentHost {
 
   private init(_ options: AgentOptions) throws(IOError) {
     self.options = options
-    guard let address = SocketAddress(parsing: options.coordinator) else {
-      throw IOError(operation: "--coordinator", subject: options.coordinator, message: "not HOST:PORT")
+    addresses = try options.coordinators.map { text throws(IOError) in
+      guard let address = SocketAddress(parsing: text) else {
+        throw IOError(operation: "coordinator's address", subject: text, message: "not HOST:PORT")
+      }
+      return address
     }
-    self.address = address
     try Files.makeDirectory(options.data)
     paths = NodePaths(data: options.data)
     lock = try FileLock(path: paths.agentLock)
     for directory in [paths.pods, paths.logs] { try Files.makeDirectory(directory) }
+    Signals.ignoreBrokenPipes()
+    try Admission.admit(options, paths: paths, addresses: addresses)
     let memory = try AgentMemory(path: paths.memory)
     let facts = try MachineFacts.read(fallbackMachineID: memory.machineID)
     let configuration = try Self.configuration(options, facts: facts, memory: memory, paths: paths)
-    Signals.ignoreBrokenPipes()
     loop = try EventLoop()
     ProcessMemory.releaseAfterStart(of: loop)
     core = AgentCore(configuration: configuration, seed: try Self.seed())
@@ -120,7 +120,7 @@ package final class AgentHost {
     worker = try PreparationWorker(
       paths: paths, node: options.name, address: configuration.address,
       capacity: configuration.capacity)
-    identities = try Mailbox()
+    identity = try AgentIdentity(loop: loop, options: options, paths: paths, worker: worker, addresses: addresses)
     logs = try LogStreams(loop: loop, paths: paths)
     disk = try DiskProbe(paths: paths, memory: memory)
     handler = { [unowned self] number in
@@ -128,7 +128,7 @@ package final class AgentHost {
     }
     timer = loop.makeTimer { [unowned self] in handle(.timer) }
     try worker.attach(to: loop) { [unowned self] event in handle(event) }
-    try loop.attach(identities) { [unowned self] reads in for read in reads { handle(read) } }
+    identity.send = { [unowned self] message in coordinator?.send(message) }
     try disk.attach(to: loop) { [unowned self] number in handle(.diskAnswered(number)) }
     try DirectoryWatch.begin(
       loop: loop, path: paths.agentLock, patienceMilliseconds: options.lostDirectoryMilliseconds
@@ -178,7 +178,7 @@ package final class AgentHost {
     case .connectCoordinator(let number): connectCoordinator(number)
     case .disconnectCoordinator(let reason):
       HostLog.line("agent: leaving the coordinator connection: \(reason)")
-      wantedConnection = nil
+      identity.forget()
       coordinator?.onClosed = nil
       coordinator?.close()
       coordinator = nil
@@ -261,33 +261,27 @@ package final class AgentHost {
   }
 
   private func connectCoordinator(_ number: ConnectionNumber) {
-    wantedConnection = number
     coordinator?.onClosed = nil
     coordinator?.close()
     coordinator = nil
-    // Read again for each connection, on a thread: it may have been replaced. A disk that hangs costs only that.
-    if let identity { open(number, identity.tls) }
-    worker.readIdentity(paths.identity, authority: options.authority) { [identities] result in
-      identities.post(IdentityRead(number: number, result: result))
-    }
-  }
-
-  private func handle(_ read: IdentityRead) {
-    let isAwaited = identity == nil && read.number == wantedConnection
-    do throws(IOError) {
-      let found = try read.result.get()
-      if identity?.read != found { identity = (found, try TLSContext(native: found)) }
-      if isAwaited, let identity { open(read.number, identity.tls) }
-    } catch {
-      if isAwaited { handle(.coordinatorClosed(read.number, reason: error.description)) }
+    identity.use { [unowned self] found in
+      switch found {
+      case .success(let tls): open(number, tls)
+      case .failure(let error): handle(.coordinatorClosed(number, reason: error.description))
+      }
     }
   }
 
   private func open(_ number: ConnectionNumber, _ tls: TLSContext) {
+    let address = addresses[place % addresses.count]
     let link = CoordinatorLink(loop: loop, address: address, tls: tls, role: .agent)
     coordinator = link
+    // Until this one has answered the next one is as good.
+    place = (place + 1) % addresses.count
     link.onOpen = { [unowned self, unowned link] result in
       HostLog.line("agent: connected to the coordinator at \(address), cluster \(result.cluster)")
+      place = addresses.firstIndex(of: address) ?? 0
+      refusal = ""
       if options.nodeIP == nil, let own = link.localHost {
         worker.address = own
         handle(.addressFound(own))
@@ -296,18 +290,24 @@ package final class AgentHost {
     }
     link.onMessage = { [unowned self] message in
       do throws(MessageError) {
+        if ProtocolError(json: message) != nil { return }
+        if let renewal = try RenewAnswer(json: message) { return identity.take(renewal) }
         handle(.coordinator(number, try CoordinatorMessage(json: message)))
       } catch {
         HostLog.line("agent: a word of the coordinator is not understood: \(error)")
       }
     }
+    link.onRefused = { [unowned self] reason in
+      if reason != refusal { HostLog.error("agent: the coordinator at \(address) refuses this agent: \(reason)") }
+      refusal = reason
+    }
     link.onClosed = { [unowned self] reason in handle(.coordinatorClosed(number, reason: reason)) }
   }
 
   private func serve(_ request: LogRequest) {
-    guard let identity else { return }
+    guard let tls = identity.tls else { return }
     let link = CoordinatorLink(
-      loop: loop, address: address, tls: identity.tls, role: .logs, stream: request.stream)
+      loop: loop, address: addresses[place % addresses.count], tls: tls, role: .logs, stream: request.stream)
     logs.serve(request, link) { [unowned self] in isLive(request, restart: $0) }
   }
 

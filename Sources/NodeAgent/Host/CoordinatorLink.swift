@@ -8,10 +8,15 @@ import ClusterProto
 final class CoordinatorLink {
   private var link: FrameLink?
   private let handshake: HandshakeClient
+  private var tls: TLSSession?
+  /// Why the coordinator's authority is not the one that was wanted.
+  var distrust: String? { tls?.pinProblem }
   private var isOpen = false
   /// The hello is over.
   var onOpen: ((HandshakeResult) -> Void)?
   var onMessage: ((JSON) -> Void)?
+  /// The coordinator's word on why not, before `onClosed`.
+  var onRefused: ((String) -> Void)?
   /// Called once, last.
   var onClosed: ((String) -> Void)?
 
@@ -29,6 +34,7 @@ final class CoordinatorLink {
         connection.close()
         throw error
       }
+      self.tls = connection.tls
       start(connection, role)
     } catch {
       let reason = error.description
@@ -66,6 +72,7 @@ final class CoordinatorLink {
 
   private func receive(_ message: JSON) {
     if isOpen {
+      if let error = ProtocolError(json: message) { onRefused?(error.message) }
       onMessage?(message)
       return
     }
@@ -74,6 +81,7 @@ final class CoordinatorLink {
       isOpen = true
       onOpen?(result)
     } catch {
+      onRefused?(error.message)
       link?.close()
       closed(error.message)
     }
@@ -83,6 +91,7 @@ final class CoordinatorLink {
     let handler = onClosed
     onClosed = nil
     onOpen = nil
+    onRefused = nil
     onMessage = nil
     link = nil
     handler?(reason)

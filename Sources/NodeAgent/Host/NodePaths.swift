@@ -24,6 +24,8 @@ package struct NodePaths: Sendable {
   package var memory: String { data + "/agent.json" }
   /// Its certificate with its key, and the authority that it believes.
   package var identity: String { data + "/identity" }
+  /// Where the coordinator was reached when the machine joined: an address a line.
+  package var coordinators: String { data + "/identity/coordinators" }
   /// Written now and then, to see whether the disk answers.
   package var probe: String { data + "/probe" }
   /// Volumes of attempts, a directory each.

@@ -104,6 +104,20 @@ final class PreparationWorker {
     }
   }
 
+  /// Puts an identity in the place of the one before; `done` is called on the thread, with it or why not.
+  func writeIdentity(
+    _ identity: Identity, _ directory: String, _ done: @escaping @Sendable (Result<Identity, IOError>) -> Void
+  ) {
+    pool.post(key: Self.noAttempt) {
+      do throws(IOError) {
+        try identity.write(directory: directory)
+        done(.success(identity))
+      } catch {
+        done(.failure(error))
+      }
+    }
+  }
+
   private func plan(_ assignment: Assignment, number: Int64, volumes: [String: String]) -> AgentEvent {
     Preparation(paths: paths, node: node, address: address, capacity: capacity)
       .plan(assignment, number: number, volumes: volumes)

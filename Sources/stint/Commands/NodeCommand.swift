@@ -1,4 +1,5 @@
-// Owns: `cordon`, `uncordon`, `drain` and `node declare-dead`. It must not know how pods are scheduled or replaced.
+// Owns: `cordon`, `uncordon`, `drain`, `node declare-dead` and `node revoke`. It must not know how pods are
+// scheduled or replaced.
 
 import ClusterIO
 import ClusterProto
@@ -26,15 +27,19 @@ enum NodeCommand {
     return "node/\(name) \(word)"
   }
 
-  /// `stint node declare-dead NODE…`.
+  /// `stint node declare-dead NODE…`, `stint node revoke NODE…`.
   @Sendable static func run(_ context: Context) throws -> Int32 {
-    guard context.arguments.words.first == "declare-dead" else {
+    let word = context.arguments.words.first ?? ""
+    guard ["declare-dead", "revoke"].contains(word) else {
       throw context.arguments.problem(
-        "\"\(context.arguments.words.first ?? "")\" is not declare-dead; nodes are listed by `stint get nodes`")
+        "\"\(word)\" is neither declare-dead nor revoke; nodes are listed by `stint get nodes`")
     }
     let names = try Target.names(Array(context.arguments.words.dropFirst()), of: .nodes)
     let cluster = try context.cluster()
-    return try PatchCommand.each(names, context.console) { try declareDead(cluster, $0) }
+    return try PatchCommand.each(names, context.console) { name in
+      if word == "declare-dead" { return try declareDead(cluster, name) }
+      return try cluster.ask { .joining(id: $0, .revokeNode(name)) }["message"]?.stringValue ?? ""
+    }
   }
 
   private static func declareDead(_ cluster: Cluster, _ name: String) throws -> String {

@@ -31,6 +31,12 @@ enum ServeCommand {
       guard limit >= 0 else { throw arguments.problem("--terminated-pod-limit is negative") }
       options.configuration.terminatedPodLimit = Int(limit)
     }
+    if let life = arguments.milliseconds("node-certificate-lifetime") {
+      guard (10_000...3_153_600_000_000).contains(life) else {
+        throw arguments.problem("--node-certificate-lifetime: from 10s to 36500d")
+      }
+      options.configuration.nodeCertificateMilliseconds = life
+    }
     try setTiming(&options.configuration, arguments)
     do {
       try CoordinatorServer(options).run()
@@ -69,11 +75,15 @@ enum ServeCommand {
 
   @Sendable static func agent(_ context: Context) throws -> Int32 {
     let arguments = context.arguments
-    let data = try required("data", arguments)
+    let token = try AgentJoin.token(context)
+    let data = AgentJoin.data(context)
     if arguments.isOn("stop") { return try AgentStop.run(data: data, console: context.console) }
-    let server = Endpoint.server(arguments.value("coordinator"), context.environment) ?? Endpoint.defaultServer
-    var options = AgentOptions(coordinator: server, name: try nodeName(arguments), data: data)
+    let joined = try? Identity(directory: NodePaths(data: data).identity)
+    var options = AgentOptions(
+      coordinators: AgentJoin.coordinators(context, token, data: data),
+      name: try nodeName(arguments, joined: joined?.node), data: data)
     options.authority = arguments.value("authority").map(absolute)
+    options.join = token
     options.cpuMillicores = try quantity("cpu", arguments, Quantity.parseMillis)
     options.memoryBytes = try quantity("memory", arguments, Quantity.parseBytes)
     options.pods = arguments.integer("pods") ?? options.pods
@@ -100,6 +110,11 @@ enum ServeCommand {
     }
     options.logLimit = try logLimit(arguments) ?? options.logLimit
     options.frozenKillMilliseconds = arguments.milliseconds("frozen-kill") ?? options.frozenKillMilliseconds
+    if joined == nil, token == nil, options.authority == nil {
+      throw CommandError(
+        "error: this machine is no node yet: stint token create, on the coordinator's machine, prints the command that "
+          + "makes it one")
+    }
     options.version = Version.current
     return AgentHost.run(options)
   }
@@ -125,8 +140,8 @@ enum ServeCommand {
     return "\(String(cString: here))/\(path)"
   }
 
-  private static func nodeName(_ arguments: Arguments) throws -> String {
-    let name = try arguments.value("name") ?? MachineFacts.read(fallbackMachineID: "").hostname.lowercased()
+  private static func nodeName(_ arguments: Arguments, joined: String?) throws -> String {
+    let name = try arguments.value("name") ?? joined ?? MachineFacts.read(fallbackMachineID: "").hostname.lowercased()
     let isValid =
       !name.isEmpty && name.utf8.count <= 63 && !name.hasPrefix("-") && !name.hasSuffix("-")
       && name.utf8.allSatisfy { (0x61...0x7A).contains($0) || (0x30...0x39).contains($0) || $0 == 0x2D || $0 == 0x2E }

@@ -108,6 +108,29 @@ final class TestCluster {
       ] + more, path: wrapper.first ?? Processes.program, output: "\(directory)/logs/\(log)")
   }
 
+  /// Makes a join token; what no log of the test shows.
+  func token(_ words: String..., line: UInt = #line) throws -> String {
+    let result = try stint(["token", "create", "-o", "json"] + words)
+    let log = "\(directory)/logs/client-\(runs)"
+    defer { unlink(log) }
+    try check(result.status == 0, "token create: \(result.text)", line: line)
+    let json = result.text.drop { $0 != "{" }
+    return try found(try JSON(parsing: Array(json.utf8))["token"]?.stringValue, "token", line: line)
+  }
+
+  /// Starts the agent of a machine that has no other way in than a token; empty: it has joined.
+  @discardableResult
+  func join(_ node: String, _ token: String, data: String? = nil, environment: [String] = []) throws -> Program {
+    runs += 1
+    let log = "\(Files.split(node).name)-\(runs)"
+    let program = try Program(
+      [
+        "agent", "--name", node, "--data", data ?? dataDirectory(node), "--cpu", "64", "--memory", "64Gi",
+      ] + (token.isEmpty ? [] : ["--join", token]), environment: environment, output: "\(directory)/logs/\(log)")
+    agents[log] = program
+    return program
+  }
+
   func killAgent(_ node: String, _ signal: Int32 = SIGKILL) throws { try agents[node]?.killAndReap(signal) }
 
   func keeper(of node: String) throws -> ProcessIdentity {
@@ -186,7 +209,7 @@ final class TestCluster {
   // The end.
 
   /// What logs say, for a failure's message.
-  private func story() -> String {
+  func story() -> String {
     let names = ((try? Files.list("\(directory)/logs")) ?? []).filter { !$0.hasPrefix("client") }
     let logs = names.map { "\(directory)/logs/\($0)" } + agents.keys.sorted().map { "\(dataDirectory($0))/keeper.log" }
     return logs.map { path in

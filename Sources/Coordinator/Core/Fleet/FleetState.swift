@@ -210,6 +210,8 @@ struct FleetState: Sendable {
   var wantingTokens = WorkQueue<SessionID>()
   var scheduler = SchedulerState()
   var joining = JoiningState()
+  /// Where joiners are sent. Not persisted.
+  var joinPoint: JoinPoint?
   /// Users' certificates, by the digest of their key.
   var users: [String: UserKey] = [:]
 }

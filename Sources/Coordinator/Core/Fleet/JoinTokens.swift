@@ -86,7 +86,12 @@ extension CoordinatorCore {
       digest: digest.lowercased(), node: node, created: now.wall,
       expires: now.wall.adding(milliseconds: ttlSeconds * 1_000), usesLeft: uses)
     setToken(record, id)
-    return shown(id, record)
+    var made = shown(id, record)
+    if let point = fleet.joinPoint {
+      made["addresses"] = .array(point.addresses.map { .string($0) })
+      made["authority"] = .string(point.authority)
+    }
+    return made
   }
 
   private mutating func deleteToken(_ id: String) throws(APIFailure) -> JSON {

@@ -18,17 +18,17 @@ extension CoordinatorCore {
   private static let longestWait: Int64 = 10_000
 
   mutating func join(_ request: JoinRequest, key: String, id: RequestID) {
+    let by = request.token.isEmpty ? "its key" : "join token \(request.token.prefix(32))"
+    // Each line before the answer, after which the connection is not known any more.
     do throws(JoinRefusal) {
       try checkAsked(request, key)
       if request.token.isEmpty { try checkEnded(request, key) } else { try useToken(request, key) }
-      let by = request.token.isEmpty ? "its key" : "join token \(request.token)"
-      outputs.append(
-        .audit(
-          AuditEntry(
-            .join, "node \(request.node) joined by \(by), key \(key)", who: Subject.nodeName(request.node),
-            from: .request(id))))
+      let what = "node \(request.node) joined by \(by), key \(key)"
+      outputs.append(.audit(AuditEntry(.join, what, who: Subject.nodeName(request.node), from: .request(id))))
       issue(.joiner(id), node: request.node, key: key, token: request.token, request: request.request)
     } catch {
+      let what = "node \(request.node.prefix(253)) may not join by \(by): \(error.reason)"
+      outputs.append(.audit(AuditEntry(.refusal, what, who: Subject.anonymous.name, from: .request(id))))
       outputs.append(
         .issueRefused(.joiner(id), reason: error.reason, retryMilliseconds: error.retryMilliseconds))
     }

@@ -1,0 +1,78 @@
+// Owns: that a machine has an identity before its agent begins: by the token once, by its key when the certificate
+// ended while the machine was off. It waits for the coordinator as long as that takes. It must not know sessions.
+
+import ClusterIO
+import ClusterProto
+import Glibc
+
+/// The way into a cluster.
+enum Admission {
+  private static let firstPause: Int32 = 250
+  private static let longestPause: Int32 = 5_000
+
+  /// Returns once the data directory has an identity that counts, or another hand gives it one. Throws what a person
+  /// has to mend.
+  static func admit(_ options: AgentOptions, paths: NodePaths, addresses: [SocketAddress]) throws(IOError) {
+    guard options.authority == nil else { return }
+    let found = try? Identity(directory: paths.identity)
+    if let found, !found.hasEnded {
+      if options.join != nil {
+        HostLog.line("agent: this machine is node \(found.node ?? "?") already: the join token is not needed")
+      }
+      return
+    }
+    if let found {
+      // By the key; a token is the second way.
+      let digest = try SigningRequests.keyDigest(ofCertificate: found.authority)
+      HostLog.line("agent: the certificate of node \(found.node ?? "?") has ended: asking for the next one by its key")
+      let refusal = try ask(options, paths, addresses, digest: digest, token: nil, key: found.own.key)
+      guard let refusal else { return }
+      guard options.join != nil else { throw refusal }
+      HostLog.line("agent: \(refusal.message)")
+    }
+    guard let token = options.join else { return }
+    let key: [UInt8]
+    if let found { key = found.own.key } else { key = try Identity.pendingKey(directory: paths.identity) }
+    let refusal = try ask(options, paths, addresses, digest: token.authority, token: token, key: key)
+    if let refusal { throw refusal }
+  }
+
+  /// nil: there is an identity now; else the coordinator's word why not.
+  private static func ask(
+    _ options: AgentOptions, _ paths: NodePaths, _ addresses: [SocketAddress], digest: String, token: JoinToken?,
+    key: [UInt8]
+  ) throws(IOError) -> IOError? {
+    let loop = try EventLoop()
+    var pause = firstPause
+    while true {
+      var outcome: Joiner.Outcome?
+      let joiner = try Joiner(
+        loop: loop, addresses: addresses, digest: digest, token: token, node: options.name, key: key
+      ) { outcome = $0 }
+      try withExtendedLifetime(joiner) { () throws(IOError) in try loop.run(until: { outcome != nil }) }
+      switch outcome {
+      case .joined(let identity, let cluster):
+        try identity.write(directory: paths.identity)
+        let lines = addresses.map { "\($0)\n" }.joined()
+        try Files.writeAtomically(paths.coordinators, Array(lines.utf8))
+        HostLog.line("agent: this machine is node \(options.name) of cluster \(cluster) now")
+        return nil
+      case .refused(let reason, nil), .unreachable(let reason, isFinal: true):
+        return IOError(operation: "join", subject: options.name, message: reason)
+      case .refused(let reason, let retry?):
+        HostLog.line("agent: not yet: \(reason)")
+        wait(Int32(clamping: max(retry, 100)))
+      case .unreachable(let reason, isFinal: false):
+        HostLog.line("agent: no coordinator yet (\(reason)); trying again")
+        wait(pause)
+        pause = min(pause * 2, longestPause)
+      case nil: break
+      }
+    }
+  }
+
+  private static func wait(_ milliseconds: Int32) {
+    LineWriter.standardError.flush()
+    poll(nil, 0, milliseconds)
+  }
+}

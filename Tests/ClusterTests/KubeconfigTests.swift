@@ -203,4 +203,22 @@ struct KubeconfigTests {
           + "these two")
     }
   }
+
+  /// A name of this machine that its own files know; nil where there is none.
+  private static let ownName: String? = {
+    var text = [CChar](repeating: 0, count: 256)
+    guard gethostname(&text, text.count - 1) == 0 else { return nil }
+    let name = String(decoding: text.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
+    let hosts = String(decoding: (try? Files.read("/etc/hosts")) ?? [], as: UTF8.self)
+    return hosts.split(whereSeparator: \.isWhitespace).contains(Substring(name)) ? name : nil
+  }()
+
+  @Test("a native address may have a name, as the coordinator's --advertise gives it", .enabled(if: ownName != nil))
+  func name() throws {
+    let name = try #require(Self.ownName)
+    let found = try NameLookup.addresses(of: .tcp(host: name, port: 7))
+    #expect(!found.isEmpty && found.allSatisfy { $0.isNumeric })
+    let itself = try NameLookup.addresses(of: .tcp(host: "::1", port: 7))
+    #expect(itself == [.tcp(host: "::1", port: 7)])
+  }
 }

@@ -51,6 +51,38 @@ struct UserCommandTests {
     }
   }
 
+  @Test("a kubeconfig with a service account's token serves stint too", .enabled(if: Files.exists("/usr/bin/kubectl")))
+  func token() throws {
+    try TestCluster.with(agents: 0) { cluster in
+      func kubectl(_ words: String...) throws -> String {
+        let output = "\(cluster.directory)/kubectl-\(words[0])"
+        let program = try Program(
+          words, path: "/usr/bin/kubectl",
+          environment: ["KUBECONFIG=\(cluster.kubeconfig)", "HOME=\(cluster.directory)"], output: output)
+        let status = try program.end(within: 60)
+        try check(status == 0, program.text)
+        return program.text
+      }
+      try eventually("the account is there") { try cluster.stint("get", "serviceaccounts", "default").status == 0 }
+      let token = try kubectl("create", "token", "default")
+      try Files.writeAtomically("\(cluster.directory)/token", Array(token.utf8), mode: 0o600)
+      let admin = String(decoding: try Files.read(cluster.kubeconfig), as: UTF8.self)
+      let lines = admin.split(separator: "\n", omittingEmptySubsequences: false).map { line in
+        if line.contains("client-key-data") { return "    tokenFile: token" }
+        return line.contains("client-certificate-data") ? "" : String(line)
+      }
+      let file = "\(cluster.directory)/account.kubeconfig"
+      try Files.writeAtomically(file, Array(lines.joined(separator: "\n").utf8), mode: 0o600)
+      let refused = try cluster.stint("get", "jobs", "--kubeconfig", file)
+      #expect(
+        refused.status == 1 && refused.text.contains("User \"system:serviceaccount:default:default\" cannot list"),
+        "\(refused)")
+      try Files.writeAtomically("\(cluster.directory)/token", Array("forged.token.x".utf8), mode: 0o600)
+      let forged = try cluster.stint("get", "jobs", "--kubeconfig", file)
+      #expect(forged.status == 1 && forged.text.contains("refused"), "\(forged)")
+    }
+  }
+
   @Test("names of the system's own are refused, and so are words that mean nothing")
   func refusals() throws {
     try TestCluster.with(agents: 0) { cluster in

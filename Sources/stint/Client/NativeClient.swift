@@ -27,6 +27,8 @@ final class NativeClient {
   private var access: KubeconfigContext?
   private var inbox: [ClientReply] = []
   private var lastNumber: Int64 = 0
+  /// To connect.
+  private var attempts = 0
   /// Trying again would not help: a wrong identity, another protocol version.
   private var refusal: ProtocolError?
   /// Nor here: what the address names is no coordinator, or names nothing.
@@ -188,13 +190,17 @@ final class NativeClient {
         misfit = "the coordinator's address \"\(server)\" in the kubeconfig \(access.file) is not HOST:PORT"
         return
       }
-      guard address.isNumeric else {
-        misfit =
-          "the coordinator's address \"\(server)\" has no numeric host: names but localhost are not looked up"
+      let candidates: [SocketAddress]
+      do throws(NameLookup.Failure) {
+        candidates = try NameLookup.addresses(of: address)
+      } catch {
+        if error.isTemporary { state = .closed(error.message) } else { misfit = error.message }
         return
       }
+      // One after the other: a machine may have addresses that do not reach it from here.
+      attempts += 1
       let (tls, handshake) = try proof.opening()
-      let connection = try Connection.connect(loop: loop, to: address)
+      let connection = try Connection.connect(loop: loop, to: candidates[(attempts - 1) % candidates.count])
       try connection.startTLS(tls)
       self.connection = connection
       reader = MessageStream()

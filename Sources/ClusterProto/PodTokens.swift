@@ -31,6 +31,27 @@ package struct PodToken: Equatable, Sendable {
   /// pod; here all pods of a Job share one spec, so they are the same ones.
   package static let usualVolume = "kube-api-access-stint"
 
+  /// That volume. The token's life is what Kubernetes asks for: a little more than the hour that people ask for.
+  package static let usualVolumeSpec: JSON = [
+    "name": .string(usualVolume),
+    "projected": [
+      "defaultMode": 420,
+      "sources": [
+        ["serviceAccountToken": ["expirationSeconds": 3_607, "path": "token"]],
+        [
+          "configMap": ["name": "kube-root-ca.crt", "items": [["key": "ca.crt", "path": "ca.crt"]]]
+        ],
+        [
+          "downwardAPI": [
+            "items": [
+              ["path": "namespace", "fieldRef": ["apiVersion": "v1", "fieldPath": "metadata.namespace"]]
+            ]
+          ]
+        ],
+      ],
+    ],
+  ]
+
   /// The token's text; nil while nobody has signed it.
   package var text: String? { if case .signed(let text) = content, !text.isEmpty { text } else { nil } }
 

@@ -46,13 +46,11 @@ struct ServiceAccountTests {
   /// The token files of the one pod on the node, by path.
   private static func tokens(_ cluster: TestCluster) throws -> [String: String] {
     var result: [String: String] = [:]
-    let pods = "\(cluster.dataDirectory("node-1"))/pods"
-    for attempt in try Files.list(pods) {
-      for path in ["\(PodToken.usualVolume)/token", "extra/vault"] {
-        if let bytes = try? Files.read("\(pods)/\(attempt)/volumes/\(path)") {
-          result[path] = String(decoding: bytes, as: UTF8.self)
-        }
-      }
+    let data = cluster.dataDirectory("node-1")
+    var paths = try Files.list("\(data)/pods").map { "\(data)/pods/\($0)/volumes/extra/vault" }
+    paths += try Files.list("\(data)/tokens").map { "\(data)/tokens/\($0)/files/token" }
+    for path in paths {
+      if let bytes = try? Files.read(path) { result[path] = String(decoding: bytes, as: UTF8.self) }
     }
     return result
   }

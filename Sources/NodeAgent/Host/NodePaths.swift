@@ -30,6 +30,8 @@ package struct NodePaths: Sendable {
   package var probe: String { data + "/probe" }
   /// Volumes of attempts, a directory each.
   package var pods: String { data + "/pods" }
+  /// The usual volumes of tokens, a directory each, used by one attempt after the other.
+  package var tokens: String { data + "/tokens" }
   /// Logs of attempts, a directory each.
   package var logs: String { data + "/logs" }
 

@@ -70,7 +70,7 @@ final class PodStorage: Sendable {
     refill()
     let message = TerminationMessage(run, container, path: spare)
     let isReady = spare != nil || !messages.isUsable(container)
-    if run.restart == 0, isReady, let known = tokenMounts(container, podDirectory) {
+    if run.restart == 0, isReady, let known = tokenMounts(container) {
       if let mount = message.soleMount { return Preparation(message: message, mounts: [mount] + known) }
       if spare == nil, known.isEmpty { return Preparation(message: message, mounts: []) }
     }
@@ -96,17 +96,17 @@ final class PodStorage: Sendable {
   private func mountable(_ planned: PodPlan.Container) -> PodPlan.Container {
     if hasTokenPath { return planned }
     var container = planned
-    container.mounts.removeAll { $0.path == PodToken.usualPath && $0.source.hasSuffix("/\(PodToken.usualVolume)") }
+    container.mounts.removeAll { $0.path == PodToken.usualPath && PathText.isBelow($0.source, paths.tokens) }
     return container
   }
 
   /// The mounts of a container that has none but the usual one of its token, or none at all: they need no look at the
   /// host. nil: it has others.
-  private func tokenMounts(_ container: PodPlan.Container, _ podDirectory: String) -> [MountOperation]? {
+  private func tokenMounts(_ container: PodPlan.Container) -> [MountOperation]? {
     if container.mounts.isEmpty { return [] }
     guard hasTokenPath, container.mounts.count == 1, let mount = container.mounts.first,
       mount.path == PodToken.usualPath,
-      mount.subPath == nil, mount.readOnly, PathText.isBelow(mount.source, podDirectory)
+      mount.subPath == nil, mount.readOnly, PathText.isBelow(mount.source, paths.tokens)
     else { return nil }
     return [.bind(source: mount.source, below: "", destination: mount.path, readOnly: true)]
   }

@@ -20,6 +20,9 @@ final class PreparationWorker {
   private let capacity: NodeCapacity
   /// Attempts with something under DATA/pods: the others cost no system call at the end.
   private var prepared: Set<AttemptNumber>
+  /// Those of them that have the usual volume of their token alone: nothing has to be removed.
+  private var bare: Set<AttemptNumber>
+  private let slots: TokenSlots
   /// Attempts whose directory a thread could not remove: tried again with the next ones.
   private let unremoved = Unremoved()
   /// Of those at once, so that a disk that stays broken costs each clean-up little.
@@ -32,7 +35,10 @@ final class PreparationWorker {
     self.capacity = capacity
     pool = try WorkerPool(name: "stint-volumes", limit: Self.threads)
     results = try Mailbox()
+    slots = try TokenSlots(directory: paths.tokens)
     prepared = Set(try Files.list(paths.pods).compactMap { Int64($0) })
+    bare = Set(slots.owners).subtracting(prepared)
+    prepared.formUnion(bare)
   }
 
   /// Hands results to `handler` on the loop.
@@ -44,8 +50,10 @@ final class PreparationWorker {
   /// handler.
   func prepare(_ assignment: Assignment, number: Int64) -> AgentEvent? {
     if assignment.spec.volumes.isEmpty { return plan(assignment, number: number, volumes: [:]) }
-    prepared.insert(assignment.attempt)
-    let work = Preparation(paths: paths, node: node, address: address, capacity: capacity)
+    if prepared.insert(assignment.attempt).inserted, assignment.spec.volumes.allSatisfy(TokenSlots.serves) {
+      bare.insert(assignment.attempt)
+    }
+    let work = Preparation(paths: paths, node: node, address: address, capacity: capacity, slots: slots)
     pool.post(key: assignment.attempt) { [results] in
       results.post(work.run(assignment, number: number))
     }
@@ -56,9 +64,11 @@ final class PreparationWorker {
   func write(_ tokens: [PodToken], of attempt: AttemptNumber) {
     guard prepared.contains(attempt) else { return }
     let directory = paths.pod(attempt)
-    pool.post(key: attempt) {
+    pool.post(key: attempt) { [slots] in
       do throws(IOError) {
-        for token in tokens { try Volumes.write(token, below: directory) }
+        for token in tokens {
+          try Volumes.write(token, below: directory, usual: slots.path(of: attempt))
+        }
       } catch {
         HostLog.line("agent: a token of attempt \(attempt) is not renewed: \(error)")
       }
@@ -67,6 +77,10 @@ final class PreparationWorker {
 
   func cleanUp(_ attempt: AttemptNumber) {
     guard prepared.remove(attempt) != nil else { return }
+    let isBare = bare.remove(attempt) != nil
+    // Behind what is still being made of it.
+    pool.post(key: attempt) { [slots] in slots.giveBack(attempt) }
+    if isBare { return }
     for attempt in [attempt] + unremoved.take(Self.retries) {
       let path = paths.pod(attempt)
       pool.post(key: attempt) { [unremoved] in if !Self.remove(path) { unremoved.insert(attempt) } }
@@ -119,7 +133,7 @@ final class PreparationWorker {
   }
 
   private func plan(_ assignment: Assignment, number: Int64, volumes: [String: String]) -> AgentEvent {
-    Preparation(paths: paths, node: node, address: address, capacity: capacity)
+    Preparation(paths: paths, node: node, address: address, capacity: capacity, slots: slots)
       .plan(assignment, number: number, volumes: volumes)
   }
 
@@ -157,10 +171,11 @@ private struct Preparation: Sendable {
   var node: String
   var address: String
   var capacity: NodeCapacity
+  var slots: TokenSlots
 
   func run(_ assignment: Assignment, number: Int64) -> AgentEvent {
     do throws(VolumeError) {
-      let volumes = try Volumes.make(assignment, paths: paths, place: place(of: assignment, volumes: [:]))
+      let volumes = try Volumes.make(assignment, paths: paths, place: place(of: assignment, volumes: [:]), slots: slots)
       return plan(assignment, number: number, volumes: volumes)
     } catch {
       return .preparationFailed(

@@ -23,12 +23,17 @@ private struct VolumeFile {
 enum Volumes {
   /// Makes every volume of the assignment; returns the host path of each by volume name. `place`: the node's facts, for
   /// the downward API.
-  static func make(_ assignment: Assignment, paths: NodePaths, place: PodPlace) throws(VolumeError) -> [String: String]
-  {
+  static func make(
+    _ assignment: Assignment, paths: NodePaths, place: PodPlace, slots: TokenSlots? = nil
+  ) throws(VolumeError) -> [String: String] {
     var result: [String: String] = [:]
     var room = FileRoom()
     for volume in assignment.spec.volumes {
       let directory = "\(paths.pod(assignment.attempt))/volumes/\(volume.name)"
+      if let slots, let path = try usual(volume, assignment, slots) {
+        result[volume.name] = path
+        continue
+      }
       switch volume.source {
       case .emptyDirectory:
         try makeDirectory(directory, mode: 0o777)
@@ -59,6 +64,21 @@ enum Volumes {
       }
     }
     return result
+  }
+
+  /// The usual volume of a pod's token; nil: it is another one, or lacks something, which the ordinary way tells.
+  private static func usual(
+    _ volume: VolumeSpec, _ assignment: Assignment, _ slots: TokenSlots
+  ) throws(VolumeError) -> String? {
+    guard TokenSlots.serves(volume), let token = assignment.tokens.first(where: { $0.volume == volume.name })?.text,
+      let authority = assignment.references["configmaps/kube-root-ca.crt"]?["data"]?["ca.crt"]?.stringValue
+    else { return nil }
+    do throws(IOError) {
+      return try slots.take(
+        assignment.attempt, token: token, authority: authority, namespace: assignment.namespace)
+    } catch {
+      throw setUpFailure(volume.name, "\(error)")
+    }
   }
 
   /// kubelet's words; the reason is the one that it shows on a container while volumes are missing.
@@ -177,8 +197,10 @@ enum Volumes {
   }
 
   /// Puts a token in the place of the one before it, at once for whoever reads it. `directory`: the pod's own.
-  static func write(_ token: PodToken, below directory: String) throws(IOError) {
-    let volume = "\(directory)/volumes/\(token.volume)"
+  /// `usual`: the directory of its usual volume, where it has one.
+  static func write(_ token: PodToken, below directory: String, usual: String?) throws(IOError) {
+    let isUsual = token.volume == PodToken.usualVolume
+    let volume = (isUsual ? usual : nil) ?? "\(directory)/volumes/\(token.volume)"
     guard let text = token.text, !PathText.climbs(token.path), !PathText.climbs(token.volume) else { return }
     let path = "\(volume)/\(token.path)"
     let mode = try Files.status(path, followLinks: false).mode & 0o777

@@ -5,8 +5,6 @@ import ClusterProto
 
 /// The volume that admission adds to pods, and its mounts.
 enum TokenMount {
-  /// What Kubernetes asks for: a little more than the hour that people ask for.
-  private static let seconds: Int64 = 3_607
 
   static func isMounted(in spec: JSON) -> Bool {
     spec["volumes"]?.arrayValue?.contains { $0["name"]?.stringValue == PodToken.usualVolume } ?? false
@@ -30,28 +28,8 @@ enum TokenMount {
       spec[list] = .array(containers)
     }
     guard isUsed else { return }
-    spec["volumes"] = .array((spec["volumes"]?.arrayValue ?? []) + [projected])
+    spec["volumes"] = .array((spec["volumes"]?.arrayValue ?? []) + [PodToken.usualVolumeSpec])
   }
-
-  private static let projected: JSON = [
-    "name": .string(PodToken.usualVolume),
-    "projected": [
-      "defaultMode": 420,
-      "sources": [
-        ["serviceAccountToken": ["expirationSeconds": .int(seconds), "path": "token"]],
-        [
-          "configMap": ["name": "kube-root-ca.crt", "items": [["key": "ca.crt", "path": "ca.crt"]]]
-        ],
-        [
-          "downwardAPI": [
-            "items": [
-              ["path": "namespace", "fieldRef": ["apiVersion": "v1", "fieldPath": "metadata.namespace"]]
-            ]
-          ]
-        ],
-      ],
-    ],
-  ]
 }
 
 extension CoordinatorCore {

@@ -1,0 +1,62 @@
+// The directories of pods' tokens: one pod after the other, never two at once, whoever made them.
+
+import ClusterIO
+import ClusterProto
+import Testing
+
+@testable import NodeAgent
+
+@Suite("Directories of tokens are used again")
+struct TokenSlotTests {
+  private func inDirectory(_ body: (String) throws -> Void) throws {
+    let path = "/tmp/stint-slots-\(Hexadecimal.text(try Crypto.randomBytes(6)))"
+    defer { try? Files.removeTree(path) }
+    try body(path)
+  }
+
+  private func read(_ path: String, _ name: String) throws -> String {
+    String(decoding: try Files.read("\(path)/\(name)"), as: UTF8.self)
+  }
+
+  @Test("who lives has its own; who comes after has the directory and nothing that was in it")
+  func reuse() throws {
+    try inDirectory { directory in
+      let slots = try TokenSlots(directory: directory)
+      let first = try slots.take(1, token: "long token of one", authority: "CA", namespace: "default")
+      let second = try slots.take(2, token: "two", authority: "CA", namespace: "default")
+      #expect(first != second)
+      #expect(try slots.take(1, token: "again", authority: "CA", namespace: "default") == first)
+      slots.giveBack(1)
+      #expect(slots.path(of: 1) == nil && slots.path(of: 2) == second)
+      let third = try slots.take(3, token: "3", authority: "other CA", namespace: "ns")
+      #expect(third == first)
+      #expect(try read(third, "token") == "3")
+      #expect(try read(third, "ca.crt") == "other CA" && read(third, "namespace") == "ns")
+      #expect(try read(second, "token") == "two")
+      #expect(try Files.list(third) == ["ca.crt", "namespace", "token"])
+      #expect(try Files.status("\(third)/token").mode & 0o777 == 0o644)
+    }
+  }
+
+  @Test("the next agent leaves what running pods have, and takes what nobody has")
+  func restart() throws {
+    try inDirectory { directory in
+      let path = try TokenSlots(directory: directory).take(7, token: "t", authority: "CA", namespace: "default")
+      let slots = try TokenSlots(directory: directory)
+      #expect(slots.owners == [7] && slots.path(of: 7) == path)
+      #expect(try slots.take(8, token: "8", authority: "CA", namespace: "default") != path)
+      slots.giveBack(7)
+      #expect(try slots.take(9, token: "9", authority: "CA", namespace: "default") == path)
+      #expect(try read(path, "token") == "9")
+    }
+  }
+
+  @Test("only the volume that admission adds is served so")
+  func own() {
+    #expect(TokenSlots.serves(VolumeSpec(json: PodToken.usualVolumeSpec)))
+    var other = PodToken.usualVolumeSpec
+    other[path: ["projected", "defaultMode"]] = 256
+    #expect(!TokenSlots.serves(VolumeSpec(json: other)))
+    #expect(!TokenSlots.serves(VolumeSpec(json: ["name": .string(PodToken.usualVolume), "emptyDir": [:]])))
+  }
+}

@@ -25,7 +25,7 @@ boot() {
   until_true 10 is_there "$1"
 }
 
-agent_words=(stint agent --coordinator 10.0.0.1:7420 --data /var/lib/stint-agent --authority /mnt/shared/cluster)
+agent_words=(stint agent --join-file /mnt/shared/join)
 start_agent() { log=$1 spawn on "$1" "${agent_words[@]}"; }
 
 start_cluster() {
@@ -38,13 +38,16 @@ start_cluster() {
     boot "$node" $number
     number=$((number + 1))
   done
-  local words=(stint coordinator --data /mnt/shared/cluster --listen 0.0.0.0)
+  local words=(stint coordinator --data /var/lib/stint --listen 0.0.0.0)
   at head "${words[@]}"
   log=coordinator spawn on head "${words[@]}"
-  is_served() { [ -e "$shared/cluster/admin.kubeconfig" ]; }
+  is_served() { [ -e "$net/disks/head/var/lib/stint/admin.kubeconfig" ]; }
   until_true 30 is_served
-  cp "$shared/cluster/admin.kubeconfig" "$shared/kubeconfig"
-  echo "(the coordinator's data is on a disk that all share here: no command brings an identity to a machine yet)"
+  cp "$net/disks/head/var/lib/stint/admin.kubeconfig" "$shared/kubeconfig"
+  words=(stint token create --kubeconfig /var/lib/stint/admin.kubeconfig)
+  at head "${words[@]}"
+  (umask 077; on head "${words[@]}" >"$shared/join")
+  echo "(its line is carried to the other machines in a file, on a disk that all share here)"
   for node in "${nodes[@]}"; do
     at "$node" "${agent_words[@]}"
     start_agent "$node"
@@ -74,7 +77,7 @@ stop_cluster() {
   for node in "${nodes[@]}"; do at "$node" stint agent --stop --data /var/lib/stint-agent; done
   for node in "${nodes[@]}"; do on "$node" stint agent --stop --data /var/lib/stint-agent & stops[${#stops[@]}]=$!; done
   wait "${stops[@]}"
-  on head sh -c 'kill $(cat /mnt/shared/cluster/lock)'
+  on head sh -c 'kill $(cat /var/lib/stint/lock)'
   is_down() { grep -q stopped "$net/logs/coordinator"; }
   until_true 30 is_down
   end_cluster

@@ -23,7 +23,7 @@ import Testing
     "at its deadline a pod stands still, and a margin later it is dead, though its keeper does nothing",
     arguments: isolations)
   func keeperStuck(isolation: PodProcess.Isolation) throws {
-    let deadline = milliseconds(1_500)
+    let deadline = milliseconds(3_000)
     let pod = try TestPod(isolation: isolation, until: deadline)
     try pod.start(Self.ticking)
     #expect(try pod.waitFor("tick") && pod.waitFor("tock"))
@@ -53,10 +53,10 @@ import Testing
 
   @Test("a renewal is a store and nothing else, and the pod goes on past its first deadlines", arguments: isolations)
   func renewed(isolation: PodProcess.Isolation) throws {
-    let pod = try TestPod(isolation: isolation, until: milliseconds(1_000))
+    let pod = try TestPod(isolation: isolation, until: milliseconds(3_000))
     try pod.start(Self.ticking)
     #expect(try pod.waitFor("tick"))
-    let end = milliseconds(3_000)
+    let end = milliseconds(5_000)
     var size = 0
     _ = eventually {
       pod.pod.moveDeadline(to: milliseconds(1_000))
@@ -84,7 +84,8 @@ import Testing
 
   @Test("what its init has stopped does not go on because the deadline moves, only by the order to")
   func onlyByOrder() throws {
-    let pod = try TestPod(until: milliseconds(700))
+    // Long enough for a start on a machine that is busy.
+    let pod = try TestPod(until: milliseconds(3_000))
     try pod.start(Self.ticking)
     #expect(try pod.waitFor("tick"))
     #expect(try turn(pod.loop) { pod.frozen == true })

@@ -4,6 +4,7 @@
 /// A stored API kind (what Kubernetes calls a resource). Raw value: the plural resource name, as in URLs.
 package enum Kind: String, CaseIterable, Hashable, Sendable, Comparable {
   case namespaces, nodes, configmaps, secrets, serviceaccounts, services, leases, priorityclasses, jobs, pods, events
+  case roles, clusterroles, rolebindings, clusterrolebindings
 
   // Inlined, what asks for one fact makes only that one.
   @inline(__always) private var facts: KindFacts {
@@ -20,8 +21,15 @@ package enum Kind: String, CaseIterable, Hashable, Sendable, Comparable {
     case .jobs: KindFacts(name: "Job", group: "batch")
     case .pods: KindFacts(name: "Pod", shortName: "po")
     case .events: KindFacts(name: "Event", shortName: "ev")
+    case .roles: KindFacts(name: "Role", group: Kind.accessGroup)
+    case .clusterroles: KindFacts(name: "ClusterRole", group: Kind.accessGroup, isNamespaced: false)
+    case .rolebindings: KindFacts(name: "RoleBinding", group: Kind.accessGroup)
+    case .clusterrolebindings: KindFacts(name: "ClusterRoleBinding", group: Kind.accessGroup, isNamespaced: false)
     }
   }
+
+  /// The group of roles and bindings.
+  package static let accessGroup = "rbac.authorization.k8s.io"
 
   package static func < (left: Kind, right: Kind) -> Bool { left.rawValue < right.rawValue }
 

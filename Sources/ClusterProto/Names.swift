@@ -35,6 +35,12 @@ package enum Names {
     return errors
   }
 
+  /// IsValidPathSegmentName: names that need only fit into a path, as those of roles.
+  package static func pathSegmentErrors(_ text: String) -> [String] {
+    if text == "." || text == ".." { return ["may not be '\(text)'"] }
+    return ["/", "%"].filter { text.contains($0) }.map { "may not contain '\($0)'" }
+  }
+
   /// IsDNS1123Label.
   package static func labelErrors(_ text: String) -> [String] {
     var errors: [String] = []

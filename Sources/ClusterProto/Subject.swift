@@ -44,6 +44,18 @@ package struct Subject: Equatable, Hashable, Sendable {
   package static let nodes = "system:nodes"
   /// A node's user name.
   package static func nodeName(_ node: String) -> String { "system:node:\(node)" }
+  /// The user name of a ServiceAccount.
+  package static func serviceAccountName(_ namespace: String, _ name: String) -> String {
+    "\(serviceAccountPrefix)\(namespace):\(name)"
+  }
+  private static let serviceAccountPrefix = "system:serviceaccount:"
+  /// The ServiceAccount whose user name this is; nil for other users.
+  package static func serviceAccount(_ userName: String) -> (namespace: String, name: String)? {
+    guard userName.hasPrefix(serviceAccountPrefix) else { return nil }
+    let parts = userName.dropFirst(serviceAccountPrefix.count).split(separator: ":", omittingEmptySubsequences: false)
+    guard parts.count == 2, !parts[0].isEmpty, !parts[1].isEmpty else { return nil }
+    return (String(parts[0]), String(parts[1]))
+  }
   /// The group that may do everything.
   package static let masters = "system:masters"
 
@@ -80,6 +92,9 @@ package struct Subject: Equatable, Hashable, Sendable {
     guard kind == .agent, name.hasPrefix(prefix), name != prefix else { return nil }
     return String(name.dropFirst(prefix.count))
   }
+
+  /// Whether the groups alone allow everything: no role is asked.
+  package var mayAll: Bool { groups.contains(Subject.masters) && !groups.contains(Subject.unauthenticated) }
 
   /// Whether anybody vouched for the name.
   package var isAuthenticated: Bool { groups.contains(Subject.authenticated) }

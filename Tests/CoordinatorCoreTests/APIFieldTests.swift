@@ -16,7 +16,7 @@ import Testing
   /// Fields that one place of a type refuses and another takes.
   private static let refusedByPlace: Set<String> = [
     "spec.nodeName", "spec.template.spec.nodeName", "spec.containers[0].restartPolicy",
-    "spec.template.spec.containers[0].restartPolicy",
+    "spec.template.spec.containers[0].restartPolicy", "rules[0].nonResourceURLs",
   ]
 
   private static func isServerOwned(_ field: WalkedField) -> Bool {

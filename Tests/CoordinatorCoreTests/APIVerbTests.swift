@@ -428,6 +428,9 @@ import Testing
       default: ["metadata": ["name": "x"]]
       }
     if kind == .events { body["involvedObject"] = ["namespace": "default"] }
+    if kind == .rolebindings || kind == .clusterrolebindings {
+      body["roleRef"] = ["kind": "ClusterRole", "name": "view"]
+    }
     body["apiVersion"] = .string(kind.apiVersion)
     body["kind"] = .string(kind.name)
     #expect(harness.create(kind, body).code == 201)

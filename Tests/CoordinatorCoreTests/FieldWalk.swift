@@ -168,6 +168,8 @@ enum FieldWalk {
       case .pods: Manifest.pod(name)
       case .namespaces: ["status": ["phase": "Active"]]
       case .services: ["spec": ["ports": [["port": 80, "protocol": "TCP"]]]]
+      case .rolebindings, .clusterrolebindings:
+        ["roleRef": ["apiGroup": .string(Kind.accessGroup), "kind": "ClusterRole", "name": "view"]]
       default: [:]
       }
     object["apiVersion"] = .string(kind.apiVersion)

@@ -40,7 +40,10 @@ extension FieldWalk {
     "Container.volumeDevices": [["devicePath": "/dev/x", "name": "x"]],
     "PodSpec.ephemeralContainers": [["name": "x"]], "PodSpec.resourceClaims": [["name": "x"]],
     "NodeCondition.type": "Ready", "PodStatus.qosClass": "Burstable",
-    "ServiceSpec.selector": ["k": "v"], "NodeStatus.capacity": ["cpu": "2"], "NodeStatus.allocatable": ["cpu": "2"],
+    "ServiceSpec.selector": ["k": "v"], "RoleRef.kind": "ClusterRole", "RoleRef.apiGroup": "rbac.authorization.k8s.io",
+    "RoleRef.name": "view",
+    "Subject.kind": "Group", "Subject.apiGroup": "rbac.authorization.k8s.io",
+    "NodeStatus.capacity": ["cpu": "2"], "NodeStatus.allocatable": ["cpu": "2"],
   ]
 
   /// What a struct that the base lacks needs, whichever of its fields is set.
@@ -72,6 +75,9 @@ extension FieldWalk {
     "NodeAddress": ["type": "InternalIP", "address": "10.0.0.1"],
     "ContainerStatus": ["name": "c", "image": "busybox", "state": ["waiting": ["reason": "x"]]],
     "ServicePort": ["port": 81, "protocol": "TCP"], "ObjectReference": ["name": "x"], "HostAlias": ["ip": "10.0.0.1"],
+    "PolicyRule": ["verbs": ["get"], "apiGroups": [""], "resources": ["pods"]],
+    "Subject": ["kind": "User", "name": "alice"],
+    "AggregationRule": ["clusterRoleSelectors": [["matchLabels": ["k": "v"]]]],
     "PodIP": ["ip": "10.0.0.1"], "HTTPGetAction": ["path": "/", "port": 80, "scheme": "HTTP"],
     "TCPSocketAction": ["port": 80], "GRPCAction": ["port": 80],
     "HostIP": ["ip": "10.0.0.1"], "NamespaceStatus": ["phase": "Active"],
@@ -86,6 +92,7 @@ extension FieldWalk {
     "PodSpec.containers": ["volumes": [["name": "v", "emptyDir": [:]]]],
     "PodSpec.initContainers": ["volumes": [["name": "v", "emptyDir": [:]]]],
     "ContainerPort.hostPort": ["containerPort": 80],
+    "PolicyRule.nonResourceURLs": ["apiGroups": [], "resources": []],
     "EnvFromSource.prefix": ["configMapRef": ["name": "x"]],
     "Probe.initialDelaySeconds": ["exec": ["command": ["true"]]],
     "Probe.timeoutSeconds": ["exec": ["command": ["true"]]],

@@ -41,6 +41,10 @@ enum APIFixture {
       object["involvedObject"] = ["kind": "Pod", "namespace": "default", "name": "p"]
       object["reason"] = "Tested"
       object["type"] = "Normal"
+    case .roles, .clusterroles: object["rules"] = [["verbs": ["get"], "apiGroups": [""], "resources": ["pods"]]]
+    case .rolebindings, .clusterrolebindings:
+      object["roleRef"] = ["apiGroup": .string(Kind.accessGroup), "kind": "ClusterRole", "name": "view"]
+      object["subjects"] = [["apiGroup": .string(Kind.accessGroup), "kind": "User", "name": "alice"]]
     case .namespaces, .nodes, .serviceaccounts: break
     }
     return object

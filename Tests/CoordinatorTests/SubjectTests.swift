@@ -62,7 +62,7 @@ struct SubjectTests {
   func reviews() throws {
     try LiveAPI.with { api in
       let client = try eve(api)
-      for path in ["/api", "/apis", "/api/v1", "/openapi/v3", "/"] {
+      for path in ["/api", "/apis", "/api/v1", "/openapi/v3"] {
         #expect(try ask(api, client, "GET", path).code == 200, "\(path)")
       }
       func review(_ group: String, _ kind: String, _ spec: JSON?) throws -> JSON {
@@ -76,7 +76,7 @@ struct SubjectTests {
       let jobs: JSON = ["resourceAttributes": ["verb": "list", "group": "batch", "resource": "jobs"]]
       #expect(try review("authorization.k8s.io", "SelfSubjectAccessReview", jobs) == ["allowed": false])
       let path: JSON = ["nonResourceAttributes": ["verb": "get", "path": "/version"]]
-      #expect(try review("authorization.k8s.io", "SelfSubjectAccessReview", path) == ["allowed": true])
+      #expect(try review("authorization.k8s.io", "SelfSubjectAccessReview", path)["allowed"] == true)
       let rules = try review("authorization.k8s.io", "SelfSubjectRulesReview", ["namespace": "default"])
       #expect(rules["resourceRules"]?.arrayValue?.allSatisfy { $0["verbs"] == ["create"] } == true)
     }

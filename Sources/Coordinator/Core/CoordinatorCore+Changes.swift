@@ -94,6 +94,7 @@ extension CoordinatorCore {
     if reference.kind == .events { dirtyEvents.insert(reference) } else { dirty.insert(reference) }
     workloadsObserve(change)
     fleetObserve(change)
+    accessObserve(change)
     apiObserve(change, resourceVersion: state.resourceVersion)
     return change.after
   }

@@ -110,5 +110,6 @@ extension CoordinatorCore {
     let change = ObjectChange(before: nil, after: object)
     workloadsObserve(change)
     fleetObserve(change)
+    accessObserve(change)
   }
 }

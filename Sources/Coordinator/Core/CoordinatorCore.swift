@@ -23,6 +23,7 @@ package struct CoordinatorCore: Sendable {
   var workloads = WorkloadsState()
   var fleet = FleetState()
   var api = APIState()
+  var access = AccessIndex()
   var random: SplitMix64
   var now: Now
   /// Change number of the last write of any object.
@@ -90,6 +91,7 @@ package struct CoordinatorCore: Sendable {
     writes.append(fact("incarnation", .int(incarnation)))
     writes.append(fact(StartHistory.fact, starts.json))
     beginWorkloads()
+    beginAccess()
     beginFleet()
   }
 
@@ -123,6 +125,7 @@ package struct CoordinatorCore: Sendable {
       let before = budget
       budget -= runWorkloads(limit: budget)
       if budget > 0 { budget -= runFleet(limit: budget) }
+      if budget > 0 { budget -= sumRoles(limit: budget) }
       if budget > 0 { budget -= runAPI(limit: budget) }
       if budget == before { return false }
     }

@@ -349,6 +349,9 @@ package final class CoordinatorServer {
     let made = try HTTPDoor(loop: loop, door: door, pki: pki, names: names.all)
     made.watchBacklogLimit = options.watchBacklogLimit
     made.authorize = { [unowned self] in core.authorize($0, $1) }
+    made.review = { [unowned self] (kind, spec, namespace, subject) throws(APIFailure) in
+      try core.review(kind, spec, namespace: namespace, by: subject)
+    }
     made.setAccepting = { [unowned self] in apiListener?.setAccepting($0) }
     httpDoor = made
     apiListener = try Listener.forAPI(loop, at: wanted, host: host, mayMove: options.apiMayMove) { made.accept($0) }

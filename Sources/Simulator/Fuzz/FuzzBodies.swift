@@ -71,7 +71,14 @@ enum FuzzBodies {
     "eventTime":"2026-11-23T10:00:00.000000Z","series":{"count":4,"lastObservedTime":"2026-11-23T10:00:00.000000Z"},
     "type":"Normal"
     """#,
+    .roles: rules, .clusterroles: rules, .rolebindings: binding, .clusterrolebindings: binding,
   ]
+
+  private static let rules = #""rules":[{"verbs":["get"],"apiGroups":[""],"resources":["pods"],"resourceNames":["a"]}]"#
+  private static let binding = #"""
+    "roleRef":{"apiGroup":"rbac.authorization.k8s.io","kind":"ClusterRole","name":"view"},
+    "subjects":[{"kind":"User","name":"alice"}]
+    """#
 
   /// Each kind's object, its name still NAME.
   static let objects: [Kind: JSON] = {

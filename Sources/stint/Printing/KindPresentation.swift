@@ -29,6 +29,9 @@ struct KindPresentation: Sendable {
     case .configmaps: KindPresentation(describe: { describer, map, _ in describer.configMap(map) })
     case .secrets: KindPresentation(describe: { describer, secret, _ in describer.secret(secret) }, events: nil)
     case .events: KindPresentation(events: nil)
+    case .roles, .clusterroles: KindPresentation(describe: { describer, role, _ in describer.role(role) }, events: nil)
+    case .rolebindings, .clusterrolebindings:
+      KindPresentation(describe: { describer, binding, _ in describer.roleBinding(binding) }, events: nil)
     case .namespaces, .serviceaccounts, .services, .leases, .priorityclasses: KindPresentation()
     }
   }

@@ -8,7 +8,8 @@ package struct APIFailure: Error, Equatable, Sendable {
   /// Bytes of a message, whatever it names or quotes.
   static let messageLimit = 64 * 1024
 
-  var code: Int
+  /// The Status' code, and HTTP's.
+  package var code: Int
   var reason: String
   /// The Status' message.
   package var message: String

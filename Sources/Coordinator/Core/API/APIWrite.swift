@@ -136,6 +136,7 @@ extension CoordinatorCore {
     try checkSize(json)
     if state[reference(request)] != nil { throw .alreadyExists(request.kind, name) }
     var object = APIObject(kind: request.kind, json: json)
+    try checkGrant(object, over: nil, request)
     object.meta.creationTimestamp = now.wall
     object.meta.managedFields = ownershipOfNew(given, record, request)
     if request.options.dryRun {
@@ -237,6 +238,7 @@ extension CoordinatorCore {
     MetaValidation.update(after.meta, before.meta, into: &errors)
     MetaValidation.times(meta, before.meta, into: &errors)
     if !errors.isEmpty { throw .invalid(request.kind, request.name, errors.all) }
+    try checkGrant(after, over: before, request)
     after.meta.managedFields = ownershipAfter(after, before, record, request)
     try checkSize(after.json)
     var stored = after

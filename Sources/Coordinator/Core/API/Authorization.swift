@@ -1,7 +1,7 @@
 // Who may do what: one pure function of the asker and of what is asked, and Kubernetes' words for a no. Every request
 // of both doors and every agent's session comes through it, in `CoordinatorCore.handle` and `sessionOpened`.
-// Knows nothing of doors, paths or bodies. Today there are no roles: masters may do everything, the others may look
-// around. Roles will be read from the state here, and nowhere else.
+// Knows nothing of doors, paths or bodies. Masters may do everything, agents what their node needs, all others what
+// roles and bindings give them (Access/).
 
 import ClusterProto
 
@@ -55,27 +55,21 @@ package enum AccessDecision: Equatable, Sendable {
 }
 
 extension CoordinatorCore {
-  /// Whether `subject` may do what `access` says.
+  /// Whether `subject` may do what `access` says. Whom nobody vouches for may nothing, whatever is bound.
   package func authorize(_ subject: Subject, _ access: AccessAttributes) -> AccessDecision {
     guard subject.isAuthenticated else { return .denied(reason: "") }
     if let reason = revocation(of: subject) { return .denied(reason: reason) }
-    if subject.groups.contains(Subject.masters) { return .allowed }
-    if subject.kind == .agent { return access == .session ? .allowed : .denied(reason: "") }
-    return Self.isForAll(access) ? .allowed : .denied(reason: "")
+    return decide(subject, access)
   }
 
-  /// What Kubernetes' roles `system:discovery` and `system:basic-user` give everybody who has a name.
-  private static func isForAll(_ access: AccessAttributes) -> Bool {
-    if access.resource.isEmpty {
-      let roots = ["api", "apis", "openapi", "healthz", "livez", "readyz", "version"]
-      let first = access.path.split(separator: "/").first.map(String.init) ?? ""
-      return ["get", "head"].contains(access.verb) && (first.isEmpty || roots.contains(first))
-    }
-    return access.verb == "create" && Self.reviews.contains { $0.group == access.group && $0.plural == access.resource }
+  /// The same of somebody who is only named, as in a SubjectAccessReview.
+  func decide(_ subject: Subject, _ access: AccessAttributes) -> AccessDecision {
+    if subject.mayAll { return .allowed }
+    if subject.kind == .agent { return agentMay(subject, access) ? .allowed : .denied(reason: "") }
+    if grant(subject, access) != nil { return .allowed }
+    let missing = missingRoles(of: subject, in: access.namespace)
+    return .denied(reason: missing.isEmpty ? "" : "RBAC: \(missing)")
   }
-
-  /// What asks about the asker alone.
-  private static let reviews = ServedResource.all.filter { $0.verbs == ["create"] && $0.kind.hasPrefix("SelfSubject") }
 
   /// Every request passes here before anything else is looked at.
   func checkAccess(_ request: APIRequest) throws(APIFailure) {

@@ -27,7 +27,8 @@ extension ServedResource {
   ) -> ServedResource {
     ServedResource(
       group: group, plural: plural, singular: singular ?? kind.lowercased(), kind: kind, schema: "",
-      isNamespaced: isNamespaced, verbs: ["get", "list"], shortNames: [short])
+      isNamespaced: isNamespaced, verbs: ["get", "list"], shortNames: [short], tier: isNamespaced ? .everyday : .cluster
+    )
   }
 
   /// `deployments.apps`: how messages name the resource.

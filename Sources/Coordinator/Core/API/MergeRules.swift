@@ -54,7 +54,7 @@ enum MergeRules {
   static let atomicStructs: Set<String> = [
     "OwnerReference", "LabelSelector", "LocalObjectReference", "ObjectReference", "ObjectFieldSelector",
     "ResourceFieldSelector", "ConfigMapKeySelector", "SecretKeySelector", "FileKeySelector", "NodeSelector",
-    "NodeSelectorTerm",
+    "NodeSelectorTerm", "RoleRef", "Subject",
   ]
 
   /// Maps that are owned as one value, by owner and field.

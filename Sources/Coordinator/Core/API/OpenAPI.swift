@@ -179,7 +179,10 @@ package enum OpenAPI {
       return "io.k8s.api.authentication.v1.\(name)"
     case "ResourceAttributes", "NonResourceAttributes", "ResourceRule", "NonResourceRule":
       return "io.k8s.api.authorization.v1.\(name)"
-    case _ where name.hasPrefix("SelfSubject") || name.hasPrefix("Subject"):
+    case "Role", "ClusterRole", "RoleBinding", "ClusterRoleBinding", "PolicyRule", "AggregationRule", "RoleRef",
+      "Subject":
+      return "io.k8s.api.rbac.v1.\(name)"
+    case _ where name.hasPrefix("SelfSubject") || name.hasPrefix("Subject") || name.hasPrefix("LocalSubject"):
       return "io.k8s.api.authorization.v1.\(name)"
     default: break
     }
@@ -198,6 +201,8 @@ package enum OpenAPI {
     "OwnerReference": ["apiVersion", "kind", "name", "uid"], "PodFailurePolicy": ["rules"],
     "PodFailurePolicyRule": ["action"], "PodFailurePolicyOnExitCodesRequirement": ["operator", "values"],
     "PodFailurePolicyOnPodConditionsPattern": ["type", "status"], "SuccessPolicy": ["rules"],
-    "Taint": ["key", "effect"], "PriorityClass": ["value"], "JobCondition": ["type", "status"],
+    "PolicyRule": ["verbs"], "RoleBinding": ["roleRef"], "ClusterRoleBinding": ["roleRef"],
+    "RoleRef": ["apiGroup", "kind", "name"], "Subject": ["kind", "name"], "Taint": ["key", "effect"],
+    "PriorityClass": ["value"], "JobCondition": ["type", "status"],
   ]
 }

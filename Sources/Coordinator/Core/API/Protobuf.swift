@@ -79,7 +79,7 @@ package enum Protobuf {
   static let messages: [String: [UInt64: ProtobufField]] = {
     var result: [String: [UInt64: ProtobufField]] = [:]
     for line in Schema.lines([
-      metaTypes, jobTypes, podTypes, volumeTypes, statusTypes, otherTypes, serviceTypes, reviewTypes,
+      metaTypes, jobTypes, podTypes, volumeTypes, statusTypes, otherTypes, serviceTypes, reviewTypes, accessTypes,
     ]) {
       let words = line.split(separator: " ")
       guard words.count >= 2, words[1] == "=" else { continue }
@@ -97,6 +97,7 @@ package enum Protobuf {
     case (_, "DeleteOptions"): "DeleteOptions"
     case ("events.k8s.io/v1", "Event"): "EventsEvent"
     case ("policy/v1", "Eviction"), ("authorization.k8s.io/v1", "SelfSubjectAccessReview"),
+      ("authorization.k8s.io/v1", "SubjectAccessReview"), ("authorization.k8s.io/v1", "LocalSubjectAccessReview"),
       ("authorization.k8s.io/v1", "SelfSubjectRulesReview"), ("authentication.k8s.io/v1", "SelfSubjectReview"),
       ("authentication.k8s.io/v1", "TokenRequest"), ("authentication.k8s.io/v1", "TokenReview"):
       kind

@@ -239,6 +239,10 @@ extension Protobuf {
     LabelSelectorAttributes = rawSelector=1:string requirements=2:[]LabelSelectorRequirement
     NonResourceAttributes = path=1:string verb=2:string
     SubjectAccessReviewStatus = allowed=1:bool reason=2:string evaluationError=3:string denied=4:bool
+    SubjectAccessReview = metadata=1:ObjectMeta spec=2:SubjectAccessReviewSpec status=3:SubjectAccessReviewStatus
+    LocalSubjectAccessReview = metadata=1:ObjectMeta spec=2:SubjectAccessReviewSpec status=3:SubjectAccessReviewStatus
+    SubjectAccessReviewSpec = resourceAttributes=1:ResourceAttributes nonResourceAttributes=2:NonResourceAttributes
+      user=3:string groups=4:[]string extra=5:unserved uid=6:string
     SelfSubjectRulesReview = metadata=1:ObjectMeta spec=2:SelfSubjectRulesReviewSpec status=3:SubjectRulesReviewStatus
     SelfSubjectRulesReviewSpec = namespace=1:string
     SubjectRulesReviewStatus = resourceRules=1:[]ResourceRule nonResourceRules=2:[]NonResourceRule incomplete=3:bool

@@ -227,6 +227,12 @@ extension Schema {
       name:string fieldSelector:any labelSelector:any
     NonResourceAttributes = path:string verb:string
     SubjectAccessReviewStatus = allowed:bool denied:bool reason:string evaluationError:string
+    SubjectAccessReview = apiVersion:string kind:string metadata:ObjectMeta spec:SubjectAccessReviewSpec
+      status:SubjectAccessReviewStatus
+    LocalSubjectAccessReview = apiVersion:string kind:string metadata:ObjectMeta spec:SubjectAccessReviewSpec
+      status:SubjectAccessReviewStatus
+    SubjectAccessReviewSpec = resourceAttributes:ResourceAttributes nonResourceAttributes:NonResourceAttributes
+      user:string groups:[]string extra:any uid:string
     SelfSubjectRulesReview = apiVersion:string kind:string metadata:ObjectMeta spec:SelfSubjectRulesReviewSpec
       status:SubjectRulesReviewStatus
     SelfSubjectRulesReviewSpec = namespace:string

@@ -43,6 +43,8 @@ package struct ServedResource: Equatable, Sendable {
   package var isInAll = false
   /// What is served below an object.
   package var subresources: [ServedSubresource] = []
+  /// Who works with it, in the built-in roles.
+  var tier = AccessTier.everyday
 
   /// Every resource by group and name, as Kubernetes lists them: `kubectl get all` prints in this order.
   package static let all =
@@ -50,6 +52,8 @@ package struct ServedResource: Equatable, Sendable {
       question("authentication.k8s.io", "SelfSubjectReview"), question("authentication.k8s.io", "TokenReview"),
       question("authorization.k8s.io", "SelfSubjectAccessReview"),
       question("authorization.k8s.io", "SelfSubjectRulesReview"),
+      question("authorization.k8s.io", "SubjectAccessReview"),
+      question("authorization.k8s.io", "LocalSubjectAccessReview", isNamespaced: true, tier: .rights),
     ]).sorted { ($0.group, $0.plural) < ($1.group, $1.plural) }
 
   /// The API groups but the core group, sorted.
@@ -66,10 +70,12 @@ package struct ServedResource: Equatable, Sendable {
   }()
 
   /// A resource that is only created, and never kept.
-  private static func question(_ group: String, _ kind: String) -> ServedResource {
+  private static func question(
+    _ group: String, _ kind: String, isNamespaced: Bool = false, tier: AccessTier = .cluster
+  ) -> ServedResource {
     ServedResource(
       group: group, plural: kind.lowercased() + "s", singular: kind.lowercased(), kind: kind, schema: kind,
-      isNamespaced: false, verbs: ["create"])
+      isNamespaced: isNamespaced, verbs: ["create"], tier: tier)
   }
 }
 
@@ -88,6 +94,6 @@ extension ServedResource {
     self.init(
       group: kind.group, plural: kind.plural, singular: kind.singular, kind: kind.name, schema: kind.name,
       isNamespaced: kind.isNamespaced, verbs: served.verbs, shortNames: kind.shortNames, isInAll: served.isInAll,
-      subresources: served.subresources)
+      subresources: served.subresources, tier: served.tier)
   }
 }

@@ -131,15 +131,22 @@ extension CoordinatorCore {
   /// the wait and asks again.
   private func references(of spec: PodSpec, namespace: String) -> JSONObject {
     var result = JSONObject()
-    func add(_ kind: Kind, _ name: String) {
+    for (kind, name) in Self.references(of: spec) {
       let key = "\(kind.rawValue)/\(name)"
       guard result[key] == nil, let object = state.other(kind, ObjectKey(namespace: namespace, name: name)) else {
-        return
+        continue
       }
       var body = JSONObject()
       for member in ["data", "binaryData"] { body[member] = object.body[member] }
       result[key] = .object(body)
     }
+    return result
+  }
+
+  /// The ConfigMaps and Secrets that a spec names: all of these objects that its pod's node has a use for.
+  static func references(of spec: PodSpec) -> [(kind: Kind, name: String)] {
+    var result: [(kind: Kind, name: String)] = []
+    func add(_ kind: Kind, _ name: String) { result.append((kind, name)) }
     for projection in spec.volumes.flatMap(\.projections) {
       switch projection {
       case .configMap(let name, _, _): add(.configmaps, name)

@@ -17,6 +17,8 @@ final class HTTPDoor {
 
   /// The core's answer to who may do what.
   var authorize: (Subject, AccessAttributes) -> AccessDecision = { _, _ in .denied(reason: "") }
+  /// The core's answer to questions about that.
+  var review: HTTPReviews.Review = { _, _, _, _ throws(APIFailure) in .null }
   /// Lets the listener let nobody in, or go on.
   var setAccepting: (Bool) -> Void = { _ in }
 
@@ -187,7 +189,8 @@ final class HTTPDoor {
       if !(target.flag("watch") ?? false), target.parts.last != "log" { try target.checkTimeout() }
       if let answer = HTTPFacts.closed(target, request) {
         let path = "/" + target.parts.joined(separator: "/")
-        try check(AccessAttributes(verb: request.method.lowercased(), path: path), client)
+        try check(
+          AccessAttributes(verb: request.method.lowercased(), path: path), try subject(request, client))
         return try answerFacts(answer, request, client)
       }
       try serve(request, target, client)
@@ -198,11 +201,18 @@ final class HTTPDoor {
   }
 
   /// Asks the core early, so that whoever may not is told that before what else is wrong. It asks itself again.
-  private func check(_ access: AccessAttributes, _ client: HTTPConnection) throws(HTTPFailure) {
-    guard case .denied(let reason) = authorize(client.subject, access) else { return }
-    let failure = APIFailure.denied(client.subject, access, reason)
-    ServerLog.audit(.refusal, failure.message, who: client.subject.name, from: client.connection.peer)
+  private func check(_ access: AccessAttributes, _ subject: Subject) throws(HTTPFailure) {
+    guard case .denied(let reason) = authorize(subject, access) else { return }
+    let failure = APIFailure.denied(subject, access, reason)
+    ServerLog.audit(.refusal, failure.message, who: subject.name, from: subject.from)
     throw HTTPFailure(403, failure.message, status: failure.status)
+  }
+
+  /// Who a request counts as: the client, or whom it may act for.
+  private func subject(_ request: HTTPRequest, _ client: HTTPConnection) throws(HTTPFailure) -> Subject {
+    try HTTPImpersonation.subject(request, of: client.subject) { (access) throws(HTTPFailure) in
+      try check(access, client.subject)
+    }
   }
 
   private func answerFacts(
@@ -266,16 +276,19 @@ final class HTTPDoor {
   private func serve(
     _ request: HTTPRequest, _ target: HTTPTarget, _ client: HTTPConnection
   ) throws(HTTPFailure) {
+    let subject = try self.subject(request, client)
     if let kind = HTTPReviews.kind(target.parts) {
-      try check(AccessAttributes(verb: "create", group: kind.group, resource: kind.plural), client)
+      let namespace = HTTPResource.Path(target.parts)?.namespace ?? ""
+      try check(
+        AccessAttributes(verb: "create", group: kind.group, resource: kind.plural, namespace: namespace), subject)
       guard HTTPForm(accept: request.header("accept"), isPlain: true) != nil else {
         throw HTTPDoor.notAcceptable(isPlain: true)
       }
       if kind.kind == HTTPTokens.review { return client.answer(201, try HTTPTokens.answer(request, door.verdict)) }
-      return client.answer(201, try HTTPReviews.answer(kind, request, client.subject, authorize))
+      return client.answer(201, try HTTPReviews.answer(kind, request, subject, namespace: namespace, review))
     }
     if let (resource, access) = HTTPEmptyLists.access(target.parts, method: request.method) {
-      try check(access, client)
+      try check(access, subject)
       guard let form = form(request) else { throw HTTPDoor.notAcceptable(isPlain: false) }
       let list = try HTTPEmptyLists.answer(resource, access, form.form, isWatch: target.flag("watch") ?? false)
       guard case .done(let code, let object, _) = form.shape?(.done(code: 200, object: list, warnings: [])) else {
@@ -292,9 +305,9 @@ final class HTTPDoor {
     var asked = APIRequest(
       verb: verb, kind: resource.kind, namespace: resource.namespace, name: resource.name,
       subresource: resource.subresource)
-    asked.subject = client.subject
+    asked.subject = subject
     asked.group = resource.isModernEvents ? EventsGroup.name : nil
-    try check(AccessAttributes(asked), client)
+    try check(AccessAttributes(asked), subject)
     // A log is text, whatever is asked for.
     let wanted = verb == .log ? HTTPForm(accept: nil) : form(request)
     guard let form = wanted, verb != .watch || !form.isYAML else {

@@ -6,16 +6,21 @@ import ClusterProto
 import CoordinatorCore
 
 enum HTTPReviews {
+  /// The core's answer to a question of a kind: its spec, the path's namespace, who asks.
+  typealias Review = (String, JSON, String, Subject) throws(APIFailure) -> JSON
+
   /// What a question's path asks; nil for every other path.
   static func kind(_ parts: [String]) -> ServedResource? {
-    guard parts.count == 4, parts[0] == "apis", parts[2] == "v1" else { return nil }
-    return ServedResource.all.first { $0.group == parts[1] && $0.plural == parts[3] && $0.verbs == ["create"] }
+    guard let path = HTTPResource.Path(parts), path.version == "v1", path.rest.isEmpty else { return nil }
+    return ServedResource.all.first {
+      $0.group == path.group && $0.plural == path.plural && $0.verbs == ["create"]
+        && $0.isNamespaced == !path.namespace.isEmpty
+    }
   }
 
   /// The answer to the question that `subject` asks.
   static func answer(
-    _ resource: ServedResource, _ request: HTTPRequest, _ subject: Subject,
-    _ authorize: (Subject, AccessAttributes) -> AccessDecision
+    _ resource: ServedResource, _ request: HTTPRequest, _ subject: Subject, namespace: String, _ review: Review
   ) throws(HTTPFailure) -> JSON {
     let body = try body(request, kind: resource.kind, group: resource.group)
     var result: JSON = [
@@ -27,15 +32,12 @@ enum HTTPReviews {
     case "SelfSubjectReview":
       result[path: ["metadata", "creationTimestamp"]] = .string(WallTime(nanoseconds: Clocks.now().wall).rfc3339)
       result["status"] = ["userInfo": HTTPTokens.userInfo(subject)]
-    case "SelfSubjectAccessReview":
-      let decision = authorize(subject, try attributes(body["spec"] ?? .null))
-      result["status"] = ["allowed": .bool(decision == .allowed)]
-      if case .denied(let reason) = decision, !reason.isEmpty { result[path: ["status", "reason"]] = .string(reason) }
     default:
-      guard body["spec"]?["namespace"]?.stringValue?.isEmpty == false else {
-        throw HTTPFailure(400, "no namespace on request")
+      do throws(APIFailure) {
+        result["status"] = try review(resource.kind, body["spec"] ?? .null, namespace, subject)
+      } catch {
+        throw HTTPFailure(error.code, error.message, status: error.status)
       }
-      result["status"] = rules(mayAll: authorize(subject, anything) == .allowed)
     }
     return result
   }
@@ -50,50 +52,5 @@ enum HTTPReviews {
       throw HTTPFailure(400, "the object provided is unrecognized (must be of type \(kind)): couldn't get version/kind")
     }
     return body
-  }
-
-  private static func attributes(_ spec: JSON) throws(HTTPFailure) -> AccessAttributes {
-    let resource = spec["resourceAttributes"] ?? .null
-    let path = spec["nonResourceAttributes"] ?? .null
-    guard resource.isNull != path.isNull else {
-      throw HTTPFailure(
-        422,
-        "SelfSubjectAccessReview.authorization.k8s.io \"\" is invalid: spec.resourceAttributes: Invalid value: "
-          + "\"null\": exactly one of nonResourceAttributes or resourceAttributes must be specified")
-    }
-    func text(_ name: String) -> String { resource[name]?.stringValue ?? "" }
-    if resource.isNull {
-      return AccessAttributes(verb: path["verb"]?.stringValue ?? "", path: path["path"]?.stringValue ?? "")
-    }
-    return AccessAttributes(
-      verb: text("verb"), group: text("group"), resource: text("resource"), subresource: text("subresource"),
-      namespace: text("namespace"), name: text("name"))
-  }
-
-  /// Who may do this may do all.
-  private static let anything = AccessAttributes(verb: "*", group: "*", resource: "*")
-
-  private static func rules(mayAll: Bool) -> JSON {
-    if mayAll {
-      return [
-        "resourceRules": [["verbs": ["*"], "apiGroups": ["*"], "resources": ["*"]]],
-        "nonResourceRules": [["verbs": ["*"], "nonResourceURLs": ["*"]]], "incomplete": false,
-      ]
-    }
-    let questions = ServedResource.all.filter { $0.verbs == ["create"] && $0.kind.hasPrefix("SelfSubject") }
-    return [
-      "resourceRules": .array(
-        questions.map {
-          ["verbs": ["create"], "apiGroups": [.string($0.group)], "resources": [.string($0.plural)]]
-        }),
-      "nonResourceRules": [
-        [
-          "verbs": ["get"],
-          "nonResourceURLs": [
-            "/api", "/api/*", "/apis", "/apis/*", "/healthz", "/livez", "/openapi", "/openapi/*", "/readyz", "/version",
-          ],
-        ]
-      ], "incomplete": false,
-    ]
   }
 }

@@ -46,6 +46,15 @@ extension Descriptions {
       denied: Whether somebody has said no.
       reason: Why.
       evaluationError: What kept the question from being answered in full.
+    SubjectAccessReview: SubjectAccessReview asks whether somebody may do something.
+    LocalSubjectAccessReview: LocalSubjectAccessReview asks whether somebody may do something in its namespace.
+    SubjectAccessReviewSpec: SubjectAccessReviewSpec is the question.
+      resourceAttributes: Something to do with a resource.
+      nonResourceAttributes: Something to do with a path.
+      user: The name.
+      groups: The groups; none is added to them.
+      extra: Never looked at.
+      uid: Never looked at.
     SelfSubjectRulesReview: SelfSubjectRulesReview asks what the caller may do in a namespace.
     SelfSubjectRulesReviewSpec: SelfSubjectRulesReviewSpec is the question.
       namespace: The namespace.

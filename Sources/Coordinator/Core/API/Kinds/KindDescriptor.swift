@@ -12,10 +12,13 @@ final class KindDescriptor: Sendable {
   /// Nil for a kind whose status is no part of its own (`…/status` is not served).
   let status: StatusRules?
   let deletion: DeletionRules
+  /// Nil for a kind that gives nobody rights.
+  let access: AccessPart?
 
   init(
     served: ServedRules = ServedRules(), table: TableRules, selection: SelectionRules = SelectionRules(),
-    writes: WriteRules, status: StatusRules? = nil, deletion: DeletionRules = DeletionRules()
+    writes: WriteRules, status: StatusRules? = nil, deletion: DeletionRules = DeletionRules(),
+    access: AccessPart? = nil
   ) {
     self.served = served
     self.table = table
@@ -23,6 +26,7 @@ final class KindDescriptor: Sendable {
     self.writes = writes
     self.status = status
     self.deletion = deletion
+    self.access = access
   }
 
   /// Complete by the compiler: a kind without a descriptor does not build.
@@ -39,6 +43,10 @@ final class KindDescriptor: Sendable {
     case .jobs: jobs
     case .pods: pods
     case .events: events
+    case .roles: roles
+    case .clusterroles: clusterRoles
+    case .rolebindings: roleBindings
+    case .clusterrolebindings: clusterRoleBindings
     }
   }
 }
@@ -52,6 +60,8 @@ struct ServedRules: Sendable {
   var unserved: [String: String] = [:]
   /// Whether `kubectl get all` shows it.
   var isInAll = false
+  /// Who works with it, in the built-in roles. A kind outside of namespaces names its own.
+  var tier = AccessTier.everyday
 }
 
 /// The kind's table for people.

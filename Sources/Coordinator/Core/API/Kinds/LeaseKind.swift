@@ -4,6 +4,7 @@ import ClusterProto
 
 extension KindDescriptor {
   static let leases = KindDescriptor(
+    served: ServedRules(tier: .sensitive),
     table: .simple([.name, TableColumn("Holder", "Holder of the lease."), .age]) { lease, name, age in
       [name, lease.body["spec"]?["holderIdentity"] ?? "", age]
     },

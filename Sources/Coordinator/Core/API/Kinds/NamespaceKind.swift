@@ -6,7 +6,7 @@ extension KindDescriptor {
   static let namespaces = KindDescriptor(
     served: ServedRules(
       verbs: ["create", "delete", "get", "list", "patch", "update", "watch"],
-      subresources: [ServedSubresource(name: "finalize", verbs: ["update"]), .status]),
+      subresources: [ServedSubresource(name: "finalize", verbs: ["update"]), .status], tier: .visible),
     table: .simple([.name, TableColumn("Status", "The status of the namespace"), .age]) { namespace, name, age in
       [name, namespace.body["status"]?["phase"] ?? "", age]
     },

@@ -6,7 +6,8 @@ import ClusterProto
 extension KindDescriptor {
   static let nodes = KindDescriptor(
     served: ServedRules(
-      subresources: [.status], unserved: ["proxy": "an agent serves nothing but its coordinator"]),
+      subresources: [.status], unserved: ["proxy": "an agent serves nothing but its coordinator"],
+      tier: .cluster),
     table: TableRules(
       columns: [
         .name, TableColumn("Status", "The status of the node"), TableColumn("Roles", "The roles of the node"), .age,

@@ -4,6 +4,7 @@ import ClusterProto
 
 extension KindDescriptor {
   static let priorityClasses = KindDescriptor(
+    served: ServedRules(tier: .cluster),
     table: .simple([
       .name, TableColumn("Value", "Value of the priority class.", type: "integer"),
       TableColumn("Global-Default", "Whether this is the default of pods without a class.", type: "boolean"), .age,

@@ -4,6 +4,7 @@ import ClusterProto
 
 extension KindDescriptor {
   static let secrets = KindDescriptor(
+    served: ServedRules(tier: .sensitive),
     table: .simple([
       .name, TableColumn("Type", "Type of the secret."), TableColumn("Data", "Number of keys in data."), .age,
     ]) { secret, name, age in [name, secret.body["type"] ?? "", secret.count("data"), age] },

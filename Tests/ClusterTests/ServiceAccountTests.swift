@@ -26,9 +26,16 @@ struct ServiceAccountTests {
       "restartPolicy":"Never","containers":[{"name":"c","image":"i","command":["true"]}]}}}}'
     ask -o /dev/null -w 'job=%{http_code}\\n' -d "$job" $api/apis/batch/v1/namespaces/default/jobs
     curl -s -o /dev/null -w 'nobody=%{http_code}\\n' --cacert ca.crt $api/api
-    [ -s /extra/vault ] && echo vault
+    [ -s /extra/vault ] && echo vault || true
 
     """
+
+  /// What lets the account make Jobs.
+  private static let binding: JSON = [
+    "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding", "metadata": ["name": "robot-edits"],
+    "roleRef": ["apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "edit"],
+    "subjects": [["kind": "ServiceAccount", "name": "robot", "namespace": "default"]],
+  ]
 
   private static func change(_ job: inout JSON) {
     var spec = job[path: ["spec", "template", "spec"]] ?? .null
@@ -56,7 +63,7 @@ struct ServiceAccountTests {
   }
 
   @Test(
-    "a pod asks as its account and without a role may look around only; an agent that starts anew brings fresh tokens",
+    "a pod asks as its account and makes a Job once a role lets it; an agent that starts anew has fresh tokens",
     .enabled(if: geteuid() == 0, "the usual mount point is made by root"))
   func inCluster() async throws {
     try await Blocking.run {
@@ -90,6 +97,11 @@ struct ServiceAccountTests {
         ] {
           try check(log.contains(line), "the log lacks \(line): \(log)")
         }
+        try cluster.apply(Self.binding, cluster.manifest("maker", .script(Self.script), change: Self.change))
+        try cluster.must("wait", "job/maker", "--for=complete", "--timeout", "60s", "-q")
+        let allowed = try cluster.stint("logs", "job/maker").text
+        try check(allowed.contains("secrets=200\n") && allowed.contains("job=201\n"), "bound to edit: \(allowed)")
+        try cluster.must("wait", "job/child", "--for=complete", "--timeout", "60s", "-q")
         // Nothing that is kept or told knows a token.
         var kept = ["\(cluster.dataDirectory("node-1"))/keeper.journal", "\(cluster.directory)/logs/coordinator"]
         kept += ["\(cluster.directory)/logs/node-1", "\(cluster.dataDirectory("node-1"))/keeper.log"]

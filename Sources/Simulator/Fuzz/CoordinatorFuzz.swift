@@ -32,7 +32,7 @@ package struct FuzzReport: Sendable {
 package struct CoordinatorFuzz {
   private static let nodes = ["node-0", "node-1", "node-2"]
   private static let names = ["a", "b", "c", "d", "node-0", "node-1", "default"]
-  private static let subresources = ["", "", "", "status", "status", "eviction", "log", "scale", "finalize", "binding"]
+  private static let subresources = ["", "", "", "status", "status", "eviction", "log", "scale", "finalize", "token"]
   /// Inputs between two starts on the stored rows, and between two empty ones.
   private static let life = 500
   private static let world = 4_000
@@ -175,7 +175,7 @@ package struct CoordinatorFuzz {
   private mutating func message(_ node: String, _ sequence: Int64, _ echo: Int64) -> (JSON, Bool) {
     let attempt = numbers.pick(attempts)
     let entry = InventoryEntry(attempt: attempt, revision: numbers.integer(), terminal: numbers.oneIn(3), frozen: false)
-    switch numbers.random.below(8) {
+    switch numbers.random.below(9) {
     case 0, 1, 2:
       let heartbeat = Heartbeat(
         sequence: sequence, echo: echo, desiredDigest: SetDigest(numbers.random.next()),
@@ -188,6 +188,7 @@ package struct CoordinatorFuzz {
       report["status"]?["phase"] = .string(numbers.pick(["Running", "Succeeded", "Failed", "Pending", "Unknown"]))
       return (["type": "reports", "reports": .array([report])], numbers.oneIn(2))
     case 6: return (AgentMessage.fetch([attempt, numbers.integer()]).json, false)
+    case 7: return (AgentMessage.tokens([attempt, numbers.integer()]).json, false)
     default: return (AgentMessage.retained([attempt, numbers.integer()]).json, false)
     }
   }

@@ -234,7 +234,12 @@ extension CommandTable {
       operands: "(create NAME | list | revoke NAME…)", operand: .words(["create", "list", "revoke"]), count: 1...1000,
       flags: [
         Flag("group", .text("GROUP"), repeats: true, "With create: a group of the user; may be repeated"),
-        Flag("namespace", "n", .text("NAMESPACE"), initial: "default", "With create: the kubeconfig's namespace"),
+        Flag(
+          "role", .text("ROLE"), repeats: true, "With create: a ClusterRole, such as view, edit, admin; may be repeated"
+        ),
+        Flag(
+          "namespace", "n", .text("NAMESPACE"), initial: "default",
+          "With create: the kubeconfig's namespace; given, roles hold in it only, else in all"),
         Flag("ttl", .duration, initial: "90d", "With create: how long the certificate is valid"),
       ] + connection,
       details: """
@@ -244,7 +249,9 @@ extension CommandTable {
         for the name so far; role bindings stay.
         """,
       examples: [
-        ("stint user create alice > alice.kubeconfig", "A certificate for 90 days"),
+        (
+          "stint user create alice --role edit -n team > alice.kubeconfig", "May run Jobs in one namespace, for 90 days"
+        ),
         ("stint user list", "Who has certificates, and until when"),
         ("stint user revoke alice", "Close her connections and refuse her certificates"),
       ], run: UserCommand.run),

@@ -51,6 +51,36 @@ struct UserCommandTests {
     }
   }
 
+  @Test("create --role binds the role in the namespace that is given, else in all, and makes no user where it may not")
+  func roles() throws {
+    try TestCluster.with(agents: 0) { cluster in
+      func made(_ name: String, _ words: String..., by file: String? = nil) throws -> String {
+        let result = try cluster.stint(["user", "create", name] + words + (file.map { ["--kubeconfig", $0] } ?? []))
+        try check(result.status == 0, result.text)
+        let path = "\(cluster.directory)/\(name).kubeconfig"
+        try Files.writeAtomically(path, Array(result.text.utf8), mode: 0o600)
+        return path
+      }
+      func list(_ kind: String, _ namespace: String, by file: String) throws -> Int32 {
+        try cluster.stint("get", kind, "-n", namespace, "--kubeconfig", file).status
+      }
+      let editor = try made("ed", "--role", "edit", "-n", "default")
+      try checkEqual(list("jobs", "default", by: editor), 0, "an editor's list")
+      try checkEqual(list("jobs", "kube-system", by: editor), 1, "an editor's list of another namespace")
+      let viewer = try made("vi", "--role", "view")
+      try checkEqual(list("jobs", "kube-system", by: viewer), 0, "a viewer's list of any namespace")
+      try checkEqual(list("secrets", "default", by: viewer), 1, "a viewer's list of Secrets")
+      // Again, with the binding there.
+      _ = try made("vi", "--role", "view")
+
+      let unknown = try cluster.stint("user", "create", "x", "--role", "emperor")
+      try check(unknown.status == 1 && unknown.text.contains("there is no ClusterRole \"emperor\""), unknown.text)
+      let asks = try cluster.stint("user", "create", "x", "--role", "admin", "--kubeconfig", editor)
+      try check(asks.status == 1 && asks.text.contains("forbidden"), asks.text)
+      try check(try !cluster.stint("user", "list").text.contains("\nx "), "a user was made")
+    }
+  }
+
   @Test("a kubeconfig with a service account's token serves stint too", .enabled(if: Files.exists("/usr/bin/kubectl")))
   func token() throws {
     try TestCluster.with(agents: 0) { cluster in

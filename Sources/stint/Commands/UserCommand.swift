@@ -25,6 +25,7 @@ enum UserCommand {
     let access = try endpoint.read()
     let native = try endpoint.server ?? access.nativeAddress()
     let cluster = try context.cluster()
+    for role in context.arguments.values("role") { try bind(name, role, context.arguments.value("namespace"), cluster) }
     let key = try SigningRequests.makeKey()
     let request = try SigningRequests.make(name: name, key: key)
     let seconds = context.arguments.milliseconds("ttl").map { $0 / 1_000 } ?? UserRequest.usualSeconds
@@ -46,6 +47,27 @@ enum UserCommand {
     file.namespace = context.arguments.value("namespace") ?? "default"
     context.console.out(file.text)
     return 0
+  }
+
+  /// Binds a ClusterRole to the user, in one namespace or in all. Before there is a certificate: who may not bind the
+  /// role makes no user. One that is bound already stays so.
+  private static func bind(_ name: String, _ role: String, _ namespace: String?, _ cluster: Cluster) throws {
+    guard try cluster.find(.clusterroles, "", role) != nil else {
+      throw CommandError("error: there is no ClusterRole \"\(role)\": kubectl get clusterroles lists those there are")
+    }
+    let group = "rbac.authorization.k8s.io"
+    let kind: Kind = namespace == nil ? .clusterrolebindings : .rolebindings
+    let body: JSON = [
+      "apiVersion": .string("\(group)/v1"), "kind": .string(namespace == nil ? "ClusterRoleBinding" : "RoleBinding"),
+      "metadata": ["name": .string("\(name):\(role)")],
+      "roleRef": ["apiGroup": .string(group), "kind": "ClusterRole", "name": .string(role)],
+      "subjects": [["apiGroup": .string(group), "kind": "User", "name": .string(name)]],
+    ]
+    do {
+      _ = try cluster.send(APIRequest(verb: .create, kind: kind, namespace: namespace ?? "", body: body))
+    } catch let error as StatusError where error.code == 409 {
+      // Of that name, so of that user and role.
+    }
   }
 
   private static func list(_ context: Context) throws -> Int32 {

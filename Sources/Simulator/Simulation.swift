@@ -29,9 +29,10 @@ package struct SimulationReport: Sendable {
 
 /// Runs one cluster of 3 to 5 nodes from one seed.
 package struct Simulation {
-  /// How long after the faults' end everything must be done, in simulated minutes: crash-loop backoff reaches 5,
-  /// recreation 10.
-  private static let settleMinutes: TrueTime = 60
+  /// How long after the faults' end everything must be done, in simulated minutes. A restore may leave a Job of eight
+  /// completions to its beginning, one after the other: 4.5 for each try, two tries in five fail, and the next one waits
+  /// 6 more, which is 90 on average. Settling ends as soon as all is done.
+  private static let settleMinutes: TrueTime = 240
 
   private let seed: UInt64
   private let duration: TrueTime

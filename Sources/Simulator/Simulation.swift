@@ -29,9 +29,9 @@ package struct SimulationReport: Sendable {
 
 /// Runs one cluster of 3 to 5 nodes from one seed.
 package struct Simulation {
-  /// How long after the faults' end everything must be done, in simulated minutes. A restore may leave a Job of eight
-  /// completions to its beginning, one after the other: 4.5 for each try, two tries in five fail, and the next one waits
-  /// 6 more, which is 90 on average. Settling ends as soon as all is done.
+  /// How long after the end of faults all must be done, in simulated minutes. A restore may leave a Job of eight
+  /// completions to its beginning, one after the other: 4.5 for each try, two tries in five fail, and the next one
+  /// waits 6 more, which is 90 on average. Settling ends as soon as all is done.
   private static let settleMinutes: TrueTime = 240
 
   private let seed: UInt64

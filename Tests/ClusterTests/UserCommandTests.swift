@@ -73,6 +73,16 @@ struct UserCommandTests {
       // Again, with the binding there.
       _ = try made("vi", "--role", "view")
 
+      // A binding of that name that is somebody else's is not taken for this user's.
+      try cluster.must("delete", "clusterrolebinding", "vi:view")
+      try cluster.apply([
+        "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRoleBinding", "metadata": ["name": "vi:view"],
+        "roleRef": ["apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "view"],
+        "subjects": [["apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": "somebody"]],
+      ])
+      let taken = try cluster.stint("user", "create", "vi", "--role", "view")
+      try check(taken.status == 1 && taken.text.contains("binds something else"), taken.text)
+
       let unknown = try cluster.stint("user", "create", "x", "--role", "emperor")
       try check(unknown.status == 1 && unknown.text.contains("there is no ClusterRole \"emperor\""), unknown.text)
       let asks = try cluster.stint("user", "create", "x", "--role", "admin", "--kubeconfig", editor)

@@ -66,7 +66,14 @@ enum UserCommand {
     do {
       _ = try cluster.send(APIRequest(verb: .create, kind: kind, namespace: namespace ?? "", body: body))
     } catch let error as StatusError where error.code == 409 {
-      // Of that name, so of that user and role.
+      // Bound already, unless another name and role make the same text (`a:b` and `c`, `a` and `b:c`).
+      let there = try cluster.get(kind, namespace ?? "", "\(name):\(role)")
+      let subjects = there["subjects"]?.arrayValue?.map { $0["name"]?.stringValue }
+      guard subjects == [name], there[path: ["roleRef", "name"]]?.stringValue == role else {
+        throw CommandError(
+          "error: \(kind.rawValue) \"\(name):\(role)\" is there and binds something else: bind the role by"
+            + " kubectl create \(namespace == nil ? "cluster" : "")rolebinding, and make the user without --role")
+      }
     }
   }
 

@@ -65,6 +65,15 @@ struct HandshakeFuzzTests {
     return result
   }
 
+  /// A client that has heard the server's flight, and not sent its own second one.
+  private func greeted() throws -> (sender: Side, side: Side) {
+    let (sender, side) = (try Side(client), try Side(server))
+    try sender.session.advance()
+    #expect(side.receive(sender.take()) == nil)
+    #expect(sender.receive(side.take()) == nil)
+    return (sender, side)
+  }
+
   /// In pieces, as a network may bring it.
   private static func feed(_ side: Side, _ bytes: [UInt8], _ random: inout SplitMix64) -> (any Error)? {
     var rest = bytes[...]
@@ -100,10 +109,7 @@ struct HandshakeFuzzTests {
     var random = SplitMix64(seed: 0x7152)
     var (total, refused, sessions) = (0, 0, 0)
     while total < 340_000 {
-      let (sender, side) = (try Side(client), try Side(server))
-      try sender.session.advance()
-      #expect(side.receive(sender.take()) == nil)
-      #expect(sender.receive(side.take()) == nil)
+      let (sender, side) = try greeted()
       let flight = sender.take()
       let bytes = Self.mutated(flight, &random)
       if Self.feed(side, bytes, &random) != nil { refused += 1 }
@@ -123,10 +129,7 @@ struct HandshakeFuzzTests {
     var random = SplitMix64(seed: 0x7153)
     var (total, refused, sessions) = (0, 0, 0)
     while total < 340_000 {
-      let (sender, side) = (try Side(client), try Side(server))
-      try sender.session.advance()
-      #expect(side.receive(sender.take()) == nil)
-      #expect(sender.receive(side.take()) == nil)
+      let (sender, side) = try greeted()
       #expect(side.receive(sender.take()) == nil)
       #expect(side.session.isEstablished && sender.session.isEstablished)
       var sent: [UInt8] = []

@@ -68,12 +68,8 @@ enum BenchCommand {
   }
 
   private static func print(_ figures: [BenchFigure], _ console: Console) {
-    var text = "FIGURE\tMEASURED\tREACH\tMET\n"
-    for figure in figures {
-      text += "\(figure.name)\t\(figure.value)\t\(figure.reach)\t\(figure.isMet.map { $0 ? "yes" : "no" } ?? "")\n"
-    }
-    var table = TabWriter.table()
-    console.out(table.format(text))
+    let rows = figures.map { [$0.name, $0.value, $0.reach, $0.isMet.map { $0 ? "yes" : "no" } ?? ""] }
+    console.out(TabWriter.table(["FIGURE", "MEASURED", "REACH", "MET"], rows))
   }
 
   /// `value` with so many digits after the point.

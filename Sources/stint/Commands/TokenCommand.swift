@@ -79,17 +79,15 @@ enum TokenCommand {
       let text = item[member]?.stringValue ?? ""
       return text.isEmpty ? none : text
     }
-    var lines = "ID\tSTATUS\tUSES-LEFT\tNODE\tCREATED\tEXPIRES\tLAST-NODE\n"
-    for item in items {
-      lines +=
-        [
-          text(item, "id", ""), text(item, "status", ""), item["usesLeft"]?.intValue.map(String.init) ?? "any",
-          text(item, "node", "<any>"), text(item, "created", ""), text(item, "expires", ""),
-          text(item, "lastNode", "<none>"),
-        ].joined(separator: "\t") + "\n"
+    let rows = items.map { item in
+      [
+        text(item, "id", ""), text(item, "status", ""), item["usesLeft"]?.intValue.map(String.init) ?? "any",
+        text(item, "node", "<any>"), text(item, "created", ""), text(item, "expires", ""),
+        text(item, "lastNode", "<none>"),
+      ]
     }
-    var table = TabWriter.table()
-    context.console.out(table.format(lines))
+    context.console.out(
+      TabWriter.table(["ID", "STATUS", "USES-LEFT", "NODE", "CREATED", "EXPIRES", "LAST-NODE"], rows))
     return 0
   }
 

@@ -89,17 +89,14 @@ enum UserCommand {
       context.console.note("No users: stint user create makes one")
       return 0
     }
-    var lines = "NAME\tGROUPS\tSTATUS\tCREATED\tEXPIRES\tBY\n"
-    for item in items {
+    let rows = items.map { item in
       let groups = (item["groups"]?.arrayValue ?? []).compactMap(\.stringValue).joined(separator: ",")
-      lines +=
-        [
-          text(item, "name"), groups.isEmpty ? "<none>" : groups, text(item, "status"), text(item, "created"),
-          text(item, "expires"), text(item, "creator"),
-        ].joined(separator: "\t") + "\n"
+      return [
+        text(item, "name"), groups.isEmpty ? "<none>" : groups, text(item, "status"), text(item, "created"),
+        text(item, "expires"), text(item, "creator"),
+      ]
     }
-    var table = TabWriter.table()
-    context.console.out(table.format(lines))
+    context.console.out(TabWriter.table(["NAME", "GROUPS", "STATUS", "CREATED", "EXPIRES", "BY"], rows))
     return 0
   }
 

@@ -23,6 +23,12 @@ struct TabWriter {
   /// As `kubectl describe` prints.
   static func description() -> TabWriter { TabWriter(minimumWidth: 0, padding: 2) }
 
+  /// A table of its own: the columns' names and the rows, as `kubectl get` prints.
+  static func table(_ names: [String], _ rows: [[String]]) -> String {
+    var writer = table()
+    return writer.format(([names] + rows).map { $0.joined(separator: "\t") + "\n" }.joined())
+  }
+
   /// Lays out `text`, which is empty or whose last line ends with a newline.
   mutating func format(_ text: String) -> String {
     if text.isEmpty { return "" }

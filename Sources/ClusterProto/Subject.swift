@@ -21,6 +21,8 @@ package struct Subject: Equatable, Hashable, Sendable {
   package var from: String
   /// The door that the request came by.
   package var door: Door
+  /// Who acts in this name, for the audit; empty: its owner. Nothing is decided by it.
+  package var actor = ""
 
   /// Takes each value as it stands.
   package init(
@@ -95,6 +97,9 @@ package struct Subject: Equatable, Hashable, Sendable {
 
   /// Whether the groups alone allow everything: no role is asked.
   package var mayAll: Bool { groups.contains(Subject.masters) && !groups.contains(Subject.unauthenticated) }
+
+  /// Who did it, for the audit: `admin as alice` where one acts in another's name.
+  package var audited: String { actor.isEmpty ? name : "\(actor) as \(name)" }
 
   /// Whether anybody vouched for the name.
   package var isAuthenticated: Bool { groups.contains(Subject.authenticated) }

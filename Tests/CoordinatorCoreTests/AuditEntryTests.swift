@@ -36,8 +36,11 @@ import Testing
     var harness = try FleetHarness()
     var dry = APIRequest(verb: .delete, kind: .configmaps, namespace: "default", name: "c")
     dry.options.dryRun = true
+    let inBody = APIRequest(
+      verb: .delete, kind: .configmaps, namespace: "default", name: "c",
+      body: ["kind": "DeleteOptions", "apiVersion": "v1", "dryRun": ["All"]])
     let requests = [
-      Self.configMap("c"), APIRequest(verb: .get, kind: .configmaps, namespace: "default", name: "c"), dry,
+      Self.configMap("c"), APIRequest(verb: .get, kind: .configmaps, namespace: "default", name: "c"), dry, inBody,
       APIRequest(verb: .delete, kind: .configmaps, namespace: "default", name: "none"),
       APIRequest(verb: .delete, kind: .configmaps, namespace: "default", name: "c"),
       APIRequest(verb: .deletecollection, kind: .jobs, namespace: "default"),
@@ -49,6 +52,17 @@ import Testing
         AuditEntry(.delete, "delete configmaps default/c", who: "alice", from: from),
         AuditEntry(.delete, "deletecollection jobs.batch default/", who: "alice", from: from),
       ])
+  }
+
+  @Test("who acts in another's name is in the line, and so is that name")
+  func impersonated() throws {
+    var harness = try FleetHarness()
+    var subject = Self.alice
+    subject.actor = "admin"
+    let requests = [
+      Self.configMap("c"), APIRequest(verb: .delete, kind: .configmaps, namespace: "default", name: "c"),
+    ]
+    #expect(Self.lines(&harness, requests, by: subject).map(\.who) == ["admin as alice"])
   }
 
   @Test("what is refused is a line in the words of the refusal, and nothing of a body is in any")

@@ -38,7 +38,7 @@ package struct AuditEntry: Equatable, Sendable {
 extension CoordinatorCore {
   /// A line that leaves once what it tells is durable.
   mutating func audit(_ deed: AuditEntry.Deed, _ what: String, by subject: Subject) {
-    outputs.append(.audit(AuditEntry(deed, what, who: subject.name, from: .address(subject.from))))
+    outputs.append(.audit(AuditEntry(deed, what, who: subject.audited, from: .address(subject.from))))
   }
 
   /// A denial, which is audited.
@@ -50,19 +50,30 @@ extension CoordinatorCore {
 
   /// Deletes, and changes of roles, of who may do what. Others are in the objects' own `managedFields`.
   mutating func audit(_ request: APIRequest) {
-    guard !request.options.dryRun else { return }
+    guard !request.isTried else { return }
     let isRole = request.kind.group == "rbac.authorization.k8s.io"
     switch request.verb {
     case .get, .list, .watch, .log: return
     case .delete, .deletecollection: audit(isRole ? .role : .delete, request.inWords, by: request.subject)
     case .create where request.subresource == "eviction": audit(.delete, request.inWords, by: request.subject)
-    case .create where request.subresource == "token": audit(.token, request.inWords, by: request.subject)
+    // Tokens are audited where they are made, with what they are good for.
     case .create, .update, .patch: if isRole { audit(.role, request.inWords, by: request.subject) }
     }
   }
 }
 
 extension APIRequest {
+  /// Whether nothing is to be done: a delete says it in its body, too.
+  fileprivate var isTried: Bool {
+    if options.dryRun { return true }
+    let deletion: JSON? =
+      switch verb {
+      case .delete, .deletecollection: body
+      default: subresource == "eviction" ? body?["deleteOptions"] : nil
+      }
+    return !(deletion?["dryRun"]?.arrayValue ?? []).isEmpty
+  }
+
   /// `delete jobs.batch default/demo`; nothing of the body but the name.
   fileprivate var inWords: String {
     let made =

@@ -257,6 +257,7 @@ package final class CoordinatorServer {
     // Before anybody is served; later looks may take as long as they like.
     if let found = DiskSpace.look(options.directory) { take(found) }
     spaceTimer?.arm(at: Clocks.boot() + Self.spaceCheckNanoseconds)
+    ServerLog.tellRefusals()
     queue.append(.timer, from: nil)
     repeat {
       try loop.runOnce(timeoutMilliseconds: -1)
@@ -469,6 +470,7 @@ package final class CoordinatorServer {
 
   private func checkSpace() {
     spaceTimer?.arm(at: Clocks.boot() + Self.spaceCheckNanoseconds)
+    ServerLog.tellRefusals()
     releaseMemory()
     space.measure()
     certificates?.look()

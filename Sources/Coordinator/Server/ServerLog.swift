@@ -19,23 +19,37 @@ enum ServerLog {
   static func audit(_ deed: AuditEntry.Deed, _ what: String, who: String, from: String) {
     if deed == .refusal {
       let second = Clocks.boot() / 1_000_000_000
-      let (isOne, left) = refusals.withLock { refusals in
-        let left = second == refusals.second ? 0 : max(0, refusals.count - refusalLines)
-        if second != refusals.second { refusals = (second, 0) }
+      if refusals.withLock({ $0.second != second }) { tellRefusals() }
+      let count = refusals.withLock { refusals in
+        refusals.second = second
         refusals.count += 1
-        return (refusals.count <= refusalLines, left)
+        return refusals.count
       }
-      if left > 0 {
-        LogLine.write(level: "audit", "\(left) more refusals", [("deed", deed.rawValue), ("who", ""), ("from", "")])
-      }
-      guard isOne else { return }
+      guard count <= refusalLines else { return }
     }
     LogLine.write(level: "audit", what, [("deed", deed.rawValue), ("who", who), ("from", from)])
+  }
+
+  /// Says how many refusals had no line of their own: when the next second has one, when nothing comes for a while, and
+  /// before the process ends.
+  static func tellRefusals() {
+    let left = refusals.withLock { refusals in
+      defer { refusals.count = 0 }
+      return refusals.count - refusalLines
+    }
+    if left > 0 {
+      LogLine.write(
+        level: "audit", "\(left) more refusals",
+        [("deed", AuditEntry.Deed.refusal.rawValue), ("who", ""), ("from", "")])
+    }
   }
 
   private static let refusals = Mutex((second: Int64(0), count: 0))
   private static let refusalLines = 10
 
   /// Before the process ends.
-  static func flush() { LineWriter.standardError.flush() }
+  static func flush() {
+    tellRefusals()
+    LineWriter.standardError.flush()
+  }
 }

@@ -204,7 +204,7 @@ final class HTTPDoor {
   private func check(_ access: AccessAttributes, _ subject: Subject) throws(HTTPFailure) {
     guard case .denied(let reason) = authorize(subject, access) else { return }
     let failure = APIFailure.denied(subject, access, reason)
-    ServerLog.audit(.refusal, failure.message, who: subject.name, from: subject.from)
+    ServerLog.audit(.refusal, failure.message, who: subject.audited, from: subject.from)
     throw HTTPFailure(403, failure.message, status: failure.status)
   }
 

@@ -40,6 +40,7 @@ enum HTTPImpersonation {
       try check(AccessAttributes(verb: "impersonate", resource: "groups", name: group))
     }
     guard var subject = Subject(commonName: name, organizations: groups, from: asker.from) else { return asker }
+    subject.actor = asker.audited
     if name == Subject.anonymous.name { subject.groups = [Subject.unauthenticated] }
     return subject
   }

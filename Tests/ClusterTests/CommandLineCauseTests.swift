@@ -94,7 +94,7 @@ struct CommandLineCauseTests {
       "name": "main", "state": ["waiting": ["reason": "CrashLoopBackOff", "message": "back-off 10s"]],
       "lastState": ["terminated": ["reason": "StartError", "exitCode": 128, "message": "no such\u{1b}[2J directory"]],
     ]
-    #expect(cause("Running", crashing) == "container main: CrashLoopBackOff: StartError: no such[2J directory")
+    #expect(cause("Running", crashing) == "container main: CrashLoopBackOff: StartError: no such^[[2J directory")
     let missing: JSON = [
       "name": "main",
       "state": ["waiting": ["reason": "CreateContainerConfigError", "message": "secret \"s\" not found"]],

@@ -30,6 +30,22 @@ struct CommandLinePrintingTests {
       ])
   }
 
+  @Test("what an object holds for a terminal is shown and not obeyed: in tables, descriptions and refusals")
+  func harmless() {
+    let text = "a\u{1B}[31mb\rc\u{7}d\u{9B}e\u{202E}f"
+    let shown = "a^[[31mb^Mc^Gd\\u009be\\u202ef"
+    var printer = TablePrinter(style: .init())
+    #expect(printer.text(table([("Name", 0)], [[text.replacing("\r", with: "")]])).contains("a^[[31mbc^Gd"))
+    var describer = Describer(now: WallTime(nanoseconds: 0))
+    describer.field("Name", text)
+    #expect(describer.laidOut().contains(shown))
+    #expect(StatusError(["message": .string(text)], code: 404).text() == "Error from server: \(shown)")
+    var events = EventRows(namespaces: false, headers: false, colours: false)
+    let event: JSON = ["type": "Normal", "reason": .string(text), "message": .string(text)]
+    #expect(!events.text([event], now: WallTime(nanoseconds: 0)).contains("\u{1B}"))
+    #expect(TerminalText.harmless("tabs\tand\nlines, ü and 語") == "tabs\tand\nlines, ü and 語")
+  }
+
   @Test("columns are three spaces apart, wide ones only with -o wide")
   func tables() {
     var printer = TablePrinter(style: .init())

@@ -76,7 +76,7 @@ final class Cluster {
         return .more
       }
       if var answer {
-        for warning in answer.warnings { console.note("Warning: \(warning)") }
+        for warning in answer.warnings { console.note("Warning: \(TerminalText.harmless(warning))") }
         guard answer.code < 400 else { throw StatusError(answer.object, code: answer.code) }
         if let pieces { Cluster.complete(&answer.object, pieces) }
         return answer
@@ -232,7 +232,9 @@ struct StatusError: Error, Equatable {
   var isConflict: Bool { reason == "Conflict" }
 
   /// What goes to standard error. `doing` says what was tried: `error when creating "job.yaml"`.
-  func text(doing: String? = nil) -> String {
+  func text(doing: String? = nil) -> String { TerminalText.harmless(words(doing)) }
+
+  private func words(_ doing: String?) -> String {
     if reason == "Invalid" {
       let details = status["details"]
       let kind = details?["kind"]?.stringValue ?? ""

@@ -86,13 +86,9 @@ enum Causes {
     return text(reason, waiting["message"])
   }
 
-  /// One line, without what would steer a terminal.
   private static func text(_ reason: String, _ message: JSON?) -> String {
     guard let message, let words = message.stringValue, !words.isEmpty else { return reason }
-    let line = TablePrinter.cell(message).unicodeScalars.filter {
-      $0.value >= 0x20 && !(0x7F...0x9F).contains($0.value)
-    }
-    return "\(reason): \(String(String.UnicodeScalarView(line)))"
+    return "\(reason): \(TablePrinter.cell(message))"
   }
 }
 

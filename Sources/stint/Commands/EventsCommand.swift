@@ -84,11 +84,11 @@ struct EventRows {
     }
     for event in events {
       let about = event["involvedObject"]
-      let type = event["type"]?.stringValue ?? ""
+      let type = TablePrinter.cell(event["type"] ?? "")
       var cells = [
         EventText.age(event, now: now), colours && type == "Warning" ? Colour.status(type) : type,
-        event["reason"]?.stringValue ?? "",
-        "\(about?["kind"]?.stringValue ?? "")/\(about?["name"]?.stringValue ?? "")",
+        TablePrinter.cell(event["reason"] ?? ""),
+        TablePrinter.cell(.string("\(about?["kind"]?.stringValue ?? "")/\(about?["name"]?.stringValue ?? "")")),
         TablePrinter.cell(.string(EventText.message(event))),
       ]
       if namespaces { cells.insert(event[path: ["metadata", "namespace"]]?.stringValue ?? "", at: 0) }

@@ -14,7 +14,7 @@ struct Describer {
   /// The description as it is printed.
   func laidOut() -> String {
     var writer = TabWriter.description()
-    return writer.format(text)
+    return writer.format(TerminalText.harmless(text))
   }
 
   /// Adds `line` indented by `level` steps of two spaces.

@@ -56,11 +56,11 @@ struct TablePrinter {
       return style.colours && (column.name == "STATUS" || column.name == "TYPE") ? Colour.status(text) : text
     }
     if style.namespaces { cells.insert(meta?["namespace"]?.stringValue ?? "", at: 0) }
-    if style.labels { cells.append(LabelText.oneLine(meta?["labels"])) }
+    if style.labels { cells.append(TerminalText.harmless(LabelText.oneLine(meta?["labels"]))) }
     return cells.joined(separator: "\t")
   }
 
-  /// A cell's text: one line, without tabs.
+  /// A cell's text: one line, without tabs and without what would steer a terminal.
   static func cell(_ value: JSON) -> String {
     var text: String
     switch value {
@@ -69,7 +69,7 @@ struct TablePrinter {
     default: text = value.text
     }
     if let end = text.firstIndex(where: \.isNewline) { text = text[..<end] + "..." }
-    return text.replacing("\t", with: " ")
+    return TerminalText.harmless(text.replacing("\t", with: " "))
   }
 }
 

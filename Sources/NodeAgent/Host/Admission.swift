@@ -13,7 +13,14 @@ enum Admission {
   /// Returns once the data directory has an identity that counts, or another hand gives it one. Throws what a person
   /// has to mend.
   static func admit(_ options: AgentOptions, paths: NodePaths, addresses: [SocketAddress]) throws(IOError) {
-    guard options.authority == nil else { return }
+    if options.authority != nil {
+      if geteuid() == 0, options.podUser == nil {
+        HostLog.line(
+          "agent: pods run as root on the coordinator's machine and can read its authority: whoever may make pods may"
+            + " do everything. Give it --pod-user, or leave pods to other machines, before others than you may")
+      }
+      return
+    }
     let found = try? Identity(directory: paths.identity)
     if let found, !found.hasEnded {
       if options.join != nil {

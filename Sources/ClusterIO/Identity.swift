@@ -8,7 +8,7 @@ import Glibc
 package struct Identity: Equatable, Sendable {
   /// One's own certificate and key.
   package var own: PEMIdentity
-  /// The certificate of the cluster's authority.
+  /// The certificates of the cluster's authorities: one, or two while it is being exchanged.
   package var authority: [UInt8]
 
   /// Takes the two as they stand.
@@ -63,32 +63,27 @@ package struct Identity: Equatable, Sendable {
     return key
   }
 
+  /// The digest of the authority that has signed it; nil: none that it believes.
+  package var signer: KeyDigest? { Certificates.signer(of: own.certificate, among: authority) }
+
   /// An identity for the agent of `node`, by the authority of the coordinator's data directory `coordinator`; of `key`
   /// (PEM) where it has one: a node's name belongs to its key.
   package static func issue(node: String, coordinator: String, key: [UInt8]? = nil) throws(IOError) -> Identity {
-    let authority = try authority(of: coordinator)
+    let authorities = try Authorities(below: "\(coordinator)/pki")
     let key = if let key { key } else { try SigningRequests.makeKey() }
     let request = try SigningRequests.make(name: Subject.nodeName(node), key: key)
     let certificate = try SigningRequests.sign(
-      request: request, node: node, authority: authority, seconds: 90 * 24 * 3600)
-    return Identity(own: PEMIdentity(certificate: certificate, key: key), authority: authority.certificate)
-  }
-
-  private static func authority(of coordinator: String) throws(IOError) -> PEMIdentity {
-    let path = "\(coordinator)/pki/authority.pem"
-    guard let found = try PEMIdentity(file: path) else {
-      throw IOError(operation: "read", subject: path, message: "holds no certificate with its key")
-    }
-    return found
+      request: request, node: node, authority: authorities.current, seconds: 90 * 24 * 3600)
+    return Identity(own: PEMIdentity(certificate: certificate, key: key), authority: authorities.bundle)
   }
 
   /// The identity in `directory`. One that is not there, ends within a day or is not of the authority of
   /// `coordinator`'s data directory is issued by that, for the same key where there is one, and written.
   package static func local(directory: String, node: String, coordinator: String) throws(IOError) -> Identity {
     let found = try? Identity(directory: directory)
-    let authority = try authority(of: coordinator)
-    if let found, found.authority == authority.certificate,
-      Certificates.isUsable(found.own, authority: found.authority, inSeconds: 24 * 3600)
+    let authorities = try Authorities(below: "\(coordinator)/pki")
+    if let found, found.authority == authorities.bundle,
+      Certificates.isUsable(found.own, authority: authorities.current.certificate, inSeconds: 24 * 3600)
     {
       return found
     }

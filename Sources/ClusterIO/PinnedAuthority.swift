@@ -1,4 +1,4 @@
-// Owns: believing an authority by the digest of its public key alone, all that a join token can carry, and what
+// Owns: believing authorities by the digests of their public keys alone, all that a join token can carry, and what
 // a certificate says of its key. It must not know what is said on such a connection.
 
 import COpenSSL
@@ -15,12 +15,15 @@ extension TLSContext {
     for index in 0..<max(OPENSSL_sk_num(shown), 0) {
       guard let certificate = OPENSSL_sk_value(shown, index) else { continue }
       last = Certificates.keyDigest(OpaquePointer(certificate))
-      if last == pinnedKey { OPENSSL_sk_push(anchors, certificate) }
+      if pinnedKeys.contains(last) { OPENSSL_sk_push(anchors, certificate) }
     }
     if OPENSSL_sk_num(anchors) == 0 {
       TLSSession.of(verification)?.pinProblem =
-        "the server is of another authority: its public key's digest is \(last), \(pinnedKey ?? "none") was wanted"
+        "the server is of another authority: its public key's digest is \(last), "
+        + "\(pinnedKeys.sorted().joined(separator: " or ")) was wanted"
     }
+    // A key is believed in whatever certificate it is shown: during an exchange that is one that the former has signed.
+    X509_STORE_CTX_set_flags(verification, UInt(X509_V_FLAG_PARTIAL_CHAIN))
     X509_STORE_CTX_set0_trusted_stack(verification, anchors)
     return X509_verify_cert(verification) == 1 ? 1 : 0
   }

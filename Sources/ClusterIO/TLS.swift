@@ -15,6 +15,8 @@ package struct TLSPeer: Equatable, Sendable {
   package let keyDigest: String
   /// When the certificate ends, in seconds since 1970.
   package let end: Int64
+  /// The digest of the key of the authority that vouched for it.
+  package let authority: String
 }
 
 /// What connections of one side have in common: its certificate and key, and whom it believes. TLS 1.3, or 1.2 with
@@ -22,8 +24,8 @@ package struct TLSPeer: Equatable, Sendable {
 package final class TLSContext {
   let context: OpaquePointer
   let isServer: Bool
-  /// The one authority that is believed, by its public key; nil: the one that was given.
-  var pinnedKey: String?
+  /// Authorities that are believed by their public keys alone; empty: those that were given.
+  var pinnedKeys: Set<String> = []
   /// What a server says to a client that speaks no TLS but text, before it hangs up; empty: nothing.
   package var plainTextAnswer: [UInt8] = []
   /// Room for one record's bytes, for whichever session is reading: all are on one thread.
@@ -96,19 +98,30 @@ package final class TLSContext {
     SSL_CTX_ctrl(made, SSL_CTRL_MODE, Int(SSL_MODE_RELEASE_BUFFERS), nil)
     SSL_CTX_ctrl(made, SSL_CTRL_SET_SESS_CACHE_MODE, Int(SSL_SESS_CACHE_OFF), nil)
     SSL_CTX_set_num_tickets(made, 0)
-    // A joiner's: it believes nobody until `pinnedKey` says whom, and has no certificate either.
+    // A joiner's: it believes nobody until `pinnedKeys` says whom, and has no certificate either.
     if authority.isEmpty, identity == nil, !isServer { return }
-    let root = try Certificate(pem: authority)
-    guard X509_STORE_add_cert(SSL_CTX_get_cert_store(made), root.pointer) == 1 else {
-      throw OpenSSL.failure("trust the authority")
+    for root in try Certificate.all(pem: authority) {
+      guard X509_STORE_add_cert(SSL_CTX_get_cert_store(made), root.pointer) == 1 else {
+        throw OpenSSL.failure("trust the authority")
+      }
+      if isServer { SSL_CTX_add_client_CA(made, root.pointer) }
     }
-    if isServer { SSL_CTX_add_client_CA(made, root.pointer) }
-    guard let identity else { return }
-    let certificate = try Certificate(pem: identity.certificate)
+    if let identity { try show(identity) }
+  }
+
+  /// What is shown to the other side: one's certificate, and those that lead to authorities it may believe.
+  private func show(_ identity: PEMIdentity) throws(IOError) {
     let key = try PrivateKey(pem: identity.key)
-    guard SSL_CTX_use_certificate(made, certificate.pointer) == 1, SSL_CTX_use_PrivateKey(made, key.pointer) == 1,
-      SSL_CTX_check_private_key(made) == 1
-    else { throw OpenSSL.failure("certificate and key") }
+    for (position, certificate) in try Certificate.all(pem: identity.certificate).enumerated() {
+      let isTaken =
+        position == 0
+        ? SSL_CTX_use_certificate(context, certificate.pointer) == 1
+        : SSL_CTX_ctrl(context, SSL_CTRL_CHAIN_CERT, 1, UnsafeMutableRawPointer(certificate.pointer)) == 1
+      guard isTaken else { throw OpenSSL.failure("certificate") }
+    }
+    guard SSL_CTX_use_PrivateKey(context, key.pointer) == 1, SSL_CTX_check_private_key(context) == 1 else {
+      throw OpenSSL.failure("certificate and key")
+    }
   }
 
   private func setOldest(_ version: Int32) { SSL_CTX_ctrl(context, SSL_CTRL_SET_MIN_PROTO_VERSION, Int(version), nil) }
@@ -123,11 +136,11 @@ package final class TLSContext {
 }
 
 extension TLSContext {
-  /// A client that has no certificate yet: TLS 1.3, and it believes the one authority whose public key has `digest`
-  /// (SHA-256 of its SubjectPublicKeyInfo, in hexadecimal), whatever the address by which its server is reached.
-  package convenience init(joining digest: String) throws(IOError) {
+  /// A client that has no certificate yet: TLS 1.3, and it believes the authorities whose public keys have `digests`
+  /// (SHA-256 of the SubjectPublicKeyInfo, in hexadecimal), whatever the address by which their server is reached.
+  package convenience init(joining digests: [String]) throws(IOError) {
     try self.init(isServer: false, identity: nil, authority: [])
-    pinnedKey = digest.lowercased()
+    pinnedKeys = Set(digests.map { $0.lowercased() })
     SSL_CTX_ctrl(context, SSL_CTRL_SET_MIN_PROTO_VERSION, Int(TLS1_3_VERSION), nil)
     SSL_CTX_set_verify(context, SSL_VERIFY_PEER) { isGood, verification in
       TLSSession.noteClocks(verification)
@@ -231,6 +244,8 @@ package final class TLSSession {
   package private(set) var clockProblem: String?
   /// What is wrong when nothing that the other side shows has the key that is believed.
   package internal(set) var pinProblem: String?
+  /// The other side's certificate is of no authority that is believed.
+  package private(set) var isStranger = false
   /// The other side said that it sends no more.
   private(set) var isFinished = false
 
@@ -334,6 +349,12 @@ package final class TLSSession {
   /// A certificate is being looked at: keeps what is to be said when its time is not now.
   static func noteClocks(_ verification: OpaquePointer?) {
     let error = X509_STORE_CTX_get_error(verification)
+    let strangers = [
+      X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT, X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY,
+      X509_V_ERR_SELF_SIGNED_CERT_IN_CHAIN, X509_V_ERR_DEPTH_ZERO_SELF_SIGNED_CERT,
+      X509_V_ERR_UNABLE_TO_VERIFY_LEAF_SIGNATURE,
+    ]
+    if strangers.contains(error) { of(verification)?.isStranger = true }
     guard [X509_V_ERR_CERT_NOT_YET_VALID, X509_V_ERR_CERT_HAS_EXPIRED].contains(error),
       let certificate = X509_STORE_CTX_get_current_cert(verification)
     else { return }
@@ -363,17 +384,23 @@ package final class TLSSession {
     return TLSPeer(
       commonName: TLSSession.entries(subject, NID_commonName).first ?? "",
       organizations: TLSSession.entries(subject, NID_organizationName), serial: Certificates.serial(certificate),
-      keyDigest: Certificates.keyDigest(certificate), end: Certificates.end(certificate) ?? 0)
+      keyDigest: Certificates.keyDigest(certificate), end: Certificates.end(certificate) ?? 0,
+      authority: verifiedRoot.map(Certificates.keyDigest) ?? "")
   }
 
   /// The certificate (PEM) of the authority that vouched for the other side; nil before that is proven.
   package var provenAuthority: [UInt8]? {
-    guard isEstablished, peer != nil, let chain = SSL_get0_verified_chain(session) else { return nil }
+    guard isEstablished, peer != nil, let root = verifiedRoot else { return nil }
+    X509_up_ref(root)
+    return try? Certificate(owning: root).pem()
+  }
+
+  /// The end of the chain by which the other side's certificate was verified.
+  private var verifiedRoot: OpaquePointer? {
+    guard let chain = SSL_get0_verified_chain(session) else { return nil }
     let count = OPENSSL_sk_num(chain)
     guard count > 1, let last = OPENSSL_sk_value(chain, count - 1) else { return nil }
-    let authority = OpaquePointer(last)
-    X509_up_ref(authority)
-    return try? Certificate(owning: authority).pem()
+    return OpaquePointer(last)
   }
 
   static func entries(_ name: OpaquePointer?, _ type: Int32) -> [String] {

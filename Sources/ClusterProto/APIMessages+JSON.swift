@@ -9,6 +9,8 @@ package enum ClientMessage: Equatable, Sendable {
   case joining(id: Int64, JoiningRequest)
   /// About users' certificates; answered as a request is.
   case users(id: Int64, UserRequest)
+  /// About the cluster's authority; answered as a request is.
+  case authority(id: Int64, AuthorityRequest)
   case cancel(id: Int64)
 }
 
@@ -20,6 +22,7 @@ extension ClientMessage {
     case .joining(let id, let request):
       return ["type": "joining", "id": .int(id), "request": request.json]
     case .users(let id, let request): return ["type": "users", "id": .int(id), "request": request.json]
+    case .authority(let id, let request): return ["type": "authority", "id": .int(id), "request": request.json]
     case .request(let id, let request):
       var message: JSON = [
         "type": "request", "id": .int(id), "verb": .string(request.verb.rawValue),
@@ -44,6 +47,8 @@ extension ClientMessage {
     case "request": self = .request(id: try reader.integer("id"), try APIRequest(reader: MessageReader(json, type)))
     case "joining":
       self = .joining(id: try reader.integer("id"), try JoiningRequest(json: try reader.required("request")))
+    case "authority":
+      self = .authority(id: try reader.integer("id"), try AuthorityRequest(json: try reader.required("request")))
     case "users": self = .users(id: try reader.integer("id"), try UserRequest(json: try reader.required("request")))
     case "cancel": self = .cancel(id: try reader.integer("id"))
     default: throw MessageError("unknown message type \(type.prefix(64)) from a client")

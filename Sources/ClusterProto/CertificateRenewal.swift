@@ -37,6 +37,9 @@ package struct CertificateRenewal: Equatable, Sendable {
     due = now.adding(milliseconds: min(max(life / 100, 1_000), 3_600_000))
   }
 
+  /// There is a reason to ask sooner.
+  package mutating func hasten(to time: WallTime) { due = min(due, time) }
+
   /// Whether it is over: no session opens with it any more.
   package func hasEnded(at now: WallTime) -> Bool { now >= end }
 }

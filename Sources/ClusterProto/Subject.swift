@@ -17,6 +17,8 @@ package struct Subject: Equatable, Hashable, Sendable {
   package var uid: String
   /// Digest of the public key that was proven; empty: another proof, or none.
   package var key: String
+  /// Digest of the key of the authority that has signed the certificate; empty: another proof, or none.
+  package var authority = ""
   /// The address of the other end, for the audit; nothing is decided by it.
   package var from: String
   /// The door that the request came by.
@@ -79,13 +81,15 @@ package struct Subject: Equatable, Hashable, Sendable {
   /// Who bears a node's name and is in the group of nodes is that node's agent.
   /// `key`: digest of the certificate's public key, which tells two owners of a name apart.
   package init?(
-    commonName: String, organizations: [String], key: String = "", door: Door = .https, from: String = ""
+    commonName: String, organizations: [String], key: String = "", authority: String = "", door: Door = .https,
+    from: String = ""
   ) {
     if commonName.isEmpty { return nil }
     let isAgent = commonName.hasPrefix(Subject.nodeName("")) && organizations.contains(Subject.nodes)
     self.init(
       name: commonName, groups: organizations.filter { $0 != Subject.authenticated } + [Subject.authenticated],
       kind: isAgent ? .agent : .user, key: key, door: door, from: from)
+    self.authority = authority
   }
 
   /// The node whose agent this is; nil for everybody else.

@@ -55,7 +55,7 @@ struct TLSPeerTests {
   }
 
   private func joiner(of authority: PEMIdentity) throws -> TLSContext {
-    try TLSContext(joining: try SigningRequests.keyDigest(ofCertificate: authority.certificate))
+    try TLSContext(joining: [try SigningRequests.keyDigest(ofCertificate: authority.certificate)])
   }
 
   @Test("a joiner that knows the digest of the authority's key believes its server, and learns the authority")

@@ -80,6 +80,7 @@ final class DoorTests {
     }
     var expected = Subject.agent(of: "a", key: subject.key)
     expected.from = subject.from
+    expected.authority = try SigningRequests.keyDigest(ofCertificate: authority.authority.certificate)
     #expect(subject == expected && subject.key.count == 64 && subject.from.hasPrefix("127.0.0.1:"))
     agent.send(AgentMessage.fetch([7]).json)
     try wait("the message comes") { events.list.count == 2 }

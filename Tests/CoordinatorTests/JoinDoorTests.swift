@@ -13,7 +13,7 @@ struct JoinDoorTests {
   private static func joiner(_ live: LiveServer) throws -> TestClient {
     let digest = try SigningRequests.keyDigest(ofCertificate: live.authority.authority.certificate)
     let client = try TestClient(
-      live.loop, live.server.address, role: .join, tls: try TLSContext(joining: digest))
+      live.loop, live.server.address, role: .join, tls: try TLSContext(joining: [digest]))
     try live.wait("the hello succeeds") { client.result != nil }
     return client
   }

@@ -42,6 +42,7 @@ enum RoleTable {
             verbs: $0.verbs)
         }
     } + [
+      Row(group: "stint", resource: "authorities", isNamespaced: false, verbs: ["create", "delete", "get"]),
       Row(group: "stint", resource: "jointokens", isNamespaced: false, verbs: ["create", "delete", "list"]),
       Row(group: "stint", resource: "nodekeys", isNamespaced: false, verbs: ["delete"]),
       Row(group: "stint", resource: "users", isNamespaced: false, verbs: ["create", "delete", "list"]),

@@ -16,15 +16,19 @@ final class LiveServer {
   let authority: TestAuthority
   let directory: String
 
-  init(_ directory: TemporaryDirectory, change: (inout ServerOptions) -> Void = { _ in }) throws {
-    self.directory = directory.path
-    var options = ServerOptions(directory: directory.path)
+  convenience init(_ directory: TemporaryDirectory, change: (inout ServerOptions) -> Void = { _ in }) throws {
+    try self.init(at: directory.path, change: change)
+  }
+
+  init(at path: String, change: (inout ServerOptions) -> Void = { _ in }) throws {
+    directory = path
+    var options = ServerOptions(directory: path)
     options.listen = .tcp(host: "127.0.0.1", port: 0)
     options.handlesSignals = false
     change(&options)
     server = try CoordinatorServer(options)
     loop = try EventLoop()
-    authority = try TestAuthority(directory: directory.path)
+    authority = try TestAuthority(directory: path)
   }
 
   func turn() throws {

@@ -9,6 +9,7 @@ final class TestAuthority {
   let authority: PEMIdentity
   /// A node has one key.
   private var contexts: [String: TLSContext] = [:]
+  private var keys: [String: [UInt8]] = [:]
 
   init() throws { authority = try Certificates.make(name: "stint", .authority, issuer: nil, seconds: 3600) }
 
@@ -24,10 +25,15 @@ final class TestAuthority {
   func context(node: String? = nil) throws -> TLSContext {
     let name = node.map { Subject.nodeName($0) } ?? "admin"
     if let known = contexts[name] { return known }
-    let made = try TLSContext(native: try identity(name, group: node == nil ? Subject.masters : Subject.nodes))
+    let own = try identity(name, group: node == nil ? Subject.masters : Subject.nodes)
+    let made = try TLSContext(native: own)
     contexts[name] = made
+    keys[name] = own.own.key
     return made
   }
+
+  /// The key (PEM) by which that node was connected.
+  func key(of node: String) throws -> [UInt8] { try #require(keys[Subject.nodeName(node)]) }
 }
 
 /// One client connection on a loop that the test turns.

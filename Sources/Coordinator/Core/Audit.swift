@@ -7,7 +7,7 @@ import ClusterProto
 package struct AuditEntry: Equatable, Sendable {
   /// What was done.
   package enum Deed: String, Sendable {
-    case join, token, user, refusal, role, delete, revoke
+    case join, token, user, refusal, role, delete, revoke, authority
   }
 
   /// Where something came from: an address, or the connection whose address the shell knows.

@@ -101,17 +101,21 @@ package struct CoordinatorCore: Sendable {
     case .sessionClosed(let session): sessionClosed(session)
     case .agent(let session, let message): receive(message, from: session)
     case .request(let id, let request): handle(request, id: id)
-    case .requestCancelled(let id): cancelRequest(id)
+    case .requestCancelled(let id):
+      cancelRequest(id)
+      fleet.exchange.waiters.remove(id)
     case .requestHeld(let id, let isHeld): holdRequest(id, isHeld)
     case .join(let id, let request, let key): join(request, key: key, id: id)
     case .renew(let session, let key, let request): renew(session, key: key, request: request)
     case .joining(let id, let subject, let request): handle(request, by: subject, id: id)
     case .users(let id, let subject, let request, let key): handle(request, key: key, by: subject, id: id)
+    case .authority(let id, let subject, let request): handle(request, by: subject, id: id)
+    case .authorityFailed(let reason): authorityFailed(reason)
     case .timer: break
     case .diskLow(let low): api.diskLow = low
     case .diskScarce(let scarce): setDiskScarce(scarce)
     case .apiServed(let endpoint): serveAPI(endpoint)
-    case .nativeServed(let point): fleet.joinPoint = point
+    case .nativeServed(let point): serveNative(point)
     case .stopRequested: beginPoliteStop()
     }
   }

@@ -25,6 +25,10 @@ package enum CoordinatorEvent: Equatable, Sendable {
   case joining(RequestID, by: Subject, JoiningRequest)
   /// An administrator's word about users. `key`: for a new certificate as in `join`, else empty.
   case users(RequestID, by: Subject, UserRequest, key: String)
+  /// An administrator's word about the cluster's authority.
+  case authority(RequestID, by: Subject, AuthorityRequest)
+  /// What `exchangeAuthority` or `dropAuthority` asked for could not be done; else `nativeServed` tells of it.
+  case authorityFailed(String)
   /// The client of a watch or a log has gone.
   case requestCancelled(RequestID)
   /// The client of a request is behind (true): what its answer still lacks waits, until it has caught up (false).
@@ -49,11 +53,17 @@ package struct JoinPoint: Equatable, Sendable {
   package var addresses: [String]
   /// Digest of the authority's public key.
   package var authority: String
+  /// Of the authority that is being left; empty: none.
+  package var former: String
+  /// When the authority was made.
+  package var since: WallTime?
 
   /// Takes each value as it stands.
-  package init(addresses: [String], authority: String) {
+  package init(addresses: [String], authority: String, former: String = "", since: WallTime? = nil) {
     self.addresses = addresses
     self.authority = authority
+    self.former = former
+    self.since = since
   }
 }
 
@@ -63,7 +73,7 @@ package struct APIEndpoint: Equatable, Sendable {
   package var host: String
   /// The port.
   package var port: Int64
-  /// The certificate of the authority that the server's is signed by: PEM.
+  /// The certificates of the authorities that are believed: PEM.
   package var authority: String
 
   /// Takes each value as it stands; without any, the defaults.
@@ -96,6 +106,14 @@ package enum CoordinatorEffect: Equatable, Sendable {
   case issueUser(RequestID, UserGrant)
   /// Close every connection, of either door, whose certificate has one of these keys (digests).
   case closeHolders(of: [String], reason: String)
+  /// The same for every certificate that the authority with this digest has signed.
+  case closeAuthority(String, reason: String)
+  /// Make another authority that signs from then on, and let the one before be believed beside it.
+  case exchangeAuthority
+  /// Let the one before be believed no more.
+  case dropAuthority
+  /// To an agent: whom the cluster believes.
+  case tellAuthorities(SessionID, AuthorityNotice)
   /// Sign these claims, put the token into `answer` as `status.token`, and answer the client with it.
   case signToken(RequestID, claims: JSON, answer: JSON, warnings: [String])
   /// Ask that agent session for a container log, and pass the bytes to the request's client until either ends. The
@@ -135,7 +153,7 @@ package struct UserGrant: Equatable, Sendable {
 package enum StoreTable: String, CaseIterable, Sendable, Comparable {
   /// Facts: `incarnation`, `lmax`, `resourceVersion` (none above it was shown), `deleted.KIND` (the version of its
   /// latest deletion), `attempt`, `cluster`, `clock`, `marks` and `hold` (C4), `origin` (the shell's), `jointoken.ID`,
-  /// `nodekey.NAME`, `revokedkey.DIGEST`, `userkey.DIGEST`.
+  /// `nodekey.NAME`, `revokedkey.DIGEST`, `userkey.DIGEST`, `authority`.
   case facts
   /// Pod spec texts by digest; rows of `pods` name the digest.
   case podspecs

@@ -1,5 +1,6 @@
-// Owns: that a running coordinator's certificate names the addresses that its machine has now, and does not end: looks
-// and renewals on a thread of its own, since files may hang. It must not know connections.
+// Owns: that a running coordinator's certificate names the addresses that its machine has now, and does not end; and
+// the exchange of its authority. Files are looked at and written on a thread of its own, since they may hang. It must
+// not know connections, nor when an authority is exchanged.
 
 import ClusterIO
 import Synchronization
@@ -10,18 +11,25 @@ struct ServerCertificate: Sendable {
   let pki: PKI
 }
 
+/// What comes of work on certificates.
+enum CertificateChange: Sendable {
+  /// These take the place of the ones before.
+  case renewed(ServerCertificate)
+  /// The authority is as it was.
+  case authorityFailed(String)
+}
+
 /// Looks whether the certificate is still right, and makes it again when it is not.
 final class CertificateWatch: Sendable {
   private struct State {
-    var names: [String]
+    var current: ServerNames
     var server: PEMIdentity
     var isLooking = false
     /// Said once, not at each look.
     var failure = ""
   }
 
-  /// Certificates that take the place of the one before.
-  let renewals: Mailbox<ServerCertificate>
+  let changes: Mailbox<CertificateChange>
   private let directory: String
   private let thread: WorkerThread
   private let namesNow: @Sendable () throws(ServerError) -> ServerNames
@@ -37,12 +45,12 @@ final class CertificateWatch: Sendable {
     self.directory = directory
     self.namesNow = namesNow
     self.announce = announce
-    state = Mutex(State(names: current.names.all, server: current.pki.server))
-    renewals = try Mailbox()
+    state = Mutex(State(current: current.names, server: current.pki.server))
+    changes = try Mailbox()
     thread = try WorkerThread(name: "stint-pki")
   }
 
-  /// Looks, unless a look is under way; what comes of it is posted to `renewals`.
+  /// Looks, unless a look is under way; what comes of it is posted to `changes`.
   func look() {
     let isFree = state.withLock { state in
       defer { state.isLooking = true }
@@ -52,7 +60,7 @@ final class CertificateWatch: Sendable {
     thread.post { [self] in
       var failure = ""
       do {
-        if let renewed = try renew() { renewals.post(renewed) }
+        if let renewed = try renew() { changes.post(.renewed(renewed)) }
       } catch {
         failure = "\(error)"
       }
@@ -65,17 +73,48 @@ final class CertificateWatch: Sendable {
     }
   }
 
-  private func renew() throws -> ServerCertificate? {
-    let names = try namesNow()
-    let (known, server) = state.withLock { ($0.names, $0.server) }
-    guard names.all != known || PKI.isDue(server) else { return nil }
+  /// Makes another authority (true), or drops the former one (false). One that was made already, before a crash or by a
+  /// try that failed later, is gone on with.
+  func changeAuthority(exchanges: Bool) {
+    let step: @Sendable (String) throws(IOError) -> Void =
+      exchanges ? Authorities.exchange(below:) : Authorities.drop(below:)
+    thread.post { [self] in
+      do throws(IOError) {
+        try step("\(directory)/pki")
+        changes.post(.renewed(try made(state.withLock { $0.current })))
+      } catch {
+        changes.post(.authorityFailed("\(error)"))
+      }
+    }
+  }
+
+  /// Writes down, again, where clients find the server and whom they believe.
+  func announceAgain() {
+    thread.post { [self] in
+      do throws(IOError) {
+        try announce(state.withLock { $0.current })
+      } catch {
+        ServerLog.error("the kubeconfig is not written anew: the next start does it", ("reason", error.description))
+      }
+    }
+  }
+
+  private func made(_ names: ServerNames) throws(IOError) -> ServerCertificate {
     let pki = try PKI(directory: directory, host: "localhost", others: names.all)
-    try announce(names)
     state.withLock { state in
-      state.names = names.all
+      state.current = names
       state.server = pki.server
     }
-    ServerLog.info("the server's certificate is made again", ("names", names.all.joined(separator: " ")))
     return ServerCertificate(names: names, pki: pki)
+  }
+
+  private func renew() throws -> ServerCertificate? {
+    let names = try namesNow()
+    let (known, server) = state.withLock { ($0.current.all, $0.server) }
+    guard names.all != known || PKI.isDue(server) else { return nil }
+    let renewed = try made(names)
+    try announce(names)
+    ServerLog.info("the server's certificate is made again", ("names", names.all.joined(separator: " ")))
+    return renewed
   }
 }

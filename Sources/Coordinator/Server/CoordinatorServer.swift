@@ -78,23 +78,22 @@ package final class CoordinatorServer {
   /// The cluster's identity.
   package let cluster: String
 
-  private let options: ServerOptions
+  let options: ServerOptions
   /// By which it can be reached.
-  private var names: ServerNames
-  private var certificates: CertificateWatch?
-  private let loop: EventLoop
+  var names: ServerNames
+  var certificates: CertificateWatch?
+  let loop: EventLoop
   private let store: Store
   private let space: SpaceWatch
   private var core: CoordinatorCore
   private var turns = TurnQueue()
   private var phase = Phase.starting
-  private var queue = EventQueue()
-  private let door: Door
+  var queue = EventQueue()
+  let door: Door
   private var listener: Listener?
-  private let pki: PKI
-  private var httpDoor: HTTPDoor?
-  private let tokens: TokenAuthority
-  private lazy var issuer = Issuer(authority: pki.authority, cluster: cluster, tokens: tokens)
+  var pki: PKI
+  var httpDoor: HTTPDoor?
+  let tokens: TokenAuthority
   private var apiListener: Listener?
   private var signals: Signals?
   private var wakeTimer: LoopTimer?
@@ -267,7 +266,7 @@ package final class CoordinatorServer {
     ProcessMemory.releaseAfterStart(of: loop)
     listener = try Listener(loop: loop, at: options.listen) { [unowned self] connection in door.accept(connection) }
     let (own, cluster) = (address, cluster)
-    try tellOfNative(pki)
+    try tellOfNative()
     try startAPI()
     let api = apiAddress
     let announce: @Sendable (ServerNames) throws(IOError) -> Void = { (names) throws(IOError) in
@@ -302,42 +301,6 @@ package final class CoordinatorServer {
     return try CoordinatorCore(configuration: configuration, rows: rows, seed: seed, now: now())
   }
 
-  /// From now on the certificate follows the machine's addresses.
-  private func watchCertificates(
-    _ announce: @escaping @Sendable (ServerNames) throws(IOError) -> Void
-  ) throws(IOError) {
-    let (listeners, advertise) = (options.listeners, options.advertise)
-    let watch = try CertificateWatch(
-      directory: options.directory, current: ServerCertificate(names: names, pki: pki),
-      namesNow: { () throws(ServerError) in try ServerNames(listen: listeners, advertise: advertise) },
-      announce: announce)
-    certificates = watch
-    try loop.attach(watch.renewals) { [unowned self] renewals in
-      for renewal in renewals {
-        names = renewal.names
-        door.renew(renewal.pki)
-        httpDoor?.renew(renewal.pki, names: names.all)
-        tellOfAPI(renewal.pki)
-        try? tellOfNative(renewal.pki)
-      }
-    }
-  }
-
-  /// What join tokens tell.
-  private func tellOfNative(_ pki: PKI) throws(IOError) {
-    let point = JoinPoint(
-      addresses: names.joinable(at: address).map(\.description),
-      authority: try SigningRequests.keyDigest(ofCertificate: pki.authority.certificate))
-    queue.append(.nativeServed(point), from: nil)
-  }
-
-  /// What clients read of where the API is.
-  private func tellOfAPI(_ pki: PKI) {
-    guard let address = apiAddress, case .tcp(let host, let port) = names.address(of: address) else { return }
-    let authority = String(decoding: pki.authority.certificate, as: UTF8.self)
-    queue.append(.apiServed(APIEndpoint(host: host, port: Int64(port), authority: authority)), from: nil)
-  }
-
   /// HTTPS with the directory's certificates, where it is served.
   private func startAPI() throws(IOError) {
     guard var wanted = options.api, case .tcp(let host, let port) = wanted else { return }
@@ -357,7 +320,7 @@ package final class CoordinatorServer {
     httpDoor = made
     apiListener = try Listener.forAPI(loop, at: wanted, host: host, mayMove: options.apiMayMove) { made.accept($0) }
     // Before any client's request.
-    tellOfAPI(pki)
+    tellOfAPI()
     ServerLog.info("Kubernetes API", ("address", apiAddress?.description ?? ""))
   }
 
@@ -436,7 +399,9 @@ package final class CoordinatorServer {
       case .reply(let request, let reply), .shown(let request, let reply, _): door.reply(reply, to: request)
       case .tell(let requests, let type, let object): door.tell(requests, WatchEvent(type, object))
       case .startLogs(let request, let session, let logs): door.startLogs(logs, of: session, for: request)
-      case .issue, .issueRefused, .issueUser, .signToken: issuer.answer(effect, by: door)
+      case .issue, .issueRefused, .issueUser, .signToken:
+        Issuer(authorities: pki.authorities, cluster: cluster, tokens: tokens).answer(effect, by: door)
+      case .exchangeAuthority, .dropAuthority, .closeAuthority, .tellAuthorities: performOnAuthority(effect)
       case .closeHolders(let keys, let reason):
         door.close(holdersOf: keys, reason: reason)
         httpDoor?.close(holdersOf: keys)

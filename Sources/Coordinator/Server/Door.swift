@@ -64,7 +64,7 @@ final class Door {
 
   /// What connections of this door are secured by.
   static func context(_ pki: PKI) throws(IOError) -> TLSContext {
-    let context = try TLSContext(server: pki.server, authority: pki.authority.certificate, newest: true)
+    let context = try TLSContext(server: pki.shownServer, authority: pki.authorities.bundle, newest: true)
     context.plainTextAnswer = Array(
       "HTTP/1.0 400 Bad Request\r\n\r\nThis port speaks stint's own protocol over TLS.\n".utf8)
     return context
@@ -121,6 +121,8 @@ final class Door {
 
   func send(_ message: CoordinatorMessage, to session: SessionID) { sessions[session]?.send(message.json) }
 
+  func send(_ notice: AuthorityNotice, to session: SessionID) { sessions[session]?.send(notice.json) }
+
   func close(_ session: SessionID, reason: String) {
     guard let peer = sessions[session] else { return }
     ServerLog.info("session closed", ("session", session), ("peer", peer.connection.peer), ("reason", reason))
@@ -131,6 +133,13 @@ final class Door {
   func close(holdersOf keys: [String], reason: String) {
     // In any order: each concerns one connection alone.
     for peer in peers.values where keys.contains(peer.subject.key) {
+      peer.refuse(ProtocolError(.unauthorized, reason))
+    }
+  }
+
+  /// The same for whom that authority has vouched for.
+  func close(authority: String, reason: String) {
+    for peer in peers.values where peer.subject.authority == authority {
       peer.refuse(ProtocolError(.unauthorized, reason))
     }
   }
@@ -221,8 +230,8 @@ final class Door {
     if tls?.peer == nil, result.role == .client, !result.token.isEmpty { return try bearer(of: result.token, peer) }
     guard let proven = tls?.peer,
       let subject = Subject(
-        commonName: proven.commonName, organizations: proven.organizations, key: proven.keyDigest, door: .native,
-        from: peer.connection.peer)
+        commonName: proven.commonName, organizations: proven.organizations, key: proven.keyDigest,
+        authority: proven.authority, door: .native, from: peer.connection.peer)
     else {
       throw ProtocolError(
         .unauthorized,

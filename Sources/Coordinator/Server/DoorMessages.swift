@@ -27,6 +27,9 @@ extension Door {
     case .users(let id, let request):
       guard try mayOpen(id, on: peer) else { return }
       open(request, register(peer, id: id), from: peer)
+    case .authority(let id, let request):
+      guard try mayOpen(id, on: peer) else { return }
+      post(peer, .authority(register(peer, id: id), by: peer.subject, request))
     case .cancel(let id):
       guard let request = peer.requests[id] else { return }
       cancel(request)
@@ -35,7 +38,7 @@ extension Door {
 
   /// Who may say what.
   private static let agentTypes = ["register", "heartbeat", "reports", "fetch", "retained", "tokens", "renew"]
-  private static let clientTypes = ["request", "joining", "users", "cancel"]
+  private static let clientTypes = ["request", "joining", "users", "authority", "cancel"]
 
   /// A type of the other role is a mistake; one that nobody knows may come from a newer version, and the connection
   /// stays.

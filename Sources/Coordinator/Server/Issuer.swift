@@ -7,7 +7,7 @@ import CoordinatorCore
 
 /// The cluster's authority at work.
 struct Issuer {
-  let authority: PEMIdentity
+  let authorities: Authorities
   let cluster: String
   let tokens: TokenAuthority
 
@@ -28,12 +28,12 @@ struct Issuer {
   private func user(_ grant: UserGrant) -> APIReply {
     do throws(IOError) {
       let made = try SigningRequests.sign(
-        request: Array(grant.request.utf8), name: grant.name, groups: grant.groups, authority: authority,
+        request: Array(grant.request.utf8), name: grant.name, groups: grant.groups, authority: authorities.current,
         seconds: Int(clamping: grant.seconds))
       let object: JSON = [
         "kind": "UserCertificate", "name": .string(grant.name),
         "certificate": .string(String(decoding: made, as: UTF8.self)),
-        "authority": .string(String(decoding: authority.certificate, as: UTF8.self)),
+        "authority": .string(String(decoding: authorities.bundle, as: UTF8.self)),
       ]
       return .done(code: 200, object: object, warnings: [])
     } catch {
@@ -47,10 +47,10 @@ struct Issuer {
     do throws(IOError) {
       let seconds = Int(clamping: milliseconds / 1_000)
       let made = try SigningRequests.sign(
-        request: Array(request.utf8), node: node, authority: authority, seconds: seconds)
+        request: Array(request.utf8), node: node, authority: authorities.current, seconds: seconds)
       return .joined(
         certificate: String(decoding: made, as: UTF8.self),
-        authority: String(decoding: authority.certificate, as: UTF8.self), cluster: cluster)
+        authority: String(decoding: authorities.bundle, as: UTF8.self), cluster: cluster)
     } catch {
       ServerLog.info("no certificate was made", ("node", node), ("reason", error.description))
       return .refused(

@@ -1,5 +1,6 @@
 // Owns: the certificates of a data directory, `PATH/pki`: authority, server, administrator; made at the first start and
-// renewed when they end soon. It must not know how certificates are made or checked in connections.
+// renewed when they end soon or another authority signs. It must not know how certificates are made or checked in
+// connections, nor when an authority is exchanged.
 
 import ClusterIO
 import ClusterProto
@@ -8,6 +9,8 @@ import ClusterProto
 package struct PKI: Sendable {
   /// Signs the other two.
   package let authority: PEMIdentity
+  /// Whom the cluster believes: that, and the one before it while it is being exchanged.
+  package let authorities: Authorities
   /// The coordinator's own.
   package let server: PEMIdentity
   /// The administrator's, for the kubeconfig.
@@ -17,6 +20,12 @@ package struct PKI: Sendable {
   package static let administratorName = "admin"
   /// The group that may do everything.
   package static let administratorGroup = Subject.masters
+
+  /// What the server shows: its certificate and, during an exchange, what leads from the former authority to it.
+  package var shownServer: PEMIdentity {
+    guard let former = authorities.former else { return server }
+    return PEMIdentity(certificate: server.certificate + former.cross + former.root, key: server.key)
+  }
 
   private static let day = 24 * 3600
   /// Renewed when less is left.
@@ -30,6 +39,9 @@ package struct PKI: Sendable {
     let path = "\(directory)/pki"
     try Files.makeDirectory(path, mode: 0o700)
     authority = try PKI.authority("\(path)/authority.pem")
+    authorities = try Authorities(current: authority, below: path)
+    // What a crash has left of an exchange that did not begin.
+    if authorities.former == nil { try Authorities.drop(below: path) }
     let issuer = authority
     let hosts = ServerNames.distinct(ServerNames.loopback + [host] + others)
     server = try PKI.identity(
@@ -47,9 +59,7 @@ package struct PKI: Sendable {
 
   private static func authority(_ path: String) throws(IOError) -> PEMIdentity {
     guard Files.exists(path) else {
-      return try identity(path, isUsable: { _ in true }) { () throws(IOError) in
-        try Certificates.make(name: "stint", .authority, issuer: nil, seconds: 3650 * PKI.day)
-      }
+      return try identity(path, isUsable: { _ in true }) { () throws(IOError) in try Authorities.make() }
     }
     let anew =
       "delete \(path) and start again: a new authority is made, and every kubeconfig must then be written anew"
@@ -96,13 +106,12 @@ package struct PKI: Sendable {
   /// of a coordinator's data directory.
   package static func kubeconfig(directory: String, server: String, native: String) throws(IOError) -> String {
     let path = "\(directory)/pki"
-    guard let authority = try PEMIdentity(file: "\(path)/authority.pem"),
-      let administrator = try PEMIdentity(file: "\(path)/admin.pem")
-    else {
+    let authorities = try Authorities(below: path)
+    guard let administrator = try PEMIdentity(file: "\(path)/admin.pem") else {
       throw IOError(operation: "read", subject: path, message: "a certificate is damaged; restart the coordinator")
     }
     return KubeconfigText(
-      server: server, native: native, authority: authority.certificate, user: "stint-admin", identity: administrator
+      server: server, native: native, authority: authorities.bundle, user: "stint-admin", identity: administrator
     ).text
   }
 }

@@ -5,6 +5,16 @@ import ClusterIO
 import ClusterProto
 import Glibc
 
+/// A coordinator of no authority that this machine believes.
+enum ForeignAuthority {
+  /// What to do about it.
+  static func advice(_ node: String) -> String {
+    "either this is another cluster's address, or the cluster's authority was exchanged (stint ca rotate) meanwhile. "
+      + "Then make a token where the coordinator runs (stint token create --node \(node)) and start the agent of this "
+      + "machine with it (stint agent --join); its key and its pods stay"
+  }
+}
+
 /// The way into a cluster.
 enum Admission {
   private static let firstPause: Int32 = 250
@@ -22,6 +32,16 @@ enum Admission {
       return
     }
     let found = try? Identity(directory: paths.identity)
+    let believed = found.map { Certificates.keyDigests(ofBundle: $0.authority) } ?? []
+    if let found, let token = options.join, !believed.contains(token.authority) {
+      // Whoever gave it the token says that the cluster's authority is another now.
+      HostLog.line(
+        "agent: the join token is of another authority than the one that gave node \(found.node ?? "?") its "
+          + "certificate: joining again, with the key that it has")
+      let refusal = try ask(options, paths, addresses, digests: [token.authority], token: token, key: found.own.key)
+      if let refusal { throw refusal }
+      return
+    }
     if let found, !found.hasEnded {
       if options.join != nil {
         HostLog.line("agent: this machine is node \(found.node ?? "?") already: the join token is not needed")
@@ -30,9 +50,8 @@ enum Admission {
     }
     if let found {
       // By the key; a token is the second way.
-      let digest = try SigningRequests.keyDigest(ofCertificate: found.authority)
       HostLog.line("agent: the certificate of node \(found.node ?? "?") has ended: asking for the next one by its key")
-      let refusal = try ask(options, paths, addresses, digest: digest, token: nil, key: found.own.key)
+      let refusal = try ask(options, paths, addresses, digests: believed, token: nil, key: found.own.key)
       guard let refusal else { return }
       guard options.join != nil else { throw refusal }
       HostLog.line("agent: \(refusal.message)")
@@ -40,13 +59,13 @@ enum Admission {
     guard let token = options.join else { return }
     let key: [UInt8]
     if let found { key = found.own.key } else { key = try Identity.pendingKey(directory: paths.identity) }
-    let refusal = try ask(options, paths, addresses, digest: token.authority, token: token, key: key)
+    let refusal = try ask(options, paths, addresses, digests: [token.authority], token: token, key: key)
     if let refusal { throw refusal }
   }
 
   /// nil: there is an identity now; else the coordinator's word why not.
   private static func ask(
-    _ options: AgentOptions, _ paths: NodePaths, _ addresses: [SocketAddress], digest: String, token: JoinToken?,
+    _ options: AgentOptions, _ paths: NodePaths, _ addresses: [SocketAddress], digests: [String], token: JoinToken?,
     key: [UInt8]
   ) throws(IOError) -> IOError? {
     let loop = try EventLoop()
@@ -54,7 +73,7 @@ enum Admission {
     while true {
       var outcome: Joiner.Outcome?
       let joiner = try Joiner(
-        loop: loop, addresses: addresses, digest: digest, token: token, node: options.name, key: key
+        loop: loop, addresses: addresses, digests: digests, token: token, node: options.name, key: key
       ) { outcome = $0 }
       try withExtendedLifetime(joiner) { () throws(IOError) in try loop.run(until: { outcome != nil }) }
       switch outcome {
@@ -64,8 +83,10 @@ enum Admission {
         try Files.writeAtomically(paths.coordinators, Array(lines.utf8))
         HostLog.line("agent: this machine is node \(options.name) of cluster \(cluster) now")
         return nil
-      case .refused(let reason, nil), .unreachable(let reason, isFinal: true):
-        return IOError(operation: "join", subject: options.name, message: reason)
+      case .refused(let reason, nil): return IOError(operation: "join", subject: options.name, message: reason)
+      case .unreachable(let reason, isFinal: true):
+        let advice = ForeignAuthority.advice(options.name)
+        return IOError(operation: "join", subject: options.name, message: "\(reason): \(advice)")
       case .refused(let reason, let retry?):
         HostLog.line("agent: not yet: \(reason)")
         wait(Int32(clamping: max(retry, 100)))

@@ -129,6 +129,10 @@ package final class AgentHost {
     timer = loop.makeTimer { [unowned self] in handle(.timer) }
     try worker.attach(to: loop) { [unowned self] event in handle(event) }
     identity.send = { [unowned self] message in coordinator?.send(message) }
+    identity.onMoved = { [unowned self] in
+      HostLog.line("agent: connecting anew, to show the certificate of the other authority")
+      coordinator?.close()
+    }
     try disk.attach(to: loop) { [unowned self] number in handle(.diskAnswered(number)) }
     try DirectoryWatch.begin(
       loop: loop, path: paths.agentLock, patienceMilliseconds: options.lostDirectoryMilliseconds
@@ -292,16 +296,24 @@ package final class AgentHost {
       do throws(MessageError) {
         if ProtocolError(json: message) != nil { return }
         if let renewal = try RenewAnswer(json: message) { return identity.take(renewal) }
+        if let notice = try AuthorityNotice(json: message) { return identity.take(notice) }
         handle(.coordinator(number, try CoordinatorMessage(json: message)))
       } catch {
         HostLog.line("agent: a word of the coordinator is not understood: \(error)")
       }
     }
     link.onRefused = { [unowned self] reason in
-      if reason != refusal { HostLog.error("agent: the coordinator at \(address) refuses this agent: \(reason)") }
-      refusal = reason
+      tellOnce("the coordinator at \(address) refuses this agent: \(reason)")
     }
-    link.onClosed = { [unowned self] reason in handle(.coordinatorClosed(number, reason: reason)) }
+    link.onClosed = { [unowned self, unowned link] reason in
+      if let distrust = link.distrust { tellOnce("\(address): \(distrust): \(ForeignAuthority.advice(options.name))") }
+      handle(.coordinatorClosed(number, reason: reason))
+    }
+  }
+
+  private func tellOnce(_ reason: String) {
+    if reason != refusal { HostLog.error("agent: \(reason)") }
+    refusal = reason
   }
 
   private func serve(_ request: LogRequest) {

@@ -1,5 +1,6 @@
 // Owns: the agent's identity while it runs: read anew for each connection, renewed over the session before it ends, and
-// asked for by its key once it has ended. It must not know what sessions are about. Pods notice nothing of it.
+// asked for by its key once it has ended; and exchanged where the cluster's authority is. It must not know what
+// sessions are about. Pods notice nothing of it.
 
 import ClusterIO
 import ClusterProto
@@ -11,10 +12,14 @@ final class AgentIdentity {
   private enum Read: Sendable {
     case read(Int, Result<Identity, IOError>)
     case written(Result<Identity, IOError>)
+    /// Looked at again without anybody waiting for it.
+    case looked(Result<Identity, IOError>)
   }
 
   /// Sends to the coordinator, as long as there is a session.
   var send: (JSON) -> Void = { _ in }
+  /// Another authority has given the certificate than the one before: only a new connection shows it.
+  var onMoved: () -> Void = {}
   /// What connections are made with now.
   var tls: TLSContext? { current?.tls }
 
@@ -33,6 +38,8 @@ final class AgentIdentity {
   private lazy var timer = loop.makeTimer { [unowned self] in renewIfDue() }
   /// The wall clock may be set meanwhile.
   private static let longestWait: Int64 = 60_000
+  /// However long the coordinator would have many agents take.
+  private static let longestSpread: Int64 = 3_600_000
 
   init(
     loop: EventLoop, options: AgentOptions, paths: NodePaths, worker: PreparationWorker, addresses: [SocketAddress]
@@ -76,6 +83,21 @@ final class AgentIdentity {
     }
   }
 
+  /// The coordinator says whom the cluster believes.
+  func take(_ notice: AuthorityNotice) {
+    guard let identity = current?.identity else { return }
+    let believed = Certificates.keyDigests(ofBundle: identity.authority)
+    if believed == notice.authorities, identity.signer == notice.authorities.first { return }
+    guard options.authority == nil else {
+      // The authority that is at hand gives it at once.
+      return worker.readIdentity(paths.identity, authority: options.authority) { [reads] in reads.post(.looked($0)) }
+    }
+    HostLog.line("agent: the cluster's authorities are others than before: asking for the next certificate")
+    let wait = Int64.random(in: 0...min(notice.withinMilliseconds, Self.longestSpread))
+    renewal?.hasten(to: now.adding(milliseconds: wait))
+    armRenewal()
+  }
+
   private func handle(_ read: Read) {
     do throws(IOError) {
       switch read {
@@ -87,9 +109,10 @@ final class AgentIdentity {
         if hasEnded(found) { return try rejoin(found) }
         waiting = nil
         use(.success(current.tls))
+      case .looked(let result): try setMoved(try result.get())
       case .written(let result):
         let found = try result.get()
-        try set(found)
+        try setMoved(found)
         let end = WallTime(nanoseconds: (Certificates.end(found.own.certificate) ?? 0) * 1_000_000_000).rfc3339
         HostLog.line("agent: the certificate is valid until \(end)")
         if let use = waiting, let current {
@@ -110,6 +133,16 @@ final class AgentIdentity {
 
   /// One that the authority at hand gives anew needs nothing else.
   private func hasEnded(_ identity: Identity) -> Bool { options.authority == nil && identity.hasEnded }
+
+  /// Sets what another authority may have given.
+  private func setMoved(_ identity: Identity) throws(IOError) {
+    let before = current?.identity
+    try set(identity)
+    guard let before, before.authority != identity.authority else { return }
+    worker.setAuthority(identity.authority)
+    // Session and pods need nothing of the old certificate; but it is the new one that has to be seen.
+    if before.signer != identity.signer { onMoved() }
+  }
 
   private func set(_ identity: Identity) throws(IOError) {
     if current?.identity == identity { return }
@@ -153,14 +186,17 @@ final class AgentIdentity {
   /// The certificate has ended: by the key, while somebody waits for a connection.
   private func rejoin(_ identity: Identity) throws(IOError) {
     guard joiner == nil else { return }
-    let digest = try SigningRequests.keyDigest(ofCertificate: identity.authority)
+    let digests = Certificates.keyDigests(ofBundle: identity.authority)
     joiner = try Joiner(
-      loop: loop, addresses: addresses, digest: digest, token: nil, node: options.name, key: identity.own.key
+      loop: loop, addresses: addresses, digests: digests, token: nil, node: options.name, key: identity.own.key
     ) { [unowned self] outcome in
       joiner = nil
       switch outcome {
       case .joined(let next, _): write(next)
-      case .refused(let reason, _), .unreachable(let reason, _):
+      case .unreachable(let reason, isFinal: true):
+        let advice = ForeignAuthority.advice(options.name)
+        fail(IOError(operation: "join", subject: options.name, message: "\(reason): \(advice)"))
+      case .refused(let reason, _), .unreachable(let reason, isFinal: false):
         fail(IOError(operation: "join", subject: options.name, message: reason))
       }
     }

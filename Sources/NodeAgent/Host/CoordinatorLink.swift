@@ -10,7 +10,10 @@ final class CoordinatorLink {
   private let handshake: HandshakeClient
   private var tls: TLSSession?
   /// Why the coordinator's authority is not the one that was wanted.
-  var distrust: String? { tls?.pinProblem }
+  var distrust: String? {
+    if let problem = tls?.pinProblem { return problem }
+    return tls?.isStranger == true ? "the coordinator's certificate is of no authority that is believed here" : nil
+  }
   private var isOpen = false
   /// The hello is over.
   var onOpen: ((HandshakeResult) -> Void)?

@@ -1,5 +1,5 @@
 // Owns: one asking for a node's certificate, by a token or by the key whose certificate has ended: the coordinator's
-// addresses in turn, each believed by the digest of its authority's key alone. It must not know when to ask again.
+// addresses in turn, each believed by the digests of authorities' keys alone. It must not know when to ask again.
 
 import ClusterIO
 import ClusterProto
@@ -16,7 +16,6 @@ final class Joiner {
 
   private let loop: EventLoop
   private let tls: TLSContext
-  private let digest: String
   private let request: JoinRequest
   private let key: [UInt8]
   private let done: (Outcome) -> Void
@@ -28,18 +27,17 @@ final class Joiner {
   private var address: SocketAddress?
   private static let patienceNanoseconds: Int64 = 6_000_000_000
 
-  /// `digest`: of the public key of the authority that is believed. `token` nil: by the key (PEM) alone. `done` is
+  /// `digests`: of the public keys of the authorities that are believed. `token` nil: by the key (PEM) alone. `done` is
   /// called once, in a later turn.
   init(
-    loop: EventLoop, addresses: [SocketAddress], digest: String, token: JoinToken?, node: String, key: [UInt8],
+    loop: EventLoop, addresses: [SocketAddress], digests: [String], token: JoinToken?, node: String, key: [UInt8],
     done: @escaping (Outcome) -> Void
   ) throws(IOError) {
     self.loop = loop
-    self.digest = digest
     self.key = key
     self.done = done
     left = addresses[...]
-    tls = try TLSContext(joining: digest)
+    tls = try TLSContext(joining: digests)
     let text = try SigningRequests.make(name: Subject.nodeName(node), key: key)
     request = JoinRequest(
       token: token?.id ?? "", secret: token?.secret ?? "", node: node, request: String(decoding: text, as: UTF8.self))

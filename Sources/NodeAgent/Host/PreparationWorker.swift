@@ -132,6 +132,11 @@ final class PreparationWorker {
     }
   }
 
+  /// Pods that run find it in the usual place by which they are told whom to believe.
+  func setAuthority(_ bundle: [UInt8]) {
+    pool.post(key: Self.noAttempt) { [slots] in slots.setAuthority(bundle) }
+  }
+
   private func plan(_ assignment: Assignment, number: Int64, volumes: [String: String]) -> AgentEvent {
     Preparation(paths: paths, node: node, address: address, capacity: capacity, slots: slots)
       .plan(assignment, number: number, volumes: volumes)

@@ -105,6 +105,31 @@ final class Cluster {
     throw CommandError.unknownOutcome(why)
   }
 
+  /// The same of one that only reads and may be answered late: asked again when the connection breaks. nil: the time
+  /// was up.
+  func follow(
+    deadline: Int64, tick: @escaping () -> Void, _ message: @escaping (Int64) -> ClientMessage
+  ) throws -> JSON? {
+    while Clocks.boot() < deadline {
+      var answer: (code: Int, object: JSON)?
+      var exchange = Exchange(requests: [], order: message, connectBy: deadline, deadline: deadline)
+      exchange.tick = {
+        tick()
+        return .more
+      }
+      let end = try carrier(exchange) { _, reply in
+        if case .done(let code, let object, _) = reply { answer = (code, object) }
+        return .more
+      }
+      if let answer {
+        guard answer.code < 400 else { throw StatusError(answer.object, code: answer.code) }
+        return answer.object
+      }
+      guard case .lost = end else { return nil }
+    }
+    return nil
+  }
+
   private static func complete(_ object: inout JSON, _ pieces: [JSON]) {
     let member = object["kind"]?.stringValue == "Table" ? "rows" : "items"
     object[member] = .array((object[member]?.arrayValue ?? []) + pieces)

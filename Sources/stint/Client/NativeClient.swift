@@ -255,7 +255,8 @@ final class NativeClient {
         }
       }
     } catch {
-      if [.unauthorized, .version, .cluster].contains(error.code) { refusal = error }
+      // Later it is asked again: what the kubeconfig says may be another by then.
+      if case .opening = state, [.unauthorized, .version, .cluster].contains(error.code) { refusal = error }
       if case .opening = state, [.tooLarge, .malformed].contains(error.code) {
         misfit =
           "what answers at \(server) is no coordinator: it does not speak stint's protocol (\(error.message))"
@@ -275,7 +276,8 @@ enum Stranger {
     }
     if error.message.contains("certificate verify failed") {
       return "what answers at \(server) has no certificate of the authority in \(kubeconfig): one of them is of "
-        + "another cluster"
+        + "another cluster, or the cluster's authority was exchanged (stint ca rotate) and the kubeconfig has to be "
+        + "made anew (stint user create; the administrator's: stint kubeconfig)"
     }
     return "no TLS with \(server): \(error.message)"
   }

@@ -95,6 +95,14 @@ final class UpCommand {
     self.restarts = restarts
   }
 
+  /// What is told to people stays right when the coordinator writes its own anew.
+  private func linkKubeconfig() throws(IOError) {
+    let (path, temporary) = ("\(data)/kubeconfig", "\(data)/kubeconfig.new")
+    unlink(temporary)
+    guard symlink("coordinator/admin.kubeconfig", temporary) == 0 else { throw IOError.last("symlink", temporary) }
+    guard rename(temporary, path) == 0 else { throw IOError.last("rename", path) }
+  }
+
   private func run(_ settings: [String], _ address: SocketAddress) throws -> Int32 {
     let lock = try claim(address)
     defer { lock.release() }
@@ -122,8 +130,7 @@ final class UpCommand {
             ] + share + agentSettings, data: directory, lock: NodePaths(data: directory).agentLock))
       }
       if try waitUntilReady() {
-        let kubeconfig = try KubeconfigCommand.text(data: data)
-        try Files.writeAtomically("\(data)/kubeconfig", Array(kubeconfig.utf8), mode: 0o600)
+        try linkKubeconfig()
         greet()
       }
       try loop.run(until: { [unowned self] in stage != .running && stage != .starting })

@@ -27,7 +27,12 @@ final class Progress {
   /// Takes in the object's latest state.
   func show(_ object: JSON?) {
     guard let object, let progress = Progress.of(object) else { return }
-    (counts, share) = progress
+    show(progress.counts, progress.share)
+  }
+
+  /// The same in words and as a share, 0...1.
+  func show(_ counts: String, _ share: Double?) {
+    (self.counts, self.share) = (counts, share)
     draw()
   }
 

@@ -18,6 +18,7 @@ extension CoordinatorCore {
       fleet.saysStopped = false
       outputs.append(.stopped)
     }
+    finishExchangeTurn()
     writeFleetRows()
   }
 

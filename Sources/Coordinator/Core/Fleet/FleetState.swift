@@ -155,6 +155,8 @@ enum FleetTimer: Hashable, Comparable, Sendable {
   case endHold
   /// What waiting pods say is looked at again.
   case explain
+  /// Certificates of the authority that is being left may have ended, or it may be dropped now.
+  case exchange
 }
 
 /// C6: many nodes went at once; their losses wait.
@@ -214,6 +216,8 @@ struct FleetState: Sendable {
   var joinPoint: JoinPoint?
   /// Users' certificates, by the digest of their key.
   var users: [String: UserKey] = [:]
+  /// Which authorities there are. Not persisted, but for one fact.
+  var exchange = AuthorityExchange()
 }
 
 extension CoordinatorCore {
@@ -307,6 +311,7 @@ extension CoordinatorCore {
       case .shrinkLease: shrinkLongestLease()
       case .endHold: endHold()
       case .explain: explainStale()
+      case .exchange: lookAtExchange()
       }
     }
   }

@@ -17,6 +17,8 @@ struct JoinTokenRecord: Equatable, Sendable {
   var lastNode = ""
   var lastUse: WallTime?
   var deleted: WallTime?
+  /// Digest of the authority by which it has the coordinator believed; empty: none was noted yet.
+  var authority = ""
 
   /// When it came to its end, as of `now`; nil: it still counts.
   func end(at now: WallTime) -> WallTime? {
@@ -84,7 +86,7 @@ extension CoordinatorCore {
     }
     let record = JoinTokenRecord(
       digest: digest.lowercased(), node: node, created: now.wall,
-      expires: now.wall.adding(milliseconds: ttlSeconds * 1_000), usesLeft: uses)
+      expires: now.wall.adding(milliseconds: ttlSeconds * 1_000), usesLeft: uses, authority: fleet.exchange.current)
     setToken(record, id)
     var made = shown(id, record)
     if let point = fleet.joinPoint {
@@ -128,6 +130,8 @@ extension CoordinatorCore {
       status = "Used"
     } else if record.expires <= now.wall {
       status = "Expired"
+    } else if ![fleet.exchange.current, fleet.exchange.former].contains(authority(of: record.authority)) {
+      status = "Outdated"
     }
     var json: JSON = [
       "kind": "JoinToken", "id": .string(id), "node": .string(record.node), "created": .string(record.created.rfc3339),
@@ -175,6 +179,7 @@ extension JoinTokenRecord {
     row["usesLeft"] = usesLeft.map { .int($0) }
     row["lastUse"] = lastUse.map { .int($0.nanoseconds) }
     row["deleted"] = deleted.map { .int($0.nanoseconds) }
+    if !authority.isEmpty { row["authority"] = .string(authority) }
     return row
   }
 
@@ -186,6 +191,7 @@ extension JoinTokenRecord {
       digest: digest, node: node, created: WallTime(nanoseconds: created), expires: WallTime(nanoseconds: expires),
       usesLeft: row["usesLeft"]?.intValue, lastNode: row["lastNode"]?.stringValue ?? "",
       lastUse: row["lastUse"]?.intValue.map { WallTime(nanoseconds: $0) },
-      deleted: row["deleted"]?.intValue.map { WallTime(nanoseconds: $0) })
+      deleted: row["deleted"]?.intValue.map { WallTime(nanoseconds: $0) },
+      authority: row["authority"]?.stringValue ?? "")
   }
 }

@@ -54,6 +54,9 @@ extension CoordinatorCore {
     let milliseconds = configuration.nodeCertificateMilliseconds
     var record = fleet.joining.keys[node] ?? NodeKey(key: key)
     if record.key != key { record = NodeKey(key: key) }
+    // Of a key that has one already only what it shows counts: the answer may be lost.
+    if fleet.joining.keys[node]?.key != key { record.authority = fleet.exchange.current }
+    record.former = fleet.exchange.former
     record.token = token
     record.until = now.wall.adding(milliseconds: milliseconds)
     record.isFree = false
@@ -108,6 +111,11 @@ extension CoordinatorCore {
       throw JoinRefusal(
         "join token \(id) expired at \(token.expires.rfc3339), and it is \(now.wall.rfc3339): stint token create makes "
           + "another")
+    }
+    let made = authority(of: token.authority)
+    if !made.isEmpty, made != fleet.exchange.current, made != fleet.exchange.former {
+      throw JoinRefusal(
+        "join token \(id) was made before the cluster's authority was exchanged: stint token create makes another")
     }
     if !token.node.isEmpty, token.node != request.node {
       throw JoinRefusal("join token \(id) is for node \(token.node) and not for node \(request.node)")

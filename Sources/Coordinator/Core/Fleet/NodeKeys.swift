@@ -8,12 +8,15 @@ struct NodeIdentity: Equatable, Sendable {
   var node: String
   /// Digest of its public key.
   var key: String
+  /// Of the authority that has signed it; empty: not known.
+  var authority: String
 
   /// nil: the subject is no node with a certificate of its own.
   init?(_ subject: Subject) {
     guard let node = subject.node, !subject.key.isEmpty else { return nil }
     self.node = node
     key = subject.key
+    authority = subject.authority
   }
 }
 
@@ -28,6 +31,10 @@ struct NodeKey: Equatable, Sendable {
   var until: WallTime?
   /// The Node object was deleted, or the key revoked: another key may have the name, under rule C3.
   var isFree = false
+  /// Digest of the authority whose certificate it has shown last; empty: none was noted yet.
+  var authority = ""
+  /// Of the former authority that came with the last certificate that was sent; empty: none.
+  var former = ""
 }
 
 /// Tokens, keys and what is refused. Persisted, each a row of `facts`.
@@ -77,6 +84,7 @@ extension CoordinatorCore {
     if key.key != identity.key { key = NodeKey(key: identity.key) }
     key.machineID = registration.machineID
     key.isFree = false
+    if !identity.authority.isEmpty { key.authority = identity.authority }
     setKey(key, of: identity.node)
   }
 
@@ -95,6 +103,7 @@ extension CoordinatorCore {
     fleet.joining.keys[name] = key
     fleet.joining.names[key.key] = name
     writes.append(fact(Self.keyFact + name, key.row))
+    noteHolder(node: name)
   }
 
   /// `stint node revoke`.
@@ -132,6 +141,10 @@ extension CoordinatorCore {
 
   mutating func restoreJoining(_ fact: String, _ value: JSON) throws(CoordinatorStartError) {
     let damaged = CoordinatorStartError(message: "the store's row facts/\(fact) is incomplete; restore a backup")
+    if fact == Self.authorityFact {
+      guard let first = value.stringValue else { throw damaged }
+      fleet.exchange.first = first
+    }
     if fact.hasPrefix(Self.keyFact) {
       guard let key = NodeKey(row: value) else { throw damaged }
       let name = String(fact.dropFirst(Self.keyFact.count))
@@ -153,6 +166,8 @@ extension NodeKey {
       "key": .string(key), "token": .string(token), "machine": .string(machineID), "free": .bool(isFree),
     ]
     row["until"] = until.map { .int($0.nanoseconds) }
+    if !authority.isEmpty { row["authority"] = .string(authority) }
+    if !former.isEmpty { row["former"] = .string(former) }
     return row
   }
 
@@ -160,6 +175,7 @@ extension NodeKey {
     guard let key = row["key"]?.stringValue, let isFree = row["free"]?.boolValue else { return nil }
     self.init(
       key: key, token: row["token"]?.stringValue ?? "", machineID: row["machine"]?.stringValue ?? "",
-      until: row["until"]?.intValue.map { WallTime(nanoseconds: $0) }, isFree: isFree)
+      until: row["until"]?.intValue.map { WallTime(nanoseconds: $0) }, isFree: isFree,
+      authority: row["authority"]?.stringValue ?? "", former: row["former"]?.stringValue ?? "")
   }
 }

@@ -13,6 +13,8 @@ struct UserKey: Equatable, Sendable {
   /// Who had it made.
   var creator: String
   var revoked: WallTime?
+  /// Digest of the authority that has signed it; empty: none was noted yet.
+  var authority = ""
 }
 
 extension CoordinatorCore {
@@ -24,6 +26,13 @@ extension CoordinatorCore {
 
   /// Why the certificate of `subject` counts no longer; nil: it does.
   package func revocation(of subject: Subject) -> String? {
+    let exchange = fleet.exchange
+    if !exchange.current.isEmpty, !subject.authority.isEmpty, subject.authority != exchange.current,
+      subject.authority != exchange.former
+    {
+      return "the certificate of \(JSON.string(subject.name).text) is of an authority that was exchanged: have another "
+        + "one made"
+    }
     guard !subject.key.isEmpty else { return nil }
     let user = fleet.users[subject.key]?.revoked
     guard let time = user ?? fleet.joining.revoked[subject.key] else { return nil }
@@ -90,7 +99,7 @@ extension CoordinatorCore {
     setUser(
       UserKey(
         name: name, groups: groups, created: now.wall, until: now.wall.adding(milliseconds: ttlSeconds * 1_000),
-        creator: subject.name), key)
+        creator: subject.name, authority: fleet.exchange.current), key)
   }
 
   private mutating func revokeUser(_ name: String) throws(APIFailure) -> [String] {
@@ -115,6 +124,7 @@ extension CoordinatorCore {
   private mutating func setUser(_ user: UserKey, _ key: String) {
     fleet.users[key] = user
     writes.append(fact(Self.userFact + key, user.row))
+    noteHolder(user: user.name)
   }
 
   private func shown(_ user: UserKey, _ key: String) -> JSON {
@@ -176,6 +186,7 @@ extension UserKey {
       "until": .int(until.nanoseconds), "creator": .string(creator),
     ]
     row["revoked"] = revoked.map { .int($0.nanoseconds) }
+    if !authority.isEmpty { row["authority"] = .string(authority) }
     return row
   }
 
@@ -186,6 +197,7 @@ extension UserKey {
     self.init(
       name: name, groups: (row["groups"]?.arrayValue ?? []).compactMap(\.stringValue),
       created: WallTime(nanoseconds: created), until: WallTime(nanoseconds: until),
-      creator: row["creator"]?.stringValue ?? "", revoked: row["revoked"]?.intValue.map { WallTime(nanoseconds: $0) })
+      creator: row["creator"]?.stringValue ?? "", revoked: row["revoked"]?.intValue.map { WallTime(nanoseconds: $0) },
+      authority: row["authority"]?.stringValue ?? "")
   }
 }

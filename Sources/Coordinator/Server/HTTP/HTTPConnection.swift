@@ -115,7 +115,8 @@ final class HTTPConnection: ReplyTaker, SlowTaker {
       if let peer = connection.tls?.peer {
         subject =
           Subject(
-            commonName: peer.commonName, organizations: peer.organizations, key: peer.keyDigest, from: connection.peer)
+            commonName: peer.commonName, organizations: peer.organizations, key: peer.keyDigest,
+            authority: peer.authority, from: connection.peer)
           ?? .anonymous
       }
       isCertified = subject.isAuthenticated

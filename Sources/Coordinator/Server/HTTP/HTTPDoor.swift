@@ -49,7 +49,7 @@ final class HTTPDoor {
   }
 
   private static func context(_ pki: PKI) throws(IOError) -> TLSContext {
-    let context = try TLSContext(server: pki.server, authority: pki.authority.certificate)
+    let context = try TLSContext(server: pki.shownServer, authority: pki.authorities.bundle)
     context.plainTextAnswer = HTTPAnswer.plainText
     return context
   }
@@ -99,6 +99,11 @@ final class HTTPDoor {
   func close(holdersOf keys: [String]) {
     // In any order: each concerns one connection alone.
     for client in connections.values where keys.contains(client.subject.key) { client.connection.close() }
+  }
+
+  /// The same for whom that authority has vouched for.
+  func close(authority: String) {
+    for client in connections.values where client.subject.authority == authority { client.connection.close() }
   }
 
   func closeAfterFlush() { for client in connections.values { client.end() } }

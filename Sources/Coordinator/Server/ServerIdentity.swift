@@ -1,0 +1,77 @@
+// Owns: what a running coordinator does when its certificates or its authority are others: its doors take them, the
+// core and the files for clients are told. It must not know how they are made, nor when an authority is exchanged.
+
+import ClusterIO
+import ClusterProto
+import CoordinatorCore
+
+extension CoordinatorServer {
+  /// From now on the certificate follows the machine's addresses, and the authority can be exchanged.
+  func watchCertificates(
+    _ announce: @escaping @Sendable (ServerNames) throws(IOError) -> Void
+  ) throws(IOError) {
+    let (listeners, advertise) = (options.listeners, options.advertise)
+    let watch = try CertificateWatch(
+      directory: options.directory, current: ServerCertificate(names: names, pki: pki),
+      namesNow: { () throws(ServerError) in try ServerNames(listen: listeners, advertise: advertise) },
+      announce: announce)
+    certificates = watch
+    try loop.attach(watch.changes) { [unowned self] changes in
+      for change in changes {
+        switch change {
+        case .renewed(let renewed): take(renewed)
+        case .authorityFailed(let reason): queue.append(.authorityFailed(reason), from: nil)
+        }
+      }
+    }
+  }
+
+  private func take(_ renewed: ServerCertificate) {
+    let isExchanged = renewed.pki.authorities != pki.authorities
+    names = renewed.names
+    pki = renewed.pki
+    door.renew(pki)
+    httpDoor?.renew(pki, names: names.all)
+    tellOfAPI()
+    do throws(IOError) {
+      try tellOfNative()
+    } catch {
+      ServerLog.error("the authority's certificate cannot be read", ("reason", error.description))
+    }
+    // Only now: who reads the new files finds a server that takes what is in them.
+    if isExchanged { certificates?.announceAgain() }
+  }
+
+  /// What join tokens tell, and which authorities there are. Ahead of what waits: the doors go by it already.
+  func tellOfNative() throws(IOError) {
+    let certificate = pki.authority.certificate
+    let former = try pki.authorities.former.map { former throws(IOError) in
+      try SigningRequests.keyDigest(ofCertificate: former.root)
+    }
+    let point = JoinPoint(
+      addresses: names.joinable(at: address).map(\.description),
+      authority: try SigningRequests.keyDigest(ofCertificate: certificate), former: former ?? "",
+      since: Certificates.made(certificate).map { WallTime(nanoseconds: $0 * 1_000_000_000) })
+    queue.putFirst(.nativeServed(point))
+  }
+
+  /// What clients read of where the API is.
+  func tellOfAPI() {
+    guard let address = apiAddress, case .tcp(let host, let port) = names.address(of: address) else { return }
+    let authority = String(decoding: pki.authorities.bundle, as: UTF8.self)
+    queue.append(.apiServed(APIEndpoint(host: host, port: Int64(port), authority: authority)), from: nil)
+  }
+
+  /// The core's word on the authority.
+  func performOnAuthority(_ effect: CoordinatorEffect) {
+    switch effect {
+    case .exchangeAuthority: certificates?.changeAuthority(exchanges: true)
+    case .dropAuthority: certificates?.changeAuthority(exchanges: false)
+    case .tellAuthorities(let session, let notice): door.send(notice, to: session)
+    case .closeAuthority(let authority, let reason):
+      door.close(authority: authority, reason: reason)
+      httpDoor?.close(authority: authority)
+    default: break
+    }
+  }
+}

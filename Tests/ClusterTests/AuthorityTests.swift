@@ -1,0 +1,142 @@
+// The exchange of the cluster's authority with real processes: work goes on, who moves by itself and who cannot, and
+// what is refused afterwards.
+
+import ClusterIO
+import ClusterProto
+import Glibc
+import Testing
+
+@Suite("stint ca")
+struct AuthorityTests {
+  private static let kubectl = "/usr/bin/kubectl"
+
+  private func with(_ nodes: [String], _ body: (TestCluster) throws -> Void) throws {
+    let cluster = try TestCluster(timing: TestCluster.quick)
+    defer { cluster.end() }
+    do {
+      try cluster.startCoordinator()
+      try eventually("the kubeconfig is there") { Files.exists(cluster.kubeconfig) }
+      let token = try cluster.token()
+      for node in nodes { try cluster.join(node, token) }
+      for node in nodes { try eventually("\(node) is Ready") { try cluster.isReady(node) } }
+      try body(cluster)
+    } catch {
+      throw Failure("\(error)\n\(cluster.story())")
+    }
+  }
+
+  /// A kubeconfig that is made now.
+  private func user(_ cluster: TestCluster, _ name: String, file: String, _ words: String...) throws -> String {
+    let made = try cluster.stint(["user", "create", name] + words)
+    try check(made.status == 0, made.text)
+    let path = "\(cluster.directory)/\(file)"
+    try Files.writeAtomically(path, Array(made.text.utf8), mode: 0o600)
+    return path
+  }
+
+  /// Whether kubectl, where there is one, and `stint` are served with that kubeconfig.
+  private func checkServed(
+    _ cluster: TestCluster, _ file: String, _ isServed: Bool, _ what: String, line: UInt = #line
+  ) throws {
+    let own = try cluster.stint("get", "jobs", "--kubeconfig", file)
+    try check((own.status == 0) == isServed, "\(what): stint: \(own)", line: line)
+    if !isServed { try check(own.text.contains("authority was exchanged (stint ca rotate)"), own.text, line: line) }
+    guard access(Self.kubectl, X_OK) == 0 else { return }
+    let other = try Program(
+      ["--kubeconfig", file, "get", "jobs"], path: Self.kubectl, output: "\(cluster.directory)/logs/kubectl")
+    let status = try other.end(within: 60)
+    try check((status == 0) == isServed, "\(what): kubectl: \(status): \(other.text)", line: line)
+  }
+
+  @Test(
+    "work goes on while it lasts: agents move by themselves, old kubeconfigs serve until the last has moved, none after"
+  )
+  func whole() async throws {
+    try await Blocking.run {
+      try with(["node-1", "node-2"]) { cluster in
+        try cluster.startAgent("node-3")
+        try eventually("node-3 is Ready") { try cluster.isReady("node-3") }
+        let alice = try user(cluster, "alice", file: "alice-1", "--role", "view")
+        let copy = "\(cluster.directory)/admin-copy"
+        try Files.writeAtomically(copy, try Files.read(cluster.kubeconfig), mode: 0o600)
+        try cluster.apply(cluster.manifest("long", completions: 6, parallelism: 6, .untilTold))
+        try eventually("the pods sign") { cluster.ledger.attempts.count == 6 }
+
+        try cluster.must("ca", "rotate", "--wait=false")
+        for (name, file) in [("alice", alice), ("a copy", copy), ("its own", cluster.kubeconfig)] {
+          try checkServed(cluster, file, true, name)
+        }
+        // In the middle of it.
+        try cluster.killCoordinator()
+        try cluster.startCoordinator()
+        try eventually("the agents have moved", seconds: 60) {
+          try cluster.stint("ca", "status").text.contains("3/3 nodes, 1 user left")
+        }
+        let status = try cluster.stint("ca", "status").text
+        try check(status.contains("user   alice   needs a new kubeconfig"), status)
+        for file in [alice, copy, cluster.kubeconfig] { try checkServed(cluster, file, true, "once all have moved") }
+
+        let next = try user(cluster, "alice", file: "alice-2")
+        let end = try cluster.stint("ca", "status", "--watch", "--timeout", "30s")
+        try check(end.status == 0 && end.text.contains("the former authority is dropped"), "\(end)")
+        try eventually("the new kubeconfig says so") {
+          try Identity(directory: "\(cluster.dataDirectory("node-3"))/identity").authority.isEmpty == false
+            && !Files.exists("\(cluster.directory)/coordinator/pki/former.pem")
+        }
+        for (name, file) in [("alice", alice), ("a copy", copy)] { try checkServed(cluster, file, false, name) }
+        for file in [next, cluster.kubeconfig] { try checkServed(cluster, file, true, "the new one") }
+        for node in ["node-1", "node-2"] {
+          try eventually("\(node) believes the new authority alone", seconds: 30) {
+            let identity = try Identity(directory: "\(cluster.dataDirectory(node))/identity")
+            return Certificates.keyDigests(ofBundle: identity.authority) == [identity.signer]
+          }
+        }
+        try Files.writeAtomically("\(cluster.directory)/ledger/go", [])
+        try cluster.must("wait", "job/long", "--for=complete", "--timeout", "60s", "-q")
+        try checkEqual(cluster.ledger.attempts.map(\.starts), Array(repeating: 1, count: 6), "starts of each attempt")
+        try checkEqual(try cluster.status("long", "failed"), 0, "failed pods")
+      }
+    }
+  }
+
+  @Test("a machine that is off is named; by force it is left behind, and told what to do when it is back: a new token")
+  func away() async throws {
+    try await Blocking.run {
+      try with(["node-1", "node-2"]) { cluster in
+        let old = try cluster.token()
+        let off = try found(cluster.agents.first { $0.key.hasPrefix("node-2") }?.value, "agent")
+        try off.killAndReap()
+        let rotated = try cluster.stint("ca", "rotate", "--timeout", "6s")
+        try checkEqual(rotated.status, 124, "status")
+        try check(rotated.text.contains("timed out; the exchange goes on. Moved: 1/2 nodes"), rotated.text)
+        try check(rotated.text.contains("node   node-2   away"), rotated.text)
+        let second = try cluster.stint("ca", "rotate")
+        try check(
+          second.status == 1 && second.text.contains("1 node and 0 users still hold certificates"), "\(second)")
+        let forced = try cluster.stint("ca", "rotate", "--force")
+        try check(
+          forced.status == 0
+            && forced.text.contains("locked out: node node-2: stint token create --node node-2 lets it join again"),
+          "\(forced)")
+        try check(try cluster.isReady("node-1"), "node-1 is not Ready")
+
+        let back = try cluster.join("node-2", "")
+        try eventually("it says what to do", seen: { back.text }) {
+          back.text.contains("authority was exchanged (stint ca rotate) meanwhile. Then make a token where")
+        }
+        try back.killAndReap(SIGTERM)
+        // A token of the old authority is none.
+        let late = try cluster.join("node-9", old)
+        try checkEqual(try late.end(within: 60), 1, "status")
+        try check(late.text.contains("of another authority") && late.text.contains("stint ca rotate"), late.text)
+        let again = try cluster.join("node-2", try cluster.token("--node", "node-2"))
+        try eventually("node-2 is back", seen: { again.text }) { try cluster.isReady("node-2") }
+        try check(again.text.contains("joining again, with the key that it has"), again.text)
+        let log = try found(cluster.coordinator?.text, "log")
+        for deed in ["exchange of the authority begun", "dropped with 1 that were left: node-2"] {
+          try check(log.split(separator: "\n").contains { $0.contains(deed) && $0.contains("deed=authority") }, log)
+        }
+      }
+    }
+  }
+}

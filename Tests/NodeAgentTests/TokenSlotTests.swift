@@ -51,6 +51,26 @@ struct TokenSlotTests {
     }
   }
 
+  @Test("pods that run are told of another authority; what nobody has is written by who takes it next")
+  func anotherAuthority() throws {
+    try inDirectory { directory in
+      let slots = try TokenSlots(directory: directory)
+      let first = try slots.take(1, token: "1", authority: "old", namespace: "default")
+      let free = try slots.take(2, token: "2", authority: "old", namespace: "default")
+      slots.giveBack(2)
+      slots.setAuthority(Array("new and old".utf8))
+      #expect(try read(first, "ca.crt") == "new and old" && read(first, "token") == "1")
+      #expect(try read(free, "ca.crt") == "old")
+      #expect(try Files.status("\(first)/ca.crt").mode & 0o777 == 0o644)
+      #expect(try slots.take(3, token: "3", authority: "new", namespace: "default") == free)
+      #expect(try read(free, "ca.crt") == "new")
+      // Whoever was started by an agent before this one.
+      let again = try TokenSlots(directory: directory)
+      again.setAuthority(Array("new".utf8))
+      for path in [first, free] { #expect(try read(path, "ca.crt") == "new") }
+    }
+  }
+
   @Test("only the volume that admission adds is served so")
   func own() {
     #expect(TokenSlots.serves(VolumeSpec(json: PodToken.usualVolumeSpec)))

@@ -25,6 +25,8 @@ final class CertificateWatch: Sendable {
     var current: ServerNames
     var server: PEMIdentity
     var isLooking = false
+    /// The authority is another on the disk than in use: what was to follow has failed.
+    var isUnfinished = false
     /// Said once, not at each look.
     var failure = ""
   }
@@ -81,6 +83,7 @@ final class CertificateWatch: Sendable {
     thread.post { [self] in
       do throws(IOError) {
         try step("\(directory)/pki")
+        state.withLock { $0.isUnfinished = true }
         changes.post(.renewed(try made(state.withLock { $0.current })))
       } catch {
         changes.post(.authorityFailed("\(error)"))
@@ -104,14 +107,15 @@ final class CertificateWatch: Sendable {
     state.withLock { state in
       state.current = names
       state.server = pki.server
+      state.isUnfinished = false
     }
     return ServerCertificate(names: names, pki: pki)
   }
 
   private func renew() throws -> ServerCertificate? {
     let names = try namesNow()
-    let (known, server) = state.withLock { ($0.current.all, $0.server) }
-    guard names.all != known || PKI.isDue(server) else { return nil }
+    let (known, server, isUnfinished) = state.withLock { ($0.current.all, $0.server, $0.isUnfinished) }
+    guard names.all != known || PKI.isDue(server) || isUnfinished else { return nil }
     let renewed = try made(names)
     try announce(names)
     ServerLog.info("the server's certificate is made again", ("names", names.all.joined(separator: " ")))

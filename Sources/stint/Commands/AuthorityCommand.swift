@@ -81,7 +81,7 @@ struct AuthorityCommand {
     defer { progress.finish() }
     var found = first
     while found["former"] != nil {
-      progress.show(Self.counts(found), Self.share(found))
+      progress.show(Self.counts(found) + Self.few(found), Self.share(found))
       let after = found["revision"]?.intValue ?? 0
       let next = try cluster.follow(deadline: deadline, tick: progress.tick) {
         .authority(id: $0, .status(after: after))
@@ -121,6 +121,12 @@ struct AuthorityCommand {
   static func counts(_ found: JSON) -> String {
     let (nodes, left, users) = numbers(found)
     return "\(max(nodes - left, 0))/\(nodes) nodes" + (users > 0 ? ", \(users) user\(users == 1 ? "" : "s") left" : "")
+  }
+
+  /// Who is left, where that is short.
+  static func few(_ found: JSON) -> String {
+    let rows = rows(found)
+    return (1...3).contains(rows.count) ? " (left: \(rows.map { "\($0[1]), \($0[2])" }.joined(separator: "; ")))" : ""
   }
 
   private static func share(_ found: JSON) -> Double? {

@@ -1,11 +1,11 @@
 // Owns: turning `host:port` and socket paths into what bind and connect take.
-// It must not look names up in the network: a look-up waits, and the cluster names machines by address.
+// It must not look names up in the network, since that waits: `NameLookup` does.
 
 import CLinux
 import Glibc
 
 /// Where a stream socket listens or connects to.
-package enum SocketAddress: Equatable, Sendable, CustomStringConvertible {
+package enum SocketAddress: Hashable, Sendable, CustomStringConvertible {
   /// A numeric IPv4 or IPv6 address, or `localhost` (127.0.0.1); port 0 lets the system choose.
   case tcp(host: String, port: UInt16)
   /// A unix socket's path; longer ones than `sockaddr_un` holds work too.
@@ -88,12 +88,18 @@ package enum SocketAddress: Equatable, Sendable, CustomStringConvertible {
     return Files.string(text)
   }
 
-  /// Whether it can be reached without looking a name up, which is never done.
+  /// Whether it can be reached without looking a name up.
   package var isNumeric: Bool {
     guard case .tcp(let host, _) = self, host != "localhost" else { return true }
     var four = in_addr()
     var six = in6_addr()
     return inet_pton(AF_INET, host, &four) == 1 || inet_pton(AF_INET6, host, &six) == 1
+  }
+
+  /// The name that has to be looked up; nil for an address.
+  package var name: String? {
+    guard case .tcp(let host, _) = self, !isNumeric else { return nil }
+    return host
   }
 
   /// Makes a non-blocking socket of the right family and calls `use` with it and the address in the system's form.

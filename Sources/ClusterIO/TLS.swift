@@ -228,6 +228,8 @@ private enum TLSBytes {
 package final class TLSSession {
   private let session: OpaquePointer
   private let context: TLSContext
+  /// The server's, which its certificate must have; nil: it is reached by an address, and only its authority counts.
+  private let name: String?
   /// Where records for the network are put.
   private let records: ByteQueue
   /// Bytes of the network that OpenSSL has not taken, during `receive`.
@@ -249,19 +251,21 @@ package final class TLSSession {
   /// The other side said that it sends no more.
   private(set) var isFinished = false
 
-  init(_ context: TLSContext, records: ByteQueue) throws(IOError) {
+  init(_ context: TLSContext, records: ByteQueue, name: String? = nil) throws(IOError) {
     guard let session = SSL_new(context.context) else { throw OpenSSL.failure("TLS session") }
     guard let bytes = TLSBytes.method.flatMap({ BIO_new($0) }) else {
       SSL_free(session)
       throw OpenSSL.failure("TLS buffers")
     }
     self.session = session
+    self.name = name
     self.context = context
     self.records = records
     BIO_set_data(bytes, Unmanaged.passUnretained(self).toOpaque())
     BIO_set_init(bytes, 1)
     SSL_set_bio(session, bytes, bytes)
     SSL_set_ex_data(session, 0, Unmanaged.passUnretained(self).toOpaque())
+    if let name, SSL_set1_host(session, name) != 1 { throw OpenSSL.failure("name \(name)") }
     if context.isServer { SSL_set_accept_state(session) } else { SSL_set_connect_state(session) }
   }
 
@@ -341,9 +345,15 @@ package final class TLSSession {
     }
     guard SSL_get_error(session, result) == SSL_ERROR_WANT_READ else {
       let failure = OpenSSL.failure("TLS handshake")
-      guard let problem = clockProblem ?? pinProblem else { throw failure }
+      guard let problem = clockProblem ?? pinProblem ?? nameProblem else { throw failure }
       throw IOError(operation: "TLS handshake", subject: "", message: problem)
     }
+  }
+
+  private var nameProblem: String? {
+    guard let name, SSL_get_verify_result(session) == Int(X509_V_ERR_HOSTNAME_MISMATCH) else { return nil }
+    return "the server's certificate does not name \(name): start the coordinator with --advertise \(name), or use one "
+      + "of its names and addresses"
   }
 
   /// A certificate is being looked at: keeps what is to be said when its time is not now.

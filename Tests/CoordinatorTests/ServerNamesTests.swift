@@ -46,6 +46,18 @@ struct ServerNamesTests {
     #expect(try told("0.0.0.0", ["a.example"]) == ["a.example:7480", "10.0.0.5:7480"])
   }
 
+  @Test("joiners are told the names and addresses that are advertised first, then the machine's own")
+  func joinable() throws {
+    func told(_ listen: String, _ advertise: [String]) throws -> [String] {
+      try Self.names([listen], advertise: advertise).joinable(at: .tcp(host: listen, port: 7420)).map(\.description)
+    }
+    #expect(try told("127.0.0.1", ["a.example"]) == ["127.0.0.1:7420"])
+    #expect(try told("10.0.0.5", ["A.example"]) == ["a.example:7420", "10.0.0.5:7420"])
+    #expect(
+      try told("::", ["stint.example", "fd00::7"])
+        == ["stint.example:7420", "[fd00::7]:7420", "10.0.0.5:7420", "[fd00::5]:7420"])
+  }
+
   @Test(
     "what cannot be advertised is refused before anything starts",
     arguments: ["", "a b", "a,IP:1.2.3.4", "a/b", "10.0.0.5:7480", "[fd00::5]", "10.0.1", "0.0.0.0", "::", "*.example"])

@@ -58,12 +58,11 @@ package struct ServerNames: Sendable {
     return .tcp(host: advertised.first { SocketAddress.canonicalAddress($0) != nil } ?? fixed, port: port)
   }
 
-  /// Where joiners and agents find a listener there, the best first. They look no names up.
+  /// Where joiners and agents find a listener there, the best first.
   package func joinable(at address: SocketAddress) -> [SocketAddress] {
     guard case .tcp(let host, let port) = address, !address.isLoopback else { return [address] }
     let own = address.isUnspecified ? machine : [host]
-    let hosts = ServerNames.distinct(advertised + own).filter { SocketAddress.canonicalAddress($0) != nil }
-    let addresses = hosts.map { SocketAddress.tcp(host: $0, port: port) }.filter { !$0.isLoopback }
+    let addresses = ServerNames.distinct(advertised + own).map { SocketAddress.tcp(host: $0, port: port) }.filter { !$0.isLoopback }
     return addresses.isEmpty ? [.tcp(host: "127.0.0.1", port: port)] : Array(addresses.prefix(8))
   }
 

@@ -69,11 +69,13 @@ enum Admission {
     key: [UInt8]
   ) throws(IOError) -> IOError? {
     let loop = try EventLoop()
+    let names = try NameResolver(loop: loop)
+    defer { withExtendedLifetime(names) {} }
     var pause = firstPause
     while true {
       var outcome: Joiner.Outcome?
       let joiner = try Joiner(
-        loop: loop, addresses: addresses, digests: digests, token: token, node: options.name, key: key
+        loop: loop, names: names, addresses: addresses, digests: digests, token: token, node: options.name, key: key
       ) { outcome = $0 }
       try withExtendedLifetime(joiner) { () throws(IOError) in try loop.run(until: { outcome != nil }) }
       switch outcome {

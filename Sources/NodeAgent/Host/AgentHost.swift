@@ -57,6 +57,7 @@ package final class AgentHost {
   /// What the coordinator said last on why this agent may not come: said once, not with each try.
   private var refusal = ""
   private let loop: EventLoop
+  private let names: NameResolver
   private let paths: NodePaths
   private let lock: FileLock
   private let disk: DiskProbe
@@ -120,7 +121,9 @@ package final class AgentHost {
     worker = try PreparationWorker(
       paths: paths, node: options.name, address: configuration.address,
       capacity: configuration.capacity)
-    identity = try AgentIdentity(loop: loop, options: options, paths: paths, worker: worker, addresses: addresses)
+    names = try NameResolver(loop: loop)
+    identity = try AgentIdentity(
+      loop: loop, names: names, options: options, paths: paths, worker: worker, addresses: addresses)
     logs = try LogStreams(loop: loop, paths: paths)
     disk = try DiskProbe(paths: paths, memory: memory)
     handler = { [unowned self] number in
@@ -278,7 +281,7 @@ package final class AgentHost {
 
   private func open(_ number: ConnectionNumber, _ tls: TLSContext) {
     let address = addresses[place % addresses.count]
-    let link = CoordinatorLink(loop: loop, address: address, tls: tls, role: .agent)
+    let link = CoordinatorLink(loop: loop, names: names, address: address, tls: tls, role: .agent)
     coordinator = link
     // Until this one has answered the next one is as good.
     place = (place + 1) % addresses.count
@@ -319,7 +322,8 @@ package final class AgentHost {
   private func serve(_ request: LogRequest) {
     guard let tls = identity.tls else { return }
     let link = CoordinatorLink(
-      loop: loop, address: addresses[place % addresses.count], tls: tls, role: .logs, stream: request.stream)
+      loop: loop, names: names, address: addresses[place % addresses.count], tls: tls, role: .logs,
+      stream: request.stream)
     logs.serve(request, link) { [unowned self] in isLive(request, restart: $0) }
   }
 

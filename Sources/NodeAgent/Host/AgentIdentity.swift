@@ -24,6 +24,7 @@ final class AgentIdentity {
   var tls: TLSContext? { current?.tls }
 
   private let loop: EventLoop
+  private let names: NameResolver
   private let options: AgentOptions
   private let paths: NodePaths
   private let worker: PreparationWorker
@@ -42,9 +43,11 @@ final class AgentIdentity {
   private static let longestSpread: Int64 = 3_600_000
 
   init(
-    loop: EventLoop, options: AgentOptions, paths: NodePaths, worker: PreparationWorker, addresses: [SocketAddress]
+    loop: EventLoop, names: NameResolver, options: AgentOptions, paths: NodePaths, worker: PreparationWorker,
+    addresses: [SocketAddress]
   ) throws(IOError) {
     self.loop = loop
+    self.names = names
     self.options = options
     self.paths = paths
     self.worker = worker
@@ -188,7 +191,8 @@ final class AgentIdentity {
     guard joiner == nil else { return }
     let digests = Certificates.keyDigests(ofBundle: identity.authority)
     joiner = try Joiner(
-      loop: loop, addresses: addresses, digests: digests, token: nil, node: options.name, key: identity.own.key
+      loop: loop, names: names, addresses: addresses, digests: digests, token: nil, node: options.name,
+      key: identity.own.key
     ) { [unowned self] outcome in
       joiner = nil
       switch outcome {

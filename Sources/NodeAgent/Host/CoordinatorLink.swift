@@ -23,27 +23,73 @@ final class CoordinatorLink {
   /// Called once, last.
   var onClosed: ((String) -> Void)?
 
-  /// Starts to connect. Failures come by `onClosed`, in a later turn.
+  private let loop: EventLoop
+  private let names: NameResolver
+  private let context: TLSContext
+  private let role: ProtocolRole
+  private let name: String?
+  /// The look-up of the name, while it lasts.
+  private var lookUp: Int?
+  /// What the name stands for and was not tried, and what is being tried.
+  private var left: ArraySlice<SocketAddress> = []
+  private var tried: SocketAddress?
+
+  /// Starts to connect, by what the name stands for now where the address has one. Failures come by `onClosed`, in a later
+  /// turn; whoever waits no longer calls `close`.
   init(
-    loop: EventLoop, address: SocketAddress, tls: TLSContext, role: ProtocolRole, stream: String = ""
+    loop: EventLoop, names: NameResolver, address: SocketAddress, tls: TLSContext, role: ProtocolRole,
+    stream: String = ""
   ) {
     handshake = HandshakeClient(role: role, stream: stream)
+    self.loop = loop
+    self.names = names
+    self.role = role
+    context = tls
+    name = address.name
+    if name == nil {
+      left = [address]
+      next("")
+    } else {
+      lookUp = names.lookUp(address) { [self] outcome in
+        lookUp = nil
+        switch outcome {
+        case .success(let found):
+          left = found[...]
+          next("")
+        case .failure(let failure): closed(failure.message)
+        }
+      }
+    }
+  }
+
+  /// Tries the next address; `reason`: why the one before would not do.
+  private func next(_ reason: String) {
+    guard let address = left.popFirst() else {
+      loop.atTurnEnd { [self] in closed(reason) }
+      return loop.requestTurn()
+    }
+    tried = address
     do throws(IOError) {
       let connection = try Connection.connect(loop: loop, to: address)
       connection.outputLimit = 64 << 20
       do throws(IOError) {
-        try connection.startTLS(tls)
+        try connection.startTLS(context, name: name)
       } catch {
         connection.close()
         throw error
       }
-      self.tls = connection.tls
+      tls = connection.tls
       start(connection, role)
     } catch {
-      let reason = error.description
-      loop.atTurnEnd { [self] in closed(reason) }
-      loop.requestTurn()
+      note(works: false)
+      next(error.description)
     }
+  }
+
+  /// Of names alone: an address has no other to be preferred to.
+  private func note(works: Bool) {
+    if name != nil, let tried { names.note(tried, works: works) }
+    tried = nil
   }
 
   /// The address that the coordinator is reached from.
@@ -58,6 +104,11 @@ final class CoordinatorLink {
   func send(payload: [UInt8]) { if isOpen { link?.send(payload: payload) } }
 
   func close(afterFlush: Bool = false) {
+    if let lookUp { names.cancel(lookUp) }
+    lookUp = nil
+    // It took too long.
+    if !isOpen { note(works: false) }
+    left = []
     link?.close(afterFlush: afterFlush)
   }
 
@@ -65,7 +116,11 @@ final class CoordinatorLink {
     let link = FrameLink(connection)
     self.link = link
     link.onMessage = { [self] message in receive(message) }
-    link.onClosed = { [self] reason in closed(reason) }
+    link.onClosed = { [self] reason in
+      guard tried != nil, !left.isEmpty else { return closed(reason) }
+      note(works: false)
+      next(reason)
+    }
     connection.onOpen = { [self] in
       // A log's reader may take its time: the coordinator makes no room then, and that is no failure.
       if role != .logs { link.setUserTimeout(milliseconds: 10_000) }
@@ -82,15 +137,19 @@ final class CoordinatorLink {
     do throws(ProtocolError) {
       let result = try handshake.receive(message)
       isOpen = true
+      note(works: true)
       onOpen?(result)
     } catch {
       onRefused?(error.message)
+      // It answered: the name's other addresses would say the same.
+      left = []
       link?.close()
       closed(error.message)
     }
   }
 
   private func closed(_ reason: String) {
+    if !isOpen { note(works: false) }
     let handler = onClosed
     onClosed = nil
     onOpen = nil

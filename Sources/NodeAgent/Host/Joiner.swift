@@ -15,6 +15,7 @@ final class Joiner {
   }
 
   private let loop: EventLoop
+  private let names: NameResolver
   private let tls: TLSContext
   private let request: JoinRequest
   private let key: [UInt8]
@@ -30,10 +31,13 @@ final class Joiner {
   /// `digests`: of the public keys of the authorities that are believed. `token` nil: by the key (PEM) alone. `done` is
   /// called once, in a later turn.
   init(
-    loop: EventLoop, addresses: [SocketAddress], digests: [String], token: JoinToken?, node: String, key: [UInt8],
+    loop: EventLoop, names: NameResolver, addresses: [SocketAddress], digests: [String], token: JoinToken?,
+    node: String,
+    key: [UInt8],
     done: @escaping (Outcome) -> Void
   ) throws(IOError) {
     self.loop = loop
+    self.names = names
     self.key = key
     self.done = done
     left = addresses[...]
@@ -52,7 +56,7 @@ final class Joiner {
     }
     self.address = address
     HostLog.line("agent: asking \(address) for a certificate of node \(request.node)")
-    let link = CoordinatorLink(loop: loop, address: address, tls: tls, role: .join)
+    let link = CoordinatorLink(loop: loop, names: names, address: address, tls: tls, role: .join)
     self.link = link
     link.onOpen = { [self, unowned link] _ in link.send(request.json) }
     link.onMessage = { [self] message in receive(message) }

@@ -201,7 +201,7 @@ final class NativeClient {
       attempts += 1
       let (tls, handshake) = try proof.opening()
       let connection = try Connection.connect(loop: loop, to: candidates[(attempts - 1) % candidates.count])
-      try connection.startTLS(tls)
+      try connection.startTLS(tls, name: address.name)
       self.connection = connection
       reader = MessageStream()
       state = .opening(handshake)

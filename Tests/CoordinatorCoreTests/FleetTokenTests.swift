@@ -175,6 +175,40 @@ struct TokenMountTests {
     #expect(later.count == 2 && !later.contains(where: Self.hasMount))
   }
 
+  @Test("an account's imagePullSecrets are those of pods that name none: a client's and a Job's, as admission has it")
+  func pullSecrets() throws {
+    let harness = try harness()
+    let path = ["spec", "imagePullSecrets"]
+    harness.patch(
+      .serviceaccounts, "default", .merge, ["imagePullSecrets": [["name": "registry"], ["name": "mirror"]]])
+    let given: JSON = [["name": "registry"], ["name": "mirror"]]
+    let manifest = Manifest.pod("p")
+    #expect(harness.create(.pods, manifest).object[path: path] == given)
+    // As it was written, it goes in again; and what the account says later changes no pod.
+    harness.patch(.serviceaccounts, "default", .merge, ["imagePullSecrets": [["name": "other"]]])
+    let replaced = harness.update(.pods, "p", manifest)
+    #expect(replaced.code == 200 && replaced.object[path: path] == given, "\(replaced.message)")
+    let own: JSON = [["name": "own"]]
+    #expect(harness.create(.pods, Manifest.pod("q", spec: ["imagePullSecrets": own])).object[path: path] == own)
+    let quiet: JSON = ["serviceAccountName": "quiet"]
+    harness.create(.serviceaccounts, ["metadata": ["name": "quiet"]])
+    #expect(harness.create(.pods, Manifest.pod("r", spec: quiet)).object[path: path] == nil)
+
+    harness.create(.jobs, Manifest.job("j", spec: ["parallelism": 1, "completions": 1]))
+    func ofJob() -> [JSON] {
+      harness.list(.pods).items.filter { $0[path: ["metadata", "labels", "job-name"]] == "j" }
+    }
+    #expect(ofJob().map { $0[path: path] } == [[["name": "other"]]])
+    #expect(harness.get(.jobs, "j").object[path: ["spec", "template", "spec", "imagePullSecrets"]] == nil)
+    // The next pod follows the account.
+    harness.patch(.serviceaccounts, "default", .merge, ["imagePullSecrets": [["name": "third"]]])
+    for pod in ofJob() {
+      harness.delete(.pods, pod[path: ["metadata", "name"]]?.stringValue ?? "") { $0.gracePeriodSeconds = 0 }
+    }
+    harness.step([.timer])
+    #expect(ofJob().map { $0[path: path] } == [[["name": "third"]]])
+  }
+
   @Test("a pod's manifest can be applied and replaced as it was written")
   func again() throws {
     let harness = try harness()

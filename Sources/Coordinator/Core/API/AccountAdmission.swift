@@ -1,5 +1,5 @@
 // Owns: what a pod has of its ServiceAccount, as Kubernetes' admission has it: the account must be there, its token is
-// mounted at the usual place unless pod or account say no. It must not know what tokens say or how they reach a node.
+// mounted at the usual place unless pod or account say no, its pull secrets are the pod's. It must not know what tokens say or how they reach a node.
 
 import ClusterProto
 
@@ -55,6 +55,17 @@ extension CoordinatorCore {
     return account?.body["automountServiceAccountToken"]?.boolValue ?? true
   }
 
+  /// The names of Secrets for pulling images that a pod has: its own, else its account's; nil: none.
+  func pullSecrets(_ spec: JSON, namespace: String) -> JSON? {
+    if let own = spec["imagePullSecrets"]?.arrayValue, !own.isEmpty { return .array(own) }
+    let name = spec["serviceAccountName"]?.stringValue ?? Self.usual
+    let account = state.other(.serviceaccounts, ObjectKey(namespace: namespace, name: name))
+    guard let given = account?.body["imagePullSecrets"]?.arrayValue, !given.isEmpty else {
+      return spec["imagePullSecrets"]
+    }
+    return .array(given.map { ["name": $0["name"] ?? ""] })
+  }
+
   /// The admission of a new pod that a client creates.
   func admitAccount(_ json: inout JSON) throws(APIFailure) {
     guard var spec = json["spec"] else { return }
@@ -63,8 +74,8 @@ extension CoordinatorCore {
     if let problem = accountProblem(of: account, namespace: namespace) {
       throw .forbidden(.pods, json[path: ["metadata", "name"]]?.stringValue ?? "", problem)
     }
-    guard mountsToken(spec, namespace: namespace) else { return }
-    TokenMount.add(to: &spec)
+    spec["imagePullSecrets"] = pullSecrets(spec, namespace: namespace)
+    if mountsToken(spec, namespace: namespace) { TokenMount.add(to: &spec) }
     json["spec"] = spec
   }
 }

@@ -137,13 +137,16 @@ extension CoordinatorCore {
 
   private mutating func podSpec(of job: Job) -> PodSpec {
     let mountsToken = mountsToken(job.spec.podSpec.json, namespace: job.meta.namespace)
+    let pullSecrets = pullSecrets(job.spec.podSpec.json, namespace: job.meta.namespace)
     if let known = workloads.memories[job.meta.uid]?.podSpec, known.template == job.spec.podSpec,
-      TokenMount.isMounted(in: known.admitted.json) == mountsToken
+      TokenMount.isMounted(in: known.admitted.json) == mountsToken,
+      known.admitted.json["imagePullSecrets"] == pullSecrets
     {
       return known.admitted
     }
     var json = Defaults.admit(
       podSpec: job.spec.podSpec.json, tolerationSeconds: configuration.defaultTolerationSeconds)
+    json["imagePullSecrets"] = pullSecrets
     if mountsToken { TokenMount.add(to: &json) }
     let admitted = PodSpec(json: json)
     workloads.memories[job.meta.uid, default: JobMemory()].podSpec = (job.spec.podSpec, admitted)

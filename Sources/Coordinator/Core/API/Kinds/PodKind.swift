@@ -54,10 +54,13 @@ extension KindDescriptor {
     },
     admit: { (json, core) throws(APIFailure) in try core.admitAccount(&json) },
     settle: { json, before, configuration, _ in
-      // A manifest applied again does not carry the tolerations and the volume that admission added.
+      // A manifest applied again does not carry the tolerations, the volume and the Secrets that admission added.
       guard let spec = json["spec"], case .pod(let pod) = before else { return }
       var admitted = Defaults.admit(podSpec: spec, tolerationSeconds: configuration.defaultTolerationSeconds)
       if TokenMount.isMounted(in: pod.spec.json) { TokenMount.add(to: &admitted) }
+      if (admitted["imagePullSecrets"]?.arrayValue ?? []).isEmpty {
+        admitted["imagePullSecrets"] = pod.spec.json["imagePullSecrets"]
+      }
       json["spec"] = admitted
     },
     validateNew: { json, errors in

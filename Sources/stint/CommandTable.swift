@@ -81,10 +81,19 @@ extension CommandTable {
         ("generate | stint apply -f -", "Apply what another program prints"),
       ], run: ApplyCommand.apply),
     Command(
-      name: "create", summary: "Create the objects of manifests; one that exists is an error",
-      operands: "-f FILE…",
-      flags: [files, namespace, dryRun, manifestOutput] + connection,
-      examples: [("stint create -f job.yaml", "Create the Job; with metadata.generateName, a new one each time")],
+      name: "create",
+      summary: "Create the objects of manifests; one that exists is an error; or a ServiceAccount's token",
+      operands: "(-f FILE… | token NAME)", operand: .words([CreateTokenCommand.word]), count: 0...2,
+      flags: [
+        files, namespace, dryRun, manifestOutput,
+        Flag("duration", .duration, initial: "1h", "With token: how long it is valid, 10m at least"),
+        Flag(
+          "audience", .text("AUDIENCE"), repeats: true, "With token: whom it is for, if not the API; may be repeated"),
+      ] + connection,
+      examples: [
+        ("stint create -f job.yaml", "Create the Job; with metadata.generateName, a new one each time"),
+        ("stint create token robot --duration 24h", "A token by which a program is the ServiceAccount robot for a day"),
+      ],
       run: ApplyCommand.create),
     Command(
       name: "delete", summary: "Delete objects, and wait until they are gone",

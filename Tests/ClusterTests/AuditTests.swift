@@ -34,8 +34,16 @@ struct AuditTests {
       let alice = try found(KubeconfigSource.file(file).read().certificate, "alice's certificate")
       secrets += try Self.keys(cluster) + [Self.middle(alice.key)]
       let token = try cluster.stint("token", "create").text.split(whereSeparator: \.isWhitespace)
-      let secret = token.first { $0.hasPrefix("stint1.") }?.split(separator: ".").last
-      secrets.append(String(try found(secret, "the join token's secret")))
+      let line = String(try found(token.first { $0.hasPrefix("stint1.") }, "the join token"))
+      secrets.append(String(try found(line.split(separator: ".").last, "the join token's secret")))
+      // Shown by its holder, good and then no more: whoever has a part of it has nothing, but its end is the signature.
+      let bearer = String(try cluster.stint("create", "token", "default").text.dropLast())
+      try check(bearer.hasPrefix("eyJ") && bearer.utf8.count > 200, "no token: \(bearer.prefix(40))")
+      secrets.append(String(bearer.suffix(40)))
+      let robot = try Self.bearerConfig(cluster, bearer)
+      _ = try cluster.stint("get", "jobs", "--kubeconfig", robot)
+      try cluster.join("node-2", line)
+      try eventually("node-2 is Ready") { try cluster.isReady("node-2") }
       try cluster.apply(
         [
           "apiVersion": "v1", "kind": "Secret", "metadata": ["name": "s"],
@@ -65,6 +73,9 @@ struct AuditTests {
       expect("user", "admin", "user alice created for 7776000 s, groups [\\\"devs\\\"]")
       expect("refusal", "alice", "User \\\"alice\\\" cannot ")
       expect("token", "admin", "join token ")
+      expect("token", "admin", "token of service account default/default for 3600 s")
+      expect("refusal", "system:serviceaccount:default:default", "cannot list resource \\\"jobs\\\"")
+      expect("join", "system:node:node-2", "joined by join token ")
       expect("delete", "admin", "delete jobs.batch default/uses-secret")
       expect("delete", "admin", "delete secrets default/s")
       expect("revoke", "admin", "user alice revoked")
@@ -79,7 +90,10 @@ struct AuditTests {
       for secret in secrets {
         #expect(!running.contains { $0.contains(secret) } && !events.contains(secret), "\(secret.prefix(6))…")
         // The answers to `user create` and `token create` are what was asked for; those clients' output is a file here.
-        for path in logs where !Self.holds(path, "client-key-data") && !Self.holds(path, "stint1.") {
+        for path in logs
+        where !Self.holds(path, "client-key-data") && !Self.holds(path, "stint agent --join stint1.")
+          && (try? Files.read(path)) != Array("\(bearer)\n".utf8)
+        {
           #expect(!Self.holds(path, secret), "\(path) holds \(secret.prefix(6))…")
         }
       }
@@ -88,6 +102,27 @@ struct AuditTests {
         for path in stores + journals { #expect(!Self.holds(path, secret), "\(path) holds a key") }
       }
     }
+  }
+
+  /// A kubeconfig of who has nothing but that token; the path.
+  private static func bearerConfig(_ cluster: TestCluster, _ token: String) throws -> String {
+    let authority = try found(KubeconfigSource.file(cluster.kubeconfig).read().authority, "authority")
+    let config: JSON = [
+      "apiVersion": "v1", "kind": "Config", "current-context": "c",
+      "clusters": [
+        [
+          "name": "c",
+          "cluster": [
+            "server": "https://127.0.0.1:1", "certificate-authority-data": .string(Base64.encode(authority)),
+            "extensions": [["name": "stint", "extension": ["native": .string(cluster.server)]]],
+          ],
+        ]
+      ], "users": [["name": "u", "user": ["token": .string(token)]]],
+      "contexts": [["name": "c", "context": ["cluster": "c", "user": "u"]]],
+    ]
+    let path = "\(cluster.directory)/robot.kubeconfig"
+    try Files.writeAtomically(path, config.bytes, mode: 0o600)
+    return path
   }
 
   private static let job: JSON = [
@@ -116,7 +151,7 @@ struct AuditTests {
   private static func keys(_ cluster: TestCluster) throws -> [String] {
     let pki = ["authority", "server", "admin"].map { "\(cluster.directory)/coordinator/pki/\($0).pem" }
     let nodes = files("\(cluster.directory)/agents").filter { $0.hasSuffix("/identity/identity.pem") }
-    #expect(nodes.count == 1)
+    #expect(nodes.count >= 1)
     return try (pki + nodes).map { path in
       guard let found = try PEMIdentity(file: path) else { throw Failure("no key in \(path)") }
       return middle(found.key)

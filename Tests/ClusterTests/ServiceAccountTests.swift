@@ -116,29 +116,34 @@ struct ServiceAccountTests {
     }
   }
 
-  @Test("the client shows the token of a kubeconfig, read anew from its file, and is told when it holds no more")
+  /// What `stint create token` prints.
+  private static func token(_ cluster: TestCluster, _ words: String...) throws -> String {
+    let made = try cluster.stint(["create", "token"] + words)
+    try check(made.status == 0 && made.text.hasSuffix("\n"), made.text)
+    return String(made.text.dropLast())
+  }
+
+  @Test(
+    "create token makes one as kubectl does, and the client shows the token of a kubeconfig, read anew from its file, and is told when it holds no more"
+  )
   func client() async throws {
     try await Blocking.run {
       try TestCluster.with(agents: 1) { cluster in
-        let (key, authority) = ("\(cluster.directory)/coordinator/pki/tokens.pem", "\(cluster.directory)/authority")
+        let authority = "\(cluster.directory)/authority"
         let access = try KubeconfigSource.file(cluster.kubeconfig).read()
         try Files.writeAtomically(authority, try found(access.authority, "authority"))
         try cluster.apply(["apiVersion": "v1", "kind": "ServiceAccount", "metadata": ["name": "robot"]])
-        let text = try cluster.stint("get", "serviceaccount", "robot", "-o", "json").text
-        let uid = try found(
-          try JSON(parsing: text)[path: ["metadata", "uid"]]?.stringValue, "the account's uid")
-        let signer = try TokenKey(pem: try Files.read(key))
-        let now = Clocks.now().wall / 1_000_000_000
-        let issuer = "https://kubernetes.default.svc.cluster.local"
-        let claims: JSON = [
-          "iss": .string(issuer), "aud": [.string(issuer)], "sub": "system:serviceaccount:default:robot",
-          "iat": .int(now), "nbf": .int(now), "exp": .int(now + 600), "jti": "1",
-          "kubernetes.io": [
-            "namespace": "default", "serviceaccount": ["name": "robot", "uid": .string(uid)],
-          ],
-        ]
-        let unsigned = JSONWebToken.unsigned(claims: claims, key: signer.name)
-        let token = JSONWebToken.text(unsigned: unsigned, signature: try signer.sign(Array(unsigned.utf8)))
+        let token = try Self.token(cluster, "robot", "--duration", "20m")
+        let claims = try found(JSONWebToken(token)?.claims, "claims")
+        try checkEqual(
+          (claims["exp"]?.intValue ?? 0) - (claims["iat"]?.intValue ?? 0), 1_200, "seconds of the token's life")
+        let vault = try Self.token(cluster, "robot", "--audience", "vault", "--audience=b")
+        try checkEqual(JSONWebToken(vault)?.claims["aud"], ["vault", "b"], "audiences")
+        let none = try cluster.stint("create", "token", "nobody", "-n", "default")
+        try checkEqual(none.text, "error: failed to create token: serviceaccounts \"nobody\" not found\n", "no account")
+        let short = try cluster.stint("create", "token", "robot", "--duration", "1m")
+        try check(
+          short.status == 1 && short.text.contains("may not specify a duration less than 10 minutes"), short.text)
         try Files.writeAtomically("\(cluster.directory)/token", Array(token.utf8))
         let file = "\(cluster.directory)/robot.kubeconfig"
         let config: JSON = [

@@ -18,7 +18,9 @@ struct ApplyCommand {
   }
 
   @Sendable static func create(_ context: Context) throws -> Int32 {
-    try run(context) { command, object in (try command.create(object.json, object, manager: "kubectl-create"), .created)
+    if !context.arguments.words.isEmpty { return try CreateTokenCommand.run(context) }
+    return try run(context) { command, object in
+      (try command.create(object.json, object, manager: "kubectl-create"), .created)
     }
   }
 

@@ -19,7 +19,7 @@ import cluster as clusters  # noqa: E402
 
 OFFICIAL = ["official_watch", "official_objects", "official_jobs"]
 # Longest first; what stops the coordinator runs after all others, alone.
-NEWEST = OFFICIAL[:1] + ["informer"] + OFFICIAL[1:] + ["asyncio_program", "manifests", "kr8s_program",
+NEWEST = OFFICIAL[:1] + ["informer"] + OFFICIAL[1:] + ["asyncio_program", "manifests", "in_cluster", "kr8s_program",
                                                        "lightkube_program"]
 ALONE = ["across_restarts"]
 ENVIRONMENTS = {"": ("requirements.txt", NEWEST), "-older": ("requirements-older.txt", OFFICIAL)}

@@ -76,11 +76,45 @@ package final class LineWriter: Sendable {
 package enum LogLine {
   /// Queues `time level=… msg="…" name=value` for standard error.
   package static func write(level: String, _ message: String, _ values: [(String, String)] = []) {
-    var line = "\(WallTime(nanoseconds: Clocks.now().wall).rfc3339) level=\(level) msg=\(JSON.string(message).text)"
+    let time = WallTime(nanoseconds: Clocks.now().wall).rfc3339
+    LineWriter.standardError.write(text(time: time, level: level, message, values))
+  }
+
+  /// The line without its end. What others say in it can neither end it, nor steer a terminal, nor turn the direction of
+  /// writing: all that is no letter, mark, number, sign or space is written as in JSON, by its number.
+  package static func text(time: String, level: String, _ message: String, _ values: [(String, String)]) -> String {
+    var line = "\(time) level=\(level) msg=\(quoted(message))"
     for (name, value) in values {
-      let isPlain = !value.isEmpty && !value.utf8.contains { $0 <= 0x20 || $0 == 0x22 || $0 == 0x3d || $0 == 0x7f }
-      line += " \(name)=\(isPlain ? value : JSON.string(value).text)"
+      let isPlain =
+        !value.isEmpty && !value.utf8.contains { $0 <= 0x20 || $0 == 0x22 || $0 == 0x3d }
+        && !value.unicodeScalars.contains(where: isActive)
+      line += " \(name)=\(isPlain ? value : quoted(value))"
     }
-    LineWriter.standardError.write(line)
+    return line
+  }
+
+  private static func quoted(_ text: String) -> String {
+    let json = JSON.string(text).text
+    guard json.utf8.contains(where: { $0 >= 0x7F }) else { return json }
+    var result = ""
+    for scalar in json.unicodeScalars {
+      guard isActive(scalar) else {
+        result.unicodeScalars.append(scalar)
+        continue
+      }
+      for unit in Character(scalar).utf16 {
+        let digits = String(unit, radix: 16)
+        result += "\\u" + String(repeating: "0", count: 4 - digits.count) + digits
+      }
+    }
+    return result
+  }
+
+  private static func isActive(_ scalar: Unicode.Scalar) -> Bool {
+    guard scalar.value >= 0x7F else { return false }
+    switch scalar.properties.generalCategory {
+    case .control, .format, .lineSeparator, .paragraphSeparator, .privateUse, .unassigned, .surrogate: return true
+    default: return false
+    }
   }
 }

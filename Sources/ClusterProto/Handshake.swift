@@ -34,8 +34,8 @@ package enum Handshake {
   package static let versions: ClosedRange<Int64> = 3...3
   /// Both sides close a connection whose hello is not over by then.
   package static let timeoutMilliseconds: Int64 = 5_000
-  /// Largest frame before the hello is over.
-  package static let frameLimit = 4_096
+  /// Largest frame before the hello is over: a token, and what stands around it.
+  package static let frameLimit = JSONWebToken.limit + 2_048
 
   struct Hello {
     var versions: ClosedRange<Int64>

@@ -41,7 +41,7 @@ struct TokenTests {
     let wall = harness.now.wall.adding(milliseconds: seconds * 1_000)
     switch harness.core.verdict(on: claims, audiences: audiences, wall: wall) {
     case .valid(let claims, let audiences): return "\(claims.userName) for \(audiences.joined(separator: ","))"
-    case .invalid(let why): return why
+    case .invalid(let why, _): return why
     }
   }
 

@@ -14,9 +14,8 @@ struct AccessDoorTests {
   private static let authorization = "/apis/authorization.k8s.io/v1"
 
   private func client(_ api: LiveAPI, _ name: String) throws -> HTTPTestClient {
-    let identity = try Certificates.make(
-      name: name, .client(group: "people"), issuer: api.pki.authority, seconds: 3600)
-    return try api.connect(try TLSContext(client: identity, authority: api.pki.authority.certificate))
+    let identity = try api.live.user(name, groups: ["people"])
+    return try api.connect(try TLSContext(client: identity.own, authority: identity.authority))
   }
 
   private func ask(
@@ -117,7 +116,13 @@ struct AccessDoorTests {
       expectStatus(
         try code(alice, pods, ["Impersonate-User: system:serviceaccount:kube-system:default"]), 403, "Forbidden",
         "cannot impersonate resource \"serviceaccounts\" in API group \"\" in the namespace \"kube-system\"")
-      expectStatus(try code(alice, pods, ["Impersonate-Group: x"]), 400, "BadRequest")
+      for headers in [["Impersonate-Group: x"], ["Impersonate-User:", "Impersonate-Group: x"]] {
+        expectStatus(
+          try code(alice, pods, headers), 500, "InternalError",
+          "Internal Server Error: \"\(pods)\": requested [{Group  x    }] without impersonating a user")
+      }
+      // As in Kubernetes: nobody else is asked for.
+      #expect(try code(alice, pods, ["Impersonate-User:"]).code == 200)
       expectStatus(try code(alice, pods, ["Impersonate-Uid: x", "Impersonate-User: bob"]), 400, "BadRequest")
       // edit may be a ServiceAccount of its namespace, which has no rights of its own.
       expectStatus(

@@ -66,3 +66,20 @@ final class LiveAPI {
     return answer
   }
 }
+
+extension LiveServer {
+  /// A user as `stint user create` makes one; without rights until a role is bound to the name or a group.
+  func user(_ name: String, groups: [String] = [], seconds: Int64 = 600) throws -> Identity {
+    let admin = try open(.client)
+    defer { admin.connection.close() }
+    let key = try SigningRequests.makeKey()
+    // What it asks for by itself is not looked at.
+    let request = String(decoding: try SigningRequests.make(name: "system:node:a", key: key), as: UTF8.self)
+    let create = UserRequest.create(name: name, groups: groups, ttlSeconds: seconds, request: request)
+    admin.send(ClientMessage.users(id: 7, create).json)
+    try wait("the user is made") { admin.messages.contains { $0["type"] == "done" } }
+    let certificate = try #require(admin.messages.last?["object"]?["certificate"]?.stringValue, "\(admin.messages)")
+    return Identity(
+      own: PEMIdentity(certificate: Array(certificate.utf8), key: key), authority: authority.authority.certificate)
+  }
+}

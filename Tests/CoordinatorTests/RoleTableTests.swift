@@ -54,14 +54,17 @@ struct RoleTableTests {
     return result
   }
 
+  /// Who has that role, and no other.
+  private static func user(_ role: String) -> String { "of-\(role)" }
+
   private static func subject(_ role: String) -> Subject {
-    Subject(name: role, groups: [Subject.authenticated], door: .https)
+    Subject(name: user(role), groups: [Subject.authenticated], door: .https)
   }
 
   private static func binding(_ role: String) -> JSON {
     [
       "metadata": ["name": .string("table-\(role)")], "roleRef": ["kind": "ClusterRole", "name": .string(role)],
-      "subjects": [["kind": "User", "name": .string(role)]],
+      "subjects": [["kind": "User", "name": .string(user(role))]],
     ]
   }
 
@@ -109,27 +112,34 @@ struct RoleTableTests {
     #expect(checked > 3_000)
   }
 
+  /// A live coordinator in which each role is given to a user of its own, and that user's clients at both doors.
+  private static func asUsers(
+    _ body: (_ role: String, _ api: LiveAPI, _ https: HTTPTestClient, _ native: TestClient) throws -> Void
+  ) throws {
+    try LiveAPI.with { api in
+      for role in bound {
+        let kind: Kind = role == BuiltIn.clusterAdmin ? .clusterrolebindings : .rolebindings
+        #expect(try api.ask("POST", APIFixture.collection(kind), body: binding(role)).code == 201)
+      }
+      for role in bound + ["everybody"] {
+        let identity = try api.live.user(user(role), groups: ["people"])
+        let https = try api.connect(try TLSContext(client: identity.own, authority: identity.authority))
+        let native = try TestClient(
+          api.live.loop, api.live.server.address, role: .client, tls: try TLSContext(native: identity))
+        try api.live.wait("the hello succeeds") { native.result != nil }
+        try body(role, api, https, native)
+      }
+    }
+  }
+
   @Test("by both doors: each verb of each kind is refused or let through as its cell says")
   func doors() throws {
-    let directory = try TemporaryDirectory()
-    let api = try LiveAPI(directory)
-    for role in Self.bound {
-      let kind: Kind = role == BuiltIn.clusterAdmin ? .clusterrolebindings : .rolebindings
-      #expect(try api.ask("POST", APIFixture.collection(kind), body: Self.binding(role)).code == 201)
-    }
     let cells = try Self.cells()
-    for role in Self.bound + ["everybody"] {
-      let identity = try Certificates.make(
-        name: role, .client(group: "people"), issuer: api.pki.authority, seconds: 3600)
-      let https = try api.connect(try TLSContext(client: identity, authority: api.pki.authority.certificate))
-      let native = try TestClient(
-        api.live.loop, api.live.server.address, role: .client,
-        tls: try TLSContext(native: try api.live.authority.identity(role, group: "people")))
-      try api.live.wait("the hello succeeds") { native.result != nil }
+    try Self.asUsers { role, api, https, native in
       for kind in Kind.allCases {
         for namespace in kind.isNamespaced ? ["default", "kube-system"] : [""] {
-          for verb in APIVerb.allCases where verb != .watch && verb != .log {
-            let cell = cells.first { $0.role == role && $0.row.resource == kind.plural && $0.row.group == kind.group }
+          for verb in APIVerb.allCases where verb != .log {
+            let cell = cells.first { $0.role == role && $0.row.name == Self.rowName(kind) }
             let isHere = role == "cluster-admin" || namespace == "default"
             // Of what is not served cluster-admin is told that, not that it may not.
             let isAllowed = (role == "cluster-admin" || cell?.verbs.contains(verb.rawValue) == true) && isHere
@@ -142,23 +152,61 @@ struct RoleTableTests {
         }
       }
     }
-    try api.live.stop()
+  }
+
+  @Test("by both doors: each verb of each subresource, logs among them, is refused or let through as its cell says")
+  func subresources() throws {
+    let cells = try Self.cells()
+    var checked = 0
+    try Self.asUsers { role, api, https, native in
+      for served in ServedResource.all {
+        guard let kind = Kind.allCases.first(where: { $0.plural == served.plural && $0.group == served.group }) else {
+          continue
+        }
+        for part in served.subresources {
+          for namespace in kind.isNamespaced ? ["default", "kube-system"] : [""] {
+            for verb in part.verbs.compactMap({ APIVerb(rawValue: $0) }) {
+              let name = Self.rowName(kind, part.name)
+              let cell = try #require(cells.first { $0.role == role && $0.row.name == name }, "\(name)")
+              let isAllowed = cell.verbs.contains(verb.rawValue) && (role == "cluster-admin" || namespace == "default")
+              let asked = part.name == "log" ? APIVerb.log : verb
+              let codes = [
+                try Self.code(https, api, verb, kind, namespace, part.name),
+                try Self.code(native, api, asked, kind, namespace, part.name),
+              ]
+              #expect(
+                codes.allSatisfy { ($0 == 403) != isAllowed }, "\(role) \(verb) \(name) in \(namespace): \(codes)")
+              checked += 1
+            }
+          }
+        }
+      }
+    }
+    #expect(checked > 100)
+  }
+
+  private static func rowName(_ kind: Kind, _ part: String = "") -> String {
+    let path = part.isEmpty ? kind.plural : "\(kind.plural)/\(part)"
+    return kind.group.isEmpty ? path : "\(path).\(kind.group)"
   }
 
   private static func code(
-    _ client: HTTPTestClient, _ api: LiveAPI, _ verb: APIVerb, _ kind: Kind, _ namespace: String
+    _ client: HTTPTestClient, _ api: LiveAPI, _ verb: APIVerb, _ kind: Kind, _ namespace: String, _ part: String = ""
   ) throws -> Int {
     let collection = APIFixture.collection(kind, namespace: namespace)
     let body = APIFixture.object(kind, "absent")
+    let named = part.isEmpty ? "\(collection)/absent" : "\(collection)/absent/\(part)"
     let (method, target): (String, String) =
       switch verb {
       case .list: ("GET", collection)
-      case .create: ("POST", collection)
+      // Who may watch is told what is wrong with it, and it ends.
+      case .watch: ("GET", "\(collection)?watch=1&fieldSelector=nonsense")
+      case .create: ("POST", part.isEmpty ? collection : named)
       case .deletecollection: ("DELETE", collection)
-      case .update: ("PUT", "\(collection)/absent")
-      case .patch: ("PATCH", "\(collection)/absent")
-      case .delete: ("DELETE", "\(collection)/absent")
-      default: ("GET", "\(collection)/absent")
+      case .update: ("PUT", named)
+      case .patch: ("PATCH", named)
+      case .delete: ("DELETE", named)
+      default: ("GET", named)
       }
     let type = verb == .patch ? PatchKind.merge.rawValue : "application/json"
     let hasBody = [.create, .update, .patch].contains(verb)
@@ -172,13 +220,14 @@ struct RoleTableTests {
   }
 
   private static func code(
-    _ client: TestClient, _ api: LiveAPI, _ verb: APIVerb, _ kind: Kind, _ namespace: String
+    _ client: TestClient, _ api: LiveAPI, _ verb: APIVerb, _ kind: Kind, _ namespace: String, _ part: String = ""
   ) throws -> Int {
-    let named = ![.list, .create, .deletecollection].contains(verb)
+    let named = !part.isEmpty || ![.list, .watch, .create, .deletecollection].contains(verb)
     var request = APIRequest(
-      verb: verb, kind: kind, namespace: namespace, name: named ? "absent" : "",
+      verb: verb, kind: kind, namespace: namespace, name: named ? "absent" : "", subresource: part,
       body: [.create, .update, .patch].contains(verb) ? APIFixture.object(kind, "absent") : nil)
     if verb == .patch { request.options.patchKind = .merge }
+    if verb == .watch { request.options.fieldSelector = "nonsense" }
     client.send(ClientMessage.request(id: 1, request).json)
     try api.live.wait("\(verb) \(kind) is answered") { client.messages.contains { $0["type"] == "done" } }
     return Int(client.takeMessages().last?["code"]?.intValue ?? 0)

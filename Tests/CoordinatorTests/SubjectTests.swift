@@ -11,9 +11,8 @@ import Testing
 @Suite("Subjects at both doors")
 struct SubjectTests {
   private func eve(_ api: LiveAPI) throws -> HTTPTestClient {
-    let identity = try Certificates.make(
-      name: "eve", .client(group: "strangers"), issuer: api.pki.authority, seconds: 3600)
-    return try api.connect(try TLSContext(client: identity, authority: api.pki.authority.certificate))
+    let identity = try api.live.user("eve", groups: ["strangers"])
+    return try api.connect(try TLSContext(client: identity.own, authority: identity.authority))
   }
 
   private func ask(
@@ -86,7 +85,7 @@ struct SubjectTests {
   func native() throws {
     let directory = try TemporaryDirectory()
     let live = try LiveServer(directory)
-    let eve = try TLSContext(native: try live.authority.identity("eve", group: "strangers"))
+    let eve = try TLSContext(native: try live.user("eve", groups: ["strangers"]))
     let client = try TestClient(live.loop, live.server.address, role: .client, tls: eve)
     try live.wait("the hello succeeds") { client.result != nil }
     var id: Int64 = 0

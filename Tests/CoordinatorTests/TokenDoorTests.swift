@@ -201,6 +201,48 @@ struct TokenDoorTests {
     }
   }
 
+  @Test("at the native door the holder of a dead account's token is not told the uid of the one that has its name now")
+  func otherUID() throws {
+    try LiveAPI.with { api in
+      try account(api, "robot")
+      let token = try token(api, of: "robot")
+      #expect(try api.ask("DELETE", "\(Self.accounts)/robot").code == 200)
+      try account(api, "robot")
+      let object = try api.object("\(Self.accounts)/robot")
+      let uid = try #require(object[path: ["metadata", "uid"]]?.stringValue)
+      let client = try TestClient(
+        api.live.loop, api.live.server.address, role: .client,
+        tls: try TLSContext(bearer: api.pki.authority.certificate), token: token)
+      try api.live.wait("it is refused") { client.error != nil }
+      let message = client.error?.message ?? ""
+      #expect(message.contains("service account UID does not match claim (") && !message.contains(uid), "\(message)")
+      // Who may review tokens may read accounts, and gets Kubernetes' words.
+      let review: JSON = [
+        "apiVersion": "authentication.k8s.io/v1", "kind": "TokenReview", "spec": ["token": .string(token)],
+      ]
+      let answer = try api.ask("POST", Self.review, body: review)
+      let error = answer.json[path: ["status", "error"]]?.stringValue ?? ""
+      #expect(error.contains("service account UID (\(uid)) does not match claim ("), "\(error)")
+    }
+  }
+
+  @Test("a token of 100 kB at the native door gets a refusal that says how long one may be; one of 8 KiB is looked at")
+  func longToken() throws {
+    try LiveAPI.with { api in
+      func refusal(_ length: Int) throws -> ProtocolError? {
+        let client = try TestClient(
+          api.live.loop, api.live.server.address, role: .client,
+          tls: try TLSContext(bearer: api.pki.authority.certificate), token: String(repeating: "a", count: length))
+        try api.live.wait("it is refused") { client.isRefusedOrClosed }
+        return client.error
+      }
+      let long = try refusal(100_000)
+      #expect(long?.code == .tooLarge)
+      #expect(long?.message.contains("a token in it has at most 8192 bytes") == true, "\(long as Any)")
+      #expect(try refusal(JSONWebToken.limit)?.code == .unauthorized)
+    }
+  }
+
   @Test("the signing key is its owner's alone, stays over restarts with the tokens, and a damaged one is not replaced")
   func key() throws {
     let directory = try TemporaryDirectory()

@@ -16,20 +16,6 @@ struct UserDoorTests {
     return client.takeMessages().last ?? .null
   }
 
-  /// A certificate for a key that is made here.
-  private static func create(
-    _ live: LiveServer, _ client: TestClient, _ name: String, groups: [String]
-  ) throws -> Identity {
-    let key = try SigningRequests.makeKey()
-    // What it asks for by itself is not looked at.
-    let request = try SigningRequests.make(name: "system:node:a", key: key)
-    let text = String(decoding: request, as: UTF8.self)
-    let answer = try ask(live, client, .create(name: name, groups: groups, ttlSeconds: 600, request: text))
-    let certificate = try #require(answer["object"]?["certificate"]?.stringValue, "\(answer)")
-    return Identity(
-      own: PEMIdentity(certificate: Array(certificate.utf8), key: key), authority: live.authority.authority.certificate)
-  }
-
   private static let review = HTTPTestClient.request(
     "POST", "/apis/authentication.k8s.io/v1/selfsubjectreviews",
     body: Array("{\"apiVersion\":\"authentication.k8s.io/v1\",\"kind\":\"SelfSubjectReview\"}".utf8))
@@ -50,9 +36,9 @@ struct UserDoorTests {
     var alice: Identity?
     try live(directory) { api in
       let admin = try api.live.open(.client)
-      let made = try Self.create(api.live, admin, "alice", groups: ["devs", "ops"])
+      let made = try api.live.user("alice", groups: ["devs", "ops"])
       alice = made
-      let bob = try Self.create(api.live, admin, "bob", groups: [])
+      let bob = try api.live.user("bob")
       let https = try TLSContext(client: made.own, authority: made.authority)
       let (open, other) = (
         try api.connect(https), try api.connect(try TLSContext(client: bob.own, authority: bob.authority))
@@ -90,6 +76,17 @@ struct UserDoorTests {
     #expect(native.error?.message.hasPrefix("the certificate of \"alice\" was revoked at ") == true)
     let https = try api.connect(try TLSContext(client: identity.own, authority: identity.authority))
     #expect(try review(api, https).code == 401)
+  }
+
+  @Test("who may not make users is told that, whatever the request for a certificate is worth")
+  func permissionFirst() throws {
+    let live = try LiveServer(try TemporaryDirectory())
+    let eve = try TestClient(
+      live.loop, live.server.address, role: .client, tls: try TLSContext(native: try live.user("eve")))
+    try live.wait("eve is in") { eve.result != nil }
+    let answer = try Self.ask(live, eve, .create(name: "x", groups: [], ttlSeconds: 60, request: "no request"))
+    #expect(answer["code"] == 403, "\(answer)")
+    try live.stop()
   }
 
   @Test("what is no signing request by the holder of its key is refused, and nothing is kept of it")

@@ -139,7 +139,9 @@ package final class CoordinatorServer {
         program: options.configuration.version)
       door.helloMilliseconds = options.helloMilliseconds
       door.post = { [unowned self] peer, event in queue.append(event, from: peer) }
+      door.authorize = { [unowned self] in core.authorize($0, $1) }
       door.revocation = { [unowned self] in core.revocation(of: $0) }
+      door.ends.renewedUntil = { [unowned self] in core.certificateEnd(of: $0) }
       tokens.verdict = { [unowned self] in core.verdict(on: $0, audiences: $1, wall: Self.now().wall) }
       door.verdict = { [tokens] in tokens.verdict(on: $0, audiences: $1) }
       stop.handler = { [unowned self] in requestStop() }
@@ -256,7 +258,6 @@ package final class CoordinatorServer {
     // Before anybody is served; later looks may take as long as they like.
     if let found = DiskSpace.look(options.directory) { take(found) }
     spaceTimer?.arm(at: Clocks.boot() + Self.spaceCheckNanoseconds)
-    ServerLog.tellRefusals()
     queue.append(.timer, from: nil)
     repeat {
       try loop.runOnce(timeoutMilliseconds: -1)
@@ -312,7 +313,6 @@ package final class CoordinatorServer {
     }
     let made = try HTTPDoor(loop: loop, door: door, pki: pki, names: names.all)
     made.watchBacklogLimit = options.watchBacklogLimit
-    made.authorize = { [unowned self] in core.authorize($0, $1) }
     made.review = { [unowned self] (kind, spec, namespace, subject) throws(APIFailure) in
       try core.review(kind, spec, namespace: namespace, by: subject)
     }

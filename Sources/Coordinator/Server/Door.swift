@@ -10,7 +10,9 @@ final class Door {
   /// Hands an event to the core's queue.
   var post: (Peer?, CoordinatorEvent) -> Void = { _, _ in }
 
-  /// The core's word on whose certificate counts no longer, and why.
+  /// The core's answer to who may do what.
+  var authorize: (Subject, AccessAttributes) -> AccessDecision = { _, _ in .denied(reason: "") }
+  /// The core's word on whose certificate does not count, and why.
   var revocation: (Subject) -> String? = { _ in nil }
   /// Whose a token is, for any of these audiences.
   var verdict: (String, [String]) -> TokenVerdict = { _, _ in .invalid("") }
@@ -25,6 +27,8 @@ final class Door {
 
   /// Answers that wait on either door.
   let backlog: AnswerBacklog
+  /// Of the certificates that connections of either door were opened by.
+  let ends: CertificateEnds
 
   private let loop: EventLoop
   private let cluster: String
@@ -58,6 +62,7 @@ final class Door {
     self.tls = tls
     self.loop = loop
     backlog = AnswerBacklog(loop: loop)
+    ends = CertificateEnds(loop: loop)
     self.cluster = cluster
     self.incarnation = incarnation
   }
@@ -219,7 +224,9 @@ final class Door {
   func bearer(of token: String, _ peer: Peer) throws(ProtocolError) -> Subject {
     switch verdict(token, [TokenClaims.issuer]) {
     case .valid(let claims, _): return Subject(claims, door: .native, from: peer.connection.peer)
-    case .invalid(let why): throw ProtocolError(.unauthorized, why)
+    case .invalid(let why, let told):
+      peer.problem = why
+      throw ProtocolError(.unauthorized, told ?? why)
     }
   }
 
@@ -252,6 +259,11 @@ final class Door {
     if result.role == .join { return }
     deadlines[ObjectIdentifier(peer)] = nil
     unproven.remove(peer)
+    if let end = peer.connection.tls?.peer?.end {
+      ends.add(peer, of: peer.subject, end: end) { [unowned peer] reason in
+        peer.refuse(ProtocolError(.unauthorized, reason))
+      }
+    }
     switch result.role {
     case .client, .join: break
     case .agent:
@@ -310,14 +322,16 @@ final class Door {
       post(nil, .sessionClosed(peer.session))
     }
     abandon(peer)
+    ends.remove(peer)
     if let stream = streams.removeValue(forKey: identity) { relays.sourceClosed(stream: stream) }
     unproven.remove(peer)
   }
 
   private func logRefusal(_ peer: Peer, _ error: ProtocolError) {
     let proven = peer.connection.tls?.peer?.commonName ?? ""
+    let why = peer.problem.isEmpty ? error.message : peer.problem
     ServerLog.audit(
-      .refusal, "connection refused: \(error.code.rawValue): \(error.message)",
+      .refusal, "connection refused: \(error.code.rawValue): \(why)",
       who: proven.isEmpty ? Subject.anonymous.name : proven, from: peer.connection.peer)
   }
 

@@ -56,6 +56,8 @@ final class Peer: ReplyTaker, SlowTaker {
   var subject = Subject.anonymous
   /// The token by which it has proven that; empty: a certificate.
   private(set) var token = ""
+  /// Why its token is nobody's, for the audit, where that is more than its holder is told.
+  var problem = ""
   /// Events of this connection that wait for the core.
   var unprocessed = 0 {
     didSet {
@@ -244,7 +246,7 @@ final class Peer: ReplyTaker, SlowTaker {
           guard let frame = try reader.nextFrame() else { return }
           try handler.logFrame(self, frame)
         case .hello(let handshake):
-          guard let message = try reader.next() else { return }
+          guard let message = try hello() else { return }
           let (result, welcome) = try handshake.receive(message)
           subject = try handler.admit(self, result)
           if connection.tls?.peer == nil { token = result.token }
@@ -261,6 +263,19 @@ final class Peer: ReplyTaker, SlowTaker {
       }
     } catch {
       refuse(error)
+    }
+  }
+
+  /// What makes a hello too long is its token, most likely.
+  private func hello() throws(ProtocolError) -> JSON? {
+    do throws(ProtocolError) {
+      return try reader.next()
+    } catch {
+      guard error.code == .tooLarge else { throw error }
+      throw ProtocolError(
+        .tooLarge,
+        "\(error.message) for a hello; a token in it has at most \(JSONWebToken.limit) bytes: is it a service account's?"
+      )
     }
   }
 

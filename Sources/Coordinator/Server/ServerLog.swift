@@ -15,37 +15,29 @@ enum ServerLog {
   }
 
   /// `time level=audit msg="what" deed=… who=… from=…`: the one form of what is audited. Anybody can make the server
-  /// refuse: only so many refusals a second, and then how many more there were.
+  /// refuse: an address has only so many refusals a second, and then how many more there were.
   static func audit(_ deed: AuditEntry.Deed, _ what: String, who: String, from: String) {
     if deed == .refusal {
-      let second = Clocks.boot() / 1_000_000_000
-      if refusals.withLock({ $0.second != second }) { tellRefusals() }
-      let count = refusals.withLock { refusals in
-        refusals.second = second
-        refusals.count += 1
-        return refusals.count
-      }
-      guard count <= refusalLines else { return }
+      let (left, hasLine) = refusals.withLock { $0.take(from: from, second: Clocks.boot() / 1_000_000_000) }
+      tell(left)
+      guard hasLine else { return }
     }
     LogLine.write(level: "audit", what, [("deed", deed.rawValue), ("who", who), ("from", from)])
   }
 
   /// Says how many refusals had no line of their own: when the next second has one, when nothing comes for a while, and
   /// before the process ends.
-  static func tellRefusals() {
-    let left = refusals.withLock { refusals in
-      defer { refusals.count = 0 }
-      return refusals.count - refusalLines
-    }
-    if left > 0 {
+  static func tellRefusals() { tell(refusals.withLock { $0.close() }) }
+
+  private static func tell(_ left: [RefusalBudget.Left]) {
+    for refusals in left {
       LogLine.write(
-        level: "audit", "\(left) more refusals",
-        [("deed", AuditEntry.Deed.refusal.rawValue), ("who", ""), ("from", "")])
+        level: "audit", "\(refusals.count) more refusals",
+        [("deed", AuditEntry.Deed.refusal.rawValue), ("who", ""), ("from", refusals.from)])
     }
   }
 
-  private static let refusals = Mutex((second: Int64(0), count: 0))
-  private static let refusalLines = 10
+  private static let refusals = Mutex(RefusalBudget())
 
   /// Before the process ends.
   static func flush() {

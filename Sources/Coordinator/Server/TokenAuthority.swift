@@ -54,7 +54,8 @@ final class TokenAuthority {
   }
 
   private func explained(_ verdict: TokenVerdict) -> TokenVerdict {
-    if case .invalid(let why) = verdict { .invalid("[\(Self.unknown), \(why)]") } else { verdict }
+    guard case .invalid(let why, let told) = verdict else { return verdict }
+    return .invalid("[\(Self.unknown), \(why)]", told: told.map { "[\(Self.unknown), \($0)]" })
   }
 
   /// The message with its tokens signed: none leaves otherwise.

@@ -240,7 +240,14 @@ struct KubeconfigContext {
       throw CommandError("error: the kubeconfig \(file): cluster \"\(clusterName)\" has no certificate-authority")
     }
     if let certificate { return .certificate(Identity(own: certificate, authority: authority)) }
-    if let token { return .token(token, authority: authority) }
+    if let token {
+      guard token.utf8.count <= JSONWebToken.limit else {
+        throw CommandError(
+          "error: the kubeconfig \(file): the token of user \"\(userName)\" has \(token.utf8.count) bytes, and a service "
+            + "account's has at most \(JSONWebToken.limit)")
+      }
+      return .token(token, authority: authority)
+    }
     let user =
       userName.isEmpty
       ? "context \"\(name)\" has no user" : "user \"\(userName)\" has no client-certificate and no token"

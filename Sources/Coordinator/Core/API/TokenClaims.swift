@@ -105,8 +105,9 @@ package struct TokenClaims: Equatable, Sendable {
 package enum TokenVerdict: Equatable, Sendable {
   /// Whose it is, and for which of the audiences that were asked for.
   case valid(TokenClaims, audiences: [String])
-  /// Why it is nobody's, in Kubernetes' words.
-  case invalid(String)
+  /// Why it is nobody's, in Kubernetes' words, which name the account's present uid. `told`: what its holder may hear of
+  /// that; nil: all.
+  case invalid(String, told: String? = nil)
 }
 
 extension CoordinatorCore {
@@ -132,7 +133,9 @@ extension CoordinatorCore {
       return .invalid("serviceaccounts \"\(key.name)\" not found")
     }
     guard account.meta.uid == claims.account.uid else {
-      return .invalid("service account UID (\(account.meta.uid)) does not match claim (\(claims.account.uid))")
+      return .invalid(
+        "service account UID (\(account.meta.uid)) does not match claim (\(claims.account.uid))",
+        told: "service account UID does not match claim (\(claims.account.uid))")
     }
     let isOver = account.meta.deletionTimestamp != nil && account.meta.finalizers.isEmpty
     guard !isOver, isThere(claims.pod, .pods, claims.namespace), isThere(claims.secret, .secrets, claims.namespace),

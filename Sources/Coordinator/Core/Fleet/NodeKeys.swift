@@ -64,6 +64,14 @@ extension CoordinatorCore {
     return "node name \"\(identity.node)\" belongs to another key than this certificate's: \(remedy(identity.node))"
   }
 
+  /// When the last certificate ends that a node's own key was given; nil: none was, or the key is another's.
+  package func certificateEnd(of subject: Subject) -> WallTime? {
+    guard let identity = NodeIdentity(subject), let known = fleet.joining.keys[identity.node],
+      known.key == identity.key, fleet.joining.revoked[identity.key] == nil
+    else { return nil }
+    return known.until
+  }
+
   /// The same of what its agent says of itself.
   func keyProblem(_ identity: NodeIdentity, _ registration: Registration) -> String? {
     if registration.node != identity.node {

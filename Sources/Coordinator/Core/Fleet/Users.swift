@@ -24,7 +24,8 @@ extension CoordinatorCore {
   /// How long one is listed, and a revoked one refused by name, after its end; from its end on TLS refuses it anyway.
   private static let keptUserMilliseconds: Int64 = 30 * 86_400_000
 
-  /// Why the certificate of `subject` counts no longer; nil: it does.
+  /// Why the certificate of `subject` does not count; nil: it does. A user's key must be known, or nobody could revoke
+  /// it. Nodes' keys are judged where they register, masters' are made by hand of whoever has the authority.
   package func revocation(of subject: Subject) -> String? {
     let exchange = fleet.exchange
     if !exchange.current.isEmpty, !subject.authority.isEmpty, subject.authority != exchange.current,
@@ -34,9 +35,14 @@ extension CoordinatorCore {
         + "one made"
     }
     guard !subject.key.isEmpty else { return nil }
-    let user = fleet.users[subject.key]?.revoked
-    guard let time = user ?? fleet.joining.revoked[subject.key] else { return nil }
-    return "the certificate of \(JSON.string(subject.name).text) was revoked at \(time.rfc3339)"
+    let user = fleet.users[subject.key]
+    let name = JSON.string(subject.name).text
+    if let time = user?.revoked ?? fleet.joining.revoked[subject.key] {
+      return "the certificate of \(name) was revoked at \(time.rfc3339)"
+    }
+    guard user == nil, subject.kind == .user, !subject.mayAll else { return nil }
+    return "the certificate of \(name) is not known here, as when it was made after the backup that was restored: stint "
+      + "user create makes another"
   }
 
   /// What an administrator asks of users. `key`: the digest of the public key whose holder has signed the request for a
@@ -170,7 +176,8 @@ enum UserNames {
 }
 
 extension UserRequest {
-  fileprivate var access: AccessAttributes {
+  /// What it needs.
+  package var access: AccessAttributes {
     switch self {
     case .create(let name, _, _, _): AccessAttributes(verb: "create", group: "stint", resource: "users", name: name)
     case .list: AccessAttributes(verb: "list", group: "stint", resource: "users")

@@ -15,8 +15,6 @@ final class HTTPDoor {
   /// Most bytes of watch events that wait, over all watchers: beyond it the one that is furthest behind is cut off.
   var watchBacklogLimit = Int.max
 
-  /// The core's answer to who may do what.
-  var authorize: (Subject, AccessAttributes) -> AccessDecision = { _, _ in .denied(reason: "") }
   /// The core's answer to questions about that.
   var review: HTTPReviews.Review = { _, _, _, _ throws(APIFailure) in .null }
   /// Lets the listener let nobody in, or go on.
@@ -113,7 +111,7 @@ final class HTTPDoor {
   private lazy var handler = HTTPConnection.Handler(
     request: { [unowned self] client, request in receive(request, from: client) },
     body: { [unowned self] (client, request, most) throws(HTTPFailure) in try admit(request, most, from: client) },
-    secured: { [unowned self] client in if client.subject.isAuthenticated { leavePlace(client) } },
+    secured: { [unowned self] client in secured(client) },
     bodyServed: { [unowned self] client in
       // The subject is still the one of the body's own request.
       bodies.giveBack(client.bodyRoom, of: client.subject.name)
@@ -122,6 +120,7 @@ final class HTTPDoor {
     abandoned: { [unowned self] client in door.abandon(client) },
     closed: { [unowned self] client in
       connections[ObjectIdentifier(client)] = nil
+      door.ends.remove(client)
       changes.count += 1
       leavePlace(client)
     },
@@ -132,6 +131,17 @@ final class HTTPDoor {
   func writeOut() {
     output.writeOut()
     while output.backlog > watchBacklogLimit, let slowest = furthestBehind() { slowest.cutOff() }
+  }
+
+  private func secured(_ client: HTTPConnection) {
+    guard client.subject.isAuthenticated else { return }
+    leavePlace(client)
+    guard let end = client.connection.tls?.peer?.end else { return }
+    door.ends.add(client, of: client.subject, end: end) { [unowned client] reason in
+      let from = client.connection.peer
+      ServerLog.audit(.refusal, "connection closed: \(reason)", who: client.subject.name, from: from)
+      client.connection.close()
+    }
   }
 
   private func leavePlace(_ client: HTTPConnection) {
@@ -207,7 +217,7 @@ final class HTTPDoor {
 
   /// Asks the core early, so that whoever may not is told that before what else is wrong. It asks itself again.
   private func check(_ access: AccessAttributes, _ subject: Subject) throws(HTTPFailure) {
-    guard case .denied(let reason) = authorize(subject, access) else { return }
+    guard case .denied(let reason) = door.authorize(subject, access) else { return }
     let failure = APIFailure.denied(subject, access, reason)
     ServerLog.audit(.refusal, failure.message, who: subject.audited, from: subject.from)
     throw HTTPFailure(403, failure.message, status: failure.status)
@@ -271,7 +281,7 @@ final class HTTPDoor {
     case .valid(let claims, _):
       client.bear(Subject(claims, door: .https, from: client.connection.peer), triedToken: true)
       leavePlace(client)
-    case .invalid(let why):
+    case .invalid(let why, _):
       client.bear(nil, triedToken: true)
       ServerLog.audit(.refusal, "Unauthorized: \(why)", who: client.subject.name, from: client.connection.peer)
       throw HTTPFailure(401, "Unauthorized")

@@ -22,8 +22,16 @@ enum HTTPImpersonation {
     }
     let names = headers.filter { $0.name == user }.map(\.value)
     var groups = headers.filter { $0.name == group }.map(\.value)
-    guard names.count == 1, let name = names.first, !name.isEmpty else {
-      throw HTTPFailure(400, "requested groups without impersonating a user, or more than one user")
+    guard names.count <= 1 else { throw HTTPFailure(400, "\(user): one user is impersonated at a time") }
+    // As in Kubernetes, an empty name is none: whose request it is then is not open to doubt.
+    guard let name = names.first, !name.isEmpty else {
+      if groups.isEmpty { return asker }
+      // An ObjectReference each, as Go prints it.
+      let wanted = groups.prefix(groupLimit).map { "{Group  \($0)    }" }.joined(separator: " ")
+      throw HTTPFailure(
+        500,
+        "Internal Server Error: \(JSON.string(request.target).text): requested [\(wanted)] without impersonating a user"
+      )
     }
     if groups.count > groupLimit { throw HTTPFailure(400, "at most \(groupLimit) groups are impersonated") }
     let account = Subject.serviceAccount(name)

@@ -37,7 +37,7 @@ enum HTTPTokens {
         "authenticated": true, "user": userInfo(Subject(claims, door: .https), claims),
         "audiences": .array(audiences.map { .string($0) }),
       ]
-    case .invalid(let why): result["status"] = ["user": .object(JSONObject()), "error": .string(why)]
+    case .invalid(let why, _): result["status"] = ["user": .object(JSONObject()), "error": .string(why)]
     }
     return result
   }

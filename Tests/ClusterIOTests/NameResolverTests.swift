@@ -102,7 +102,7 @@ struct NameResolverTests {
       let tls =
         switch way {
         case .identity: try TLSContext(native: Identity(own: own, authority: authority.certificate))
-        case .joining: try TLSContext(joining: try SigningRequests.keyDigest(ofCertificate: authority.certificate))
+        case .joining: try TLSContext(joining: [try SigningRequests.keyDigest(ofCertificate: authority.certificate)])
         case .bearer: try TLSContext(bearer: authority.certificate)
         }
       let client = try Connection.connect(loop: loop, to: listener.address)

@@ -32,6 +32,38 @@ struct JoinTests {
     try check(status == 1 && program.text.contains(wanted), "\(status): \(program.text)", line: line)
   }
 
+  @Test(
+    "an agent finds its coordinator by a name: once it stands for an address that answers, and only a name that it has",
+    .enabled(if: geteuid() == 0, "a file of hosts is mounted for the agent alone"))
+  func byName() async throws {
+    try await Blocking.run {
+      let cluster = try TestCluster(timing: TestCluster.quick)
+      defer { cluster.end() }
+      try cluster.startCoordinator(["--advertise", "stint.example"])
+      try eventually("the kubeconfig is there") { Files.exists(cluster.kubeconfig) }
+      let (hosts, port) = ("\(cluster.directory)/hosts", cluster.server.split(separator: ":").last ?? "")
+      // In place: the file is mounted.
+      func know(_ lines: String) throws {
+        let file = open(hosts, O_WRONLY | O_CREAT | O_TRUNC, 0o644)
+        defer { close(file) }
+        try Files.writeAll(file, Array(lines.utf8), path: hosts)
+      }
+      try know("127.0.0.9 stint.example\n")
+      let token = try cluster.token()
+      func coordinator(_ name: String) -> [String] { ["--coordinator", "\(name):\(port)"] }
+      let agent = try cluster.join("node-1", token, more: coordinator("stint.example"), hosts: hosts)
+      try eventually("nobody answers there", seen: { agent.text }) { agent.text.contains("no coordinator yet") }
+      try know("127.0.0.9 stint.example\n127.0.0.1 stint.example\n127.0.0.1 other.example\n")
+      try eventually("node-1 is Ready", seconds: 60, seen: { agent.text }) { try cluster.isReady("node-1") }
+      try check(agent.text.contains("connected to the coordinator at stint.example:\(port)"), agent.text)
+      let other = try cluster.join("node-2", token, more: coordinator("other.example"), hosts: hosts)
+      try eventually("a name that the certificate has not is refused", seen: { other.text }) {
+        other.text.contains(
+          "the server's certificate does not name other.example: start the coordinator with --advertise")
+      }
+    }
+  }
+
   @Test("from the paste to Ready in 3 s; the node runs a Job; the secret is in no log, row, event, argv or environment")
   func joins() async throws {
     try await Blocking.run {

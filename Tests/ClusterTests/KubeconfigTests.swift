@@ -46,6 +46,23 @@ struct KubeconfigTests {
     }
   }
 
+  @Test("a token that is longer than any is told before a connection is made")
+  func longToken() throws {
+    try inFolder { folder in
+      for (length, isTooLong) in [(8_192, false), (8_193, true), (100_000, true)] {
+        let authority = Base64.encode(Array("authority".utf8))
+        try write(
+          "\(folder)/config",
+          config(
+            "c", cluster: ", certificate-authority-data: \(authority)",
+            user: "token: \(String(repeating: "a", count: length))"))
+        let text = message { _ = try KubeconfigSource.file("\(folder)/config").read().proof() }
+        let words = "the token of user \"c\" has \(length) bytes, and a service account's has at most 8192"
+        #expect(text.contains(words) == isTooLong && text.isEmpty != isTooLong, "\(text)")
+      }
+    }
+  }
+
   @Test("the administrator's, as `stint kubeconfig` writes it, gives the native address and the identity")
   func administrator() throws {
     try inFolder { folder in

@@ -119,14 +119,24 @@ final class TestCluster {
   }
 
   /// Starts the agent of a machine that has no other way in than a token; empty: it has joined.
+  /// `hosts`: a file by which its machine knows names instead of its own, as root only.
   @discardableResult
-  func join(_ node: String, _ token: String, data: String? = nil, environment: [String] = []) throws -> Program {
+  func join(
+    _ node: String, _ token: String, data: String? = nil, environment: [String] = [], more: [String] = [],
+    hosts: String? = nil
+  ) throws -> Program {
     runs += 1
     let log = "\(Files.split(node).name)-\(runs)"
+    var words =
+      ["agent", "--name", node, "--data", data ?? dataDirectory(node), "--cpu", "64", "--memory", "64Gi"]
+      + (token.isEmpty ? [] : ["--join", token]) + more
+    if let hosts {
+      let script = "mount --bind \"$1\" /etc/hosts && shift && exec \"$@\""
+      words = ["-m", "sh", "-c", script, "sh", hosts, Processes.program] + words
+    }
     let program = try Program(
-      [
-        "agent", "--name", node, "--data", data ?? dataDirectory(node), "--cpu", "64", "--memory", "64Gi",
-      ] + (token.isEmpty ? [] : ["--join", token]), environment: environment, output: "\(directory)/logs/\(log)")
+      words, path: hosts == nil ? Processes.program : "/usr/bin/unshare", environment: environment,
+      output: "\(directory)/logs/\(log)")
     agents[log] = program
     return program
   }

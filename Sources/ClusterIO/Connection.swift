@@ -112,8 +112,8 @@ package final class Connection {
     setsockopt(descriptor, Int32(IPPROTO_TCP), Int32(TCP_USER_TIMEOUT), &value, 4)
   }
 
-  /// From now on the socket carries TLS. Call it before the first byte: when accepted, or right after `connect`. `name`:
-  /// by which the server is meant to be reached, and which its certificate must have; nil: an address.
+  /// From now on the socket carries TLS. Call it before the first byte: when accepted, or right after `connect`.
+  /// `name`: by which the server is meant to be reached, and which its certificate must have; nil: an address.
   package func startTLS(_ context: TLSContext, name: String? = nil) throws(IOError) {
     let session = try TLSSession(context, records: output, name: name)
     tls = session

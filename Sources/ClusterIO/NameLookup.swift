@@ -1,5 +1,5 @@
-// Owns: looking up the name of a coordinator, which may take seconds: at once for commands that somebody waits for, on a
-// thread for loops that others wait for. It must not know who connects, nor what for.
+// Owns: looking up the name of a coordinator, which may take seconds: at once for commands that somebody waits for, on
+// a thread for loops that others wait for. It must not know who connects, nor what for.
 
 import Glibc
 
@@ -86,8 +86,8 @@ package final class NameResolver {
     }
   }
 
-  /// Calls `done` in a later turn with what the name stands for, the address that answered last first. The number is for
-  /// `cancel`.
+  /// Calls `done` in a later turn with what the name stands for, the address that answered last first. The number is
+  /// for `cancel`.
   package func lookUp(_ address: SocketAddress, _ done: @escaping (Outcome) -> Void) -> Int {
     lastNumber += 1
     waiting[lastNumber] = Waiting(address: address, done: done)

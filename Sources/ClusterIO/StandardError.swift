@@ -80,8 +80,8 @@ package enum LogLine {
     LineWriter.standardError.write(text(time: time, level: level, message, values))
   }
 
-  /// The line without its end. What others say in it can neither end it, nor steer a terminal, nor turn the direction of
-  /// writing: all that is no letter, mark, number, sign or space is written as in JSON, by its number.
+  /// The line without its end. What others say in it can neither end it, nor steer a terminal, nor turn the direction
+  /// of writing: all that is no letter, mark, number, sign or space is written as in JSON, by its number.
   package static func text(time: String, level: String, _ message: String, _ values: [(String, String)]) -> String {
     var line = "\(time) level=\(level) msg=\(quoted(message))"
     for (name, value) in values {

@@ -88,7 +88,8 @@ struct CommandLineParsingTests {
     #expect(Stint.run(["create"], environment: [:], console: console) == 2)
     #expect(
       text
-        == "stint: create: must specify -f\nusage: stint create (-f FILE… | token NAME) [flags]\n`stint create --help` tells more.\n"
+        == "stint: create: must specify -f\nusage: stint create (-f FILE… | token NAME) [flags]\n"
+        + "`stint create --help` tells more.\n"
     )
     text = ""
     #expect(Stint.run(["crete"], environment: [:], console: console) == 2)

@@ -124,7 +124,7 @@ struct ServiceAccountTests {
   }
 
   @Test(
-    "create token makes one as kubectl does, and the client shows the token of a kubeconfig, read anew from its file, and is told when it holds no more"
+    "create token makes one as kubectl does; the client shows a kubeconfig's, read anew, and is told when it is void"
   )
   func client() async throws {
     try await Blocking.run {

@@ -274,7 +274,7 @@ final class Peer: ReplyTaker, SlowTaker {
       guard error.code == .tooLarge else { throw error }
       throw ProtocolError(
         .tooLarge,
-        "\(error.message) for a hello; a token in it has at most \(JSONWebToken.limit) bytes: is it a service account's?"
+        "\(error.message) for a hello; a token in it has at most \(JSONWebToken.limit) bytes: is it an account's?"
       )
     }
   }

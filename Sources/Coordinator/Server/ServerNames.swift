@@ -62,7 +62,8 @@ package struct ServerNames: Sendable {
   package func joinable(at address: SocketAddress) -> [SocketAddress] {
     guard case .tcp(let host, let port) = address, !address.isLoopback else { return [address] }
     let own = address.isUnspecified ? machine : [host]
-    let addresses = ServerNames.distinct(advertised + own).map { SocketAddress.tcp(host: $0, port: port) }.filter { !$0.isLoopback }
+    let hosts = ServerNames.distinct(advertised + own)
+    let addresses = hosts.map { SocketAddress.tcp(host: $0, port: port) }.filter { !$0.isLoopback }
     return addresses.isEmpty ? [.tcp(host: "127.0.0.1", port: port)] : Array(addresses.prefix(8))
   }
 

@@ -34,8 +34,8 @@ final class CoordinatorLink {
   private var left: ArraySlice<SocketAddress> = []
   private var tried: SocketAddress?
 
-  /// Starts to connect, by what the name stands for now where the address has one. Failures come by `onClosed`, in a later
-  /// turn; whoever waits no longer calls `close`.
+  /// Starts to connect, by what the name stands for now where the address has one. Failures come by `onClosed`, in a
+  /// later turn; whoever waits no longer calls `close`.
   init(
     loop: EventLoop, names: NameResolver, address: SocketAddress, tls: TLSContext, role: ProtocolRole,
     stream: String = ""

@@ -243,8 +243,8 @@ struct KubeconfigContext {
     if let token {
       guard token.utf8.count <= JSONWebToken.limit else {
         throw CommandError(
-          "error: the kubeconfig \(file): the token of user \"\(userName)\" has \(token.utf8.count) bytes, and a service "
-            + "account's has at most \(JSONWebToken.limit)")
+          "error: the kubeconfig \(file): the token of user \"\(userName)\" has \(token.utf8.count) bytes, and a "
+            + "service account's has at most \(JSONWebToken.limit)")
       }
       return .token(token, authority: authority)
     }

@@ -1,4 +1,5 @@
-// Owns: `create token`: a token of a ServiceAccount, as kubectl has it. It must not know what tokens say, nor who may ask.
+// Owns: `create token`: a token of a ServiceAccount, as kubectl has it. It must not know what tokens say, nor
+// who may ask.
 
 import ClusterProto
 

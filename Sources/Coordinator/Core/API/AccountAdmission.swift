@@ -1,5 +1,6 @@
 // Owns: what a pod has of its ServiceAccount, as Kubernetes' admission has it: the account must be there, its token is
-// mounted at the usual place unless pod or account say no, its pull secrets are the pod's. It must not know what tokens say or how they reach a node.
+// mounted at the usual place unless pod or account say no, its pull secrets are the pod's. It must
+// not know what tokens say or how they reach a node.
 
 import ClusterProto
 

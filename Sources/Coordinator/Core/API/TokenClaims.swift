@@ -105,8 +105,8 @@ package struct TokenClaims: Equatable, Sendable {
 package enum TokenVerdict: Equatable, Sendable {
   /// Whose it is, and for which of the audiences that were asked for.
   case valid(TokenClaims, audiences: [String])
-  /// Why it is nobody's, in Kubernetes' words, which name the account's present uid. `told`: what its holder may hear of
-  /// that; nil: all.
+  /// Why it is nobody's, in Kubernetes' words, which name the account's present uid. `told`: what its holder may hear
+  /// of that; nil: all.
   case invalid(String, told: String? = nil)
 }
 

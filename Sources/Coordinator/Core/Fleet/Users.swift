@@ -41,8 +41,8 @@ extension CoordinatorCore {
       return "the certificate of \(name) was revoked at \(time.rfc3339)"
     }
     guard user == nil, subject.kind == .user, !subject.mayAll else { return nil }
-    return "the certificate of \(name) is not known here, as when it was made after the backup that was restored: stint "
-      + "user create makes another"
+    return "the certificate of \(name) is not known here, as when it was made after the backup that was restored: "
+      + "stint user create makes another"
   }
 
   /// What an administrator asks of users. `key`: the digest of the public key whose holder has signed the request for a

@@ -89,3 +89,37 @@ struct CertificateEndTests {
     }
   }
 }
+
+@Suite("What is kept of certificates' ends")
+struct CertificateEndsTests {
+  private final class Open {}
+
+  @Test(
+    "connections that come and go leave nothing behind, and one turn closes a bounded number of those that end at once")
+  func bounds() throws {
+    let loop = try EventLoop()
+    let ends = CertificateEnds(loop: loop)
+    let alice = Subject(name: "alice", groups: [], key: "k", door: .native)
+    let far = Clocks.now().wall / 1_000_000_000 + 90 * 86_400
+    let stays = Open()
+    ends.add(stays, of: alice, end: far) { _ in }
+    for number in 0..<10_000 {
+      let gone = Open()
+      ends.add(gone, of: alice, end: far - Int64(number % 100)) { _ in }
+      ends.remove(gone)
+    }
+    #expect(ends.count == 1 && ends.entries <= 65)
+    var closed = 0
+    let crowd = (0..<1_000).map { _ in Open() }
+    for one in crowd { ends.add(one, of: alice, end: 1) { _ in closed += 1 } }
+    var most = 0
+    var turns = 0
+    while closed < 1_000, turns < 1_000 {
+      let before = closed
+      try loop.runOnce(timeoutMilliseconds: 10)
+      most = max(most, closed - before)
+      turns += 1
+    }
+    #expect(closed == 1_000 && most == CertificateEnds.closedAtOnce && ends.count == 1)
+  }
+}

@@ -31,7 +31,7 @@ final class CertificateEnds {
   private var holders: [ObjectIdentifier: Holder] = [:]
   private lazy var timer = loop.makeTimer { [unowned self] in look() }
   /// Closed in one turn.
-  private static let closedAtOnce = 64
+  static let closedAtOnce = 64
   /// The wall clock may be set meanwhile: an end is seen at most so much later.
   private static let longestWaitSeconds: Int64 = 60
 
@@ -39,6 +39,8 @@ final class CertificateEnds {
 
   /// Open connections whose certificates have an end.
   var count: Int { holders.count }
+  /// Ends that are kept, those of connections that have gone among them.
+  var entries: Int { heap.count }
 
   /// `connection` was opened by `subject`, whose certificate ends at `end` (seconds since 1970). `close` is called when
   /// that has come, unless `remove` was.

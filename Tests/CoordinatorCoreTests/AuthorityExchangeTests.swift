@@ -261,14 +261,18 @@ extension [CoordinatorEffect] {
     harness.step([.requestCancelled(911)])
     let said = harness.enter("a", of: "new")
     #expect(said.answer(to: 910)?.object["nodes"]?["left"] == 1 && said.answer(to: 911) == nil)
-    #expect(harness.ask(.status(after: revision)).object["nodes"]?["left"] == 1)
+    // News are not older than a quarter of a second, and no more often: a thousand agents move one by one.
+    #expect(harness.ask(.status(after: revision), id: 914).code == 0)
+    let before = harness.effects.count
+    harness.pass(250)
+    #expect(Array(harness.effects[before...]).answer(to: 914)?.object["nodes"]?["left"] == 1)
     let now = harness.ask(.status(after: nil)).object["revision"]?.intValue
     #expect(harness.ask(.status(after: now), id: 912).code == 0)
     _ = harness.ask(.drop, id: 913)
     let end = harness.serve("new")
     let told = try #require(end.firstIndex { if case .reply(912, _) = $0 { true } else { false } })
     let closed = try #require(end.firstIndex { if case .closeAuthority = $0 { true } else { false } })
-    #expect(told < closed)
+    #expect(told < closed && end.answer(to: 912)?.object["lockedOut"]?["nodes"] == ["b"])
   }
 
   @Test(

@@ -277,6 +277,7 @@ package final class CoordinatorServer {
     }
     try announce(names)
     try watchCertificates(announce)
+    warnOfAuthority()
     if case .starting = phase { phase = .serving }
     ServerLog.info(
       "coordinator serves", ("address", address.description), ("cluster", cluster),

@@ -26,6 +26,17 @@ extension CoordinatorServer {
     }
   }
 
+  /// An authority lasts ten years: whoever has forgotten it is told half a year before it ends, at each start.
+  func warnOfAuthority() {
+    guard let end = Certificates.end(pki.authority.certificate) else { return }
+    let time = WallTime(nanoseconds: end * 1_000_000_000)
+    guard time.milliseconds(since: WallTime(nanoseconds: Clocks.now().wall)) < Self.authorityWarning else { return }
+    ServerLog.error(
+      "the cluster's authority ends: exchange it, work goes on", ("at", time.rfc3339), ("command", "stint ca rotate"))
+  }
+
+  private static var authorityWarning: Int64 { 180 * 86_400_000 }
+
   private func take(_ renewed: ServerCertificate) {
     let isExchanged = renewed.pki.authorities != pki.authorities
     names = renewed.names

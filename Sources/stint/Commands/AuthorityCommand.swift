@@ -44,7 +44,16 @@ struct AuthorityCommand {
 
   private func drop() throws -> Int32 {
     let dropped = try cluster.ask { .authority(id: $0, .drop) }
-    console.line("the former authority is dropped: \(Self.short(dropped["authority"])) alone is believed")
+    return told(dropped)
+  }
+
+  private func told(_ dropped: JSON) -> Int32 {
+    let isForced =
+      !Self.names(dropped["lockedOut"]?["nodes"]).isEmpty || !Self.names(dropped["lockedOut"]?["users"]).isEmpty
+    console.line(
+      "the former authority is dropped: "
+        + (isForced
+          ? "\(Self.short(dropped["authority"])) alone is believed" : "nobody holds a certificate of it any more"))
     let nodes = Self.names(dropped["lockedOut"]?["nodes"])
     let users = Self.names(dropped["lockedOut"]?["users"])
     for node in nodes { console.line("locked out: node \(node): stint token create --node \(node) lets it join again") }
@@ -93,8 +102,7 @@ struct AuthorityCommand {
       found = next
     }
     progress.finish()
-    console.line("the former authority is dropped: nobody holds a certificate of it any more")
-    return 0
+    return told(found)
   }
 
   private func tooLate(_ found: JSON) -> Int32 {
@@ -123,10 +131,10 @@ struct AuthorityCommand {
     return "\(max(nodes - left, 0))/\(nodes) nodes" + (users > 0 ? ", \(users) user\(users == 1 ? "" : "s") left" : "")
   }
 
-  /// Who is left, where that is short.
+  /// Who is left, where that fits a line.
   static func few(_ found: JSON) -> String {
-    let rows = rows(found)
-    return (1...3).contains(rows.count) ? " (left: \(rows.map { "\($0[1]), \($0[2])" }.joined(separator: "; ")))" : ""
+    let names = rows(found).map { $0[1] }.joined(separator: ", ")
+    return (1...24).contains(names.utf8.count) ? " (left: \(names))" : ""
   }
 
   private static func share(_ found: JSON) -> Double? {

@@ -31,8 +31,9 @@ struct AuthorityExchange: Sendable {
   var revision: Int64 = 1
   /// Something that is shown, or decides, is another since the turn began.
   var isChanged = false
-  /// Requests that are answered with the next revision.
+  /// Requests that are answered with the next revision, and when at the soonest: a thousand agents move one by one.
   var waiters = InsertionSet<RequestID>()
+  var newsAt = BootTime(milliseconds: 0)
 
   var lasts: Bool { !former.isEmpty }
 }
@@ -78,7 +79,7 @@ extension CoordinatorCore {
     let by = before.asker?.subject
     let what =
       "exchange of the authority begun: \(before.current) is left for \(fleet.exchange.current); "
-      + "\(fleet.exchange.nodes.count) nodes and \(fleet.exchange.users.count) users hold certificates of it"
+      + "certificates of it are held by nodes: \(fleet.exchange.nodes.count), users: \(fleet.exchange.users.count)"
     audit(.authority, what, by: by ?? .itself)
     answerAsker()
     tellAuthorities()
@@ -92,7 +93,7 @@ extension CoordinatorCore {
       + (left == 0 ? ": nobody was left" : " with \(left) that were left: \(names)\(left > 32 ? ", …" : "")")
     audit(.authority, what, by: before.asker?.subject ?? .itself)
     answerAsker(lockedOut: before)
-    tellWaiters()
+    tellWaiters(lockedOut: before)
     tellAuthorities()
     // Last: it may be the asker's own.
     outputs.append(
@@ -210,7 +211,7 @@ extension CoordinatorCore {
     guard fleet.exchange.isChanged else { return }
     fleet.exchange.isChanged = false
     fleet.exchange.revision += 1
-    tellWaiters()
+    if !fleet.exchange.waiters.isEmpty { tellInTime() }
     dropIfLeft()
   }
 

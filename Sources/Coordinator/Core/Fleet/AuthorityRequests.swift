@@ -6,6 +6,7 @@ import ClusterProto
 extension CoordinatorCore {
   /// Names that are shown; there may be thousands.
   private static let shownNames = 1_000
+  private static let newsMilliseconds: Int64 = 250
 
   /// Answered as a request is.
   mutating func handle(_ request: AuthorityRequest, by subject: Subject, id: RequestID) {
@@ -20,8 +21,9 @@ extension CoordinatorCore {
       case .rotate: try beginExchange(id, subject)
       case .drop: try forceDrop(id, subject)
       case .status(let after):
-        if let after, after == fleet.exchange.revision, !fleet.exchange.isChanged {
+        if let after {
           fleet.exchange.waiters.insert(id)
+          if after != fleet.exchange.revision { tellInTime() }
         } else {
           outputs.append(.reply(id, .done(code: 200, object: shownExchange(to: subject), warnings: [])))
         }
@@ -70,31 +72,33 @@ extension CoordinatorCore {
   mutating func answerAsker(lockedOut: AuthorityExchange? = nil) {
     guard let asker = fleet.exchange.asker else { return }
     fleet.exchange.asker = nil
-    var object = shownExchange(to: asker.subject, dropped: lockedOut?.former)
-    if let lockedOut {
-      object["lockedOut"] = .object([
-        "nodes": .array(lockedOut.nodes.sorted().prefix(Self.shownNames).map { .string($0) }),
-        "users": .array(lockedOut.users.sorted().prefix(Self.shownNames).map { .string($0) }),
-      ])
-    }
+    let object = shownExchange(to: asker.subject, dropped: lockedOut)
     outputs.append(.reply(asker.request, .done(code: 200, object: object, warnings: [])))
   }
 
-  mutating func tellWaiters() {
-    for id in fleet.exchange.waiters {
-      outputs.append(.reply(id, .done(code: 200, object: shownExchange(to: nil), warnings: [])))
-    }
+  /// Now, or once the last news are old enough.
+  mutating func tellInTime() {
+    guard now.boot < fleet.exchange.newsAt else { return tellWaiters() }
+    fleet.timers.set(.exchangeNews, at: fleet.exchange.newsAt)
+  }
+
+  mutating func tellWaiters(lockedOut: AuthorityExchange? = nil) {
+    fleet.timers.cancel(.exchangeNews)
+    guard !fleet.exchange.waiters.isEmpty else { return }
+    fleet.exchange.newsAt = now.boot + Self.newsMilliseconds
+    let object = shownExchange(to: nil, dropped: lockedOut)
+    for id in fleet.exchange.waiters { outputs.append(.reply(id, .done(code: 200, object: object, warnings: []))) }
     fleet.exchange.waiters.removeAll()
   }
 
-  /// `dropped`: an authority that was dropped just now.
-  private func shownExchange(to subject: Subject?, dropped: String? = nil) -> JSON {
+  /// `dropped`: an exchange that has ended just now.
+  private func shownExchange(to subject: Subject?, dropped: AuthorityExchange? = nil) -> JSON {
     let exchange = fleet.exchange
-    let names = fleet.joining.keys.keys.sorted().filter { fleet.joining.keys[$0]?.isFree == false }
+    let total = fleet.joining.keys.values.count { !$0.isFree }
     var json: JSON = [
       "kind": "AuthorityStatus", "authority": .string(exchange.current), "revision": .int(exchange.revision),
       "nodes": [
-        "total": .int(Int64(names.count)), "left": .int(Int64(exchange.nodes.count)),
+        "total": .int(Int64(total)), "left": .int(Int64(exchange.nodes.count)),
         "names": .array(exchange.nodes.sorted().prefix(Self.shownNames).map(shownNode)),
       ],
       "users": [
@@ -104,7 +108,13 @@ extension CoordinatorCore {
     ]
     json["since"] = exchange.since.map { .string($0.rfc3339) }
     if exchange.lasts { json["former"] = .string(exchange.former) }
-    let old = dropped ?? exchange.former
+    if let dropped {
+      json["lockedOut"] = .object([
+        "nodes": .array(dropped.nodes.sorted().prefix(Self.shownNames).map { .string($0) }),
+        "users": .array(dropped.users.sorted().prefix(Self.shownNames).map { .string($0) }),
+      ])
+    }
+    let old = dropped?.former ?? exchange.former
     if let subject, !old.isEmpty, subject.authority == old { json["askerHoldsFormer"] = true }
     return json
   }

@@ -157,6 +157,8 @@ enum FleetTimer: Hashable, Comparable, Sendable {
   case explain
   /// Certificates of the authority that is being left may have ended, or it may be dropped now.
   case exchange
+  /// Who waits for news of that is told.
+  case exchangeNews
 }
 
 /// C6: many nodes went at once; their losses wait.
@@ -312,6 +314,7 @@ extension CoordinatorCore {
       case .endHold: endHold()
       case .explain: explainStale()
       case .exchange: lookAtExchange()
+      case .exchangeNews: tellWaiters()
       }
     }
   }

@@ -32,16 +32,6 @@ enum Admission {
       return
     }
     let found = try? Identity(directory: paths.identity)
-    let believed = found.map { Certificates.keyDigests(ofBundle: $0.authority) } ?? []
-    if let found, let token = options.join, !believed.contains(token.authority) {
-      // Whoever gave it the token says that the cluster's authority is another now.
-      HostLog.line(
-        "agent: the join token is of another authority than the one that gave node \(found.node ?? "?") its "
-          + "certificate: joining again, with the key that it has")
-      let refusal = try ask(options, paths, addresses, digests: [token.authority], token: token, key: found.own.key)
-      if let refusal { throw refusal }
-      return
-    }
     if let found, !found.hasEnded {
       if options.join != nil {
         HostLog.line("agent: this machine is node \(found.node ?? "?") already: the join token is not needed")
@@ -51,6 +41,7 @@ enum Admission {
     if let found {
       // By the key; a token is the second way.
       HostLog.line("agent: the certificate of node \(found.node ?? "?") has ended: asking for the next one by its key")
+      let believed = Certificates.keyDigests(ofBundle: found.authority)
       let refusal = try ask(options, paths, addresses, digests: believed, token: nil, key: found.own.key)
       guard let refusal else { return }
       guard options.join != nil else { throw refusal }

@@ -309,7 +309,10 @@ package final class AgentHost {
       tellOnce("the coordinator at \(address) refuses this agent: \(reason)")
     }
     link.onClosed = { [unowned self, unowned link] reason in
-      if let distrust = link.distrust { tellOnce("\(address): \(distrust): \(ForeignAuthority.advice(options.name))") }
+      if let distrust = link.distrust {
+        identity.distrusted()
+        tellOnce("\(address): \(distrust): \(ForeignAuthority.advice(options.name))")
+      }
       handle(.coordinatorClosed(number, reason: reason))
     }
   }

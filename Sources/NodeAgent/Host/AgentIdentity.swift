@@ -101,6 +101,30 @@ final class AgentIdentity {
     armRenewal()
   }
 
+  /// The coordinator is of no authority that is believed. By a token of another one the machine joins again, with the
+  /// key that it has: whoever gave it the token knows of the exchange. Only then: a unit may name an old one for good.
+  func distrusted() {
+    guard let identity = current?.identity, let token = options.join, joiner == nil,
+      !Certificates.keyDigests(ofBundle: identity.authority).contains(token.authority)
+    else { return }
+    do throws(IOError) {
+      joiner = try Joiner(
+        loop: loop, names: names, addresses: addresses, digests: [token.authority], token: token, node: options.name,
+        key: identity.own.key
+      ) { [unowned self] outcome in
+        joiner = nil
+        switch outcome {
+        case .joined(let next, _):
+          HostLog.line("agent: joined again by \(token), with the key that it has")
+          write(next)
+        case .refused(let reason, _), .unreachable(let reason, _): HostLog.error("agent: not joined again: \(reason)")
+        }
+      }
+    } catch {
+      HostLog.error("agent: identity: \(error)")
+    }
+  }
+
   private func handle(_ read: Read) {
     do throws(IOError) {
       switch read {

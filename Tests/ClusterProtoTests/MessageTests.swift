@@ -44,7 +44,7 @@ struct MessageTests {
     #expect(code(MessageWriter.frames(part) + MessageWriter.frames(["type": "cancel"])) == .unexpected)
     #expect(code(MessageWriter.frames(["type": "part"])) == .malformed)
     #expect(code([0, 16, 0, 1]) == .tooLarge)
-    #expect(code([0, 0, 16, 1], helloDone: false) == .tooLarge)
+    #expect(code([0, 0, 40, 1], helloDone: false) == .tooLarge)
     #expect(code([0, 0, 0, 0]) == .tooLarge)
     #expect(code([0, 0, 0, 1, 0x7b]) == .malformed)
     let deep = Array(String(repeating: "[", count: 5_000).utf8)

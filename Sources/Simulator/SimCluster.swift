@@ -18,6 +18,8 @@ final class SimCluster {
   private var requestCount: RequestID = 0
   private var answers: [RequestID: (Int, JSON) -> Void] = [:]
   private var items: [RequestID: [JSON]] = [:]
+  /// Where certificates count; nil: whoever comes is who it says.
+  var authorities: SimAuthorities?
 
   init(world: World, nodeCount: Int, configuration: CoordinatorConfiguration) {
     self.world = world
@@ -80,6 +82,9 @@ final class SimCluster {
         record(message, connection)
         nodes[connection.node].take(.coordinator(number, message))
       }
+    case .tellAuthorities(let session, _): connections[session].map { authorities?.told($0) }
+    case .issue(.session(let session), _, _, _): connections[session].map { authorities?.issued($0) }
+    case .exchangeAuthority, .dropAuthority: authorities?.perform(effect)
     case .closeSession(let session, _):
       guard let connection = connections[session] else { return }
       endAtCoordinator(connection, tells: false)
@@ -144,10 +149,11 @@ final class SimCluster {
     agentSide[node.index] = connection
     connections[connection.session] = connection
     world.after(trip) { [self] in
-      guard connection.agentOpen, connection.coordinatorOpen, coordinator.isRunning else {
+      let subject = authorities.map { $0.subject(of: node) } ?? .agent(of: node.name)
+      guard connection.agentOpen, connection.coordinatorOpen, coordinator.isRunning, let subject else {
         return endAtAgent(connection, tells: true)
       }
-      coordinator.take(.sessionOpened(connection.session, by: .agent(of: node.name)))
+      coordinator.take(.sessionOpened(connection.session, by: subject))
       node.take(.coordinatorOpened(number))
     }
   }
@@ -166,6 +172,9 @@ final class SimCluster {
     world.record("connection of node \(node) is half open")
     if world.chance(0.5) { endAtAgent(connection, tells: true) } else { endAtCoordinator(connection, tells: true) }
   }
+
+  /// The agent closes its connection, to open another.
+  func closeAtAgent(_ connection: SimConnection) { endAtAgent(connection, tells: true) }
 
   private func endAtAgent(_ connection: SimConnection, tells: Bool) {
     guard connection.agentOpen else { return }

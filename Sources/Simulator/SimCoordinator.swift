@@ -20,7 +20,7 @@ final class SimCoordinator {
   private var checker = InvariantChecker()
   private var checks = 0
   private var epoch = 0
-  private var starts = 0
+  private(set) var starts = 0
   private var incoming: [CoordinatorEvent] = []
   private var isStepDue = false
   /// The first step's rows are what memory holds.
@@ -47,6 +47,8 @@ final class SimCoordinator {
   var deliver: ((CoordinatorEffect) -> Void)?
   /// What a polite stop waits for; nil while none is under way.
   private var stopped: (() -> Void)?
+  /// The process serves from now on.
+  var started: (() -> Void)?
   /// The process has died: its connections are gone.
   var died: (() -> Void)?
 
@@ -72,6 +74,7 @@ final class SimCoordinator {
       return world.violated("the coordinator does not start again: \(error.message)")
     }
     world.record("coordinator starts")
+    started?()
     take(nil)
   }
 

@@ -17,6 +17,8 @@ package struct SimulationReport: Sendable {
   package var faults: Int
   /// How many backups were restored.
   package var restores: Int
+  /// How many exchanges of the authority began.
+  package var exchanges: Int
   /// How many containers were started.
   package var starts: Int
   /// How many pods were frozen.
@@ -74,6 +76,8 @@ package struct Simulation {
     let workload = Workload(cluster: cluster)
     let owners = OwnershipWorkload(cluster: cluster)
     let restores = RestoreFaults(cluster: cluster, often: restoresOften, planted: plantedRestore)
+    let exchanges = exchangesAuthority ? SimAuthorities(cluster: cluster, seed: seed) : nil
+    exchanges?.begin()
     restores.restored = {
       workload.storeWasRestored()
       owners.storeWasRestored()
@@ -83,19 +87,28 @@ package struct Simulation {
     faults.begin()
     if !drawsOnlyDisks {
       doubles.begin()
-      restores.begin()
+      // A backup holds the authority as well, and one of before an exchange nobody believes.
+      if exchanges == nil { restores.begin() }
     }
     workload.begin()
     owners.begin()
     world.run(until: duration)
     doubles.end()
     restores.end()
+    exchanges?.end()
     if world.violations.isEmpty { settle(cluster, faults, workload, owners) }
     return SimulationReport(
       seed: seed, traceHash: world.traceHash, steps: world.steps, jobs: workload.jobCount,
       faults: faults.count + doubles.count + restores.count, restores: restores.count,
-      starts: cluster.ledger.starts, freezes: cluster.ledger.freezes, violations: world.violations,
+      exchanges: exchanges?.count ?? 0, starts: cluster.ledger.starts, freezes: cluster.ledger.freezes,
+      violations: world.violations,
       tail: world.violations.isEmpty ? [] : world.tail)
+  }
+
+  /// In a third of the worlds, and in none with a planted fault.
+  private var exchangesAuthority: Bool {
+    let isPlanted = sendsBeforeCommit || leavesDeadlinesToKeeper || plantedEvidence != nil || plantedRestore != nil
+    return !isPlanted && !drawsOnlyDisks && !restoresOften && seed % 3 == 0
   }
 
   private func settle(_ cluster: SimCluster, _ faults: FaultPlan, _ workload: Workload, _ owners: OwnershipWorkload) {

@@ -26,6 +26,15 @@ import Testing
     #expect(report.jobs > 0 && report.starts > 0)
   }
 
+  @Test(
+    "the authority is exchanged while everything else fails, and nobody is locked out",
+    arguments: [3, 9, 24, 33] as [UInt64])
+  func exchanges(seed: UInt64) {
+    let report = Simulation(seed: seed, hours: 0.5).run()
+    #expect(report.violations == [])
+    #expect(report.exchanges > 0)
+  }
+
   @Test("a coordinator that sends before its commit is found")
   func findsSendsBeforeCommit() {
     var simulation = Simulation(seed: 1, hours: 0.1)

@@ -14,7 +14,8 @@ struct WorkloadsDriver {
   var configuration: CoordinatorConfiguration
   private var rows: [String: StoreRow] = [:]
   private var wake: BootTime?
-  private(set) var largestTurn = 0
+  /// Objects that one step wrote, at most.
+  var largestTurn = 0
 
   init(_ configuration: CoordinatorConfiguration = CoordinatorConfiguration(), seed: UInt64 = 1) throws {
     self.configuration = configuration

@@ -11,8 +11,7 @@ struct ClusterState: Sendable {
 
   /// Every object by uid.
   private(set) var references: [String: ObjectReference] = [:]
-  /// Objects by the uid of an owner that they name, whether that owner exists or not.
-  private(set) var dependents: [String: InsertionSet<ObjectReference>] = [:]
+  private(set) var owners = OwnerIndex()
   /// Pods that are bound to a node and not Succeeded or Failed, by node name.
   private(set) var boundPods: [String: InsertionSet<ObjectKey>] = [:]
   /// Pod specs by digest with the number of pods that hold each, and the metadata of the first of these pods.
@@ -44,6 +43,9 @@ struct ClusterState: Sendable {
   func other(_ kind: Kind, _ key: ObjectKey) -> GenericObject? { others[kind]?[key] }
 
   func object(uid: String) -> APIObject? { references[uid].flatMap { self[$0] } }
+
+  /// The dependent of an owner that was looked at longest ago; it goes behind the others.
+  mutating func nextDependent(of uid: String) -> ObjectReference? { owners.nextDependent(of: uid) }
 
   func count(of kind: Kind) -> Int {
     switch kind {
@@ -97,6 +99,7 @@ struct ClusterState: Sendable {
     if case .pod(let pod)? = before { removed = release(pod.spec) }
     unindex(before, unless: after)
     index(after, unless: before)
+    owners.change(before, after)
     if let after { store(after, created ?? after.meta.resourceVersion) } else if let before { drop(before.reference) }
     return (added == removed ? nil : added, added == removed ? nil : removed)
   }
@@ -146,9 +149,6 @@ struct ClusterState: Sendable {
     guard let object else { return }
     let meta = object.meta
     if before?.meta.uid != meta.uid { references[meta.uid] = object.reference }
-    if before?.meta.ownerReferences != meta.ownerReferences {
-      for owner in meta.ownerReferences { dependents[owner.uid, default: InsertionSet()].insert(object.reference) }
-    }
     if let node = boundNode(object), boundNode(before) != node {
       boundPods[node, default: InsertionSet()].insert(meta.key)
     }
@@ -158,12 +158,6 @@ struct ClusterState: Sendable {
     guard let object else { return }
     let meta = object.meta
     if after?.meta.uid != meta.uid, references[meta.uid] == object.reference { references[meta.uid] = nil }
-    if after?.meta.ownerReferences != meta.ownerReferences {
-      for owner in meta.ownerReferences {
-        dependents[owner.uid]?.remove(object.reference)
-        if dependents[owner.uid]?.isEmpty == true { dependents[owner.uid] = nil }
-      }
-    }
     if let node = boundNode(object), boundNode(after) != node {
       boundPods[node]?.remove(meta.key)
       if boundPods[node]?.isEmpty == true { boundPods[node] = nil }

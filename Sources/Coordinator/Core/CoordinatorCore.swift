@@ -127,7 +127,8 @@ package struct CoordinatorCore: Sendable {
     var budget = Self.roundLimit
     while budget > 0 {
       let before = budget
-      budget -= runWorkloads(limit: budget)
+      // Something is left for the fleet: 100,000 objects that go must not hold up what is placed, or fenced.
+      budget -= runWorkloads(limit: max(1, budget - budget / 4))
       if budget > 0 { budget -= runFleet(limit: budget) }
       if budget > 0 { budget -= sumRoles(limit: budget) }
       if budget > 0 { budget -= runAPI(limit: budget) }

@@ -40,7 +40,9 @@ package struct InvariantChecker: Sendable {
     pods = [:].merging(state.keys(of: .pods).compactMap { check(pod: $0, core, &found) }) { first, _ in first }
     jobs = [:].merging(state.keys(of: .jobs).compactMap { check(job: $0, core, &found) }) { first, _ in first }
     core.checkNodes(since: wentOnAt, &found)
-    if core.workloads.garbage.isEmpty, core.workloads.removals.isEmpty { checkOwners(core, &state, &found) }
+    if core.workloads.garbage.isEmpty, core.workloads.followed.isEmpty, core.workloads.removals.isEmpty {
+      checkOwners(core, &state, &found)
+    }
     return found
   }
 

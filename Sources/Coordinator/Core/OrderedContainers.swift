@@ -42,6 +42,16 @@ struct InsertionSet<Member: Hashable & Sendable>: Sendable, Sequence, Equatable 
     return first
   }
 
+  /// Moves the oldest member behind all others and returns it.
+  mutating func rotate() -> Member? {
+    guard let first else { return nil }
+    if count > 1 {
+      remove(first)
+      insert(first)
+    }
+    return first
+  }
+
   mutating func removeAll() {
     positions.removeAll()
     slots.removeAll()

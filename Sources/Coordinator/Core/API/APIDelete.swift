@@ -11,9 +11,10 @@ struct DeleteOptions: Equatable, Sendable {
   var uid: String?
   var resourceVersion: String?
   var dryRun = false
+  /// The old member says that dependents go too: then an object that stays for now is answered with 202.
+  var isCascading = false
 
   init(_ request: APIRequest) throws(APIFailure) {
-    let options = request.options
     let body = request.body ?? .null
     if !body.isNull, body.objectValue == nil {
       throw .badRequest("the object provided is unrecognized (must be of type DeleteOptions)")
@@ -24,33 +25,36 @@ struct DeleteOptions: Equatable, Sendable {
     for member in ["gracePeriodSeconds", "orphanDependents", "propagationPolicy", "preconditions", "dryRun"] {
       try Self.check(body[member], member)
     }
-    graceSeconds = body["gracePeriodSeconds"]?.intValue ?? options.gracePeriodSeconds
+    // Beside a body the query counts for nothing, as in Kubernetes. But whoever says dryRun anywhere deletes nothing.
+    let query = body.isNull ? request.options : APIOptions()
+    graceSeconds = body["gracePeriodSeconds"]?.intValue ?? query.gracePeriodSeconds
     // Kubernetes: a negative grace means one second.
     if let grace = graceSeconds, grace < 0 { graceSeconds = 1 }
-    let orphan = body["orphanDependents"]?.boolValue
-    let text = body["propagationPolicy"]?.stringValue ?? options.propagationPolicy
-    if orphan != nil, text != nil {
-      throw Self.invalid(
-        "propagationPolicy",
-        "Invalid value: \"\(text ?? "")\": orphanDependents and deletionPropagation cannot be both set")
-    }
-    if let orphan { propagation = orphan ? .orphan : .background }
-    switch text {
-    case nil, "": break
-    case "Background": propagation = .background
-    case "Foreground": propagation = .foreground
-    case "Orphan": propagation = .orphan
-    case let other?:
-      throw Self.invalid(
-        "propagationPolicy",
-        "Invalid value: \"\(other)\": DeletionPropagation need to be one of \"Foreground\", \"Background\", "
-          + "\"Orphan\" or nil"
-      )
-    }
-    uid = body[path: ["preconditions", "uid"]]?.stringValue ?? options.preconditionUID
+    uid = body[path: ["preconditions", "uid"]]?.stringValue ?? query.preconditionUID
     resourceVersion =
-      body[path: ["preconditions", "resourceVersion"]]?.stringValue ?? options.preconditionResourceVersion
-    dryRun = options.dryRun || !(body["dryRun"]?.arrayValue ?? []).isEmpty
+      body[path: ["preconditions", "resourceVersion"]]?.stringValue ?? query.preconditionResourceVersion
+    let runs = body["dryRun"]?.arrayValue ?? []
+    dryRun = request.options.dryRun || !runs.isEmpty
+    var errors = FieldErrors()
+    choosePropagation(
+      body["propagationPolicy"]?.stringValue ?? query.propagationPolicy, body["orphanDependents"]?.boolValue, &errors)
+    if runs.contains(where: { $0.stringValue != "All" }) {
+      errors.unsupported("dryRun", shown: GoText.strings(runs.map { $0.stringValue ?? "" }), ["All"])
+    }
+    if !errors.isEmpty { throw .invalid(options: "DeleteOptions", errors) }
+  }
+
+  /// `text`: propagationPolicy; `orphan`: what came before it, orphanDependents.
+  private mutating func choosePropagation(_ text: String?, _ orphan: Bool?, _ errors: inout FieldErrors) {
+    let field = "propagationPolicy"
+    isCascading = orphan == false
+    guard let text else {
+      propagation = orphan.map { $0 ? .orphan : .background }
+      return
+    }
+    if orphan != nil { errors.invalid(field, text, "orphanDependents and deletionPropagation cannot be both set") }
+    propagation = Propagation(rawValue: text)
+    if propagation == nil { errors.unsupported(field, text, ["Foreground", "Background", "Orphan", "nil"]) }
   }
 
   private static func check(_ value: JSON?, _ member: String) throws(APIFailure) {
@@ -67,15 +71,6 @@ struct DeleteOptions: Equatable, Sendable {
       throw .badRequest(
         "json: cannot unmarshal \(value.typeName) into Go struct field DeleteOptions.\(member)")
     }
-  }
-
-  private static func invalid(_ field: String, _ message: String) -> APIFailure {
-    APIFailure(
-      code: 422, reason: "Invalid", message: "DeleteOptions.meta.k8s.io \"\" is invalid: \(field): \(message)",
-      details: [
-        "group": "meta.k8s.io", "kind": "DeleteOptions",
-        "causes": [["reason": "FieldValueInvalid", "message": .string(message), "field": .string(field)]],
-      ])
   }
 }
 
@@ -95,26 +90,33 @@ extension CoordinatorCore {
   mutating func delete(_ request: APIRequest, _ id: RequestID) throws(APIFailure) {
     let options = try DeleteOptions(request)
     let object = try existing(request)
-    try checkPreconditions(options, object, request)
+    try Self.checkPreconditions(options, object)
     if KindDescriptor.of(request.kind).deletion.keeps.contains(request.name) {
       throw .forbidden(request.kind, request.name, "this \(request.kind.singular) may not be deleted")
     }
-    reply(id, .done(code: 200, object: performDelete(object, options), warnings: deletionWarnings(request)))
+    let shown = performDelete(object, options)
+    let stays = options.isCascading && !options.dryRun && state[object.reference]?.meta.uid == object.meta.uid
+    reply(id, .done(code: stays ? 202 : 200, object: shown, warnings: deletionWarnings(request)))
   }
 
-  func checkPreconditions(
-    _ options: DeleteOptions, _ object: APIObject, _ request: APIRequest
-  ) throws(APIFailure) {
+  /// Kubernetes names the kind here, where it names the resource elsewhere.
+  static func checkPreconditions(_ options: DeleteOptions, _ object: APIObject) throws(APIFailure) {
+    func conflict(_ why: String) -> APIFailure {
+      let kind = object.kind
+      var details: JSON = ["name": .string(object.meta.name), "kind": .string(kind.name)]
+      if !kind.group.isEmpty { details["group"] = .string(kind.group) }
+      let qualified = kind.group.isEmpty ? kind.name : "\(kind.name).\(kind.group)"
+      return APIFailure(
+        code: 409, reason: "Conflict",
+        message: "Operation cannot be fulfilled on \(qualified) \"\(object.meta.name)\": \(why)", details: details)
+    }
     if let uid = options.uid, uid != object.meta.uid {
-      throw .conflict(
-        request.kind, request.name,
-        "the UID in the precondition (\(uid)) does not match the UID in record (\(object.meta.uid)). The object "
-          + "might have "
-          + "been deleted and then recreated")
+      throw conflict(
+        "the UID in the precondition (\(uid)) does not match the UID in record (\(object.meta.uid)). The object might "
+          + "have been deleted and then recreated")
     }
     if let version = options.resourceVersion, version != String(object.meta.resourceVersion) {
-      throw .conflict(
-        request.kind, request.name,
+      throw conflict(
         "the ResourceVersion in the precondition (\(version)) does not match the ResourceVersion in record "
           + "(\(object.meta.resourceVersion)). The object might have been modified")
     }
@@ -129,13 +131,17 @@ extension CoordinatorCore {
   }
 
   /// Deletes and returns what the client is told: the object while it is there, or where Kubernetes returns it
-  /// always,
-  /// else a Status with its uid.
+  /// always, else a Status with its uid. A dry run is told the same.
   mutating func performDelete(_ object: APIObject, _ options: DeleteOptions) -> JSON {
     let reference = object.reference
-    if !options.dryRun {
+    let way = propagation(options, object)
+    if options.dryRun {
+      if let left = deletion(of: object, propagation: way, graceSeconds: options.graceSeconds).after {
+        return left.json
+      }
+    } else {
       if options.graceSeconds == 0, case .pod(let pod) = object { assertPodDeadIfAway(pod) }
-      deleteObject(reference, propagation: propagation(options, object), graceSeconds: options.graceSeconds)
+      deleteObject(reference, propagation: way, graceSeconds: options.graceSeconds)
       if let left = state[reference], left.meta.uid == object.meta.uid { return left.json }
     }
     if KindDescriptor.of(object.kind).deletion.returnsObject { return object.json }
@@ -150,8 +156,17 @@ extension CoordinatorCore {
     if !KindDescriptor.of(request.kind).served.verbs.contains(APIVerb.deletecollection.rawValue) {
       throw .methodNotAllowed("the server does not allow this method on the requested resource")
     }
-    _ = try DeleteOptions(request)
+    let options = try DeleteOptions(request)
     let (labels, fields) = try selectors(request)
+    if options.uid != nil || options.resourceVersion != nil {
+      // Kubernetes fails at the first object that the preconditions do not fit; here before anything is deleted.
+      for key in state.keys(of: request.kind, in: request.namespace) {
+        guard let object = state[ObjectReference(kind: request.kind, key: key)], labels.matches(object.meta.labels),
+          fields.matches({ SelectableFields.value($0, of: object) })
+        else { continue }
+        try Self.checkPreconditions(options, object)
+      }
+    }
     api.streams[id] = APIStream(
       purpose: .deleteCollection, request: request, labels: labels, fields: fields,
       keys: state.keys(of: request.kind, in: request.namespace), room: nil, resourceVersion: state.resourceVersion,

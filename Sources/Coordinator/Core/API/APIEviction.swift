@@ -29,7 +29,7 @@ extension CoordinatorCore {
     deletion.body = tree.json["deleteOptions"]
     let options = try DeleteOptions(deletion)
     guard case .pod(let pod) = try existing(deletion) else { throw .notFound(.pods, request.name) }
-    try checkPreconditions(options, .pod(pod), deletion)
+    try Self.checkPreconditions(options, .pod(pod))
     if !options.dryRun { markEvicted(pod) }
     // The condition that was just written does not break a precondition that held before it.
     _ = performDelete(try existing(deletion), options)

@@ -79,8 +79,12 @@ extension CoordinatorCore {
   }
 }
 
-/// Go's `%+v` of a decoded JSON value, which some of Kubernetes' messages carry.
+/// How Go prints values, which some of Kubernetes' messages carry: `%+v` of decoded JSON, `%#v` of strings.
 enum GoText {
+  static func strings(_ texts: [String]) -> String {
+    "[]string{" + texts.map { JSON.string($0).text }.joined(separator: ", ") + "}"
+  }
+
   /// What Go's decoder says of a value that should be an object.
   static func notMap(_ json: JSON) -> String {
     let type =

@@ -95,6 +95,12 @@ struct FieldErrors: Sendable {
     add(.unsupported, field, "Unsupported value: \(Excerpt.of(.string(value))): supported values: \(list)")
   }
 
+  /// With a value that is no JSON as we write it.
+  mutating func unsupported(_ field: String, shown: String, _ supported: [String]) {
+    let list = supported.map { "\"\($0)\"" }.joined(separator: ", ")
+    add(.unsupported, field, "Unsupported value: \(Excerpt.of(shown)): supported values: \(list)")
+  }
+
   mutating func forbidden(_ field: String, _ detail: String) { add(.forbidden, field, "Forbidden: \(detail)") }
 
   mutating func duplicate(_ field: String, _ value: String) { duplicate(field, JSON.string(value)) }

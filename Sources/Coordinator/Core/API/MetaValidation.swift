@@ -29,6 +29,12 @@ enum MetaValidation {
     annotations(meta["annotations"], "metadata.annotations", into: &errors)
     owners(meta["ownerReferences"], into: &errors)
     finalizers(meta["finalizers"], "metadata.finalizers", into: &errors)
+    let names = (meta["finalizers"]?.arrayValue ?? []).compactMap(\.stringValue)
+    if names.contains(CoordinatorCore.orphanFinalizer), names.contains(CoordinatorCore.foregroundFinalizer) {
+      errors.invalid(
+        "metadata.finalizers", shown: GoText.strings(names),
+        "finalizer \(CoordinatorCore.orphanFinalizer) and \(CoordinatorCore.foregroundFinalizer) cannot be both set")
+    }
   }
 
   /// Finalizers or owners of one object. Kubernetes has no such bound; each of them is looked at again and again.
@@ -68,22 +74,31 @@ enum MetaValidation {
   private static func owners(_ json: JSON?, into errors: inout FieldErrors) {
     let count = json?.arrayValue?.count ?? 0
     if count > listLimit { return errors.tooMany("metadata.ownerReferences", count, limit: listLimit) }
-    var controllers = 0
-    for (index, owner) in (json?.arrayValue ?? []).enumerated() {
-      let path = "metadata.ownerReferences[\(index)]"
-      for member in ["apiVersion", "kind", "name", "uid"] {
-        let text = owner[member]?.stringValue ?? ""
-        if text.isEmpty {
-          let detail = member == "apiVersion" ? "version must not be empty" : "must not be empty"
-          errors.invalid("\(path).\(member)", text, detail)
-        }
+    let path = "metadata.ownerReferences"
+    var controller: String?
+    // Kubernetes does not say which of them it is.
+    for owner in json?.arrayValue ?? [] {
+      func text(_ member: String) -> String { owner[member]?.stringValue ?? "" }
+      let version = text("apiVersion").split(separator: "/", omittingEmptySubsequences: false)
+      if version.count > 2 || version.last?.isEmpty ?? true {
+        errors.invalid("\(path).apiVersion", text("apiVersion"), "version must not be empty")
       }
-      if owner["controller"]?.boolValue == true { controllers += 1 }
-    }
-    if controllers > 1 {
-      errors.invalid(
-        "metadata.ownerReferences", json ?? .null,
-        "Only one reference can have Controller set to true. Found \"true\" in references for \(controllers) owners")
+      for member in ["kind", "name", "uid"] where text(member).isEmpty {
+        errors.invalid("\(path).\(member)", "", "must not be empty")
+      }
+      if text("apiVersion") == Kind.events.apiVersion, text("kind") == Kind.events.name {
+        errors.invalid(path, owner, "/v1, Kind=Event is disallowed from being an owner")
+      }
+      guard owner["controller"]?.boolValue == true else { continue }
+      let name = "\(text("kind"))/\(text("name"))"
+      if let controller {
+        errors.invalid(
+          path, json ?? .null,
+          "Only one reference can have Controller set to true. Found \"true\" in references for \(controller) and "
+            + name)
+      } else {
+        controller = name
+      }
     }
   }
 
@@ -127,8 +142,8 @@ enum MetaValidation {
       if !added.isEmpty {
         errors.forbidden(
           "metadata.finalizers",
-          "no new finalizers can be added if the object is being deleted, found new finalizers []string{"
-            + Excerpt.of(added.map { "\"\($0)\"" }.joined(separator: ", ")) + "}")
+          "no new finalizers can be added if the object is being deleted, found new finalizers "
+            + Excerpt.of(GoText.strings(Set(added).sorted())))
       }
     }
     // What was let in once is not looked at again: an unrelated change of an old object must stay possible.

@@ -1,5 +1,6 @@
-// The garbage collector: follows ownerReferences by uid and coordinates, driven by changes. Background, foreground
-// and orphan deletion, second owners, cross-namespace references, cycles. Never collects what it cannot look up.
+// The garbage collector: follows ownerReferences by uid and coordinates, driven by changes. Here is what becomes of one
+// object by its owners; how an owner's deletion reaches its dependents is in OwnerDeletion.swift. Never collects what
+// it cannot look up.
 
 import ClusterProto
 
@@ -15,10 +16,11 @@ private enum OwnerStanding {
 extension CoordinatorCore {
   /// Queues what a change may have made garbage of, or freed.
   mutating func observeOwnership(_ change: ObjectChange) {
-    guard let subject = change.subject else { return }
+    // As in Kubernetes, Events are outside of the graph.
+    guard let subject = change.subject, subject.kind != .events else { return }
     let before = change.before?.meta
     guard let after = change.after?.meta else {
-      for dependent in dependents(of: subject.meta.uid) { workloads.garbage.add(dependent) }
+      follow(subject.meta.uid)
       releaseOwners(of: subject.meta)
       return
     }
@@ -32,47 +34,32 @@ extension CoordinatorCore {
       after.finalizers.contains(Self.foregroundFinalizer) || after.finalizers.contains(Self.orphanFinalizer)
     {
       workloads.garbage.add(subject.reference)
-      if after.finalizers.contains(Self.foregroundFinalizer) {
-        for dependent in dependents(of: subject.meta.uid) { workloads.garbage.add(dependent) }
-      }
+      if after.finalizers.contains(Self.foregroundFinalizer) { follow(subject.meta.uid) }
     }
   }
 
   /// At start: everything whose owners are not all there.
   mutating func findGarbageAfterRows() {
-    for owner in state.dependents.keys.sorted() {
-      for dependent in dependents(of: owner) {
+    for owner in state.owners.dependents.keys.sorted() {
+      for dependent in state.owners.dependents[owner] ?? InsertionSet() {
         if let object = state[dependent], isSuspect(object) { workloads.garbage.add(dependent) }
       }
     }
   }
 
-  mutating func collectGarbage(limit: Int) -> Int {
-    var touched = 0
-    while touched < limit, let reference = workloads.garbage.next() {
-      touched += 1
-      guard let object = state[reference] else { continue }
-      if object.meta.deletionTimestamp != nil {
-        touched += continueDeletion(of: object, limit: limit - touched)
-      } else if !object.meta.ownerReferences.isEmpty {
-        judge(object)
-      }
-    }
-    return touched
-  }
-
-  private func dependents(of uid: String) -> InsertionSet<ObjectReference> { state.dependents[uid] ?? InsertionSet() }
-
-  /// Owners in foreground deletion that may have waited for an object with this metadata.
-  private mutating func releaseOwners(of meta: ObjectMeta) {
-    for owner in meta.ownerReferences {
-      guard let object = state.object(uid: owner.uid), object.meta.deletionTimestamp != nil else { continue }
-      workloads.garbage.add(object.reference)
-    }
+  /// Looks at one object: goes on with its deletion, or sees whether its owners keep it. Returns how many others it
+  /// touched, at most `limit`.
+  mutating func consider(_ reference: ObjectReference, limit: Int) -> Int {
+    if reference.kind == .events { return 0 }
+    if case .pods = reference.kind { stripStray(reference.key) }
+    guard let object = state[reference] else { return 0 }
+    if object.meta.deletionTimestamp != nil { return continueDeletion(of: object, limit: limit) }
+    if !object.meta.ownerReferences.isEmpty { judge(object) }
+    return 0
   }
 
   private func isSuspect(_ object: APIObject) -> Bool {
-    object.meta.ownerReferences.contains { standing(of: $0, for: object) != .solid }
+    object.meta.ownerReferences.contains { standing(of: $0, for: object) != .solid || isForeign($0, to: object) }
   }
 
   private func standing(of owner: OwnerReference, for object: APIObject) -> OwnerStanding {
@@ -94,8 +81,9 @@ extension CoordinatorCore {
       switch standing(of: owner, for: object) {
       case .solid: solid.append(owner)
       case .waiting: waiting.append(owner)
-      case .dangling: reportForeignOwner(owner, of: object)
+      case .dangling: break
       }
+      if isForeign(owner, to: object) { reportForeignOwner(owner, of: object) }
     }
     if !solid.isEmpty {
       if solid.count != object.meta.ownerReferences.count {
@@ -103,8 +91,8 @@ extension CoordinatorCore {
       }
       return
     }
-    if !waiting.isEmpty, !dependents(of: object.meta.uid).isEmpty {
-      breakCycle(object)
+    if !waiting.isEmpty, state.owners.dependents[object.meta.uid] != nil {
+      if state.owners.hasWaiting(object.meta.uid) { breakCycle(object.reference) }
       deleteObject(object.reference, propagation: .foreground, graceSeconds: nil)
       return
     }
@@ -116,57 +104,26 @@ extension CoordinatorCore {
   }
 
   /// An object whose own dependent is in foreground deletion must not block it, or the two would wait for each other.
-  private mutating func breakCycle(_ object: APIObject) {
-    let circular = dependents(of: object.meta.uid).contains { dependent in
-      guard let meta = state[dependent]?.meta else { return false }
-      return meta.deletionTimestamp != nil && meta.finalizers.contains(Self.foregroundFinalizer)
-    }
-    guard circular else { return }
-    update(object.reference) { object in
+  private mutating func breakCycle(_ reference: ObjectReference) {
+    update(reference) { object in
       for position in object.meta.ownerReferences.indices {
         object.meta.ownerReferences[position].blockOwnerDeletion = false
       }
     }
   }
 
+  /// Whether the owner stands in another namespace, or in one although the object is in none.
+  private func isForeign(_ owner: OwnerReference, to object: APIObject) -> Bool {
+    guard let found = state.references[owner.uid] else { return false }
+    return !found.key.namespace.isEmpty && found.key.namespace != object.meta.namespace
+  }
+
   private mutating func reportForeignOwner(_ owner: OwnerReference, of object: APIObject) {
-    guard let found = state.object(uid: owner.uid), !found.meta.namespace.isEmpty,
-      found.meta.namespace != object.meta.namespace
-    else { return }
     let namespace = object.meta.namespace
     recordEvent(
       on: object, type: .warning, reason: "OwnerRefInvalidNamespace",
       message: "ownerRef [\(owner.apiVersion)/\(owner.kind), namespace: \(namespace), name: \(owner.name), uid: "
         + "\(owner.uid)] does not exist in namespace \"\(namespace)\"",
       component: "garbage-collector-controller")
-  }
-
-  /// Orphaning and foreground deletion of an object that is marked; returns how many others it touched.
-  private mutating func continueDeletion(of object: APIObject, limit: Int) -> Int {
-    let reference = object.reference
-    let uid = object.meta.uid
-    if object.meta.finalizers.contains(Self.orphanFinalizer) {
-      let orphans = Array(dependents(of: uid).prefix(max(1, limit)))
-      for orphan in orphans {
-        update(orphan) { object in object.meta.ownerReferences.removeAll { $0.uid == uid } }
-      }
-      if dependents(of: uid).isEmpty {
-        update(reference) { object in object.meta.finalizers.removeAll { $0 == Self.orphanFinalizer } }
-      } else {
-        workloads.garbage.add(reference)
-      }
-      return orphans.count
-    }
-    guard object.meta.finalizers.contains(Self.foregroundFinalizer) else { return 0 }
-    let isBlocked = dependents(of: uid).contains { dependent in
-      // What owns itself would wait for itself.
-      guard dependent != reference, let owned = state[dependent] else { return false }
-      return owned.meta.ownerReferences.contains { $0.uid == uid && $0.blockOwnerDeletion == true }
-        && owned.meta.namespace == object.meta.namespace
-    }
-    if !isBlocked {
-      update(reference) { object in object.meta.finalizers.removeAll { $0 == Self.foregroundFinalizer } }
-    }
-    return 0
   }
 }

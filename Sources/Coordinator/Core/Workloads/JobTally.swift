@@ -193,10 +193,7 @@ extension CoordinatorCore {
     workloads.timers.cancel(.job(uid))
     workloads.timers.cancel(.expiry(uid))
     workloads.manualJobs[job.meta.namespace]?.remove(job.meta.key)
-    // Its pods may hold the tracking finalizer; nobody else takes it away.
-    for key in (workloads.tallies[uid]?.finished ?? InsertionSet()) { workloads.strays.add(key) }
-    for key in (workloads.tallies[uid]?.deleted ?? InsertionSet()) { workloads.strays.add(key) }
-    for key in (workloads.tallies[uid]?.active ?? InsertionSet()) { workloads.strays.add(key) }
+    // The collector, which follows its pods, takes the tracking finalizer from them.
   }
 
   /// Takes the tracking finalizer from pods that no Job counts any more.

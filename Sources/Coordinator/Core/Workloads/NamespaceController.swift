@@ -82,29 +82,25 @@ extension CoordinatorCore {
   private mutating func doomContents(of namespace: String) {
     let hasPods = (workloads.contents[namespace]?.count(.pods) ?? 0) > 0
     for kind in Kind.allCases where kind.isNamespaced && (kind == .pods) == hasPods {
-      for key in state.keys(of: kind, in: namespace) {
-        workloads.doomed.add(ObjectReference(kind: kind, key: key))
-      }
+      let keys = state.keys(of: kind, in: namespace)
+      if !keys.isEmpty { workloads.dooms.append((kind, keys)) }
     }
   }
 
-  /// Marks the namespace Terminating; it goes when it is empty.
-  mutating func deleteNamespace(_ name: String) {
-    let stamp = stamp
-    update(ObjectReference(kind: .namespaces, key: ObjectKey(namespace: "", name: name))) { object in
-      guard case .other(var namespace) = object, namespace.meta.deletionTimestamp == nil else { return }
-      namespace.meta.deletionTimestamp = stamp
-      namespace.meta.deletionGracePeriodSeconds = 0
-      var status = namespace.body["status"] ?? .object(JSONObject())
-      status["phase"] = "Terminating"
-      namespace.body["status"] = status
-      object = .other(namespace)
-    }
+  /// A namespace that is asked to go: Terminating until it is empty.
+  func terminating(_ object: APIObject) -> APIObject {
+    guard case .other(var namespace) = object else { return object }
+    namespace.meta.deletionTimestamp = stamp
+    namespace.meta.deletionGracePeriodSeconds = 0
+    var status = namespace.body["status"] ?? .object(JSONObject())
+    status["phase"] = "Terminating"
+    namespace.body["status"] = status
+    return .other(namespace)
   }
 
   mutating func emptyNamespaces(limit: Int) -> Int {
     var touched = 0
-    while touched < limit, let reference = workloads.doomed.next() {
+    while touched < limit, let reference = nextDoomed() {
       touched += 1
       // It comes again when the last pod is gone. (Read at a start, before the pods were known.)
       let hasPods = (workloads.contents[reference.key.namespace]?.count(.pods) ?? 0) > 0
@@ -116,6 +112,16 @@ extension CoordinatorCore {
       endNamespace(name)
     }
     return touched
+  }
+
+  private mutating func nextDoomed() -> ObjectReference? {
+    if let late = workloads.doomed.next() { return late }
+    while let kind = workloads.dooms.last?.kind {
+      let place = workloads.dooms.count - 1
+      if let key = workloads.dooms[place].keys.popFirst() { return ObjectReference(kind: kind, key: key) }
+      workloads.dooms.removeLast()
+    }
+    return nil
   }
 
   private mutating func endNamespace(_ name: String) {

@@ -11,6 +11,14 @@ enum Propagation: String, Sendable {
   case orphan = "Orphan"
 }
 
+/// What a delete makes of an object.
+struct Deletion {
+  /// The object after it; nil: it goes at once.
+  var after: APIObject?
+  /// What may run of a pod is stopped with this grace.
+  var stopSeconds: Int64?
+}
+
 extension CoordinatorCore {
   static let orphanFinalizer = "orphan"
   static let foregroundFinalizer = "foregroundDeletion"
@@ -19,67 +27,77 @@ extension CoordinatorCore {
   /// permitting). A repeated delete can only shorten the grace.
   mutating func deletePod(_ key: ObjectKey, graceSeconds: Int64?) {
     guard let pod = state.pods[key] else { return }
-    let isLive = isPossiblyLive(podUID: pod.meta.uid)
-    let asked = graceSeconds.map { $0 < 0 ? 1 : $0 }
-    if let deletion = pod.meta.deletionTimestamp {
-      let current = pod.meta.deletionGracePeriodSeconds ?? 0
-      guard let asked, asked < current else { return }
-      updatePod(key) { pod in
-        pod.meta.deletionTimestamp = deletion.adding(
-          milliseconds: Self.milliseconds(seconds: asked) - Self.milliseconds(seconds: current))
-        pod.meta.deletionGracePeriodSeconds = asked
-      }
-      if isLive { stopAttempt(podUID: pod.meta.uid, graceMilliseconds: Self.milliseconds(seconds: asked)) }
-      return
-    }
-    var grace = asked ?? pod.spec.terminationGracePeriodSeconds
-    if !isLive, pod.nodeName == nil || pod.status.phase.isTerminal { grace = 0 }
-    if isLive { stopAttempt(podUID: pod.meta.uid, graceMilliseconds: Self.milliseconds(seconds: grace)) }
-    if pod.meta.finalizers.isEmpty, grace == 0 || !isLive {
-      erase(ObjectReference(kind: .pods, key: key))
-      return
-    }
-    let deletion = stamp.adding(milliseconds: Self.milliseconds(seconds: grace))
-    updatePod(key) { pod in
-      pod.meta.deletionTimestamp = deletion
-      pod.meta.deletionGracePeriodSeconds = grace
-      if pod.meta.generation > 0 { pod.meta.generation = pod.meta.generation.addingSaturated(1) }
-    }
+    perform(deletion(of: pod, finalizers: pod.meta.finalizers, graceSeconds: graceSeconds), .pod(pod))
   }
 
   /// Deletes an object of any kind. Owned objects follow, stay, or go first, as `propagation` says; finalizers hold
   /// it back.
   mutating func deleteObject(_ reference: ObjectReference, propagation: Propagation, graceSeconds: Int64?) {
     guard let object = state[reference] else { return }
-    if reference.kind == .namespaces {
-      deleteNamespace(reference.key.name)
-      return
+    perform(deletion(of: object, propagation: propagation, graceSeconds: graceSeconds), object)
+  }
+
+  private mutating func perform(_ deletion: Deletion, _ object: APIObject) {
+    if case .pod(let pod) = object, let grace = deletion.stopSeconds, isPossiblyLive(podUID: pod.meta.uid) {
+      stopAttempt(podUID: pod.meta.uid, graceMilliseconds: Self.milliseconds(seconds: grace))
     }
-    var finalizers = object.meta.finalizers.filter { $0 != Self.orphanFinalizer && $0 != Self.foregroundFinalizer }
+    guard let after = deletion.after else { return erase(object.reference) }
+    update(object.reference) { $0 = after }
+  }
+
+  /// What a delete makes of an object; changes nothing.
+  func deletion(of object: APIObject, propagation: Propagation, graceSeconds: Int64?) -> Deletion {
+    let finalizers = Self.finalizers(of: object, propagation)
+    if case .pod(let pod) = object { return deletion(of: pod, finalizers: finalizers, graceSeconds: graceSeconds) }
+    var after = object
+    after.meta.finalizers = finalizers
+    if object.kind == .namespaces {
+      return Deletion(after: object.meta.deletionTimestamp == nil ? terminating(after) : object)
+    }
+    if finalizers.isEmpty { return Deletion(after: nil) }
+    if after.meta.deletionTimestamp == nil { Self.mark(&after.meta, at: stamp, graceSeconds: 0) }
+    return Deletion(after: after)
+  }
+
+  private func deletion(of pod: Pod, finalizers: [String], graceSeconds: Int64?) -> Deletion {
+    var after = pod
+    let asked = graceSeconds.map { $0 < 0 ? 1 : $0 }
+    if let end = pod.meta.deletionTimestamp {
+      let current = pod.meta.deletionGracePeriodSeconds ?? 0
+      // While the grace lasts a delete that does not shorten it changes nothing, its propagation neither.
+      if current > 0, asked.map({ $0 >= current }) ?? true { return Deletion(after: .pod(pod)) }
+      after.meta.finalizers = finalizers
+      guard let asked, asked < current else { return Deletion(after: .pod(after)) }
+      after.meta.deletionTimestamp = end.adding(
+        milliseconds: Self.milliseconds(seconds: asked) - Self.milliseconds(seconds: current))
+      after.meta.deletionGracePeriodSeconds = asked
+      return Deletion(after: .pod(after), stopSeconds: asked)
+    }
+    let isLive = isPossiblyLive(podUID: pod.meta.uid)
+    var grace = asked ?? pod.spec.terminationGracePeriodSeconds
+    if !isLive, pod.nodeName == nil || pod.status.phase.isTerminal { grace = 0 }
+    if finalizers.isEmpty, grace == 0 || !isLive { return Deletion(after: nil, stopSeconds: grace) }
+    after.meta.finalizers = finalizers
+    Self.mark(&after.meta, at: stamp.adding(milliseconds: Self.milliseconds(seconds: grace)), graceSeconds: grace)
+    return Deletion(after: .pod(after), stopSeconds: grace)
+  }
+
+  private static func mark(_ meta: inout ObjectMeta, at time: WallTime, graceSeconds: Int64) {
+    meta.deletionTimestamp = time
+    meta.deletionGracePeriodSeconds = graceSeconds
+    if meta.generation > 0 { meta.generation = meta.generation.addingSaturated(1) }
+  }
+
+  /// The collector's finalizers are the last delete's word. Events have no part in it.
+  private static func finalizers(of object: APIObject, _ propagation: Propagation) -> [String] {
+    var finalizers = object.meta.finalizers.filter { $0 != orphanFinalizer && $0 != foregroundFinalizer }
+    if object.kind == .events { return finalizers }
     switch propagation {
     case .background: break
-    case .foreground: finalizers.append(Self.foregroundFinalizer)
-    case .orphan: finalizers.append(Self.orphanFinalizer)
+    case .foreground: finalizers.append(foregroundFinalizer)
+    case .orphan: finalizers.append(orphanFinalizer)
     }
-    if reference.kind == .pods {
-      if finalizers != object.meta.finalizers {
-        updatePod(reference.key) { $0.meta.finalizers = finalizers }
-      }
-      deletePod(reference.key, graceSeconds: graceSeconds)
-      return
-    }
-    if finalizers.isEmpty {
-      erase(reference)
-      return
-    }
-    let stamp = stamp
-    update(reference) { object in
-      object.meta.finalizers = finalizers
-      guard object.meta.deletionTimestamp == nil else { return }
-      object.meta.deletionTimestamp = stamp
-      object.meta.deletionGracePeriodSeconds = 0
-      if object.meta.generation > 0 { object.meta.generation = object.meta.generation.addingSaturated(1) }
-    }
+    return finalizers
   }
 
   /// The fleet has written the pod's last status and dropped its attempt: the end is proven.

@@ -46,6 +46,9 @@ struct WorkloadsState: Sendable {
   var removals = WorkQueue<ObjectReference>()
   /// Objects whose owners or dependents want a look from the garbage collector.
   var garbage = WorkQueue<ObjectReference>()
+  /// Owners, by uid, whose dependents want one: each with how many are still to be looked at.
+  var followed = WorkQueue<String>()
+  var unfollowed: [String: Int] = [:]
   /// Pods with the tracking finalizer and no Job to take it away.
   var strays = WorkQueue<ObjectKey>()
   /// Pods whose labels may have changed hands.
@@ -53,8 +56,9 @@ struct WorkloadsState: Sendable {
   /// Finished Jobs whose TTL is over, by uid, and pods of nodes that are gone.
   var expired = WorkQueue<String>()
   var abandoned = WorkQueue<ObjectKey>()
-  /// Contents of namespaces that are being deleted.
+  /// Contents of namespaces that are being deleted: what came late, and what was there.
   var doomed = WorkQueue<ObjectReference>()
+  var dooms: [(kind: Kind, keys: ArraySlice<ObjectKey>)] = []
   var emptyNamespaces = WorkQueue<String>()
   /// Namespaces that may lack something of what every namespace has.
   var unfurnished = WorkQueue<String>()
@@ -105,8 +109,9 @@ extension CoordinatorCore {
       budget -= stripStrays(limit: budget)
       budget -= adoptPods(limit: budget)
       if budget > 0, let key = workloads.jobs.next() { budget -= max(1, syncJob(key, limit: budget)) }
-      budget -= collectGarbage(limit: budget)
-      budget -= emptyNamespaces(limit: budget)
+      // Much may have to go; the others have their part of the turn.
+      budget -= collectGarbage(limit: (budget + 1) / 2)
+      budget -= emptyNamespaces(limit: (budget + 1) / 2)
       budget -= furnishNamespaces(limit: budget)
       budget -= collectTerminated(limit: budget)
       budget -= expireJobs(limit: budget)

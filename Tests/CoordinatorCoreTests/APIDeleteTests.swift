@@ -37,8 +37,8 @@ import Testing
     #expect(uid.code == 409)
     #expect(
       uid.message.hasPrefix(
-        "Operation cannot be fulfilled on ConfigMap \"m\": the UID in the precondition (other) does not match the UID in "
-          + "record ("))
+        "Operation cannot be fulfilled on ConfigMap \"m\": the UID in the precondition (other) does not match the UID "
+          + "in record ("))
     let version = harness.delete(.configmaps, "m") { $0.preconditionResourceVersion = "1" }
     #expect(version.code == 409)
     let policy = harness.delete(.configmaps, "m") { $0.propagationPolicy = "Never" }

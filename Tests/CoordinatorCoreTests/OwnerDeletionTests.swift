@@ -45,7 +45,7 @@ import Testing
   }
 
   @Test(
-    "deleting the owner of 100,000 objects touches a turn's worth in each step, and none takes as long as a heartbeat may",
+    "deleting the owner of 100,000 objects touches a turn's worth a step, and none takes as long as a heartbeat may",
     arguments: [(Propagation.background, 100_000), (.foreground, 20_000), (.orphan, 20_000)])
   func manyDependents(propagation: Propagation, count: Int) throws {
     var driver = try family(count)

@@ -1,7 +1,7 @@
 # The one entry: `make demo` shows a cluster at work, `make test` checks everything. Both run on a bare machine with a Swift toolchain.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help deps build release lint check test conformance clients sim fuzz demo bench install deb package-test clean
+.PHONY: help deps build release lint check test conformance clients sim fuzz demo bench bench-beside install deb package-test clean
 
 SEEDS ?= 200
 HOURS ?= 1
@@ -70,6 +70,12 @@ demo: release ## Starts a cluster on this machine, runs the example Jobs, loses 
 
 bench: release ## Measures speed and memory beside the machine's own limit
 	@.build/release/stint bench
+
+bench-beside: release ## Measures this build and that of COMMIT in turn, on the same machine at the same time
+	@test -n "$(COMMIT)" || { echo 'COMMIT is not set: make bench-beside COMMIT=HEAD~1'; exit 1; }
+	@git worktree prune && { test -e .build/beside/$(COMMIT) || git worktree add -q --detach .build/beside/$(COMMIT) $(COMMIT); }
+	$(call timed,release build of $(COMMIT),swift build --package-path .build/beside/$(COMMIT) -c release --product stint 2>&1 | grep -vE '^\[[0-9]+/[0-9]+\]'; exit $${PIPESTATUS[0]})
+	@.build/release/stint bench --beside .build/beside/$(COMMIT)/.build/release/stint
 
 install: release ## Installs the binary under PREFIX (/usr/local)
 	install -D -m 0755 .build/release/stint $(DESTDIR)$(PREFIX)/bin/stint

@@ -124,15 +124,23 @@ extension CommandTable {
       flags: [
         Flag("quick", "Smaller sizes, for a first look"),
         Flag(
-          "only", .choice(["idle", "jobs", "fleet", "history", "api"]), repeats: true,
-          "Only these figures: an idle cluster, real Jobs, a thousand agents, finished pods, the Kubernetes API; "
-            + "may be repeated"), help,
+          "only", .choice(["idle", "jobs", "fleet", "history", "api", "crowd", "access", "mount"]),
+          repeats: true,
+          "Only these figures: an idle cluster, real Jobs, a thousand agents, finished pods, the Kubernetes API, "
+            + "crowds that connect at once, what roles cost, what pods' tokens cost; may be repeated"),
+        Flag(
+          "beside", .file,
+          "Another build of stint: measure Jobs and reads of both in turn, and give this one's as a share of its"),
+        Flag("rounds", .integer("N"), initial: "5", "How often each is measured, with --beside"), help,
       ],
       details: """
         Starts clusters of its own in a temporary directory and ends them. Figures depend on what else the machine
         does; the raw rate of starting processes is measured in the same run.
         """,
-      examples: [("stint bench", "All figures, a few minutes"), ("stint bench --only jobs --quick", "A first look")],
+      examples: [
+        ("stint bench", "All figures, a few minutes"), ("stint bench --only jobs --quick", "A first look"),
+        ("stint bench --beside /usr/bin/stint", "This build beside the installed one"),
+      ],
       run: BenchCommand.run),
   ]
 

@@ -18,14 +18,19 @@ final class BenchCluster {
   private let agentCount: Int
   private let words: [String]
   private let program: String
+  private let isForeign: Bool
   private var child: Child?
   private let bench: BenchContext
 
   /// Starts it and waits until it answers and all its nodes are Ready. No agents: a coordinator alone.
+  ///
+  /// `isForeign`: the program is another build, whose native protocol may be another; it is asked by HTTPS alone.
   init(
-    _ bench: BenchContext, name: String, agents: Int, flags: [String] = [], program: String = "/proc/self/exe"
+    _ bench: BenchContext, name: String, agents: Int, flags: [String] = [], program: String = "/proc/self/exe",
+    isForeign: Bool = false
   ) throws {
     self.program = program
+    self.isForeign = isForeign
     self.bench = bench
     loop = try EventLoop()
     data = "\(bench.directory)/\(name)"
@@ -62,22 +67,28 @@ final class BenchCluster {
     options.newSession = false
     child = try Child(options)
     let limit = Clocks.boot() + 60_000_000_000
-    while !Files.exists(kubeconfig) {
+    while !Files.exists(isForeign ? "\(coordinatorData)/coordinator.json" : kubeconfig) {
       guard Clocks.boot() < limit, child?.reap() == nil else { throw failure("does not start") }
       poll(nil, 0, 2)
+    }
+    if isForeign {
+      // Its requests wait in the listener's queue until it serves.
+      _ = try APIAccess(self).connect(1, loop)
+      return
     }
     let client = makeClient()
     while true {
       guard child?.reap() == nil else { throw failure("ended") }
       let items = try client.list(.nodes, "", connectBy: limit)["items"]?.arrayValue ?? []
-      let ready = items.filter { node in
-        (node[path: ["status", "conditions"]]?.arrayValue ?? []).contains {
-          $0["type"]?.stringValue == "Ready" && $0["status"]?.stringValue == "True"
-        }
-      }
-      if ready.count >= agentCount { return }
+      if items.count(where: BenchCluster.isReady) >= agentCount { return }
       guard Clocks.boot() < limit else { throw failure("has no Ready nodes") }
       poll(nil, 0, 20)
+    }
+  }
+
+  static func isReady(_ node: JSON) -> Bool {
+    (node[path: ["status", "conditions"]]?.arrayValue ?? []).contains {
+      $0["type"]?.stringValue == "Ready" && $0["status"]?.stringValue == "True"
     }
   }
 
@@ -113,9 +124,12 @@ final class BenchCluster {
     }
   }
 
+  /// What its processes have used so far: the coordinator, then agent and keeper of each node.
+  func usage() -> [ProcessUsage] { ([coordinator] + agents.flatMap { $0 }).map { ProcessUsage($0) } }
+
   /// Processor seconds of coordinator, agents, keepers and ended pods so far.
   func cpuSeconds() -> Double {
-    ([coordinator] + agents.flatMap { $0 }).reduce(0) { $0 + ProcessUsage($1).totalSeconds }
+    usage().reduce(0) { $0 + $1.totalSeconds }
   }
 
   /// The coordinator's database file.
@@ -137,22 +151,22 @@ final class BenchCluster {
 
 /// The manifests that are measured.
 enum BenchManifest {
-  /// A Job of `/bin/true` (or another command).
+  /// A Job of `/bin/true` (or another command); its pods get the usual token, or `token` says that they do not.
   static func job(
-    _ name: String, completions: Int = 1, parallelism: Int = 1, command: [String] = ["/bin/true"]
+    _ name: String, completions: Int = 1, parallelism: Int = 1, command: [String] = ["/bin/true"], token: Bool = true
   ) -> JSON {
-    [
+    var pod: JSON = [
+      "restartPolicy": "Never",
+      "containers": [
+        ["name": "main", "image": "none", "command": .array(command.map { .string($0) })]
+      ],
+    ]
+    if !token { pod["automountServiceAccountToken"] = false }
+    return [
       "apiVersion": "batch/v1", "kind": "Job", "metadata": ["name": .string(name)],
       "spec": [
         "completions": .int(Int64(completions)), "parallelism": .int(Int64(parallelism)),
-        "template": [
-          "spec": [
-            "restartPolicy": "Never",
-            "containers": [
-              ["name": "main", "image": "none", "command": .array(command.map { .string($0) })]
-            ],
-          ]
-        ],
+        "template": ["spec": pod],
       ],
     ]
   }

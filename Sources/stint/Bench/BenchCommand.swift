@@ -22,6 +22,9 @@ struct BenchContext {
   let environment: [String: String]
   /// Smaller sizes, for a look while working.
   let isQuick: Bool
+  /// Another build's program, and how often each is measured beside it.
+  var beside: String?
+  var rounds = 5
   /// A directory of its own for each cluster, under a temporary one.
   let directory: String
 
@@ -42,7 +45,13 @@ enum BenchCommand {
   static let groups = [
     Group(name: "idle", measure: IdleBench.run), Group(name: "jobs", measure: JobBench.run),
     Group(name: "fleet", measure: FleetBench.run), Group(name: "history", measure: HistoryBench.run),
-    Group(name: "api", measure: APIBench.run),
+    Group(name: "api", measure: APIBench.run), Group(name: "crowd", measure: CrowdBench.run),
+    Group(name: "access", measure: AccessBench.run), Group(name: "mount", measure: MountBench.run),
+  ]
+
+  /// What is measured of this build and of another one in turn.
+  static let besideGroups = [
+    Group(name: "jobs", measure: BesideBench.run), Group(name: "access", measure: AccessBench.run),
   ]
 
   @Sendable static func run(_ context: Context) throws -> Int32 {
@@ -52,15 +61,21 @@ enum BenchCommand {
     guard mkdtemp(&name) != nil else { throw IOError.last("make a directory", template) }
     let directory = String(decoding: name.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
     defer { try? Files.removeTree(directory) }
-    let bench = BenchContext(
+    var bench = BenchContext(
       console: context.console, environment: context.environment, isQuick: context.arguments.isOn("quick"),
       directory: directory)
+    bench.rounds = Int(clamping: context.arguments.integer("rounds") ?? 5)
+    guard (1...100).contains(bench.rounds) else { throw context.arguments.problem("--rounds: 1 to 100") }
+    if let program = context.arguments.value("beside") {
+      guard access(program, X_OK) == 0 else { throw context.arguments.problem("--beside: \(program) is no program") }
+      bench.beside = program
+    }
     let facts = try MachineFacts.read(fallbackMachineID: "-")
     context.console.line(
       "\(facts.processors) processors, \(facts.memory >> 30) GiB, \(geteuid() == 0 ? "root" : "not root")"
         + (bench.isQuick ? ", quick sizes" : ""))
     var figures: [BenchFigure] = []
-    for group in groups where only.isEmpty || only.contains(group.name) {
+    for group in bench.beside == nil ? groups : besideGroups where only.isEmpty || only.contains(group.name) {
       figures += try group.measure(bench)
     }
     print(figures, context.console)

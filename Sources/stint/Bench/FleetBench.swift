@@ -54,7 +54,11 @@ enum FleetBench {
   }
 
   static func pause(_ cluster: BenchCluster, seconds: Int) throws {
-    let until = Clocks.boot() + Int64(seconds) * 1_000_000_000
+    try pause(cluster, milliseconds: Int64(seconds) * 1_000)
+  }
+
+  static func pause(_ cluster: BenchCluster, milliseconds: Int64) throws {
+    let until = Clocks.boot() + milliseconds * 1_000_000
     while Clocks.boot() < until { try cluster.loop.runOnce(timeoutMilliseconds: 50) }
   }
 

@@ -18,7 +18,7 @@ enum JobBench {
 
   /// Submits by one connection and hears of completion by another, both in this thread. `more` is asked at the start
   /// and after each completion; returns when `count` Jobs are over.
-  private static func watch(
+  static func watch(
     _ cluster: BenchCluster, count: Int, start: @escaping () throws -> Void, over: (String) throws -> Void
   ) throws {
     let watcher = cluster.makeClient()
@@ -55,7 +55,7 @@ enum JobBench {
     guard let before = SpawnRate.plain(bench) else { throw CommandError("error: /bin/true cannot be started") }
     let client = cluster.makeClient()
     let cpuBefore = cluster.cpuSeconds()
-    let shareBefore = ([cluster.coordinator] + cluster.agents.flatMap { $0 }).map { ProcessUsage($0) }
+    let shareBefore = cluster.usage()
     let start = Clocks.boot()
     try watch(
       cluster, count: 1,
@@ -65,7 +65,7 @@ enum JobBench {
       }, over: { _ in })
     let seconds = Double(Clocks.boot() - start) / 1e9
     let cpu = (cluster.cpuSeconds() - cpuBefore) * 1_000 / Double(pods)
-    let shareAfter = ([cluster.coordinator] + cluster.agents.flatMap { $0 }).map { ProcessUsage($0) }
+    let shareAfter = cluster.usage()
     guard let after = SpawnRate.plain(bench) else { throw CommandError("error: /bin/true cannot be started") }
     let raw = (before.perSecond + after.perSecond) / 2
     let wrapped = SpawnRate.bubblewrap(bench)
@@ -92,7 +92,7 @@ enum JobBench {
     ]
   }
 
-  private static func parts(_ before: [ProcessUsage], _ after: [ProcessUsage], _ pods: Int) -> String {
+  static func parts(_ before: [ProcessUsage], _ after: [ProcessUsage], _ pods: Int) -> String {
     guard before.count == after.count, before.count % 2 == 1 else { return "processes changed" }
     func used(_ positions: [Int], _ time: (ProcessUsage) -> Double) -> String {
       let sum = positions.reduce(0.0) { $0 + time(after[$1]) - time(before[$1]) }

@@ -18,6 +18,9 @@ struct ProcessUsage {
 
   var totalSeconds: Double { cpuSeconds + childrenSeconds }
 
+  /// Nothing.
+  init() {}
+
   /// Reads /proc/PID; a process that has ended has used nothing.
   init(_ pid: Int32) {
     // After the program's name, which may hold anything up to the last parenthesis.
@@ -51,9 +54,41 @@ struct ProcessUsage {
 }
 
 extension ProcessUsage {
+  /// Processor time that each process used between two looks at the same ones.
+  static func difference(_ before: [ProcessUsage], _ after: [ProcessUsage]) throws -> [ProcessUsage] {
+    try combined(after, before) { $0 - $1 }
+  }
+
+  static func sum(_ one: [ProcessUsage], _ other: [ProcessUsage]) throws -> [ProcessUsage] {
+    try combined(one, other) { $0 + $1 }
+  }
+
+  private static func combined(
+    _ one: [ProcessUsage], _ other: [ProcessUsage], _ result: (Double, Double) -> Double
+  ) throws -> [ProcessUsage] {
+    guard one.count == other.count else { throw CommandError("error: a process of the measured cluster ended") }
+    return zip(one, other).map { one, other in
+      var usage = ProcessUsage()
+      usage.cpuSeconds = result(one.cpuSeconds, other.cpuSeconds)
+      usage.childrenSeconds = result(one.childrenSeconds, other.childrenSeconds)
+      return usage
+    }
+  }
+
+  /// Processor seconds of a process' living threads as the scheduler counts them: to the nanosecond, where
+  /// `cpuSeconds` has hundredths.
+  static func exactSeconds(_ pid: Int32) -> Double {
+    let threads = (try? Files.list("/proc/\(pid)/task")) ?? []
+    let nanoseconds = threads.reduce(Int64(0)) { sum, thread in
+      let line = (try? Files.readLine("/proc/\(pid)/task/\(thread)/schedstat")) ?? ""
+      return sum + (line.split(separator: " ").first.flatMap { Int64($0) } ?? 0)
+    }
+    return Double(nanoseconds) / 1e9
+  }
+
   /// The sum of the memory of several.
   static func memory(of processes: [Int32]) -> ProcessUsage {
-    var sum = ProcessUsage(0)
+    var sum = ProcessUsage()
     for pid in processes {
       let usage = ProcessUsage(pid)
       sum.resident += usage.resident

@@ -20,20 +20,34 @@ final class SimulatedFleet {
   private static let wave = 100
 
   /// Connects `count` agents; each has its first answer when this returns.
-  init(_ cluster: BenchCluster, count: Int, pods: Int64, work: Work) throws {
-    loop = cluster.loop
+  convenience init(_ cluster: BenchCluster, count: Int, pods: Int64, work: Work) throws {
+    let identities = try SimulatedFleet.identities(cluster, (0..<count).map { "simulated-\($0)" })
+    try self.init(cluster.loop, identities, pods: pods, work: work)
     guard let address = SocketAddress(parsing: cluster.server) else { throw CommandError("error: no address") }
-    for number in 0..<count {
-      let name = "simulated-\(number)"
-      let identity = try Identity.issue(node: name, coordinator: cluster.coordinatorData)
-      agents.append(SimulatedAgent(name: name, pods: pods, tls: try TLSContext(native: identity), work: work))
-    }
-    // In waves: the coordinator takes only so many connections in their hello, and the rest of a real fleet retries.
+    // In waves: the coordinator takes only so many connections in their hello.
     for start in stride(from: 0, to: count, by: SimulatedFleet.wave) {
       let part = agents[start..<min(start + SimulatedFleet.wave, count)]
       for agent in part { try agent.connect(loop, address) }
       try FleetBench.turn(cluster, "a wave of agents has sessions") { part.allSatisfy { $0.answers > 0 } }
     }
+    startBeating()
+  }
+
+  /// Agents with these identities, of which none has connected yet.
+  init(_ loop: EventLoop, _ identities: [Identity], pods: Int64, work: Work) throws {
+    self.loop = loop
+    agents = try identities.map { identity in
+      SimulatedAgent(name: identity.node ?? "", pods: pods, tls: try TLSContext(native: identity), work: work)
+    }
+  }
+
+  /// Of agents of these nodes, issued by the cluster's own authority.
+  static func identities(_ cluster: BenchCluster, _ nodes: [String]) throws -> [Identity] {
+    try nodes.map { try Identity.issue(node: $0, coordinator: cluster.coordinatorData) }
+  }
+
+  /// From now on each agent sends a heartbeat a second.
+  func startBeating() {
     timer = loop.makeTimer { [unowned self] in beat() }
     timer?.arm(at: Clocks.boot())
   }
@@ -64,12 +78,18 @@ final class SimulatedAgent {
   private(set) var isClosed = false
   /// The longest that an answer to a heartbeat took, nanoseconds.
   private(set) var slowestAnswer: Int64 = 0
+  /// Hears how long each answer to a heartbeat took, nanoseconds.
+  var onAnswer: ((Int64) -> Void)?
+  /// A connection that closes before its first answer is tried again, as a real agent does.
+  var triesAgain = false
 
   private let name: String
   private let pods: Int64
   private let tls: TLSContext
   private let work: SimulatedFleet.Work
   private var connection: Connection?
+  private var retry: LoopTimer?
+  private var attempts = 0
   private let handshake = HandshakeClient(role: .agent)
   private var reader = MessageStream()
   private var isOpen = false
@@ -99,10 +119,35 @@ final class SimulatedAgent {
     connection.onBytes = { [unowned self] bytes in
       do { try take(bytes) } catch { connection.close() }
     }
-    connection.onClose = { [weak self] _ in self?.isClosed = true }
+    connection.onClose = { [weak self] _ in self?.closed(loop, address) }
   }
 
-  func close() { connection?.close() }
+  private func closed(_ loop: EventLoop, _ address: SocketAddress) {
+    guard triesAgain, answers == 0, !isOpen else {
+      isClosed = true
+      return
+    }
+    let pause = SimulatedAgent.pause(attempts: attempts)
+    attempts += 1
+    reader = MessageStream()
+    let timer = loop.makeTimer { [unowned self] in
+      do { try connect(loop, address) } catch { isClosed = true }
+    }
+    timer.arm(at: Clocks.boot() + pause)
+    retry = timer
+  }
+
+  /// A real agent's: twice as long each time, to two seconds, of which chance takes up to half off.
+  static func pause(attempts: Int) -> Int64 {
+    let whole = min(Int64(2_000_000_000), 100_000_000 << Int64(min(attempts, 8)))
+    return Int64.random(in: (whole / 2)...whole)
+  }
+
+  func close() {
+    triesAgain = false
+    retry?.arm(at: nil)
+    connection?.close()
+  }
 
   /// The heartbeat of this second.
   func heartbeat() {
@@ -160,7 +205,9 @@ final class SimulatedAgent {
   private func take(_ answer: ClusterProto.Answer) {
     answers = answer.number
     if let awaited, answer.sequence >= awaited.sequence {
-      slowestAnswer = max(slowestAnswer, Clocks.boot() - awaited.sent)
+      let time = Clocks.boot() - awaited.sent
+      slowestAnswer = max(slowestAnswer, time)
+      onAnswer?(time)
       self.awaited = nil
     }
     if let full = answer.full {

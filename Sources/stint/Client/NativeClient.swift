@@ -34,6 +34,8 @@ final class NativeClient {
   /// Nor here: what the address names is no coordinator, or names nothing.
   private var misfit: String?
 
+  /// Requests that may be open; more wait for answers. The coordinator takes 256 of a connection.
+  private static let openAtOnce = 200
   /// Between two attempts to connect.
   private static let pauseMilliseconds: Int64 = 100
   /// Longest sleep of a waiting call, so that its tick comes.
@@ -86,16 +88,21 @@ final class NativeClient {
       open[lastNumber] = 0
       connection?.send(MessageWriter.frames(order(lastNumber).json))
     }
-    for (position, request) in exchange.requests.enumerated() {
-      lastNumber += 1
-      let frames = MessageWriter.frames(ClientMessage.request(id: lastNumber, request).json)
-      // The coordinator would close the connection on it, and whoever asked would not know what became of it.
-      if frames.count > MessageLimits.body, let body = request.body, body.bytes.count > MessageLimits.body {
-        throw StatusError.tooLarge(limit: MessageLimits.body)
+    var waiting = exchange.requests.indices
+    func sendMore() throws {
+      while open.count < NativeClient.openAtOnce, let position = waiting.popFirst() {
+        let request = exchange.requests[position]
+        lastNumber += 1
+        let frames = MessageWriter.frames(ClientMessage.request(id: lastNumber, request).json)
+        // The coordinator would close the connection on it, and whoever asked would not know what became of it.
+        if frames.count > MessageLimits.body, let body = request.body, body.bytes.count > MessageLimits.body {
+          throw StatusError.tooLarge(limit: MessageLimits.body)
+        }
+        open[lastNumber] = position
+        connection?.send(frames)
       }
-      open[lastNumber] = position
-      connection?.send(frames)
     }
+    try sendMore()
     defer {
       for number in open.keys.sorted() { connection?.send(MessageWriter.frames(ClientMessage.cancel(id: number).json)) }
     }
@@ -107,11 +114,12 @@ final class NativeClient {
         if case .done = message.reply { open[message.id] = nil }
         if try receive(position, message.reply) == .enough { return .enough }
       }
-      if open.isEmpty { return .done }
-      if case .closed(let why) = state {
+      if case .closed(let why) = state, !open.isEmpty || !waiting.isEmpty {
         open.removeAll()
         return .lost(why)
       }
+      try sendMore()
+      if open.isEmpty { return .done }
       if let end = try pause(exchange) { return end }
     }
     return .done

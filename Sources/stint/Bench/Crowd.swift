@@ -112,7 +112,7 @@ private final class Members {
     case .joiners(let requests, let authority):
       fleet = nil
       size = requests.count
-      let tls = try TLSContext(joining: authority)
+      let tls = try TLSContext(joining: [authority])
       others = requests.map { Joining(loop, address, tls, $0) }
     case .halfOpen(let count):
       fleet = nil
@@ -261,7 +261,7 @@ private final class HalfOpen: Visitor {
     }
     defer { listener.close() }
     let client = try Connection.connect(loop: loop, to: listener.address)
-    try client.startTLS(try TLSContext(joining: String(repeating: "0", count: 64)))
+    try client.startTLS(try TLSContext(joining: [String(repeating: "0", count: 64)]))
     try APIAccess.turn(loop, "a client says its hello") { !bytes.isEmpty }
     return bytes
   }

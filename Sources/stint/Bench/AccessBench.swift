@@ -72,7 +72,8 @@ enum AccessBench {
       name: "GET of one Job by a user's role, \(bindings) bindings, beside \(whose)",
       value:
         "\(text(Spread(reader.microseconds).median, 1)) and \(text(Spread(other.microseconds).median, 1)) us of CPU: "
-        + "\(text(ratio.median * 100, 1)) % (\(text(ratio.least * 100, 1))-\(text(ratio.most * 100, 1)), \(ratio.count) rounds)",
+        + "\(text(ratio.median * 100, 1)) % "
+        + "(\(text(ratio.least * 100, 1))-\(text(ratio.most * 100, 1)), \(ratio.count) rounds)",
       reach: most.map { "<= \(text($0 * 100, 0)) %" } ?? "", isMet: most.map { ratio.median <= $0 })
   }
 

@@ -24,12 +24,15 @@ struct BoundRole: Sendable {
 struct CompiledRole: Sendable {
   let rules: [PolicyRule]
   private var byResource: [String: [Int]] = [:]
+  /// Those of every resource: looked at for each request, so not by name.
+  private var ofAll: [Int] = []
   private var ofPaths: [Int] = []
 
   init(_ rules: [PolicyRule]) {
     self.rules = rules
     for (index, rule) in rules.enumerated() {
-      for resource in rule.resources where byResource[resource]?.last != index {
+      if rule.resources.contains(PolicyRule.all) { ofAll.append(index) }
+      for resource in rule.resources where resource != PolicyRule.all && byResource[resource]?.last != index {
         byResource[resource, default: []].append(index)
       }
       if !rule.urls.isEmpty { ofPaths.append(index) }
@@ -40,7 +43,7 @@ struct CompiledRole: Sendable {
     if access.resource.isEmpty {
       return ofPaths.contains { rules[$0].allows(path: access.path, verb: access.verb) }
     }
-    if allows(access, PolicyRule.all) { return true }
+    if ofAll.contains(where: { rules[$0].allows(access) }) { return true }
     if access.subresource.isEmpty { return allows(access, access.resource) }
     return allows(access, "\(access.resource)/\(access.subresource)") || allows(access, "*/\(access.subresource)")
   }

@@ -322,15 +322,20 @@ final class HTTPDoor {
       subresource: resource.subresource)
     asked.subject = subject
     asked.group = resource.isModernEvents ? EventsGroup.name : nil
-    try check(AccessAttributes(asked), subject)
-    // A log is text, whatever is asked for.
-    let wanted = verb == .log ? HTTPForm(accept: nil) : form(request)
-    guard let form = wanted, verb != .watch || !form.isYAML else {
-      throw HTTPDoor.notAcceptable(isPlain: false)
+    // Who may not is told that before what else is wrong. The core asks itself; so a read, which has no body to
+    // be looked at before that, is asked for here only when something else is wrong.
+    let isRead = request.method == "GET"
+    if !isRead { try check(AccessAttributes(asked), subject) }
+    let form: HTTPForm
+    do throws(HTTPFailure) {
+      form = try self.form(of: verb, request)
+      asked.options = try target.options()
+    } catch {
+      if isRead { try check(AccessAttributes(asked), subject) }
+      throw error
     }
     asked.form = verb == .deletecollection ? .object : form.form
-    asked.options = try target.options()
-    if request.method != "GET" {
+    if !isRead {
       let (json, patch, strictErrors) = try HTTPMedia.body(request)
       asked.body = json
       asked.options.patchKind = patch
@@ -343,6 +348,7 @@ final class HTTPDoor {
       do throws(EventsGroup.Refusal) {
         asked = try EventsGroup.stored(asked)
       } catch {
+        if isRead { try check(AccessAttributes(asked), subject) }
         return client.answer(error.code, error.status)
       }
     }
@@ -362,6 +368,15 @@ final class HTTPDoor {
       let view = EventsGroup.view(reply)
       return form?(view) ?? view
     }
+  }
+
+  /// A log is text, whatever is asked for.
+  private func form(of verb: APIVerb, _ request: HTTPRequest) throws(HTTPFailure) -> HTTPForm {
+    let wanted = verb == .log ? HTTPForm(accept: nil) : form(request)
+    guard let form = wanted, verb != .watch || !form.isYAML else {
+      throw HTTPDoor.notAcceptable(isPlain: false)
+    }
+    return form
   }
 
   /// The form that Accept asks for. A client asks alike again and again: the last few are known by heart.

@@ -50,7 +50,9 @@ extension CommandTable {
         Flag(
           "node-certificate-lifetime", .duration, initial: "90d",
           "How long a node's certificate is valid; agents renew it between half and four fifths of that"),
-        Flag("terminated-pod-limit", .integer("N"), initial: "12500", "How many finished pods are kept; 0: all"), help,
+        Flag(
+          "terminated-pod-gc-threshold", .integer("N"), initial: "12500",
+          "How many finished pods are kept before the oldest go; 0 or less: all"), help,
       ],
       examples: [("stint coordinator --data /var/lib/stint", "Serve agents and clients of this machine")],
       run: ServeCommand.coordinator),

@@ -235,4 +235,57 @@ import Testing
     let wrong = harness.ask(APIRequest(verb: .get, kind: .namespaces, name: "default", subresource: "finalize"))
     #expect(wrong.code == 405)
   }
+
+  @Test("a namespace takes the policy of its delete, and goes when it is empty and nothing of its own remains")
+  func policies() throws {
+    for (policy, finalizers) in [("Foreground", ["foregroundDeletion"]), ("Orphan", ["orphan"]), ("Background", [])] {
+      let harness = try served()
+      harness.create(.namespaces, ["metadata": ["name": "team"]], namespace: "")
+      var options = APIOptions()
+      options.propagationPolicy = policy
+      let answer = harness.ask(APIRequest(verb: .delete, kind: .namespaces, name: "team", options: options))
+      #expect(answer.object[path: ["status", "phase"]] == "Terminating")
+      let shown = answer.object[path: ["metadata", "finalizers"]]?.arrayValue ?? []
+      #expect(shown.compactMap(\.stringValue) == finalizers)
+      for _ in 0..<5 { harness.step([.timer]) }
+      #expect(harness.get(.namespaces, "team").code == 404, "\(policy)")
+    }
+  }
+
+  @Test("should always delete fast: 100 namespaces go within a few turns, and can be made again empty")
+  func manyNamespaces() throws {
+    let harness = try served()
+    let names = (0..<100).map { "nslifetest-\($0)" }
+    for name in names {
+      harness.create(.namespaces, ["metadata": ["name": .string(name)]], namespace: "")
+      harness.create(.pods, Manifest.pod("test-pod"), namespace: name)
+      harness.create(.jobs, Manifest.job("work", spec: ["parallelism": 3, "completions": 3]), namespace: name)
+    }
+    for name in names { #expect(harness.ask(APIRequest(verb: .delete, kind: .namespaces, name: name)).code == 200) }
+    for _ in 0..<20 { harness.step([.timer]) }
+    #expect(!harness.list(.namespaces, namespace: "").itemNames.contains { $0.hasPrefix("nslifetest") })
+    harness.create(.namespaces, ["metadata": ["name": "nslifetest-1"]], namespace: "")
+    #expect(harness.get(.pods, "test-pod", namespace: "nslifetest-1").code == 404)
+    #expect(harness.list(.jobs, namespace: "nslifetest-1").items.isEmpty)
+  }
+
+  @Test("what would come into a namespace that goes is refused, and a delete of it again changes nothing")
+  func whileGoing() throws {
+    let harness = try served()
+    held(harness)
+    remove(harness)
+    let refused = harness.create(.configmaps, Manifest.configMap("late"), namespace: "team")
+    #expect(refused.code == 403)
+    #expect(
+      refused.message.hasSuffix("unable to create new content in namespace team because it is being terminated"))
+    let before = harness.get(.namespaces, "team").object[path: ["metadata", "deletionTimestamp"]]
+    harness.wait(milliseconds: 3_000)
+    var options = APIOptions()
+    options.propagationPolicy = "Foreground"
+    let again = harness.ask(APIRequest(verb: .delete, kind: .namespaces, name: "team", options: options))
+    #expect(again.object[path: ["metadata", "deletionTimestamp"]] == before)
+    #expect(again.object[path: ["metadata", "finalizers"]] == nil)
+    letGo(harness)
+    #expect(harness.get(.namespaces, "team").code == 404)
+  }
 }

@@ -40,9 +40,7 @@ package struct InvariantChecker: Sendable {
     pods = [:].merging(state.keys(of: .pods).compactMap { check(pod: $0, core, &found) }) { first, _ in first }
     jobs = [:].merging(state.keys(of: .jobs).compactMap { check(job: $0, core, &found) }) { first, _ in first }
     core.checkNodes(since: wentOnAt, &found)
-    if core.workloads.garbage.isEmpty, core.workloads.followed.isEmpty, core.workloads.removals.isEmpty {
-      checkOwners(core, &state, &found)
-    }
+    core.checkOwners(&found)
     return found
   }
 
@@ -151,17 +149,6 @@ package struct InvariantChecker: Sendable {
       succeeded: status.succeeded, failed: status.failed, finished: finished, generation: job.meta.generation,
       spec: job.spec)
     return (job.meta.uid, memory)
-  }
-
-  /// I11: an object whose owners are all gone does not outlive a collector that has nothing to do.
-  private func checkOwners(_ core: CoordinatorCore, _ state: inout ClusterState, _ found: inout [String]) {
-    for key in state.keys(of: .pods) {
-      guard let pod = state.pods[key], !pod.meta.ownerReferences.isEmpty, pod.meta.deletionTimestamp == nil else {
-        continue
-      }
-      let hasOwner = pod.meta.ownerReferences.contains { state.references[$0.uid] != nil }
-      if !hasOwner { found.append("I11: pod \(key) has outlived its owners") }
-    }
   }
 }
 

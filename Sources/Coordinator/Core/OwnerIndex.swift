@@ -3,7 +3,7 @@
 
 import ClusterProto
 
-struct OwnerIndex: Sendable {
+struct OwnerIndex: Equatable, Sendable {
   /// An owner as its dependents mean it: those of a kind in namespaces stand in the dependent's own.
   private struct Place: Hashable {
     var uid: String

@@ -80,7 +80,7 @@ enum HistoryBench {
     let pods = jobs * podsEach
     bench.progress("\(pods) finished pods by \(agents) simulated agents")
     let cluster = try BenchCluster(
-      bench, name: "history", agents: 0, flags: ["--terminated-pod-limit", "1000000"])
+      bench, name: "history", agents: 0, flags: ["--terminated-pod-gc-threshold", "1000000"])
     defer { cluster.stop() }
     let empty = ProcessUsage(cluster.coordinator)
     let fleet = try SimulatedFleet(cluster, count: agents, pods: 110, work: .succeedsAtOnce)

@@ -27,9 +27,8 @@ enum ServeCommand {
     options.isMoved = arguments.isOn("moved")
     options.acceptsLoss = arguments.isOn("accept-loss")
     options.configuration.chargeLostAttempts = arguments.isOn("charge-lost-attempts")
-    if let limit = arguments.integer("terminated-pod-limit") {
-      guard limit >= 0 else { throw arguments.problem("--terminated-pod-limit is negative") }
-      options.configuration.terminatedPodLimit = Int(limit)
+    if let limit = arguments.integer("terminated-pod-gc-threshold") {
+      options.configuration.terminatedPodLimit = Int(clamping: limit)
     }
     if let life = arguments.milliseconds("node-certificate-lifetime") {
       guard (10_000...3_153_600_000_000).contains(life) else {

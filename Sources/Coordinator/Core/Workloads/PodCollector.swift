@@ -1,5 +1,5 @@
 // What goes by itself: finished Jobs after their TTL, the oldest ended pods above the limit, pods of nodes that are
-// gone. Driven by timers and counts, never by scans.
+// gone, pods that go and never had one. Driven by timers and counts, never by scans.
 
 import ClusterProto
 
@@ -48,16 +48,18 @@ extension CoordinatorCore {
   // MARK: Ended pods above the limit
 
   mutating func observeTermination(before: Pod?, after: Pod?) {
-    let was = before.map { $0.status.phase.isTerminal && $0.meta.deletionTimestamp == nil } ?? false
-    let ended = after.map { $0.status.phase.isTerminal && $0.meta.deletionTimestamp == nil } ?? false
-    guard was != ended, let pod = after ?? before else { return }
-    workloads.terminatedCount += ended ? 1 : -1
-    if ended {
-      let created = BootTime(milliseconds: pod.meta.creationTimestamp.milliseconds)
-      workloads.terminated.set(pod.meta.key, at: created)
-    } else {
-      workloads.terminated.cancel(pod.meta.key)
-    }
+    let (old, new) = (before.flatMap { Self.collectionRank($0) }, after.flatMap { Self.collectionRank($0) })
+    guard old != new, let key = (after ?? before)?.meta.key else { return }
+    workloads.terminatedCount += (new == nil ? 0 : 1) - (old == nil ? 0 : 1)
+    if let new { workloads.terminated.set(key, at: new) } else { workloads.terminated.cancel(key) }
+  }
+
+  /// An ended pod's place in the order of collection: first who was evicted, then the oldest. Nil: it has not ended, or
+  /// goes already.
+  private static func collectionRank(_ pod: Pod) -> BootTime? {
+    guard pod.status.phase.isTerminal, pod.meta.deletionTimestamp == nil else { return nil }
+    let isEvicted = pod.status.phase == .failed && pod.status.reason == "Evicted"
+    return BootTime(milliseconds: pod.meta.creationTimestamp.milliseconds - (isEvicted ? 1 << 60 : 0))
   }
 
   mutating func collectTerminated(limit: Int) -> Int {
@@ -118,14 +120,39 @@ extension CoordinatorCore {
       guard let pod = state.pods[key], let node = pod.nodeName, !pod.status.phase.isTerminal,
         state.nodes[ObjectKey(namespace: "", name: node)] == nil, !isPossiblyLive(podUID: pod.meta.uid)
       else { continue }
-      failUnreported(key, podUID: pod.meta.uid, why: "PodGC: node \(node) no longer exists")
+      // Before the end: who hears of the end looks for the reason.
       updatePod(key) { pod in
         pod.status.set(
           Condition(
             type: "DisruptionTarget", status: "True", reason: "DeletionByPodGC",
             message: "PodGC: node no longer exists", lastTransition: stamp))
       }
+      failUnreported(key, podUID: pod.meta.uid, why: "PodGC: node \(node) no longer exists")
       deletePod(key, graceSeconds: 0)
+    }
+    return touched
+  }
+
+  // MARK: Pods that go without having had a node
+
+  mutating func observeUnscheduled(_ change: ObjectChange) {
+    if case .pod(let pod)? = change.after, goesUnscheduled(pod) { workloads.unscheduled.add(pod.meta.key) }
+  }
+
+  /// Somebody's finalizer holds the object, and nobody will report its end. A Job sees to its own.
+  private func goesUnscheduled(_ pod: Pod) -> Bool {
+    pod.meta.deletionTimestamp != nil && pod.nodeName == nil && pod.status.phase == .pending
+      && !pod.meta.finalizers.isEmpty && !pod.meta.finalizers.contains(JobNames.trackingFinalizer)
+      && !isPossiblyLive(podUID: pod.meta.uid)
+  }
+
+  /// Ends such pods; returns how many it looked at.
+  mutating func endUnscheduled(limit: Int) -> Int {
+    var touched = 0
+    while touched < limit, let key = workloads.unscheduled.next() {
+      touched += 1
+      guard let pod = state.pods[key], goesUnscheduled(pod) else { continue }
+      updatePod(key) { $0.status.phase = .failed }
     }
     return touched
   }

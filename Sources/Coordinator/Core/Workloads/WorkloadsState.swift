@@ -56,6 +56,8 @@ struct WorkloadsState: Sendable {
   /// Finished Jobs whose TTL is over, by uid, and pods of nodes that are gone.
   var expired = WorkQueue<String>()
   var abandoned = WorkQueue<ObjectKey>()
+  /// Pods that are being deleted and never had a node.
+  var unscheduled = WorkQueue<ObjectKey>()
   /// Contents of namespaces that are being deleted: what came late, and what was there.
   var doomed = WorkQueue<ObjectReference>()
   var dooms: [(kind: Kind, keys: ArraySlice<ObjectKey>)] = []
@@ -75,7 +77,9 @@ extension CoordinatorCore {
     countContents(change, of: subject)
     observeFurniture(change, of: subject)
     switch subject {
-    case .pod: observePod(change)
+    case .pod:
+      observePod(change)
+      observeUnscheduled(change)
     case .job: observeJob(change)
     case .node: observeNode(change)
     case .other(let other):
@@ -116,6 +120,7 @@ extension CoordinatorCore {
       budget -= collectTerminated(limit: budget)
       budget -= expireJobs(limit: budget)
       budget -= collectAbandoned(limit: budget)
+      budget -= endUnscheduled(limit: budget)
       if budget == before { break }
     }
     return limit - budget

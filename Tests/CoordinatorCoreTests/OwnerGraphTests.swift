@@ -226,6 +226,25 @@ import Testing
     }
   }
 
+  @Test("what owns Jobs takes them and their pods along, in the background and in the foreground")
+  func chainOfJobs() throws {
+    for policy in ["Background", "Foreground"] {
+      let harness = try APIHarness()
+      let top = harness.create(.configmaps, map("schedule"))
+      for number in 0..<3 {
+        var job = Manifest.job("run-\(number)", spec: ["parallelism": 2, "completions": 2])
+        job[path: ["metadata", "ownerReferences"]] = .array([owner(top, blocks: true, controller: true)])
+        #expect(harness.create(.jobs, job).code == 201)
+      }
+      settle(harness)
+      #expect(harness.list(.pods).items.count == 6)
+      harness.delete(.configmaps, "schedule") { $0.propagationPolicy = policy }
+      settle(harness)
+      #expect(harness.list(.pods).items.isEmpty && harness.list(.jobs).items.isEmpty, "\(policy)")
+      #expect(harness.get(.configmaps, "schedule").code == 404)
+    }
+  }
+
   // MARK: Finalizers in the hands of users
 
   @Test("foregroundDeletion patched away: the owner goes at once, and what it waited for follows in the background")

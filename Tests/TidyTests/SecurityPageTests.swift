@@ -1,4 +1,4 @@
-// The page on security names a test for each attack: every one of them is there.
+// The pages name a test for each attack and each rule: every one of them is there.
 
 import Testing
 
@@ -9,9 +9,21 @@ import Testing
     let start = try #require(page.lines.firstIndex(of: "| attack | answer | test |"))
     let rows = page.lines[(start + 2)...].prefix { $0.hasPrefix("|") }
     #expect(rows.count > 15)
+    Self.check(rows, cells: 3)
+  }
+
+  @Test("each test that the page on the API names for a rule is one")
+  func rules() throws {
+    let page = try #require(TidyTests.files(under: "docs", ending: "md").first { $0.path == "docs/kubernetes.md" })
+    let starts = page.lines.indices.filter { page.lines[$0] == "| rule | test |" }
+    #expect(!starts.isEmpty)
+    for start in starts { Self.check(page.lines[(start + 2)...].prefix { $0.hasPrefix("|") }, cells: 2) }
+  }
+
+  private static func check(_ rows: ArraySlice<String>, cells count: Int) {
     for row in rows {
       let cells = row.split(separator: "|")
-      #expect(cells.count == 3, "\(row)")
+      #expect(cells.count == count, "\(row)")
       // `Suite` function, function; `Suite` …; a remark in parentheses.
       var suite: SourceFile?
       var remark = false

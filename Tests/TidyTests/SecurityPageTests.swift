@@ -20,7 +20,7 @@ import Testing
     for start in starts { Self.check(page.lines[(start + 2)...].prefix { $0.hasPrefix("|") }, cells: 2) }
   }
 
-  private static func check(_ rows: ArraySlice<String>, cells count: Int) {
+  private static func check(_ rows: ArraySlice<Substring>, cells count: Int) {
     for row in rows {
       let cells = row.split(separator: "|")
       #expect(cells.count == count, "\(row)")

@@ -66,6 +66,18 @@ package struct JobSpec: Equatable, Sendable {
   package var templateFinalizers: [String]
   /// Spec of its pods, before admission.
   package var podSpec: PodSpec
+  /// Each index succeeds once, instead of any pods so often.
+  package var isIndexed: Bool
+  /// How many failures of one index are borne; nil: only the Job's own limit counts.
+  package var backoffLimitPerIndex: Int64?
+  /// How many indexes may fail before the Job does; nil: all.
+  package var maxFailedIndexes: Int64?
+  /// What the ends of pods come to; nil: no policy.
+  package var failureRules: [PodFailureRule]?
+  /// When the Job succeeds before all of its indexes have.
+  package var successRules: [JobSuccessRule]
+  /// The name of another controller that runs the Job; nil: it is ours.
+  package var otherManager: String?
 
   /// Reads a defaulted, validated spec. `sharing`: the spec instance before an update, kept when the template is the
   /// same.
@@ -90,7 +102,19 @@ package struct JobSpec: Equatable, Sendable {
     } else {
       podSpec = PodSpec(json: specification)
     }
+    isIndexed = json["completionMode"]?.stringValue == "Indexed" && completions != nil
+    backoffLimitPerIndex = isIndexed ? json["backoffLimitPerIndex"]?.intValue : nil
+    maxFailedIndexes = json["maxFailedIndexes"]?.intValue
+    failureRules = json["podFailurePolicy"].map { policy in
+      (policy["rules"]?.arrayValue ?? []).map { PodFailureRule(json: $0) }
+    }
+    let successes = isIndexed ? json[path: ["successPolicy", "rules"]]?.arrayValue ?? [] : []
+    successRules = successes.map { [completions] in JobSuccessRule(json: $0, completions: completions ?? 0) }
+    otherManager = json["managedBy"]?.stringValue.flatMap { $0 == Self.ownManager ? nil : $0 }
   }
+
+  /// The managedBy that names this controller, as no name does.
+  package static let ownManager = "kubernetes.io/job-controller"
 }
 
 /// status of a Job (batch/v1 JobStatus).
@@ -111,6 +135,12 @@ package struct JobStatus: Equatable, Sendable {
   package var succeeded: Int64 = 0
   /// Pods that failed and are charged.
   package var failed: Int64 = 0
+  /// Indexes of an Indexed Job that have succeeded.
+  package var completedIndexes = IndexIntervals()
+  /// Indexes that have failed for good; nil: the Job has no limit for each index.
+  package var failedIndexes: IndexIntervals?
+  /// What another controller keeps there; this one counts in one step and leaves it empty.
+  package var uncounted: JSON = .object(JSONObject())
 
   /// Takes each value as it stands; from JSON, what is missing has its default.
   package init() {}
@@ -126,6 +156,9 @@ package struct JobStatus: Equatable, Sendable {
     terminating = json["terminating"]?.intValue ?? 0
     succeeded = json["succeeded"]?.intValue ?? 0
     failed = json["failed"]?.intValue ?? 0
+    completedIndexes = IndexIntervals(text: json["completedIndexes"]?.stringValue ?? "")
+    failedIndexes = json["failedIndexes"]?.stringValue.map { IndexIntervals(text: $0) }
+    if let given = json["uncountedTerminatedPods"], given.objectValue != nil { uncounted = given }
   }
 
   /// As the API shows it.
@@ -139,9 +172,11 @@ package struct JobStatus: Equatable, Sendable {
     if active != 0 { result["active"] = .int(active) }
     if succeeded != 0 { result["succeeded"] = .int(succeeded) }
     if failed != 0 { result["failed"] = .int(failed) }
+    if !completedIndexes.isEmpty { result["completedIndexes"] = .string(completedIndexes.text) }
+    if let failedIndexes { result["failedIndexes"] = .string(failedIndexes.text) }
     result["ready"] = .int(ready)
     result["terminating"] = .int(terminating)
-    result["uncountedTerminatedPods"] = .object(JSONObject())
+    result["uncountedTerminatedPods"] = uncounted
     return result
   }
 

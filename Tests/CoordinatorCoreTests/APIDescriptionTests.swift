@@ -64,9 +64,8 @@ import Testing
     func text(_ type: String, _ field: String) -> String {
       Schema.structs[type]?[field].flatMap { Descriptions.text(type, $0) } ?? ""
     }
-    #expect(text("JobSpec", "completionMode").hasSuffix("Indexed is refused in this version."))
-    #expect(text("JobSpec", "managedBy").hasSuffix("is refused in this version."))
-    #expect(text("JobSpec", "podFailurePolicy").hasSuffix("Refused in this version."))
+    #expect(text("JobSpec", "scheduling").hasSuffix("without effect in this version."))
+    #expect(text("PodSpec", "ephemeralContainers").hasSuffix("Refused in this version."))
     #expect(text("Container", "livenessProbe").hasSuffix("without effect in this version."))
     #expect(text("Container", "command").contains("CreateContainerConfigError"))
   }

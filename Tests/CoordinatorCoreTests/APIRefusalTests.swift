@@ -250,19 +250,6 @@ private let jobRefusals: [Refusal] = [
   }
 
   @Test(
-    "Job features of a later version are refused by name",
-    arguments: [
-      ("completionMode", ["completionMode": "Indexed", "completions": 1]),
-      ("podFailurePolicy", ["podFailurePolicy": ["rules": []]]),
-      ("managedBy", ["managedBy": "example.com/x"]),
-    ] as [(String, JSON)])
-  func laterFeatures(_ field: String, _ spec: JSON) throws {
-    let harness = try APIHarness()
-    let answer = harness.create(.jobs, Manifest.job("r", spec: spec))
-    #expect(answer.message.hasPrefix("Job.batch \"r\" is invalid: spec.\(field): Forbidden: "))
-  }
-
-  @Test(
     "a field without effect is kept, and a warning names it",
     arguments: [
       ("readinessProbe", ["tcpSocket": ["port": 80]]), ("livenessProbe", ["exec": ["command": ["true"]]]),

@@ -13,6 +13,10 @@ extension FieldWalk {
     "LabelSelector.matchLabels": ["k": "v"],
     "JobSpec.selector": ["matchLabels": ["k": "v"]], "JobSpec.completionMode": "NonIndexed",
     "JobSpec.podReplacementPolicy": "Failed", "JobSpec.managedBy": "kubernetes.io/job-controller",
+    "PodFailurePolicyOnExitCodesRequirement.containerName": "main",
+    "PodFailurePolicyOnExitCodesRequirement.operator": "In", "PodFailurePolicyRule.action": "Ignore",
+    "PodFailurePolicyOnPodConditionsPattern.type": "DisruptionTarget",
+    "PodFailurePolicyOnPodConditionsPattern.status": "True", "SuccessPolicyRule.succeededIndexes": "0",
     "PodSpec.restartPolicy": "OnFailure", "PodSpec.dnsPolicy": "Default", "PodSpec.nodeSelector": ["k": "v"],
     "PodSpec.schedulerName": "default-scheduler", "PodSpec.serviceAccountName": "default",
     "PodSpec.serviceAccount": "default", "PodSpec.preemptionPolicy": "Never", "PodOS.name": "linux",
@@ -68,6 +72,8 @@ extension FieldWalk {
     "ConfigMapProjection": ["name": "x"], "SecretProjection": ["name": "x"],
     "HostPathVolumeSource": ["path": "/tmp"], "Taint": ["key": "k", "effect": "NoSchedule"],
     "PodFailurePolicyRule": ["action": "Ignore"],
+    "PodFailurePolicyOnExitCodesRequirement": ["operator": "In", "values": [1]],
+    "PodFailurePolicyOnPodConditionsPattern": ["type": "DisruptionTarget", "status": "True"],
     "JobCondition": ["type": "Suspended", "status": "True", "lastTransitionTime": "2026-01-01T00:00:00Z"],
     "PodCondition": ["type": "Ready", "status": "True", "lastTransitionTime": "2026-01-01T00:00:00Z"],
     "NodeCondition": ["type": "Ready", "status": "True", "lastTransitionTime": "2026-01-01T00:00:00Z"],
@@ -85,6 +91,10 @@ extension FieldWalk {
 
   /// What one field needs beside it.
   static let besides: [String: JSON] = [
+    "PodFailurePolicyRule.action": ["onPodConditions": [["type": "DisruptionTarget", "status": "True"]]],
+    "JobSpec.successPolicy": ["completionMode": "Indexed", "completions": 1],
+    "JobSpec.backoffLimitPerIndex": ["completionMode": "Indexed", "completions": 1],
+    "JobSpec.maxFailedIndexes": ["completionMode": "Indexed", "completions": 1, "backoffLimitPerIndex": 1],
     "JobSpec.selector": ["manualSelector": true], "JobSpec.manualSelector": ["selector": ["matchLabels": ["k": "v"]]],
     "Toleration.value": ["operator": "Equal"],
     "DownwardAPIVolumeFile.mode": ["fieldRef": ["fieldPath": "metadata.name"]],

@@ -26,12 +26,6 @@ enum FieldTable {
     Rule(
       field: "Job.metadata", text: "a name that is no DNS label: Warning", effect: .warned, path: "job.metadata.name",
       probe: "a.b"),
-    Rule(
-      field: "JobSpec.completionMode", text: "`Indexed`: refused", effect: .refused, path: "job.spec.completionMode",
-      probe: "Indexed"),
-    Rule(
-      field: "JobSpec.managedBy", text: "other than `kubernetes.io/job-controller`: refused", effect: .refused,
-      path: "job.spec.managedBy", probe: "example.com/queue"),
     Rule(field: "PodSpec.hostUsers", text: "`false`: refused", effect: .refused, path: "hostUsers", probe: false),
     Rule(
       field: "PodSpec.nodeName", text: "refused; use nodeSelector", effect: .refused, path: "nodeName", probe: "n"),

@@ -130,14 +130,16 @@ package struct InvariantChecker: Sendable {
     if conditions.contains("Complete"), conditions.contains("Failed") {
       found.append("I7: Job \(name) is Complete and Failed")
     }
-    if finished == "Complete", status.succeeded < (job.spec.completions ?? 1) {
+    checkIndexes(of: job, core, &found)
+    if finished == "Complete", status.succeeded < (job.spec.completions ?? 1), job.spec.successRules.isEmpty {
       found.append("I7: Job \(name) is Complete with \(status.succeeded) successes")
     }
     if finished != nil, isSettled, status.active + status.terminating > 0 {
       found.append("I7: Job \(name) is finished and has pods that are not")
     }
     if let before = jobs[job.meta.uid] {
-      if status.succeeded < before.succeeded || status.failed < before.failed {
+      let isElastic = job.spec.isIndexed && job.spec.completions == job.spec.parallelism
+      if (status.succeeded < before.succeeded && !isElastic) || status.failed < before.failed {
         found.append("I5: a counter of Job \(name) went back")
       }
       if let was = before.finished, was != finished { found.append("I7: Job \(name) is no longer \(was)") }
@@ -149,6 +151,29 @@ package struct InvariantChecker: Sendable {
       succeeded: status.succeeded, failed: status.failed, finished: finished, generation: job.meta.generation,
       spec: job.spec)
     return (job.meta.uid, memory)
+  }
+
+  /// I5 of an Indexed Job: each index counts once, has failed or succeeded, and no index is outside of the Job.
+  private func checkIndexes(of job: Job, _ core: CoordinatorCore, _ found: inout [String]) {
+    let name = job.meta.key.description
+    let status = job.status
+    guard job.spec.isIndexed, let completions = job.spec.completions, core.workloads.jobs.isEmpty else { return }
+    if status.succeeded != status.completedIndexes.count {
+      found.append("I5: Job \(name) counts \(status.succeeded) successes of \(status.completedIndexes.count) indexes")
+    }
+    let failed = status.failedIndexes ?? IndexIntervals()
+    if let index = failed.firstShared(with: status.completedIndexes) {
+      found.append("I5: index \(index) of Job \(name) has failed and succeeded")
+    }
+    if max(status.completedIndexes.last ?? -1, failed.last ?? -1) >= completions {
+      found.append("I5: Job \(name) has counted an index that it does not have")
+    }
+    if let most = job.spec.maxFailedIndexes, failed.count > most, !status.conditions.contains(where: \.isTrue) {
+      found.append("I7: Job \(name) goes on with \(failed.count) failed indexes, \(most) may fail")
+    }
+    if job.spec.backoffLimitPerIndex == nil, !failed.isEmpty {
+      found.append("I5: Job \(name) has failed indexes without a limit for each")
+    }
   }
 }
 

@@ -149,14 +149,7 @@ def _():
 
 @program.check("a queue's Job: made suspended, admitted by a patch with a node selector, run, counted")
 def _():
-    try:
-        batch.create_namespaced_job(SPACE, QUEUED)
-    except client.ApiException as error:
-        equal(error.status, 422)
-        causes = [cause["field"] for cause in json.loads(error.body)["details"]["causes"]]
-        equal(causes, ["spec.podFailurePolicy"])
-        body = QUEUED | {"spec": {k: v for k, v in QUEUED["spec"].items() if k != "podFailurePolicy"}}
-        batch.create_namespaced_job(SPACE, body)
+    batch.create_namespaced_job(SPACE, QUEUED)
     node = core.list_node().items[0].metadata.labels["kubernetes.io/hostname"]
     admit = {"spec": {"template": {"spec": {"nodeSelector": {"kubernetes.io/hostname": node}}}}}
     batch.patch_namespaced_job("queued", SPACE, admit)

@@ -30,6 +30,9 @@ enum Defaults {
     set(&spec, "suspend", false)
     set(&spec, "manualSelector", false)
     set(&spec, "podReplacementPolicy", spec["podFailurePolicy"] == nil ? "TerminatingOrFailed" : "Failed")
+    within(&spec, "podFailurePolicy") { policy in
+      each(&policy, "rules") { rule in each(&rule, "onPodConditions") { set(&$0, "status", "True") } }
+    }
     if spec["template"] == nil { spec["template"] = .object(JSONObject()) }
     within(&spec, "template") { template in
       if template["metadata"] == nil { template["metadata"] = .object(JSONObject()) }

@@ -30,12 +30,6 @@ struct Honesty {
   }
 
   mutating func job(_ job: JSON) {
-    if job[path: ["spec", "completionMode"]]?.stringValue == "Indexed" {
-      refuse("spec.completionMode", "\"Indexed\" is \(Self.notSupported)")
-    }
-    if let manager = job[path: ["spec", "managedBy"]]?.stringValue, manager != "kubernetes.io/job-controller" {
-      refuse("spec.managedBy")
-    }
     let name = job[path: ["metadata", "name"]]?.stringValue ?? ""
     let problems = Names.labelErrors(name)
     if !problems.isEmpty, Names.subdomainErrors(name).isEmpty {

@@ -186,10 +186,10 @@ extension JobValidation {
     }
   }
 
-  private struct IndexProblem: Error { var text: String }
+  struct IndexProblem: Error { var text: String }
 
   /// How many indexes `0,2-4` names; rising numbers and intervals below `completions`.
-  private static func countIndexes(_ text: String, _ completions: Int64) -> Result<Int64, IndexProblem> {
+  static func countIndexes(_ text: String, _ completions: Int64) -> Result<Int64, IndexProblem> {
     var total: Int64 = 0
     var last: Int64 = -1
     if text.isEmpty { return .success(0) }

@@ -53,6 +53,18 @@ struct JobValidation {
   mutating func create(_ job: JSON) {
     generatedSelector(job)
     spec(job["spec"] ?? .null)
+    hostNames(job)
+  }
+
+  /// The pods' host names are the Job's name with their index.
+  private mutating func hostNames(_ job: JSON) {
+    guard job[path: ["spec", "completionMode"]]?.stringValue == "Indexed",
+      let completions = job[path: ["spec", "completions"]]?.intValue, completions > 0
+    else { return }
+    let name = job[path: ["metadata", "name"]]?.stringValue ?? ""
+    let longest = "\(name)-\(completions - 1)"
+    if Names.labelErrors(longest).isEmpty { return }
+    errors.invalid("metadata.name", name, "will not able to create pod with invalid DNS label: \(longest)")
   }
 
   private mutating func generatedSelector(_ job: JSON) {
@@ -140,10 +152,7 @@ struct JobValidation {
     let before = old.spec.json
     let spec = new["spec"] ?? .null
     let immutable = "field is immutable"
-    // Elastic changes of completions come with Indexed Jobs.
-    if spec["completions"] != before["completions"] {
-      errors.invalid("spec.completions", spec["completions"] ?? .null, immutable)
-    }
+    completions(spec, before)
     if spec["selector"] != before["selector"] {
       errors.invalid("spec.selector", spec["selector"] ?? .null, immutable)
     }
@@ -153,6 +162,17 @@ struct JobValidation {
     for name in ["completionMode", "podFailurePolicy", "backoffLimitPerIndex", "managedBy", "successPolicy"]
     where spec[name] != before[name] {
       errors.invalid("spec.\(name)", spec[name] ?? .null, immutable)
+    }
+  }
+
+  /// Completions change only with an elastic Job's parallelism.
+  private mutating func completions(_ spec: JSON, _ before: JSON) {
+    let given = spec["completions"]
+    if given == before["completions"] { return }
+    if spec["completionMode"]?.stringValue != "Indexed" || given == nil {
+      errors.invalid("spec.completions", given ?? .null, "field is immutable")
+    } else if given != spec["parallelism"] {
+      errors.invalid("spec.completions", given ?? .null, "can only be modified in tandem with spec.parallelism")
     }
   }
 

@@ -21,10 +21,10 @@ extension Schema {
 
   static let jobTypes = """
     Job = apiVersion:string kind:string metadata:ObjectMeta spec:JobSpec status:JobStatus
-    JobSpec = parallelism:int32 completions:int32 activeDeadlineSeconds:int64 podFailurePolicy:PodFailurePolicy!
-      successPolicy:SuccessPolicy! backoffLimit:int32 backoffLimitPerIndex:int32! maxFailedIndexes:int32!
+    JobSpec = parallelism:int32 completions:int32 activeDeadlineSeconds:int64 podFailurePolicy:PodFailurePolicy
+      successPolicy:SuccessPolicy backoffLimit:int32 backoffLimitPerIndex:int32 maxFailedIndexes:int32
       selector:LabelSelector manualSelector:bool template:PodTemplateSpec ttlSecondsAfterFinished:int32
-      completionMode:string suspend:bool podReplacementPolicy:string managedBy:string scheduling:any!
+      completionMode:string suspend:bool podReplacementPolicy:string managedBy:string scheduling:any~
     PodFailurePolicy = rules:[]PodFailurePolicyRule
     PodFailurePolicyRule = action:string onExitCodes:PodFailurePolicyOnExitCodesRequirement
       onPodConditions:[]PodFailurePolicyOnPodConditionsPattern

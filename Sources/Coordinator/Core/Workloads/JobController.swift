@@ -14,14 +14,22 @@ struct JobRound {
   var isCut = false
 
   var remaining: Int { limit - touched }
+  /// How the Job ends has been decided: nothing decides it anew.
+  var isDecided: Bool { status.isInterim("FailureTarget") || status.isInterim("SuccessCriteriaMet") }
+
+  mutating func decide(_ type: String, _ reason: String, _ message: String, at time: WallTime) {
+    status.conditions.append(
+      Condition(type: type, status: "True", reason: reason, message: message, lastTransition: time))
+  }
 }
 
 extension CoordinatorCore {
   /// Brings one Job forward; touches at most `limit` pods and queues itself again when that was not enough. Returns
   /// how many it touched.
   mutating func syncJob(_ key: ObjectKey, limit: Int) -> Int {
-    guard let job = state.jobs[key] else { return 0 }
+    guard let job = state.jobs[key], job.spec.otherManager == nil else { return 0 }
     var round = JobRound(job: job, status: job.status, limit: min(limit, Self.roundLimit))
+    if !job.status.isFinished { fitIndexes(&round) }
     if job.status.isFinished {
       stripFinished(&round)
     } else {
@@ -42,14 +50,16 @@ extension CoordinatorCore {
       round.status.startTime = stamp
       workloads.memories[job.meta.uid, default: JobMemory()].started = now.boot
     }
-    if round.status.isInterim("SuccessCriteriaMet") { return }
-    if !round.status.isInterim("FailureTarget"), let reason = failureReason(round) {
-      round.status.conditions.append(
-        Condition(
-          type: "FailureTarget", status: "True", reason: reason.reason, message: reason.message, lastTransition: stamp))
+    if !round.isDecided {
+      if let reason = failureReason(round) {
+        round.decide("FailureTarget", reason.reason, reason.message, at: stamp)
+      } else if let message = successMessage(round) {
+        round.decide("SuccessCriteriaMet", "SuccessPolicy", message, at: stamp)
+      }
     }
-    if round.status.isInterim("FailureTarget") {
-      deleteActivePods(&round)
+    if round.isDecided {
+      releaseHeld(&round)
+      deleteActivePods(&round, counting: round.status.isInterim("FailureTarget"))
       return
     }
     if job.meta.deletionTimestamp == nil { manage(&round) }
@@ -61,10 +71,9 @@ extension CoordinatorCore {
       complete = round.status.succeeded > 0 && active == 0
     }
     if complete, !round.isCut {
-      round.status.conditions.append(
-        Condition(
-          type: "SuccessCriteriaMet", status: "True", reason: "CompletionsReached",
-          message: "Reached expected number of succeeded pods", lastTransition: stamp))
+      round.decide(
+        "SuccessCriteriaMet", "CompletionsReached", "Reached expected number of succeeded pods", at: stamp)
+      releaseHeld(&round)
     } else if job.meta.deletionTimestamp == nil {
       markSuspension(&round)
     }
@@ -72,16 +81,17 @@ extension CoordinatorCore {
 
   private mutating func failureReason(_ round: JobRound) -> (reason: String, message: String)? {
     let job = round.job
-    if round.status.failed > job.spec.backoffLimit || isPastRestarts(job) {
+    let failed = round.status.failed.addingSaturated(tally(of: job).held.counted)
+    if failed > job.spec.backoffLimit || isPastRestarts(job) {
       return ("BackoffLimitExceeded", "Job has reached the specified backoff limit")
     }
-    guard let deadline = deadline(of: job, status: round.status) else {
+    if let deadline = deadline(of: job, status: round.status) {
+      if deadline <= now.boot { return ("DeadlineExceeded", "Job was active longer than specified deadline") }
+      workloads.timers.set(.job(job.meta.uid), at: deadline)
+    } else {
       workloads.timers.cancel(.job(job.meta.uid))
-      return nil
     }
-    if deadline <= now.boot { return ("DeadlineExceeded", "Job was active longer than specified deadline") }
-    workloads.timers.set(.job(job.meta.uid), at: deadline)
-    return nil
+    return failedIndexesReason(round)
   }
 
   /// OnFailure: restarts of the pods that run now. A limit of 0 is reached by the first restart.
@@ -145,7 +155,9 @@ extension CoordinatorCore {
       })
     else { return }
     let tally = tally(of: round.job)
-    guard tally.active.isEmpty, tally.terminating == 0, tally.finished.isEmpty, tally.deleted.isEmpty else {
+    guard tally.active.isEmpty, tally.terminating == 0, tally.finished.isEmpty, tally.deleted.isEmpty,
+      tally.held.isEmpty
+    else {
       if !tally.deleted.isEmpty || !tally.finished.isEmpty { workloads.jobs.add(round.job.meta.key) }
       return
     }
@@ -195,5 +207,5 @@ extension CoordinatorCore {
 
 extension JobStatus {
   /// True when the interim condition of that type stands.
-  fileprivate func isInterim(_ type: String) -> Bool { condition(type)?.isTrue ?? false }
+  func isInterim(_ type: String) -> Bool { condition(type)?.isTrue ?? false }
 }

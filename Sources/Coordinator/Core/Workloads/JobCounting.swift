@@ -7,6 +7,7 @@ extension CoordinatorCore {
   /// Counts what ended since the last sync, at most the round's budget of pods.
   mutating func countPods(_ round: inout JobRound) {
     let uid = round.job.meta.uid
+    if round.job.meta.deletionTimestamp != nil { releaseHeld(&round) }
     // Keys only: holding the tally while its sets change would copy them.
     let finished = firstKeys(of: uid, \.finished, limit: round.remaining)
     let deleted = firstKeys(of: uid, \.deleted, limit: Int.max)
@@ -22,7 +23,7 @@ extension CoordinatorCore {
       guard let pod = state.pods[key] else { continue }
       countDeleted(pod, &round, &outcomes)
     }
-    remember(outcomes, uid: uid)
+    if round.job.spec.backoffLimitPerIndex == nil { remember(outcomes, uid: uid) }
     round.isCut = round.remaining == 0
   }
 
@@ -39,12 +40,22 @@ extension CoordinatorCore {
     round.touched += 1
     mustHold(
       pod.meta.finalizers.contains(JobNames.trackingFinalizer), "I5: pod \(pod.meta.key) would be counted twice")
-    if pod.status.phase == .succeeded {
-      round.status.succeeded = round.status.succeeded.nextCount
+    let index = ownIndex(of: pod, round)
+    if round.job.spec.isIndexed, index == nil {
+      // A pod of no index of the Job counts nowhere.
+    } else if pod.status.phase == .succeeded {
+      if let index {
+        succeed(index, &round)
+      } else {
+        round.status.succeeded = round.status.succeeded.nextCount
+      }
       outcomes.append((trustedFinishTime(of: pod), pod.meta.key, true))
-    } else if isCharged(pod) {
-      round.status.failed = round.status.failed.nextCount
-      outcomes.append((trustedFinishTime(of: pod), pod.meta.key, false))
+    } else {
+      let verdict = verdict(on: pod, of: round.job)
+      failJob(verdict, &round)
+      if let index, settle(index, of: pod, verdict, &round) { return }
+      if verdict.isCounted { round.status.failed = round.status.failed.nextCount }
+      if verdict.pauses { outcomes.append((trustedFinishTime(of: pod), pod.meta.key, false)) }
     }
     stripTracking(pod.meta.key)
   }
@@ -59,7 +70,12 @@ extension CoordinatorCore {
     if failing || !waits {
       round.touched += 1
       // Not in the backoff: who deletes a pod by hand gets its replacement at once.
-      if isCharged(pod) { round.status.failed = round.status.failed.nextCount }
+      let index = ownIndex(of: pod, round)
+      let verdict = verdict(on: pod, of: round.job)
+      if let index, settle(index, of: pod, verdict, &round) { return }
+      if verdict.isCounted, index != nil || !round.job.spec.isIndexed {
+        round.status.failed = round.status.failed.nextCount
+      }
       stripTracking(pod.meta.key)
     } else if succeeding || round.job.meta.deletionTimestamp != nil {
       round.touched += 1
@@ -73,7 +89,7 @@ extension CoordinatorCore {
 
   /// C5: an attempt that was lost with its node, or ended because its node was shut down, is not the Job's failure,
   /// unless the cluster is set to count as Kubernetes does.
-  private func isCharged(_ pod: Pod) -> Bool {
+  func isCharged(_ pod: Pod) -> Bool {
     if configuration.chargeLostAttempts { return true }
     guard let disruption = pod.status.condition("DisruptionTarget"), disruption.isTrue else { return true }
     return !["DeletionByTaintManager", "TerminationByKubelet"].contains(disruption.reason)

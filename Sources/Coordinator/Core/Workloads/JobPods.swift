@@ -7,8 +7,7 @@ extension CoordinatorCore {
   /// Kubernetes' manageJob: creates or deletes pods, never both in one sync.
   mutating func manage(_ round: inout JobRound) {
     let job = round.job
-    let tally = tally(of: job)
-    let active = Int64(tally.active.count)
+    let active = Int64(tally(of: job).active.count)
     if job.spec.suspend {
       deleteSurplus(&round, count: active)
       return
@@ -19,29 +18,51 @@ extension CoordinatorCore {
     } else if round.status.succeeded > 0 {
       wanted = active
     }
-    if active > wanted {
-      deleteSurplus(&round, count: active - wanted)
+    let misplaced = misplacedPods(of: job)
+    if active > wanted || !misplaced.isEmpty {
+      deleteSurplus(&round, count: active - wanted, first: misplaced)
       return
     }
-    let waiting = job.spec.podReplacementPolicy == "Failed" ? Int64(tally.terminating) : 0
+    let waiting = job.spec.podReplacementPolicy == "Failed" ? Int64(tally(of: job).terminating) : 0
     let missing = wanted - waiting - active
     guard missing > 0, !isTerminating(namespace: job.meta.namespace) else { return }
-    if let end = workloads.memories[job.meta.uid]?.backoff.end, end > now.boot {
-      let timer = WorkloadTimer.job(job.meta.uid)
-      workloads.timers.set(timer, at: min(end, workloads.timers.time(of: timer) ?? end))
+    if job.spec.isIndexed {
+      createIndexes(&round, missing: missing)
+    } else if !isPaused(job, until: workloads.memories[job.meta.uid]?.backoff.end) {
+      createPods(&round, count: allowance(for: job, missing: missing), indexes: nil)
+    }
+  }
+
+  /// Pods for the lowest indexes that need one. With a limit for each index each has a pause of its own; the slots of
+  /// those that pause stay empty, as Kubernetes leaves them.
+  private mutating func createIndexes(_ round: inout JobRound, missing: Int64) {
+    var indexes = pendingIndexes(round, count: missing)
+    if round.job.spec.backoffLimitPerIndex != nil {
+      let due = dueIndexes(indexes, of: round.job)
+      if isPaused(round.job, until: due.next) { return }
+      indexes = due.now
+    } else if isPaused(round.job, until: workloads.memories[round.job.meta.uid]?.backoff.end) {
       return
     }
-    createPods(&round, count: allowance(for: job, missing: missing))
+    guard !indexes.isEmpty else { return }
+    createPods(&round, count: allowance(for: round.job, missing: Int64(indexes.count)), indexes: indexes)
+  }
+
+  /// Whether a pause stands that ends later; then the Job comes back at its end.
+  private mutating func isPaused(_ job: Job, until end: BootTime?) -> Bool {
+    guard let end, end > now.boot else { return false }
+    let timer = WorkloadTimer.job(job.meta.uid)
+    workloads.timers.set(timer, at: min(end, workloads.timers.time(of: timer) ?? end))
+    return true
   }
 
   // MARK: Deleting
 
   /// Pods that the Job does not want any more; the finalizer goes first, so they count nowhere.
-  private mutating func deleteSurplus(_ round: inout JobRound, count: Int64) {
-    guard count > 0 else { return }
-    let active = tally(of: round.job).active
-    let victims = count >= Int64(active.count) ? Array(active) : Array(inDeletionOrder(active).prefix(Int(count)))
-    for key in victims {
+  private mutating func deleteSurplus(_ round: inout JobRound, count: Int64, first misplaced: [ObjectKey] = []) {
+    let more = max(0, count - Int64(misplaced.count))
+    guard more > 0 || !misplaced.isEmpty else { return }
+    for key in misplaced + surplus(of: round.job, count: more, without: Set(misplaced)) {
       guard round.remaining > 0 else {
         round.isCut = true
         return
@@ -52,14 +73,22 @@ extension CoordinatorCore {
     }
   }
 
-  /// The pods of a Job that failed; they keep the finalizer and count as failed.
-  mutating func deleteActivePods(_ round: inout JobRound) {
+  private func surplus(of job: Job, count: Int64, without misplaced: Set<ObjectKey>) -> [ObjectKey] {
+    guard count > 0 else { return [] }
+    let active = tally(of: job).active.filter { !misplaced.contains($0) }
+    return count >= Int64(active.count) ? active : Array(inDeletionOrder(active).prefix(Int(count)))
+  }
+
+  /// The pods of a Job that ends. Of one that failed they keep the finalizer and count as failed; of one that
+  /// succeeded they count as nothing.
+  mutating func deleteActivePods(_ round: inout JobRound, counting: Bool) {
     for key in Array(tally(of: round.job).active) {
       guard round.remaining > 0 else {
         round.isCut = true
         return
       }
       round.touched += 1
+      if !counting { stripTracking(key) }
       deleteJobPod(key, of: round.job)
     }
   }
@@ -72,7 +101,7 @@ extension CoordinatorCore {
   }
 
   /// Who goes first: unassigned, Pending, not ready, ready for the shortest time, most restarts, newest.
-  private func inDeletionOrder(_ keys: InsertionSet<ObjectKey>) -> [ObjectKey] {
+  func inDeletionOrder(_ keys: [ObjectKey]) -> [ObjectKey] {
     keys.compactMap { state.pods[$0] }.sorted { left, right in
       let first = Self.deletionRank(left)
       let second = Self.deletionRank(right)
@@ -99,24 +128,24 @@ extension CoordinatorCore {
 
   // MARK: Creating
 
-  private mutating func createPods(_ round: inout JobRound, count: Int64) {
-    var left = count
-    guard left > 0, !isRefused(round.job) else { return }
-    let spec = podSpec(of: round.job)
+  private mutating func createPods(_ round: inout JobRound, count: Int64, indexes: [Int64]?) {
+    guard count > 0, !isRefused(round.job) else { return }
+    let spec = indexes == nil ? podSpec(of: round.job) : indexedSpec(of: round.job)
     let quality = Defaults.qosClass(podSpec: spec.json)
-    while left > 0 {
+    for position in 0..<Int(count) {
       guard round.remaining > 0 else {
         round.isCut = true
         return
       }
       round.touched += 1
-      left -= 1
-      createPod(of: round.job, spec: spec, quality: quality)
+      createPod(&round, spec: spec, quality: quality, index: indexes?[position])
     }
   }
 
-  private mutating func createPod(of job: Job, spec: PodSpec, quality: String) {
-    let prefix = String((job.meta.name + "-").prefix(58))
+  private mutating func createPod(_ round: inout JobRound, spec: PodSpec, quality: String, index: Int64?) {
+    let job = round.job
+    let ending = index.map { "-\($0)-" } ?? "-"
+    let prefix = String(job.meta.name.prefix(58 - ending.utf8.count)) + ending
     var meta = ObjectMeta()
     meta.namespace = job.meta.namespace
     meta.generateName = prefix
@@ -127,12 +156,46 @@ extension CoordinatorCore {
     meta.ownerReferences = [job.controllerReference]
     meta.finalizers =
       job.spec.templateFinalizers.filter { $0 != JobNames.trackingFinalizer } + [JobNames.trackingFinalizer]
+    var hostname: String?
+    if let index {
+      meta.labels[Slot.indexAnnotation] = String(index)
+      meta.annotations[Slot.indexAnnotation] = String(index)
+      annotateFailures(&meta, of: index, job)
+      hostname = "\(job.meta.name)-\(index)"
+    }
     var status = PodStatus()
     status.qosClass = quality
-    insert(.pod(Pod(meta: meta, spec: spec, status: status)))
+    insert(.pod(Pod(meta: meta, spec: spec, hostname: hostname, status: status)))
+    if let index { countReplaced(index, &round) }
     recordEvent(
       on: .job(job), type: .normal, reason: "SuccessfulCreate", message: "Created pod: \(meta.name)",
       component: JobNames.component)
+  }
+
+  /// The spec with JOB_COMPLETION_INDEX in each container that does not have the variable: it reads the pod's label, so
+  /// that the pods of all indexes share one spec.
+  private mutating func indexedSpec(of job: Job) -> PodSpec {
+    let admitted = podSpec(of: job)
+    if let known = workloads.memories[job.meta.uid]?.indexedSpec, known.admitted === admitted { return known.indexed }
+    var json = admitted.json
+    let variable: JSON = [
+      "name": "JOB_COMPLETION_INDEX",
+      "valueFrom": [
+        "fieldRef": ["apiVersion": "v1", "fieldPath": .string("metadata.labels['\(Slot.indexAnnotation)']")]
+      ],
+    ]
+    for list in ["initContainers", "containers"] {
+      guard var containers = json[list]?.arrayValue else { continue }
+      for position in containers.indices {
+        let given = containers[position]["env"]?.arrayValue ?? []
+        if given.contains(where: { $0["name"]?.stringValue == "JOB_COMPLETION_INDEX" }) { continue }
+        containers[position]["env"] = .array(given + [variable])
+      }
+      json[list] = .array(containers)
+    }
+    let indexed = PodSpec(json: json)
+    workloads.memories[job.meta.uid, default: JobMemory()].indexedSpec = (admitted, indexed)
+    return indexed
   }
 
   private mutating func podSpec(of job: Job) -> PodSpec {

@@ -15,6 +15,8 @@ struct JobPodStanding: Equatable, Sendable {
   /// Carries the tracking finalizer: it is not in the Job's counters yet.
   var isTracked: Bool
   var isEnded: Bool
+  /// The index that its annotation names.
+  var index: Int64?
   /// restartCount over all containers of a pod that is Pending or Running.
   var restarts: Int64
 
@@ -26,6 +28,7 @@ struct JobPodStanding: Equatable, Sendable {
     isUnplaced = isActive && pod.status.fencingToken == nil
     isTerminating = !isEnded && deleting
     isTracked = pod.meta.finalizers.contains(JobNames.trackingFinalizer)
+    index = Slot.index(of: pod)
     restarts = 0
     if pod.status.phase == .pending || pod.status.phase == .running {
       for container in pod.status.initContainers { restarts &+= container.restartCount }
@@ -43,7 +46,7 @@ extension JobPodStanding {
   }
 }
 
-struct JobTally: Equatable, Sendable {
+struct JobTally: Sendable {
   var active = InsertionSet<ObjectKey>()
   /// Ended and not counted yet.
   var finished = InsertionSet<ObjectKey>()
@@ -55,6 +58,11 @@ struct JobTally: Equatable, Sendable {
   var restarts: Int64 = 0
   /// Pods of the Job in any state.
   var pods = 0
+  /// Active pods by their index, and those that are marked for deletion and have not ended.
+  var indexed = IndexedPods()
+  var ending = IndexedPods()
+  /// Failed pods of indexes that wait for their next pod; they are in neither `finished` nor `deleted`.
+  var held = HeldPods()
 
   mutating func add(_ standing: JobPodStanding, _ key: ObjectKey) {
     pods += 1
@@ -65,6 +73,16 @@ struct JobTally: Equatable, Sendable {
     if standing.isTracked, standing.isEnded { finished.insert(key) }
     if standing.isTracked, standing.isTerminating { deleted.insert(key) }
     restarts &+= standing.restarts
+    guard let index = standing.index else { return }
+    if standing.isActive { indexed.add(index, key) }
+    if standing.isTerminating { ending.add(index, key) }
+  }
+
+  /// The pod waits for its replacement instead of being looked at again.
+  mutating func hold(_ pod: HeldPods.Pod, of index: Int64) {
+    finished.remove(pod.key)
+    deleted.remove(pod.key)
+    held.hold(pod, of: index)
   }
 
   mutating func take(_ standing: JobPodStanding, _ key: ObjectKey) {
@@ -76,7 +94,22 @@ struct JobTally: Equatable, Sendable {
     if standing.isTracked, standing.isEnded { finished.remove(key) }
     if standing.isTracked, standing.isTerminating { deleted.remove(key) }
     restarts &-= standing.restarts
+    guard let index = standing.index else { return }
+    held.take(index, key)
+    if standing.isActive { indexed.take(index, key) }
+    if standing.isTerminating { ending.take(index, key) }
   }
+}
+
+extension JobTally: Equatable {
+  /// A pod that is held here is one that waits to be looked at after a restart.
+  static func == (left: JobTally, right: JobTally) -> Bool {
+    left.active == right.active && left.ready == right.ready && left.unplaced == right.unplaced
+      && left.terminating == right.terminating && left.restarts == right.restarts && left.pods == right.pods
+      && left.indexed == right.indexed && left.ending == right.ending && left.uncounted == right.uncounted
+  }
+
+  private var uncounted: Set<ObjectKey> { Set(finished).union(deleted).union(held.keys) }
 }
 
 /// What the API does not show of a Job.
@@ -86,6 +119,10 @@ struct JobMemory: Equatable, Sendable {
   var started: BootTime?
   /// The template's spec with what admission adds, made once and shared by the pods.
   var podSpec: (template: PodSpec, admitted: PodSpec)?
+  /// The same with what an Indexed Job adds.
+  var indexedSpec: (admitted: PodSpec, indexed: PodSpec)?
+  /// The completions that its indexes were last fitted to.
+  var completions: Int64?
   /// How often in a row its pods were refused.
   var refusals: Int64 = 0
 
@@ -177,6 +214,7 @@ extension CoordinatorCore {
         return
       }
     }
+    if after.spec.otherManager != nil { return }
     // The status is this controller's own: its change alone makes no work.
     if before?.spec != after.spec || before?.meta.deletionTimestamp != after.meta.deletionTimestamp
       || before?.status.isFinished != after.status.isFinished

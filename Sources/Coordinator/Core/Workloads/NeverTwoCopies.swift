@@ -8,12 +8,15 @@ extension CoordinatorCore {
   func assignability(of pod: Pod) -> Assignability {
     guard let slot = Slot(of: pod) else { return .free }
     guard let key = jobKey(owning: pod), let job = state.jobs[key], job.meta.deletionTimestamp == nil,
-      !job.spec.suspend,
+      !job.spec.suspend || job.spec.otherManager != nil,
       !job.status.conditions.contains(where: {
         ["Complete", "Failed", "FailureTarget", "SuccessCriteriaMet"].contains($0.type) && $0.isTrue
       })
     else { return .jobIsFull }
-    guard Int64(possiblyLiveCount(jobUID: slot.jobUID)) < mostAtOnce(of: job) else { return .jobIsFull }
+    // Another controller decides how many pods its Job has; one that has an index shares it with nobody.
+    if job.spec.otherManager == nil, Int64(possiblyLiveCount(jobUID: slot.jobUID)) >= mostAtOnce(of: job) {
+      return .jobIsFull
+    }
     if slot.index != nil, isPossiblyLive(slot) { return .slotIsTaken }
     return .free
   }

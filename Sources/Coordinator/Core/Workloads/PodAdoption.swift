@@ -8,6 +8,7 @@ extension CoordinatorCore {
     if Slot(of: pod) != nil {
       // A new pod carries its Job's labels: only a change can make it leave.
       if started, let key = jobKey(owning: pod), let job = state.jobs[key],
+        job.spec.otherManager == nil,
         pod.meta.labels != job.spec.templateLabels, !selects(job, pod)
       {
         workloads.adoptions.add(pod.meta.key)
@@ -53,7 +54,7 @@ extension CoordinatorCore {
     if let uid = pod.meta.labels[JobNames.uidLabel], let key = jobReference(uid: uid) { candidates.append(key) }
     return candidates.sorted().compactMap { state.jobs[$0] }.first { job in
       job.meta.namespace == pod.meta.namespace && job.meta.deletionTimestamp == nil && !job.status.isFinished
-        && job.spec.selector != nil && selects(job, pod)
+        && job.spec.otherManager == nil && job.spec.selector != nil && selects(job, pod)
     }
   }
 

@@ -16,12 +16,12 @@ extension Descriptions {
       manualSelector: Take the selector as given. It must match the template's labels.
       template: What each pod is made from. It cannot be changed while the Job runs.
       ttlSecondsAfterFinished: The Job is deleted with its pods this long after its end; absent: it stays.
-      completionMode: NonIndexed, where any pod's success counts. Indexed is refused in this version.
+      completionMode: NonIndexed, where any pod's success counts, or Indexed: each index from 0 on succeeds once.
       suspend: While true the Job has no pods; those that run are deleted.
       podReplacementPolicy: TerminatingOrFailed: a pod is replaced when its deletion begins.
         Failed: only when it has ended.
-      managedBy: The controller that keeps this Job. Any other than kubernetes.io/job-controller is refused in this
-        version.
+      managedBy: The controller that keeps this Job. Any other than kubernetes.io/job-controller is somebody else's:
+        the Job is left alone.
       scheduling: How the Job's pods are scheduled as a group.
     PodFailurePolicy: PodFailurePolicy decides what a failed pod means.
       rules: The rules in order; the first that fits counts.
@@ -52,8 +52,8 @@ extension Descriptions {
       succeeded: Pods that succeeded.
       failed: Pods that failed.
       terminating: Pods that are being deleted and have not ended.
-      completedIndexes: Indexes that succeeded; never set in this version.
-      failedIndexes: Indexes that failed; never set in this version.
+      completedIndexes: Indexes that succeeded, as 0,2-4.
+      failedIndexes: Indexes that failed for good; set with backoffLimitPerIndex.
       uncountedTerminatedPods: Always empty: counting a pod and letting it go are one step here.
       ready: Active pods whose containers all run.
     JobCondition: JobCondition is one aspect of a Job's state.

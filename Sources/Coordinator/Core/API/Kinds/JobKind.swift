@@ -56,7 +56,10 @@ extension KindDescriptor {
       }),
     status: StatusRules { json, before throws(APIFailure) in
       guard case .job(var job) = before else { return before }
-      job.status = try jobStatus(JobStatus(json: json), job)
+      var validation = JobStatusValidation(given: json, new: JobStatus(json: json), job: job)
+      validation.check()
+      if !validation.errors.isEmpty { throw .invalid(.jobs, job.meta.name, validation.errors.all) }
+      job.status = validation.new
       return .job(job)
     },
     deletion: DeletionRules(
@@ -80,34 +83,4 @@ extension KindDescriptor {
         + "More info: "
         + "https://kubernetes.io/docs/concepts/overview/working-with-objects/labels/#label-selectors", isWide: true),
   ]
-
-  /// The rules of validateJobStatus that protect the counters.
-  private static func jobStatus(_ new: JobStatus, _ job: Job) throws(APIFailure) -> JobStatus {
-    var errors = FieldErrors()
-    let counters = [
-      ("active", new.active), ("ready", new.ready), ("terminating", new.terminating), ("succeeded", new.succeeded),
-      ("failed", new.failed),
-    ]
-    for (name, value) in counters where value < 0 {
-      errors.invalid("status.\(name)", .int(value), JobValidation.notNegative)
-    }
-    if new.ready > new.active {
-      errors.invalid("status.ready", .int(new.ready), "cannot set more ready pods than active")
-    }
-    if new.failed < job.status.failed {
-      errors.invalid("status.failed", .int(new.failed), "cannot decrease the number of failed pods")
-    }
-    if new.succeeded < job.status.succeeded {
-      errors.invalid("status.succeeded", .int(new.succeeded), "cannot decrease the number of succeeded pods")
-    }
-    for type in ["Complete", "Failed"] where job.status.condition(type)?.isTrue == true {
-      if new.condition(type)?.isTrue != true {
-        errors.invalid(
-          "status.conditions", .array(new.conditions.map { $0.json() }),
-          "cannot disable the terminal condition \(type)=True")
-      }
-    }
-    if !errors.isEmpty { throw .invalid(.jobs, job.meta.name, errors.all) }
-    return new
-  }
 }

@@ -13,6 +13,8 @@ final class Workload {
     var backoffLimit: Int64
     var restartPolicy: String
     var program: SimProgram
+    /// Members of the spec that say more: indexes and policies.
+    var policies = WishedPolicies()
     var isAcknowledged = false
     var isDeleted = false
     /// Pods are deleted or the Job is suspended by hand: then failures are charged that the program did not make.
@@ -73,10 +75,12 @@ final class Workload {
     ])
     guard let program else { return }
     let limit = fail == 100 ? world.pick(0...2) : 1_000
+    let policies = WishedPolicies(world, completions: completions, failsAlways: fail == 100)
     wishes.append(
       Wish(
         name: name, completions: completions, parallelism: parallelism, backoffLimit: limit,
-        restartPolicy: world.chance(0.5) ? "Never" : "OnFailure", program: program))
+        restartPolicy: policies.needNever || world.chance(0.5) ? "Never" : "OnFailure", program: program,
+        policies: policies))
     cluster.ledger.allow(job: name, atOnce: Int(min(parallelism, completions ?? parallelism)))
     submit(wishes.count - 1)
   }
@@ -100,6 +104,7 @@ final class Workload {
       ],
     ]
     if let completions = wish.completions { spec["completions"] = .int(completions) }
+    wish.policies.add(to: &spec)
     let body: JSON = [
       "apiVersion": "batch/v1", "kind": "Job", "metadata": ["name": .string(wish.name)], "spec": spec,
     ]
@@ -209,9 +214,14 @@ final class Workload {
     let failsAlways = wish.program.failPercent == 100
     if condition.type == "Complete" {
       if failsAlways, !wish.isMeddledWith { world.violated("\(wish.name) is Complete and cannot be") }
-      if let wanted = wish.completions, status.succeeded < wanted {
+      if let wanted = wish.policies.enough ?? wish.completions, status.succeeded < wanted {
         world.violated("\(wish.name) is Complete with \(status.succeeded) of \(wanted)")
       }
+    } else if let problem = wish.policies.problem(of: status, completions: wish.completions ?? 0) {
+      if failsAlways, wish.isMeddledWith { return true }
+      world.violated("\(wish.name) is Failed: \(problem)")
+    } else if wish.policies.decidesFailure, failsAlways {
+      return true
     } else if !failsAlways {
       world.violated("\(wish.name) is Failed (\(condition.reason): \(condition.message)) and should be Complete")
     } else if wish.restartPolicy == "Never", !wish.isMeddledWith, status.failed < wish.backoffLimit + 1 {

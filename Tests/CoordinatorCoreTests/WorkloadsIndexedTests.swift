@@ -1,5 +1,5 @@
 // Indexed Jobs: names and labels of their pods, which index comes next, each index counted once, elastic changes, limits
-// for each index.
+// and pauses of each index.
 
 import ClusterProto
 import Testing

@@ -1,5 +1,5 @@
-// Indexed Jobs: names and labels of their pods, which index comes next, each index counted once, elastic changes, limits
-// and pauses of each index.
+// Indexed Jobs: names and labels of their pods, which index comes next, each index counted once, elastic changes,
+// limits and pauses of each index.
 
 import ClusterProto
 import Testing

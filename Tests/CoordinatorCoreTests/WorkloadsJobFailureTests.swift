@@ -179,6 +179,7 @@ struct WorkloadsJobFailureTests {
     var driver = try WorkloadsDriver()
     driver.createJob("phases", ["activeDeadlineSeconds": 10, "completions": 2, "parallelism": 2])
     let pods = driver.activePods("phases")
+    driver.run(pods[0])
     driver.holdBack(pods[0])
     driver.advance(seconds: 10)
     var status = try driver.status("phases")

@@ -1,5 +1,5 @@
 // Points in time and their texts: RFC 3339 as the API writes it, RFC 1123 as describe prints it, Go durations.
-// Civil dates by arithmetic, UTC only; must not read a clock.
+// UTC only; must not read a clock.
 
 /// Wall time, nanoseconds since 1970 UTC: for stamps, never for deadlines. Arithmetic saturates: clocks, users and
 /// agents say any number, and none of them may trap or come out in another century.
@@ -21,9 +21,9 @@ package struct WallTime: Comparable, Hashable, Sendable {
   package static func < (left: WallTime, right: WallTime) -> Bool { left.nanoseconds < right.nanoseconds }
 
   /// Seconds since 1970, rounded down.
-  package var seconds: Int64 { Self.floorDivide(nanoseconds, 1_000_000_000) }
+  package var seconds: Int64 { CivilDate.floorDivide(nanoseconds, 1_000_000_000) }
   /// In whole milliseconds, rounded down.
-  package var milliseconds: Int64 { Self.floorDivide(nanoseconds, 1_000_000) }
+  package var milliseconds: Int64 { CivilDate.floorDivide(nanoseconds, 1_000_000) }
 
   /// The time that many milliseconds later.
   package func adding(milliseconds: Int64) -> WallTime {
@@ -41,7 +41,7 @@ package struct WallTime: Comparable, Hashable, Sendable {
   /// `2026-11-23T12:00:00Z`.
   package var rfc3339: String {
     let date = civil
-    let second = seconds - Self.floorDivide(seconds, 86_400) * 86_400
+    let second = seconds - CivilDate.floorDivide(seconds, 86_400) * 86_400
     // Eight of these stand in every pod's row: written in place, without strings in between.
     return String(unsafeUninitializedCapacity: 20) { buffer in
       func put(_ value: Int64, _ digits: Int, at start: Int) {
@@ -72,10 +72,10 @@ package struct WallTime: Comparable, Hashable, Sendable {
   /// `Mon, 23 Nov 2026 12:00:00 +0000`.
   package var rfc1123Z: String {
     let date = civil
-    let days = ["Thu", "Fri", "Sat", "Sun", "Mon", "Tue", "Wed"]
+    let days = ["Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"]
     let months = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
-    let dayNumber = Self.floorDivide(seconds, 86_400)
-    let weekday = days[Int(((dayNumber % 7) + 7) % 7)]
+    let dayNumber = CivilDate.floorDivide(seconds, 86_400)
+    let weekday = days[Int(CivilDate.weekday(days: dayNumber))]
     let day = "\(Self.padded(date.day, 2)) \(months[Int(date.month) - 1]) \(Self.padded(date.year, 4))"
     return "\(weekday), \(day) \(clock) +0000"
   }
@@ -100,7 +100,8 @@ package struct WallTime: Comparable, Hashable, Sendable {
     guard let year = number(0..<4), bytes[4] == 45, let month = number(5..<7), bytes[7] == 45, let day = number(8..<10),
       bytes[10] == 84 || bytes[10] == 116, let hour = number(11..<13), bytes[13] == 58, let minute = number(14..<16),
       bytes[16] == 58, let second = number(17..<19), (1...12).contains(month),
-      day >= 1, day <= Self.daysInMonth(year: year, month: month), hour < 24, minute < 60, second < 60, year > 1700,
+      day >= 1, day <= CivilDate.daysInMonth(year: year, month: month), hour < 24, minute < 60, second < 60,
+      year > 1700,
       year < 2250
     else { return nil }
     var position = 19
@@ -117,7 +118,8 @@ package struct WallTime: Comparable, Hashable, Sendable {
       guard position > first else { return nil }
     }
     guard position < bytes.count, let offset = Self.offset(bytes[position...]) else { return nil }
-    let total = Self.days(year: year, month: month, day: day) * 86_400 + hour * 3600 + minute * 60 + second - offset
+    let total =
+      CivilDate.days(year: year, month: month, day: day) * 86_400 + hour * 3600 + minute * 60 + second - offset
     return total * 1_000_000_000 + fraction
   }
 
@@ -146,38 +148,12 @@ package struct WallTime: Comparable, Hashable, Sendable {
   }
 
   private var clock: String {
-    let second = seconds - Self.floorDivide(seconds, 86_400) * 86_400
+    let second = seconds - CivilDate.floorDivide(seconds, 86_400) * 86_400
     return "\(Self.padded(second / 3600, 2)):\(Self.padded(second / 60 % 60, 2)):\(Self.padded(second % 60, 2))"
   }
 
-  /// Howard Hinnant's civil-from-days.
   private var civil: (year: Int64, month: Int64, day: Int64) {
-    let shifted = Self.floorDivide(seconds, 86_400) + 719_468
-    let era = Self.floorDivide(shifted, 146_097)
-    let dayOfEra = shifted - era * 146_097
-    let yearOfEra = (dayOfEra - dayOfEra / 1460 + dayOfEra / 36_524 - dayOfEra / 146_096) / 365
-    let dayOfYear = dayOfEra - (365 * yearOfEra + yearOfEra / 4 - yearOfEra / 100)
-    let monthIndex = (5 * dayOfYear + 2) / 153
-    let month = monthIndex < 10 ? monthIndex + 3 : monthIndex - 9
-    return (yearOfEra + era * 400 + (month <= 2 ? 1 : 0), month, dayOfYear - (153 * monthIndex + 2) / 5 + 1)
-  }
-
-  private static func days(year: Int64, month: Int64, day: Int64) -> Int64 {
-    let shifted = month <= 2 ? year - 1 : year
-    let era = floorDivide(shifted, 400)
-    let yearOfEra = shifted - era * 400
-    let dayOfYear = (153 * (month > 2 ? month - 3 : month + 9) + 2) / 5 + day - 1
-    return era * 146_097 + yearOfEra * 365 + yearOfEra / 4 - yearOfEra / 100 + dayOfYear - 719_468
-  }
-
-  private static func daysInMonth(year: Int64, month: Int64) -> Int64 {
-    let following = month == 12 ? days(year: year + 1, month: 1, day: 1) : days(year: year, month: month + 1, day: 1)
-    return following - days(year: year, month: month, day: 1)
-  }
-
-  private static func floorDivide(_ value: Int64, _ divisor: Int64) -> Int64 {
-    let quotient = value / divisor
-    return value % divisor < 0 ? quotient - 1 : quotient
+    CivilDate.date(days: CivilDate.floorDivide(seconds, 86_400))
   }
 
   static func padded(_ value: Int64, _ width: Int) -> String {
@@ -251,7 +227,7 @@ package enum DurationText {
   ]
 
   /// `number` (digits with at most one point) times `unit`, exact down to nanoseconds; nil on overflow.
-  private static func scaled(_ number: Substring, by unit: Int64) -> Int64? {
+  package static func scaled(_ number: Substring, by unit: Int64) -> Int64? {
     let parts = number.split(separator: ".", omittingEmptySubsequences: false)
     guard parts.count <= 2, number.contains(where: { $0 != "." }) else { return nil }
     guard let whole = parts[0].isEmpty ? 0 : Int64(parts[0]) else { return nil }

@@ -104,6 +104,7 @@ import Testing
     #expect(ask().object[path: ["metadata", "finalizers"]] == ["orphan"], "the kind's default, as no policy is named")
     #expect(harness.get(.jobs, "j").object[path: ["metadata", "deletionTimestamp"]] == nil)
     options.dryRun = false
+    #expect(ask().warnings == [KindDescriptor.jobs.deletion.warning])
     #expect(ask().object[path: ["metadata", "finalizers"]] == ["orphan"])
   }
 

@@ -80,10 +80,10 @@ extension CoordinatorCore {
     guard request.verb == .delete || request.verb == .deletecollection,
       let warning = KindDescriptor.of(request.kind).deletion.warning
     else { return [] }
-    let body = request.body ?? .null
+    // Beside a body the query counts for nothing.
     let isNamed =
-      request.options.propagationPolicy != nil || body["propagationPolicy"]?.stringValue != nil
-      || body["orphanDependents"]?.boolValue != nil
+      request.body.map { $0["propagationPolicy"]?.stringValue != nil || $0["orphanDependents"]?.boolValue != nil }
+      ?? (request.options.propagationPolicy != nil)
     return isNamed ? [] : [warning]
   }
 

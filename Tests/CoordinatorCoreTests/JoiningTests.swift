@@ -293,6 +293,23 @@ extension Subject {
     #expect(!list.object.text.contains(JoinToken.digest(ofSecret: "secret-t")))
   }
 
+  @Test(
+    "on a nearly full disk no token is made, but tokens are deleted, machines join by those there are, nodes revoked")
+  func nearlyFullDisk() throws {
+    var harness = try FleetHarness()
+    harness.token("t")
+    harness.token("u")
+    harness.step([.diskLow(true)])
+    let digest = JoinToken.digest(ofSecret: "s")
+    let more = JoiningRequest.createToken(id: "more", digest: digest, ttlSeconds: 5, uses: nil, node: "")
+    #expect(harness.ask(more).code == 507)
+    #expect(harness.outcome("a", "key-a", token: "t") == "joined")
+    #expect(harness.ask(.deleteToken(id: "u")).code == 200)
+    #expect(harness.ask(.revokeNode("a")).code == 200)
+    harness.step([.diskLow(false)])
+    #expect(harness.ask(more).code == 200)
+  }
+
   @Test("a token's numbers and names are checked, and there are a thousand tokens at most")
   func bounds() throws {
     var harness = try FleetHarness()

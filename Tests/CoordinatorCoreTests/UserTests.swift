@@ -58,6 +58,15 @@ extension FleetHarness {
     #expect(harness.user(.list).object["items"]?[0]?["status"] == "Expired")
   }
 
+  @Test("on a nearly full disk nobody gets a certificate, but one is revoked")
+  func nearlyFullDisk() throws {
+    var harness = try FleetHarness()
+    #expect(harness.create("alice", key: "k") == 201)
+    harness.step([.diskLow(true)])
+    #expect(harness.create("bob", key: "l") == 507)
+    #expect(harness.user(.revoke(name: "alice")).code == 200)
+  }
+
   @Test(
     "no certificate has a name or a group of the system's own, or one that could pass for another",
     arguments: [

@@ -446,20 +446,21 @@ package final class CoordinatorServer {
   private func take(_ space: DiskSpace) {
     // Back only well above the mark, or it would flap.
     let mark = min(options.freeSpaceMark, space.total / 8)
-    let low = space.available < (isDiskLow ? mark + mark / 4 : mark)
+    let free = space.writable(reusable: store.reusableBytes)
+    let low = free < (isDiskLow ? mark + mark / 4 : mark)
     // The coordinator's own creations stop while clients may still write.
-    let scarce = space.available < (isDiskScarce ? mark * 2 + mark / 4 : mark * 2)
+    let scarce = free < (isDiskScarce ? mark * 2 + mark / 4 : mark * 2)
     if scarce != isDiskScarce {
       isDiskScarce = scarce
       ServerLog.info(
         scarce ? "disk is filling: Jobs get no new pods" : "disk has room for new pods again",
-        ("free", String(space.available)))
+        ("free", String(free)))
       queue.putFirst(.diskScarce(scarce))
     }
     guard low != isDiskLow else { return }
     isDiskLow = low
     ServerLog.info(
-      low ? "disk is nearly full: client writes are refused" : "disk has room again", ("free", String(space.available)))
+      low ? "disk is nearly full: client writes are refused" : "disk has room again", ("free", String(free)))
     queue.putFirst(.diskLow(low))
     if !low { store.restoreReserve() }
   }

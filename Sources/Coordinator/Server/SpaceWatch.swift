@@ -10,11 +10,21 @@ package struct DiskSpace: Sendable {
   package var available: UInt64
   /// All of it.
   package var total: UInt64
+  /// The store's reserve is set aside.
+  package var hasReserve = false
 
   /// Looks. The file system may hold the caller up.
   static func look(_ directory: String) -> DiskSpace? {
-    (try? Files.space(directory)).map { DiskSpace(available: $0.available, total: $0.total) }
+    (try? Files.space(directory)).map {
+      DiskSpace(
+        available: $0.available, total: $0.total, hasReserve: Files.exists(StoreReserve.path(directory)))
+    }
   }
+
+  /// What the store may still write, with `reusable` bytes free within its own file, which never gets shorter: without
+  /// them a store that was filled once would stay full, whatever is deleted. Once the reserve is gone they do not
+  /// count: the log, which needs room of its own, has found none.
+  func writable(reusable: UInt64) -> UInt64 { available + (hasReserve ? min(reusable, .max - available) : 0) }
 }
 
 /// The free space of one directory's file system while nothing is committed: each commit looks by itself.

@@ -54,7 +54,12 @@ package final class Store {
 
   private final class Shared: Sendable {
     let files: Mutex<Open>
-    init(_ files: sending Open) { self.files = Mutex(files) }
+    /// Apart, so that whoever asks waits for no transaction.
+    let reusable: Mutex<UInt64>
+    init(_ files: sending Open) {
+      reusable = Mutex(Store.reusable(files.database))
+      self.files = Mutex(files)
+    }
   }
 
   /// Opens the store of `directory` (made with mode 0700 if absent): takes the lock, checks version, integrity and
@@ -135,6 +140,8 @@ package final class Store {
             try Store.writeOrFold(writes, &files)
           }
           Store.foldIfLong(&files, reserve, reserveUses)
+          let reusable = Store.reusable(files.database)
+          shared.reusable.withLock { $0 = reusable }
           return .success(DiskSpace.look(directory))
         } catch {
           return .failure(error)
@@ -142,6 +149,16 @@ package final class Store {
       }
       outcomes.post(outcome)
     }
+  }
+
+  /// Bytes within the file that hold no row, after the last commit: new rows go there first.
+  var reusableBytes: UInt64 { shared.reusable.withLock { $0 } }
+
+  /// Of pages that are wholly free.
+  private static func reusable(_ database: Database) -> UInt64 {
+    guard let pages = try? database.number("PRAGMA freelist_count"), let size = try? database.number("PRAGMA page_size")
+    else { return 0 }
+    return UInt64(clamping: pages.multipliedReportingOverflow(by: size).partialValue)
   }
 
   /// Sets the reserve aside again, where it was given up and the disk has room: on the store's thread.

@@ -23,9 +23,11 @@ struct StoreReserve: Sendable {
   /// Bytes of the whole disk; nil: not known, nothing is kept back.
   private let total: UInt64?
 
+  static func path(_ directory: String) -> String { "\(directory)/reserve" }
+
   init(directory: String) {
     self.directory = directory
-    path = "\(directory)/reserve"
+    path = StoreReserve.path(directory)
     startPath = "\(directory)/reserve.start"
     logPath = "\(directory)/stint.db-wal"
     total = DiskSpace.look(directory)?.total

@@ -58,7 +58,7 @@ extension CoordinatorCore {
     if request.subresource == "token" { return try requestToken(request, id) }
     // An eviction frees what it takes.
     if request.subresource == "eviction" { return try evict(request, id) }
-    if api.diskLow { try refuseWhenDiskLow(request.verb) }
+    if [.create, .update, .patch].contains(request.verb) { try refuseWhenDiskLow() }
     switch request.verb {
     case .get: try get(request, id)
     case .list: try list(request, id)
@@ -72,11 +72,13 @@ extension CoordinatorCore {
     }
   }
 
-  private func refuseWhenDiskLow(_ verb: APIVerb) throws(APIFailure) {
-    guard [.create, .update, .patch].contains(verb) else { return }
+  /// What a client would have written beside what is there.
+  func refuseWhenDiskLow() throws(APIFailure) {
+    guard api.diskLow else { return }
     throw APIFailure(
       code: 507, reason: "InsufficientStorage",
-      message: "the coordinator's disk is almost full: writes are refused until space is freed (deletes still work)",
+      message: "the coordinator's disk is almost full: writes are refused until space is freed (deletes and "
+        + "revocations still work)",
       details: .object(JSONObject()))
   }
 

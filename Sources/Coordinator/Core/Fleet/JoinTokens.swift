@@ -65,6 +65,7 @@ extension CoordinatorCore {
   private mutating func createToken(
     id: String, digest: String, ttlSeconds: Int64, uses: Int64?, node: String
   ) throws(APIFailure) -> JSON {
+    try refuseWhenDiskLow()
     guard JoinToken.isID(id), digest.utf8.count == 64, Hexadecimal.bytes(digest) != nil else {
       throw .badRequest("the token has no valid id, or no digest of a secret")
     }

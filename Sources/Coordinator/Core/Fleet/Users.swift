@@ -82,6 +82,7 @@ extension CoordinatorCore {
   private mutating func createUser(
     _ name: String, _ groups: [String], ttlSeconds: Int64, key: String, by subject: Subject
   ) throws(APIFailure) {
+    try refuseWhenDiskLow()
     if let problem = UserNames.problem(name) { throw .badRequest("user name \(problem)") }
     for group in groups { if let problem = UserNames.problem(group) { throw .badRequest("group \(problem)") } }
     guard (1...Self.longestUserSeconds).contains(ttlSeconds) else {

@@ -47,6 +47,7 @@ extension CommandTable {
         Flag("charge-lost-attempts", "Count pods lost with their node against backoffLimit, as Kubernetes does"),
         Flag("accept-loss", "Start once with what a damaged, old or missing store still holds"),
         Flag("moved", "Start once with a store that was moved or restored; no pod gets a node for about 10 minutes"),
+        Flag("new-authority", "Start once with a new authority where the cluster's is lost: all certificates are void"),
         Flag(
           "node-certificate-lifetime", .duration, initial: "90d",
           "How long a node's certificate is valid; agents renew it between half and four fifths of that"),
@@ -65,7 +66,7 @@ extension CommandTable {
         Flag("join-file", .file, "A file that holds it; $STINT_JOIN may hold it too"),
         Flag(
           "coordinator", .text("HOST:PORT"), initial: "the token's, or where it joined; else \(Endpoint.defaultServer)",
-          "Address of the coordinator"),
+          "Address of the coordinator; kept for the next starts once it was reached there"),
         Flag("name", .text("NAME"), initial: "the one it joined as, or the machine's", "Name of the node"),
         Flag(
           "data", .directory, initial: "/var/lib/stint-agent as root, else ~/.local/share/stint-agent",

@@ -98,6 +98,12 @@ struct ServerNamesTests {
     }
     let facts = try JSON(parsing: try Files.read("\(directory.path)/coordinator.json"))
     #expect(facts["api"]?.stringValue == "https://stint.example:\(port)")
+    // Others' way to it may be none of this machine's.
+    let kubeconfig = String(decoding: try Files.read("\(directory.path)/admin.kubeconfig"), as: UTF8.self)
+    #expect(kubeconfig.contains("server: https://127.0.0.1:\(port)\n") && !kubeconfig.contains("stint.example"))
+    #expect(kubeconfig.contains("native: \"127.0.0.1:"))
+    let carried = try DataDirectory(path: directory.path).kubeconfig()
+    #expect(carried.contains("server: https://stint.example:\(port)\n"))
     let service = try api.ask("GET", "/api/v1/namespaces/default/services/kubernetes").json
     #expect(service[path: ["spec", "clusterIP"]]?.stringValue == "fd00::7")
     try api.live.stop()

@@ -114,6 +114,8 @@ package enum CoordinatorEffect: Equatable, Sendable {
   case dropAuthority
   /// To an agent: whom the cluster believes.
   case tellAuthorities(SessionID, AuthorityNotice)
+  /// To an agent: by which addresses the coordinator can be reached.
+  case tellCoordinators(SessionID, CoordinatorsNotice)
   /// Sign these claims, put the token into `answer` as `status.token`, and answer the client with it.
   case signToken(RequestID, claims: JSON, answer: JSON, warnings: [String])
   /// Ask that agent session for a container log, and pass the bytes to the request's client until either ends. The

@@ -24,6 +24,8 @@ final class CertificateWatch: Sendable {
   private struct State {
     var current: ServerNames
     var server: PEMIdentity
+    /// Whom the files must hold.
+    var known: AuthorityRecord
     var isLooking = false
     /// The authority is another on the disk than in use: what was to follow has failed.
     var isUnfinished = false
@@ -47,7 +49,9 @@ final class CertificateWatch: Sendable {
     self.directory = directory
     self.namesNow = namesNow
     self.announce = announce
-    state = Mutex(State(current: current.names, server: current.pki.server))
+    state = Mutex(
+      State(
+        current: current.names, server: current.pki.server, known: AuthorityRecord(current.pki.authorities)))
     changes = try Mailbox()
     thread = try WorkerThread(name: "stint-pki")
   }
@@ -82,6 +86,8 @@ final class CertificateWatch: Sendable {
       exchanges ? Authorities.exchange(below:) : Authorities.drop(below:)
     thread.post { [self] in
       do throws(IOError) {
+        // Else somebody else's authority would be vouched for.
+        try state.withLock { $0.known }.check("\(directory)/pki")
         try step("\(directory)/pki")
         state.withLock { $0.isUnfinished = true }
         changes.post(.renewed(try made(state.withLock { $0.current })))
@@ -103,10 +109,12 @@ final class CertificateWatch: Sendable {
   }
 
   private func made(_ names: ServerNames) throws(IOError) -> ServerCertificate {
-    let pki = try PKI(directory: directory, host: "localhost", others: names.all)
+    let known = state.withLock { $0.known }
+    let pki = try PKI(directory: directory, host: "localhost", others: names.all, known: known)
     state.withLock { state in
       state.current = names
       state.server = pki.server
+      state.known = AuthorityRecord(pki.authorities)
       state.isUnfinished = false
     }
     return ServerCertificate(names: names, pki: pki)

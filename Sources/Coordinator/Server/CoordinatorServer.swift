@@ -36,6 +36,8 @@ package struct ServerOptions {
   package var acceptsLoss = false
   /// Start, once, with a store that was not served from this directory last, or that was put back into it (C4).
   package var isMoved = false
+  /// Start, once, with whichever authority is in the directory, or make one, though the cluster had another.
+  package var acceptsNewAuthority = false
   /// Bytes of watch events that may wait for slow clients of the Kubernetes API, those that are shared counted once.
   package var watchBacklogLimit = 128 << 20
   /// Bytes of all other answers that may wait, over both doors: beyond it who is furthest behind is closed.
@@ -127,12 +129,15 @@ package final class CoordinatorServer {
         isMoved: options.isMoved, beforeCommit: options.beforeCommit)
       space = try SpaceWatch(directory: options.directory)
       for loss in store.losses { ServerLog.error("started with less than was acknowledged", ("lost", loss)) }
-      pki = try PKI(directory: options.directory, host: "localhost", others: names.all)
       tokens = try TokenAuthority(directory: options.directory)
       var configuration = options.configuration
       configuration.opensEpoch = options.isMoved
-      core = try CoordinatorServer.restore(store, configuration, &queue)
-      queue.firstWrites.append(store.originRow)
+      let restored = try CoordinatorServer.restore(store, configuration, &queue)
+      core = restored.core
+      pki = try PKI(
+        directory: options.directory, host: "localhost", others: names.all,
+        known: options.acceptsNewAuthority ? nil : restored.known)
+      queue.firstWrites += [store.originRow, AuthorityRecord(pki.authorities).row]
       cluster = core.configuration.clusterID
       door = Door(
         loop: loop, cluster: cluster, incarnation: core.incarnation, tls: try Door.context(pki),
@@ -273,7 +278,8 @@ package final class CoordinatorServer {
     let announce: @Sendable (ServerNames) throws(IOError) -> Void = { (names) throws(IOError) in
       try directory.announce(
         address: names.reached(at: own), api: api.map { names.reached(at: $0) }, pid: getpid(), cluster: cluster)
-      try directory.writeKubeconfig()
+      try directory.writeKubeconfig(
+        native: ServerNames.local(own), server: api.map { "https://\(ServerNames.local($0))" } ?? "")
     }
     try announce(names)
     try watchCertificates(announce)
@@ -289,18 +295,21 @@ package final class CoordinatorServer {
       ("command", "stint token create --kubeconfig \(directory.kubeconfigPath)"))
   }
 
-  /// The core as the store has it. The rows are gone when this returns: as text they are larger than the state.
+  /// The core and the authorities as the store has them. The rows are gone when this returns: as text they are larger
+  /// than the state.
   private static func restore(
     _ store: Store, _ configuration: CoordinatorConfiguration, _ queue: inout EventQueue
-  ) throws -> CoordinatorCore {
+  ) throws -> (core: CoordinatorCore, known: AuthorityRecord?) {
     var rows = try store.load()
+    let isNew = !rows.contains { $0.table == .facts && $0.key == "cluster" }
+    let known = AuthorityRecord(takenFrom: &rows, isNew: isNew)
     var configuration = configuration
     configuration.clusterID = try clusterID(&rows, &queue)
     configuration.bootID = (try? Files.readLine("/proc/sys/kernel/random/boot_id")) ?? ""
     // Not from the core's own numbers: whoever sees some of them can tell the next.
     configuration.startMark = Hexadecimal.text(try Crypto.randomBytes(16))
     let seed = try Crypto.randomBytes(8).reduce(UInt64(0)) { $0 << 8 | UInt64($1) }
-    return try CoordinatorCore(configuration: configuration, rows: rows, seed: seed, now: now())
+    return (try CoordinatorCore(configuration: configuration, rows: rows, seed: seed, now: now()), known)
   }
 
   /// HTTPS with the directory's certificates, where it is served.
@@ -403,6 +412,7 @@ package final class CoordinatorServer {
       case .issue, .issueRefused, .issueUser, .signToken:
         Issuer(authorities: pki.authorities, cluster: cluster, tokens: tokens).answer(effect, by: door)
       case .exchangeAuthority, .dropAuthority, .closeAuthority, .tellAuthorities: performOnAuthority(effect)
+      case .tellCoordinators(let session, let notice): door.send(notice.json, to: session)
       case .closeHolders(let keys, let reason):
         door.close(holdersOf: keys, reason: reason)
         httpDoor?.close(holdersOf: keys)

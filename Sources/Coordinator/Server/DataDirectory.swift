@@ -22,7 +22,7 @@ package struct DataDirectory: Sendable {
     ["pki", "coordinator.json", "reserve", "reserve.start"].contains { Files.exists("\(path)/\($0)") }
   }
 
-  /// The administrator's kubeconfig: the addresses of `coordinator.json` and the certificates of `pki`.
+  /// The administrator's kubeconfig, to carry away: the addresses of `coordinator.json` and the certificates of `pki`.
   package func kubeconfig() throws(IOError) -> String {
     let file = "\(path)/coordinator.json"
     guard let facts = try? JSON(parsing: try Files.read(file, limit: 64 * 1024)),
@@ -31,9 +31,10 @@ package struct DataDirectory: Sendable {
     return try PKI.kubeconfig(directory: path, server: facts["api"]?.stringValue ?? "", native: native)
   }
 
-  /// Writes that for clients on this machine, unless it is there already.
-  package func writeKubeconfig() throws(IOError) {
-    let bytes = Array(try kubeconfig().utf8)
+  /// Writes one for clients on this machine, by addresses that work here: those that others are told may be a router's.
+  /// Unless it is there already.
+  package func writeKubeconfig(native: SocketAddress, server: String) throws(IOError) {
+    let bytes = Array(try PKI.kubeconfig(directory: path, server: server, native: native.description).utf8)
     if let found = try? Files.read(kubeconfigPath, limit: 64 * 1024), found == bytes { return }
     try DataDirectory.write(kubeconfigPath, bytes)
   }

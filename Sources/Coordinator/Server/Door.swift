@@ -126,7 +126,7 @@ final class Door {
 
   func send(_ message: CoordinatorMessage, to session: SessionID) { sessions[session]?.send(message.json) }
 
-  func send(_ notice: AuthorityNotice, to session: SessionID) { sessions[session]?.send(notice.json) }
+  func send(_ notice: JSON, to session: SessionID) { sessions[session]?.send(notice) }
 
   func close(_ session: SessionID, reason: String) {
     guard let peer = sessions[session] else { return }

@@ -34,10 +34,14 @@ package struct PKI: Sendable {
   /// Reads the certificates below `directory`, or makes those that are missing; the server's and the administrator's
   /// also where they are damaged or end within 30 days. The authority is in every kubeconfig, so one that is there is
   /// never replaced: it is used or refused. The server's names this machine's loopback addresses, `host` and `others`,
-  /// and is made again when it names anything else.
-  package init(directory: String, host: String, others: [String] = []) throws(IOError) {
+  /// and is made again when it names anything else. `known`: the authorities that the
+  /// cluster has, one of which must be there; nil: whichever is there, and a new one where none is.
+  package init(
+    directory: String, host: String, others: [String] = [], known: AuthorityRecord? = nil
+  ) throws(IOError) {
     let path = "\(directory)/pki"
     try Files.makeDirectory(path, mode: 0o700)
+    try known?.check(path)
     authority = try PKI.authority("\(path)/authority.pem")
     authorities = try Authorities(current: authority, below: path)
     // What a crash has left of an exchange that did not begin.
@@ -62,7 +66,8 @@ package struct PKI: Sendable {
       return try identity(path, isUsable: { _ in true }) { () throws(IOError) in try Authorities.make() }
     }
     let anew =
-      "delete \(path) and start again: a new authority is made, and every kubeconfig must then be written anew"
+      "delete \(path) and start once with --new-authority: a new authority is made, and every kubeconfig, user's "
+      + "certificate and agent's identity must then be made anew"
     guard let found = try PEMIdentity(file: path), let end = Certificates.end(found.certificate) else {
       throw IOError(
         operation: "read", subject: path,

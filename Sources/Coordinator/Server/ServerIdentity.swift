@@ -43,6 +43,8 @@ extension CoordinatorServer {
     pki = renewed.pki
     door.renew(pki)
     httpDoor?.renew(pki, names: names.all)
+    // With the transaction of what follows: an authority is dropped only after that.
+    if isExchanged { queue.firstWrites.append(AuthorityRecord(pki.authorities).row) }
     tellOfAPI()
     do throws(IOError) {
       try tellOfNative()
@@ -78,7 +80,7 @@ extension CoordinatorServer {
     switch effect {
     case .exchangeAuthority: certificates?.changeAuthority(exchanges: true)
     case .dropAuthority: certificates?.changeAuthority(exchanges: false)
-    case .tellAuthorities(let session, let notice): door.send(notice, to: session)
+    case .tellAuthorities(let session, let notice): door.send(notice.json, to: session)
     case .closeAuthority(let authority, let reason):
       door.close(authority: authority, reason: reason)
       httpDoor?.close(authority: authority)

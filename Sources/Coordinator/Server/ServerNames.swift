@@ -58,6 +58,12 @@ package struct ServerNames: Sendable {
     return .tcp(host: advertised.first { SocketAddress.canonicalAddress($0) != nil } ?? fixed, port: port)
   }
 
+  /// Where this machine's own programs reach a listener there, whatever others are told.
+  static func local(_ address: SocketAddress) -> SocketAddress {
+    guard case .tcp(_, let port) = address, address.isUnspecified else { return address }
+    return .tcp(host: "127.0.0.1", port: port)
+  }
+
   /// Where joiners and agents find a listener there, the best first.
   package func joinable(at address: SocketAddress) -> [SocketAddress] {
     guard case .tcp(let host, let port) = address, !address.isLoopback else { return [address] }

@@ -54,7 +54,8 @@ package struct TurnQueue {
       case .wake, .log, .halt, .send(_, _, immediate: true): free.append(effect)
       case .shown(_, _, let version) where version <= versions.durable: free.append(effect)
       case .send, .closeSession, .reply, .shown, .tell, .startLogs, .issue, .issueRefused, .issueUser, .closeHolders,
-        .closeAuthority, .exchangeAuthority, .dropAuthority, .tellAuthorities, .signToken, .audit, .stopped:
+        .closeAuthority, .exchangeAuthority, .dropAuthority, .tellAuthorities, .tellCoordinators, .signToken, .audit,
+        .stopped:
         if mustWait { held.append(Held(commit: needed, effect: effect)) } else { free.append(effect) }
       }
     }

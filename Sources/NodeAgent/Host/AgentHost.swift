@@ -51,9 +51,7 @@ package struct AgentOptions: Sendable {
 /// Runs an agent until it is told to stop.
 package final class AgentHost {
   private let options: AgentOptions
-  private let addresses: [SocketAddress]
-  /// Of `addresses`, the one to connect to next.
-  private var place = 0
+  private let addresses: CoordinatorAddresses
   /// What the coordinator said last on why this agent may not come: said once, not with each try.
   private var refusal = ""
   private let loop: EventLoop
@@ -97,7 +95,7 @@ package final class AgentHost {
 
   private init(_ options: AgentOptions) throws(IOError) {
     self.options = options
-    addresses = try options.coordinators.map { text throws(IOError) in
+    let given = try options.coordinators.map { text throws(IOError) in
       guard let address = SocketAddress(parsing: text) else {
         throw IOError(operation: "coordinator's address", subject: text, message: "not HOST:PORT")
       }
@@ -108,7 +106,8 @@ package final class AgentHost {
     lock = try FileLock(path: paths.agentLock)
     for directory in [paths.pods, paths.logs] { try Files.makeDirectory(directory) }
     Signals.ignoreBrokenPipes()
-    try Admission.admit(options, paths: paths, addresses: addresses)
+    addresses = CoordinatorAddresses(given: given, paths: paths)
+    try Admission.admit(options, paths: paths, addresses: addresses.all)
     let memory = try AgentMemory(path: paths.memory)
     let facts = try MachineFacts.read(fallbackMachineID: memory.machineID)
     let configuration = try Self.configuration(options, facts: facts, memory: memory, paths: paths)
@@ -280,14 +279,15 @@ package final class AgentHost {
   }
 
   private func open(_ number: ConnectionNumber, _ tls: TLSContext) {
-    let address = addresses[place % addresses.count]
+    guard let address = addresses.current else {
+      return handle(.coordinatorClosed(number, reason: "no address of a coordinator is known"))
+    }
     let link = CoordinatorLink(loop: loop, names: names, address: address, tls: tls, role: .agent)
     coordinator = link
-    // Until this one has answered the next one is as good.
-    place = (place + 1) % addresses.count
+    addresses.advance()
     link.onOpen = { [unowned self, unowned link] result in
       HostLog.line("agent: connected to the coordinator at \(address), cluster \(result.cluster)")
-      place = addresses.firstIndex(of: address) ?? 0
+      keepAddress(address)
       refusal = ""
       if options.nodeIP == nil, let own = link.localHost {
         worker.address = own
@@ -300,6 +300,7 @@ package final class AgentHost {
         if ProtocolError(json: message) != nil { return }
         if let renewal = try RenewAnswer(json: message) { return identity.take(renewal) }
         if let notice = try AuthorityNotice(json: message) { return identity.take(notice) }
+        if let notice = try CoordinatorsNotice(json: message) { return take(notice) }
         handle(.coordinator(number, try CoordinatorMessage(json: message)))
       } catch {
         HostLog.line("agent: a word of the coordinator is not understood: \(error)")
@@ -317,16 +318,29 @@ package final class AgentHost {
     }
   }
 
+  /// The coordinator has proven there that it is the cluster's.
+  private func keepAddress(_ address: SocketAddress) {
+    let token = options.join.flatMap { identity.believed.contains($0.authority) ? $0.addresses : nil } ?? []
+    guard let text = addresses.reached(address, also: token) else { return }
+    worker.write(text, to: paths.coordinators)
+  }
+
+  private func take(_ notice: CoordinatorsNotice) {
+    guard let text = addresses.take(notice) else { return }
+    let list = text.split(separator: "\n").joined(separator: ", ")
+    HostLog.line("agent: the coordinator says that it is reached at \(list)")
+    worker.write(text, to: paths.toldCoordinators)
+  }
+
   private func tellOnce(_ reason: String) {
     if reason != refusal { HostLog.error("agent: \(reason)") }
     refusal = reason
   }
 
   private func serve(_ request: LogRequest) {
-    guard let tls = identity.tls else { return }
+    guard let tls = identity.tls, let address = addresses.current else { return }
     let link = CoordinatorLink(
-      loop: loop, names: names, address: addresses[place % addresses.count], tls: tls, role: .logs,
-      stream: request.stream)
+      loop: loop, names: names, address: address, tls: tls, role: .logs, stream: request.stream)
     logs.serve(request, link) { [unowned self] in isLive(request, restart: $0) }
   }
 

@@ -20,6 +20,8 @@ final class AgentIdentity {
   var send: (JSON) -> Void = { _ in }
   /// Another authority has given the certificate than the one before: only a new connection shows it.
   var onMoved: () -> Void = {}
+  /// Digests of the authorities that are believed now.
+  var believed: [KeyDigest] { current.map { Certificates.keyDigests(ofBundle: $0.identity.authority) } ?? [] }
   /// What connections are made with now.
   var tls: TLSContext? { current?.tls }
 
@@ -28,7 +30,7 @@ final class AgentIdentity {
   private let options: AgentOptions
   private let paths: NodePaths
   private let worker: PreparationWorker
-  private let addresses: [SocketAddress]
+  private let addresses: CoordinatorAddresses
   private let reads: Mailbox<Read>
   private var current: (identity: Identity, tls: TLSContext)?
   /// Of the latest connection that was asked for.
@@ -44,7 +46,7 @@ final class AgentIdentity {
 
   init(
     loop: EventLoop, names: NameResolver, options: AgentOptions, paths: NodePaths, worker: PreparationWorker,
-    addresses: [SocketAddress]
+    addresses: CoordinatorAddresses
   ) throws(IOError) {
     self.loop = loop
     self.names = names
@@ -109,7 +111,8 @@ final class AgentIdentity {
     else { return }
     do throws(IOError) {
       joiner = try Joiner(
-        loop: loop, names: names, addresses: addresses, digests: [token.authority], token: token, node: options.name,
+        loop: loop, names: names, addresses: addresses.all, digests: [token.authority], token: token,
+        node: options.name,
         key: identity.own.key
       ) { [unowned self] outcome in
         joiner = nil
@@ -215,7 +218,7 @@ final class AgentIdentity {
     guard joiner == nil else { return }
     let digests = Certificates.keyDigests(ofBundle: identity.authority)
     joiner = try Joiner(
-      loop: loop, names: names, addresses: addresses, digests: digests, token: nil, node: options.name,
+      loop: loop, names: names, addresses: addresses.all, digests: digests, token: nil, node: options.name,
       key: identity.own.key
     ) { [unowned self] outcome in
       joiner = nil

@@ -24,8 +24,10 @@ package struct NodePaths: Sendable {
   package var memory: String { data + "/agent.json" }
   /// Its certificate with its key, and the authority that it believes.
   package var identity: String { data + "/identity" }
-  /// Where the coordinator was reached when the machine joined: an address a line.
+  /// Where somebody said that the coordinator is, and it was: an address a line.
   package var coordinators: String { data + "/identity/coordinators" }
+  /// Where the coordinator said last that it is: an address a line.
+  package var toldCoordinators: String { data + "/identity/coordinators.told" }
   /// Written now and then, to see whether the disk answers.
   package var probe: String { data + "/probe" }
   /// Volumes of attempts, a directory each.

@@ -132,6 +132,17 @@ final class PreparationWorker {
     }
   }
 
+  /// Puts a small text in the place of a file's; a failure is logged.
+  func write(_ text: String, to path: String) {
+    pool.post(key: Self.noAttempt) {
+      do throws(IOError) {
+        try Files.writeAtomically(path, Array(text.utf8))
+      } catch {
+        HostLog.error("agent: \(error)")
+      }
+    }
+  }
+
   /// Pods that run find it in the usual place by which they are told whom to believe.
   func setAuthority(_ bundle: [UInt8]) {
     pool.post(key: Self.noAttempt) { [slots] in slots.setAuthority(bundle) }

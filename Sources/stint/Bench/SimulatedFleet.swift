@@ -170,6 +170,7 @@ final class SimulatedAgent {
     reader.append(bytes)
     while let message = try reader.next() {
       if isOpen {
+        if try CoordinatorsNotice(json: message) != nil { continue }
         receive(try CoordinatorMessage(json: message))
         continue
       }

@@ -41,7 +41,8 @@ enum AgentJoin {
     return geteuid() == 0 ? "/var/lib/stint-agent" : "\(Endpoint.dataDirectory(context.environment))-agent"
   }
 
-  /// As somebody says now; else the token's and those by which it joined.
+  /// As somebody says now; else the token's and those that were given before. What the coordinator has told is added by
+  /// the agent.
   static func coordinators(_ context: Context, _ token: JoinToken?, data: String) -> [String] {
     if let server = Endpoint.server(context.arguments.value("coordinator"), context.environment) { return [server] }
     let file = (try? Files.read(NodePaths(data: data).coordinators, limit: 8_192)) ?? []

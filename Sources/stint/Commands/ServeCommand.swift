@@ -25,6 +25,7 @@ enum ServeCommand {
     options.advertise = arguments.values("advertise")
     options.configuration.version = Version.current
     options.isMoved = arguments.isOn("moved")
+    options.acceptsNewAuthority = arguments.isOn("new-authority")
     options.acceptsLoss = arguments.isOn("accept-loss")
     options.configuration.chargeLostAttempts = arguments.isOn("charge-lost-attempts")
     if let limit = arguments.integer("terminated-pod-gc-threshold") {

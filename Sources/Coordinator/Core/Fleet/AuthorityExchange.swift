@@ -53,7 +53,13 @@ extension CoordinatorCore {
   // MARK: - What the shell tells
 
   mutating func serveNative(_ point: JoinPoint) {
+    let isMoved = fleet.joinPoint?.addresses != point.addresses
     fleet.joinPoint = point
+    if isMoved {
+      for session in fleet.sessions.keys.sorted() where fleet.sessions[session]?.node.isEmpty == false {
+        tellCoordinators(session)
+      }
+    }
     let before = fleet.exchange
     guard before.current != point.authority || before.former != point.former else { return }
     fleet.exchange.current = point.authority
@@ -190,6 +196,12 @@ extension CoordinatorCore {
     let within = min(max(Int64(sessions.count) * Self.millisecondsEach, 1_000), Self.longestSpread)
     let notice = AuthorityNotice(authorities: authorities, withinMilliseconds: within)
     for session in sessions { outputs.append(.tellAuthorities(session, notice)) }
+  }
+
+  /// Where this coordinator is found, so that an agent follows when one of the addresses goes.
+  mutating func tellCoordinators(_ session: SessionID) {
+    guard let addresses = fleet.joinPoint?.addresses, !addresses.isEmpty else { return }
+    outputs.append(.tellCoordinators(session, CoordinatorsNotice(addresses: addresses)))
   }
 
   /// A session has registered: it may have been away when the others were told. Its own certificate, and whom the last

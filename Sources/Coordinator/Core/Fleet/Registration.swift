@@ -102,6 +102,7 @@ extension CoordinatorCore {
           session: session, incarnation: incarnation, heartbeatMilliseconds: configuration.heartbeatMilliseconds,
           leaseMilliseconds: fleet.lease, mark: configuration.startMark), immediate: false))
     if let identity = fleet.sessions[session]?.identity { tellAuthorities(session, identity) }
+    tellCoordinators(session)
   }
 
   /// C4: numbers that this node has seen and that we never gave out, or gave out in another start.

@@ -64,7 +64,7 @@ extension FleetHarness {
     #expect(harness.create("alice", key: "k") == 201)
     harness.step([.diskLow(true)])
     #expect(harness.create("bob", key: "l") == 507)
-    #expect(harness.user(.revoke(name: "alice")).code == 200)
+    #expect(harness.user(.revoke("alice")).code == 200)
   }
 
   @Test(

@@ -322,13 +322,40 @@ extension Subject {
       .createToken(id: "a", digest: digest, ttlSeconds: 5, uses: 0, node: ""),
       .createToken(id: "a", digest: digest, ttlSeconds: 5, uses: .min, node: ""),
       .createToken(id: "a", digest: digest, ttlSeconds: 5, uses: nil, node: "a/b"),
+      // A node of that name would be refused.
+      .createToken(id: "a", digest: digest, ttlSeconds: 5, uses: nil, node: String(repeating: "n", count: 64)),
     ] { #expect(harness.ask(request).code == 400) }
     for number in 0..<CoordinatorCore.tokenLimit { harness.token("t\(number)", ttl: 5) }
     let more = JoiningRequest.createToken(id: "more", digest: digest, ttlSeconds: 5, uses: nil, node: "")
     #expect(harness.ask(more).code == 429)
-    // A week after their end they make room.
+    // What the refusal advises helps.
+    #expect(harness.ask(.deleteToken("t7")).code == 200)
+    #expect(harness.ask(more).code == 200)
+    #expect(harness.ask(.deleteToken("more")).code == 200)
+    // A week after their end they are forgotten.
     harness.boot += 8 * FleetHarness.day
     #expect(harness.ask(more).code == 200)
     #expect(harness.core.fleet.joining.tokens.count == 1)
+  }
+
+  @Test("tokens that were deleted, used or expired keep nobody from making others; the first to end is forgotten first")
+  func endedTokens() throws {
+    var harness = try FleetHarness()
+    let limit = CoordinatorCore.endedTokenLimit
+    for number in 0..<(limit + 20) {
+      harness.boot += 2_000
+      harness.token("t\(number)", ttl: number % 3 == 0 ? 1 : 86_400, uses: 1)
+      if number % 3 == 1 { #expect(harness.ask(.deleteToken("t\(number)")).code == 200) }
+      if number % 3 == 2 { #expect(harness.outcome("n\(number)", "k\(number)", token: "t\(number)") == "joined") }
+    }
+    harness.boot += 2_000
+    harness.token("last")
+    #expect(harness.core.fleet.joining.tokens.count == limit + 1)
+    #expect(harness.outcome("a", "a", token: "t19").contains("is not known here"))
+    #expect(harness.outcome("a", "a", token: "t20").contains("used up"))
+    #expect(harness.outcome("a", "a", token: "t21").contains("expired"))
+    #expect(harness.outcome("a", "a", token: "t22").contains("was deleted"))
+    #expect(harness.rows.keys.count(where: { "\($0)".contains("jointoken.") }) == limit + 1)
+    #expect(harness.outcome("a", "a", token: "last") == "joined")
   }
 }

@@ -150,16 +150,33 @@ extension FleetHarness {
       deeds.allSatisfy { $0.who == "admin" && $0.from == .address("10.0.0.7:555") && !$0.what.contains("secret") })
   }
 
-  @Test("there are ten thousand at most; those that ended a month ago make room")
+  @Test("ten thousand count at most; those that ended or were revoked make room, and are forgotten in that order")
   func bounds() throws {
     var harness = try FleetHarness()
-    for number in 0..<CoordinatorCore.userLimit {
+    let limit = CoordinatorCore.userLimit
+    for number in 0..<limit {
       harness.core.fleet.users["\(number)"] = UserKey(
-        name: "u", groups: [], created: harness.now.wall, until: harness.now.wall, creator: "")
+        name: number < 3 ? "revoked" : "u", groups: [], created: harness.now.wall,
+        until: harness.now.wall.adding(milliseconds: FleetHarness.day), creator: "")
     }
-    #expect(harness.create("alice", key: "k") == 429)
-    harness.boot += 31 * FleetHarness.day
-    #expect(harness.create("alice", key: "k") == 201)
-    #expect(harness.core.fleet.users.count == 1)
+    let refused = harness.user(
+      .create(name: "alice", groups: [], ttlSeconds: 5, request: "r"), key: FleetHarness.digest("k"))
+    #expect(refused.code == 429 && refused.object["message"]?.stringValue?.contains("stint user revoke") == true)
+    // What the refusal advises helps.
+    #expect(harness.user(.revoke("revoked")).code == 200)
+    #expect(harness.create("alice", key: "k", ttl: 30 * 86_400) == 201)
+    #expect(harness.core.fleet.users.count == limit + 1)
+    // All but alice end; of more than are kept the first to end go.
+    for number in 0..<5 {
+      harness.core.fleet.users["old\(number)"] = UserKey(
+        name: "old", groups: [], created: harness.now.wall, until: harness.now.wall, creator: "")
+    }
+    harness.boot += 2 * FleetHarness.day
+    #expect(harness.create("bob", key: "k2", ttl: 60 * 86_400) == 201)
+    #expect(harness.core.fleet.users.count == CoordinatorCore.endedUserLimit + 2)
+    #expect(harness.core.fleet.users.values.allSatisfy { $0.name != "old" })
+    harness.boot += 32 * FleetHarness.day
+    #expect(harness.create("carl", key: "k3") == 201)
+    #expect(harness.core.fleet.users.values.map(\.name).sorted() == ["alice", "bob", "carl"])
   }
 }

@@ -241,6 +241,69 @@ struct StoreBackupTests {
     #expect(try Self.rows(place.target) == expected)
   }
 
+  @Test("a restore that was killed at any moment is no place for a new cluster: it is to be run again, and can be")
+  func cutShort() throws {
+    let place = try Place()
+    try place.backUp()
+    _ = try StoreRestore.restore(place.file, into: place.target)
+    let store = try Files.read("\(place.target)/stint.db")
+    let expected = try Self.rows(place.target)
+    let steps = ["restoring.new", "restoring", "pki/authority.pem", "stint.db.restoring", "stint.db", "store.mark.new"]
+    for count in 1...steps.count {
+      let half = "\(place.target)-\(count)"
+      try Files.makeDirectory("\(half)/pki")
+      try Files.writeAtomically("\(half)/lock", [])
+      for name in steps.prefix(count) where name != "restoring.new" || count == 1 {
+        try Files.writeAtomically("\(half)/\(name)", name.hasPrefix("stint.db") ? store : [])
+      }
+      let before = try Files.list(half)
+      for acceptsLoss in [false, true] {
+        let identity = DataDirectory(path: half).hasIdentity
+        let error = #expect(throws: StoreError.self) {
+          try Store(directory: half, hasIdentity: identity, acceptsLoss: acceptsLoss)
+        }
+        #expect(error?.description.contains("was cut short: run it again (stint restore FILE --data \(half))") == true)
+      }
+      #expect(try Files.list(half) == before)
+      #expect(place.refusal(into: half) == "")
+      #expect(try Self.rows(half) == expected)
+    }
+  }
+
+  @Test("takes no pipe's and no link's place, and no stream's: what is there stays what it is")
+  func otherPlaces() throws {
+    let place = try Place()
+    let folder = place.directory.path
+    #expect(mkfifo("\(folder)/pipe", 0o600) == 0)
+    let links = [("to-pipe", "pipe"), ("to-nothing", "nothing"), ("to-folder", "data"), ("to-file", "real")]
+    for (name, target) in links { #expect(symlink(target, "\(folder)/\(name)") == 0) }
+    #expect(place.backupRefusal("\(folder)/pipe").contains("a pipe or a socket and stays as it is"))
+    #expect(place.backupRefusal("\(folder)/to-pipe").contains("a pipe or a socket and stays as it is"))
+    #expect(place.backupRefusal("\(folder)/to-nothing").contains("leads nowhere"))
+    #expect(place.backupRefusal("\(folder)/to-folder").contains("is a directory"))
+    for stream in ["/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"] {
+      #expect(place.backupRefusal(stream).contains("not written to a stream"))
+    }
+    try Files.writeAtomically("\(folder)/real", [1])
+    #expect(place.backupRefusal("\(folder)/to-file") == "")
+    for (name, _) in links { #expect(try Files.status("\(folder)/\(name)", followLinks: false).isSymbolicLink) }
+    #expect(try Files.status("\(folder)/pipe").mode & UInt32(S_IFMT) == UInt32(S_IFIFO))
+    #expect(place.refusal("\(folder)/real") == "")
+  }
+
+  @Test("removes what killed backups of the same file have left, and nothing of others or of one that runs")
+  func remains() throws {
+    let place = try Place()
+    // Above what the kernel ever gives out.
+    let dead = 1 << 30
+    let kept = [".backup.\(getppid()).partial", ".other.\(dead).partial", ".backup.partial", ".backup.x.partial"]
+    for name in kept + [".backup.\(dead).partial", ".backup.\(dead).partial-journal"] {
+      try Files.writeAtomically("\(place.directory.path)/\(name)", [])
+    }
+    try place.backUp()
+    #expect(try Files.list(place.directory.path) == (kept + ["backup", "data"]).sorted())
+  }
+
   @Test("is not made of a damaged store, nor where it would be lost with it, and an older one stays until then")
   func notMade() throws {
     let place = try Place()

@@ -33,7 +33,9 @@ package struct ServerNames: Sendable {
     }
     var names = ServerNames.loopback
     for case .tcp(let host, _) in listen { names.append(host) }
-    self.machine = listen.contains { $0.isUnspecified } ? machine ?? MachineAddresses.all() : []
+    let isOpen = listen.filter(\.isUnspecified)
+    let found = isOpen.isEmpty ? [] : machine ?? MachineAddresses.all()
+    self.machine = found.filter { host in isOpen.contains { ServerNames.takes($0, host) } }
     names += self.machine + advertised
     if listen.contains(where: { !$0.isLoopback }) {
       let hostname = hostname ?? (try? MachineFacts.read(fallbackMachineID: "").hostname) ?? ""
@@ -54,7 +56,8 @@ package struct ServerNames: Sendable {
   /// The same for who takes a numeric address only.
   package func address(of address: SocketAddress) -> SocketAddress {
     guard case .tcp(let host, let port) = address, !address.isLoopback else { return address }
-    let fixed = address.isUnspecified ? machine.first ?? "127.0.0.1" : host
+    let own = machine.first { ServerNames.takes(address, $0) }
+    let fixed = address.isUnspecified ? own ?? "127.0.0.1" : host
     return .tcp(host: advertised.first { SocketAddress.canonicalAddress($0) != nil } ?? fixed, port: port)
   }
 
@@ -67,10 +70,16 @@ package struct ServerNames: Sendable {
   /// Where joiners and agents find a listener there, the best first.
   package func joinable(at address: SocketAddress) -> [SocketAddress] {
     guard case .tcp(let host, let port) = address, !address.isLoopback else { return [address] }
-    let own = address.isUnspecified ? machine : [host]
+    let own = address.isUnspecified ? machine.filter { ServerNames.takes(address, $0) } : [host]
     let hosts = ServerNames.distinct(advertised + own)
     let addresses = hosts.map { SocketAddress.tcp(host: $0, port: port) }.filter { !$0.isLoopback }
     return addresses.isEmpty ? [.tcp(host: "127.0.0.1", port: port)] : Array(addresses.prefix(8))
+  }
+
+  /// Whether a listener on all addresses (`0.0.0.0` or `::`, which takes IPv4 too) takes who connects to this one.
+  private static func takes(_ listener: SocketAddress, _ host: String) -> Bool {
+    guard case .tcp(let all, _) = listener else { return false }
+    return all.contains(":") || !host.contains(":")
   }
 
   /// Each once, in the one way to write it.

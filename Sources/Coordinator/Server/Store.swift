@@ -76,6 +76,7 @@ package final class Store {
     self.directory = directory
     self.beforeCommit = beforeCommit
     lock = try Store.lock(directory)
+    try StoreRestore.refuseHalfDone(directory)
     var expected = StoreOpening.Expectation(
       directory: directory, mark: acceptsLoss ? try? StoreMark.read(directory) : try StoreMark.read(directory),
       hasIdentity: hasIdentity, acceptsLoss: acceptsLoss)

@@ -42,18 +42,17 @@ package enum StoreBackup {
     guard Files.exists("\(directory)/stint.db") else {
       throw StoreError("\(directory) holds no coordinator's store: name its data directory with --data")
     }
+    let file = try BackupPlace.destination(file)
     let (parent, name) = Files.split(file)
     guard let place = try? Files.status(parent), place.isDirectory else {
       throw StoreError("there is no directory \(parent) for the backup: make it first")
     }
-    if let found = try? Files.status(file), found.isDirectory {
-      throw StoreError("\(file) is a directory: name the file that the backup shall be")
-    }
     if let own = try? Files.status(directory), (own.device, own.inode) == (place.device, place.inode) {
       throw StoreError("a backup in the data directory would be lost with it: name a file elsewhere")
     }
-    let partial = "\(parent)/.\(name).\(getpid()).partial"
-    defer { for suffix in ["", "-journal", "-wal", "-shm"] { unlink(partial + suffix) } }
+    BackupPlace.removeRemains(of: name, in: parent)
+    let partial = BackupPlace.partial(name, in: parent, process: getpid())
+    defer { for suffix in BackupPlace.suffixes { unlink(partial + suffix) } }
     let written: Result<BackupSummary, StoreError>
     do throws(IOError) {
       written = try write(directory, to: partial, program)

@@ -12,9 +12,22 @@ import Glibc
 package enum StoreRestore {
   /// Is there while a restore is under way.
   static let sign = "restoring"
+  /// The same before its name is durable.
+  private static let signs = [sign, "\(sign).new"]
   private static let remains = ["stint.db.restoring", "stint.db", "store.mark.new"]
   /// What may be in a directory that counts as empty: a lock that a start has left, and what a file system has.
   private static let nothing: Set<String> = ["lock", "lost+found"]
+
+  /// Why no coordinator may start there: a restore was cut short. What it has begun is as good as a mark that the
+  /// directory is a cluster's, from its first file on.
+  static func refuseHalfDone(_ directory: String) throws(StoreError) {
+    guard signs.contains(where: { Files.exists("\(directory)/\($0)") }), !Files.exists(StoreMark.path(directory)) else {
+      return
+    }
+    throw StoreError(
+      "a restore into \(directory) was cut short: run it again (stint restore FILE --data \(directory)). To begin with "
+        + "an empty cluster instead, move the directory away (mv \(directory) \(directory).old)")
+  }
 
   private struct Content {
     var rows: [StoreRow]
@@ -45,7 +58,7 @@ package enum StoreRestore {
   private static func obstacle(_ directory: String) -> String? {
     guard Files.exists(directory) else { return nil }
     guard let names = try? Files.list(directory) else { return "\(directory) is no directory that can be read" }
-    if names.contains(sign), !names.contains("store.mark") { return nil }
+    if names.contains(where: signs.contains), !names.contains("store.mark") { return nil }
     let found = names.filter { !nothing.contains($0) }
     guard !found.isEmpty else { return nil }
     let more = found.count > 3 ? ", …" : ""

@@ -9,6 +9,9 @@ import Coordinator
 enum BackupCommand {
   @Sendable static func backup(_ context: Context) throws -> Int32 {
     let arguments = context.arguments
+    if arguments.words.first == "-" {
+      throw arguments.problem("a backup is not written to a stream: name a file, then copy that")
+    }
     let file = ServeCommand.absolute(arguments.words.first ?? "")
     let data = ServeCommand.absolute(arguments.value("data") ?? Endpoint.dataDirectory(context.environment))
     let own = Files.exists("\(data)/stint.db") ? data : "\(data)/coordinator"

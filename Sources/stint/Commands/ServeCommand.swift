@@ -141,14 +141,15 @@ enum ServeCommand {
   }
 
   private static func nodeName(_ arguments: Arguments, joined: String?) throws -> String {
-    let name = try arguments.value("name") ?? joined ?? MachineFacts.read(fallbackMachineID: "").hostname.lowercased()
-    let isValid =
-      !name.isEmpty && name.utf8.count <= 63 && !name.hasPrefix("-") && !name.hasSuffix("-")
-      && name.utf8.allSatisfy { (0x61...0x7A).contains($0) || (0x30...0x39).contains($0) || $0 == 0x2D || $0 == 0x2E }
-    guard isValid else {
-      throw arguments.problem("--name: \"\(name)\" is no node name (lower-case letters, digits, - and .)")
+    if let name = arguments.value("name") ?? joined {
+      if let problem = Names.nodeProblem(name) { throw arguments.problem("--name: \(problem)") }
+      return name
     }
-    return name
+    let host = try MachineFacts.read(fallbackMachineID: "").hostname.lowercased()
+    if let problem = Names.nodeProblem(host) {
+      throw CommandError("error: this machine's host name \(problem). Give the node another name with --name")
+    }
+    return host
   }
 
   /// Smaller files would be rotated at each line.

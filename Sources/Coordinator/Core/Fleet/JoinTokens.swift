@@ -29,7 +29,10 @@ struct JoinTokenRecord: Equatable, Sendable {
 }
 
 extension CoordinatorCore {
+  /// Of those that still count.
   static let tokenLimit = 1_000
+  /// Of those that came to their end: beyond it the one that ended first is forgotten first.
+  static let endedTokenLimit = 1_000
   private static let longestTTLSeconds: Int64 = 366 * 86_400
   private static let keptMilliseconds: Int64 = 7 * 86_400_000
 
@@ -73,17 +76,17 @@ extension CoordinatorCore {
       throw .badRequest("a token lives from 1 s to \(Self.longestTTLSeconds / 86_400) days")
     }
     guard uses ?? 1 >= 1 else { throw .badRequest("a token has 1 use or more") }
-    if !node.isEmpty, let error = Names.subdomainErrors(node).first {
-      throw .badRequest("node name \"\(node.prefix(253))\" is not valid: \(error)")
-    }
+    // Whoever joins by it is held to the same.
+    if !node.isEmpty, let problem = Names.nodeProblem(node) { throw .badRequest("--node: \(problem)") }
     guard fleet.joining.tokens[id] == nil else {
       throw APIFailure(code: 409, reason: "AlreadyExists", message: "there is a token \(id) already")
     }
     dropOldTokens()
-    guard fleet.joining.tokens.count < Self.tokenLimit else {
+    guard fleet.joining.tokens.values.count(where: { $0.end(at: now.wall) == nil }) < Self.tokenLimit else {
       throw APIFailure(
         code: 429, reason: "TooManyRequests",
-        message: "there are \(Self.tokenLimit) join tokens: delete some (stint token list, stint token delete)")
+        message: "there are \(Self.tokenLimit) join tokens that count: delete some (stint token list, stint token "
+          + "delete)")
     }
     let record = JoinTokenRecord(
       digest: digest.lowercased(), node: node, created: now.wall,
@@ -112,12 +115,14 @@ extension CoordinatorCore {
     writes.append(fact(Self.tokenFact + id, record.row))
   }
 
-  /// Those that came to their end a week ago.
+  /// Those that came to their end a week ago, and the oldest of many that did.
   private mutating func dropOldTokens() {
-    for id in fleet.joining.tokens.keys.sorted() {
-      guard let end = fleet.joining.tokens[id]?.end(at: now.wall),
-        now.wall.milliseconds(since: end) > Self.keptMilliseconds
-      else { continue }
+    let ended = fleet.joining.tokens.keys.sorted().compactMap { id in
+      fleet.joining.tokens[id]?.end(at: now.wall).map { (id: id, nanoseconds: $0.nanoseconds, end: $0) }
+    }.sorted { ($0.nanoseconds, $0.id) < ($1.nanoseconds, $1.id) }
+    for (place, (id, _, end)) in ended.enumerated() {
+      guard ended.count - place > Self.endedTokenLimit || now.wall.milliseconds(since: end) > Self.keptMilliseconds
+      else { break }
       fleet.joining.tokens[id] = nil
       writes.append(StoreWrite(table: .facts, key: Self.tokenFact + id, value: nil))
     }
@@ -140,6 +145,16 @@ extension CoordinatorCore {
     ]
     json["usesLeft"] = record.usesLeft.map { .int($0) }
     return json
+  }
+}
+
+extension Names {
+  /// What keeps a text from being a node's name; nil: nothing. Shorter than Kubernetes' own, since it is the label
+  /// kubernetes.io/hostname too.
+  package static func nodeProblem(_ text: String) -> String? {
+    if text.utf8.count <= 63, subdomainErrors(text).isEmpty { return nil }
+    return "\"\(text.prefix(253))\" is no node name: at most 63 lower-case letters, digits, '-' and '.', which begins "
+      + "and ends with a letter or a digit"
   }
 }
 

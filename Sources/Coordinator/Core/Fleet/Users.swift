@@ -19,7 +19,11 @@ struct UserKey: Equatable, Sendable {
 
 extension CoordinatorCore {
   static let userFact = "userkey."
+  /// Of certificates that still count.
   static let userLimit = 10_000
+  /// Of those that ended or were revoked: beyond it they are forgotten, the ended ones first. A key that is not known
+  /// is refused as a revoked one is.
+  static let endedUserLimit = 10_000
   private static let longestUserSeconds: Int64 = 366 * 86_400
   /// How long one is listed, and a revoked one refused by name, after its end; from its end on TLS refuses it anyway.
   private static let keptUserMilliseconds: Int64 = 30 * 86_400_000
@@ -94,19 +98,31 @@ extension CoordinatorCore {
       throw APIFailure(
         code: 409, reason: "AlreadyExists", message: "this key has a certificate already: make another key")
     }
-    for (key, user) in usersInOrder() where now.wall.milliseconds(since: user.until) > Self.keptUserMilliseconds {
-      fleet.users[key] = nil
-      writes.append(StoreWrite(table: .facts, key: Self.userFact + key, value: nil))
-    }
-    guard fleet.users.count < Self.userLimit else {
+    dropOldUsers()
+    guard fleet.users.values.count(where: { $0.revoked == nil && $0.until > now.wall }) < Self.userLimit else {
       throw APIFailure(
         code: 429, reason: "TooManyRequests",
-        message: "there are \(Self.userLimit) certificates of users: they are forgotten 30 days after their end")
+        message: "there are \(Self.userLimit) certificates of users that count: revoke some (stint user list, stint "
+          + "user revoke)")
     }
     setUser(
       UserKey(
         name: name, groups: groups, created: now.wall, until: now.wall.adding(milliseconds: ttlSeconds * 1_000),
         creator: subject.name, authority: fleet.exchange.current), key)
+  }
+
+  /// Those that ended a month ago, and of many that do not count any more those that ended first.
+  private mutating func dropOldUsers() {
+    let ended = usersInOrder().filter { $0.user.revoked != nil || $0.user.until <= now.wall }
+      .sorted { ($0.user.until.nanoseconds, $0.key) < ($1.user.until.nanoseconds, $1.key) }
+    for (place, (key, user)) in ended.enumerated() {
+      guard
+        ended.count - place > Self.endedUserLimit
+          || now.wall.milliseconds(since: user.until) > Self.keptUserMilliseconds
+      else { break }
+      fleet.users[key] = nil
+      writes.append(StoreWrite(table: .facts, key: Self.userFact + key, value: nil))
+    }
   }
 
   private mutating func revokeUser(_ name: String) throws(APIFailure) -> [String] {

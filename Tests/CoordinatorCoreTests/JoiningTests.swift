@@ -329,9 +329,9 @@ extension Subject {
     let more = JoiningRequest.createToken(id: "more", digest: digest, ttlSeconds: 5, uses: nil, node: "")
     #expect(harness.ask(more).code == 429)
     // What the refusal advises helps.
-    #expect(harness.ask(.deleteToken("t7")).code == 200)
+    #expect(harness.ask(.deleteToken(id: "t7")).code == 200)
     #expect(harness.ask(more).code == 200)
-    #expect(harness.ask(.deleteToken("more")).code == 200)
+    #expect(harness.ask(.deleteToken(id: "more")).code == 200)
     // A week after their end they are forgotten.
     harness.boot += 8 * FleetHarness.day
     #expect(harness.ask(more).code == 200)
@@ -345,7 +345,7 @@ extension Subject {
     for number in 0..<(limit + 20) {
       harness.boot += 2_000
       harness.token("t\(number)", ttl: number % 3 == 0 ? 1 : 86_400, uses: 1)
-      if number % 3 == 1 { #expect(harness.ask(.deleteToken("t\(number)")).code == 200) }
+      if number % 3 == 1 { #expect(harness.ask(.deleteToken(id: "t\(number)")).code == 200) }
       if number % 3 == 2 { #expect(harness.outcome("n\(number)", "k\(number)", token: "t\(number)") == "joined") }
     }
     harness.boot += 2_000

@@ -1,5 +1,5 @@
-// Owns: where a backup may be put: which file a path means, what is refused there, and what backups that were killed have
-// left beside it. It must not know what a backup holds.
+// Owns: where a backup may be put: which file a path means, what is refused there, and what backups that were killed
+// have left beside it. It must not know what a backup holds.
 
 import ClusterIO
 import Glibc

@@ -192,6 +192,7 @@ extension Registration {
     ]
     if !hardwareID.isEmpty { result["hardwareID"] = .string(hardwareID) }
     if !directory.isEmpty { result["directory"] = .string(directory) }
+    if !rememberedCluster.isEmpty { result["rememberedCluster"] = .string(rememberedCluster) }
     if !incarnationMark.isEmpty { result["incarnationMark"] = .string(incarnationMark) }
     if let uptimeMilliseconds { result["uptimeMilliseconds"] = .int(uptimeMilliseconds) }
     return result
@@ -220,7 +221,8 @@ extension Registration {
       highestAttempt: try reader.integer("highestAttempt"), hardwareID: try reader.optionalString("hardwareID") ?? "",
       directory: try reader.optionalString("directory") ?? "",
       uptimeMilliseconds: try reader.optionalInteger("uptimeMilliseconds"),
-      incarnationMark: try reader.optionalString("incarnationMark") ?? "")
+      incarnationMark: try reader.optionalString("incarnationMark") ?? "",
+      rememberedCluster: try reader.optionalString("rememberedCluster") ?? "")
   }
 }
 

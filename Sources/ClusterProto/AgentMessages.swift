@@ -210,6 +210,8 @@ package struct Registration: Equatable, Sendable {
   package var highestIncarnation: Int64
   /// The random mark of that start; empty: not known.
   package var incarnationMark: String
+  /// The cluster whose numbers these are; empty: of an agent that did not write it down.
+  package var rememberedCluster: String
   /// The highest attempt number that the node has seen (C4).
   package var highestAttempt: AttemptNumber
 
@@ -218,7 +220,7 @@ package struct Registration: Equatable, Sendable {
     node: String, machineID: String, bootID: String, keeper: String, sweptKeepers: [String], capacity: NodeCapacity,
     labels: StringMap, address: String, info: JSON, conditions: [Condition], fencesFully: Bool,
     highestIncarnation: Int64, highestAttempt: AttemptNumber, hardwareID: String = "", directory: String = "",
-    uptimeMilliseconds: Int64? = nil, incarnationMark: String = ""
+    uptimeMilliseconds: Int64? = nil, incarnationMark: String = "", rememberedCluster: String = ""
   ) {
     self.node = node
     self.machineID = machineID
@@ -236,6 +238,7 @@ package struct Registration: Equatable, Sendable {
     self.fencesFully = fencesFully
     self.highestIncarnation = highestIncarnation
     self.incarnationMark = incarnationMark
+    self.rememberedCluster = rememberedCluster
     self.highestAttempt = highestAttempt
   }
 }

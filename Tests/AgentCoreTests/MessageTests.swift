@@ -72,7 +72,8 @@ struct MessageGenerator {
       capacity: NodeCapacity(cpuMillicores: number(), memoryBytes: number(), pods: number()), labels: ["l": text()],
       address: text(), info: ["kernelVersion": .string(text())], conditions: many { $0.condition() },
       fencesFully: flag(), highestIncarnation: number(), highestAttempt: number(), hardwareID: text(),
-      directory: text(), uptimeMilliseconds: maybe { $0.number() })
+      directory: text(), uptimeMilliseconds: maybe { $0.number() }, incarnationMark: text(),
+      rememberedCluster: text())
   }
 
   mutating func agentMessage() -> AgentMessage {

@@ -349,6 +349,25 @@ import Testing
     #expect(harness.agents["a"]?.isRegistered == false)
   }
 
+  @Test("a node that remembers another cluster's numbers is refused and told so; it stops no coordinator")
+  func foreign() throws {
+    var configuration = FleetHarness.configuration()
+    configuration.clusterID = "here"
+    var harness = try FleetHarness(configuration)
+    var agent = FakeAgent("a")
+    agent.highestIncarnation = 9
+    agent.highestAttempt = 7
+    agent.rememberedCluster = "elsewhere"
+    harness.register(agent, as: "a")
+    #expect(!harness.effects.contains { if case .halt = $0 { true } else { false } })
+    #expect(harness.agents["a"]?.isRegistered == false)
+    #expect(harness.agents["a"]?.refusal?.contains("is that of cluster elsewhere, and this is cluster here") == true)
+    agent.rememberedCluster = "here"
+    agent.session = "s2"
+    harness.register(agent, as: "a")
+    #expect(harness.effects.contains { if case .halt = $0 { true } else { false } })
+  }
+
   // MARK: - C5
 
   @Test("a fenced pod ends Failed with DisruptionTarget and the taint manager's reason")

@@ -23,6 +23,7 @@ struct FakeAgent {
   var fencesFully = true
   var highestIncarnation: Int64 = 0
   var incarnationMark = ""
+  var rememberedCluster = ""
   var highestAttempt: AttemptNumber = 0
 
   var sequence: Int64 = 0
@@ -50,7 +51,8 @@ struct FakeAgent {
       node: name, machineID: machine, bootID: boot, keeper: keeper, sweptKeepers: swept, capacity: capacity,
       labels: labels, address: "127.0.0.1", info: ["machineID": .string(machine)],
       conditions: [], fencesFully: fencesFully, highestIncarnation: highestIncarnation, highestAttempt: highestAttempt,
-      hardwareID: hardware, directory: mark, uptimeMilliseconds: uptime, incarnationMark: incarnationMark)
+      hardwareID: hardware, directory: mark, uptimeMilliseconds: uptime, incarnationMark: incarnationMark,
+      rememberedCluster: rememberedCluster)
   }
 
   var answers: [ClusterProto.Answer] {

@@ -277,7 +277,8 @@ extension AgentCore {
             conditions: conditions, fencesFully: identity.fencesFully, highestIncarnation: highestIncarnation,
             highestAttempt: highestAttempt, hardwareID: configuration.hardwareID, directory: identity.directory,
             // CLOCK_BOOTTIME begins with the kernel.
-            uptimeMilliseconds: max(0, now.boot.milliseconds), incarnationMark: incarnationMark))))
+            uptimeMilliseconds: max(0, now.boot.milliseconds), incarnationMark: incarnationMark,
+            rememberedCluster: configuration.rememberedCluster))))
   }
 
   private mutating func hear(_ message: CoordinatorMessage, _ number: ConnectionNumber, _ now: Now) {

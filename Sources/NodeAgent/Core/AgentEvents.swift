@@ -108,6 +108,8 @@ package struct AgentConfiguration: Equatable, Sendable {
   package var highestIncarnation: Int64 = 0
   /// The mark of that start; empty: it had none.
   package var incarnationMark = ""
+  /// The cluster whose numbers these are; empty: not written down.
+  package var rememberedCluster = ""
   /// Attempts whose log directories are on disk at the start.
   package var retainedLogs: [AttemptNumber] = []
   /// Reconnection: first delay, and the most (before jitter, which takes off up to half).

@@ -54,6 +54,8 @@ package final class AgentHost {
   private let addresses: CoordinatorAddresses
   /// What the coordinator said last on why this agent may not come: said once, not with each try.
   private var refusal = ""
+  /// The cluster that the last connection was to.
+  private var cluster = ""
   private let loop: EventLoop
   private let names: NameResolver
   private let paths: NodePaths
@@ -165,6 +167,7 @@ package final class AgentHost {
     configuration.hardwareID = facts.hardwareID
     configuration.highestIncarnation = memory.highestIncarnation
     configuration.incarnationMark = memory.incarnationMark
+    configuration.rememberedCluster = memory.cluster
     configuration.retainedLogs = try Files.list(paths.logs).compactMap { Int64($0) }.sorted()
     return configuration
   }
@@ -196,7 +199,7 @@ package final class AgentHost {
     case .cleanUpExcept(let attempts): worker.cleanUpExcept(attempts)
     case .deleteLogs(let attempts): worker.deleteLogs(attempts)
     case .serveLogs(let request): serve(request)
-    case .remember(let incarnation, let mark): disk.remember(incarnation: incarnation, mark: mark)
+    case .remember(let incarnation, let mark): disk.remember(incarnation: incarnation, mark: mark, cluster: cluster)
     case .probeDisk(let number): disk.probe(number)
     case .log(let line): HostLog.line("agent: \(line)")
     case .wake(let time): timer?.arm(at: time.map { $0.nanoseconds })
@@ -287,6 +290,7 @@ package final class AgentHost {
     addresses.advance()
     link.onOpen = { [unowned self, unowned link] result in
       HostLog.line("agent: connected to the coordinator at \(address), cluster \(result.cluster)")
+      cluster = result.cluster
       keepAddress(address)
       refusal = ""
       if options.nodeIP == nil, let own = link.localHost {

@@ -8,6 +8,8 @@ struct AgentMemory {
   private let path: String
   private(set) var highestIncarnation: Int64 = 0
   private(set) var incarnationMark = ""
+  /// The cluster whose start that was; empty: of a version that did not write it down.
+  private(set) var cluster = ""
   private(set) var machineID = ""
 
   /// Reads the memory, or begins one.
@@ -16,6 +18,7 @@ struct AgentMemory {
     if let bytes = try? Files.read(path), let json = try? JSON(parsing: bytes) {
       highestIncarnation = json["highestIncarnation"]?.intValue ?? 0
       incarnationMark = json["incarnationMark"]?.stringValue ?? ""
+      cluster = json["cluster"]?.stringValue ?? ""
       machineID = json["machineID"]?.stringValue ?? ""
     }
     if machineID.isEmpty {
@@ -24,12 +27,13 @@ struct AgentMemory {
     }
   }
 
-  mutating func remember(incarnation: Int64, mark: String) {
+  mutating func remember(incarnation: Int64, mark: String, cluster: String) {
     guard incarnation > highestIncarnation || incarnation == highestIncarnation && incarnationMark.isEmpty else {
       return
     }
     highestIncarnation = incarnation
     incarnationMark = mark
+    self.cluster = cluster
     do throws(IOError) {
       try save()
     } catch {
@@ -40,7 +44,7 @@ struct AgentMemory {
   private func save() throws(IOError) {
     let json: JSON = [
       "highestIncarnation": .int(highestIncarnation), "incarnationMark": .string(incarnationMark),
-      "machineID": .string(machineID),
+      "machineID": .string(machineID), "cluster": .string(cluster),
     ]
     try Files.writeAtomically(path, Array(json.text.utf8))
   }

@@ -38,7 +38,9 @@ final class DiskProbe: Sendable {
     }
   }
 
-  func remember(incarnation: Int64, mark: String) {
-    thread.post { [self] in memory.withLock { $0.remember(incarnation: incarnation, mark: mark) } }
+  func remember(incarnation: Int64, mark: String, cluster: String) {
+    thread.post { [self] in
+      memory.withLock { $0.remember(incarnation: incarnation, mark: mark, cluster: cluster) }
+    }
   }
 }

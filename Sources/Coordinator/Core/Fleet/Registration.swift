@@ -66,6 +66,8 @@ extension CoordinatorCore {
       return refuse(
         session, "the certificate is that of \(who), not of node \(registration.node)", retryMilliseconds: nil)
     }
+    // Another cluster's numbers say nothing about this one's store (C4), and its pods are none of this one's.
+    if let problem = foreign(registration) { return refuse(session, problem, retryMilliseconds: nil) }
     if let problem = behind(registration), !rise(above: registration) {
       outputs.append(.halt(problem))
       return
@@ -103,6 +105,14 @@ extension CoordinatorCore {
           leaseMilliseconds: fleet.lease, mark: configuration.startMark), immediate: false))
     if let identity = fleet.sessions[session]?.identity { tellAuthorities(session, identity) }
     tellCoordinators(session)
+  }
+
+  /// What the node remembers is another cluster's.
+  private func foreign(_ registration: Registration) -> String? {
+    let (own, other) = (configuration.clusterID, registration.rememberedCluster)
+    guard !own.isEmpty, !other.isEmpty, own != other else { return nil }
+    return "the data directory of node \(registration.node) is that of cluster \(other), and this is cluster \(own): "
+      + "stop the agent, wait until its pods are gone, and join with an empty data directory"
   }
 
   /// C4: numbers that this node has seen and that we never gave out, or gave out in another start.

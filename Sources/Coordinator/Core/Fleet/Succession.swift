@@ -115,7 +115,7 @@ extension Registration {
       return "node name \"\(node.prefix(253))\" is not valid: \(error)"
     }
     if keeper.isEmpty || bootID.isEmpty { return "the registration names no keeper or no boot id" }
-    let words = [keeper, machineID, bootID, hardwareID, directory, incarnationMark] + sweptKeepers
+    let words = [keeper, machineID, bootID, hardwareID, directory, incarnationMark, rememberedCluster] + sweptKeepers
     if words.count > Self.longest || words.contains(where: { $0.utf8.count > Self.longest }) {
       return "the registration's identities are longer than \(Self.longest) bytes, or more than that many"
     }

@@ -204,7 +204,8 @@ struct APISemanticsTests {
             case .legacy: body["orphanDependents"] = .bool(policy == "Orphan")
             }
             if let grace { body["gracePeriodSeconds"] = .int(grace) }
-            let answer = try api.ask("DELETE", path + query, body: body)
+            // Beside a body the query would count for nothing.
+            let answer = try api.ask("DELETE", path + query, body: way == .query ? nil : body)
             #expect(answer.code == 200, "\(policy) \(way): \(answer.text)")
             let warning = answer.header("warning") ?? ""
             #expect(warning.contains("child pods are preserved by default") == policy.isEmpty, "\(policy) \(way)")

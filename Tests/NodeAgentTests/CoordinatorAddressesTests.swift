@@ -42,7 +42,10 @@ import Testing
   @Test("what is no address of a machine is believed of nobody")
   func nonsense() throws {
     let addresses = CoordinatorAddresses(given: [Self.old], told: "a b:1\n\u{0}\n:7\n", kept: "0.0.0.0:7420\nx:0\n")
-    let odd = ["0.0.0.0:7420", "[::]:1", "a_b:1", "no port", "x:0", "x:70000", "../etc:1", "a\nb:7"]
+    let odd = [
+      "127.0.0.1:7420", "[::1]:7420", "0.0.0.0:7420", "[::]:1", "a_b:1", "no port", "x:0", "x:70000", "../etc:1",
+      "a\nb:7",
+    ]
     #expect(addresses.take(CoordinatorsNotice(addresses: odd)) == nil)
     #expect(addresses.all == [Self.old])
     let many = CoordinatorsNotice(addresses: (0..<9).map { "h\($0):1" })

@@ -47,9 +47,10 @@ package final class CoordinatorAddresses {
     return change(&kept, to: Array(Self.distinct(news + kept).prefix(CoordinatorsNotice.most)))
   }
 
-  /// The coordinator's word: text for its file, if that is news. What is no address of a machine is left out.
+  /// The coordinator's word: text for its file, if that is news. What is no address of a machine is left out, and so is
+  /// loopback: it is the coordinator's own, and here another machine's or, through a tunnel, a way around it.
   package func take(_ notice: CoordinatorsNotice) -> String? {
-    let found = Self.addresses(notice.addresses)
+    let found = Self.addresses(notice.addresses).filter { !$0.isLoopback }
     guard !found.isEmpty else { return nil }
     let last = current
     let text = change(&told, to: found)

@@ -12,10 +12,11 @@ import Testing
 
 @Suite("Attacks on the native door")
 struct NativeAttackTests {
-  /// Processor time of this process, coordinator and attackers alike: what a busy machine adds is not counted.
+  /// Processor time of this thread, coordinator and attackers alike: what a busy machine and other tests add is not
+  /// counted.
   private static func processorMilliseconds() -> Int64 {
     var time = timespec()
-    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &time)
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time)
     return Int64(time.tv_sec) * 1_000 + Int64(time.tv_nsec) / 1_000_000
   }
 
@@ -46,7 +47,8 @@ struct NativeAttackTests {
       }
       sequence += 1
       try beat(live, node, sequence)
-      #expect(live.server.connectionCount <= Door.helloLimit + 1)
+      // One that is refused is counted until its turn is over.
+      try live.wait("places are bounded") { live.server.connectionCount <= Door.helloLimit + 1 }
     }
     for client in crowd { client.connection.close() }
     try live.wait("all places are free again") { live.server.connectionCount == 1 }

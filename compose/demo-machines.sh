@@ -43,7 +43,8 @@ start_cluster() {
   log=coordinator spawn on head "${words[@]}"
   is_served() { [ -e "$net/disks/head/var/lib/stint/admin.kubeconfig" ]; }
   until_true 30 is_served
-  cp "$net/disks/head/var/lib/stint/admin.kubeconfig" "$shared/kubeconfig"
+  # That of the data directory is for the coordinator's own machine.
+  (umask 077; on head stint kubeconfig --data /var/lib/stint >"$shared/kubeconfig")
   words=(stint token create --kubeconfig /var/lib/stint/admin.kubeconfig)
   at head "${words[@]}"
   (umask 077; on head "${words[@]}" >"$shared/join")

@@ -123,6 +123,17 @@ struct UserCommandTests {
     }
   }
 
+  @Test("a kubeconfig made on the coordinator's own machine, which names loopback, has the coordinator's word instead")
+  func places() {
+    let made: JSON = ["native": "10.0.0.1:7420", "api": "https://10.0.0.1:7480"]
+    let own = UserCommand.place(native: "127.0.0.1:7420", api: "https://127.0.0.1:7480", made)
+    #expect(own == (native: "10.0.0.1:7420", api: "https://10.0.0.1:7480"))
+    let other = UserCommand.place(native: "10.9.9.9:7420", api: "https://10.9.9.9:7480", made)
+    #expect(other == (native: "10.9.9.9:7420", api: "https://10.9.9.9:7480"), "what works here is kept")
+    let older = UserCommand.place(native: "127.0.0.1:7420", api: "https://127.0.0.1:7480", [:])
+    #expect(older == (native: "127.0.0.1:7420", api: "https://127.0.0.1:7480"), "a coordinator that says nothing")
+  }
+
   @Test("names of the system's own are refused, and so are words that mean nothing")
   func refusals() throws {
     try TestCluster.with(agents: 0) { cluster in

@@ -30,6 +30,20 @@ struct UserDoorTests {
     return try #require(answer, "closed instead of an answer")
   }
 
+  @Test("whoever makes a user is told where others reach the coordinator, which loopback is not")
+  func places() throws {
+    let live = try LiveServer(try TemporaryDirectory()) {
+      $0.listen = .tcp(host: "0.0.0.0", port: 0)
+      $0.advertise = ["stint.example"]
+    }
+    let request = try SigningRequests.make(name: "alice", key: try SigningRequests.makeKey())
+    let answer = try Self.ask(
+      live, try live.open(.client),
+      .create(name: "alice", groups: [], ttlSeconds: 60, request: String(decoding: request, as: UTF8.self)))
+    #expect(answer[path: ["object", "native"]]?.stringValue?.hasPrefix("stint.example:") == true, "\(answer)")
+    try live.stop()
+  }
+
   @Test("one certificate serves both doors; revoked, what is open closes and nothing opens, after a restart either")
   func revoked() throws {
     let directory = try TemporaryDirectory()

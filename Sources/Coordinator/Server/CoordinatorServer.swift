@@ -410,7 +410,7 @@ package final class CoordinatorServer {
       case .tell(let requests, let type, let object): door.tell(requests, WatchEvent(type, object))
       case .startLogs(let request, let session, let logs): door.startLogs(logs, of: session, for: request)
       case .issue, .issueRefused, .issueUser, .signToken:
-        Issuer(authorities: pki.authorities, cluster: cluster, tokens: tokens).answer(effect, by: door)
+        issuer.answer(effect, by: door)
       case .exchangeAuthority, .dropAuthority, .closeAuthority, .tellAuthorities: performOnAuthority(effect)
       case .tellCoordinators(let session, let notice): door.send(notice.json, to: session)
       case .closeHolders(let keys, let reason):

@@ -10,6 +10,9 @@ struct Issuer {
   let authorities: Authorities
   let cluster: String
   let tokens: TokenAuthority
+  /// Where others reach the native door, and the URL of the API or "".
+  let native: String
+  let api: String
 
   /// Sends what the core's word comes to: the certificate, or why there is none.
   func answer(_ effect: CoordinatorEffect, by door: Door) {
@@ -34,6 +37,7 @@ struct Issuer {
         "kind": "UserCertificate", "name": .string(grant.name),
         "certificate": .string(String(decoding: made, as: UTF8.self)),
         "authority": .string(String(decoding: authorities.bundle, as: UTF8.self)),
+        "native": .string(native), "api": .string(api),
       ]
       return .done(code: 200, object: object, warnings: [])
     } catch {

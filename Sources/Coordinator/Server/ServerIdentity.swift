@@ -68,6 +68,13 @@ extension CoordinatorServer {
     queue.putFirst(.nativeServed(point))
   }
 
+  /// Signs, and says where what it signs is of use.
+  var issuer: Issuer {
+    Issuer(
+      authorities: pki.authorities, cluster: cluster, tokens: tokens, native: names.reached(at: address).description,
+      api: apiAddress.map { "https://\(names.reached(at: $0))" } ?? "")
+  }
+
   /// What clients read of where the API is.
   func tellOfAPI() {
     guard let address = apiAddress, case .tcp(let host, let port) = names.address(of: address) else { return }

@@ -39,14 +39,24 @@ enum UserCommand {
     guard let certificate = made["certificate"]?.stringValue, let authority = made["authority"]?.stringValue else {
       throw CommandError("error: the coordinator's answer holds no certificate")
     }
+    let place = place(native: native, api: access.server ?? "", made)
     var file = KubeconfigText(
-      server: access.server ?? "", native: native, authority: Array(authority.utf8), user: name,
+      server: place.api, native: place.native, authority: Array(authority.utf8), user: name,
       identity: PEMIdentity(certificate: Array(certificate.utf8), key: key))
     file.cluster = access.clusterName
     file.context = "\(name)@\(access.clusterName)"
     file.namespace = context.arguments.value("namespace") ?? "default"
     context.console.out(file.text)
     return 0
+  }
+
+  /// Where the new kubeconfig looks for the cluster: where this one does, which works; but one that points at its own
+  /// machine is of no use on another, so there the coordinator's word counts.
+  static func place(native: String, api: String, _ made: JSON) -> (native: String, api: String) {
+    guard SocketAddress(parsing: native)?.isLoopback == true, let told = made["native"]?.stringValue else {
+      return (native, api)
+    }
+    return (told, made["api"]?.stringValue ?? api)
   }
 
   /// Binds a ClusterRole to the user, in one namespace or in all. Before there is a certificate: who may not bind the

@@ -177,17 +177,17 @@ private let freezers: [[String]] = [[], ["--no-cgroups"]]
   func shutDown() throws {
     let keeper = try TestKeeper()
     let file = "\(keeper.scratch.path)/count"
-    try keeper.start(1, script: "trap 'echo bye; exit 0' TERM; while :; do sleep 0.02; done")
+    try keeper.start(1, script: "trap 'echo bye; exit 0' TERM; echo ready; while :; do sleep 0.02; done")
     try keeper.start(2, script: "trap '' TERM; \(counting(file))")
     #expect(grows(file))
-    #expect(keeper.wait { keeper.status(1)?.phase == .running })
+    #expect(keeper.wait { keeper.log(1) == "ready\n" }, "its trap is set")
     keeper.send(.shutDown(graceMilliseconds: 500))
     #expect(keeper.waitForEnd(1)?.containers.first?.state.termination?.exitCode == 0)
     #expect(keeper.waitForEnd(2)?.containers.first?.state.termination?.exitCode == 137)
     keeper.send(.acknowledge([1, 2]))
     #expect(keeper.wait { keeper.child.reap() != nil })
     #expect(keeper.child.status == .exited(code: 0))
-    #expect(keeper.log(1) == "bye\n")
+    #expect(keeper.log(1) == "ready\nbye\n")
   }
 
   @Test("where neither root nor bubblewrap can make namespaces a pod fails with the reason, and the hello says so")

@@ -2,14 +2,14 @@
 // LabelSelectorParser's. Must not know what carries the labels.
 
 /// A conjunction of requirements on labels; without requirements it matches everything.
-package struct LabelSelector: Equatable, Sendable {
+package struct LabelSelector: Equatable, Hashable, Sendable {
   /// How a requirement compares. Equality and a set of one value match alike, but print differently.
-  package enum Operator: Equatable, Sendable {
+  package enum Operator: Equatable, Hashable, Sendable {
     case equals, notEquals, `in`, notIn, exists, doesNotExist, greaterThan, lessThan
   }
 
   /// One condition on one label.
-  package struct Requirement: Equatable, Sendable {
+  package struct Requirement: Equatable, Hashable, Sendable {
     /// The label's key.
     package var key: String
     /// How its value is compared.

@@ -78,6 +78,8 @@ package struct JobSpec: Equatable, Sendable {
   package var successRules: [JobSuccessRule]
   /// The name of another controller that runs the Job; nil: it is ours.
   package var otherManager: String?
+  /// spec.nodeName of its pods; nil: the scheduler chooses.
+  package var nodeName: String?
 
   /// Reads a defaulted, validated spec. `sharing`: the spec instance before an update, kept when the template is the
   /// same.
@@ -96,7 +98,9 @@ package struct JobSpec: Equatable, Sendable {
     templateAnnotations = StringMap(json: json[path: ["template", "metadata", "annotations"]])
     templateFinalizers =
       (json[path: ["template", "metadata", "finalizers"]]?.arrayValue ?? []).compactMap(\.stringValue)
-    let specification = json[path: ["template", "spec"]] ?? .object(JSONObject())
+    var specification = json[path: ["template", "spec"]] ?? .object(JSONObject())
+    nodeName = specification["nodeName"]?.stringValue.flatMap { $0.isEmpty ? nil : $0 }
+    specification["nodeName"] = nil
     if let previous, previous.json == specification {
       podSpec = previous
     } else {
@@ -243,6 +247,8 @@ package struct Taint: Equatable, Sendable {
   package static let noExecute = "NoExecute"
   /// The effect that only keeps new pods away.
   package static let noSchedule = "NoSchedule"
+  /// The effect that keeps new pods away where there is another node.
+  package static let preferNoSchedule = "PreferNoSchedule"
 
   /// The taint's key.
   package var key: String
@@ -278,7 +284,7 @@ package struct Taint: Equatable, Sendable {
   }
 }
 
-/// What a node can hold: millicores, bytes, pods.
+/// What a node can hold: millicores, bytes, pods, devices.
 package struct NodeCapacity: Equatable, Sendable {
   /// In thousandths of a processor.
   package var cpuMillicores: Int64
@@ -286,13 +292,19 @@ package struct NodeCapacity: Equatable, Sendable {
   package var memoryBytes: Int64
   /// How many pods at once.
   package var pods: Int64
+  /// Extended resources, sorted by name.
+  package var extended: [ResourceAmount]
 
   /// Takes each value as it stands; from JSON, what is missing has its default.
-  package init(cpuMillicores: Int64, memoryBytes: Int64, pods: Int64) {
+  package init(cpuMillicores: Int64, memoryBytes: Int64, pods: Int64, extended: [ResourceAmount] = []) {
     self.cpuMillicores = cpuMillicores
     self.memoryBytes = memoryBytes
     self.pods = pods
+    self.extended = extended
   }
+
+  /// How much there is of an extended resource.
+  package func amount(of resource: String) -> Int64 { extended.first { $0.name == resource }?.amount ?? 0 }
 
   /// Takes each value as it stands; from JSON, what is missing has its default.
   package init(json: JSON?) {
@@ -303,14 +315,17 @@ package struct NodeCapacity: Equatable, Sendable {
     cpuMillicores = amount("cpu", Quantity.parseMillis)
     memoryBytes = amount("memory", Quantity.parseBytes)
     pods = amount("pods", Quantity.parseBytes)
+    extended = ResourceAmount.list(json)
   }
 
   /// As the API shows it.
   package var json: JSON {
-    [
+    var result: JSON = [
       "cpu": .string(Quantity.formatMillis(cpuMillicores)), "memory": .string(Quantity.formatBytes(memoryBytes)),
       "pods": .string(String(pods)),
     ]
+    for resource in extended { result[resource.name] = .string(String(resource.amount)) }
+    return result
   }
 }
 

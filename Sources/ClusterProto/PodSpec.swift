@@ -69,6 +69,8 @@ package struct ContainerSpec: Equatable, Sendable {
   package var cpuMillicores: Int64
   /// Requested memory in bytes.
   package var memoryBytes: Int64
+  /// Requests of extended resources, sorted by name.
+  package var extendedResources: [ResourceAmount]
   /// True for an init container with `restartPolicy: Always` (a sidecar).
   package var isSidecar: Bool
   /// The file whose text becomes the termination message.
@@ -104,6 +106,8 @@ package struct ContainerSpec: Equatable, Sendable {
     }
     cpuMillicores = max(0, amount("cpu").flatMap { Quantity.parseMillis($0) } ?? 0)
     memoryBytes = max(0, amount("memory").flatMap { Quantity.parseBytes($0) } ?? 0)
+    let extended = ResourceAmount.list(json[path: ["resources", "requests"]])
+    extendedResources = extended.isEmpty ? ResourceAmount.list(json[path: ["resources", "limits"]]) : extended
     isSidecar = json["restartPolicy"]?.stringValue == RestartPolicy.always.rawValue
     terminationMessagePath = json["terminationMessagePath"]?.stringValue ?? "/dev/termination-log"
     fallsBackToLogs = json["terminationMessagePolicy"]?.stringValue == "FallbackToLogsOnError"
@@ -201,8 +205,8 @@ package final class PodSpec: Sendable, Equatable {
   package let hostname: String?
   /// The account that its pods run as.
   package let serviceAccountName: String
-  /// Higher goes first.
-  package let priority: Int64
+  /// Where it may run.
+  package let scheduling: SchedulingSpec
   /// Effective scheduling request: max(sum of containers and sidecars, each init container beside the sidecars before
   /// it).
   package let cpuMillicores: Int64
@@ -229,7 +233,9 @@ package final class PodSpec: Sendable, Equatable {
     activeDeadlineSeconds = json["activeDeadlineSeconds"]?.intValue
     hostname = json["hostname"]?.stringValue
     serviceAccountName = json["serviceAccountName"]?.stringValue ?? "default"
-    priority = json["priority"]?.intValue ?? 0
+    var scheduling = SchedulingSpec(json: json)
+    scheduling.resources = Self.extendedResources(initContainers, containers)
+    self.scheduling = scheduling
     cpuMillicores = Self.effective(initContainers, containers, \.cpuMillicores)
     memoryBytes = Self.effective(initContainers, containers, \.memoryBytes)
   }
@@ -245,6 +251,22 @@ package final class PodSpec: Sendable, Equatable {
     // Kubernetes' getMinTolerationTime: the smallest limit counts; one without a limit means no limit of its own.
     let limits = matching.compactMap(\.seconds)
     return limits.min().map { max(0, min($0, Int64(Int32.max))) * 1000 }
+  }
+
+  /// Higher goes first.
+  package var priority: Int64 { scheduling.priority }
+
+  private static func extendedResources(
+    _ initContainers: [ContainerSpec], _ containers: [ContainerSpec]
+  ) -> [ResourceAmount] {
+    var names: Set<String> = []
+    for container in initContainers + containers { names.formUnion(container.extendedResources.map(\.name)) }
+    return names.sorted().map { name in
+      let amount = effective(initContainers, containers) { container in
+        container.extendedResources.first { $0.name == name }?.amount ?? 0
+      }
+      return ResourceAmount(name: name, amount: amount)
+    }.filter { $0.amount > 0 }
   }
 
   private static func effective(

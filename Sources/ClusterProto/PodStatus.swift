@@ -223,6 +223,8 @@ package struct PodStatus: Equatable, Sendable {
   package var fencingToken: Int64?
   /// Kubernetes' quality of service.
   package var qosClass = ""
+  /// The node whose pods make room for it; empty for none.
+  package var nominatedNodeName = ""
 
   /// Takes each value as it stands; from JSON, what is missing has its default.
   package init() {}
@@ -241,6 +243,7 @@ package struct PodStatus: Equatable, Sendable {
     containers = (json["containerStatuses"]?.arrayValue ?? []).map { ContainerStatus(json: $0) }
     fencingToken = json["fencingToken"]?.intValue
     qosClass = json["qosClass"]?.stringValue ?? ""
+    nominatedNodeName = json["nominatedNodeName"]?.stringValue ?? ""
   }
 
   /// As the API shows it.
@@ -262,6 +265,7 @@ package struct PodStatus: Equatable, Sendable {
     if !containers.isEmpty { result["containerStatuses"] = .array(containers.map(\.json)) }
     if let fencingToken { result["fencingToken"] = .int(fencingToken) }
     if !qosClass.isEmpty { result["qosClass"] = .string(qosClass) }
+    if !nominatedNodeName.isEmpty { result["nominatedNodeName"] = .string(nominatedNodeName) }
     return result
   }
 

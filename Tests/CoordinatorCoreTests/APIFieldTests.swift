@@ -15,9 +15,12 @@ import Testing
 
   /// Fields that one place of a type refuses and another takes.
   private static let refusedByPlace: Set<String> = [
-    "spec.nodeName", "spec.template.spec.nodeName", "spec.containers[0].restartPolicy",
-    "spec.template.spec.containers[0].restartPolicy", "rules[0].nonResourceURLs",
+    "spec.containers[0].restartPolicy", "spec.template.spec.containers[0].restartPolicy", "rules[0].nonResourceURLs",
+    "spec.topologySpreadConstraints[0].minDomains", "spec.template.spec.topologySpreadConstraints[0].minDomains",
   ]
+
+  /// Of a node's fields there is one that can be selected by.
+  private static func isFieldOfNode(_ field: WalkedField) -> Bool { field.path.hasSuffix(".matchFields[0].key") }
 
   private static func isServerOwned(_ field: WalkedField) -> Bool {
     guard field.steps.count > 1, field.steps[0] == .member("metadata"), case .member(let name) = field.steps[1] else {
@@ -34,7 +37,7 @@ import Testing
     _ place: SourceLocation = #_sourceLocation
   ) {
     if let code = answer.code, code >= 400 {
-      let mayRefuse = field.honour == .refused || orAbove || refusedByPlace.contains(field.path)
+      let mayRefuse = field.honour == .refused || orAbove || refusedByPlace.contains(field.path) || isFieldOfNode(field)
       #expect(
         mayRefuse && field.isNamed(in: [answer.message], orAbove: true), "\(verb) \(field): \(answer.message)",
         sourceLocation: place)
@@ -199,10 +202,10 @@ import Testing
     let harness = try APIHarness()
     harness.create(.pods, Manifest.pod("p"))
     let answer = harness.patch(
-      .pods, "p", .merge, ["status": ["nominatedNodeName": "n", "phase": "Gone"]], subresource: "status")
+      .pods, "p", .merge, ["status": ["resize": "n", "phase": "Gone"]], subresource: "status")
     #expect(
       answer.warnings == [
-        "status.nominatedNodeName: not kept by this version", "status.phase: not kept by this version",
+        "status.phase: not kept by this version", "status.resize: not kept by this version",
       ])
   }
 

@@ -209,13 +209,9 @@ private let jobRefusals: [Refusal] = [
       ("securityContext.runAsNonRoot", ["securityContext": ["runAsNonRoot": true]]),
       ("securityContext.fsGroup", ["securityContext": ["fsGroup": 1]]),
       ("securityContext.seccompProfile", ["securityContext": ["seccompProfile": ["type": "RuntimeDefault"]]]),
-      ("hostUsers", ["hostUsers": false]), ("nodeName", ["nodeName": "n"]),
+      ("hostUsers", ["hostUsers": false]),
       ("runtimeClassName", ["runtimeClassName": "gvisor"]), ("schedulerName", ["schedulerName": "other"]),
-      ("schedulingGates", ["schedulingGates": [["name": "a/b"]]]), ("os.name", ["os": ["name": "windows"]]),
-      (
-        "affinity.nodeAffinity.requiredDuringSchedulingIgnoredDuringExecution",
-        ["affinity": ["nodeAffinity": ["requiredDuringSchedulingIgnoredDuringExecution": ["nodeSelectorTerms": []]]]]
-      ),
+      ("os.name", ["os": ["name": "windows"]]),
       (
         "affinity.podAntiAffinity.requiredDuringSchedulingIgnoredDuringExecution",
         ["affinity": ["podAntiAffinity": ["requiredDuringSchedulingIgnoredDuringExecution": [["topologyKey": "a"]]]]]
@@ -238,7 +234,7 @@ private let jobRefusals: [Refusal] = [
         "containers[0].securityContext.readOnlyRootFilesystem",
         main(["securityContext": ["readOnlyRootFilesystem": true]])
       ),
-      ("containers[0].resources.limits[nvidia.com/gpu]", main(["resources": ["limits": ["nvidia.com/gpu": 1]]])),
+      ("containers[0].resources.limits[hugepages-2Mi]", main(["resources": ["limits": ["hugepages-2Mi": 1]]])),
     ] as [(String, JSON)])
   func refusedByName(_ field: String, _ pod: JSON) throws {
     let harness = try APIHarness()

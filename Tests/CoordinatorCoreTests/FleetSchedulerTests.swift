@@ -46,7 +46,7 @@ import Testing
     #expect(
       message(harness, "p")
         == "0/3 nodes are available: 1 node(s) were unschedulable, 2 Insufficient cpu. "
-        + "preemption: 0/3 nodes are available: 1 \(noHelp), 2 \(noVictims).")
+        + "preemption: 0/3 nodes are available: 3 \(noHelp).")
   }
 
   @Test("a node that lacks two resources is counted under both")
@@ -56,7 +56,7 @@ import Testing
     #expect(
       message(harness, "p")
         == "0/1 nodes are available: 1 Insufficient cpu, 1 Insufficient memory. "
-        + "preemption: 0/1 nodes are available: 1 \(noVictims).")
+        + "preemption: 0/1 nodes are available: 1 \(noHelp).")
   }
 
   @Test("too many pods, an unmatched selector and a taint each have Kubernetes' words")
@@ -161,12 +161,13 @@ import Testing
     #expect(harness.attempt(of: "q") != nil)
   }
 
-  @Test("scheduling gates hold a pod back without a word")
+  @Test("scheduling gates hold a pod back without an event")
   func schedulingGates() throws {
     var harness = try cluster(["a"])
     harness.addPod("p", extra: [("schedulingGates", [["name": "later"]])])
     #expect(harness.pod("p")?.nodeName == nil)
-    #expect(harness.pod("p")?.status.condition("PodScheduled") == nil)
+    #expect(harness.pod("p")?.status.condition("PodScheduled")?.reason == "SchedulingGated")
+    #expect(harness.events("FailedScheduling").isEmpty)
   }
 
   @Test("a deleted pod is not assigned any more")

@@ -27,8 +27,6 @@ enum FieldTable {
       field: "Job.metadata", text: "a name that is no DNS label: Warning", effect: .warned, path: "job.metadata.name",
       probe: "a.b"),
     Rule(field: "PodSpec.hostUsers", text: "`false`: refused", effect: .refused, path: "hostUsers", probe: false),
-    Rule(
-      field: "PodSpec.nodeName", text: "refused; use nodeSelector", effect: .refused, path: "nodeName", probe: "n"),
     Rule(field: "PodOS.name", text: "other than `linux`: refused", effect: .refused, path: "os.name", probe: "windows"),
     Rule(
       field: "PodSpec.schedulerName", text: "other than `default-scheduler`: refused", effect: .refused,
@@ -85,11 +83,12 @@ enum FieldTable {
       field: "ResourceRequirements.limits", text: "the scheduler counts requests; limits: Warning, not enforced",
       effect: .warned, path: "containers[0].resources.limits", probe: ["cpu": "1"]),
     Rule(
-      field: "ResourceRequirements.requests", text: "`cpu` and `memory`; `ephemeral-storage`: kept, Warning",
+      field: "ResourceRequirements.requests",
+      text: "`cpu`, `memory` and extended resources; `ephemeral-storage`: kept, Warning",
       effect: .warned, path: "containers[0].resources.requests", probe: ["ephemeral-storage": "1Gi"]),
     Rule(
       field: "ResourceRequirements.requests", text: "other names but for amounts of 0: refused", effect: .refused,
-      path: "containers[0].resources.requests", probe: ["example.com/gpu": "1"]),
+      path: "containers[0].resources.requests", probe: ["hugepages-2Mi": "1"]),
     Rule(
       field: "VolumeMount.recursiveReadOnly", text: "other than `Disabled`: refused", effect: .refused,
       path: "containers[0].volumeMounts[0].recursiveReadOnly", probe: "Enabled"),

@@ -98,7 +98,9 @@ package struct InvariantChecker: Sendable {
         if !core.isPossiblyLive(podUID: pod.meta.uid) {
           found.append("I8: pod \(name) is assigned, not ended, and has no attempt")
         }
-      } else if core.fleet.scheduler.groups[CoordinatorCore.groupKey(pod)] == nil, !core.isAside(pod) {
+      } else if CoordinatorCore.waitsForNode(pod), core.fleet.scheduler.groups[CoordinatorCore.groupKey(pod)] == nil,
+        !core.isAside(pod)
+      {
         found.append("I8: pod \(name) waits for a node and the scheduler does not know it")
       }
     }
@@ -188,6 +190,7 @@ extension CoordinatorCore {
       if let capacity = state.nodes[ObjectKey(namespace: "", name: name)]?.capacity,
         real.cpuMillicores > capacity.cpuMillicores || real.memoryBytes > capacity.memoryBytes
           || real.pods > capacity.pods
+          || capacity.extended.contains(where: { (real.extended[$0.name] ?? 0) > Int128($0.amount) })
       {
         found.append("I6: node \(name) is over its capacity")
       }

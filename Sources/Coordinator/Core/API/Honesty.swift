@@ -43,9 +43,6 @@ struct Honesty {
   mutating func podSpec(_ spec: JSON, _ path: String) {
     securityContext(spec["securityContext"] ?? .null, "\(path).securityContext")
     if spec["hostUsers"]?.boolValue == false { refuse("\(path).hostUsers") }
-    if let node = spec["nodeName"]?.stringValue, !node.isEmpty {
-      refuse("\(path).nodeName", "\(Self.notSupported); use nodeSelector")
-    }
     if let system = spec[path: ["os", "name"]]?.stringValue, system != "linux" { refuse("\(path).os.name") }
     if let scheduler = spec["schedulerName"]?.stringValue, !["", "default-scheduler"].contains(scheduler) {
       refuse("\(path).schedulerName", "only \"default-scheduler\" is supported by this version")
@@ -119,8 +116,9 @@ struct Honesty {
         case "cpu", "memory":
           if group == "limits" { warn("\(path).limits.\(name)", "not enforced by this version") }
         case "ephemeral-storage": warn("\(path).\(group).\(name)")
+        case _ where ResourceAmount.isExtended(name): break
         default:
-          // A request for none of a device changes nothing.
+          // A request for none of it changes nothing.
           if Quantity.parseMillis(amount.stringValue ?? "") == 0 || !refusedNames.insert(name).inserted { continue }
           refuse("\(path).\(group)[\(name)]")
         }

@@ -15,7 +15,7 @@ enum PodCells {
       .string(pod.meta.name), .string("\(summary.ready)/\(summary.total)"), .string(summary.reason), .string(restarts),
       .string(Tables.age(pod.meta.creationTimestamp, now)), Tables.orNone(pod.status.podIP),
       Tables.orNone(pod.nodeName),
-      "<none>", .string(gates.isEmpty ? "<none>" : "\(met)/\(gates.count)"),
+      Tables.orNone(pod.status.nominatedNodeName), .string(gates.isEmpty ? "<none>" : "\(met)/\(gates.count)"),
     ]
   }
 

@@ -32,6 +32,9 @@ struct PodValidation {
       guard let text = spec[name]?.stringValue, !text.isEmpty else { continue }
       for problem in Names.labelErrors(text) { errors.invalid("\(path).\(name)", text, problem) }
     }
+    var scheduling = SchedulingValidation()
+    scheduling.podSpec(spec, path)
+    errors.append(scheduling.errors)
     let tolerations = spec["tolerations"]?.arrayValue ?? []
     // Kubernetes has no such bound; each is held against each taint of each node.
     if tolerations.count > MetaValidation.listLimit {
@@ -233,11 +236,26 @@ struct PodValidation {
         guard let millis = Quantity.parseMillis(text) else { continue }
         if millis < 0 { errors.invalid("\(at).\(group)[\(name)]", text, "must be greater than or equal to 0") }
         let limit = resources[path: ["limits", name]]?.stringValue
+        if ResourceAmount.isExtended(name) {
+          if millis % 1000 != 0, millis < Int64.max {
+            errors.invalid("\(at).\(group)[\(name)]", text, "must be an integer")
+          }
+          if group == "requests" { device(name, text, limit, millis, at) }
+          continue
+        }
         if group == "requests", let limit, let bound = Quantity.parseMillis(limit), millis > bound {
           errors.invalid("\(at).requests", text, "must be less than or equal to \(name) limit of \(limit)")
         }
       }
     }
+  }
+
+  /// A device is one's own: what is asked for is what is given.
+  private mutating func device(_ name: String, _ text: String, _ limit: String?, _ millis: Int64, _ at: String) {
+    guard let limit, let bound = Quantity.parseMillis(limit) else {
+      return errors.required("\(at).limits", "Limit must be set for non overcommitable resources")
+    }
+    if millis != bound { errors.invalid("\(at).requests", text, "must be equal to \(name) limit of \(limit)") }
   }
 
   private mutating func toleration(_ toleration: JSON, _ at: String) {

@@ -51,7 +51,7 @@ extension Schema {
       priority:int32 dnsConfig:PodDNSConfig~ readinessGates:[]PodReadinessGate~ runtimeClassName:string!
       enableServiceLinks:bool preemptionPolicy:string overhead:{}quantity~
       topologySpreadConstraints:[]TopologySpreadConstraint setHostnameAsFQDN:bool~ os:PodOS hostUsers:bool
-      schedulingGates:[]PodSchedulingGate! resourceClaims:[]any! resources:ResourceRequirements!
+      schedulingGates:[]PodSchedulingGate resourceClaims:[]any! resources:ResourceRequirements!
       hostnameOverride:string~
       workloadRef:any! schedulingGroup:any!
     PodSecurityContext = seLinuxOptions:any! windowsOptions:any! runAsUser:int64! runAsGroup:int64! runAsNonRoot:bool!
@@ -73,8 +73,8 @@ extension Schema {
     TopologySpreadConstraint = maxSkew:int32 topologyKey:string whenUnsatisfiable:string labelSelector:LabelSelector
       minDomains:int32 nodeAffinityPolicy:string nodeTaintsPolicy:string matchLabelKeys:[]string
     Affinity = nodeAffinity:NodeAffinity podAffinity:PodAffinity podAntiAffinity:PodAffinity
-    NodeAffinity = requiredDuringSchedulingIgnoredDuringExecution:NodeSelector!
-      preferredDuringSchedulingIgnoredDuringExecution:[]PreferredSchedulingTerm~
+    NodeAffinity = requiredDuringSchedulingIgnoredDuringExecution:NodeSelector
+      preferredDuringSchedulingIgnoredDuringExecution:[]PreferredSchedulingTerm
     NodeSelector = nodeSelectorTerms:[]NodeSelectorTerm
     NodeSelectorTerm = matchExpressions:[]LabelSelectorRequirement matchFields:[]LabelSelectorRequirement
     PreferredSchedulingTerm = weight:int32 preference:NodeSelectorTerm

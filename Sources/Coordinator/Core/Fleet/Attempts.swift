@@ -130,6 +130,10 @@ extension CoordinatorCore {
       "session": .string(attempt.session), "cpu": .int(attempt.cpuMillicores), "memory": .int(attempt.memoryBytes),
     ]
     if let index = attempt.slot?.index { json["index"] = .int(index) }
+    if attempt.priority != 0 { json["priority"] = .int(attempt.priority) }
+    if !attempt.resources.isEmpty {
+      json["resources"] = .object(JSONObject(entries: attempt.resources.map { ($0.name, .int($0.amount)) }))
+    }
     if let toleration = attempt.tolerationMilliseconds { json["toleration"] = .int(toleration) }
     if case .stop(let grace) = attempt.action { json["stop"] = .int(grace) }
     return json
@@ -146,6 +150,7 @@ extension CoordinatorCore {
       session: row["session"]?.stringValue ?? "",
       tolerationMilliseconds: row["toleration"]?.intValue,
       action: row["stop"]?.intValue.map { .stop(graceMilliseconds: $0) } ?? .run,
-      cpuMillicores: max(0, row["cpu"]?.intValue ?? 0), memoryBytes: max(0, row["memory"]?.intValue ?? 0))
+      cpuMillicores: max(0, row["cpu"]?.intValue ?? 0), memoryBytes: max(0, row["memory"]?.intValue ?? 0),
+      resources: ResourceAmount.list(row["resources"]), priority: row["priority"]?.intValue ?? 0)
   }
 }

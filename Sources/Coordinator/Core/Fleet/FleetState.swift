@@ -21,6 +21,9 @@ struct Attempt: Equatable, Sendable {
   var action: DesiredAction
   var cpuMillicores: Int64
   var memoryBytes: Int64
+  var resources: [ResourceAmount] = []
+  /// Its pod's.
+  var priority: Int64 = 0
 }
 
 /// What reports have said of an attempt; forgotten at a restart, and told again by the keeper.
@@ -84,11 +87,17 @@ struct NodeUsage: Equatable, Sendable {
   var cpuMillicores: Int128 = 0
   var memoryBytes: Int128 = 0
   var pods: Int64 = 0
+  /// Extended resources of which something is asked.
+  var extended: [String: Int128] = [:]
 
   mutating func add(_ attempt: Attempt, sign: Int64) {
     cpuMillicores += Int128(sign) * Int128(attempt.cpuMillicores)
     memoryBytes += Int128(sign) * Int128(attempt.memoryBytes)
     pods += sign
+    for resource in attempt.resources {
+      let sum = (extended[resource.name] ?? 0) + Int128(sign) * Int128(resource.amount)
+      extended[resource.name] = sum == 0 ? nil : sum
+    }
   }
 }
 
@@ -207,6 +216,8 @@ struct FleetState: Sendable {
   var fences = WorkQueue<AttemptNumber>()
   /// Nodes whose taints or cordon have to be looked at.
   var changedNodes = WorkQueue<String>()
+  /// Pods that scheduling gates hold back and that do not say so yet.
+  var gatedPods = WorkQueue<ObjectKey>()
   /// Pods of lost nodes whose Ready has to become False.
   var unreadyPods = WorkQueue<ObjectKey>()
   var fetching = WorkQueue<SessionID>()
@@ -252,6 +263,9 @@ extension CoordinatorCore {
     if waited, !waits || isMoved, let before { stopWaiting(before) }
     if waits, !waited || isMoved, let after { startWaiting(after) }
     if after == nil, let before { podErased(before) }
+    if let after, !after.spec.scheduling.gates.isEmpty, after.status.condition("PodScheduled") == nil {
+      fleet.gatedPods.add(after.meta.key)
+    }
   }
 
   private mutating func podErased(_ pod: Pod) {
@@ -291,6 +305,10 @@ extension CoordinatorCore {
     }
     while left > 0, let number = fleet.evictions.next() {
       evictIfDue(number)
+      left -= 1
+    }
+    while left > 0, let key = fleet.gatedPods.next() {
+      markGated(key)
       left -= 1
     }
     while left > 0, let key = fleet.unreadyPods.next() {

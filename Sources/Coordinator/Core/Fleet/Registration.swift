@@ -205,7 +205,10 @@ extension CoordinatorCore {
     }
     updateNode(registration.node) { node in
       node.meta.labels = node.meta.labels.merging(labels)
+      // What somebody has written of devices stays: the agent knows none.
+      let devices = node.capacity.extended
       node.capacity = registration.capacity
+      node.capacity.extended = devices
       node.address = registration.address
       node.info = registration.info
       for condition in registration.conditions where !Self.ownConditions.contains(condition.type) {

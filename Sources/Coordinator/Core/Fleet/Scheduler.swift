@@ -10,6 +10,8 @@ struct SchedulingCandidate: Comparable, Sendable {
   var hasFailed: Bool
   /// Outside promise 1.
   var fencesPartly: Bool
+  /// How much the pod wishes for it.
+  var preference: Int64 = 0
   var attemptsOfJob: Int
   /// Largest used share of cpu, memory or pods.
   var load: Double
@@ -18,6 +20,7 @@ struct SchedulingCandidate: Comparable, Sendable {
   static func < (left: SchedulingCandidate, right: SchedulingCandidate) -> Bool {
     if left.hasFailed != right.hasFailed { return right.hasFailed }
     if left.fencesPartly != right.fencesPartly { return right.fencesPartly }
+    if left.preference != right.preference { return left.preference > right.preference }
     if left.attemptsOfJob != right.attemptsOfJob { return left.attemptsOfJob < right.attemptsOfJob }
     if left.load != right.load { return left.load < right.load }
     return left.name < right.name
@@ -66,6 +69,7 @@ extension CoordinatorCore {
       }
       var candidates = heap ?? MinHeap(candidates(for: pod, group, of: id))
       guard let best = candidates.first else {
+        if turnDown(pod, on: group.pinnedNode) { continue }
         fleet.scheduler.classes.park(id)
         explainParked(id)
         return looked
@@ -107,7 +111,8 @@ extension CoordinatorCore {
     guard let record = fleet.nodes[name], record.isReachable, record.session != nil,
       let node = state.nodes[ObjectKey(namespace: "", name: name)],
       Self.fits(spec, record.usage, node.capacity),
-      !group.pinnedNode.isEmpty || Self.rejection(of: spec, by: node) == nil
+      group.pinnedNode.isEmpty
+        ? Self.rejection(of: spec, by: node) == nil : Self.admissionProblem(of: spec, on: node, record.usage) == nil
     else { return nil }
     let capacity = node.capacity
     let load = max(
@@ -116,7 +121,8 @@ extension CoordinatorCore {
       Double(record.usage.pods) / Double(max(1, capacity.pods)))
     return SchedulingCandidate(
       hasFailed: !group.jobUID.isEmpty && fleet.scheduler.failedOn[group.jobUID] == name,
-      fencesPartly: !record.fencesFully, attemptsOfJob: record.attemptsOfJob[group.jobUID] ?? 0, load: load, name: name)
+      fencesPartly: !record.fencesFully, preference: Self.nodePreference(spec, node),
+      attemptsOfJob: record.attemptsOfJob[group.jobUID] ?? 0, load: load, name: name)
   }
 
   private mutating func assign(_ pod: Pod, to name: String) {
@@ -128,7 +134,8 @@ extension CoordinatorCore {
         number: number, pod: pod.meta.key, podUID: pod.meta.uid, slot: Slot(of: pod), node: name,
         keeper: record.keeper, session: session,
         tolerationMilliseconds: pod.spec.unreachableTolerationMilliseconds, action: .run,
-        cpuMillicores: pod.spec.cpuMillicores, memoryBytes: pod.spec.memoryBytes))
+        cpuMillicores: pod.spec.cpuMillicores, memoryBytes: pod.spec.memoryBytes,
+        resources: pod.spec.scheduling.resources, priority: pod.spec.priority))
     fleet.sessions[session]?.assigned.append(number)
     let wall = now.wall
     let after = updatePod(pod.meta.key) { pod in
@@ -139,34 +146,5 @@ extension CoordinatorCore {
     recordEvent(
       on: .pod(after ?? pod), type: .normal, reason: "Scheduled",
       message: "Successfully assigned \(pod.meta.key) to \(name)", component: "default-scheduler")
-  }
-
-  // MARK: - Filters
-
-  static func fits(_ spec: PodSpec, _ usage: NodeUsage, _ capacity: NodeCapacity) -> Bool {
-    usage.pods < capacity.pods && isWithin(spec.cpuMillicores, usage.cpuMillicores, capacity.cpuMillicores)
-      && isWithin(spec.memoryBytes, usage.memoryBytes, capacity.memoryBytes)
-  }
-
-  /// A pod that asks for nothing of a resource fits a node that has none left of it.
-  static func isWithin(_ request: Int64, _ used: Int128, _ capacity: Int64) -> Bool {
-    request <= 0 || Int128(request) + used <= Int128(capacity)
-  }
-
-  /// Why the node is not for this pod however empty it is, in the order and words of Kubernetes' filters.
-  static func rejection(of spec: PodSpec, by node: Node) -> String? {
-    let cordon = Taint(key: Taint.unschedulable, effect: Taint.noSchedule)
-    if node.unschedulable, !spec.tolerations.contains(where: { $0.tolerates(cordon) }) {
-      return "node(s) were unschedulable"
-    }
-    for taint in node.taints where taint.effect == Taint.noSchedule || taint.effect == Taint.noExecute {
-      if !spec.tolerations.contains(where: { $0.tolerates(taint) }) {
-        return "node(s) had untolerated taint {\(taint.key): \(taint.value)}"
-      }
-    }
-    if spec.nodeSelector.contains(where: { node.meta.labels[$0.key] != $0.value }) {
-      return "node(s) didn't match Pod's node affinity/selector"
-    }
-    return nil
   }
 }

@@ -92,9 +92,9 @@ extension CoordinatorCore {
     var counts: [String: Int] = [:]
     var hopeless = 0
     for key in state.keys(of: .nodes) {
-      let reasons = self.reasons(against: found, key.name)
-      if reasons.isHopeless { hopeless += 1 }
-      for reason in reasons.texts { counts[reason, default: 0] += 1 }
+      let refusal = refusal(of: found, key.name)
+      if refusal.isHopeless { hopeless += 1 }
+      for reason in refusal.texts { counts[reason, default: 0] += 1 }
     }
     let parts = counts.keys.sorted().map { "\(counts[$0] ?? 0) \($0)" }.sorted().joined(separator: ", ")
     var preemption: [String] = []
@@ -104,24 +104,19 @@ extension CoordinatorCore {
     return "0/\(total) nodes are available: \(parts). preemption: 0/\(total) nodes are available: \(advice)."
   }
 
-  /// All reasons of the first filter that refuses; hopeless: making room would not help.
-  private func reasons(against found: WaitingClass, _ name: String) -> (texts: [String], isHopeless: Bool) {
+  /// All reasons of the first filter that refuses.
+  private func refusal(of found: WaitingClass, _ name: String) -> NodeRefusal {
     let pinned = found.needs.pinnedNode
-    if !pinned.isEmpty, pinned != name { return (["node(s) didn't match the requested node name"], true) }
-    guard let node = state.nodes[ObjectKey(namespace: "", name: name)] else { return ([], true) }
-    if pinned.isEmpty, let rejection = Self.rejection(of: found.spec, by: node) { return ([rejection], true) }
+    if !pinned.isEmpty, pinned != name {
+      return NodeRefusal(["node(s) didn't match the requested node name"], isHopeless: true)
+    }
+    guard let node = state.nodes[ObjectKey(namespace: "", name: name)] else { return NodeRefusal([], isHopeless: true) }
+    if pinned.isEmpty, let rejection = Self.rejection(of: found.spec, by: node) {
+      return NodeRefusal([rejection], isHopeless: true)
+    }
     guard let record = fleet.nodes[name], record.isReachable, record.session != nil else {
-      return (["node(s) were not ready"], true)
+      return NodeRefusal(["node(s) were not ready"], isHopeless: true)
     }
-    var texts: [String] = []
-    let capacity = node.capacity
-    if record.usage.pods >= capacity.pods { texts.append("Too many pods") }
-    if !Self.isWithin(found.spec.cpuMillicores, record.usage.cpuMillicores, capacity.cpuMillicores) {
-      texts.append("Insufficient cpu")
-    }
-    if !Self.isWithin(found.spec.memoryBytes, record.usage.memoryBytes, capacity.memoryBytes) {
-      texts.append("Insufficient memory")
-    }
-    return (texts, false)
+    return Self.roomRefusal(found.spec, record.usage, node.capacity) ?? NodeRefusal([], isHopeless: false)
   }
 }

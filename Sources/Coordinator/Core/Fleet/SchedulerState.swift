@@ -60,7 +60,7 @@ extension CoordinatorCore {
   /// Not yet assigned, not on its way out, and not held back by scheduling gates.
   static func waitsForNode(_ pod: Pod) -> Bool {
     pod.status.fencingToken == nil && pod.status.phase == .pending && pod.meta.deletionTimestamp == nil
-      && pod.spec.json["schedulingGates"]?.arrayValue?.isEmpty ?? true
+      && pod.spec.scheduling.gates.isEmpty
   }
 
   static func groupKey(_ pod: Pod) -> WaitingGroupKey {
@@ -74,7 +74,8 @@ extension CoordinatorCore {
       fleet.scheduler.groups[key] = WaitingGroup(order: fleet.scheduler.nextOrder(), classID: classID, isQueued: false)
     }
     fleet.scheduler.groups[key]?.pods.add(pod.meta.key)
-    if pod.status.condition("PodScheduled") == nil { fleet.scheduler.groups[key]?.unmarked.add(pod.meta.key) }
+    let told = pod.status.condition("PodScheduled")
+    if told == nil || told?.reason == Self.gatedReason { fleet.scheduler.groups[key]?.unmarked.add(pod.meta.key) }
     queue(key)
   }
 

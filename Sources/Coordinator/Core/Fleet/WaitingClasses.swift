@@ -12,6 +12,7 @@ struct WaitingNeeds: Hashable, Sendable {
   var memoryBytes: Int64
   var tolerations: [Toleration]
   var nodeSelector: StringMap
+  var scheduling: SchedulingSpec
   var pinnedNode: String
 }
 
@@ -82,7 +83,7 @@ struct WaitingClasses: Sendable {
   mutating func enter(_ group: WaitingGroupKey, _ spec: PodSpec) -> WaitingClassID {
     let needs = WaitingNeeds(
       cpuMillicores: spec.cpuMillicores, memoryBytes: spec.memoryBytes, tolerations: spec.tolerations,
-      nodeSelector: spec.nodeSelector, pinnedNode: group.pinnedNode)
+      nodeSelector: spec.nodeSelector, scheduling: spec.scheduling, pinnedNode: group.pinnedNode)
     if let id = ids[needs] {
       all[id]?.members.insert(group)
       return id

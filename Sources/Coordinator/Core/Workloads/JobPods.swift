@@ -165,7 +165,7 @@ extension CoordinatorCore {
     }
     var status = PodStatus()
     status.qosClass = quality
-    insert(.pod(Pod(meta: meta, spec: spec, hostname: hostname, status: status)))
+    insert(.pod(Pod(meta: meta, spec: spec, nodeName: job.spec.nodeName, hostname: hostname, status: status)))
     if let index { countReplaced(index, &round) }
     recordEvent(
       on: .job(job), type: .normal, reason: "SuccessfulCreate", message: "Created pod: \(meta.name)",

@@ -67,6 +67,11 @@ extension KindDescriptor {
       var validation = PodValidation()
       validation.podSpec(json["spec"] ?? .null, "spec")
       errors.append(validation.errors)
+      if let node = json[path: ["spec", "nodeName"]]?.stringValue, !node.isEmpty,
+        !(json[path: ["spec", "schedulingGates"]]?.arrayValue ?? []).isEmpty
+      {
+        errors.forbidden("spec.nodeName", "cannot be set until all schedulingGates have been cleared")
+      }
     },
     validateUpdate: { json, before, errors in
       guard case .pod(let pod) = before else { return }
@@ -102,7 +107,7 @@ extension KindDescriptor {
     podField("spec.hostNetwork") { String($0.spec.json["hostNetwork"]?.boolValue ?? false) },
     podField("status.phase") { $0.status.phase.rawValue }, podField("status.podIP") { $0.status.podIP },
     // Known, and of no value: so it is in Kubernetes, too.
-    podField("status.podIPs") { _ in "" }, podField("status.nominatedNodeName") { _ in "" },
+    podField("status.podIPs") { _ in "" }, podField("status.nominatedNodeName") { $0.status.nominatedNodeName },
   ]
 
   private static func podField(_ name: String, _ value: @escaping @Sendable (Pod) -> String) -> SelectableField {
@@ -120,6 +125,7 @@ extension KindDescriptor {
     if !(frozenOld["tolerations"]?.arrayValue ?? []).allSatisfy({ added.contains($0) }) {
       errors.forbidden("spec.tolerations", "existing toleration can not be modified except its tolerationSeconds")
     }
+    GatedPod.update(&frozenNew, &frozenOld, into: &errors)
     for name in ["activeDeadlineSeconds", "tolerations"] {
       frozenNew[name] = nil
       frozenOld[name] = nil

@@ -4,7 +4,7 @@
 /// A stored API kind (what Kubernetes calls a resource). Raw value: the plural resource name, as in URLs.
 package enum Kind: String, CaseIterable, Hashable, Sendable, Comparable {
   case namespaces, nodes, configmaps, secrets, serviceaccounts, services, leases, priorityclasses, jobs, pods, events
-  case roles, clusterroles, rolebindings, clusterrolebindings
+  case roles, clusterroles, rolebindings, clusterrolebindings, poddisruptionbudgets
 
   // Inlined, what asks for one fact makes only that one.
   @inline(__always) private var facts: KindFacts {
@@ -18,6 +18,7 @@ package enum Kind: String, CaseIterable, Hashable, Sendable, Comparable {
     case .leases: KindFacts(name: "Lease", group: "coordination.k8s.io")
     case .priorityclasses:
       KindFacts(name: "PriorityClass", group: "scheduling.k8s.io", shortName: "pc", isNamespaced: false)
+    case .poddisruptionbudgets: KindFacts(name: "PodDisruptionBudget", group: "policy", shortName: "pdb")
     case .jobs: KindFacts(name: "Job", group: "batch")
     case .pods: KindFacts(name: "Pod", shortName: "po")
     case .events: KindFacts(name: "Event", shortName: "ev")

@@ -1,5 +1,5 @@
 // What a pod's spec says of where it may run: rules about nodes and other pods, spreading, devices, gates, preemption.
-// Reads trees that validation has let through; which node meets the rules is the scheduler's, in the coordinator's core.
+// Reads trees that validation has let through; which node meets the rules is the scheduler's.
 
 /// So much of one extended resource, as `example.com/gpu`.
 package struct ResourceAmount: Hashable, Sendable {

@@ -20,6 +20,7 @@ extension FieldWalk {
     "PodSpec.restartPolicy": "OnFailure", "PodSpec.dnsPolicy": "Default", "PodSpec.nodeSelector": ["k": "v"],
     "PodSpec.schedulerName": "default-scheduler", "PodSpec.serviceAccountName": "default",
     "PodSpec.serviceAccount": "default", "PodSpec.preemptionPolicy": "Never", "PodOS.name": "linux",
+    "PodDisruptionBudgetSpec.unhealthyPodEvictionPolicy": "AlwaysAllow",
     "PodSpec.hostUsers": true, "SecurityContext.allowPrivilegeEscalation": true,
     "SeccompProfile.type": "Unconfined", "SecurityContext.procMount": "Default",
     "PodSecurityContext.fsGroupChangePolicy": "Always", "Toleration.operator": "Exists",

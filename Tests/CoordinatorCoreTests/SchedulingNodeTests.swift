@@ -289,8 +289,8 @@ import Testing
             ]
           ]
         ],
-        "affinity.nodeAffinity.preferredDuringSchedulingIgnoredDuringExecution[0].weight: Invalid value: 101: must be in "
-          + "the range 1-100"
+        "affinity.nodeAffinity.preferredDuringSchedulingIgnoredDuringExecution[0].weight: Invalid value: 101: must be "
+          + "in the range 1-100"
       ),
       (
         [

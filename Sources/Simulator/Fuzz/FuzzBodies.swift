@@ -63,6 +63,8 @@ enum FuzzBodies {
     "spec":{"holderIdentity":"h","leaseDurationSeconds":40,"leaseTransitions":3,
     "renewTime":"2026-11-23T10:00:00.000000Z","acquireTime":"2026-11-23T10:00:00.000000Z"}
     """#,
+    .poddisruptionbudgets:
+      #""spec":{"minAvailable":1,"selector":{"matchLabels":{"a":"b"}}},"status":{"expectedPods":3}"#,
     .priorityclasses: #""value":5,"globalDefault":false"#,
     .services: #""spec":{"ports":[{"port":80,"targetPort":81,"nodePort":0,"protocol":"TCP"}]}"#,
     .events: #"""

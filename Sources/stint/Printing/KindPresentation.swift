@@ -32,7 +32,8 @@ struct KindPresentation: Sendable {
     case .roles, .clusterroles: KindPresentation(describe: { describer, role, _ in describer.role(role) }, events: nil)
     case .rolebindings, .clusterrolebindings:
       KindPresentation(describe: { describer, binding, _ in describer.roleBinding(binding) }, events: nil)
-    case .namespaces, .serviceaccounts, .services, .leases, .priorityclasses: KindPresentation()
+    case .namespaces, .serviceaccounts, .services, .leases, .priorityclasses, .poddisruptionbudgets:
+      KindPresentation()
     }
   }
 

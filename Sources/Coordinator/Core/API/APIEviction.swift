@@ -1,5 +1,5 @@
-// pods/eviction: the polite deletion that `kubectl drain` asks for. There are no disruption budgets, so it always may.
-// What deletion does is the workload controllers'.
+// pods/eviction: the polite deletion that `kubectl drain` asks for. A pod's disruption budget may refuse it; how many
+// pods may go is counted in DisruptionBudgets. What deletion does is the workload controllers'.
 
 import ClusterProto
 
@@ -30,6 +30,7 @@ extension CoordinatorCore {
     let options = try DeleteOptions(deletion)
     guard case .pod(let pod) = try existing(deletion) else { throw .notFound(.pods, request.name) }
     try Self.checkPreconditions(options, .pod(pod))
+    try checkBudget(of: pod)
     if !options.dryRun { markEvicted(pod) }
     // The condition that was just written does not break a precondition that held before it.
     _ = performDelete(try existing(deletion), options)
@@ -49,5 +50,34 @@ extension CoordinatorCore {
           type: "DisruptionTarget", status: "True", reason: "EvictionByEvictionAPI", message: "Eviction API: evicting",
           lastTransition: wall))
     }
+  }
+
+  /// A pod that runs goes only where its budget has room; one that does not run, or is going already, always may.
+  private func checkBudget(of pod: Pod) throws(APIFailure) {
+    guard !pod.status.phase.isTerminal, pod.status.phase != .pending, pod.meta.deletionTimestamp == nil else { return }
+    let keys = budgets(of: pod)
+    guard let key = keys.first else { return }
+    if keys.count > 1 {
+      throw APIFailure(
+        code: 500, reason: "",
+        message: "This pod has more than one PodDisruptionBudget, which the eviction subresource does not support.")
+    }
+    let verdict = verdict(of: key)
+    let healthy = verdict.healthy
+    if !pod.status.isReady {
+      let policy = state.other(.poddisruptionbudgets, key)?.body["spec"]?["unhealthyPodEvictionPolicy"]?.stringValue
+      if policy == "AlwaysAllow" || verdict.failure == nil && verdict.desired > 0 && healthy >= verdict.desired {
+        return
+      }
+    }
+    guard verdict.allowed == 0 else { return }
+    let cause =
+      verdict.failure.map {
+        "The disruption budget \(key.name) does not allow evicting pods currently because it failed sync: \($0)"
+      } ?? "The disruption budget \(key.name) needs \(verdict.desired) healthy pods and has \(healthy) currently"
+    throw APIFailure(
+      code: 429, reason: "TooManyRequests",
+      message: "Cannot evict pod as it would violate the pod's disruption budget.",
+      details: ["causes": [["reason": "DisruptionBudget", "message": .string(cause)]]])
   }
 }

@@ -198,6 +198,11 @@ extension Protobuf {
       reportingInstance=5:string action=6:string reason=7:string regarding=8:ObjectReference related=9:ObjectReference
       note=10:string type=11:string deprecatedSource=12:EventSource deprecatedFirstTimestamp=13:time
       deprecatedLastTimestamp=14:time deprecatedCount=15:int32
+    PodDisruptionBudget = metadata=1:ObjectMeta spec=2:PodDisruptionBudgetSpec status=3:PodDisruptionBudgetStatus
+    PodDisruptionBudgetSpec = minAvailable=1:intOrString selector=2:LabelSelector maxUnavailable=3:intOrString
+      unhealthyPodEvictionPolicy=4:*string
+    PodDisruptionBudgetStatus = observedGeneration=1:int64 disruptedPods=2:unserved disruptionsAllowed=3:int32
+      currentHealthy=4:int32 desiredHealthy=5:int32 expectedPods=6:int32 conditions=7:[]Condition
     Eviction = metadata=1:ObjectMeta deleteOptions=2:DeleteOptions
     """
 

@@ -208,6 +208,12 @@ extension Schema {
       reportingController:string reportingInstance:string action:string reason:string regarding:ObjectReference
       related:ObjectReference note:string type:string deprecatedSource:EventSource deprecatedFirstTimestamp:time
       deprecatedLastTimestamp:time deprecatedCount:int32
+    PodDisruptionBudget = apiVersion:string kind:string metadata:ObjectMeta spec:PodDisruptionBudgetSpec
+      status:PodDisruptionBudgetStatus
+    PodDisruptionBudgetSpec = minAvailable:intOrString selector:LabelSelector maxUnavailable:intOrString
+      unhealthyPodEvictionPolicy:string
+    PodDisruptionBudgetStatus = observedGeneration:int64 disruptedPods:{}time disruptionsAllowed:int32
+      currentHealthy:int32 desiredHealthy:int32 expectedPods:int32 conditions:[]Condition
     Eviction = apiVersion:string kind:string metadata:ObjectMeta deleteOptions:DeleteOptions
     DeleteOptions = apiVersion:string kind:string gracePeriodSeconds:int64 preconditions:Preconditions
       orphanDependents:bool propagationPolicy:string dryRun:[]string

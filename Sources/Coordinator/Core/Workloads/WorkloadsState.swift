@@ -29,6 +29,7 @@ struct WorkloadsState: Sendable {
   var heldBack = InsertionSet<ObjectKey>()
   /// The disk is nearly full: no Job gets a new pod.
   var isDiskScarce = false
+  var budgets = BudgetState()
   /// Jobs whose pods have an account that is not there, by namespace.
   var refused: [String: InsertionSet<ObjectKey>] = [:]
   /// Jobs that choose their own selector, by namespace: they may adopt pods.
@@ -80,9 +81,11 @@ extension CoordinatorCore {
     case .pod:
       observePod(change)
       observeUnscheduled(change)
+      countForBudgets(change)
     case .job: observeJob(change)
     case .node: observeNode(change)
     case .other(let other):
+      observeBudget(change)
       if other.kind == .events { observeEvent(change) }
       if other.kind == .namespaces { observeNamespace(change) }
       if other.kind == .serviceaccounts, change.before == nil { accountCame(in: other.meta.namespace) }
@@ -109,6 +112,7 @@ extension CoordinatorCore {
     var budget = limit
     while budget > 0 {
       let before = budget
+      budget -= syncBudgets(limit: budget)
       budget -= removeDeleted(limit: budget)
       budget -= stripStrays(limit: budget)
       budget -= adoptPods(limit: budget)

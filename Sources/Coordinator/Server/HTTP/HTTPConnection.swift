@@ -181,16 +181,21 @@ final class HTTPConnection: ReplyTaker, SlowTaker {
 
   /// Answers at once with a whole body.
   func answer(_ code: Int, _ json: JSON, warnings: [String] = [], close: Bool = false) {
+    let retries = json["details"]?["retryAfterSeconds"] != nil
     if isYAML {
-      return answer(code, bytes: Array(json.yaml.utf8), type: HTTPAnswer.yamlType, warnings: warnings, close: close)
+      return answer(
+        code, bytes: Array(json.yaml.utf8), type: HTTPAnswer.yamlType, warnings: warnings, close: close,
+        retries: retries)
     }
     var bytes = isPretty ? Array(json.pretty(indent: 2).utf8) : json.bytes
     if !isPretty { bytes.append(0x0A) }
-    answer(code, bytes: bytes, type: HTTPAnswer.jsonType, warnings: warnings, close: close)
+    answer(code, bytes: bytes, type: HTTPAnswer.jsonType, warnings: warnings, close: close, retries: retries)
   }
 
   /// Answers at once with a whole body of any type.
-  func answer(_ code: Int, bytes: [UInt8], type: String, warnings: [String] = [], close: Bool = false) {
+  func answer(
+    _ code: Int, bytes: [UInt8], type: String, warnings: [String] = [], close: Bool = false, retries: Bool = false
+  ) {
     guard connection.isOpen else { return }
     giveBackRoom()
     isLast = isLast || close
@@ -201,7 +206,7 @@ final class HTTPConnection: ReplyTaker, SlowTaker {
       isGzip = true
     }
     var whole = output.head(
-      code, type: type, length: body.count, warnings: warnings, close: isLast, isGzip: isGzip)
+      code, type: type, length: body.count, warnings: warnings, close: isLast, isGzip: isGzip, retries: retries)
     if isHead { body = [] }
     if body.count <= HTTPOutput.outputMark {
       whole.append(contentsOf: body)
@@ -237,7 +242,10 @@ final class HTTPConnection: ReplyTaker, SlowTaker {
   /// at once would take the answer away from it.
   private func refuse(_ failure: HTTPFailure) {
     let body = HTTPAnswer.status(failure).bytes + [0x0A]
-    connection.send(output.head(failure.code, type: HTTPAnswer.jsonType, length: body.count, close: true) + body)
+    connection.send(
+      output.head(
+        failure.code, type: HTTPAnswer.jsonType, length: body.count, close: true, retries: failure.code == 429)
+        + body)
     giveBackRoom()
     parser = HTTPParser()
     stage = .ending

@@ -149,9 +149,10 @@ final class HTTPOutput {
   private var date = ""
   private var usual: [UInt8] = []
 
-  /// The head of an answer; without a length its body is chunked.
+  /// The head of an answer; without a length its body is chunked. `retries`: the client shall come again by itself.
   func head(
-    _ code: Int, type: String, length: Int?, warnings: [String] = [], close: Bool = false, isGzip: Bool = false
+    _ code: Int, type: String, length: Int?, warnings: [String] = [], close: Bool = false, isGzip: Bool = false,
+    retries: Bool = false
   ) -> [UInt8] {
     let now = Clocks.now().wall
     if now / 1_000_000_000 != second {
@@ -171,7 +172,7 @@ final class HTTPOutput {
     if isGzip { text += "Content-Encoding: gzip\r\nVary: Accept-Encoding\r\n" }
     if let length { text += "Content-Length: \(length)\r\n" } else { text += "Transfer-Encoding: chunked\r\n" }
     for warning in warnings { text += "Warning: 299 - \(HTTPAnswer.quoted(warning))\r\n" }
-    if code == 429 { text += "Retry-After: 1\r\n" }
+    if retries { text += "Retry-After: 1\r\n" }
     if close { text += "Connection: close\r\n" }
     return Array("\(text)\r\n".utf8)
   }

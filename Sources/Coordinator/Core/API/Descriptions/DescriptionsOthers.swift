@@ -42,6 +42,20 @@ extension Descriptions {
       globalDefault: Whether it is that of pods without a class.
       description: What the class is for.
       preemptionPolicy: PreemptLowerPriority or Never.
+    PodDisruptionBudget: PodDisruptionBudget says how many pods evictions may take at once.
+    PodDisruptionBudgetSpec: PodDisruptionBudgetSpec chooses pods and bounds what may be missing of them.
+      minAvailable: So many have to stay, as a number. A share cannot be told of a Job's pods.
+      selector: The pods; absent: none, empty: all of the namespace.
+      maxUnavailable: So many may be missing. It cannot be told of a Job's pods; use minAvailable.
+      unhealthyPodEvictionPolicy: IfHealthyBudget, or AlwaysAllow: pods that are not ready may always go.
+    PodDisruptionBudgetStatus: PodDisruptionBudgetStatus is how many pods may go now.
+      observedGeneration: The generation of the spec that it is about.
+      disruptedPods: Never set: a pod that is evicted counts as gone at once.
+      disruptionsAllowed: How many may be evicted now.
+      currentHealthy: Pods that are ready.
+      desiredHealthy: Pods that have to be ready.
+      expectedPods: Pods that are selected.
+      conditions: DisruptionAllowed, and why.
     Node: Node is a machine whose agent runs pods.
     NodeSpec: NodeSpec says what a node takes.
       podCIDR: Never used: pods have their node's address.

@@ -17,8 +17,8 @@ extension Descriptions {
       serviceAccountName: Whom its programs are to the API; default when absent.
       serviceAccount: The old name of serviceAccountName.
       automountServiceAccountToken: Whether its account's token is mounted; as the account says when absent.
-      nodeName: The node, set by the scheduler. Where a manifest sets it the pod goes there past the scheduler, and fails
-        if the node has no room.
+      nodeName: The node, set by the scheduler. Where a manifest sets it the pod goes there past the
+        scheduler, and fails if the node has no room.
       hostNetwork: Kept: every pod uses its node's network.
       hostPID: Use the node's process ids.
       hostIPC: Use the node's shared memory and semaphores.
@@ -27,8 +27,8 @@ extension Descriptions {
       imagePullSecrets: Kept: no images are pulled.
       hostname: The pod's name for itself, in the variable HOSTNAME.
       subdomain: The domain of the pod's name in a cluster's DNS.
-      affinity: Rules about nodes and about other pods nearby. About pods, required ones are refused, preferred ones have no
-        effect in this version.
+      affinity: Rules about nodes and about other pods nearby. About pods, required ones are refused,
+        preferred ones have no effect in this version.
       schedulerName: Only default-scheduler; others are refused.
       tolerations: Taints that the pod bears, and for how long. Those of lost nodes say how soon it is replaced.
       hostAliases: Lines of the containers' /etc/hosts.

@@ -40,6 +40,7 @@ final class KindDescriptor: Sendable {
     case .services: services
     case .leases: leases
     case .priorityclasses: priorityClasses
+    case .poddisruptionbudgets: disruptionBudgets
     case .jobs: jobs
     case .pods: pods
     case .events: events

@@ -3,7 +3,8 @@
 
 /// A stored API kind (what Kubernetes calls a resource). Raw value: the plural resource name, as in URLs.
 package enum Kind: String, CaseIterable, Hashable, Sendable, Comparable {
-  case namespaces, nodes, configmaps, secrets, serviceaccounts, services, leases, priorityclasses, jobs, pods, events
+  case namespaces, nodes, configmaps, secrets, serviceaccounts, services, leases, priorityclasses, jobs, cronjobs, pods,
+    events
   case roles, clusterroles, rolebindings, clusterrolebindings, poddisruptionbudgets
 
   // Inlined, what asks for one fact makes only that one.
@@ -20,6 +21,7 @@ package enum Kind: String, CaseIterable, Hashable, Sendable, Comparable {
       KindFacts(name: "PriorityClass", group: "scheduling.k8s.io", shortName: "pc", isNamespaced: false)
     case .poddisruptionbudgets: KindFacts(name: "PodDisruptionBudget", group: "policy", shortName: "pdb")
     case .jobs: KindFacts(name: "Job", group: "batch")
+    case .cronjobs: KindFacts(name: "CronJob", group: "batch", shortName: "cj")
     case .pods: KindFacts(name: "Pod", shortName: "po")
     case .events: KindFacts(name: "Event", shortName: "ev")
     case .roles: KindFacts(name: "Role", group: Kind.accessGroup)

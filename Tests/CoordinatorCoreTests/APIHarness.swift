@@ -85,9 +85,10 @@ final class APIHarness {
   }
 
   /// The process dies and the next one starts on the rows.
-  func restart() throws {
+  func restart(_ configuration: CoordinatorConfiguration? = nil) throws {
     core = try CoordinatorCore(
-      configuration: core.configuration, rows: rows.values.sorted { $0.key < $1.key }, seed: UInt64(nextID), now: now)
+      configuration: configuration ?? core.configuration, rows: rows.values.sorted { $0.key < $1.key },
+      seed: UInt64(nextID), now: now)
     step([])
   }
 

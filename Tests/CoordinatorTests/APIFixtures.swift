@@ -31,6 +31,10 @@ enum APIFixture {
     if let labels { object[path: ["metadata", "labels"]] = labels }
     switch kind {
     case .jobs: object["spec"] = ["suspend": true, "template": ["spec": podSpec]]
+    case .cronjobs:
+      object["spec"] = [
+        "schedule": "0 0 1 1 *", "suspend": true, "jobTemplate": ["spec": ["template": ["spec": podSpec]]],
+      ]
     case .pods: object["spec"] = podSpec
     case .configmaps: object["data"] = ["a": "b"]
     case .secrets: object["data"] = ["a": "eA=="]

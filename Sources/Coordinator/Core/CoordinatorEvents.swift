@@ -231,6 +231,8 @@ package struct CoordinatorConfiguration: Equatable, Sendable {
   package var opensEpoch = false
   /// The machine's boot: while it is the same, boot time tells how long the coordinator was away. Empty: not known.
   package var bootID = ""
+  /// The zones of the machine, as they were at the start.
+  package var zones = ZoneDatabase()
   /// The coordinator's version.
   package var version = ""
   /// How long Event objects are kept, in ms.

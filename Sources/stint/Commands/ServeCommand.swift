@@ -24,6 +24,7 @@ enum ServeCommand {
     }
     options.advertise = arguments.values("advertise")
     options.configuration.version = Version.current
+    options.configuration.zones = ZoneFiles.read()
     options.isMoved = arguments.isOn("moved")
     options.acceptsNewAuthority = arguments.isOn("new-authority")
     options.acceptsLoss = arguments.isOn("accept-loss")

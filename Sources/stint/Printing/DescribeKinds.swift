@@ -68,6 +68,31 @@ extension Describer {
     return indexes[...comma] + "..."
   }
 
+  mutating func cronJob(_ cron: JSON) {
+    let spec = cron["spec"]
+    let job = spec?[path: ["jobTemplate", "spec"]]
+    func number(_ json: JSON?, _ unit: String = "") -> String { json?.intValue.map { "\($0)\(unit)" } ?? "<unset>" }
+    heading(cron)
+    labels("Labels", cron[path: ["metadata", "labels"]])
+    annotations("Annotations", cron[path: ["metadata", "annotations"]])
+    field("Schedule", spec?["schedule"]?.stringValue)
+    field("Time Zone", spec?["timeZone"]?.stringValue)
+    field("Concurrency Policy", spec?["concurrencyPolicy"]?.stringValue)
+    field("Suspend", spec?["suspend"]?.boolValue.map { $0 ? "True" : "False" } ?? "<unset>")
+    field("Successful Job History Limit", number(spec?["successfulJobsHistoryLimit"]))
+    field("Failed Job History Limit", number(spec?["failedJobsHistoryLimit"]))
+    field("Starting Deadline Seconds", number(spec?["startingDeadlineSeconds"], "s"))
+    field("Selector", "<unset>")
+    field("Parallelism", number(job?["parallelism"]))
+    field("Completions", number(job?["completions"]))
+    field("Active Deadline Seconds", job?["activeDeadlineSeconds"]?.intValue.map { "\($0)s" })
+    template(job?["template"])
+    let last = Describer.time(cron[path: ["status", "lastScheduleTime"]])
+    field("Last Schedule Time", last?.rfc1123Z ?? "<unset>")
+    let active = (cron[path: ["status", "active"]]?.arrayValue ?? []).compactMap { $0["name"]?.stringValue }
+    field("Active Jobs", active.isEmpty ? "<none>" : active.joined(separator: ", "))
+  }
+
   private mutating func template(_ template: JSON?) {
     line("Pod Template:")
     guard let template else { return line("<unset>", 1) }

@@ -23,6 +23,7 @@ struct KindPresentation: Sendable {
   static func of(_ kind: Kind) -> KindPresentation {
     switch kind {
     case .jobs: job
+    case .cronjobs: KindPresentation(describe: { describer, cron, _ in describer.cronJob(cron) })
     case .pods: KindPresentation(describe: { describer, pod, _ in describer.pod(pod) }, running: .itself)
     // Nodes are known to those who report on them by name, not by uid.
     case .nodes: KindPresentation(describe: describeNode, events: .name)

@@ -121,30 +121,43 @@ extension CoordinatorCore {
     json["apiVersion"] = .string(request.kind.apiVersion)
     json["kind"] = .string(request.kind.name)
     json[path: ["metadata", "uid"]] = .string(newUID())
-    rules.writes.defaults(&json)
-    rules.writes.newDefaults(&json)
-    let given = json
-    rules.writes.complete(&json, configuration)
-    try rules.writes.admit(&json, self)
-    var errors = FieldErrors()
-    MetaValidation.object(json, kind: request.kind, into: &errors)
-    rules.writes.validateNew(json, &errors)
-    if !errors.isEmpty { throw .invalid(request.kind, name, errors.all) }
-    let honesty = Honesty.inspect(tree, kind: request.kind, final: json)
-    if !honesty.errors.isEmpty { throw .invalid(request.kind, name, honesty.errors.all) }
-    rules.writes.inherit(&json)
-    try checkSize(json)
-    if state[reference(request)] != nil { throw .alreadyExists(request.kind, name) }
-    var object = APIObject(kind: request.kind, json: json)
+    let made = try admitted(json, tree, request.kind)
+    var object = made.object
     try checkGrant(object, over: nil, request)
     object.meta.creationTimestamp = now.wall
-    object.meta.managedFields = ownershipOfNew(given, record, request)
+    object.meta.managedFields = ownershipOfNew(made.given, record, request)
     if request.options.dryRun {
       if rules.writes.raisesGeneration != nil { object.meta.generation = 1 }
     } else {
       object = insert(object)
     }
-    reply(id, .done(code: 201, object: shown(object, request), warnings: warnings + honesty.warnings))
+    reply(id, .done(code: 201, object: shown(object, request), warnings: warnings + made.warnings))
+  }
+
+  /// An object as admission makes it of a named tree: completed, held against the rules, free of its name. Not in the
+  /// state yet. `given`: with defaults, before what the server adds.
+  func admitted(_ json: JSON, _ tree: DecodedTree, _ kind: Kind) throws(APIFailure) -> (
+    object: APIObject, given: JSON, warnings: [String]
+  ) {
+    let rules = KindDescriptor.of(kind).writes
+    var json = json
+    let meta = ObjectMeta(json: json["metadata"])
+    rules.defaults(&json)
+    rules.newDefaults(&json)
+    let given = json
+    rules.complete(&json, configuration)
+    try rules.admit(&json, self)
+    var errors = FieldErrors()
+    MetaValidation.object(json, kind: kind, into: &errors)
+    rules.validateNew(json, &errors)
+    rules.validateWith(json, nil, configuration, &errors)
+    if !errors.isEmpty { throw .invalid(kind, meta.name, errors.all) }
+    let honesty = Honesty.inspect(tree, kind: kind, final: json)
+    if !honesty.errors.isEmpty { throw .invalid(kind, meta.name, honesty.errors.all) }
+    rules.inherit(&json)
+    try checkSize(json)
+    if state[ObjectReference(kind: kind, key: meta.key)] != nil { throw .alreadyExists(kind, meta.name) }
+    return (APIObject(kind: kind, json: json), given, honesty.warnings)
   }
 
   /// metadata.namespace is the request's: a different one in the body is an error, none is filled in.
@@ -275,6 +288,7 @@ extension CoordinatorCore {
     rules.settle(&json, before, configuration, &warnings)
     var errors = FieldErrors()
     rules.validateUpdate(json, before, &errors)
+    rules.validateWith(json, before, configuration, &errors)
     if !errors.isEmpty { throw .invalid(request.kind, request.name, errors.all) }
     if rules.isHonestAtUpdates {
       let honesty = Honesty.inspect(tree, kind: request.kind, final: json)

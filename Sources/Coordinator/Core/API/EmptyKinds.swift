@@ -12,7 +12,7 @@ extension ServedResource {
     none("", "replicationcontrollers", "ReplicationController", "rc"),
     none("apps", "daemonsets", "DaemonSet", "ds"), none("apps", "deployments", "Deployment", "deploy"),
     none("apps", "replicasets", "ReplicaSet", "rs"), none("apps", "statefulsets", "StatefulSet", "sts"),
-    none("batch", "cronjobs", "CronJob", "cj"), none("networking.k8s.io", "ingresses", "Ingress", "ing"),
+    none("networking.k8s.io", "ingresses", "Ingress", "ing"),
   ]
 
   /// What discovery shows: what is served, and what is only listed.

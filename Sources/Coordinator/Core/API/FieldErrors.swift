@@ -69,6 +69,15 @@ struct FieldErrors: Sendable {
     ]
   }
 
+  /// The same errors about fields that lie elsewhere.
+  func moved(from old: String, to new: String) -> FieldErrors {
+    var moved = self
+    for index in moved.told.indices where moved.told[index].field.hasPrefix(old) {
+      moved.told[index].field = new + moved.told[index].field.dropFirst(old.count)
+    }
+    return moved
+  }
+
   mutating func required(_ field: String, _ detail: String = "") {
     add(.required, field, detail.isEmpty ? "Required value" : "Required value: \(detail)")
   }

@@ -40,6 +40,17 @@ struct Honesty {
     }
   }
 
+  /// What a Job of a CronJob's template would be told.
+  mutating func jobTemplate(_ cron: JSON) {
+    let path = "spec.jobTemplate.spec"
+    var inner = Honesty()
+    inner.job([
+      "metadata": cron["metadata"] ?? .null, "spec": cron[path: ["spec", "jobTemplate", "spec"]] ?? .null,
+    ])
+    errors.append(inner.errors.moved(from: "spec", to: path))
+    warnings += inner.warnings.map { $0.hasPrefix("spec.") ? path + $0.dropFirst(4) : $0 }
+  }
+
   mutating func podSpec(_ spec: JSON, _ path: String) {
     securityContext(spec["securityContext"] ?? .null, "\(path).securityContext")
     if spec["hostUsers"]?.boolValue == false { refuse("\(path).hostUsers") }

@@ -91,7 +91,7 @@ struct JobValidation {
   }
 
   /// ValidateJobSpec's order.
-  private mutating func spec(_ spec: JSON) {
+  mutating func spec(_ spec: JSON) {
     for name in ["parallelism", "completions", "activeDeadlineSeconds", "backoffLimit", "ttlSecondsAfterFinished"] {
       notNegative(spec, name)
     }

@@ -43,6 +43,12 @@ extension Protobuf {
     JobCondition = type=1:string status=2:string lastProbeTime=3:time lastTransitionTime=4:time reason=5:string
       message=6:string
     UncountedTerminatedPods = succeeded=1:[]string failed=2:[]string
+    CronJob = metadata=1:ObjectMeta spec=2:CronJobSpec status=3:CronJobStatus
+    CronJobSpec = schedule=1:string startingDeadlineSeconds=2:*int64 concurrencyPolicy=3:string suspend=4:*bool
+      jobTemplate=5:JobTemplateSpec successfulJobsHistoryLimit=6:*int32 failedJobsHistoryLimit=7:*int32
+      timeZone=8:*string
+    JobTemplateSpec = metadata=1:ObjectMeta spec=2:JobSpec
+    CronJobStatus = active=1:[]ObjectReference lastScheduleTime=4:time lastSuccessfulTime=5:time
     """
 
   static let podTypes = """

@@ -38,6 +38,11 @@ extension Schema {
       ready:int32
     JobCondition = type:string status:string lastProbeTime:time lastTransitionTime:time reason:string message:string
     UncountedTerminatedPods = succeeded:[]string failed:[]string
+    CronJob = apiVersion:string kind:string metadata:ObjectMeta spec:CronJobSpec status:CronJobStatus
+    CronJobSpec = schedule:string timeZone:string startingDeadlineSeconds:int64 concurrencyPolicy:string suspend:bool
+      jobTemplate:JobTemplateSpec successfulJobsHistoryLimit:int32 failedJobsHistoryLimit:int32
+    JobTemplateSpec = metadata:ObjectMeta spec:JobSpec
+    CronJobStatus = active:[]ObjectReference lastScheduleTime:time lastSuccessfulTime:time
     """
 
   static let podTypes = """

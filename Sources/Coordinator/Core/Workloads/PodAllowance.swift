@@ -46,5 +46,6 @@ extension CoordinatorCore {
     workloads.isDiskScarce = scarce
     guard !scarce else { return }
     while let key = workloads.heldBack.popFirst() { workloads.jobs.add(key) }
+    while let key = workloads.heldCrons.popFirst() { workloads.crons.add(key) }
   }
 }

@@ -43,6 +43,17 @@ struct WorkloadsState: Sendable {
   var terminatedCount = 0
 
   var jobs = WorkQueue<ObjectKey>()
+  var crons = WorkQueue<ObjectKey>()
+  /// When CronJobs are due, in milliseconds of the wall clock.
+  var cronTimes = TimerQueue<ObjectKey>()
+  /// CronJobs whose run waits for room on the disk.
+  var heldCrons = InsertionSet<ObjectKey>()
+  /// How often in a row the creation of a CronJob's run was refused, by uid.
+  var cronFailures: [String: Int64] = [:]
+  /// Zones that were asked for, read.
+  var zones: [String: ZoneTable] = [:]
+  /// The next look at the wall clock while CronJobs wait.
+  var cronLook = BootTime(milliseconds: 0)
   /// Objects marked for deletion whose finalizers are gone.
   var removals = WorkQueue<ObjectReference>()
   /// Objects whose owners or dependents want a look from the garbage collector.
@@ -82,11 +93,14 @@ extension CoordinatorCore {
       observePod(change)
       observeUnscheduled(change)
       countForBudgets(change)
-    case .job: observeJob(change)
+    case .job:
+      observeJob(change)
+      observeRun(change)
     case .node: observeNode(change)
     case .other(let other):
       observeBudget(change)
       if other.kind == .events { observeEvent(change) }
+      if other.kind == .cronjobs { observeCronJob(change) }
       if other.kind == .namespaces { observeNamespace(change) }
       if other.kind == .serviceaccounts, change.before == nil { accountCame(in: other.meta.namespace) }
     }
@@ -117,6 +131,7 @@ extension CoordinatorCore {
       budget -= stripStrays(limit: budget)
       budget -= adoptPods(limit: budget)
       if budget > 0, let key = workloads.jobs.next() { budget -= max(1, syncJob(key, limit: budget)) }
+      budget -= syncCronJobs(limit: budget)
       // Much may have to go; the others have their part of the turn.
       budget -= collectGarbage(limit: (budget + 1) / 2)
       budget -= emptyNamespaces(limit: (budget + 1) / 2)
@@ -131,6 +146,7 @@ extension CoordinatorCore {
   }
 
   mutating func fireWorkloadTimers() {
+    fireCronTimes()
     while let timer = workloads.timers.popDue(at: now.boot) {
       switch timer {
       case .job(let uid): if let job = jobReference(uid: uid) { workloads.jobs.add(job) }
@@ -142,7 +158,9 @@ extension CoordinatorCore {
     }
   }
 
-  mutating func nextWorkloadTimer() -> BootTime? { workloads.timers.earliest() }
+  mutating func nextWorkloadTimer() -> BootTime? {
+    [workloads.timers.earliest(), nextCronTime()].compactMap { $0 }.min()
+  }
 
   /// The Job with that uid, if it is there.
   func jobReference(uid: String) -> ObjectKey? {

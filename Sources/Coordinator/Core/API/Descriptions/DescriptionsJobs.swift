@@ -63,6 +63,24 @@ extension Descriptions {
       lastTransitionTime: When the status last became another one.
       reason: One word on why, as BackoffLimitExceeded.
       message: The same for people.
+    CronJob: CronJob makes a Job at each due time of its schedule.
+    CronJobSpec: CronJobSpec says when, and what each Job is made from.
+      schedule: Five fields (minute, hour, day of month, month, day of week), a macro as @daily, or @every with a
+        duration.
+      timeZone: The zone of the schedule by its name, as Europe/Berlin; absent: the coordinator's own.
+      startingDeadlineSeconds: A run that is later than this is left out; absent: it is made however late.
+      concurrencyPolicy: Allow runs beside each other; Forbid a run while one goes on; Replace the one that goes on.
+      suspend: While true it makes no runs; those that go on are left alone.
+      jobTemplate: What each Job is made from. A change is for the Jobs to come.
+      successfulJobsHistoryLimit: How many Jobs that succeeded are kept; 3 when absent.
+      failedJobsHistoryLimit: How many Jobs that failed are kept; 1 when absent.
+    JobTemplateSpec: JobTemplateSpec is what each Job is made from.
+      metadata: Labels and annotations of the Jobs; other members have no effect.
+      spec: The Jobs' spec.
+    CronJobStatus: CronJobStatus is what became of the runs.
+      active: Jobs that go on.
+      lastScheduleTime: The due time of the last run.
+      lastSuccessfulTime: When a run last succeeded.
     UncountedTerminatedPods: UncountedTerminatedPods are pods that ended and are not counted yet.
       succeeded: Uids of those that succeeded.
       failed: Uids of those that failed.

@@ -42,6 +42,7 @@ final class KindDescriptor: Sendable {
     case .priorityclasses: priorityClasses
     case .poddisruptionbudgets: disruptionBudgets
     case .jobs: jobs
+    case .cronjobs: cronJobs
     case .pods: pods
     case .events: events
     case .roles: roles
@@ -108,6 +109,10 @@ struct WriteRules: Sendable {
   var validateNew: Check = { _, _ in }
   /// The rules for an update: the new tree and the stored object.
   var validateUpdate: @Sendable (JSON, APIObject, inout FieldErrors) -> Void = { _, _, _ in }
+  /// The rules that what the coordinator was started with decides, of a new object or an update.
+  var validateWith: @Sendable (JSON, _ before: APIObject?, CoordinatorConfiguration, inout FieldErrors) -> Void = {
+    _, _, _, _ in
+  }
   /// What this version says about values that it does not act on: the tree as it came, and with its defaults.
   var honesty: @Sendable (inout Honesty, DecodedTree, JSON) -> Void = { _, _, _ in }
   /// Whether that is said again at updates.

@@ -424,6 +424,11 @@ import Testing
     var body: JSON =
       switch kind {
       case .jobs: Manifest.job("x")
+      case .cronjobs:
+        [
+          "metadata": ["name": "x"],
+          "spec": ["schedule": "0 0 1 1 *", "jobTemplate": ["spec": Manifest.job("")["spec"] ?? .null]],
+        ]
       case .pods: Manifest.pod("x")
       default: ["metadata": ["name": "x"]]
       }

@@ -49,8 +49,8 @@ struct CronJobTests {
     api.get(.cronjobs, name).object["status"] ?? .null
   }
 
-  // 2026-11-23T10:00:00Z is minute 29_923_320.
-  private static let first: Int64 = 29_923_321
+  // 2026-11-23T10:00:00Z is minute 29_923_800.
+  private static let first: Int64 = 29_923_801
 
   // MARK: Runs
 

@@ -100,12 +100,17 @@ struct UsageError: Error, Equatable {
 struct Arguments: Sendable {
   let command: Command
   private(set) var words: [String] = []
+  /// Where `--` stood among the words; nil: nowhere.
+  private var dashes: Int?
   private var values: [String: [String]] = [:]
 
   init(command: Command, words: [String] = []) {
     self.command = command
     self.words = words
   }
+
+  /// The words that no `--` stands before.
+  var wordsBeforeDashes: ArraySlice<String> { words.prefix(dashes ?? words.count) }
 
   func has(_ flag: String) -> Bool { values[flag] != nil }
   /// The last value given.
@@ -140,6 +145,7 @@ struct Arguments: Sendable {
     var rest = line[...]
     while let word = rest.popFirst() {
       if word == "--" {
+        dashes = words.count
         words += rest
         return
       }

@@ -82,16 +82,25 @@ extension CommandTable {
       ], run: ApplyCommand.apply),
     Command(
       name: "create",
-      summary: "Create the objects of manifests; one that exists is an error; or a ServiceAccount's token",
-      operands: "(-f FILE… | token NAME)", operand: .words([CreateTokenCommand.word]), count: 0...2,
+      summary: "Create the objects of manifests; one that exists is an error; or a Job, a CronJob, a token",
+      operands: "(-f FILE… | job NAME | cronjob NAME | token NAME) [-- COMMAND…]",
+      operand: .words(CreateJobCommand.words + [CreateTokenCommand.word]), count: 0...1000,
       flags: [
         files, namespace, dryRun, manifestOutput,
         Flag("duration", .duration, initial: "1h", "With token: how long it is valid, 10m at least"),
         Flag(
           "audience", .text("AUDIENCE"), repeats: true, "With token: whom it is for, if not the API; may be repeated"),
+        Flag("image", .text("IMAGE"), "With job and cronjob: what the container runs"),
+        Flag("from", .text("cronjob/NAME"), "With job: run this CronJob now"),
+        Flag("schedule", .text("SCHEDULE"), "With cronjob: when it runs, as cron has it"),
+        Flag(
+          "restart", .choice(["OnFailure", "Never"]), initial: "OnFailure",
+          "With cronjob: whether a container that fails is started again in its pod"),
       ] + connection,
       examples: [
         ("stint create -f job.yaml", "Create the Job; with metadata.generateName, a new one each time"),
+        ("stint create job now --from=cronjob/nightly", "Run a CronJob now"),
+        ("stint create cronjob tick --image=busybox --schedule='*/5 * * * *' -- date", "A Job each five minutes"),
         ("stint create token robot --duration 24h", "A token by which a program is the ServiceAccount robot for a day"),
       ],
       run: ApplyCommand.create),

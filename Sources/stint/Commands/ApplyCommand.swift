@@ -18,10 +18,29 @@ struct ApplyCommand {
   }
 
   @Sendable static func create(_ context: Context) throws -> Int32 {
-    if !context.arguments.words.isEmpty { return try CreateTokenCommand.run(context) }
-    return try run(context) { command, object in
-      (try command.create(object.json, object, manager: "kubectl-create"), .created)
+    if let word = context.arguments.words.first {
+      return try CreateJobCommand.words.contains(word) ? CreateJobCommand.run(context) : CreateTokenCommand.run(context)
     }
+    for flag in ["image", "from", "schedule", "restart"] where context.arguments.has(flag) {
+      throw context.arguments.problem("--\(flag) is for create job or create cronjob")
+    }
+    return try run(context) { command, object in
+      (try command.create(object.json, object.kind, object.namespace, manager: "kubectl-create"), .created)
+    }
+  }
+
+  /// Creates one object that no manifest has.
+  static func make(_ json: JSON, _ kind: Kind, _ context: Context) throws -> Int32 {
+    let dryRun = context.arguments.value("dry-run") ?? "none"
+    let command = ApplyCommand(
+      context: context, cluster: dryRun == "client" ? nil : try context.cluster(), dryRun: dryRun)
+    do {
+      let made = try command.create(json, kind, context.namespace, manager: "kubectl-create")
+      command.report(made, .created, isFirst: true)
+    } catch let error as StatusError {
+      throw CommandError("error: failed to create \(kind.singular): \(TerminalText.harmless(error.message))")
+    }
+    return 0
   }
 
   private static func run(
@@ -66,13 +85,13 @@ struct ApplyCommand {
     }
   }
 
-  private func create(_ json: JSON, _ object: ManifestObject, manager: String) throws -> JSON {
+  private func create(_ json: JSON, _ kind: Kind, _ namespace: String, manager: String) throws -> JSON {
     guard let cluster else { return json }
-    var request = APIRequest(verb: .create, kind: object.kind, namespace: object.namespace, body: json)
+    var request = APIRequest(verb: .create, kind: kind, namespace: namespace, body: json)
     request.options.fieldManager = manager
     request.options.fieldValidation = "Strict"
     request.options.dryRun = dryRun == "server"
-    return GetCommand.typed(try cluster.send(request).object, object.kind)
+    return GetCommand.typed(try cluster.send(request).object, kind)
   }
 
   private func apply(_ object: ManifestObject) throws -> (JSON, Outcome) {
@@ -87,7 +106,9 @@ struct ApplyCommand {
     for attempt in 1... {
       guard let live = try cluster.find(object.kind, object.namespace, object.name) else {
         do {
-          return (try create(wanted, object, manager: "kubectl-client-side-apply"), .created)
+          return (
+            try create(wanted, object.kind, object.namespace, manager: "kubectl-client-side-apply"), .created
+          )
         } catch let error as StatusError where error.reason == "AlreadyExists" && attempt < ApplyCommand.attempts {
           continue
         }

@@ -11,12 +11,13 @@ enum CreateTokenCommand {
   static func run(_ context: Context) throws -> Int32 {
     let arguments = context.arguments
     guard arguments.words.first == word else {
-      throw arguments.problem("\"\(arguments.words.first ?? "")\" is not token NAME: other objects are made by -f FILE")
+      throw arguments.problem(
+        "\"\(arguments.words.first ?? "")\" is not token, job or cronjob: other objects are made by -f FILE")
     }
     guard arguments.words.count == 2, let name = arguments.words.last, !name.isEmpty else {
       throw arguments.problem("it is create token NAME: a ServiceAccount's")
     }
-    for flag in ["filename", "dry-run"] where arguments.has(flag) {
+    for flag in ["filename", "dry-run", "image", "from", "schedule", "restart"] where arguments.has(flag) {
       throw arguments.problem("--\(flag) is not for create token")
     }
     var spec = JSON.object(JSONObject())

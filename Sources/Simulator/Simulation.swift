@@ -75,12 +75,14 @@ package struct Simulation {
     let doubles = DoubleFaults(cluster: cluster, planted: plantedEvidence)
     let workload = Workload(cluster: cluster)
     let owners = OwnershipWorkload(cluster: cluster)
+    let crons = CronWorkload(cluster: cluster)
     let restores = RestoreFaults(cluster: cluster, often: restoresOften, planted: plantedRestore)
     let exchanges = exchangesAuthority ? SimAuthorities(cluster: cluster, seed: seed) : nil
     exchanges?.begin()
     restores.restored = {
       workload.storeWasRestored()
       owners.storeWasRestored()
+      crons.storeWasRestored()
     }
     cluster.coordinator.start()
     for node in cluster.nodes { world.after(world.pick(0...2_000_000)) { node.startAgent() } }
@@ -92,11 +94,12 @@ package struct Simulation {
     }
     workload.begin()
     owners.begin()
+    crons.begin()
     world.run(until: duration)
     doubles.end()
     restores.end()
     exchanges?.end()
-    if world.violations.isEmpty { settle(cluster, faults, workload, owners) }
+    if world.violations.isEmpty { settle(cluster, faults, workload, owners, crons) }
     return SimulationReport(
       seed: seed, traceHash: world.traceHash, steps: world.steps, jobs: workload.jobCount,
       faults: faults.count + doubles.count + restores.count, restores: restores.count,
@@ -111,10 +114,14 @@ package struct Simulation {
     return !isPlanted && !drawsOnlyDisks && !restoresOften && seed % 3 == 0
   }
 
-  private func settle(_ cluster: SimCluster, _ faults: FaultPlan, _ workload: Workload, _ owners: OwnershipWorkload) {
+  private func settle(
+    _ cluster: SimCluster, _ faults: FaultPlan, _ workload: Workload, _ owners: OwnershipWorkload,
+    _ crons: CronWorkload
+  ) {
     let world = cluster.world
     faults.heal()
     workload.end()
+    crons.end()
     var open: [String]? = nil
     var minutes: TrueTime = 0
     while open != [], minutes < Self.settleMinutes, world.violations.isEmpty {
@@ -131,6 +138,7 @@ package struct Simulation {
     if world.violations.isEmpty, open == nil { world.violated("the coordinator does not answer after the last fault") }
     if world.violations.isEmpty {
       owners.judge()
+      crons.judge()
       world.run(until: world.now + 5_000_000)
     }
     if world.violations.isEmpty { cluster.coordinator.checkRebuild() }

@@ -250,6 +250,58 @@ struct CronJobTests {
         api, "InvalidSchedule invalid schedule: 0 0 30 2 * : time difference between two schedules is less than"))
   }
 
+  @Test("a run that is refused is told of and tried again, ever later, until it is taken")
+  func failedCreate() throws {
+    let api = try Self.harness()
+    var cron = Self.cron()
+    cron[path: ["spec", "jobTemplate", "metadata", "labels"]] = ["no label": "x"]
+    #expect(api.create(.cronjobs, cron).code == 201)
+    Self.pass(api, seconds: 80)
+    #expect(
+      Self.has(api, "FailedCreate Error creating job: Job.batch \"tick-\(Self.first)\" is invalid: metadata.labels"))
+    let tries = api.list(.events).items.filter { $0["reason"] == "FailedCreate" }.reduce(0) {
+      $0 + ($1["count"]?.intValue ?? 1)
+    }
+    #expect((3...7).contains(tries), "\(tries) tries within 20 s")
+    #expect(Self.status(api)["lastScheduleTime"] == nil)
+    api.patch(.cronjobs, "tick", .merge, ["spec": ["jobTemplate": ["metadata": ["labels": .null]]]])
+    Self.pass(api, seconds: 1)
+    #expect(api.list(.jobs).itemNames == ["tick-\(Self.first)"])
+  }
+
+  @Test("while the disk is nearly full no run is made; with room the latest missed one is")
+  func disk() throws {
+    let api = try Self.harness()
+    api.create(.cronjobs, Self.cron())
+    api.step([.diskScarce(true)])
+    Self.pass(api, seconds: 130)
+    #expect(api.list(.jobs).items.isEmpty)
+    api.step([.diskScarce(false)])
+    Self.pass(api, seconds: 1)
+    #expect(api.list(.jobs).itemNames == ["tick-\(Self.first + 1)"])
+    Self.pass(api, seconds: 60)
+    #expect(api.list(.jobs).itemNames == ["tick-\(Self.first + 1)", "tick-\(Self.first + 2)"])
+  }
+
+  @Test("a table tells schedule, zone, suspension, active runs, the last due time, and wide the containers")
+  func cells() throws {
+    let api = try Self.harness()
+    func rows() -> [JSON] {
+      let answer = api.ask(APIRequest(verb: .list, kind: .cronjobs, namespace: "default", form: .table))
+      return answer.items.compactMap { $0["cells"] }
+    }
+    api.create(.cronjobs, Self.cron())
+    api.create(.cronjobs, Self.cron("zoned", "0 0 * * *", ["timeZone": "Europe/Berlin", "suspend": true]))
+    let wide: [JSON] = ["main", "busybox", "<none>"]
+    let before: [JSON] = ["tick", "* * * * *", "<none>", "False", 0, "<none>", "0s"]
+    #expect(rows().first == .array(before + wide))
+    let zoned: [JSON] = ["zoned", "0 0 * * *", "Europe/Berlin", "True", 0, "<none>", "0s"]
+    #expect(rows().last == .array(zoned + wide))
+    Self.pass(api, seconds: 90)
+    let after: [JSON] = ["tick", "* * * * *", "<none>", "False", 1, "30s", "90s"]
+    #expect(rows().first == .array(after + wide))
+  }
+
   // MARK: Refusals
 
   @Test(

@@ -137,19 +137,19 @@ final class CronWorkload {
     for job in jobs {
       let name = job[path: ["metadata", "name"]]?.stringValue ?? ""
       let uid = job[path: ["metadata", "uid"]]?.stringValue ?? ""
-      if let known = wish.runs[name], known != uid { world.violated("C1: \(name) ran twice, as \(known) and \(uid)") }
+      if let known = wish.runs[name], known != uid { world.violated("H7: \(name) ran twice, as \(known) and \(uid)") }
       wishes[index].runs[name] = uid
       guard job[path: ["metadata", "deletionTimestamp"]] == nil else { continue }
       counts[JobStatus(json: job["status"]).finishedCondition?.type ?? "active", default: 0] += 1
     }
     let active = counts["active"] ?? 0
     if wish.policy != "Allow", active > 1 {
-      world.violated("C2: \(active) runs of \(wish.name) go on at once, its policy is \(wish.policy)")
+      world.violated("H8: \(active) runs of \(wish.name) go on at once, its policy is \(wish.policy)")
     }
     guard settled else { return }
     // One may have ended just now and not be counted yet.
     for (type, kept) in [("Complete", wish.kept), ("Failed", wish.keptFailed)] where counts[type] ?? 0 > kept + 1 {
-      world.violated("C3: \(wish.name) keeps \(counts[type] ?? 0) runs that are \(type), \(kept) are to be")
+      world.violated("H9: \(wish.name) keeps \(counts[type] ?? 0) runs that are \(type), \(kept) are to be")
     }
   }
 }

@@ -1,5 +1,5 @@
-// What simulated users have run by the clock: CronJobs of every policy, changed and suspended meanwhile; and what must be
-// true of their runs. The runs have no pods: they end by their deadline, or at once. Knows no faults.
+// What simulated users have run by the clock: CronJobs of every policy, changed and suspended meanwhile; and what must
+// be true of their runs. The runs have no pods: they end by their deadline, or at once. Knows no faults.
 
 import ClusterProto
 import CoordinatorCore

@@ -165,6 +165,12 @@ enum FieldWalk {
     var object: JSON =
       switch kind {
       case .jobs: jobBase
+      case .cronjobs:
+        [
+          "spec": [
+            "schedule": "0 0 1 1 *", "suspend": true, "jobTemplate": ["spec": jobBase["spec"] ?? .null],
+          ]
+        ]
       case .pods: Manifest.pod(name)
       case .namespaces: ["status": ["phase": "Active"]]
       case .services: ["spec": ["ports": [["port": 80, "protocol": "TCP"]]]]

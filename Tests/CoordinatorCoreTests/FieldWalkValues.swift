@@ -13,6 +13,7 @@ extension FieldWalk {
     "LabelSelector.matchLabels": ["k": "v"],
     "JobSpec.selector": ["matchLabels": ["k": "v"]], "JobSpec.completionMode": "NonIndexed",
     "JobSpec.podReplacementPolicy": "Failed", "JobSpec.managedBy": "kubernetes.io/job-controller",
+    "CronJobSpec.schedule": "@daily", "CronJobSpec.timeZone": "UTC", "CronJobSpec.concurrencyPolicy": "Forbid",
     "PodFailurePolicyOnExitCodesRequirement.containerName": "main",
     "PodFailurePolicyOnExitCodesRequirement.operator": "In", "PodFailurePolicyRule.action": "Ignore",
     "PodFailurePolicyOnPodConditionsPattern.type": "DisruptionTarget",

@@ -82,7 +82,10 @@ import Testing
     #expect(answer.object[path: ["spec", "template", "metadata", "labels"]] == ["a": "b"])
     job[path: ["metadata", "name"]] = "n"
     job[path: ["spec", "selector"]] = nil
-    #expect(harness.create(.jobs, job).message == #"Job.batch "n" is invalid: spec.selector: Required value"#)
+    #expect(
+      harness.create(.jobs, job).message
+        == #"Job.batch "n" is invalid: [spec.selector: Required value, spec.template.metadata.labels: "#
+        + #"Invalid value: {"a":"b"}: `selector` does not match template `labels`]"#)
   }
 
   @Test("a bare pod gets the pod's defaults, its tolerations and its class")

@@ -297,30 +297,4 @@ struct WorkloadsDeletionTests {
     #expect(next != nil && next?.meta.uid != namespace.meta.uid && next?.meta.deletionTimestamp == nil)
     #expect(driver.core.workloads.contents["default"]?.total == 1)
   }
-
-  @Test("a Job with a selector of its own adopts pods without an owner and releases those that stop matching")
-  func adoption() throws {
-    var driver = try WorkloadsDriver()
-    let free = driver.createPod("free", labels: ["app": "x"])
-    let other = driver.createPod("other", labels: ["app": "y"])
-    driver.createJob(
-      "manual",
-      [
-        "completions": 3, "parallelism": 2, "manualSelector": true, "selector": ["matchLabels": ["app": "x"]],
-        "template": [
-          "metadata": ["labels": ["app": "x", "job-name": "manual"]],
-          "spec": ["restartPolicy": "Never", "containers": [["name": "main", "image": "busybox"]]],
-        ],
-      ])
-    let adopted = try #require(driver.core.state.pods[free.meta.key])
-    #expect(adopted.meta.controllerReference?.uid == "uid-manual")
-    #expect(adopted.meta.finalizers == ["batch.kubernetes.io/job-tracking"])
-    #expect(driver.core.state.pods[other.meta.key]?.meta.controllerReference == nil)
-    #expect(try driver.status("manual").active == 2)
-    driver.core.updatePod(free.meta.key) { $0.meta.labels = ["app": "z"] }
-    driver.settle()
-    let released = try #require(driver.core.state.pods[free.meta.key])
-    #expect(released.meta.controllerReference == nil && released.meta.finalizers.isEmpty)
-    #expect(try driver.status("manual").active == 2)
-  }
 }

@@ -49,6 +49,18 @@ struct Honesty {
     ])
     errors.append(inner.errors.moved(from: "spec", to: path))
     warnings += inner.warnings.map { $0.hasPrefix("spec.") ? path + $0.dropFirst(4) : $0 }
+    manyIndexes(cron[path: ["spec", "jobTemplate", "spec"]] ?? .null, path)
+  }
+
+  /// Kubernetes' warning, word for word. `path`: the Job's spec.
+  mutating func manyIndexes(_ spec: JSON, _ path: String) {
+    guard spec["completionMode"]?.stringValue == "Indexed", spec["completions"]?.intValue ?? 0 > 100_000,
+      spec["parallelism"]?.intValue ?? 0 > 10_000
+    else { return }
+    warn(
+      path,
+      "In Indexed Jobs with a number of completions higher than 10^5 and a parallelism higher than 10^4, Kubernetes "
+        + "might not be able to track completedIndexes when a big number of indexes fail")
   }
 
   mutating func podSpec(_ spec: JSON, _ path: String) {

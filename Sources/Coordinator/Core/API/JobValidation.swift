@@ -80,8 +80,8 @@ struct JobValidation {
     for (key, value) in expected where labels[key]?.stringValue != value {
       errors.invalid("spec.template.metadata.labels[\(key)]", labels, "must be '\(value)'")
     }
-    let generated: JSON = ["matchLabels": [JobLabels.controllerUID: .string(uid)]]
-    if spec["selector"] != generated {
+    let generated = StringMap(json: .object(JSONObject(entries: expected.map { ($0.0, .string($0.1)) })))
+    if !LabelSelector(json: spec["selector"]).matches(generated) {
       errors.invalid("spec.selector", spec["selector"] ?? .null, "`selector` not auto-generated")
     }
   }
@@ -135,15 +135,15 @@ struct JobValidation {
   }
 
   private mutating func selector(_ spec: JSON) {
-    guard let selector = spec["selector"] else {
+    let labels = spec[path: ["template", "metadata", "labels"]] ?? .null
+    if let selector = spec["selector"] {
+      MetaValidation.selector(selector, "spec.selector", into: &errors)
+      if LabelSelector(json: selector).matches(StringMap(json: labels)) { return }
+    } else {
       errors.required("spec.selector")
-      return
     }
-    MetaValidation.selector(selector, "spec.selector", into: &errors)
-    let labels = spec[path: ["template", "metadata", "labels"]] ?? .object(JSONObject())
-    if !LabelSelector(json: selector).matches(StringMap(json: labels)) {
-      errors.invalid("spec.template.metadata.labels", labels, "`selector` does not match template `labels`")
-    }
+    // No selector at all selects nothing.
+    errors.invalid("spec.template.metadata.labels", labels, "`selector` does not match template `labels`")
   }
 
   /// ValidateJobUpdate: the new object is validated whole, then what may not change.
@@ -168,8 +168,10 @@ struct JobValidation {
   /// Completions change only with an elastic Job's parallelism.
   private mutating func completions(_ spec: JSON, _ before: JSON) {
     let given = spec["completions"]
-    if given == before["completions"] { return }
-    if spec["completionMode"]?.stringValue != "Indexed" || given == nil {
+    let isIndexed = spec["completionMode"]?.stringValue == "Indexed"
+    // That an Indexed Job has none is said elsewhere.
+    if given == before["completions"] || (isIndexed && given == nil) { return }
+    if !isIndexed {
       errors.invalid("spec.completions", given ?? .null, "field is immutable")
     } else if given != spec["parallelism"] {
       errors.invalid("spec.completions", given ?? .null, "can only be modified in tandem with spec.parallelism")

@@ -28,6 +28,8 @@ extension CoordinatorCore {
   /// how many it touched.
   mutating func syncJob(_ key: ObjectKey, limit: Int) -> Int {
     guard let job = state.jobs[key], job.spec.otherManager == nil else { return 0 }
+    workloads.synced = key
+    defer { workloads.synced = nil }
     var round = JobRound(job: job, status: job.status, limit: min(limit, Self.roundLimit))
     if !job.status.isFinished { fitIndexes(&round) }
     if job.status.isFinished {

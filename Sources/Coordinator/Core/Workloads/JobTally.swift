@@ -215,9 +215,10 @@ extension CoordinatorCore {
       }
     }
     if after.spec.otherManager != nil { return }
-    // The status is this controller's own: its change alone makes no work.
+    // What this controller writes into the status makes no work; what a client writes there is put right, or acted on.
     if before?.spec != after.spec || before?.meta.deletionTimestamp != after.meta.deletionTimestamp
       || before?.status.isFinished != after.status.isFinished
+      || (workloads.synced != key && before?.status != after.status)
     {
       workloads.jobs.add(key)
     }

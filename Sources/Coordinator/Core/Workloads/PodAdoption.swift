@@ -34,10 +34,10 @@ extension CoordinatorCore {
     var touched = 0
     while touched < limit, let key = workloads.adoptions.next() {
       touched += 1
-      guard let pod = state.pods[key], pod.meta.deletionTimestamp == nil else { continue }
+      guard let pod = state.pods[key] else { continue }
       if let owner = jobKey(owning: pod), let job = state.jobs[owner] {
-        if !selects(job, pod), job.meta.deletionTimestamp == nil { release(pod, from: job) }
-      } else if pod.meta.controllerReference == nil, let job = adopter(of: pod) {
+        if !selects(job, pod), job.meta.deletionTimestamp == nil, !job.status.isFinished { release(pod, from: job) }
+      } else if pod.meta.controllerReference == nil, pod.meta.deletionTimestamp == nil, let job = adopter(of: pod) {
         adopt(pod, by: job)
       }
     }

@@ -54,6 +54,8 @@ struct WorkloadsState: Sendable {
   var zones: [String: ZoneTable] = [:]
   /// The next look at the wall clock while CronJobs wait.
   var cronLook = BootTime(milliseconds: 0)
+  /// The Job whose sync writes its status now: any other change of a status is a client's.
+  var synced: ObjectKey?
   /// Objects marked for deletion whose finalizers are gone.
   var removals = WorkQueue<ObjectReference>()
   /// Objects whose owners or dependents want a look from the garbage collector.

@@ -46,6 +46,7 @@ extension KindDescriptor {
       },
       honesty: { honesty, tree, final in
         honesty.job(final)
+        honesty.manyIndexes(final["spec"] ?? .null, "spec")
         honesty.podSpec(tree.json[path: ["spec", "template", "spec"]] ?? .null, "spec.template.spec")
         honesty.unlimitedToleration(final[path: ["spec", "template", "spec"]] ?? .null, "spec.template.spec")
       },

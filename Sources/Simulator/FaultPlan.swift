@@ -3,10 +3,21 @@
 import ClusterProto
 import CoordinatorCore
 
+/// What may fail in a world.
+package enum DrawnFaults: Sendable {
+  /// Anything.
+  case all
+  /// Hung disks and standing loops alone.
+  case disks
+  /// The coordinator's loop stands now and then, and nothing else fails: then no pod is lost.
+  case coordinatorPauses
+}
+
 /// Crashes, stops, cuts and partitions until `stop`; then everything heals.
 final class FaultPlan {
   private enum Fault: CaseIterable {
-    case coordinatorCrash, coordinatorCommitCrash, coordinatorStop, agentStopThenCut, agentCrash, keeperCrash,
+    case coordinatorCrash, coordinatorCommitCrash, coordinatorStop, coordinatorPause, agentStopThenCut, agentCrash,
+      keeperCrash,
       machineCrash, agentStop, machineStop, cut, halfOpen, partition,
       oneWayPartition, wallJump, disk
   }
@@ -19,14 +30,16 @@ final class FaultPlan {
   private var isOver = false
   private(set) var count = 0
 
-  init(cluster: SimCluster, onlyDisks: Bool) {
+  init(cluster: SimCluster, drawn: DrawnFaults) {
     self.cluster = cluster
     world = cluster.world
     disks = DiskFaults(cluster: cluster)
-    meanPause = world.pick(20_000_000...240_000_000)
+    // Where only one kind of fault is drawn it comes more often.
+    meanPause = drawn == .all ? world.pick(20_000_000...240_000_000) : world.pick(15_000_000...60_000_000)
     for fault in Fault.allCases where world.chance(0.6) { faults.append(fault) }
     if faults.isEmpty { faults = [.cut] }
-    if onlyDisks { faults = [.disk] }
+    if drawn == .disks { faults = [.disk] }
+    if drawn == .coordinatorPauses { faults = [.coordinatorPause] }
   }
 
   func begin() { scheduleNext() }
@@ -93,6 +106,10 @@ final class FaultPlan {
           node.resume()
         }
       }
+    case .coordinatorPause:
+      cluster.coordinator.stall()
+      let pause = world.chance(0.5) ? world.pick(100_000...20_000_000) : world.pick(10_000_000...300_000_000)
+      world.after(pause) { [self] in cluster.coordinator.goOn() }
     case .coordinatorStop:
       cluster.coordinator.stopPolitely { [self] in
         if world.chance(0.5) {

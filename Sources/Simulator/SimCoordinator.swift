@@ -35,6 +35,11 @@ final class SimCoordinator {
   var commitTime: TrueTime
   /// Planted fault: effects do not wait for their commit.
   var sendsBeforeCommit = false
+  /// Planted fault: when the loop goes on it has its timers fall due one after the other, before what waits is read, so
+  /// that the core cannot see that it stood.
+  var hidesPauses = false
+  /// Nothing fails but the coordinator, which stands now and then: no pod may be lost.
+  var losesNoPod = false
   /// The disk under the store hangs: no commit ends, and the store's thread takes no SIGKILL, until `diskBack`.
   private var isDiskHung = false
   /// A SIGKILL waits for that: nothing is handled any more, but the connections and the store's lock are still held.
@@ -42,6 +47,9 @@ final class SimCoordinator {
   /// The loop stands (SIGSTOP, or a standard error that nobody reads); it takes a SIGKILL.
   private var isStalled = false
   private var stalledWork: [() -> Void] = []
+  private var stalledSince: Now?
+  /// It goes on after it stood: its sockets are not read in one go.
+  private var isBehind = false
   private var diskWork: [() -> Void] = []
   /// An effect that leaves the process: to agents and clients.
   var deliver: ((CoordinatorEffect) -> Void)?
@@ -104,6 +112,7 @@ final class SimCoordinator {
     core = nil
     isDoomed = false
     isStalled = false
+    isBehind = false
     stalledWork = []
     diskWork = []
     // What was not durable may come out otherwise the next time; nobody was told of it.
@@ -158,6 +167,7 @@ final class SimCoordinator {
     guard core != nil, !isStalled else { return }
     world.record("coordinator stands")
     isStalled = true
+    stalledSince = clock.now(world)
   }
 
   func goOn() {
@@ -167,7 +177,17 @@ final class SimCoordinator {
     let current = epoch
     let work = stalledWork
     stalledWork = []
+    isBehind = true
+    if hidesPauses { stepThroughPause() }
     for item in work where epoch == current { item() }
+  }
+
+  private func stepThroughPause() {
+    guard let since = stalledSince else { return }
+    let now = clock.now(world)
+    for passed in stride(from: 100, to: now.boot - since.boot, by: 100) {
+      perform([], at: Now(boot: since.boot + passed, wall: since.wall.adding(milliseconds: passed)))
+    }
   }
 
   /// Work of the loop in this life of the process, after a delay or when the loop goes on.
@@ -204,14 +224,24 @@ final class SimCoordinator {
   func crashInCommit(_ done: @escaping () -> Void) { inCommit = done }
 
   private func step() {
-    let events = incoming
-    incoming = []
-    guard let effects = core?.step(events, at: clock.now(world)) else { return }
+    var count = incoming.count
+    if isBehind { count = Int(world.pick(0...Int64(count))) }
+    isBehind = false
+    let events = Array(incoming.prefix(count))
+    incoming.removeFirst(count)
+    if !incoming.isEmpty { take(nil) }
+    perform(events, at: clock.now(world))
+  }
+
+  private func perform(_ events: [CoordinatorEvent], at now: Now) {
+    guard let effects = core?.step(events, at: now) else { return }
     hasStepped = true
     var writes: [StoreWrite] = []
     for effect in effects {
       switch effect {
-      case .persist(let write): writes.append(write)
+      case .persist(let write):
+        if losesNoPod { checkLoss(write) }
+        writes.append(write)
       case .send(_, let message, let immediate) where immediate:
         if !Self.isPureRenewal(message) { world.violated("I13: a word leaves before the commit that it depends on") }
         release(effect, isDurable: true)
@@ -225,6 +255,13 @@ final class SimCoordinator {
     waiting.writes += writes
     if !writes.isEmpty { checkInvariants(writes) }
     commit()
+  }
+
+  private func checkLoss(_ write: StoreWrite) {
+    guard write.table == .objects, write.key.hasPrefix("pods/"), let value = write.value,
+      String(decoding: value, as: UTF8.self).contains("DeletionByTaintManager")
+    else { return }
+    world.violated("\(write.key) is lost, though nothing failed but the coordinator, which only stood still")
   }
 
   /// What may pass a commit: a lease for a set that the agent holds already.
@@ -251,7 +288,8 @@ final class SimCoordinator {
         done()
       }
     }
-    world.after(world.chance(0.002) ? world.pick(100_000...3_000_000) : world.delay(mean: commitTime)) { [self] in
+    world.after(!losesNoPod && world.chance(0.002) ? world.pick(100_000...3_000_000) : world.delay(mean: commitTime)) {
+      [self] in
       guard epoch == current else { return }
       if isDiskHung { diskWork.append { [self] in finishCommit() } } else { finishCommit() }
     }

@@ -42,8 +42,10 @@ package struct Simulation {
   package var sendsBeforeCommit = false
   /// For the same: the keeper's loop of old, which a hung disk holds up, is alone with its pods' deadlines.
   package var leavesDeadlinesToKeeper = false
-  /// No other faults than hung disks and standing loops.
-  package var drawsOnlyDisks = false
+  /// For the same: the coordinator does not see that it stood.
+  package var hidesPauses = false
+  /// Which faults may strike.
+  package var drawn = DrawnFaults.all
   /// For the same test: what copies of directories and machines say is believed.
   package var plantedEvidence: PlantedEvidence?
   /// For the same test: what a restore of a backup leaves out.
@@ -71,7 +73,10 @@ package struct Simulation {
     let cluster = SimCluster(world: world, nodeCount: Int(world.pick(3...5)), configuration: configuration)
     cluster.coordinator.sendsBeforeCommit = sendsBeforeCommit
     for node in cluster.nodes { node.keeper.inits.holdNothing = leavesDeadlinesToKeeper }
-    let faults = FaultPlan(cluster: cluster, onlyDisks: drawsOnlyDisks)
+    let drawn = drawnFaults
+    cluster.coordinator.losesNoPod = drawn == .coordinatorPauses
+    cluster.coordinator.hidesPauses = hidesPauses
+    let faults = FaultPlan(cluster: cluster, drawn: drawn)
     let doubles = DoubleFaults(cluster: cluster, planted: plantedEvidence)
     let workload = Workload(cluster: cluster)
     let owners = OwnershipWorkload(cluster: cluster)
@@ -87,7 +92,7 @@ package struct Simulation {
     cluster.coordinator.start()
     for node in cluster.nodes { world.after(world.pick(0...2_000_000)) { node.startAgent() } }
     faults.begin()
-    if !drawsOnlyDisks {
+    if drawn == .all {
       doubles.begin()
       // A backup holds the authority as well, and one of before an exchange nobody believes.
       if exchanges == nil { restores.begin() }
@@ -108,10 +113,18 @@ package struct Simulation {
       tail: world.violations.isEmpty ? [] : world.tail)
   }
 
+  private var isPlanted: Bool {
+    sendsBeforeCommit || leavesDeadlinesToKeeper || hidesPauses || plantedEvidence != nil || plantedRestore != nil
+  }
+
+  /// In one world of eight nothing fails but the coordinator, which stands now and then.
+  private var drawnFaults: DrawnFaults {
+    drawn == .all && !isPlanted && !restoresOften && seed % 8 == 5 ? .coordinatorPauses : drawn
+  }
+
   /// In a third of the worlds, and in none with a planted fault.
   private var exchangesAuthority: Bool {
-    let isPlanted = sendsBeforeCommit || leavesDeadlinesToKeeper || plantedEvidence != nil || plantedRestore != nil
-    return !isPlanted && !drawsOnlyDisks && !restoresOften && seed % 3 == 0
+    !isPlanted && drawnFaults == .all && !restoresOften && seed % 3 == 0
   }
 
   private func settle(

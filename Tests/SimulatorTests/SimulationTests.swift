@@ -45,7 +45,7 @@ import Testing
   /// A cluster whose only faults are hung disks and standing loops.
   private func disks(_ seed: UInt64, leavesDeadlinesToKeeper: Bool) -> SimulationReport {
     var simulation = Simulation(seed: seed, hours: 0.25)
-    simulation.drawsOnlyDisks = true
+    simulation.drawn = .disks
     simulation.leavesDeadlinesToKeeper = leavesDeadlinesToKeeper
     return simulation.run()
   }
@@ -62,6 +62,29 @@ import Testing
     // Which seed draws a hang that is long enough depends on the build: most do.
     let found = (1...12 as ClosedRange<UInt64>).contains { seed in
       disks(seed, leavesDeadlinesToKeeper: true).violations.contains { $0.contains("H3") }
+    }
+    #expect(found)
+  }
+
+  /// A cluster in which nothing fails but the coordinator, which stands now and then.
+  private func pauses(_ seed: UInt64, hides: Bool = false) -> SimulationReport {
+    var simulation = Simulation(seed: seed, hours: 0.25)
+    simulation.drawn = .coordinatorPauses
+    simulation.hidesPauses = hides
+    return simulation.run()
+  }
+
+  @Test("no pod is lost by a pause of the coordinator alone, however long", arguments: 1...6 as ClosedRange<UInt64>)
+  func pausesLoseNothing(seed: UInt64) {
+    let report = pauses(seed)
+    #expect(report.violations == [])
+    #expect(report.faults > 0 && report.starts > 0)
+  }
+
+  @Test("a coordinator that goes on after a pause as if it had heard nobody meanwhile is found")
+  func findsHiddenPauses() {
+    let found = (1...4 as ClosedRange<UInt64>).contains { seed in
+      pauses(seed, hides: true).violations.contains { $0.contains("only stood still") }
     }
     #expect(found)
   }

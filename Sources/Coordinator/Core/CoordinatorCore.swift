@@ -76,6 +76,7 @@ package struct CoordinatorCore: Sendable {
   package mutating func step(_ events: [CoordinatorEvent], at now: Now) -> [CoordinatorEffect] {
     self.now = now
     if !started { begin() }
+    noteOwnPause()
     noteWallClock()
     api.room = Self.roundLimit
     for event in events { dispatch(event) }
@@ -83,6 +84,7 @@ package struct CoordinatorCore: Sendable {
     let more = runControllers()
     finishFleetTurn()
     finishAPITurn()
+    keepPulse()
     return flush(more: more || hasMoreToAnswer)
   }
 

@@ -25,8 +25,9 @@ extension CoordinatorCore {
   /// R of an attempt as things are now; nil: without limit.
   func fenceTime(of attempt: Attempt) -> BootTime? {
     guard let record = fleet.nodes[attempt.node] else { return now.boot }
-    return LeaseArithmetic.fenceTime(
+    let time = LeaseArithmetic.fenceTime(
       reach: record.leaseReach, tolerationMilliseconds: attempt.tolerationMilliseconds)
+    return time.map { max($0, fleet.pauses.judgesFrom) }
   }
 
   /// C3: when R of everything that the node may run, and of its lease itself, has passed; nil: never.

@@ -54,7 +54,7 @@ extension CoordinatorCore {
       // Each node's own reach: what it can have heard.
       let longest = max(before, fleet.nodes[name]?.longLease ?? 0)
       fleet.nodes[name]?.leaseReach = now.boot + LeaseArithmetic.stretched(longest)
-      fleet.timers.set(.monitor(name), at: now.boot + 2 * configuration.leaseMilliseconds)
+      fleet.timers.set(.monitor(name), at: now.boot + hearingMilliseconds)
     }
     armHold()
     let longest = fleet.nodes.values.map(\.longLease).max() ?? 0

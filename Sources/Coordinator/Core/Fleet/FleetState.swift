@@ -168,6 +168,8 @@ enum FleetTimer: Hashable, Comparable, Sendable {
   case exchange
   /// Who waits for news of that is told.
   case exchangeNews
+  /// A heartbeat's time has passed: see OwnPauses.
+  case pulse
 }
 
 /// C6: many nodes went at once; their losses wait.
@@ -203,6 +205,7 @@ struct FleetState: Sendable {
   var isStopping = false
   var saysStopped = false
   var brake: MassLossBrake?
+  var pauses = OwnPauses()
   var standings = NodeStandings()
 
   var timers = TimerQueue<FleetTimer>()
@@ -333,6 +336,7 @@ extension CoordinatorCore {
       case .explain: explainStale()
       case .exchange: lookAtExchange()
       case .exchangeNews: tellWaiters()
+      case .pulse: break
       }
     }
   }

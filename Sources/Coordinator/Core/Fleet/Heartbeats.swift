@@ -71,7 +71,7 @@ extension CoordinatorCore {
     session.sent.removeAll { $0.number < echo }
     session.unacknowledged.removeAll { $0.number <= echo }
     for index in session.unacknowledged.indices
-    where now.boot - session.unacknowledged[index].at >= configuration.heartbeatMilliseconds {
+    where now.boot - silent(since: session.unacknowledged[index].at) >= configuration.heartbeatMilliseconds {
       // A heartbeat this long after the answer was sent after it arrived, if it arrives at all.
       session.unacknowledged[index].heartbeats += 1
     }
@@ -81,7 +81,7 @@ extension CoordinatorCore {
   private func oneWay(_ session: FleetSession) -> String? {
     if session.number > 0 {
       let echoedAt = session.echo > 0 ? session.sent.first?.at : session.openedAt
-      if let echoedAt, now.boot - echoedAt > configuration.leaseMilliseconds {
+      if let echoedAt, now.boot - silent(since: echoedAt) > configuration.leaseMilliseconds {
         return "its heartbeats echo an answer that is older than a lease"
       }
     }

@@ -50,7 +50,7 @@ extension CoordinatorCore {
     fleet.brake = MassLossBrake(engagedAt: now.boot)
     fleet.timers.set(.brake, at: now.boot + configuration.massLossHoldMilliseconds)
     let message =
-      "\(fleet.standings.lost.count) of \(fleet.nodes.count) nodes were lost at once: replacing their pods waits for "
+      "\(recent) of \(recent + fleet.standings.reachable.count) nodes were lost at once: replacing their pods waits for "
       + "up to \(configuration.massLossHoldMilliseconds / 1000) s, then goes on with one node every "
       + "\(configuration.massLossPaceMilliseconds / 1000) s"
     outputs.append(.log(message))
@@ -61,6 +61,7 @@ extension CoordinatorCore {
   }
 
   mutating func releaseNextNode() {
+    if isHearing { return fleet.timers.set(.brake, at: fleet.pauses.judgesFrom) }
     guard let name = fleet.standings.lost.first(where: { fleet.nodes[$0]?.attempts.isEmpty == false }) else {
       fleet.brake = nil
       return

@@ -35,7 +35,7 @@ extension CoordinatorCore {
     guard let record = fleet.nodes[name] else { return }
     if record.session == nil, record.attempts.isEmpty { forgetNodeIfUnused(name) }
     guard record.lostAt == nil, fleet.nodes[name] != nil else { return }
-    let due = record.lastHeartbeat + monitorLimit
+    let due = max(record.lastHeartbeat + monitorLimit, fleet.pauses.judgesFrom)
     if due > now.boot { fleet.timers.set(.monitor(name), at: due) } else { markUnreachable(name) }
   }
 
@@ -202,6 +202,9 @@ extension CoordinatorCore {
       let node = state.nodes[ObjectKey(namespace: "", name: attempt.node)],
       Self.evictionDelay(pod.spec.tolerations, node.taints) != nil
     else { return }
+    if isHearing, fleet.nodes[attempt.node]?.lostAt != nil {
+      return fleet.timers.set(.evict(number), at: fleet.pauses.judgesFrom)
+    }
     markDisrupted(attempt)
     recordEvent(
       on: .pod(pod), type: .normal, reason: "TaintManagerEviction",

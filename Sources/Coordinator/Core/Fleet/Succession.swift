@@ -70,7 +70,7 @@ extension CoordinatorCore {
     }
     // A cloned disk shares all that was compared, and where hardware has no id even that. But a boot follows the one
     // before it: the old one is silent, and has been for longer than the new one has run.
-    let silence = now.boot - record.lastHeartbeat
+    let silence = now.boot - silent(since: record.lastHeartbeat)
     if let heard = record.heardAt, !isYounger(registration, than: now.boot - heard) {
       return .unproven(
         " that still spoke when this machine was running already: two machines with one disk image need a node name "

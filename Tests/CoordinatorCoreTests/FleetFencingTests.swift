@@ -419,6 +419,14 @@ import Testing
     #expect(lost.filter { harness.isLive("p\($0)") }.isEmpty)
   }
 
+  @Test("a mass loss tells the numbers that it was judged by: who went lately, of these and the reachable")
+  func massLossNumbers() throws {
+    var harness = try cluster(["a", "b", "c", "d", "gone"])
+    harness.pass(150_000, beating: ["a", "b", "c", "d"])
+    harness.pass(10_000, beating: ["d"])
+    #expect(harness.events("MassNodeLoss").first?.hasPrefix("3 of 4 nodes were lost at once: ") == true)
+  }
+
   @Test("nodes that come back release the brake")
   func brakeReleased() throws {
     var harness = try cluster(["a", "b", "c", "d"])

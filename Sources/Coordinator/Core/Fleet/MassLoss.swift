@@ -50,8 +50,8 @@ extension CoordinatorCore {
     fleet.brake = MassLossBrake(engagedAt: now.boot)
     fleet.timers.set(.brake, at: now.boot + configuration.massLossHoldMilliseconds)
     let message =
-      "\(recent) of \(recent + fleet.standings.reachable.count) nodes were lost at once: replacing their pods waits for "
-      + "up to \(configuration.massLossHoldMilliseconds / 1000) s, then goes on with one node every "
+      "\(recent) of \(recent + fleet.standings.reachable.count) nodes were lost at once: replacing their pods waits "
+      + "for up to \(configuration.massLossHoldMilliseconds / 1000) s, then goes on with one node every "
       + "\(configuration.massLossPaceMilliseconds / 1000) s"
     outputs.append(.log(message))
     if let node = state.nodes[ObjectKey(namespace: "", name: name)] {

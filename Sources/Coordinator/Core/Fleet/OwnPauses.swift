@@ -1,6 +1,7 @@
-// The coordinator's own pauses: a process that was stopped, a virtual machine that stood, a machine that swaps. What was
-// not heard meanwhile could not be heard, so it says nothing of a node: silence counts anew from the end of the pause, as
-// it does after a start. What a node, its keeper or a person says counts as ever. Knows nothing of what waits in sockets.
+// The coordinator's own pauses: a process that was stopped, a virtual machine that stood, a machine that swaps. What
+// was not heard meanwhile could not be heard, so it says nothing of a node: silence counts anew from the end of the
+// pause, as it does after a start. What a node, its keeper or a person says counts as ever. Knows nothing of what waits
+// in sockets.
 
 import ClusterProto
 

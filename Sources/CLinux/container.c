@@ -57,13 +57,18 @@ static int fail(int words, struct container_word *word, int stage, const char *d
   return 127;
 }
 
+int stint_plan_groups(const struct container_start *start, uint32_t groups[64]) {
+  if (start->plan->group_count > 64) return errno = EINVAL, -1;
+  memcpy(groups, start->groups, start->plan->group_count * sizeof(uint32_t));
+  return 0;
+}
+
 static int take_user(const struct container_start *start) {
   const struct stint_plan *plan = start->plan;
   // Raw calls: the library's would try to tell other threads, of which this memory may hold stale traces.
   if (plan->user >= 0 || plan->group >= 0 || plan->group_count > 0) {
-    static gid_t groups[64];
-    if (plan->group_count > 64) return errno = EINVAL, -1;
-    memcpy(groups, start->groups, plan->group_count * sizeof(uint32_t));
+    uint32_t groups[64];
+    if (stint_plan_groups(start, groups) != 0) return -1;
     if (syscall(SYS_setgroups, plan->group_count, groups) != 0) return -1;
   }
   if (plan->group >= 0 && syscall(SYS_setresgid, plan->group, plan->group, plan->group) != 0) return -1;
@@ -150,7 +155,7 @@ static int container_main(void *argument) {
   // pod ends. Where the host's mounts are private already they stay so.
   if (mount(NULL, "/", NULL, MS_REC | MS_SLAVE, NULL) != 0)
     return fail(WORDS, &word, STINT_STAGE_MOUNT, "take the mounts from the host's");
-  if (stint_mounts_run(start->operations, start->end, plan->operation_count, word.detail, sizeof word.detail) != 0)
+  if (stint_mounts_run(start, word.detail, sizeof word.detail) != 0)
     return fail(WORDS, &word, STINT_STAGE_MOUNT, NULL);
   if (plan->oom_score_adjust != INT32_MIN) set_oom_score(plan->oom_score_adjust);
   if (chdir(*start->directory != 0 ? start->directory : "/") != 0)

@@ -17,6 +17,7 @@
 enum { OWN_LIMIT = 64, MIRROR_LIMIT = 512 };
 
 struct mounts {
+  const struct container_start *start;
   int root;                 // where destinations are resolved
   dev_t own[OWN_LIMIT];     // file systems made here: only they may get new files
   int own_count;
@@ -83,20 +84,37 @@ static int attach(int tree, int target) {
   return move_mount(tree, "", target, "", MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH);
 }
 
-static int bind_mount(const struct mounts *mounts, const struct operation *operation) {
+static int open_source(const struct operation *operation) {
   int source = open(operation->source, O_PATH | O_CLOEXEC);
+  if (source < 0 || *operation->detail == 0) return source;
+  // A link inside the volume may point elsewhere inside it, never out of it, however the pod races to change it.
+  int below = open_inside(source, operation->detail, O_PATH, RESOLVE_BENEATH);
+  close_keeping_errno(source);
+  return below;
+}
+
+// As the container's user, whom a closed directory on the way keeps out as it would without any mount.
+static int open_source_as_user(const struct container_start *start, const struct operation *operation) {
+  const struct stint_plan *plan = start->plan;
+  struct stint_actor former;
+  uint32_t groups[64];
+  if (plan->group < 0) return errno = EINVAL, -1;
+  if (stint_plan_groups(start, groups) != 0) return -1;
+  if (stint_act_as((uint32_t)plan->user, (uint32_t)plan->group, groups, (int)plan->group_count, &former) != 0) return -1;
+  int source = open_source(operation), error = errno;
+  if (stint_act_as_before(&former) != 0) return source < 0 ? -1 : close_keeping_errno(source);
+  errno = error;
+  return source;
+}
+
+static int bind_mount(const struct mounts *mounts, const struct operation *operation) {
+  int as_user = (operation->head.flags & STINT_BIND_AS_USER) != 0 && mounts->start->plan->user >= 0;
+  int source = as_user ? open_source_as_user(mounts->start, operation) : open_source(operation);
   if (source < 0) return -1;
-  if (*operation->detail != 0) {
-    // A link inside the volume may point elsewhere inside it, never out of it, however the pod races to change it.
-    int below = open_inside(source, operation->detail, O_PATH, RESOLVE_BENEATH);
-    close_keeping_errno(source);
-    if (below < 0) return -1;
-    source = below;
-  }
   int tree = open_tree(source, "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH | AT_RECURSIVE);
   close_keeping_errno(source);
   if (tree < 0) return -1;
-  if (operation->head.flags & 1) {
+  if (operation->head.flags & STINT_BIND_READ_ONLY) {
     // Private: what the host mounts below it later would come in writable.
     struct mount_attr attributes = {.attr_set = MOUNT_ATTR_RDONLY, .propagation = MS_PRIVATE};
     if (mount_setattr(tree, "", AT_EMPTY_PATH | AT_RECURSIVE, &attributes, sizeof attributes) != 0)
@@ -297,11 +315,12 @@ static int run(struct mounts *mounts, const struct operation *operation) {
 static const char *const names[] = {"?",       "bind",    "tmpfs",  "make directory", "make file", "link",
                                     "overlay", "mirror",  "new root", "pivot",        "proc"};
 
-int stint_mounts_run(const char *operations, const char *end, uint32_t count, char *detail, size_t room) {
-  struct mounts mounts = {.root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC)};
+int stint_mounts_run(const struct container_start *start, char *detail, size_t room) {
+  const char *end = start->end;
+  struct mounts mounts = {.start = start, .root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC)};
   if (mounts.root < 0) return -1;
-  const char *cursor = operations;
-  for (uint32_t index = 0; index < count; index++) {
+  const char *cursor = start->operations;
+  for (uint32_t index = 0; index < start->plan->operation_count; index++) {
     struct operation operation;
     if ((size_t)(end - cursor) < sizeof operation.head) return errno = EINVAL, -1;
     memcpy(&operation.head, cursor, sizeof operation.head);

@@ -63,8 +63,11 @@ int stint_deadline_begin(const int64_t *word);
 // sets it anew.
 enum stint_deadline_state stint_deadline_look(void);
 
-// Runs the packed operations; 0, or -1 with errno and a description in `detail`.
-int stint_mounts_run(const char *operations, const char *end, uint32_t count, char *detail, size_t room);
+// Runs the start's packed operations; 0, or -1 with errno and a description in `detail`.
+int stint_mounts_run(const struct container_start *start, char *detail, size_t room);
+
+// The plan's groups, at most 64; -1 with errno where there are more.
+int stint_plan_groups(const struct container_start *start, uint32_t groups[64]);
 
 // The string at *cursor, which moves past it; NULL when it is not NUL-terminated before `end`.
 const char *stint_take_string(const char **cursor, const char *end);

@@ -9,7 +9,8 @@ import Glibc
 /// files or directories outside a mount made by an earlier step fails with EROFS: nothing is made on the host.
 package enum MountOperation: Equatable, Sendable {
   /// `source`, or what `below` names inside it (it may not lead out of it), with its submounts, on `destination`.
-  case bind(source: String, below: String = "", destination: String, readOnly: Bool = false)
+  /// `asUser`: looked up with the rights of the plan's user, so that a directory closed to it keeps it out.
+  case bind(source: String, below: String = "", destination: String, readOnly: Bool = false, asUser: Bool = false)
   /// An empty tmpfs; options as mount's, such as `size=64m,mode=1777`.
   case tmpfs(destination: String, options: String = "")
   /// A directory with its parents, if it is not there.
@@ -95,8 +96,9 @@ private struct PlanEncoder {
 
   mutating func append(_ operation: MountOperation) throws(IOError) {
     switch operation {
-    case .bind(let source, let below, let destination, let readOnly):
-      try append(STINT_BIND, flags: readOnly ? 1 : 0, source, destination, below)
+    case .bind(let source, let below, let destination, let readOnly, let asUser):
+      let flags = (readOnly ? STINT_BIND_READ_ONLY.rawValue : 0) | (asUser ? STINT_BIND_AS_USER.rawValue : 0)
+      try append(STINT_BIND, flags: Int32(bitPattern: flags), source, destination, below)
     case .tmpfs(let destination, let options): try append(STINT_TMPFS, "", destination, options)
     case .makeDirectory(let path, let mode): try append(STINT_MAKE_DIRECTORY, mode: mode, "", path)
     case .makeFile(let path, let mode): try append(STINT_MAKE_FILE, mode: mode, "", path)

@@ -15,10 +15,6 @@ import Testing
 
   private func configMap(_ data: JSON) -> JSONObject { JSONObject(entries: [("configmaps/quiz", ["data": data])]) }
 
-  private func pod(_ container: JSON, volumes: JSON = [], initContainers: JSON = []) -> JSON {
-    ["restartPolicy": "Never", "containers": [container], "initContainers": initContainers, "volumes": volumes]
-  }
-
   // MARK: - Ends
 
   @Test(
@@ -262,7 +258,7 @@ import Testing
 
   @Test("pods run as the pod user, who can write to an emptyDir and read a ConfigMap")
   func podUser() throws {
-    let keeper = try TestKeeper(KeeperSetting(arguments: ["--pod-user", "nobody"]))
+    let keeper = try TestKeeper(KeeperSetting(podUser: "nobody"))
     let mounts: JSON = [["name": "e", "mountPath": "/mnt"], ["name": "c", "mountPath": "/srv"]]
     let spec = pod(
       shell("main", "id -u; echo x >/mnt/x && cat /mnt/x /srv/q", mounts: mounts),
@@ -300,7 +296,7 @@ import Testing
 
   @Test("HOME is that of whoever the pod runs as, unless the manifest names one", arguments: [false, true])
   func home(asNobody: Bool) throws {
-    let keeper = try TestKeeper(KeeperSetting(arguments: asNobody ? ["--pod-user", "nobody"] : []))
+    let keeper = try TestKeeper(KeeperSetting(podUser: asNobody ? "nobody" : nil))
     let expected = try #require(getpwuid(asNobody ? 65534 : 0).map { String(cString: $0.pointee.pw_dir) })
     let script = "set -u; echo $HOME"
     #expect(try keeper.finish(keeper.assignment(1, pod(shell("main", script)))).1 == "\(expected)\n")
@@ -310,7 +306,7 @@ import Testing
 
   @Test("a set-uid program of root's gives a pod of --pod-user nothing")
   func setUserID() throws {
-    let keeper = try TestKeeper(KeeperSetting(arguments: ["--pod-user", "nobody"]))
+    let keeper = try TestKeeper(KeeperSetting(podUser: "nobody"))
     let program = "\(keeper.scratch.path)/id"
     try Files.writeAtomically(program, try Files.read("/usr/bin/id"), mode: 0o4755)
     // By hand it works: else the test would show nothing.

@@ -15,10 +15,6 @@ import Testing
 
   private func configMap(_ data: JSON) -> JSONObject { JSONObject(entries: [("configmaps/quiz", ["data": data])]) }
 
-  private func pod(_ container: JSON, volumes: JSON = [], initContainers: JSON = []) -> JSON {
-    ["restartPolicy": "Never", "containers": [container], "initContainers": initContainers, "volumes": volumes]
-  }
-
   @Test("a relative hostPath makes nothing where the agent stands, and says why")
   func relativeHostPath() throws {
     let scratch = try Scratch()

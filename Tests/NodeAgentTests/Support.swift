@@ -62,6 +62,8 @@ final class Scratch {
 /// How a test's keeper is run.
 struct KeeperSetting {
   var arguments: [String] = []
+  /// Who pods run as (`--pod-user`).
+  var podUser: String?
   var asNobody = false
   var environment = ["PATH=/usr/bin:/bin"]
   /// Before the keeper's own command, for example to take bubblewrap away.
@@ -123,7 +125,9 @@ final class TestKeeper {
       program = copy
     }
     let user = setting.asNobody && isRoot ? nobody : []
-    let line = setting.wrapper + user + [program, "keeper", "--data", data] + setting.arguments
+    let line =
+      setting.wrapper + user + [program, "keeper", "--data", data] + setting.arguments
+      + (setting.podUser.map { ["--pod-user", $0] } ?? [])
     var options = Child.Options(path: line[0], arguments: line, environment: setting.environment)
     let log = open("\(scratch)/keeper.log", O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0o644)
     defer { close(log) }
@@ -224,10 +228,12 @@ final class TestKeeper {
       references: references, tolerationMilliseconds: tolerationMilliseconds)
   }
 
-  /// Makes the volumes and the plan as the agent's worker does, and asks for the start.
-  func start(_ assignment: Assignment, leaseMilliseconds: Int64 = 60_000) throws {
+  /// Makes the volumes and the plan as the agent's worker does, and asks for the start. `meanwhile`: what happens
+  /// between the two.
+  func start(_ assignment: Assignment, leaseMilliseconds: Int64 = 60_000, meanwhile: () -> Void = {}) throws {
     var place = testPlace(assignment, paths)
-    place.volumes = try Volumes.make(assignment, paths: paths, place: place)
+    place.volumes = try Volumes.make(assignment, paths: paths, place: place, user: try PodUser.named(setting.podUser))
+    meanwhile()
     if setting.asNobody, isRoot { try run("/bin/chown", "-R", "65534:65534", paths.pods) }
     send(
       .start(
@@ -286,6 +292,11 @@ func readBytes(_ reader: LogReader) -> [UInt8] {
     bytes += next
     if next.isEmpty || reader.isLimited { return bytes }
   }
+}
+
+/// A pod's spec that runs one container once.
+func pod(_ container: JSON, volumes: JSON = [], initContainers: JSON = []) -> JSON {
+  ["restartPolicy": "Never", "containers": [container], "initContainers": initContainers, "volumes": volumes]
 }
 
 /// A container's JSON that runs a shell script.

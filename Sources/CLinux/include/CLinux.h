@@ -78,6 +78,20 @@ int stint_output_pipe(int ends[2]);
 // `mode`. Follows no symbolic link: whoever writes in `directory` cannot lead it elsewhere. 0, or -1 and errno.
 int stint_make_below(const char *directory, const char *path, int is_directory, uint32_t mode);
 
+// Who the calling thread was before stint_act_as.
+struct stint_actor {
+  int32_t group_count;
+  uint32_t groups[64];
+};
+
+// From here on the kernel judges what the calling thread looks up and makes in file systems as if `user` with `group`
+// and `groups` (at most 64) did it, and gives them what is made. Of this thread alone, and for root only: it keeps its
+// other rights. 0, or -1 and errno, and nothing has changed.
+int stint_act_as(uint32_t user, uint32_t group, const uint32_t *groups, int group_count, struct stint_actor *former);
+
+// The end of it. 0, or -1 and errno.
+int stint_act_as_before(const struct stint_actor *former);
+
 // Gives free heap pages back and unmaps program text: what is used again is mapped again at its first use, what only
 // the start needed is not. Text stays in the page cache, where the kernel shares and drops it as it likes.
 void stint_release_memory(void);

@@ -72,8 +72,13 @@ struct stint_plan {
 
 struct stint_operation {
   uint32_t kind;  // stint_operation_kind
-  uint32_t flags; // 1: read-only (bind)
+  uint32_t flags; // stint_bind_flag (bind)
   uint32_t mode;  // permissions of what is made
+};
+
+enum stint_bind_flag {
+  STINT_BIND_READ_ONLY = 1,
+  STINT_BIND_AS_USER = 2, // its source is looked up with the rights of the plan's user, where it has one
 };
 
 // Executed in order in the container's own mount namespace. Sources are paths of the host; destinations are resolved

@@ -121,7 +121,7 @@ package final class AgentHost {
     signals = try Signals(loop: loop, [SIGTERM, SIGINT, SIGUSR1]) { handler($0) }
     worker = try PreparationWorker(
       paths: paths, node: options.name, address: configuration.address,
-      capacity: configuration.capacity)
+      capacity: configuration.capacity, user: try PodUser.named(options.podUser))
     names = try NameResolver(loop: loop)
     identity = try AgentIdentity(
       loop: loop, names: names, options: options, paths: paths, worker: worker, addresses: addresses)

@@ -80,11 +80,7 @@ package final class KeeperHost {
     Signals.ignoreBrokenPipes()
     loop = try EventLoop()
     ProcessMemory.releaseAfterStart(of: loop)
-    var user: PodUser?
-    if let name = options.podUser {
-      user = PodUser(named: name)
-      if user == nil { throw IOError(operation: "--pod-user", subject: name, message: "no such user on this machine") }
-    }
+    let user = try PodUser.named(options.podUser)
     // Former pods are dead before anything of ours can start, and before we say who we are.
     let sweep = try PodSweep.run(directory: options.data, timeoutMilliseconds: options.sweepMilliseconds)
     if !sweep.killed.isEmpty { HostLog.line("keeper: ended \(sweep.killed.count) pods of a former keeper") }
@@ -97,7 +93,7 @@ package final class KeeperHost {
       registerPath: options.data + "/keepers", registerBytes: register.bytes)
     let rootDirectory = options.data + "/root"
     try Files.makeDirectory(rootDirectory)
-    storage = try PodStorage(paths: paths, rootDirectory: rootDirectory, logLimit: options.logLimit)
+    storage = try PodStorage(paths: paths, rootDirectory: rootDirectory, user: user, logLimit: options.logLimit)
     let marker = try PodMarker(directory: options.data)
     let deadlines = try DeadlineTable()
     let fencing = FencingProbe.run(loop: loop, deadlines: deadlines)

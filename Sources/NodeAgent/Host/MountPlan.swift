@@ -1,7 +1,8 @@
 // From a container's mounts to mount operations: which paths the host has, which must be made inside the pod's own
 // root. Nothing is ever made on the host: a missing top-level path gets a mirrored root, a deeper one an overlay of
 // the nearest directory. Only in the pod's own volumes are missing mount points made, and in any volume a missing
-// subPath, as kubelet does. A missing working directory is made like a mount point, as runtimes do.
+// subPath, as kubelet does. A missing working directory is made like a mount point, as runtimes do. What lies outside
+// the node's own directory is looked up and made with the pod user's rights.
 
 import CLinux
 import ClusterIO
@@ -16,6 +17,8 @@ struct MountPlan {
     var volume: String
     var below: String
     var isOwn: Bool
+    /// Not the node's: a path of the host's that the manifest names.
+    var isHost: Bool
     var isReadOnly: Bool
 
     var source: String { below.isEmpty ? volume : volume + "/" + below }
@@ -26,14 +29,17 @@ struct MountPlan {
   private var placed: [Placed] = []
   private let hasOwnRoot: Bool
   private let podDirectory: String
+  private let data: String
+  private let user: PodUser?
   /// Mount points of the host, for an overlay that would hide them; read only when there is one.
   private let hostMounts: [String]
 
   /// `rootDirectory`: an empty directory of the host that a mirrored root may be mounted on (privately).
-  /// `podDirectory`: sources below it are the pod's own volumes. Call it just before the container starts: it looks at
+  /// `podDirectory`: sources below it are the pod's own volumes. `data`: the node's own directory, from which
+  /// preparing takes no hostPath of a `user`, since it is closed to all but root. Call it just before the container starts: it looks at
   /// what earlier containers left in the volumes.
   static func operations(
-    for container: PodPlan.Container, podDirectory: String, rootDirectory: String
+    for container: PodPlan.Container, podDirectory: String, data: String, user: PodUser?, rootDirectory: String
   ) -> [MountOperation] {
     let directory = normalized(container.workingDirectory)
     guard !container.mounts.isEmpty || !isDirectory(directory) else { return [] }
@@ -45,22 +51,27 @@ struct MountPlan {
     let lacksTop = (mounts.map { $0.path } + [directory]).contains {
       nearestDirectory(of: $0) == "/" && !Files.exists($0)
     }
-    let plan = MountPlan(mounts, directory, ownRoot: lacksTop, podDirectory: podDirectory, hostMounts: [])
+    func made(ownRoot: Bool, _ hostMounts: [String]) -> MountPlan {
+      MountPlan(
+        mounts, directory, ownRoot: ownRoot, podDirectory: podDirectory, data: data, user: user, hostMounts: hostMounts)
+    }
+    let plan = made(ownRoot: lacksTop, [])
     let hidden = plan.overlaid.isEmpty ? [] : mountPoints(below: plan.overlaid)
     let needsRoot = lacksTop || !hidden.isEmpty
-    let result =
-      hidden.isEmpty
-      ? plan : MountPlan(mounts, directory, ownRoot: true, podDirectory: podDirectory, hostMounts: hidden)
+    let result = hidden.isEmpty ? plan : made(ownRoot: true, hidden)
     guard needsRoot else { return result.operations }
     return [.mirror(source: "/", destination: rootDirectory), .newRoot(path: rootDirectory)] + result.operations
       + [.pivot]
   }
 
   private init(
-    _ mounts: [PodPlan.Mount], _ directory: String, ownRoot: Bool, podDirectory: String, hostMounts: [String]
+    _ mounts: [PodPlan.Mount], _ directory: String, ownRoot: Bool, podDirectory: String, data: String, user: PodUser?,
+    hostMounts: [String]
   ) {
     hasOwnRoot = ownRoot
     self.podDirectory = podDirectory
+    self.data = data
+    self.user = user
     self.hostMounts = hostMounts
     for mount in mounts { place(mount) }
     makeWorkingDirectory(directory)
@@ -73,8 +84,19 @@ struct MountPlan {
     guard let outer else { return prepare(directory, outer: nil, isDirectory: true) }
     // In a volume, also one of the host's: covering it would keep the container's writes from it.
     if !outer.isReadOnly {
-      _ = stint_make_below(outer.volume, outer.below + directory.dropFirst(outer.path.count), 1, 0o755)
+      make(outer.below + directory.dropFirst(outer.path.count), in: outer, mode: 0o755)
     }
+  }
+
+  /// Makes a directory in a volume. A failure shows as the mount's own, which names the path.
+  private func make(_ path: String, in volume: Placed, mode: UInt32) {
+    _ = asUser(of: volume) { stint_make_below(volume.volume, path, 1, mode) }
+  }
+
+  /// With the rights that count in this volume; nil: they cannot be had, and nothing was done.
+  private func asUser<Result>(of volume: Placed, _ body: () -> Result) -> Result? {
+    guard let user, volume.isHost else { return body() }
+    return user.acting(body)
   }
 
   /// The mount that holds a path of the container's, and what the host calls it, through the mounts placed so far.
@@ -90,16 +112,22 @@ struct MountPlan {
     let below = mount.subPath ?? ""
     let isOwn = PathText.isBelow(mount.source, podDirectory)
     let new = Placed(
-      path: mount.path, volume: mount.source, below: below, isOwn: isOwn && !mount.readOnly, isReadOnly: mount.readOnly)
-    if !below.isEmpty, !Files.exists(new.source), let volume = try? Files.status(mount.source), volume.isDirectory {
-      _ = stint_make_below(mount.source, below, 1, volume.mode & 0o7777)
-    }
-    let isDirectory = (try? Files.status(new.source))?.isDirectory ?? true
+      path: mount.path, volume: mount.source, below: below, isOwn: isOwn && !mount.readOnly,
+      isHost: !PathText.isBelow(mount.source, data), isReadOnly: mount.readOnly)
+    let isDirectory =
+      asUser(of: new) {
+        if !below.isEmpty, !Files.exists(new.source), let volume = try? Files.status(mount.source), volume.isDirectory {
+          _ = stint_make_below(mount.source, below, 1, volume.mode & 0o7777)
+        }
+        return (try? Files.status(new.source))?.isDirectory ?? true
+      } ?? true
     let (outer, seen) = lookUp(mount.path)
     if (try? Files.status(seen))?.isDirectory != isDirectory {
       prepare(mount.path, outer: outer, isDirectory: isDirectory)
     }
-    operations.append(.bind(source: mount.source, below: below, destination: mount.path, readOnly: mount.readOnly))
+    operations.append(
+      .bind(
+        source: mount.source, below: below, destination: mount.path, readOnly: mount.readOnly, asUser: new.isHost))
     placed.append(new)
   }
 

@@ -23,40 +23,6 @@ struct PodSurroundings {
   let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 65_536, alignment: 16)
 }
 
-/// Who pods run as (`--pod-user`).
-package struct PodUser: Equatable, Sendable {
-  /// The user's number.
-  package var userID: UInt32
-  /// The user's main group.
-  package var groupID: UInt32
-  /// All its groups.
-  package var groups: [UInt32]
-  /// Its home directory; `/` when it has none.
-  package var home: String
-
-  /// Looks a user up by name or number; nil when there is none.
-  package init?(named name: String) {
-    var entry = getpwnam(name)
-    if entry == nil, let number = UInt32(name) { entry = getpwuid(number) }
-    guard let entry else { return nil }
-    userID = entry.pointee.pw_uid
-    groupID = entry.pointee.pw_gid
-    home = Self.home(entry)
-    var list = [gid_t](repeating: 0, count: 64)
-    var count = Int32(list.count)
-    let result = getgrouplist(entry.pointee.pw_name, groupID, &list, &count)
-    groups = result < 0 ? [groupID] : list.prefix(Int(count)).map { UInt32($0) }
-  }
-
-  /// The home directory of a user by number, as runtimes take it: `/` for one that nobody knows.
-  static func home(of userID: UInt32) -> String { getpwuid(userID).map { home($0) } ?? "/" }
-
-  private static func home(_ entry: UnsafeMutablePointer<passwd>) -> String {
-    let text = entry.pointee.pw_dir.map { String(cString: $0) } ?? ""
-    return text.isEmpty ? "/" : text
-  }
-}
-
 /// What a container writes, on its way from its pipe to its log. Who writes is not held up for longer than a second by
 /// a disk that takes nothing: after that its bytes are dropped and counted.
 private final class ContainerOutput {

@@ -30,6 +30,7 @@ final class PodStorage: Sendable {
   let messages: TerminationFiles
   private let logLimit: Int64
   private let rootDirectory: String
+  private let user: PodUser?
   private let words: Mailbox<Word>
   /// All output goes to one disk: one thread.
   private let logs: WorkerThread
@@ -39,8 +40,10 @@ final class PodStorage: Sendable {
   /// Whether an account's token can be mounted at its usual place.
   private let hasTokenPath: Bool
 
-  /// `rootDirectory`: an empty directory that a container's own root may be mounted on, privately.
-  init(paths: NodePaths, rootDirectory: String, logLimit: Int64) throws(IOError) {
+  /// `rootDirectory`: an empty directory that a container's own root may be mounted on, privately. `user`: who pods run
+  /// as, where that is not this process' own.
+  init(paths: NodePaths, rootDirectory: String, user: PodUser?, logLimit: Int64) throws(IOError) {
+    self.user = user
     self.paths = paths
     self.rootDirectory = rootDirectory
     self.logLimit = logLimit
@@ -86,7 +89,7 @@ final class PodStorage: Sendable {
       let directory = paths.logs(run.attempt, container: container.name)
       LogFile.begin(directory: directory, restart: run.restart)
       let mounts = MountPlan.operations(
-        for: message.mounted, podDirectory: podDirectory, rootDirectory: rootDirectory)
+        for: message.mounted, podDirectory: podDirectory, data: paths.data, user: user, rootDirectory: rootDirectory)
       words.post(.prepared(run, Preparation(message: message, mounts: mounts)))
     }
     return nil

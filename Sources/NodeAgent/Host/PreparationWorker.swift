@@ -23,13 +23,16 @@ final class PreparationWorker {
   /// Those of them that have the usual volume of their token alone: nothing has to be removed.
   private var bare: Set<AttemptNumber>
   private let slots: TokenSlots
+  private let user: PodUser?
   /// Attempts whose directory a thread could not remove: tried again with the next ones.
   private let unremoved = Unremoved()
   /// Of those at once, so that a disk that stays broken costs each clean-up little.
   private static let retries = 4
 
-  init(paths: NodePaths, node: String, address: String, capacity: NodeCapacity) throws(IOError) {
+  /// `user`: who pods run as, where that is not this process' own.
+  init(paths: NodePaths, node: String, address: String, capacity: NodeCapacity, user: PodUser? = nil) throws(IOError) {
     self.paths = paths
+    self.user = user
     self.node = node
     self.address = address
     self.capacity = capacity
@@ -53,7 +56,7 @@ final class PreparationWorker {
     if prepared.insert(assignment.attempt).inserted, assignment.spec.volumes.allSatisfy(TokenSlots.serves) {
       bare.insert(assignment.attempt)
     }
-    let work = Preparation(paths: paths, node: node, address: address, capacity: capacity, slots: slots)
+    let work = Preparation(paths: paths, node: node, address: address, capacity: capacity, slots: slots, user: user)
     pool.post(key: assignment.attempt) { [results] in
       results.post(work.run(assignment, number: number))
     }
@@ -149,7 +152,7 @@ final class PreparationWorker {
   }
 
   private func plan(_ assignment: Assignment, number: Int64, volumes: [String: String]) -> AgentEvent {
-    Preparation(paths: paths, node: node, address: address, capacity: capacity, slots: slots)
+    Preparation(paths: paths, node: node, address: address, capacity: capacity, slots: slots, user: user)
       .plan(assignment, number: number, volumes: volumes)
   }
 
@@ -188,10 +191,12 @@ private struct Preparation: Sendable {
   var address: String
   var capacity: NodeCapacity
   var slots: TokenSlots
+  var user: PodUser?
 
   func run(_ assignment: Assignment, number: Int64) -> AgentEvent {
     do throws(VolumeError) {
-      let volumes = try Volumes.make(assignment, paths: paths, place: place(of: assignment, volumes: [:]), slots: slots)
+      let volumes = try Volumes.make(
+        assignment, paths: paths, place: place(of: assignment, volumes: [:]), slots: slots, user: user)
       return plan(assignment, number: number, volumes: volumes)
     } catch {
       return .preparationFailed(

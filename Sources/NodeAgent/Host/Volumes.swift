@@ -22,9 +22,9 @@ private struct VolumeFile {
 
 enum Volumes {
   /// Makes every volume of the assignment; returns the host path of each by volume name. `place`: the node's facts, for
-  /// the downward API.
+  /// the downward API. `user`: whose rights count for the host's own paths; nil: this process'.
   static func make(
-    _ assignment: Assignment, paths: NodePaths, place: PodPlace, slots: TokenSlots? = nil
+    _ assignment: Assignment, paths: NodePaths, place: PodPlace, slots: TokenSlots? = nil, user: PodUser? = nil
   ) throws(VolumeError) -> [String: String] {
     var result: [String: String] = [:]
     var room = FileRoom()
@@ -55,7 +55,7 @@ enum Volumes {
         try write(files, to: directory, volume.name)
         result[volume.name] = directory
       case .hostPath(let path, let type):
-        try checkHostPath(path, type: type, volume: volume.name)
+        try findHostPath(path, type: type, volume: volume.name, user, paths)
         result[volume.name] = path
       case .unsupported(let kind):
         throw VolumeError(
@@ -225,6 +225,26 @@ enum Volumes {
       result[key] = value.stringValue.flatMap { Base64.decode($0) } ?? []
     }
     return result
+  }
+
+  /// The host's path for a pod of `user`. Kubernetes looks and makes as root there, so that any pod with a hostPath has
+  /// all of the host; here it has what its user has.
+  private static func findHostPath(
+    _ path: String, type: String, volume: String, _ user: PodUser?, _ paths: NodePaths
+  ) throws(VolumeError) {
+    guard let user else { return try checkHostPath(path, type: type, volume: volume) }
+    // The keeper takes what lies there for the node's own, and so not with the user's rights.
+    guard path != paths.data, !PathText.isBelow(path, paths.data) else {
+      throw setUpFailure(volume, "hostPath \(path) is in the agent's data directory", retryable: false)
+    }
+    let done: Void? = try user.acting { () throws(VolumeError) in
+      var facts = stat()
+      if stat(path, &facts) != 0, errno == EACCES {
+        throw setUpFailure(volume, "hostPath \(path) is closed to the user that pods run as here (--pod-user)")
+      }
+      try checkHostPath(path, type: type, volume: volume)
+    }
+    if done == nil { throw setUpFailure(volume, "cannot look at hostPath \(path) as the user that pods run as here") }
   }
 
   /// Kubernetes' hostPath types. An empty type checks nothing there, and a runtime then makes the directory: here a

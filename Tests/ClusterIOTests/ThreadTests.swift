@@ -35,6 +35,20 @@ private final class Hang: Sendable {
     #expect(done.withLock { $0.last } == 1)
   }
 
+  @Test("short pieces of work wake no thread each: those that come behind one another are done by the same thread")
+  func shortPieces() throws {
+    let pool = try WorkerPool(name: "test-pool", limit: 64)
+    let hang = try Hang()
+    let threads = Mutex<Set<UInt>>([])
+    pool.post(key: 0) { hang.hang() }
+    for number in 1..<200 { pool.post(key: Int64(number)) { _ = threads.withLock { $0.insert(UInt(pthread_self())) } } }
+    #expect(eventually { threads.withLock { !$0.isEmpty } })
+    hang.letGo()
+    #expect(pool.finish(milliseconds: 15_000))
+    // One, but for a machine so busy that it stops a thread in the middle.
+    #expect(threads.withLock { $0.count } < 16)
+  }
+
   @Test("a pool whose threads all hang goes on when one of them does")
   func exhausted() throws {
     let pool = try WorkerPool(name: "test-pool", limit: 2)

@@ -82,7 +82,7 @@ extension CoordinatorMessage {
       self = .refused(
         reason: try reader.string("reason"), retryMilliseconds: try reader.optionalInteger("retryMilliseconds"))
     case "answer": self = .answer(try Answer(json: json, type))
-    case "assignments": self = .assignments(try reader.list("assignments", Assignment.init(json:_:)))
+    case "assignments": self = .assignments(try reader.list("assignments", Assignment.reader()))
     case "tokens": self = .tokens(try reader.list("tokens", AttemptTokens.init(json:_:)))
     case "logs": self = .logs(try LogRequest(json: json, type))
     case "purge": self = .purge(try reader.list("attempts", MessageReader.integer))
@@ -120,9 +120,24 @@ extension Assignment {
     return result
   }
 
+  /// Reads one after the other of a message: a Job's pods, which come together, share one spec as at the coordinator.
+  package static func reader() -> (JSON, String) throws(MessageError) -> Assignment {
+    var last: (json: JSON, spec: PodSpec)?
+    return { (json, what) throws(MessageError) in
+      let known: PodSpec? = if let last, json["spec"] == last.json { last.spec } else { nil }
+      let assignment = try Assignment(json: json, what, spec: known)
+      if known == nil, let spec = json["spec"] { last = (spec, assignment.spec) }
+      return assignment
+    }
+  }
+
   /// Reads a message's JSON. Throws what is missing or of the wrong type.
-  package init(json: JSON, _ what: String) throws(MessageError) {
+  package init(json: JSON, _ what: String) throws(MessageError) { try self.init(json: json, what, spec: nil) }
+
+  /// `known`: what its spec says, where that was read already.
+  private init(json: JSON, _ what: String, spec known: PodSpec?) throws(MessageError) {
     let reader = try MessageReader(json, what)
+    let spec = if let known { known } else { PodSpec(json: .object(try reader.object("spec"))) }
     var api: APIAddress?
     if let host = json["api"]?["host"]?.stringValue, let port = json["api"]?["port"]?.intValue {
       api = APIAddress(host: host, port: port)
@@ -133,7 +148,7 @@ extension Assignment {
       podName: try reader.string("podName"), podUID: try reader.string("podUID"),
       labels: StringMap(json: .object(try reader.object("labels"))),
       annotations: StringMap(json: .object(try reader.object("annotations"))),
-      spec: PodSpec(json: .object(try reader.object("spec"))),
+      spec: spec,
       hostname: try reader.optionalString("hostname"), references: try reader.object("references"),
       tolerationMilliseconds: try reader.optionalInteger("tolerationMilliseconds"),
       tokens: try reader.optionalList("tokens", PodToken.init(json:_:)), api: api)
@@ -275,7 +290,7 @@ extension Answer {
       removed: try reader.optionalList("removed", MessageReader.integer), full: full,
       acknowledged: try reader.optionalList("acknowledged", MessageReader.integer),
       wantsInventory: try reader.flag("wantsInventory"),
-      assignments: try reader.optionalList("assignments", Assignment.init(json:_:)))
+      assignments: try reader.optionalList("assignments", Assignment.reader()))
   }
 }
 

@@ -45,6 +45,16 @@ extension JSON: Hashable {
 }
 
 extension JSON {
+  /// About how many bytes its text has, without writing it: what would be escaped counts once.
+  package var roughBytes: Int {
+    switch self {
+    case .null, .bool, .int, .double: 8
+    case .string(let text): text.utf8.count + 3
+    case .array(let values): values.reduce(2) { $0 + $1.roughBytes }
+    case .object(let members): members.reduce(2) { $0 + $1.key.utf8.count + 4 + $1.value.roughBytes }
+    }
+  }
+
   /// The text of a string, else nil.
   package var stringValue: String? {
     if case .string(let value) = self { value } else { nil }

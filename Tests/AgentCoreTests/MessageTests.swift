@@ -177,6 +177,24 @@ struct MessageGenerator {
     #expect(try KeeperReply(json: text(reply.json)) == reply)
   }
 
+  @Test("pods of one message whose specs are alike share one, those whose specs differ do not")
+  func sharedSpecs() throws {
+    var generator = MessageGenerator(random: SplitMix64(seed: 7))
+    let first = generator.assignment()
+    var second = first
+    second.attempt = 2
+    second.spec = PodSpec(json: first.spec.json)
+    var third = first
+    third.spec = PodSpec(json: ["restartPolicy": "OnFailure", "containers": [["name": "other"]]])
+    let sent = [first, second, third, second]
+    guard case .assignments(let read) = try CoordinatorMessage(json: CoordinatorMessage.assignments(sent).json) else {
+      Issue.record("another message")
+      return
+    }
+    #expect(read == sent)
+    #expect(read[0].spec === read[1].spec && read[1].spec !== read[2].spec && read[2].spec !== read[3].spec)
+  }
+
   @Test("an unknown member is ignored, an unknown type is an error that names it")
   func unknown() throws {
     var json = AgentMessage.fetch([1]).json

@@ -98,6 +98,18 @@ struct JSONTests {
     }
   }
 
+  @Test("the rough size of a value without escapes is near that of its text")
+  func roughSize() {
+    let values: [JSON] = [
+      .null, "text", ["a": 1, "b": [true, 2.5, "ü"]], .object(JSONObject()),
+      ["data": ["ca.crt": .string(String(repeating: "MIIB", count: 400)), "b": ""]],
+    ]
+    for value in values {
+      let size = value.bytes.count
+      #expect((size...size + 8 * (1 + size / 4)).contains(value.roughBytes), "\(value.text): \(value.roughBytes)")
+    }
+  }
+
   @Test("escapes are read and written")
   func escapes() throws {
     let text = #""\"\\\/\b\f\n\r\t\u0041\u00e9\ud83d\ude00\u2028<&>\u001f""#

@@ -59,6 +59,34 @@ struct BenchTests {
     #expect(BesideBench.figure("x", "ms", [1], [2], least: nil).isMet == nil)
   }
 
+  @Test("a build that fails in a round is tried again, and that is said; one that goes on failing ends the bench")
+  func retries() throws {
+    var left = 2
+    var told: [String] = []
+    let value = try BesideBench.again(3, saying: { told.append($0) }) {
+      left -= 1
+      if left >= 0 { throw CommandError("error: too many open requests on this connection") }
+      return 7
+    }
+    #expect(value == 7 && told.count == 2 && told.allSatisfy { $0.contains("too many open requests") }, "\(told)")
+    #expect(throws: CommandError.self) {
+      try BesideBench.again(3, saying: { _ in }) { throw CommandError("error: it never works") }
+    }
+  }
+
+  @Test("GETs by a user's role are measured on a cluster that knows the user")
+  func accessBench() throws {
+    let directory = "/tmp/stint-bench-access-\(getpid())"
+    try Files.makeDirectory(directory)
+    defer { try? Files.removeTree(directory) }
+    var bench = BenchContext(
+      console: Console(out: { _ in }, err: { _ in }), environment: [:], isQuick: true, directory: directory)
+    bench.program = Processes.program
+    bench.rounds = 1
+    let figures = try AccessBench.run(bench)
+    #expect(figures.count == 1 && figures.allSatisfy { $0.value.hasSuffix("2 rounds)") }, "\(figures)")
+  }
+
   @Test("an agent of a crowd that is sent away waits as a real one: longer each time, to two seconds")
   func pauses() {
     for attempts in [0, 1, 5, 63, .max] {
@@ -85,9 +113,10 @@ struct BenchTests {
     let directory = "/tmp/stint-bench-many-\(getpid())"
     try Files.makeDirectory(directory)
     defer { try? Files.removeTree(directory) }
-    let bench = BenchContext(
+    var bench = BenchContext(
       console: Console(out: { _ in }, err: { _ in }), environment: [:], isQuick: true, directory: directory)
-    let cluster = try BenchCluster(bench, name: "c", agents: 0, program: Processes.program)
+    bench.program = Processes.program
+    let cluster = try BenchCluster(bench, name: "c", agents: 0)
     defer { cluster.stop() }
     let request = APIRequest(verb: .list, kind: .jobs, namespace: "default")
     var codes: [Int: Int] = [:]

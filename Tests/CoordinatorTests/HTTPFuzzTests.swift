@@ -75,7 +75,7 @@ struct HTTPFuzzTests {
       #expect(Self.parse(bytes.map { [$0] }) == whole)
       for case .request(let request) in whole.events {
         guard let target = try? HTTPTarget(request.target) else { continue }
-        _ = HTTPResource(target.parts)
+        _ = HTTPResource.Path(target.parts).map { HTTPResource($0) }
         _ = try? target.options()
         _ = try? HTTPMedia.body(request)
         _ = HTTPForm(accept: request.header("accept"))

@@ -77,6 +77,7 @@ package final class AgentHost {
   /// The data directory is no longer where it was.
   private var isLost = false
   private let identity: AgentIdentity
+  private var leanSpec = LeanSpec()
 
   /// Runs until done; the process' exit status. Says why it cannot start.
   package static func run(_ options: AgentOptions) -> Int32 {
@@ -183,7 +184,7 @@ package final class AgentHost {
     case .findKeeper(let number): connectKeeper(number, launches: false)
     case .keeper(let request):
       if case .acknowledge(let attempts) = request { for attempt in attempts { statuses[attempt] = nil } }
-      keeper?.send(request.lean.json)
+      keeper?.send(request.lean(&leanSpec).json)
     case .connectCoordinator(let number): connectCoordinator(number)
     case .disconnectCoordinator(let reason):
       HostLog.line("agent: leaving the coordinator connection: \(reason)")
@@ -356,51 +357,5 @@ package final class AgentHost {
     guard container.restartCount == restart else { return container.restartCount < restart }
     if case .waiting = container.state { return container.lastTermination == nil }
     return container.state.isRunning
-  }
-}
-
-extension KeeperRequest {
-  /// The same with only what a keeper reads: its plan holds the commands, environments and mounts already, so that
-  /// ConfigMaps and specs need not pass the socket a second time.
-  var lean: KeeperRequest {
-    switch self {
-    case .start(let assignment, let plan, let leaseEnd):
-      .start(assignment.lean, plan: plan, leaseEnd: leaseEnd)
-    case .unprepared(let assignment, let container, let reason, let message, let leaseEnd):
-      .unprepared(
-        assignment.lean, container: container, reason: reason, message: message, leaseEnd: leaseEnd)
-    case .hello, .renew, .shorten, .stop, .thaw, .acknowledge, .shutDown: self
-    }
-  }
-}
-
-extension Assignment {
-  /// Without what a keeper does not read.
-  var lean: Assignment {
-    var result = self
-    result.references = JSONObject()
-    result.tokens = []
-    result.api = nil
-    result.labels = StringMap()
-    result.spec = PodSpec(json: spec.json.lean)
-    return result
-  }
-}
-
-extension JSON {
-  /// A pod spec with its containers' names and images, and the scalars.
-  fileprivate var lean: JSON {
-    var result = self
-    for member in ["volumes", "tolerations", "affinity", "nodeSelector", "securityContext"] { result[member] = nil }
-    for member in ["initContainers", "containers"] {
-      guard let containers = self[member]?.arrayValue else { continue }
-      result[member] = .array(
-        containers.map { container in
-          var short: JSON = [:]
-          for name in ["name", "image", "restartPolicy"] { short[name] = container[name] }
-          return short
-        })
-    }
-    return result
   }
 }

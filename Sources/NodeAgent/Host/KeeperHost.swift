@@ -44,6 +44,7 @@ package final class KeeperHost {
   private var obstacle: String?
   private var runners: [AttemptNumber: PodRunner] = [:]
   private var link: FrameLink?
+  private var reports: ReportBatch?
   private var listener: Listener?
   private var signals: Signals?
   private var timer: LoopTimer?
@@ -121,6 +122,7 @@ package final class KeeperHost {
 
   private func begin(_ options: KeeperOptions) throws(IOError) {
     timer = loop.makeTimer { [unowned self] in handle(.timer) }
+    reports = ReportBatch(loop: loop) { [unowned self] reports in link?.send(KeeperReply.reports(reports).json) }
     try storage.attach(to: loop) { [unowned self] word in hear(word) }
     exitTimer = loop.makeTimer { [unowned self] in isDone = true }
     try journal.attach(to: loop) { [unowned self] outcome in
@@ -183,6 +185,7 @@ package final class KeeperHost {
 
   private func accept(_ connection: Connection) {
     link?.close()
+    reports?.clear()
     connection.outputLimit = 64 << 20
     let next = FrameLink(connection)
     link = next
@@ -198,6 +201,7 @@ package final class KeeperHost {
     next.onClosed = { [unowned self, weak next] _ in
       guard link === next else { return }
       link = nil
+      reports?.clear()
       handle(.agentDisconnected)
     }
     handle(.agentConnected)
@@ -221,15 +225,26 @@ package final class KeeperHost {
       if let runner = runners[attempt] { runner.kill() } else { handle(.podGone(attempt)) }
     case .freezePod(let attempt): runners[attempt]?.freeze()
     case .thawPod(let attempt): runners[attempt]?.thaw()
-    case .reply(let reply): link?.send(reply.json)
+    case .reply(let reply): say(reply)
     case .armDeathTimer(let time): armDeathTimer(time)
     case .log(let line): HostLog.line("keeper: \(line)")
     case .wake(let time): timer?.arm(at: time.map { $0.nanoseconds })
     case .exit:
+      reports?.flush()
       link?.close(afterFlush: true)
       // What was recorded outlives us, if the disk lets it.
       journal.reach(Self.lastWrite)
       exitTimer?.arm(at: Clocks.boot() + Self.exitNanoseconds)
+    }
+  }
+
+  /// An inventory ends with no reports: those before it must not come after that.
+  private func say(_ reply: KeeperReply) {
+    if case .reports(let news) = reply, !news.isEmpty {
+      for report in news { reports?.add(report) }
+    } else {
+      reports?.flush()
+      link?.send(reply.json)
     }
   }
 

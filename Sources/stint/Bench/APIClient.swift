@@ -178,7 +178,9 @@ struct APIRate {
     let time = Double(Clocks.boot() - begun) / 1e9
     let count = sum(\.answers) - answers
     guard clients.allSatisfy({ $0.closeReason == nil && $0.counter.code == 200 }), count > 0 else {
-      throw CommandError("error: the API does not answer the bench's requests by 200")
+      let codes = Set(clients.map { $0.closeReason.map(\.description) ?? "by \($0.counter.code)" }).sorted()
+      throw CommandError(
+        "error: the API does not answer the bench's requests by 200: \(codes.joined(separator: ", "))")
     }
     perSecond = Double(count) / time
     bytesPerSecond = Double(sum(\.bodyBytes) - bytes) / time

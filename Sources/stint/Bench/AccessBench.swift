@@ -10,7 +10,6 @@ import Glibc
 enum AccessBench {
   private static let text = BenchCommand.text
   private static let job = "/apis/batch/v1/namespaces/default/jobs/read"
-  private static let bindings = 1_000
   private static let connections = 16
   private static let user = "reader"
 
@@ -39,13 +38,15 @@ enum AccessBench {
   }
 
   @Sendable static func run(_ bench: BenchContext) throws -> [BenchFigure] {
+    let bindings = bench.size(1_000, quick: 100)
     bench.progress("GETs with \(bindings) bindings")
     FleetBench.raiseDescriptorLimit()
     let cluster = try BenchCluster(bench, name: "access", agents: 0)
     defer { cluster.stop() }
     let access = try APIAccess(cluster)
     try fill(cluster, access, bindings: bindings)
-    let identity = try certificate(access.pki.authority)
+    // Whom nobody has made is refused, whoever has signed for him.
+    let identity = try UserCommand.make(user, cluster.makeClient()).identity
     let reader = try Asker(
       cluster, try TLSContext(client: identity, authority: access.pki.authority.certificate), access.address)
     let administrator = try Asker(cluster, access.context, access.address)
@@ -62,11 +63,15 @@ enum AccessBench {
     for round in 0..<bench.rounds * 2 {
       for asker in round % 2 == 0 ? askers : askers.reversed() { try asker.measure(seconds: bench.isQuick ? 0.5 : 1) }
     }
-    return [("the administrator's", administrator)].map { figure(reader, $0, $1, most: nil) }
-      + askers.dropFirst(2).map { figure(reader, "the other build's", $0, most: 1.05) }
+    return [("the administrator's", administrator)].map {
+      figure(bindings, reader, $0, $1, most: nil)
+    }
+      + askers.dropFirst(2).map { figure(bindings, reader, "the other build's", $0, most: 1.05) }
   }
 
-  private static func figure(_ reader: Asker, _ whose: String, _ other: Asker, most: Double?) -> BenchFigure {
+  private static func figure(
+    _ bindings: Int, _ reader: Asker, _ whose: String, _ other: Asker, most: Double?
+  ) -> BenchFigure {
     let ratio = Spread(of: reader.microseconds, over: other.microseconds)
     return BenchFigure(
       name: "GET of one Job by a user's role, \(bindings) bindings, beside \(whose)",
@@ -110,13 +115,5 @@ enum AccessBench {
           ],
         ])
     }
-  }
-
-  private static func certificate(_ authority: PEMIdentity) throws -> PEMIdentity {
-    let key = try SigningRequests.makeKey()
-    let request = try SigningRequests.make(name: user, key: key)
-    let made = try SigningRequests.sign(
-      request: request, name: user, groups: [], authority: authority, seconds: 24 * 3600)
-    return PEMIdentity(certificate: made, key: key)
   }
 }

@@ -26,10 +26,10 @@ final class BenchCluster {
   ///
   /// `isForeign`: the program is another build, whose native protocol may be another; it is asked by HTTPS alone.
   init(
-    _ bench: BenchContext, name: String, agents: Int, flags: [String] = [], program: String = "/proc/self/exe",
+    _ bench: BenchContext, name: String, agents: Int, flags: [String] = [], program: String? = nil,
     isForeign: Bool = false
   ) throws {
-    self.program = program
+    self.program = program ?? bench.program
     self.isForeign = isForeign
     self.bench = bench
     loop = try EventLoop()

@@ -25,6 +25,8 @@ struct BenchContext {
   /// Another build's program, and how often each is measured beside it.
   var beside: String?
   var rounds = 5
+  /// This build's program, which clusters run.
+  var program = "/proc/self/exe"
   /// A directory of its own for each cluster, under a temporary one.
   let directory: String
 

@@ -49,7 +49,8 @@ enum BesideBench {
     }
   }
 
-  private static let own = "/proc/self/exe"
+  /// How often a build may fail in a round before the bench gives up.
+  private static let tries = 3
   /// The least share of the other build's rate.
   private static let share = 0.92
 
@@ -61,7 +62,7 @@ enum BesideBench {
       // Who goes first changes, so that a machine that gets slower or faster favours neither.
       for isOwn in round % 2 == 0 ? [true, false] : [false, true] {
         bench.progress("round \(round + 1) of \(bench.rounds): \(isOwn ? "this build" : "the other build")")
-        let reading = try measure(bench, isOwn ? own : other)
+        let reading = try again(tries, saying: bench.progress) { try measure(bench, isOwn ? bench.program : other) }
         if isOwn { these.append(reading) } else { others.append(reading) }
       }
     }
@@ -72,6 +73,21 @@ enum BesideBench {
       figure("\(jobs) single-pod Jobs at once", "Jobs/s", these.map(\.jobs), others.map(\.jobs), least: share),
       figure("CPU a pod", "ms", these.map(\.cpu), others.map(\.cpu), least: nil),
     ]
+  }
+
+  /// What `measure` gives at last: an older build may have faults that newer ones have not, and a round that it fails
+  /// says nothing of its speed. Each failure is told.
+  static func again<Value>(
+    _ tries: Int, saying tell: (String) -> Void, _ measure: () throws -> Value
+  ) throws -> Value {
+    for attempt in 1..<max(tries, 1) {
+      do {
+        return try measure()
+      } catch {
+        tell("failure \(attempt) of at most \(tries), once more: \(error)")
+      }
+    }
+    return try measure()
   }
 
   /// Medians of both, and of the ratios round by round.

@@ -26,28 +26,35 @@ enum UserCommand {
     let native = try endpoint.server ?? access.nativeAddress()
     let cluster = try context.cluster()
     for role in context.arguments.values("role") { try bind(name, role, context.arguments.value("namespace"), cluster) }
+    let seconds = context.arguments.milliseconds("ttl").map { $0 / 1_000 } ?? UserRequest.usualSeconds
+    let (identity, made) = try make(name, groups: context.arguments.values("group"), seconds: seconds, cluster)
+    guard let authority = made["authority"]?.stringValue else { throw noCertificate }
+    let place = place(native: native, api: access.server ?? "", made)
+    var file = KubeconfigText(
+      server: place.api, native: place.native, authority: Array(authority.utf8), user: name, identity: identity)
+    file.cluster = access.clusterName
+    file.context = "\(name)@\(access.clusterName)"
+    file.namespace = context.arguments.value("namespace") ?? "default"
+    context.console.out(file.text)
+    return 0
+  }
+
+  private static let noCertificate = CommandError("error: the coordinator's answer holds no certificate")
+
+  /// Has the coordinator make a user of a key made here; the coordinator's whole answer beside it.
+  static func make(
+    _ name: String, groups: [String] = [], seconds: Int64 = UserRequest.usualSeconds, _ cluster: Cluster
+  ) throws -> (identity: PEMIdentity, answer: JSON) {
     let key = try SigningRequests.makeKey()
     let request = try SigningRequests.make(name: name, key: key)
-    let seconds = context.arguments.milliseconds("ttl").map { $0 / 1_000 } ?? UserRequest.usualSeconds
-    let groups = context.arguments.values("group")
     let made = try cluster.ask {
       .users(
         id: $0,
         .create(
           name: name, groups: groups, ttlSeconds: seconds, request: String(decoding: request, as: UTF8.self)))
     }
-    guard let certificate = made["certificate"]?.stringValue, let authority = made["authority"]?.stringValue else {
-      throw CommandError("error: the coordinator's answer holds no certificate")
-    }
-    let place = place(native: native, api: access.server ?? "", made)
-    var file = KubeconfigText(
-      server: place.api, native: place.native, authority: Array(authority.utf8), user: name,
-      identity: PEMIdentity(certificate: Array(certificate.utf8), key: key))
-    file.cluster = access.clusterName
-    file.context = "\(name)@\(access.clusterName)"
-    file.namespace = context.arguments.value("namespace") ?? "default"
-    context.console.out(file.text)
-    return 0
+    guard let certificate = made["certificate"]?.stringValue else { throw noCertificate }
+    return (PEMIdentity(certificate: Array(certificate.utf8), key: key), made)
   }
 
   /// Where the new kubeconfig looks for the cluster: where this one does, which works; but one that points at its own

@@ -115,7 +115,7 @@ extension CoordinatorCore {
     guard let attempt = fleet.attempts[number], let pod = ownPod(of: number, id) else { return nil }
     let references = references(of: pod.spec, namespace: pod.meta.namespace)
     let specBytes = fleet.scheduler.specBytes(of: pod.spec)
-    let referenceBytes = references.isEmpty ? 0 : JSON.object(references).bytes.count
+    let referenceBytes = JSON.object(references).roughBytes
     let tokens = tokens(of: pod)
     return (
       Assignment(

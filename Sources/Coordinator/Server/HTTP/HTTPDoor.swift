@@ -292,17 +292,18 @@ final class HTTPDoor {
     _ request: HTTPRequest, _ target: HTTPTarget, _ client: HTTPConnection
   ) throws(HTTPFailure) {
     let subject = try self.subject(request, client)
-    if let kind = HTTPReviews.kind(target.parts) {
-      let namespace = HTTPResource.Path(target.parts)?.namespace ?? ""
-      try check(
-        AccessAttributes(verb: "create", group: kind.group, resource: kind.plural, namespace: namespace), subject)
+    guard let path = HTTPResource.Path(target.parts) else { throw HTTPDoor.notFound(target.parts) }
+    if let kind = HTTPReviews.kind(path) {
+      let access = AccessAttributes(
+        verb: "create", group: kind.group, resource: kind.plural, namespace: path.namespace)
+      try check(access, subject)
       guard HTTPForm(accept: request.header("accept"), isPlain: true) != nil else {
         throw HTTPDoor.notAcceptable(isPlain: true)
       }
       if kind.kind == HTTPTokens.review { return client.answer(201, try HTTPTokens.answer(request, door.verdict)) }
-      return client.answer(201, try HTTPReviews.answer(kind, request, subject, namespace: namespace, review))
+      return client.answer(201, try HTTPReviews.answer(kind, request, subject, namespace: path.namespace, review))
     }
-    if let (resource, access) = HTTPEmptyLists.access(target.parts, method: request.method) {
+    if let (resource, access) = HTTPEmptyLists.access(path, method: request.method) {
       try check(access, subject)
       guard let form = form(request) else { throw HTTPDoor.notAcceptable(isPlain: false) }
       let list = try HTTPEmptyLists.answer(resource, access, form.form, isWatch: target.flag("watch") ?? false)
@@ -311,7 +312,7 @@ final class HTTPDoor {
       }
       return client.answer(code, object)
     }
-    guard let resource = HTTPResource(target.parts) else { throw HTTPDoor.notFound(target.parts) }
+    guard let resource = HTTPResource(path) else { throw HTTPDoor.notFound(target.parts) }
     // Before the body, which may be of a kind that is not served either.
     if let why = ServedResource.refusal(resource.kind, subresource: resource.subresource) {
       throw HTTPFailure(405, why)

@@ -5,8 +5,10 @@ import CoordinatorCore
 
 enum HTTPEmptyLists {
   /// What a path asks of such a kind: nil for every other path.
-  static func access(_ parts: [String], method: String) -> (resource: ServedResource, access: AccessAttributes)? {
-    guard let path = HTTPResource.Path(parts), path.version == "v1", path.rest.count <= 1,
+  static func access(
+    _ path: HTTPResource.Path, method: String
+  ) -> (resource: ServedResource, access: AccessAttributes)? {
+    guard path.version == "v1", path.rest.count <= 1,
       let resource = ServedResource.empty.first(where: { $0.group == path.group && $0.plural == path.plural })
     else { return nil }
     let name = path.rest.first ?? ""

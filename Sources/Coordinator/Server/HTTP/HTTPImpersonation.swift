@@ -15,8 +15,8 @@ enum HTTPImpersonation {
   static func subject(
     _ request: HTTPRequest, of asker: Subject, _ check: (AccessAttributes) throws(HTTPFailure) -> Void
   ) throws(HTTPFailure) -> Subject {
+    guard request.headers.contains(where: { $0.name.hasPrefix(prefix) }) else { return asker }
     let headers = request.headers.filter { $0.name.hasPrefix(prefix) }
-    if headers.isEmpty { return asker }
     if let other = headers.first(where: { $0.name != user && $0.name != group }) {
       throw HTTPFailure(400, "\(other.name): only users and groups are impersonated by this version")
     }

@@ -10,8 +10,8 @@ enum HTTPReviews {
   typealias Review = (String, JSON, String, Subject) throws(APIFailure) -> JSON
 
   /// What a question's path asks; nil for every other path.
-  static func kind(_ parts: [String]) -> ServedResource? {
-    guard let path = HTTPResource.Path(parts), path.version == "v1", path.rest.isEmpty else { return nil }
+  static func kind(_ path: HTTPResource.Path) -> ServedResource? {
+    guard path.version == "v1", path.rest.isEmpty else { return nil }
     return ServedResource.all.first {
       $0.group == path.group && $0.plural == path.plural && $0.verbs == ["create"]
         && $0.isNamespaced == !path.namespace.isEmpty

@@ -91,8 +91,8 @@ struct HTTPResource: Equatable, Sendable {
   var isModernEvents = false
 
   /// Reads `/api/v1/…` and `/apis/GROUP/v1/…`; nil for what names no resource that is served.
-  init?(_ parts: [String]) {
-    guard let path = Path(parts), path.version == "v1", let kind = Kind(rawValue: path.plural) else { return nil }
+  init?(_ path: Path) {
+    guard path.version == "v1", let kind = Kind(rawValue: path.plural) else { return nil }
     isModernEvents = kind == .events && path.group == EventsGroup.name
     guard kind.group == path.group || isModernEvents else { return nil }
     var rest = path.rest

@@ -36,12 +36,15 @@ package struct Authorities: Equatable, Sendable {
       former = nil
       return
     }
-    let found = try Certificates.all(in: try Files.read(path, limit: 64 * 1024))
-    guard found.count == 2 else {
+    let found: [[UInt8]]
+    do throws(IOError) {
+      found = try Certificates.all(in: try Files.read(path, limit: PrivateFiles.limit))
+      if found.count != 2 { throw IOError(operation: "read", subject: path, message: "not two certificates") }
+    } catch {
       throw IOError(
         operation: "read", subject: path,
-        message: "the cluster's former authority is damaged: put the file back from a backup of the data directory, or "
-          + "delete it, which drops that authority: who holds a certificate of it needs another one")
+        message: "the cluster's former authority is damaged (\(error.message)): put the file back from a backup of the "
+          + "data directory, or delete it, which drops that authority: who holds a certificate of it needs another one")
     }
     let own = try SigningRequests.keyDigest(ofCertificate: current.certificate)
     let digests = Certificates.keyDigests(ofBundle: found[0] + found[1])
@@ -52,7 +55,9 @@ package struct Authorities: Equatable, Sendable {
   package init(below pki: String) throws(IOError) {
     let path = "\(pki)/authority.pem"
     guard let found = try PEMIdentity(file: path) else {
-      throw IOError(operation: "read", subject: path, message: "holds no certificate with its key")
+      throw IOError(
+        operation: "read", subject: path,
+        message: "holds no certificate with its key: put it back from a backup of the coordinator's data directory")
     }
     try self.init(current: found, below: pki)
   }

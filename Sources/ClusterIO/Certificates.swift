@@ -148,6 +148,14 @@ package enum Certificates {
       + "certificate"
   }
 
+  /// Whether it is a certificate with the key that goes with it.
+  static func belongTogether(_ identity: PEMIdentity) -> Bool {
+    defer { ERR_clear_error() }
+    guard let certificate = try? Certificate(pem: identity.certificate), let key = try? PrivateKey(pem: identity.key)
+    else { return false }
+    return X509_check_private_key(certificate.pointer, key.pointer) == 1
+  }
+
   /// Whether it is valid now and still in `seconds`, was issued by one of `authority` (a bundle), and has the key that
   /// goes with it.
   package static func isUsable(_ identity: PEMIdentity, authority: [UInt8], inSeconds seconds: Int) -> Bool {

@@ -31,6 +31,11 @@ package enum Files {
     let descriptor = open(path, O_RDONLY | O_CLOEXEC)
     guard descriptor >= 0 else { throw IOError.last("open", path) }
     defer { close(descriptor) }
+    return try read(descriptor: descriptor, path, limit: limit)
+  }
+
+  /// The same of an open file; `path` names it in errors.
+  static func read(descriptor: Int32, _ path: String, limit: Int) throws(IOError) -> [UInt8] {
     var bytes: [UInt8] = []
     var size = 4096
     var facts = stat()

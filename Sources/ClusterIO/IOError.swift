@@ -36,6 +36,15 @@ package struct IOError: Error, Equatable, Sendable, CustomStringConvertible {
     IOError(code: errno, operation: operation, subject: subject)
   }
 
+  /// What to do where a file or directory of ours cannot be made or opened because something else is at its path.
+  package static let clearance = "move away what is there in its place, or mend its permissions"
+
+  /// The same with what to do about it, unless that is said already.
+  package func advising(_ advice: String) -> IOError {
+    if code == PrivateFiles.refusal { return self }
+    return IOError(operation: operation, subject: subject, message: "\(message): \(advice)", code: code)
+  }
+
   /// `operation subject: message`.
   package var description: String {
     subject.isEmpty ? "\(operation): \(message)" : "\(operation) \(subject): \(message)"

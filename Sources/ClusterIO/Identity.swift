@@ -21,13 +21,56 @@ package struct Identity: Equatable, Sendable {
     ("\(directory)/identity.pem", "\(directory)/authority.pem")
   }
 
-  /// Reads `DIRECTORY/identity.pem` (certificate, then key) and `DIRECTORY/authority.pem`.
+  /// Reads `DIRECTORY/identity.pem` (certificate, then key) and `DIRECTORY/authority.pem`. What is damaged is told with
+  /// what to do.
   package init(directory: String) throws(IOError) {
-    let files = Self.files(directory)
-    guard let own = try PEMIdentity(file: files.own) else {
-      throw IOError(operation: "read", subject: files.own, message: "holds no certificate with its key")
+    self.init(own: try Self.own(directory), authority: try Self.believed(directory))
+  }
+
+  /// The same; nil: nobody was given an identity there.
+  package static func found(in directory: String) throws(IOError) -> Identity? {
+    try isThere(directory) ? Identity(directory: directory) : nil
+  }
+
+  private static func isThere(_ directory: String) throws(IOError) -> Bool {
+    do throws(IOError) {
+      _ = try Files.status(files(directory).own, followLinks: false)
+      return true
+    } catch {
+      guard error.code != ENOENT else { return false }
+      throw error.advising(advice(directory))
     }
-    self.init(own: own, authority: try Files.read(files.authority, limit: 64 * 1024))
+  }
+
+  private static func own(_ directory: String) throws(IOError) -> PEMIdentity {
+    let path = files(directory).own
+    do throws(IOError) {
+      guard let own = try PEMIdentity(file: path), Certificates.belongTogether(own) else {
+        throw IOError(operation: "read", subject: path, message: "holds no certificate with its key")
+      }
+      return own
+    } catch {
+      throw error.advising(advice(directory))
+    }
+  }
+
+  private static func believed(_ directory: String) throws(IOError) -> [UInt8] {
+    let path = files(directory).authority
+    do throws(IOError) {
+      let bundle = try Files.read(path, limit: PrivateFiles.limit)
+      guard !Certificates.keyDigests(ofBundle: bundle).isEmpty else {
+        throw IOError(operation: "read", subject: path, message: "holds no certificate of an authority")
+      }
+      return bundle
+    } catch {
+      throw error.advising(advice(directory))
+    }
+  }
+
+  private static func advice(_ directory: String) -> String {
+    "what this machine is to its cluster cannot be read. Put the file back from a copy of it; without one delete "
+      + "\(directory) and start the agent with a token for the name that it has (stint token create --node NAME, where "
+      + "the coordinator runs)"
   }
 
   /// Writes both, for their owner alone; the own one last, so that where it is the other is too.
@@ -56,7 +99,17 @@ package struct Identity: Equatable, Sendable {
   /// asks again with the same key.
   package static func pendingKey(directory: String) throws(IOError) -> [UInt8] {
     let path = "\(directory)/key.pem"
-    if Files.exists(path) { return try Files.read(path, limit: 64 * 1024) }
+    if Files.exists(path) {
+      do throws(IOError) {
+        let key = try PrivateFiles.read(path)
+        _ = try PrivateKey(pem: key)
+        return key
+      } catch {
+        throw IOError(operation: "read", subject: path, message: error.message, code: error.code).advising(
+          "the key by which this machine was to join cannot be used. Delete it and start again: another one is made, "
+            + "and a token that it has used up already has to be another one too")
+      }
+    }
     try Files.makeDirectory(directory, mode: 0o700)
     let key = try SigningRequests.makeKey()
     try Files.writeAtomically(path, key, mode: 0o600)
@@ -80,14 +133,15 @@ package struct Identity: Equatable, Sendable {
   /// The identity in `directory`. One that is not there, ends within a day or is not of the authority of
   /// `coordinator`'s data directory is issued by that, for the same key where there is one, and written.
   package static func local(directory: String, node: String, coordinator: String) throws(IOError) -> Identity {
-    let found = try? Identity(directory: directory)
+    let own = try isThere(directory) ? own(directory) : nil
     let authorities = try Authorities(below: "\(coordinator)/pki")
-    if let found, found.authority == authorities.bundle,
-      Certificates.isUsable(found.own, authority: authorities.current.certificate, inSeconds: 24 * 3600)
+    // Whom it believes is at hand: what the directory says of that may be anything.
+    if let own, (try? believed(directory)) == authorities.bundle,
+      Certificates.isUsable(own, authority: authorities.current.certificate, inSeconds: 24 * 3600)
     {
-      return found
+      return Identity(own: own, authority: authorities.bundle)
     }
-    let made = try issue(node: node, coordinator: coordinator, key: found?.own.key)
+    let made = try issue(node: node, coordinator: coordinator, key: own?.key)
     try made.write(directory: directory)
     return made
   }
@@ -96,9 +150,9 @@ package struct Identity: Equatable, Sendable {
 extension PEMIdentity {
   private static let keyMark = Array("-----BEGIN PRIVATE KEY-----".utf8)
 
-  /// A certificate and its key from one file; nil when it holds something else.
+  /// A certificate and its key from one file, which must be its owner's alone; nil when it holds something else.
   package init?(file path: String) throws(IOError) {
-    let bytes = try Files.read(path, limit: 64 * 1024)
+    let bytes = try PrivateFiles.read(path)
     guard bytes.count > Self.keyMark.count,
       let start = (1...(bytes.count - Self.keyMark.count)).first(where: { start in
         bytes[start..<(start + Self.keyMark.count)].elementsEqual(Self.keyMark)

@@ -52,17 +52,29 @@ struct IdentityTests {
     #expect(try digest(moved) == digest(old))
   }
 
-  @Test("what is missing or damaged is an error with its path")
+  @Test("what is missing is told from what is damaged, and that with its path and what to do")
   func damaged() throws {
     let scratch = try Scratch()
     let place = "\(scratch.path)/identity"
     #expect(throws: IOError.self) { try Identity(directory: place) }
     #expect(throws: IOError.self) { try Identity.local(directory: place, node: "a", coordinator: scratch.path) }
+    #expect(try Identity.found(in: place) == nil)
     _ = try authority(scratch.path)
     let whole = try Identity.local(directory: place, node: "a", coordinator: scratch.path)
-    try Files.writeAtomically("\(place)/identity.pem", Array("-----BEGIN".utf8))
-    let error = #expect(throws: IOError.self) { try Identity(directory: place) }
-    #expect(error?.subject == "\(place)/identity.pem")
-    #expect(try Identity.local(directory: place, node: "a", coordinator: scratch.path) != whole)
+    let (file, other) = (whole.own.file, try Certificates.make(name: "o", .authority, issuer: nil, seconds: 60))
+    // Cut in the certificate, cut in the key, nothing, another's key beside it.
+    let damages = [Array(file.prefix(100)), Array(file.dropLast(100)), [], whole.own.certificate + other.key]
+    for damage in damages {
+      try Files.writeAtomically("\(place)/identity.pem", damage)
+      let error = #expect(throws: IOError.self) { try Identity.found(in: place) }
+      #expect(error?.subject == "\(place)/identity.pem")
+      #expect(error?.message.contains("delete \(place) and start the agent with a token") == true)
+      // The name is the key's: another one is not made behind anybody's back.
+      #expect(throws: IOError.self) { try Identity.local(directory: place, node: "a", coordinator: scratch.path) }
+    }
+    try whole.write(directory: place)
+    try Files.writeAtomically("\(place)/authority.pem", [])
+    #expect(throws: IOError.self) { try Identity.found(in: place) }
+    #expect(try digest(Identity.local(directory: place, node: "a", coordinator: scratch.path)) == digest(whole))
   }
 }

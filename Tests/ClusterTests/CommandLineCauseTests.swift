@@ -123,7 +123,8 @@ struct CommandLineCauseTests {
     }
     #expect(
       try message(nil)
-        == "error: there is no kubeconfig \(directory)/config: start a cluster with `stint up`, or name the file with "
+        == "error: there is no kubeconfig \(directory)/config, though --kubeconfig names it: start a cluster with "
+        + "`stint up`, or name the file with "
         + "--kubeconfig or KUBECONFIG\n")
     let whole = """
       current-context: x

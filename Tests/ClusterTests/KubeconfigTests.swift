@@ -164,6 +164,33 @@ struct KubeconfigTests {
     }
   }
 
+  @Test("that others may read the key or the token is told with the file that holds it and the command")
+  func exposed() throws {
+    try inFolder { folder in
+      let file = "\(folder)/config"
+      func told(_ user: String, _ mode: mode_t) throws -> [String] {
+        try write(file, config("x", user: user))
+        chmod(file, mode)
+        return try KubeconfigSource.file(file).read().exposures
+      }
+      let pair = "client-certificate-data: eA==, client-key-data: eA=="
+      #expect(try told(pair, 0o600) == [])
+      let words = "and others than its owner may use it (mode 0644): chmod 600 \(file)"
+      #expect(try told(pair, 0o644) == ["\(file) holds a key, \(words)"])
+      #expect(try told("token: t", 0o644) == ["\(file) holds a token, \(words)"])
+      #expect(try told(pair, 0o640).count == 1)
+      // The file names the secret's place alone.
+      try write("\(folder)/key", "key")
+      let paths = "client-certificate-data: eA==, client-key: key"
+      #expect(try told(paths, 0o644) == [])
+      chmod("\(folder)/key", 0o604)
+      #expect(
+        try told(paths, 0o644)
+          == ["\(folder)/key holds a key, and others than its owner may use it (mode 0604): chmod 600 \(folder)/key"])
+      #expect(try told("", 0o644) == [])
+    }
+  }
+
   @Test("what is broken is told with its file, its context and what is missing")
   func broken() throws {
     try inFolder { folder in
@@ -177,9 +204,16 @@ struct KubeconfigTests {
         }
       }
       let gone = message { _ = try KubeconfigSource.list(["\(folder)/none", "\(folder)/no"]).read() }
-      #expect(gone.hasPrefix("error: there is no kubeconfig \(folder)/none, \(folder)/no: start a cluster"))
       #expect(
-        told("") == "error: the kubeconfig \(file) has no current-context: and no context")
+        gone.hasPrefix(
+          "error: there is no kubeconfig \(folder)/none, \(folder)/no, though KUBECONFIG names it: start a cluster"))
+      for nothing in ["", "# nothing\n", "{}", "kind: Config\ncontexts: []\ncurrent-context: \"\""] {
+        #expect(
+          told(nothing).hasPrefix("error: the kubeconfig \(file) is empty or holds no context: write it anew"),
+          "\(nothing)")
+      }
+      let place = message { _ = try KubeconfigSource.list([folder]).read() }
+      #expect(place == "error: the kubeconfig \(folder) cannot be read: Is a directory (KUBECONFIG names it)")
       #expect(
         told("contexts: [{name: c}]")
           == "error: the kubeconfig \(file) has no current-context: choose one with --context (there are: c)")

@@ -55,15 +55,7 @@ struct LocalUserTests {
         }
       }
 
-      let own = Processes.mentioning(cluster.directory)
-      #expect(own.count > 3)
-      let files = own.flatMap { process in
-        ["environ", "maps", "mem", "fd/0", "root/etc/hostname", "cwd/x", "auxv", "stack"].map {
-          "/proc/\(process.pid)/\($0)"
-        }
-      }
-      let read = try Self.asNobody("cat \(files.joined(separator: " ")) 2> /dev/null; true", cluster)
-      #expect(read.isEmpty, "\(read.prefix(1_000))")
+      try lookAtProcesses(cluster)
 
       // Sockets with an abstract name have no owner: there are none. Those with a path are where nobody comes.
       let names = String(decoding: try Files.read("/proc/net/unix"), as: UTF8.self).split(separator: "\n")
@@ -83,6 +75,38 @@ struct LocalUserTests {
       #expect(asked.contains("there is no kubeconfig"), "\(asked)")
       #expect(asked.contains("Permission denied"), "\(asked)")
       try Files.writeAtomically("\(cluster.directory)/ledger/go", [])
+    }
+  }
+
+  /// What /proc shows of the cluster's processes, and of agents that were just given join tokens.
+  private func lookAtProcesses(_ cluster: TestCluster) throws {
+    // One that was given its token in the environment, and one in its words.
+    try eventually("the kubeconfig is there") { Files.exists(cluster.kubeconfig) }
+    let tokens = [try cluster.token("--uses", "1"), try cluster.token("--uses", "1")]
+    try cluster.join("node-2", tokens[0])
+    try cluster.join("node-3", "", environment: ["STINT_JOIN=\(tokens[1])"])
+    try eventually("they have joined", seconds: 60) { try cluster.isReady("node-2") && cluster.isReady("node-3") }
+    let own = Processes.mentioning(cluster.directory)
+    #expect(own.count > 5)
+    let files = own.flatMap { process in
+      ["environ", "maps", "mem", "fd/0", "root/etc/hostname", "cwd/x", "auxv", "stack"].map {
+        "/proc/\(process.pid)/\($0)"
+      }
+    }
+    let read = try Self.asNobody("cat \(files.joined(separator: " ")) 2> /dev/null; true", cluster)
+    #expect(read.isEmpty, "\(read.prefix(1_000))")
+
+    // What everybody may read of a process says nothing: its words above all.
+    let shown = own.flatMap { process in
+      ["cmdline", "comm", "status", "stat", "task/\(process.pid)/cmdline", "mountinfo", "net/unix"].map {
+        "/proc/\(process.pid)/\($0)"
+      }
+    }
+    let said = try Self.asNobody("cat \(shown.joined(separator: " ")) 2> /dev/null; true", cluster)
+    #expect(said.contains("--join") && said.contains("coordinator"), "\(said.prefix(1_000))")
+    for token in tokens {
+      let secret = try JoinToken(parsing: token).secret
+      #expect(!said.contains(secret) && secret.utf8.count > 16)
     }
   }
 }

@@ -91,7 +91,7 @@ private final class LoneAgent {
     let scratch = try Scratch()
     let data = "\(scratch.path)/data"
     try Files.makeDirectory(data)
-    #expect(try run("/bin/mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", data))
+    #expect(try run("/bin/mount", "-t", "tmpfs", "-o", "size=1m,mode=700", "tmpfs", data))
     defer { _ = try? run("/bin/umount", "-l", data) }
     let agent = try LoneAgent(scratch, data: data)
     let old = try #require(agent.keeper())

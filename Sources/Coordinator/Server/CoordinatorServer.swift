@@ -124,6 +124,7 @@ package final class CoordinatorServer {
         signals = try Signals(loop: loop, [SIGTERM, SIGINT]) { _ in stop.handler?() }
       }
       let directory = DataDirectory(path: options.directory)
+      try directory.checkOwnership()
       store = try Store(
         directory: options.directory, hasIdentity: directory.hasIdentity, acceptsLoss: options.acceptsLoss,
         isMoved: options.isMoved, beforeCommit: options.beforeCommit)

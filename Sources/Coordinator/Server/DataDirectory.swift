@@ -22,6 +22,16 @@ package struct DataDirectory: Sendable {
     ["pki", "coordinator.json", "reserve", "reserve.start"].contains { Files.exists("\(path)/\($0)") }
   }
 
+  /// Refuses a directory into which others may put keys or a store of their own. What others may merely see is told.
+  func checkOwnership() throws(IOError) {
+    try PrivateFiles.refuseShared(path, withContent: false)
+    try PrivateFiles.refuseShared("\(path)/pki", withContent: true)
+    // Its permissions are people's: a group of administrators may share it.
+    for exposure in [PrivateFiles.exposure(of: path), PrivateFiles.exposure(of: "a key", in: kubeconfigPath)] {
+      if let exposure { ServerLog.error("the data directory is not its owner's alone", ("reason", exposure)) }
+    }
+  }
+
   /// The administrator's kubeconfig, to carry away: the addresses of `coordinator.json` and the certificates of `pki`.
   package func kubeconfig() throws(IOError) -> String {
     let file = "\(path)/coordinator.json"
@@ -56,7 +66,9 @@ package struct DataDirectory: Sendable {
       try Files.writeAtomically(file, bytes, mode: 0o600)
     } catch {
       // A full disk must not keep a start from serving deletes: the file that is there has its block.
-      guard error.code == ENOSPC || error.code == EDQUOT, Files.exists(file) else { throw error }
+      guard error.code == ENOSPC || error.code == EDQUOT, Files.exists(file) else {
+        throw error.advising("\(file) is written at each start: move away what is there in its place")
+      }
       try DataDirectory.overwrite(file, bytes)
     }
   }

@@ -68,10 +68,12 @@ package struct PKI: Sendable {
     let anew =
       "delete \(path) and start once with --new-authority: a new authority is made, and every kubeconfig, user's "
       + "certificate and agent's identity must then be made anew"
-    guard let found = try PEMIdentity(file: path), let end = Certificates.end(found.certificate) else {
+    let (read, reason) = try readable(path)
+    guard let found = read, let end = Certificates.end(found.certificate) else {
       throw IOError(
         operation: "read", subject: path,
-        message: "the cluster's authority is damaged: put it back from a backup of the data directory, or \(anew)")
+        message: "the cluster's authority is damaged\(reason): put it back from a backup of the data directory, or "
+          + anew)
     }
     guard !Certificates.isUsable(found, authority: found.certificate, inSeconds: 0) else { return found }
     let now = Clocks.now().wall
@@ -101,10 +103,24 @@ package struct PKI: Sendable {
   private static func identity(
     _ path: String, isUsable: (PEMIdentity) -> Bool, make: () throws(IOError) -> PEMIdentity
   ) throws(IOError) -> PEMIdentity {
-    if Files.exists(path), let found = try PEMIdentity(file: path), isUsable(found) { return found }
+    if Files.exists(path), let found = try readable(path).found, isUsable(found) { return found }
     let made = try make()
-    try Files.writeAtomically(path, made.file, mode: 0o600)
+    do throws(IOError) {
+      try Files.writeAtomically(path, made.file, mode: 0o600)
+    } catch {
+      throw error.advising("\(path) is to be made anew: move away what is there in its place")
+    }
     return made
+  }
+
+  /// What is in a file, or why that cannot be read; one that others may use is refused.
+  private static func readable(_ path: String) throws(IOError) -> (found: PEMIdentity?, reason: String) {
+    do throws(IOError) {
+      return (try PEMIdentity(file: path), "")
+    } catch {
+      if error.code == PrivateFiles.refusal { throw error }
+      return (nil, " (\(error.message))")
+    }
   }
 
   /// A kubeconfig for `server` (`https://HOST:PORT`) and the native protocol's address `native`, from the certificates
@@ -112,8 +128,10 @@ package struct PKI: Sendable {
   package static func kubeconfig(directory: String, server: String, native: String) throws(IOError) -> String {
     let path = "\(directory)/pki"
     let authorities = try Authorities(below: path)
-    guard let administrator = try PEMIdentity(file: "\(path)/admin.pem") else {
-      throw IOError(operation: "read", subject: path, message: "a certificate is damaged; restart the coordinator")
+    guard let administrator = try readable("\(path)/admin.pem").found else {
+      throw IOError(
+        operation: "read", subject: "\(path)/admin.pem",
+        message: "is damaged: start the coordinator again, which makes it anew")
     }
     return KubeconfigText(
       server: server, native: native, authority: authorities.bundle, user: "stint-admin", identity: administrator

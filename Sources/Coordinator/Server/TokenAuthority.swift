@@ -22,13 +22,15 @@ final class TokenAuthority {
   /// every token would end.
   init(directory: String) throws(IOError) {
     let path = "\(directory)/pki/tokens.pem"
-    if !Files.exists(path) {
+    // A link that leads nowhere is a key that is lost.
+    if (try? Files.status(path, followLinks: false)) == nil {
       try Files.makeDirectory("\(directory)/pki", mode: 0o700)
       try Files.writeAtomically(path, SigningRequests.makeKey(), mode: 0o600)
     }
     do throws(IOError) {
-      key = try TokenKey(pem: try Files.read(path, limit: 64 * 1024))
+      key = try TokenKey(pem: try PrivateFiles.read(path))
     } catch {
+      if error.code == PrivateFiles.refusal { throw error }
       throw IOError(
         operation: "read", subject: path,
         message: "the key that signs tokens cannot be used (\(error.description)): put it back from a backup, or "

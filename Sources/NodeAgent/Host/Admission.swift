@@ -31,7 +31,7 @@ enum Admission {
       }
       return
     }
-    let found = try? Identity(directory: paths.identity)
+    let found = try Identity.found(in: paths.identity)
     if let found, !found.hasEnded {
       if options.join != nil {
         HostLog.line("agent: this machine is node \(found.node ?? "?") already: the join token is not needed")

@@ -104,10 +104,8 @@ package final class AgentHost {
       }
       return address
     }
-    try Files.makeDirectory(options.data)
     paths = NodePaths(data: options.data)
-    lock = try FileLock(path: paths.agentLock)
-    for directory in [paths.pods, paths.logs] { try Files.makeDirectory(directory) }
+    lock = try Self.open(paths, authority: options.authority)
     Signals.ignoreBrokenPipes()
     addresses = CoordinatorAddresses(given: given, paths: paths)
     try Admission.admit(options, paths: paths, addresses: addresses.all)
@@ -142,6 +140,26 @@ package final class AgentHost {
     try DirectoryWatch.begin(
       loop: loop, path: paths.agentLock, patienceMilliseconds: options.lostDirectoryMilliseconds
     ) { [unowned self] in leaveLostDirectory() }
+  }
+
+  /// The data directory, as this agent's alone.
+  private static func open(_ paths: NodePaths, authority: String?) throws(IOError) -> FileLock {
+    do throws(IOError) {
+      try Files.makeDirectory(paths.data)
+    } catch {
+      throw error.advising("give the agent a directory that it may write to with --data")
+    }
+    try PrivateFiles.refuseShared(paths.data, withContent: false)
+    try PrivateFiles.refuseShared(paths.identity, withContent: true)
+    if let authority { try PrivateFiles.refuseShared("\(authority)/pki", withContent: true, isForeign: true) }
+    if let exposure = PrivateFiles.exposure(of: paths.data) { HostLog.error("agent: \(exposure)") }
+    do throws(IOError) {
+      let lock = try FileLock(path: paths.agentLock)
+      for directory in [paths.pods, paths.logs, paths.tokens] { try Files.makeDirectory(directory) }
+      return lock
+    } catch {
+      throw error.code == EWOULDBLOCK ? error : error.advising(IOError.clearance)
+    }
   }
 
   private static func seed() throws(IOError) -> UInt64 {

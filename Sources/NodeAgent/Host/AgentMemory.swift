@@ -12,10 +12,12 @@ struct AgentMemory {
   private(set) var cluster = ""
   private(set) var machineID = ""
 
-  /// Reads the memory, or begins one.
+  /// Reads the memory, or begins one. One that is damaged is not begun anew by itself: what it knows protects from a
+  /// coordinator that was started on an old copy of its store (C4).
   init(path: String) throws(IOError) {
     self.path = path
-    if let bytes = try? Files.read(path), let json = try? JSON(parsing: bytes) {
+    if (try? Files.status(path, followLinks: false)) != nil {
+      let json = try Self.content(path)
       highestIncarnation = json["highestIncarnation"]?.intValue ?? 0
       incarnationMark = json["incarnationMark"]?.stringValue ?? ""
       cluster = json["cluster"]?.stringValue ?? ""
@@ -24,6 +26,20 @@ struct AgentMemory {
     if machineID.isEmpty {
       machineID = Hexadecimal.text(try Crypto.randomBytes(16))
       try save()
+    }
+  }
+
+  private static func content(_ path: String) throws(IOError) -> JSON {
+    let advice =
+      "it says which start of the coordinator was the latest, so that none on an older copy of the store is followed. "
+      + "Put it back from a copy; or, if you know that the coordinator that runs is the newest one, delete it and "
+      + "start again"
+    do throws(IOError) {
+      let bytes = try Files.read(path, limit: 64 * 1024)
+      if let json = try? JSON(parsing: bytes), json.objectValue != nil { return json }
+      throw IOError(operation: "read", subject: path, message: "is damaged")
+    } catch {
+      throw error.advising(advice)
     }
   }
 

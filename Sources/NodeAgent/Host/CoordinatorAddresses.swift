@@ -11,7 +11,7 @@ package final class CoordinatorAddresses {
   private let given: [SocketAddress]
   private var told: [SocketAddress] = []
   /// What somebody gave in this or an earlier start, as the file has it.
-  private var kept: [SocketAddress] = []
+  package private(set) var kept: [SocketAddress] = []
   private var place = 0
 
   /// `told` and `kept`: lines of files; what is no address in them is left out.

@@ -77,7 +77,7 @@ package final class KeeperHost {
   private init(_ options: KeeperOptions) throws(IOError) {
     paths = NodePaths(data: options.data)
     try Files.makeDirectory(options.data)
-    lock = try FileLock(path: paths.keeperLock)
+    lock = try Self.lock(paths)
     Signals.ignoreBrokenPipes()
     loop = try EventLoop()
     ProcessMemory.releaseAfterStart(of: loop)
@@ -162,7 +162,13 @@ package final class KeeperHost {
       bootID: try Files.readLine("/proc/sys/kernel/random/boot_id"),
       sight: "\(try ProcessIdentity.namespace())/\(geteuid())")
     var register = KeeperRegister()
-    if let bytes = try? Files.read(path), let json = try? JSON(parsing: bytes) { register = KeeperRegister(json: json) }
+    if let bytes = try? Files.read(path, limit: registerLimit), let json = try? JSON(parsing: bytes) {
+      register = KeeperRegister(json: json)
+    } else if (try? Files.status(path, followLinks: false)) != nil {
+      HostLog.error(
+        "keeper: \(path) cannot be read: this keeper proves nothing about the pods of the ones before it. The "
+          + "coordinator refuses this node until their leases are over")
+    }
     let entry = register.enter(keeper, at: place, freshMark: Hexadecimal.text(try Crypto.randomBytes(16)))
     if entry.isForeign {
       HostLog.line(
@@ -170,6 +176,16 @@ package final class KeeperHost {
           + "They end by their own leases; until then the coordinator refuses this node")
     }
     return (entry, Array(register.json.text.utf8))
+  }
+
+  private static let registerLimit = 1 << 20
+
+  private static func lock(_ paths: NodePaths) throws(IOError) -> FileLock {
+    do throws(IOError) {
+      return try FileLock(path: paths.keeperLock)
+    } catch {
+      throw error.code == EWOULDBLOCK ? error : error.advising(IOError.clearance)
+    }
   }
 
   /// Control groups are named after the keeper that made them.

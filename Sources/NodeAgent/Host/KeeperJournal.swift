@@ -20,10 +20,18 @@ final class KeeperJournal {
   init(path: String, keeping records: [KeeperRecord]) throws(IOError) {
     self.path = path
     let known = Self.lines(records)
-    if let bytes = try? Files.read(path), bytes != known { try Self.replace(path, known) }
-    file = try AppendFile(path: path)
+    do throws(IOError) {
+      // What was too long or not to be read was not read before either.
+      if Files.exists(path), (try? Files.read(path, limit: Self.limit)) != known { try Self.replace(path, known) }
+      file = try AppendFile(path: path)
+    } catch {
+      throw error.advising(IOError.clearance)
+    }
     length = file.size
   }
+
+  /// A node's pods with the longest plans, several times.
+  private static let limit = 256 << 20
 
   /// Appends; what cannot be written is kept and tried again with the next records. Gives the error, if any.
   func append(_ records: [KeeperRecord]) -> IOError? {
@@ -50,13 +58,25 @@ final class KeeperJournal {
     waiting = []
   }
 
-  /// The records of an earlier keeper; a line that is torn or not understood ends them.
+  /// The records of an earlier keeper; a line that is torn or not understood ends them. All but a torn end is told.
   static func read(path: String) -> [KeeperRecord] {
-    guard let bytes = try? Files.read(path) else { return [] }
+    guard (try? Files.status(path, followLinks: false)) != nil else { return [] }
+    let lost = "the ends of pods that it knew and that were not reported are forgotten, and those pods run again"
+    let bytes: [UInt8]
+    do throws(IOError) {
+      bytes = try Files.read(path, limit: limit)
+    } catch {
+      HostLog.error("keeper: the journal cannot be used (\(error)): \(lost)")
+      return []
+    }
     var records: [KeeperRecord] = []
-    for line in bytes.split(separator: 10) {
+    let lines = bytes.split(separator: 10)
+    for line in lines {
       guard let json = try? JSON(parsing: Array(line)), let record = try? KeeperRecord(json: json) else { break }
       records.append(record)
+    }
+    if records.count + 1 < lines.count || records.count < lines.count && bytes.last == 10 {
+      HostLog.error("keeper: \(path) is damaged in line \(records.count + 1): from there on \(lost)")
     }
     return records
   }

@@ -31,8 +31,8 @@ enum KubeconfigSource: Equatable {
   /// What the context `name`, or the current one, says.
   func read(context name: String? = nil) throws(CommandError) -> KubeconfigContext {
     switch self {
-    case .file(let path): return try Kubeconfig(files: [path]).context(name)
-    case .list(let paths): return try Kubeconfig(files: paths).context(name)
+    case .file(let path): return try Kubeconfig(files: [path], namedBy: "--kubeconfig").context(name)
+    case .list(let paths): return try Kubeconfig(files: paths, namedBy: "KUBECONFIG").context(name)
     case .usual(let home, let up):
       var problem: CommandError?
       if let home, Files.exists(home) {
@@ -68,19 +68,24 @@ struct Kubeconfig {
   private static let limit = 4 << 20
   static let advice = "start a cluster with `stint up`, or name the file with --kubeconfig or KUBECONFIG"
 
-  /// Reads those that are there, of which there must be one.
-  init(files paths: [String]) throws(CommandError) {
+  /// Reads those that are there, of which there must be one. `namedBy`: the flag or variable that names them; nil: they
+  /// are looked for where they usually are.
+  init(files paths: [String], namedBy: String? = nil) throws(CommandError) {
     var found: [(file: String, bytes: [UInt8])] = []
     for path in paths where !found.contains(where: { $0.file == path }) {
       do throws(IOError) {
         found.append((path, try Files.read(path, limit: Kubeconfig.limit)))
       } catch {
-        if error.code != ENOENT { throw CommandError("error: the kubeconfig \(path): \(error.message)") }
+        guard error.code == ENOENT else {
+          let namer = namedBy.map { " (\($0) names it)" } ?? ""
+          throw CommandError("error: the kubeconfig \(path) cannot be read: \(error.message)\(namer)")
+        }
       }
     }
     files = found.map(\.file)
     guard !found.isEmpty else {
-      throw CommandError("error: there is no kubeconfig \(paths.joined(separator: ", ")): \(Kubeconfig.advice)")
+      let namer = namedBy.map { ", though \($0) names it" } ?? ""
+      throw CommandError("error: there is no kubeconfig \(paths.joined(separator: ", "))\(namer): \(Kubeconfig.advice)")
     }
     for (file, bytes) in found { try add(bytes, of: file) }
   }
@@ -120,8 +125,11 @@ struct Kubeconfig {
   func context(_ wanted: String? = nil) throws(CommandError) -> KubeconfigContext {
     let (looked, known) = (files.joined(separator: ", "), contexts.keys.sorted().joined(separator: ", "))
     guard let name = wanted ?? current else {
-      let choice = known.isEmpty ? "and no context" : "choose one with --context (there are: \(known))"
-      throw CommandError("error: the kubeconfig \(looked) has no current-context: \(choice)")
+      throw CommandError(
+        known.isEmpty
+          ? "error: the kubeconfig \(looked) is empty or holds no context: write it anew (stint kubeconfig, stint user "
+            + "create), or \(Kubeconfig.advice)"
+          : "error: the kubeconfig \(looked) has no current-context: choose one with --context (there are: \(known))")
     }
     guard let context = contexts[name] else {
       throw CommandError(
@@ -153,6 +161,9 @@ struct Kubeconfig {
   ) throws(CommandError) {
     let certificate = try content(user, "client-certificate", subject)
     let key = try content(user, "client-key", subject)
+    if let keeper = keeper(of: user), let exposure = PrivateFiles.exposure(of: keeper.secret, in: keeper.file) {
+      result.exposures.append(exposure)
+    }
     switch (certificate, key) {
     case (let certificate?, let key?): result.certificate = PEMIdentity(certificate: certificate, key: key)
     case (_?, nil): throw CommandError("error: \(subject) has a client-certificate, but no client-key")
@@ -168,6 +179,19 @@ struct Kubeconfig {
     }
   }
 
+  /// Which file holds the user's key or token itself. One that only names a token's file is nobody's secret, and such
+  /// a file's permissions are its maker's, as in a pod.
+  private static func keeper(of user: Entry) -> (secret: String, file: String)? {
+    func isSet(_ field: String) -> Bool { user.body[field]?.stringValue?.isEmpty == false }
+    if isSet("client-key-data") { return ("a key", user.file) }
+    if let path = user.body["client-key"]?.stringValue, !path.isEmpty { return ("a key", whole(path, user.file)) }
+    return isSet("token") ? ("a token", user.file) : nil
+  }
+
+  private static func whole(_ path: String, _ file: String) -> String {
+    path.hasPrefix("/") ? path : "\(Files.split(file).parent)/\(path)"
+  }
+
   /// `FIELD-data` decoded, else the file that `FIELD` names, else nil.
   private static func content(_ entry: Entry, _ field: String, _ subject: String) throws(CommandError) -> [UInt8]? {
     if let data = entry.body["\(field)-data"]?.stringValue, !data.isEmpty {
@@ -181,7 +205,7 @@ struct Kubeconfig {
   }
 
   private static func read(_ path: String, beside file: String, _ subject: String) throws(CommandError) -> [UInt8] {
-    let whole = path.hasPrefix("/") ? path : "\(Files.split(file).parent)/\(path)"
+    let whole = whole(path, file)
     do throws(IOError) {
       return try Files.read(whole, limit: limit)
     } catch {
@@ -224,6 +248,8 @@ struct KubeconfigContext {
   var certificate: PEMIdentity?
   /// A bearer token.
   var token: String?
+  /// That others may read the key or the token, with what to do.
+  var exposures: [String] = []
 
   /// The native address, or what is missing.
   func nativeAddress() throws(CommandError) -> String {

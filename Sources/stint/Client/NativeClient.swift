@@ -143,7 +143,7 @@ final class NativeClient {
   private func connect(_ exchange: Exchange) throws -> ExchangeEnd? {
     if case .open = state { return nil }
     // Without one no attempt can succeed. One that was read before may come back with its coordinator.
-    if access == nil, !awaitsKubeconfig { access = try accessNow().context }
+    if access == nil, !awaitsKubeconfig { _ = try accessNow() }
     let start = Clocks.boot()
     var hasSaid = false
     var nextAttempt = start
@@ -187,13 +187,16 @@ final class NativeClient {
   private func accessNow() throws(CommandError) -> (context: KubeconfigContext, proof: ClientProof) {
     let found = try endpoint.read()
     if endpoint.server == nil { _ = try found.nativeAddress() }
-    return (found, try found.proof())
+    let proof = try found.proof()
+    // Once, as helm does it; kubectl says nothing.
+    if access == nil { for exposure in found.exposures { console.note("Warning: \(exposure)") } }
+    access = found
+    return (found, proof)
   }
 
   private func open() {
     do {
       let (access, proof) = try accessNow()
-      self.access = access
       guard let address = SocketAddress(parsing: server) else {
         misfit = "the coordinator's address \"\(server)\" in the kubeconfig \(access.file) is not HOST:PORT"
         return

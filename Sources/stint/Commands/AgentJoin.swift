@@ -10,7 +10,8 @@ enum AgentJoin {
   static let variable = "STINT_JOIN"
 
   /// From `--join`, `--join-file` or `STINT_JOIN`; from here on neither the process list nor a child shows its secret.
-  static func token(_ context: Context) throws -> JoinToken? {
+  /// A machine that has joined needs no file: a unit may go on to name one that was deleted.
+  static func token(_ context: Context, hasJoined: Bool) throws -> JoinToken? {
     let arguments = context.arguments
     guard !arguments.has("join") || !arguments.has("join-file") else {
       throw arguments.problem("--join and --join-file: give one of them")
@@ -19,8 +20,11 @@ enum AgentJoin {
     if let path = arguments.value("join-file") {
       do throws(IOError) {
         text = String(decoding: try Files.read(path, limit: 8_192), as: UTF8.self)
+        if let exposure = PrivateFiles.exposure(of: "a join token", in: path) {
+          context.console.note("Warning: \(exposure)")
+        }
       } catch {
-        throw CommandError("error: --join-file: \(error)")
+        guard hasJoined, error.code == ENOENT else { throw CommandError("error: --join-file: \(error)") }
       }
     }
     defer { unsetenv(variable) }
@@ -41,14 +45,30 @@ enum AgentJoin {
     return geteuid() == 0 ? "/var/lib/stint-agent" : "\(Endpoint.dataDirectory(context.environment))-agent"
   }
 
+  /// What the machine is already; nil: no node yet. `isIssued`: the authority at hand mends what is damaged.
+  static func identity(data: String, isIssued: Bool) throws -> Identity? {
+    let directory = NodePaths(data: data).identity
+    do throws(IOError) {
+      return try Identity.found(in: directory)
+    } catch {
+      if isIssued, error.code != PrivateFiles.refusal { return nil }
+      throw CommandError("error: \(error)")
+    }
+  }
+
   /// As somebody says now; else the token's and those that were given before. What the coordinator has told is added by
-  /// the agent.
-  static func coordinators(_ context: Context, _ token: JoinToken?, data: String) -> [String] {
+  /// the agent. `node`: whose addresses must be known, since it has joined.
+  static func coordinators(_ context: Context, _ token: JoinToken?, node: String?, data: String) throws -> [String] {
     if let server = Endpoint.server(context.arguments.value("coordinator"), context.environment) { return [server] }
-    let file = (try? Files.read(NodePaths(data: data).coordinators, limit: 8_192)) ?? []
-    let joined = String(decoding: file, as: UTF8.self).split(separator: "\n").map(String.init)
+    let paths = NodePaths(data: data)
+    let files = CoordinatorAddresses(given: [], paths: paths)
     let known = token?.addresses ?? []
-    let all = known + joined.filter { !known.contains($0) }
-    return all.isEmpty ? [Endpoint.defaultServer] : all
+    let all = known + files.kept.map(\.description).filter { !known.contains($0) }
+    guard all.isEmpty, files.all.isEmpty else { return all }
+    guard let node else { return [Endpoint.defaultServer] }
+    throw CommandError(
+      "error: this machine is node \(node), but where its coordinator is cannot be read: \(paths.coordinators) and "
+        + "\(paths.toldCoordinators) are missing or damaged. Start the agent once with --coordinator ADDRESS[:PORT]: "
+        + "it writes them anew")
   }
 }

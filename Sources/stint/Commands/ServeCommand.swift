@@ -76,14 +76,19 @@ enum ServeCommand {
 
   @Sendable static func agent(_ context: Context) throws -> Int32 {
     let arguments = context.arguments
-    let token = try AgentJoin.token(context)
     let data = AgentJoin.data(context)
-    if arguments.isOn("stop") { return try AgentStop.run(data: data, console: context.console) }
-    let joined = try? Identity(directory: NodePaths(data: data).identity)
+    let authority = arguments.value("authority").map(absolute)
+    if arguments.isOn("stop") {
+      _ = try AgentJoin.token(context, hasJoined: true)
+      return try AgentStop.run(data: data, console: context.console)
+    }
+    let joined = try AgentJoin.identity(data: data, isIssued: authority != nil)
+    let token = try AgentJoin.token(context, hasJoined: joined != nil)
+    let known = authority == nil ? joined.map { $0.node ?? "?" } : nil
     var options = AgentOptions(
-      coordinators: AgentJoin.coordinators(context, token, data: data),
+      coordinators: try AgentJoin.coordinators(context, token, node: known, data: data),
       name: try nodeName(arguments, joined: joined?.node), data: data)
-    options.authority = arguments.value("authority").map(absolute)
+    options.authority = authority
     options.join = token
     options.cpuMillicores = try quantity("cpu", arguments, Quantity.parseMillis)
     options.memoryBytes = try quantity("memory", arguments, Quantity.parseBytes)

@@ -270,6 +270,73 @@ struct StoreBackupTests {
     }
   }
 
+  @Test("a restore says that it is under way before it does anything else, the lock included")
+  func signFirst() throws {
+    let place = try Place()
+    try place.backUp()
+    let lock = try Store.lock(place.target)
+    #expect(place.refusal().contains("another coordinator is using"))
+    lock.release()
+    // As if it had been killed there.
+    #expect(try Files.list(place.target) == ["lock", "restoring"])
+    let error = #expect(throws: StoreError.self) { try Store(directory: place.target) }
+    #expect(error?.description.contains("was cut short: run it again") == true)
+    #expect(place.refusal() == "")
+  }
+
+  @Test("that is made while the authority is exchanged again and again holds the authority that its store knows")
+  func exchanges() throws {
+    let place = try Place(rows: 0)
+    let pki = "\(place.data)/pki"
+    try Files.writeAtomically("\(pki)/authority.pem", try Authorities.make().file)
+    let store = try Store(directory: place.data)
+    func record() throws { try commit(store, [AuthorityRecord(try Authorities(below: pki)).row]) }
+    try record()
+    // A copy that takes longer than an exchange.
+    try commit(store, (0..<2_000).map { Self.job(100 + $0, ",\"text\":\"\(String(repeating: "x", count: 400))\"") })
+    let wanted = 5
+    let (data, folder) = (place.data, place.directory.path)
+    let copies = Mutex<Int>(0)
+    let isDone = Atomic<Bool>(false)
+    let writer = try WorkerThread(name: "backups")
+    writer.post {
+      let end = Clocks.boot() + 60_000_000_000
+      var count = 0
+      // One that finds the identities changed each time it looks again says so, and is made again.
+      while count < wanted, Clocks.boot() < end {
+        if (try? StoreBackup.make(of: data, at: "\(folder)/copy-\(count)", program: "test")) != nil { count += 1 }
+      }
+      copies.withLock { $0 = count }
+      isDone.store(true, ordering: .releasing)
+    }
+    // Each step on the files, then what the store says of it, as the coordinator does it; then a rest, so that some
+    // copies come through.
+    var exchanges = 0
+    while !isDone.load(ordering: .acquiring) {
+      for _ in 0..<3 {
+        try Authorities.exchange(below: pki)
+        try record()
+        try Authorities.drop(below: pki)
+        try record()
+      }
+      exchanges += 3
+      for _ in 0..<20 where !isDone.load(ordering: .acquiring) { try commit(store, [Self.fact("rest", .int(1))]) }
+    }
+    #expect(writer.stop(milliseconds: 60_000))
+    store.close()
+    #expect(copies.withLock { $0 } == wanted && exchanges > wanted)
+    for number in 0..<wanted {
+      let target = "\(folder)/target-\(number)"
+      _ = try StoreRestore.restore("\(folder)/copy-\(number)", into: target)
+      let restored = try Store(directory: target, hasIdentity: true)
+      defer { restored.close() }
+      var rows = try restored.load()
+      let known = AuthorityRecord(takenFrom: &rows, isNew: false)
+      try known?.check("\(target)/pki")
+      #expect(known != nil)
+    }
+  }
+
   @Test("takes no pipe's and no link's place, and no stream's: what is there stays what it is")
   func otherPlaces() throws {
     let place = try Place()

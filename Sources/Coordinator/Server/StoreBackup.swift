@@ -186,7 +186,12 @@ package enum StoreBackup {
     // What is being written has its name not yet.
     for name in try Files.list(path) where !name.hasSuffix(".new") {
       guard let status = try? Files.status("\(path)/\(name)"), !status.isDirectory else { continue }
-      found.append(Identity(name: name, bytes: try Files.read("\(path)/\(name)", limit: identityLimit)))
+      do throws(IOError) {
+        found.append(Identity(name: name, bytes: try Files.read("\(path)/\(name)", limit: identityLimit)))
+      } catch {
+        // Gone meanwhile, as the former authority is when it is dropped: the next look sees the same or differs.
+        if error.code != ENOENT { throw error }
+      }
     }
     return found
   }

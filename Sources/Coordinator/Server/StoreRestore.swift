@@ -40,6 +40,12 @@ package enum StoreRestore {
   package static func restore(_ file: String, into directory: String) throws(StoreError) -> BackupSummary {
     let content = try read(file)
     if let reason = obstacle(directory) { throw StoreError(reason) }
+    // Before the lock: a directory that holds a lock alone is one to begin a new cluster in.
+    do throws(IOError) {
+      try begin(directory)
+    } catch {
+      throw failed(directory, error)
+    }
     let lock = try Store.lock(directory)
     defer { lock.release() }
     // Somebody may have come between.
@@ -48,10 +54,19 @@ package enum StoreRestore {
     do throws(IOError) {
       written = try write(content, into: directory)
     } catch {
-      throw StoreError("restoring into \(directory) failed (\(error)): mend that and restore again")
+      throw failed(directory, error)
     }
     try written.get()
     return content.summary
+  }
+
+  private static func begin(_ directory: String) throws(IOError) {
+    try Files.makeDirectory(directory, mode: 0o700)
+    try Files.writeAtomically("\(directory)/\(sign)", [])
+  }
+
+  private static func failed(_ directory: String, _ error: IOError) -> StoreError {
+    StoreError("restoring into \(directory) failed (\(error)): mend that and restore again")
   }
 
   /// Why nothing may be restored there; nil: it may. What an earlier restore has left half done does not count.
@@ -148,7 +163,8 @@ package enum StoreRestore {
   /// that no coordinator starts on one without the other.
   private static func write(_ content: Content, into directory: String) throws(IOError) -> Result<Void, StoreError> {
     for name in remains { unlink("\(directory)/\(name)") }
-    try Files.writeAtomically("\(directory)/\(sign)", [])
+    // Another one may have been here meanwhile.
+    try begin(directory)
     let pki = "\(directory)/\(StoreBackup.identities)"
     try Files.makeDirectory(pki, mode: 0o700)
     for identity in content.identities { try Files.writeAtomically("\(pki)/\(identity.name)", identity.bytes) }

@@ -113,6 +113,50 @@ struct JoinTests {
     }
   }
 
+  @Test("an agent that is started again and again with the flags of its unit is the node that it is, token file or not")
+  func keptFlags() async throws {
+    try await Blocking.run {
+      try TestCluster.with(agents: 0) { cluster in
+        try eventually("the kubeconfig is there") { Files.exists(cluster.kubeconfig) }
+        let (file, data) = ("\(cluster.directory)/join", cluster.dataDirectory("node-1"))
+        try Files.writeAtomically(file, Array(try cluster.token("--uses", "1").utf8))
+        let flags = ["--coordinator", cluster.server, "--join-file", file]
+        let first = try cluster.join("node-1", "", more: flags)
+        try eventually("node-1 is Ready", seen: { first.text }) { try cluster.isReady("node-1") }
+        let identity = try Files.read("\(data)/identity/identity.pem")
+        try cluster.apply(cluster.manifest("work", .untilTold))
+        try eventually("it works", seconds: 60) { cluster.ledger.attempts.count == 1 }
+        var last = first
+        // As the unit's Restart= does it; the second time the coordinator was started anew too, the third time somebody
+        // has deleted the file that nobody needs any more.
+        for round in 1...3 {
+          try last.killAndReap()
+          if round == 2 {
+            try cluster.killCoordinator(SIGTERM)
+            try cluster.startCoordinator()
+          }
+          if round == 3 { unlink(file) }
+          let next = try cluster.join("node-1", "", more: flags)
+          last = next
+          try eventually("it is connected again", seen: { next.text }) { next.text.contains("connected to the coord") }
+          try eventually("node-1 is Ready", seen: { next.text }) { try cluster.isReady("node-1") }
+          let saysSo = next.text.contains("this machine is node node-1 already: the join token is not needed")
+          try check(saysSo == (round < 3), next.text)
+          try checkEqual(try Files.read("\(data)/identity/identity.pem"), identity, "the identity")
+        }
+        let joins = try found(cluster.coordinator?.text, "log").split(separator: "\n").filter {
+          $0.contains("joined by")
+        }
+        try checkEqual(joins.count, 1, "joins")
+        let now = cluster.ledger.attempts.map(\.last).max() ?? 0
+        try eventually("its pod goes on") { (cluster.ledger.attempts.map(\.last).max() ?? 0) > now }
+        try checkEqual(cluster.ledger.attempts.count, 1, "attempts")
+        try Files.writeAtomically("\(cluster.directory)/ledger/go", [])
+        try cluster.must("wait", "job/work", "--for=complete", "--timeout", "60s", "-q")
+      }
+    }
+  }
+
   @Test("a token that is used, expired, deleted, for another or of another authority: each refused in its own words")
   func refusals() async throws {
     try await Blocking.run {

@@ -71,6 +71,14 @@ int stint_filesystem_space(const char *path, uint64_t *available, uint64_t *tota
   return 0;
 }
 
+int stint_filesystem_inodes(const char *path, uint64_t *available, uint64_t *total) {
+  struct statvfs facts;
+  if (statvfs(path, &facts) != 0) return -1;
+  *available = facts.f_favail;
+  *total = facts.f_files;
+  return 0;
+}
+
 int stint_keep_blocks(int descriptor, uint64_t bytes) {
   return fallocate(descriptor, FALLOC_FL_KEEP_SIZE, 0, (off_t)bytes);
 }

@@ -176,6 +176,15 @@ package enum Files {
     return (available, total)
   }
 
+  /// Inodes that unprivileged users may still make, and all inodes, of the file system that holds `path`; a total of 0:
+  /// it makes them as it needs them.
+  package static func inodes(_ path: String) throws(IOError) -> (available: UInt64, total: UInt64) {
+    var available: UInt64 = 0
+    var total: UInt64 = 0
+    guard stint_filesystem_inodes(path, &available, &total) == 0 else { throw IOError.last("statvfs", path) }
+    return (available, total)
+  }
+
   /// Gives a file that is there blocks for its first `bytes`, its size left as it is. False: it could not.
   @discardableResult
   package static func keepBlocks(_ path: String, _ bytes: UInt64) -> Bool {

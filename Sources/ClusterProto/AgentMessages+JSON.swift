@@ -249,6 +249,7 @@ extension Heartbeat {
     ]
     if let inventory { result["inventory"] = .array(inventory.map(\.json)) }
     if let diskStalledMilliseconds { result["diskStalledMilliseconds"] = .int(diskStalledMilliseconds) }
+    if hasDiskPressure { result["diskPressure"] = true }
     if let leasesSettleMilliseconds { result["leasesSettleMilliseconds"] = .int(leasesSettleMilliseconds) }
     return result
   }
@@ -261,6 +262,7 @@ extension Heartbeat {
       sequence: try reader.integer("sequence"), echo: try reader.integer("echo"),
       desiredDigest: try reader.digest("desiredDigest"), inventoryDigest: try reader.digest("inventoryDigest"),
       inventory: inventory, diskStalledMilliseconds: try reader.optionalInteger("diskStalledMilliseconds"),
+      hasDiskPressure: try reader.flag("diskPressure"),
       leasesSettleMilliseconds: try reader.optionalInteger("leasesSettleMilliseconds"))
   }
 }

@@ -257,6 +257,8 @@ package struct Heartbeat: Equatable, Sendable {
   package var inventory: [InventoryEntry]?
   /// For how long the disk of the agent's data directory has not answered, once that is too long; nil: it answers.
   package var diskStalledMilliseconds: Int64?
+  /// The disk of the agent's data directory has too little room for more pods, or had not long ago.
+  package var hasDiskPressure: Bool
   /// C2: nothing on the node holds a later lease end than this session's answers gave, once so much time has passed
   /// since this was sent; nil: longer ones of earlier sessions may hold.
   package var leasesSettleMilliseconds: Int64?
@@ -264,7 +266,8 @@ package struct Heartbeat: Equatable, Sendable {
   /// Takes each value as it stands.
   package init(
     sequence: Int64, echo: Int64, desiredDigest: SetDigest, inventoryDigest: SetDigest,
-    inventory: [InventoryEntry]? = nil, diskStalledMilliseconds: Int64? = nil, leasesSettleMilliseconds: Int64? = nil
+    inventory: [InventoryEntry]? = nil, diskStalledMilliseconds: Int64? = nil, hasDiskPressure: Bool = false,
+    leasesSettleMilliseconds: Int64? = nil
   ) {
     self.sequence = sequence
     self.echo = echo
@@ -272,6 +275,7 @@ package struct Heartbeat: Equatable, Sendable {
     self.inventoryDigest = inventoryDigest
     self.inventory = inventory
     self.diskStalledMilliseconds = diskStalledMilliseconds
+    self.hasDiskPressure = hasDiskPressure
     self.leasesSettleMilliseconds = leasesSettleMilliseconds
   }
 }

@@ -241,6 +241,8 @@ package struct Taint: Equatable, Sendable {
   package static let unschedulable = "node.kubernetes.io/unschedulable"
   /// A person's word that a node is off for good.
   package static let outOfService = "node.kubernetes.io/out-of-service"
+  /// The node's disk has too little room.
+  package static let diskPressure = "node.kubernetes.io/disk-pressure"
   /// Ours: the node's disk does not answer.
   package static let diskStalled = "stint.dev/disk-stalled"
   /// The effect that also evicts.

@@ -83,6 +83,9 @@ extension CommandTable {
           "Address of the node and its pods"),
         Flag("pod-user", .text("USER"), "Run pods as this user"),
         Flag("frozen-kill", .duration, initial: "10m", "How long a frozen pod waits for word before it is killed"),
+        Flag(
+          "disk-pressure-transition", .duration, initial: "5m",
+          "How long a disk that was nearly full must have room before the node takes pods again"),
         logLimit,
         Flag("stop", "End the agent that runs on this data directory, with its pods"), help,
       ],

@@ -27,6 +27,9 @@ struct AgentBench {
       info: .object(JSONObject()))
   }
 
+  /// What the disk says when it answers.
+  var room: DiskRoom?
+
   init(_ configuration: AgentConfiguration = AgentBench.configuration, seed: UInt64 = 1) {
     core = AgentCore(configuration: configuration, seed: seed)
   }
@@ -44,7 +47,9 @@ struct AgentBench {
       default: break
       }
     }
-    for case .probeDisk(let number) in effects where diskAnswers { effects += send(.diskAnswered(number)) }
+    for case .probeDisk(let number) in effects where diskAnswers {
+      effects += send(.diskAnswered(number, room: room))
+    }
     return effects
   }
 

@@ -72,4 +72,101 @@ import Testing
     bench.session = "session-b"
     #expect(bench.register().heartbeats.compactMap(\.diskStalledMilliseconds).first ?? 0 >= 3_000)
   }
+
+  // Room.
+
+  private static let gibibyte: UInt64 = 1 << 30
+
+  @Test("too little room is less than a tenth and less than 5 GiB, or less than a 20th of the inodes and than 100,000")
+  func low() {
+    let gib = Self.gibibyte
+    let rooms: [(DiskRoom, Bool)] = [
+      (DiskRoom(availableBytes: 10 * gib, totalBytes: 100 * gib), false),
+      (DiskRoom(availableBytes: 5 * gib, totalBytes: 1_000 * gib), false),
+      (DiskRoom(availableBytes: 5 * gib - 1, totalBytes: 1_000 * gib), true),
+      (DiskRoom(availableBytes: 100, totalBytes: 1_000), false),
+      (DiskRoom(availableBytes: 99, totalBytes: 1_000), true),
+      (DiskRoom(availableBytes: 0, totalBytes: 0), false),
+      (DiskRoom(availableBytes: .max, totalBytes: .max, availableInodes: 0, totalInodes: 0), false),
+      (DiskRoom(availableBytes: 9 * gib, totalBytes: 9 * gib, availableInodes: 49, totalInodes: 1_000), true),
+      (DiskRoom(availableBytes: 9 * gib, totalBytes: 9 * gib, availableInodes: 50, totalInodes: 1_000), false),
+      (DiskRoom(availableBytes: 9 * gib, totalBytes: 9 * gib, availableInodes: 100_000, totalInodes: .max), false),
+    ]
+    for (room, isLow) in rooms {
+      var bench = AgentBench()
+      bench.begin()
+      bench.room = room
+      bench.live(seconds: 3)
+      #expect(bench.all.heartbeats.contains { $0.hasDiskPressure } == isLow, "\(room)")
+    }
+  }
+
+  /// What each heartbeat of so many seconds says, in runs.
+  private func told(_ bench: inout AgentBench, seconds: Int) -> [Bool] {
+    let before = bench.all.heartbeats.count
+    bench.live(seconds: seconds)
+    return bench.all.heartbeats.dropFirst(before).map(\.hasDiskPressure).reduce(into: []) { runs, next in
+      if runs.last != next { runs.append(next) }
+    }
+  }
+
+  private func working() -> AgentBench {
+    var bench = AgentBench()
+    bench.begin()
+    bench.answer()
+    return bench
+  }
+
+  @Test("a disk that gets full is told at once, and that it has room only once it had for five minutes: no flapping")
+  func hysteresis() throws {
+    var bench = working()
+    let (full, empty) = (
+      DiskRoom(availableBytes: 9, totalBytes: 100), DiskRoom(availableBytes: 11, totalBytes: 100)
+    )
+    bench.room = empty
+    #expect(told(&bench, seconds: 10) == [false])
+    bench.room = full
+    #expect(told(&bench, seconds: 3) == [false, true])
+    // By turns for an hour.
+    for _ in 0..<20 {
+      bench.room = empty
+      #expect(told(&bench, seconds: 150) == [true])
+      bench.room = full
+      #expect(told(&bench, seconds: 30) == [true])
+    }
+    bench.room = empty
+    #expect(told(&bench, seconds: 295) == [true])
+    #expect(told(&bench, seconds: 10) == [true, false])
+    #expect(told(&bench, seconds: 600) == [false])
+  }
+
+  @Test("an agent that begins on a full disk says so in its first heartbeat, and one that was away does not forget it")
+  func first() throws {
+    var configuration = AgentBench.configuration
+    configuration.diskRoom = DiskRoom(availableBytes: 0, totalBytes: 100)
+    var bench = AgentBench(configuration)
+    bench.room = configuration.diskRoom
+    bench.begin()
+    #expect(bench.all.heartbeats.map(\.hasDiskPressure) == [true])
+    bench.live(seconds: 3)
+    bench.send(.coordinatorClosed(bench.connection, reason: "cut"))
+    bench.pass(900_000)
+    bench.session = "session-b"
+    #expect(bench.register().heartbeats.first?.hasDiskPressure == true)
+  }
+
+  @Test("a disk that does not answer, or does not say, stays what it was")
+  func silent() throws {
+    var bench = working()
+    bench.room = DiskRoom(availableBytes: 0, totalBytes: 100)
+    bench.live(seconds: 5)
+    bench.diskAnswers = false
+    #expect(told(&bench, seconds: 900) == [true])
+    bench.room = nil
+    bench.diskAnswers = true
+    if let waiting = probes(bench).last { bench.send(.diskAnswered(waiting)) }
+    #expect(told(&bench, seconds: 310) == [true])
+    bench.room = DiskRoom(availableBytes: 100, totalBytes: 100)
+    #expect(told(&bench, seconds: 310) == [true, false])
+  }
 }

@@ -84,7 +84,8 @@ struct MessageGenerator {
         Heartbeat(
           sequence: number(), echo: number(), desiredDigest: SetDigest(random.next()),
           inventoryDigest: SetDigest(random.next()),
-          inventory: maybe { $0.many { $0.entry() } }, leasesSettleMilliseconds: maybe { $0.number() }))
+          inventory: maybe { $0.many { $0.entry() } }, hasDiskPressure: flag(),
+          leasesSettleMilliseconds: maybe { $0.number() }))
     case 2: .reports(many { $0.report() })
     case 3: .fetch(many { $0.number() })
     default: .retained(many { $0.number() })

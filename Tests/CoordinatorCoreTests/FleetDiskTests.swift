@@ -80,4 +80,77 @@ import Testing
     harness.beat("a")
     #expect(condition(harness)?.isTrue == true)
   }
+
+  // Pressure.
+
+  private func pressed() throws -> FleetHarness {
+    var harness = try FleetHarness()
+    harness.join(FakeAgent("a"))
+    harness.addPod("old")
+    harness.report("a", try #require(harness.attempt(of: "old")), revision: 1, .running)
+    harness.agents["a"]?.hasDiskPressure = true
+    harness.beat("a")
+    return harness
+  }
+
+  private func pressure(_ harness: FleetHarness) -> [String] {
+    let condition = harness.node("a")?.conditions.first { $0.type == "DiskPressure" }
+    return [condition?.status ?? "", condition?.reason ?? "", condition?.message ?? ""]
+  }
+
+  private static let high = ["True", "KubeletHasDiskPressure", "kubelet has disk pressure"]
+  private static let none = ["False", "KubeletHasNoDiskPressure", "kubelet has no disk pressure"]
+
+  @Test("a node with a nearly full disk has Kubernetes' condition, taint and event, stays Ready, and keeps its pods")
+  func pressureShown() throws {
+    var harness = try pressed()
+    harness.addPod("new")
+    harness.pass(700_000, beating: ["a"])
+    #expect(pressure(harness) == Self.high)
+    #expect(harness.node("a")?.isReady == true)
+    #expect(harness.node("a")?.taints.map(\.key) == ["node.kubernetes.io/disk-pressure"])
+    #expect(harness.node("a")?.taints.map(\.effect) == ["NoSchedule"])
+    #expect(harness.events("NodeHasDiskPressure") == ["Node a status is now: NodeHasDiskPressure"])
+    #expect(harness.isLive("old") && harness.pod("old")?.meta.deletionTimestamp == nil)
+    #expect(!harness.isLive("new"))
+    #expect(
+      harness.pod("new")?.status.condition("PodScheduled")?.message.contains(
+        "1 node(s) had untolerated taint {node.kubernetes.io/disk-pressure: }") == true)
+    harness.agents["a"]?.hasDiskPressure = false
+    harness.pass(2_000, beating: ["a"])
+    #expect(pressure(harness) == Self.none)
+    #expect(harness.node("a")?.taints.isEmpty == true)
+    #expect(harness.isLive("new"))
+    #expect(harness.events("NodeHasNoDiskPressure") == ["Node a status is now: NodeHasNoDiskPressure"])
+  }
+
+  @Test("the condition is Unknown while the node is lost, the taint stays, and its return changes neither by itself")
+  func pressureLost() throws {
+    var harness = try pressed()
+    harness.pass(10_000)
+    #expect(pressure(harness) == ["Unknown", "NodeStatusUnknown", "Kubelet stopped posting node status."])
+    #expect(harness.node("a")?.taints.contains { $0.key == Taint.diskPressure } == true)
+    harness.reconnect("a", session: "session-2")
+    #expect(pressure(harness) == Self.high)
+    #expect(harness.node("a")?.taints.map(\.key) == [Taint.diskPressure])
+    #expect(harness.events("NodeHasDiskPressure").count == 1)
+    harness.pass(10_000)
+    harness.agents["a"]?.hasDiskPressure = false
+    harness.reconnect("a", session: "session-3")
+    #expect(pressure(harness) == Self.none)
+    #expect(harness.node("a")?.taints.isEmpty == true)
+    #expect(harness.events("NodeHasNoDiskPressure").count == 1)
+  }
+
+  @Test("a restart of the coordinator keeps what was said until the node says otherwise", arguments: [true, false])
+  func pressureRestarted(stays: Bool) throws {
+    var harness = try pressed()
+    try harness.restart()
+    harness.agents["a"]?.hasDiskPressure = stays
+    harness.reconnect("a", session: "session-2")
+    #expect(pressure(harness) == (stays ? Self.high : Self.none))
+    #expect(harness.node("a")?.taints.map(\.key) == (stays ? [Taint.diskPressure] : []))
+    #expect(harness.events("NodeHasDiskPressure").count <= 1)
+    #expect(harness.events("NodeHasNoDiskPressure").count == (stays ? 0 : 1))
+  }
 }

@@ -59,6 +59,9 @@ int stint_spawn_add_chdir(posix_spawn_file_actions_t *actions, const char *path)
 // Free bytes for unprivileged users and total bytes of the file system at `path`; 0, or -1 and errno.
 int stint_filesystem_space(const char *path, uint64_t *available, uint64_t *total);
 
+// The same of inodes; a file system that makes them as it needs them has a total of 0.
+int stint_filesystem_inodes(const char *path, uint64_t *available, uint64_t *total);
+
 // Gives the open file blocks for its first `bytes`, its size left as it is; 0, or -1 and errno.
 int stint_keep_blocks(int descriptor, uint64_t bytes);
 

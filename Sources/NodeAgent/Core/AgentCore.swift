@@ -73,6 +73,7 @@ package struct AgentCore {
     highestIncarnation = configuration.highestIncarnation
     incarnationMark = configuration.incarnationMark
     retained = Set(configuration.retainedLogs)
+    if let room = configuration.diskRoom { note(room, BootTime(milliseconds: 0)) }
   }
 
   /// The node is being emptied: nothing new is started.
@@ -98,7 +99,7 @@ package struct AgentCore {
     case .preparationFailed(let attempt, let number, let container, let reason, let message, let retryable):
       let failure = PreparationFailure(container: container, reason: reason, message: message, isRetryable: retryable)
       preparationFailed(attempt, number, failure, now)
-    case .diskAnswered(let number): diskAnswered(number)
+    case .diskAnswered(let number, let room): diskAnswered(number, room, now)
     case .stopRequested: leave()
     case .shutDownRequested(let grace): shutDown(graceMilliseconds: grace)
     }

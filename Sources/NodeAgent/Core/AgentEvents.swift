@@ -28,8 +28,9 @@ package enum AgentEvent: Equatable, Sendable {
   /// changed body helps.
   case preparationFailed(
     AttemptNumber, number: Int64, container: String, reason: String, message: String, retryable: Bool)
-  /// Answer to `probeDisk` of that number: the disk of the data directory takes writes.
-  case diskAnswered(Int64)
+  /// Answer to `probeDisk` of that number: the disk of the data directory answers, and has so much room; nil: it did
+  /// not say.
+  case diskAnswered(Int64, room: DiskRoom? = nil)
   /// The wake-up that the last `wake` effect asked for, or later.
   case timer
   /// SIGTERM: leave keeper and pods running and go.
@@ -71,8 +72,8 @@ package enum AgentEffect: Equatable, Sendable {
   case serveLogs(LogRequest)
   /// Write the highest incarnation seen, and its mark, to the data directory (C4); no sync needed.
   case remember(incarnation: Int64, mark: String)
-  /// Write a few bytes to the data directory's disk, on a thread that it may hold up; answer `diskAnswered` with that
-  /// number once it is done, also when it failed at once. At most one is under way.
+  /// Write a few bytes to the data directory's disk and look how much room it has, on a thread that it may hold up;
+  /// answer `diskAnswered` with that number once it is done, also when it failed at once. At most one is under way.
   case probeDisk(Int64)
   /// A line for the operator's log.
   case log(String)
@@ -128,6 +129,11 @@ package struct AgentConfiguration: Equatable, Sendable {
   package var preparationRetryMilliseconds: Int64 = 2_000
   /// A disk that does not answer for this long, or for two fifths of a lease where that is longer, is stalled.
   package var diskStallMilliseconds: Int64 = 1_000
+  /// A disk that had too little room is said to have enough again once it had for so long (kubelet's
+  /// eviction-pressure-transition-period).
+  package var diskPressureMilliseconds: Int64 = 300_000
+  /// Of the disk of the data directory, as the agent began; nil: it did not say.
+  package var diskRoom: DiskRoom?
 
   /// Takes each value as it stands.
   package init(

@@ -1,7 +1,37 @@
-// Whether the disk of the data directory answers: one probe with each heartbeat, unless the last one still waits.
-// Knows nothing of files; what a stalled disk means for new work is the coordinator's.
+// Whether the disk of the data directory answers, and has room: one probe with each heartbeat, unless the last one
+// still waits. Knows nothing of files; what a stalled or full disk means for new work is the coordinator's.
 
 import ClusterProto
+
+/// What is free of a file system, and all of it.
+package struct DiskRoom: Equatable, Sendable {
+  /// Bytes that may still be written by who has no rights.
+  package var availableBytes: UInt64
+  /// All bytes.
+  package var totalBytes: UInt64
+  /// Inodes that may still be made.
+  package var availableInodes: UInt64
+  /// All inodes; 0: the file system makes them as it needs them.
+  package var totalInodes: UInt64
+
+  /// Takes each value as it stands.
+  package init(availableBytes: UInt64, totalBytes: UInt64, availableInodes: UInt64 = 0, totalInodes: UInt64 = 0) {
+    self.availableBytes = availableBytes
+    self.totalBytes = totalBytes
+    self.availableInodes = availableInodes
+    self.totalInodes = totalInodes
+  }
+
+  /// A tenth of a large disk is more than pods need: with this much, there is no pressure.
+  static let enoughBytes: UInt64 = 5 << 30
+  static let enoughInodes: UInt64 = 100_000
+
+  /// Too little for more pods: less than kubelet's nodefs.available<10% or nodefs.inodesFree<5%, and not enough either.
+  var isLow: Bool {
+    availableBytes < min(totalBytes / 10, Self.enoughBytes)
+      || availableInodes < min(totalInodes / 20, Self.enoughInodes)
+  }
+}
 
 /// The agent's view of its disk.
 struct DiskWatch {
@@ -11,6 +41,10 @@ struct DiskWatch {
   var since: BootTime?
   /// The last heartbeat said that the disk is stalled.
   var isTold = false
+  /// It has too little room, or had not long ago.
+  var isPressed = false
+  /// Since when it was seen to have enough again; nil: it was not.
+  var roomySince: BootTime?
 }
 
 extension AgentCore {
@@ -33,10 +67,32 @@ extension AgentCore {
     effects.append(.probeDisk(disk.number))
   }
 
-  mutating func diskAnswered(_ number: Int64) {
+  mutating func diskAnswered(_ number: Int64, _ room: DiskRoom?, _ now: Now) {
     guard number == disk.number, disk.since != nil else { return }
     disk.since = nil
     // The node takes pods again: it is said at once.
     if disk.isTold { session?.asks = true }
+    if let room { note(room, now.boot) }
+  }
+
+  mutating func note(_ room: DiskRoom, _ time: BootTime) {
+    guard room.isLow else {
+      if disk.roomySince == nil { disk.roomySince = time }
+      return
+    }
+    if !disk.isPressed { session?.asks = true }
+    disk.isPressed = true
+    disk.roomySince = nil
+  }
+
+  /// Whether the disk has too little room, or had not long ago: one that is filled and emptied by turns does not make
+  /// its node come and go. A disk that does not answer stays what it was.
+  mutating func hasDiskPressure(_ now: Now) -> Bool {
+    if disk.isPressed, disk.since == nil, let since = disk.roomySince,
+      now.boot - since >= configuration.diskPressureMilliseconds
+    {
+      disk.isPressed = false
+    }
+    return disk.isPressed
   }
 }

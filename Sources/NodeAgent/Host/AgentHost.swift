@@ -33,6 +33,8 @@ package struct AgentOptions: Sendable {
   package var podUser: String?
   /// A frozen pod is killed after so many ms.
   package var frozenKillMilliseconds: Int64 = 600_000
+  /// How long a disk must have room before the node says so again.
+  package var diskPressureMilliseconds: Int64 = 300_000
   /// Bytes of log kept for a container; the oldest go beyond it.
   package var logLimit = LogFile.usualLimit
   /// An agent whose data directory is not at its path for so long ends.
@@ -136,7 +138,7 @@ package final class AgentHost {
       HostLog.line("agent: connecting anew, to show the certificate of the other authority")
       coordinator?.close()
     }
-    try disk.attach(to: loop) { [unowned self] number in handle(.diskAnswered(number)) }
+    try disk.attach(to: loop) { [unowned self] answer in handle(.diskAnswered(answer.number, room: answer.room)) }
     try DirectoryWatch.begin(
       loop: loop, path: paths.agentLock, patienceMilliseconds: options.lostDirectoryMilliseconds
     ) { [unowned self] in leaveLostDirectory() }
@@ -187,6 +189,9 @@ package final class AgentHost {
     configuration.highestIncarnation = memory.highestIncarnation
     configuration.incarnationMark = memory.incarnationMark
     configuration.rememberedCluster = memory.cluster
+    configuration.diskPressureMilliseconds = options.diskPressureMilliseconds
+    // The first heartbeat has to say it: pods would be assigned until the second.
+    configuration.diskRoom = DiskProbe.room(paths.data)
     configuration.retainedLogs = try Files.list(paths.logs).compactMap { Int64($0) }.sorted()
     return configuration
   }

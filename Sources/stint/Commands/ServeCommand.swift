@@ -116,6 +116,8 @@ enum ServeCommand {
     }
     options.logLimit = try logLimit(arguments) ?? options.logLimit
     options.frozenKillMilliseconds = arguments.milliseconds("frozen-kill") ?? options.frozenKillMilliseconds
+    options.diskPressureMilliseconds =
+      arguments.milliseconds("disk-pressure-transition") ?? options.diskPressureMilliseconds
     if joined == nil, token == nil, options.authority == nil {
       throw CommandError(
         "error: this machine is no node yet: stint token create, on the coordinator's machine, prints the command that "

@@ -70,6 +70,8 @@ struct NodeRecord: Sendable {
   var conditionsWrittenAt: BootTime
   /// As its last heartbeat said; nil: none came yet.
   var isDiskStalled: Bool?
+  /// The same: its disk has too little room.
+  var hasDiskPressure: Bool?
 
   var attempts = InsertionSet<AttemptNumber>()
   /// Digest of the desired set: the attempts addressed to the holder's keeper.

@@ -120,9 +120,11 @@ extension CoordinatorCore {
   mutating func writeReady(_ name: String) {
     fleet.nodes[name]?.conditionsWrittenAt = now.boot
     let wall = now.wall
+    guard let node = state.nodes[ObjectKey(namespace: "", name: name)] else { return }
+    let disk = diskPressure(node)
     let words = [
       ("MemoryPressure", "False", "KubeletHasSufficientMemory", "kubelet has sufficient memory available"),
-      ("DiskPressure", "False", "KubeletHasNoDiskPressure", "kubelet has no disk pressure"),
+      ("DiskPressure", disk.status, disk.reason, disk.message),
       ("PIDPressure", "False", "KubeletHasSufficientPID", "kubelet has sufficient PID available"),
       ("Ready", "True", "KubeletReady", "kubelet is posting ready status"),
     ]

@@ -36,8 +36,8 @@ struct MountPlan {
 
   /// `rootDirectory`: an empty directory of the host that a mirrored root may be mounted on (privately).
   /// `podDirectory`: sources below it are the pod's own volumes. `data`: the node's own directory, from which
-  /// preparing takes no hostPath of a `user`, since it is closed to all but root. Call it just before the container starts: it looks at
-  /// what earlier containers left in the volumes.
+  /// preparing takes no hostPath of a `user`, since it is closed to all but root. Call it just before the container
+  /// starts: it looks at what earlier containers left in the volumes.
   static func operations(
     for container: PodPlan.Container, podDirectory: String, data: String, user: PodUser?, rootDirectory: String
   ) -> [MountOperation] {

@@ -37,9 +37,9 @@ package struct PodUser: Equatable, Sendable {
     throw IOError(operation: "--pod-user", subject: name, message: "no such user on this machine")
   }
 
-  /// Does `body` so that what it looks up and makes in file systems is judged, and owned, as if this user did it; on this
-  /// thread alone, so `body` must not wait for another. nil: this thread may not, and nothing was done. Who is not root
-  /// has no other rights to lend or to hide: then `body` is just done.
+  /// Does `body` so that what it looks up and makes in file systems is judged, and owned, as if this user did it; on
+  /// this thread alone, so `body` must not wait for another. nil: this thread may not, and nothing was done. Who is not
+  /// root has no other rights to lend or to hide: then `body` is just done.
   func acting<Result, Failure: Error>(_ body: () throws(Failure) -> Result) throws(Failure) -> Result? {
     guard geteuid() == 0 else { return try body() }
     var former = stint_actor()

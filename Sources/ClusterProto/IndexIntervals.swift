@@ -56,6 +56,26 @@ package struct IndexIntervals: Equatable, Sendable {
     return intervals[position].upper
   }
 
+  /// The lowest index of the set that is not below `index`.
+  package func next(from index: Int64) -> Int64? {
+    let position = position(of: index)
+    return position < intervals.count ? max(index, intervals[position].lower) : nil
+  }
+
+  /// How many indexes of the set are below `index`.
+  package func count(below index: Int64) -> Int64 {
+    let position = position(of: index)
+    // From the end that has fewer intervals before it.
+    if position * 2 < intervals.count {
+      var below: Int64 = 0
+      for interval in intervals[..<position] { below += interval.upper - interval.lower + 1 }
+      return position < intervals.count ? below + max(0, index - intervals[position].lower) : below
+    }
+    var above: Int64 = 0
+    for interval in intervals[position...] { above += interval.upper - max(interval.lower, index) + 1 }
+    return count - above
+  }
+
   /// Adds an index that is 0 or more; false when it was there.
   @discardableResult
   package mutating func insert(_ index: Int64) -> Bool {

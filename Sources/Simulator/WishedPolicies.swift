@@ -8,6 +8,8 @@ struct WishedPolicies {
   private var limitPerIndex: Int64?
   private var maxFailedIndexes: Int64?
   private var ignoresDisruptions = false
+  /// Deleted pods are replaced when they have ended, without a failure policy that asks for it.
+  private var waitsForEnds = false
   /// A failure of the program ends the Job, or its index.
   private var failureAction: String?
   /// So many indexes are enough.
@@ -24,6 +26,7 @@ struct WishedPolicies {
       if world.chance(0.3) { enough = world.pick(1...completions) }
     }
     if world.chance(0.3) { ignoresDisruptions = true }
+    if world.chance(0.3) { waitsForEnds = true }
     guard failsAlways, world.chance(0.5) else { return }
     failureAction = limitPerIndex == nil || world.chance(0.5) ? "FailJob" : "FailIndex"
   }
@@ -41,6 +44,7 @@ struct WishedPolicies {
     }
     if let maxFailedIndexes { spec["maxFailedIndexes"] = .int(maxFailedIndexes) }
     if let enough { spec["successPolicy"] = ["rules": [["succeededCount": .int(enough)]]] }
+    if waitsForEnds { spec["podReplacementPolicy"] = "Failed" }
     var rules: [JSON] = []
     if ignoresDisruptions {
       rules.append(["action": "Ignore", "onPodConditions": [["type": "DisruptionTarget", "status": "True"]]])

@@ -1,5 +1,6 @@
-// What simulated users do: submit Jobs of many shapes, delete pods, suspend and resume, delete Jobs; and what must be
-// true of each Job at the end. Resubmits after a lost answer, as people do.
+// What simulated users do: submit Jobs of many shapes, delete pods and take them away, suspend, resize and resume,
+// write a wrong status, delete Jobs; and what must be true of each Job at the end. Resubmits after a lost answer, as
+// people do.
 
 import ClusterProto
 import CoordinatorCore
@@ -52,7 +53,7 @@ final class Workload {
   /// No more Jobs; suspended ones are resumed.
   func end() {
     isOver = true
-    for wish in wishes where !wish.isDeleted { suspend(wish.name, false) }
+    for wish in wishes where !wish.isDeleted { resume(wish) }
   }
 
   private func scheduleSubmission() {
@@ -131,27 +132,62 @@ final class Workload {
     guard wishes[index].isAcknowledged, !wishes[index].isDeleted else { return }
     let name = wishes[index].name
     wishes[index].isMeddledWith = true
-    switch world.pick(0...3) {
-    case 0:
-      suspend(name, true)
-      world.after(world.pick(1_000_000...60_000_000)) { [self] in if !wishes[index].isDeleted { suspend(name, false) } }
-    case 1: deletePod(of: name)
-    case 2 where world.chance(0.3):
+    switch world.pick(0...8) {
+    case 0: change(index, ["suspend": true])
+    case 1: change(index, ["parallelism": .int(world.pick(0...wishes[index].parallelism))])
+    case 2 where world.chance(0.5):
       wishes[index].isDeleted = true
       world.record("delete \(name)")
       deleteJob(name)
+    case 3: takeAway(["ownerReferences": .null], from: name)
+    case 4 where world.chance(0.5): takeAway(["labels": .null], from: name)
+    case 5:
+      world.record("write the status of \(name)")
+      patch(.jobs, name, ["status": ["active": .int(world.pick(0...9)), "ready": 0]], subresource: "status")
     default: deletePod(of: name)
     }
   }
 
-  private func suspend(_ name: String, _ value: Bool) {
-    world.record("\(value ? "suspend" : "resume") \(name)")
+  /// Changes the Job's spec, and takes it back a while later.
+  private func change(_ index: Int, _ spec: JSON) {
+    world.record("change \(wishes[index].name) to \(spec.text)")
+    patch(.jobs, wishes[index].name, ["spec": spec])
+    world.after(world.pick(1_000_000...60_000_000)) { [self] in if !wishes[index].isDeleted { resume(wishes[index]) } }
+  }
+
+  private func resume(_ wish: Wish) {
+    world.record("resume \(wish.name)")
+    patch(.jobs, wish.name, ["spec": ["suspend": false, "parallelism": .int(wish.parallelism)]])
+  }
+
+  private func patch(_ kind: Kind, _ name: String, _ patch: JSON, subresource: String = "") {
     var options = APIOptions()
     options.patchKind = .merge
-    let patch: JSON = ["spec": ["suspend": .bool(value)]]
     cluster.request(
-      APIRequest(verb: .patch, kind: .jobs, namespace: "default", name: name, options: options, body: patch)
+      APIRequest(
+        verb: .patch, kind: kind, namespace: "default", name: name, subresource: subresource, options: options,
+        body: patch)
     ) { _, _ in }
+  }
+
+  private func takeAway(_ metadata: JSON, from job: String) {
+    choosePod(of: job) { [self] name in
+      world.record("take \(metadata.text) of a pod of \(job)")
+      // It may be nobody's then, and runs on beside the one in its place.
+      cluster.ledger.allowOneMore(job: job)
+      patch(.pods, name, ["metadata": metadata])
+    }
+  }
+
+  private func choosePod(of job: String, _ then: @escaping (String) -> Void) {
+    var options = APIOptions()
+    options.labelSelector = "batch.kubernetes.io/job-name=\(job)"
+    cluster.request(APIRequest(verb: .list, kind: .pods, namespace: "default", options: options)) {
+      [self] _, list in
+      if let name = world.choose(list["items"]?.arrayValue ?? [])?[path: ["metadata", "name"]]?.stringValue {
+        then(name)
+      }
+    }
   }
 
   private func deleteJob(_ name: String) {
@@ -163,12 +199,7 @@ final class Workload {
   }
 
   private func deletePod(of job: String) {
-    var options = APIOptions()
-    options.labelSelector = "batch.kubernetes.io/job-name=\(job)"
-    cluster.request(APIRequest(verb: .list, kind: .pods, namespace: "default", options: options)) {
-      [self] _, list in
-      let pods = list["items"]?.arrayValue ?? []
-      guard let name = world.choose(pods)?[path: ["metadata", "name"]]?.stringValue else { return }
+    choosePod(of: job) { [self] name in
       world.record("delete pod of \(job)")
       var options = APIOptions()
       if world.chance(0.2) {

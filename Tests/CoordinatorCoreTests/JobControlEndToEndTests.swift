@@ -234,7 +234,32 @@ struct JobControlEndToEndTests {
     #expect(released[path: ["metadata", "ownerReferences"]] == nil)
     #expect(released[path: ["metadata", "finalizers"]] == nil, "nobody counts it any more")
     #expect(released[path: ["metadata", "deletionTimestamp"]] == nil)
-    #expect(cluster.pods("adopt-release").count == 2, "the Job has another pod in its place")
+    try cluster.waitRunning("adopt-release", 2)
+    #expect(cluster.fleet.isLive(pod), "it runs on, and the Job has another pod in its place that runs too")
+    #expect(cluster.fleet.problems().isEmpty)
+  }
+
+  @Test("what an adopted pod runs is its Job's: no more run at once than may, and none beside it when it is lost")
+  func adoptedSlot() throws {
+    let cluster = try JobCluster()
+    var pod = Manifest.pod("early")
+    pod[path: ["metadata", "labels"]] = ["app": "x"]
+    cluster.ask(APIRequest(verb: .create, kind: .pods, namespace: "default", body: pod))
+    try cluster.wait("the pod to run") { $0.fleet.isLive("early") }
+    let spec: JSON = [
+      "parallelism": 1, "completions": 2, "manualSelector": true, "selector": ["matchLabels": ["app": "x"]],
+    ]
+    let made = cluster.create("manual", JobCluster.allSucceed, spec) {
+      $0[path: ["spec", "template", "metadata", "labels"]] = ["app": "x", "job-name": "manual"]
+    }
+    let uid = made.object[path: ["metadata", "uid"]]?.stringValue ?? ""
+    #expect(cluster.fleet.core.possiblyLiveCount(jobUID: uid) == 1)
+    cluster.stopSeconds = 5
+    cluster.delete(.pods, "early")
+    cluster.pass()
+    #expect(cluster.pods("manual").allSatisfy { $0[path: ["spec", "nodeName"]] == nil }, "the old one may still run")
+    try cluster.wait(for: "manual", "Complete", reason: "CompletionsReached")
+    #expect(cluster.fleet.core.possiblyLiveCount(jobUID: uid) == 0)
   }
 
   @Test("should allow to delegate reconciliation to external controller")

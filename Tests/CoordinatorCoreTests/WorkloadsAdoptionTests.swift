@@ -63,6 +63,24 @@ struct WorkloadsAdoptionTests {
     #expect(driver.core.state.pods[done.meta.key]?.meta.finalizers == [], "counted")
   }
 
+  @Test("a pod whose owner is taken away is taken back, and counts once, whether it was counted before or not")
+  func countedOnce() throws {
+    var driver = try WorkloadsDriver()
+    driver.createJob("own", ["completions": 4, "parallelism": 2])
+    let counted = driver.activePods("own")[0]
+    driver.end(counted, succeeded: true)
+    driver.core.updatePod(counted.meta.key) { $0.meta.ownerReferences = [] }
+    driver.settle()
+    #expect(owner(driver, counted.meta.name) == "uid-own")
+    #expect(try driver.status("own").succeeded == 1)
+    let other = driver.activePods("own")[0]
+    driver.end(other, succeeded: true, settling: false)
+    driver.core.updatePod(other.meta.key) { $0.meta.ownerReferences = [] }
+    driver.settle()
+    #expect(owner(driver, other.meta.name) == "uid-own")
+    #expect(try driver.status("own").succeeded == 2)
+  }
+
   @Test("a pod of another controller stays its own, whatever its labels, and an owner that is none is no hindrance")
   func foreign() throws {
     var driver = try WorkloadsDriver()

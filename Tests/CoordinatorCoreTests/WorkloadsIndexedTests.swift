@@ -113,7 +113,7 @@ struct WorkloadsIndexedTests {
     var driver = try WorkloadsDriver()
     driver.createJob("many", ["completionMode": "Indexed", "completions": 2, "parallelism": 2])
     var odd = try pod(driver, "many", 0)
-    for (name, text) in [("odd-a", "2"), ("odd-b", "-1"), ("odd-c", "x")] {
+    for (name, text) in [("odd-a", "2"), ("odd-b", "-1"), ("odd-c", "x"), ("odd-e", "\(Int64.max)")] {
       odd.meta.name = name
       odd.meta.uid = ""
       odd.meta.annotations[Slot.indexAnnotation] = text

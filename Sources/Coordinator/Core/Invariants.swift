@@ -173,6 +173,9 @@ package struct InvariantChecker: Sendable {
     if let most = job.spec.maxFailedIndexes, failed.count > most, !status.conditions.contains(where: \.isTrue) {
       found.append("I7: Job \(name) goes on with \(failed.count) failed indexes, \(most) may fail")
     }
+    if !status.isFinished, let index = core.forgottenIndex(of: job) {
+      found.append("I8: index \(index) of Job \(name) wants a pod and is forgotten")
+    }
     if job.spec.backoffLimitPerIndex == nil, !failed.isEmpty {
       found.append("I5: Job \(name) has failed indexes without a limit for each")
     }

@@ -39,6 +39,23 @@ extension CoordinatorCore {
     noteDesiredChange(attempt.number, node: attempt.node)
   }
 
+  /// The pod has another controller, or none: what runs of it is that one's work from now on.
+  mutating func moveAttempt(podUID: String, to slot: Slot?) {
+    guard let number = fleet.attemptOfPod[podUID], let attempt = fleet.attempts[number], attempt.slot != slot else {
+      return
+    }
+    if let before = attempt.slot { count(before, on: attempt.node, by: -1) }
+    fleet.attempts[number]?.slot = slot
+    if let slot { count(slot, on: attempt.node, by: 1) }
+    fleet.dirtyAttempts.insert(number)
+    if let before = attempt.slot { slotOpened(before) }
+  }
+
+  private mutating func slotOpened(_ slot: Slot) {
+    reconsiderGated(slot.jobUID)
+    reconsiderAside(slot)
+  }
+
   /// Forgets an attempt that is proven dead; its row goes in this turn's commit.
   mutating func drop(_ number: AttemptNumber) {
     guard let attempt = fleet.attempts[number] else { return }
@@ -56,10 +73,7 @@ extension CoordinatorCore {
     if !fleet.tokens.contains(number) { purgeLogs(of: number, on: attempt.node) }
     forgetNodeIfUnused(attempt.node)
     nodeOpened(attempt.node)
-    if let slot = attempt.slot {
-      reconsiderGated(slot.jobUID)
-      reconsiderAside(slot)
-    }
+    if let slot = attempt.slot { slotOpened(slot) }
   }
 
   /// Enters an attempt in every index; used for new ones and for rows.

@@ -194,7 +194,7 @@ extension CoordinatorCore {
   /// A pod of a Job that has finished counts no more; it only loses its finalizer.
   private mutating func stripFinished(_ round: inout JobRound) {
     let tally = tally(of: round.job)
-    for key in Array(tally.finished) + Array(tally.deleted) {
+    for key in Array(tally.finished.prefix(round.remaining + 1)) + Array(tally.deleted.prefix(round.remaining + 1)) {
       guard round.remaining > 0 else {
         round.isCut = true
         return

@@ -8,29 +8,32 @@ extension CoordinatorCore {
   mutating func countPods(_ round: inout JobRound) {
     let uid = round.job.meta.uid
     if round.job.meta.deletionTimestamp != nil { releaseHeld(&round) }
-    // Keys only: holding the tally while its sets change would copy them.
-    let finished = firstKeys(of: uid, \.finished, limit: round.remaining)
-    let deleted = firstKeys(of: uid, \.deleted, limit: Int.max)
-    guard !finished.isEmpty || !deleted.isEmpty else { return }
     var outcomes: [(time: WallTime, key: ObjectKey, succeeded: Bool)] = []
-    for key in finished {
-      guard round.remaining > 0 else { break }
+    // Keys only: holding the tally while its sets change would copy them.
+    for key in firstKeys(of: uid, \.finished, limit: round.remaining) {
       guard let pod = state.pods[key] else { continue }
       count(pod, &round, &outcomes)
     }
-    for key in deleted {
-      guard round.remaining > 0 else { break }
+    // A Job that waits for the ends of deleted pods looks at each once, and again when it changes.
+    let waits = waitsForEnds(round)
+    for key in firstKeys(of: uid, waits ? \.unseen : \.deleted, limit: round.remaining) {
       guard let pod = state.pods[key] else { continue }
+      round.touched += 1
+      workloads.tallies[uid]?.unseen.remove(key)
       countDeleted(pod, &round, &outcomes)
     }
+    workloads.looked += round.touched
     if round.job.spec.backoffLimitPerIndex == nil { remember(outcomes, uid: uid) }
-    round.isCut = round.remaining == 0
+    round.isCut = round.touched > 0 && round.remaining == 0
   }
 
-  private func firstKeys(
-    of uid: String, _ set: KeyPath<JobTally, InsertionSet<ObjectKey>>, limit: Int
-  ) -> [ObjectKey] {
-    guard let tally = workloads.tallies[uid], !tally[keyPath: set].isEmpty else { return [] }
+  private func waitsForEnds(_ round: JobRound) -> Bool {
+    round.job.spec.podReplacementPolicy == "Failed" && !round.isDecided && round.job.meta.deletionTimestamp == nil
+  }
+
+  /// At most so many keys of one of the tally's sets, the oldest first.
+  func firstKeys(of uid: String, _ set: KeyPath<JobTally, InsertionSet<ObjectKey>>, limit: Int) -> [ObjectKey] {
+    guard limit > 0, let tally = workloads.tallies[uid], !tally[keyPath: set].isEmpty else { return [] }
     return Array(tally[keyPath: set].prefix(limit))
   }
 
@@ -64,11 +67,7 @@ extension CoordinatorCore {
   private mutating func countDeleted(
     _ pod: Pod, _ round: inout JobRound, _ outcomes: inout [(time: WallTime, key: ObjectKey, succeeded: Bool)]
   ) {
-    let failing = round.status.condition("FailureTarget")?.isTrue ?? false
-    let succeeding = round.status.condition("SuccessCriteriaMet")?.isTrue ?? false
-    let waits = round.job.spec.podReplacementPolicy == "Failed"
-    if failing || !waits {
-      round.touched += 1
+    if round.status.isInterim("FailureTarget") || round.job.spec.podReplacementPolicy != "Failed" {
       // Not in the backoff: who deletes a pod by hand gets its replacement at once.
       let index = ownIndex(of: pod, round)
       let verdict = verdict(on: pod, of: round.job)
@@ -77,12 +76,10 @@ extension CoordinatorCore {
         round.status.failed = round.status.failed.nextCount
       }
       stripTracking(pod.meta.key)
-    } else if succeeding || round.job.meta.deletionTimestamp != nil {
-      round.touched += 1
+    } else if !waitsForEnds(round) {
       stripTracking(pod.meta.key)
     } else if !isPossiblyLive(podUID: pod.meta.uid) {
       // Nobody will report its end: it ends here, as Kubernetes' pod collector ends pods that were never started.
-      round.touched += 1
       failUnreported(pod.meta.key, podUID: pod.meta.uid, why: "The pod was deleted before it ran")
     }
   }

@@ -65,11 +65,14 @@ struct HeldPods: Sendable {
     if pod.isCounted { counted += 1 }
   }
 
-  mutating func take(_ index: Int64, _ key: ObjectKey) {
-    guard let pod = pods[index], pod.key == key else { return }
+  /// True when the pod was held for that index.
+  @discardableResult
+  mutating func take(_ index: Int64, _ key: ObjectKey) -> Bool {
+    guard let pod = pods[index], pod.key == key else { return false }
     pods[index] = nil
     keys.remove(key)
     if pod.isCounted { counted -= 1 }
+    return true
   }
 }
 
@@ -92,52 +95,61 @@ extension Slot {
 
 extension CoordinatorCore {
   /// The lowest indexes below the completions that have neither succeeded nor failed and that no pod holds, at most
-  /// `count`.
-  func pendingIndexes(_ round: JobRound, count: Int64) -> [Int64] {
+  /// `count` of those whose pause is over. Those that pause keep their places, as in Kubernetes: of the lowest `places`
+  /// pending indexes none other gets a pod in their stead.
+  mutating func pendingIndexes(_ round: JobRound, count: Int64, places: Int64) -> [Int64] {
     guard let completions = round.job.spec.completions, count > 0 else { return [] }
-    let tally = tally(of: round.job)
-    var taken = [round.status.completedIndexes, tally.indexed.indexes]
-    if let failed = round.status.failedIndexes { taken.append(failed) }
-    if round.job.spec.podReplacementPolicy == "Failed" { taken.append(tally.ending.indexes) }
-    var result: [Int64] = []
-    var index: Int64 = 0
-    while index < completions, Int64(result.count) < count {
-      if let end = taken.lazy.compactMap({ $0.end(around: index) }).max() {
-        index = end + 1
-      } else {
-        result.append(index)
-        index += 1
-      }
-    }
-    return result
+    let uid = round.job.meta.uid
+    // Taken out, so that changing them copies nothing.
+    var vacancies = workloads.tallies[uid]?.vacancies ?? IndexVacancies()
+    workloads.tallies[uid]?.vacancies = IndexVacancies()
+    let taken = takenIndexes(of: round.job, round.status)
+    let held = workloads.tallies[uid]?.held ?? HeldPods()
+    let indexes = vacancies.next(
+      count, places: places, below: completions, at: now.boot,
+      end: { index in taken.lazy.compactMap { $0.end(around: index) }.max() }, pause: { held[$0]?.due })
+    workloads.looked += vacancies.takeLooked()
+    workloads.tallies[uid, default: JobTally()].vacancies = vacancies
+    return indexes
   }
 
-  /// Of the pending indexes those whose pause is over; and else when the first of the others is due.
-  func dueIndexes(_ indexes: [Int64], of job: Job) -> (now: [Int64], next: BootTime?) {
-    let tally = tally(of: job)
-    if tally.held.isEmpty { return (indexes, nil) }
-    var due: [Int64] = []
-    var next: BootTime?
-    for index in indexes {
-      if let end = tally.held[index]?.due, end > now.boot {
-        next = min(end, next ?? end)
-      } else {
-        due.append(index)
-      }
+  /// Indexes that want no pod, as sets that may overlap.
+  private func takenIndexes(of job: Job, _ status: JobStatus) -> [IndexIntervals] {
+    var taken = [status.completedIndexes]
+    if let failed = status.failedIndexes { taken.append(failed) }
+    guard let tally = workloads.tallies[job.meta.uid] else { return taken }
+    taken.append(tally.indexed.indexes)
+    if job.spec.podReplacementPolicy == "Failed" { taken.append(tally.ending.indexes) }
+    return taken
+  }
+
+  /// An index that wants a pod and is not known to; nil as long as all is well.
+  func forgottenIndex(of job: Job) -> Int64? {
+    guard let vacancies = workloads.tallies[job.meta.uid]?.vacancies else { return nil }
+    let taken = takenIndexes(of: job, job.status) + [vacancies.open, vacancies.paused]
+    var index: Int64 = 0
+    while index < min(vacancies.frontier, job.spec.completions ?? 0) {
+      guard let end = taken.lazy.compactMap({ $0.end(around: index) }).max() else { return index }
+      index = end + 1
     }
-    return (due, due.isEmpty ? next : nil)
+    return nil
   }
 
   /// Active pods that hold no index of their Job, or one that a better pod holds: Kubernetes' order says which stays.
-  func misplacedPods(of job: Job) -> [ObjectKey] {
-    guard job.spec.isIndexed, let completions = job.spec.completions else { return [] }
-    let tally = tally(of: job)
+  mutating func misplacedPods(of job: Job) -> [ObjectKey] {
+    guard job.spec.isIndexed, let completions = job.spec.completions, let tally = workloads.tallies[job.meta.uid] else {
+      return []
+    }
     var result: [ObjectKey] = []
-    if tally.indexed.count < tally.active.count || tally.indexed.indexes.last ?? 0 >= completions {
-      for key in tally.active {
-        guard let pod = state.pods[key] else { continue }
-        if Slot.index(of: pod).map({ $0 >= completions }) ?? true { result.append(key) }
-      }
+    if tally.indexed.count < tally.active.count {
+      // Somebody else made such a pod: it goes in this sync, so this look is for it alone.
+      workloads.looked += tally.active.count
+      result = tally.active.filter { key in state.pods[key].map { Slot.index(of: $0) == nil } ?? false }
+    }
+    var outside = tally.indexed.indexes.next(from: completions)
+    while let index = outside {
+      result += tally.indexed.pods(of: index)
+      outside = index < Int64.max ? tally.indexed.indexes.next(from: index + 1) : nil
     }
     for index in tally.indexed.crowded where index < completions {
       result += inDeletionOrder(tally.indexed.pods(of: index)).dropLast()

@@ -23,6 +23,7 @@ extension CoordinatorCore {
       deleteSurplus(&round, count: active - wanted, first: misplaced)
       return
     }
+    workloads.memories[job.meta.uid]?.surplus = []
     let waiting = job.spec.podReplacementPolicy == "Failed" ? Int64(tally(of: job).terminating) : 0
     let missing = wanted - waiting - active
     guard missing > 0, !isTerminating(namespace: job.meta.namespace) else { return }
@@ -36,16 +37,15 @@ extension CoordinatorCore {
   /// Pods for the lowest indexes that need one. With a limit for each index each has a pause of its own; the slots of
   /// those that pause stay empty, as Kubernetes leaves them.
   private mutating func createIndexes(_ round: inout JobRound, missing: Int64) {
-    var indexes = pendingIndexes(round, count: missing)
-    if round.job.spec.backoffLimitPerIndex != nil {
-      let due = dueIndexes(indexes, of: round.job)
-      if isPaused(round.job, until: due.next) { return }
-      indexes = due.now
-    } else if isPaused(round.job, until: workloads.memories[round.job.meta.uid]?.backoff.end) {
-      return
-    }
+    let job = round.job
+    let isPerIndex = job.spec.backoffLimitPerIndex != nil
+    if !isPerIndex, isPaused(job, until: workloads.memories[job.meta.uid]?.backoff.end) { return }
+    // No more than this turn makes, and one that tells that there are more.
+    let most = min(missing, Int64(max(0, round.remaining)) + 1)
+    let indexes = pendingIndexes(round, count: most, places: missing)
+    if isPerIndex { _ = isPaused(job, until: workloads.tallies[job.meta.uid]?.vacancies.nextEnd()) }
     guard !indexes.isEmpty else { return }
-    createPods(&round, count: allowance(for: round.job, missing: Int64(indexes.count)), indexes: indexes)
+    createPods(&round, count: allowance(for: job, missing: Int64(indexes.count)), indexes: indexes)
   }
 
   /// Whether a pause stands that ends later; then the Job comes back at its end.
@@ -62,7 +62,7 @@ extension CoordinatorCore {
   private mutating func deleteSurplus(_ round: inout JobRound, count: Int64, first misplaced: [ObjectKey] = []) {
     let more = max(0, count - Int64(misplaced.count))
     guard more > 0 || !misplaced.isEmpty else { return }
-    for key in misplaced + surplus(of: round.job, count: more, without: Set(misplaced)) {
+    for key in misplaced + surplus(round, count: more, without: Set(misplaced)) {
       guard round.remaining > 0 else {
         round.isCut = true
         return
@@ -73,16 +73,37 @@ extension CoordinatorCore {
     }
   }
 
-  private func surplus(of job: Job, count: Int64, without misplaced: Set<ObjectKey>) -> [ObjectKey] {
+  /// The next of the pods that are too many, no more than this turn deletes and one that tells that there are more. The
+  /// order is made once for all of them: it stands until they are gone, or more have to go.
+  private mutating func surplus(_ round: JobRound, count: Int64, without misplaced: Set<ObjectKey>) -> [ObjectKey] {
     guard count > 0 else { return [] }
-    let active = tally(of: job).active.filter { !misplaced.contains($0) }
-    return count >= Int64(active.count) ? active : Array(inDeletionOrder(active).prefix(Int(count)))
+    let uid = round.job.meta.uid
+    let most = Int(min(count, Int64(max(0, round.remaining)) + 1))
+    if count >= Int64(workloads.tallies[uid]?.active.count ?? 0) {
+      return Array(
+        (workloads.tallies[uid]?.active ?? InsertionSet()).lazy.filter { !misplaced.contains($0) }.prefix(most))
+    }
+    var order = workloads.memories[uid]?.surplus ?? []
+    if Int64(order.count) < count {
+      let active = Array(workloads.tallies[uid]?.active ?? InsertionSet()).filter { !misplaced.contains($0) }
+      workloads.looked += active.count
+      order = inDeletionOrder(active).prefix(Int(count))
+    }
+    var result: [ObjectKey] = []
+    while result.count < most, let key = order.first {
+      if workloads.tallies[uid]?.active.contains(key) == true { result.append(key) }
+      order.removeFirst()
+    }
+    // The last one may be for the next turn.
+    workloads.memories[uid, default: JobMemory()].surplus =
+      result.suffix(result.count > round.remaining ? 1 : 0) + order
+    return result
   }
 
   /// The pods of a Job that ends. Of one that failed they keep the finalizer and count as failed; of one that
   /// succeeded they count as nothing.
   mutating func deleteActivePods(_ round: inout JobRound, counting: Bool) {
-    for key in Array(tally(of: round.job).active) {
+    for key in firstKeys(of: round.job.meta.uid, \.active, limit: round.remaining + 1) {
       guard round.remaining > 0 else {
         round.isCut = true
         return

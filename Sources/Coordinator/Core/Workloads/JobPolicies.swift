@@ -123,7 +123,7 @@ extension CoordinatorCore {
   /// Counts what waits for a replacement that will not come.
   mutating func releaseHeld(_ round: inout JobRound) {
     guard let keys = workloads.tallies[round.job.meta.uid]?.held.keys, !keys.isEmpty else { return }
-    for key in Array(keys) {
+    for key in Array(keys.prefix(round.remaining + 1)) {
       guard round.remaining > 0 else {
         round.isCut = true
         return
@@ -150,6 +150,7 @@ extension CoordinatorCore {
     let uid = round.job.meta.uid
     guard workloads.memories[uid]?.completions != completions else { return }
     workloads.memories[uid, default: JobMemory()].completions = completions
+    workloads.tallies[uid]?.vacancies.forget()
     for key in Array(workloads.tallies[uid]?.held.keys ?? InsertionSet()) {
       guard let pod = state.pods[key], ownIndex(of: pod, round) == nil else { continue }
       stripTracking(key)

@@ -15,6 +15,8 @@ struct JobPodStanding: Equatable, Sendable {
   /// Carries the tracking finalizer: it is not in the Job's counters yet.
   var isTracked: Bool
   var isEnded: Bool
+  /// Ended well.
+  var hasSucceeded: Bool
   /// The index that its annotation names.
   var index: Int64?
   /// restartCount over all containers of a pod that is Pending or Running.
@@ -22,6 +24,7 @@ struct JobPodStanding: Equatable, Sendable {
 
   init(_ pod: Pod) {
     isEnded = pod.status.phase.isTerminal
+    hasSucceeded = pod.status.phase == .succeeded
     let deleting = pod.meta.deletionTimestamp != nil
     isActive = !isEnded && !deleting
     isReady = isActive && pod.status.isReady
@@ -52,6 +55,10 @@ struct JobTally: Sendable {
   var finished = InsertionSet<ObjectKey>()
   /// Marked for deletion, not ended, not counted yet.
   var deleted = InsertionSet<ObjectKey>()
+  /// Those of `deleted` that a Job which waits for their ends has not looked at since they changed.
+  var unseen = InsertionSet<ObjectKey>()
+  /// Pods that ended well and are not counted yet.
+  var uncountedSuccesses: Int64 = 0
   var ready = 0
   var unplaced = 0
   var terminating = 0
@@ -63,6 +70,8 @@ struct JobTally: Sendable {
   var ending = IndexedPods()
   /// Failed pods of indexes that wait for their next pod; they are in neither `finished` nor `deleted`.
   var held = HeldPods()
+  /// Indexes that want a pod.
+  var vacancies = IndexVacancies()
 
   mutating func add(_ standing: JobPodStanding, _ key: ObjectKey) {
     pods += 1
@@ -70,11 +79,20 @@ struct JobTally: Sendable {
     if standing.isReady { ready += 1 }
     if standing.isUnplaced { unplaced += 1 }
     if standing.isTerminating { terminating += 1 }
-    if standing.isTracked, standing.isEnded { finished.insert(key) }
-    if standing.isTracked, standing.isTerminating { deleted.insert(key) }
+    if standing.isTracked, standing.isEnded {
+      finished.insert(key)
+      if standing.hasSucceeded { uncountedSuccesses += 1 }
+    }
+    if standing.isTracked, standing.isTerminating {
+      deleted.insert(key)
+      unseen.insert(key)
+    }
     restarts &+= standing.restarts
     guard let index = standing.index else { return }
-    if standing.isActive { indexed.add(index, key) }
+    if standing.isActive {
+      indexed.add(index, key)
+      vacancies.fill(index)
+    }
     if standing.isTerminating { ending.add(index, key) }
   }
 
@@ -82,7 +100,9 @@ struct JobTally: Sendable {
   mutating func hold(_ pod: HeldPods.Pod, of index: Int64) {
     finished.remove(pod.key)
     deleted.remove(pod.key)
+    unseen.remove(pod.key)
     held.hold(pod, of: index)
+    vacancies.free(index)
   }
 
   mutating func take(_ standing: JobPodStanding, _ key: ObjectKey) {
@@ -91,13 +111,19 @@ struct JobTally: Sendable {
     if standing.isReady { ready -= 1 }
     if standing.isUnplaced { unplaced -= 1 }
     if standing.isTerminating { terminating -= 1 }
-    if standing.isTracked, standing.isEnded { finished.remove(key) }
-    if standing.isTracked, standing.isTerminating { deleted.remove(key) }
+    if standing.isTracked, standing.isEnded {
+      finished.remove(key)
+      if standing.hasSucceeded { uncountedSuccesses -= 1 }
+    }
+    if standing.isTracked, standing.isTerminating {
+      deleted.remove(key)
+      unseen.remove(key)
+    }
     restarts &-= standing.restarts
     guard let index = standing.index else { return }
-    held.take(index, key)
     if standing.isActive { indexed.take(index, key) }
     if standing.isTerminating { ending.take(index, key) }
+    if held.take(index, key) || standing.isActive || standing.isTerminating { vacancies.free(index) }
   }
 }
 
@@ -107,6 +133,7 @@ extension JobTally: Equatable {
     left.active == right.active && left.ready == right.ready && left.unplaced == right.unplaced
       && left.terminating == right.terminating && left.restarts == right.restarts && left.pods == right.pods
       && left.indexed == right.indexed && left.ending == right.ending && left.uncounted == right.uncounted
+      && left.uncountedSuccesses == right.uncountedSuccesses
   }
 
   private var uncounted: Set<ObjectKey> { Set(finished).union(deleted).union(held.keys) }
@@ -125,6 +152,8 @@ struct JobMemory: Equatable, Sendable {
   var completions: Int64?
   /// How often in a row its pods were refused.
   var refusals: Int64 = 0
+  /// The pods that go next, where more are too many than one turn deletes.
+  var surplus: ArraySlice<ObjectKey> = []
 
   static func == (left: JobMemory, right: JobMemory) -> Bool { left.backoff == right.backoff }
 }
@@ -152,7 +181,7 @@ extension CoordinatorCore {
     if before == nil || before?.meta.labels != after.meta.labels
       || before?.meta.ownerReferences != after.meta.ownerReferences
     {
-      considerAdoption(of: after)
+      considerAdoption(of: after, before: before)
     }
   }
 
@@ -220,6 +249,7 @@ extension CoordinatorCore {
       || before?.status.isFinished != after.status.isFinished
       || (workloads.synced != key && before?.status != after.status)
     {
+      if before != nil { workloads.tallies[after.meta.uid]?.vacancies.forget() }
       workloads.jobs.add(key)
     }
   }
@@ -227,6 +257,7 @@ extension CoordinatorCore {
   private mutating func forgetJob(_ job: Job) {
     let uid = job.meta.uid
     dropMemory(uid: uid)
+    if workloads.tallies[uid]?.pods == 0 { workloads.tallies[uid] = nil }
     workloads.jobs.remove(job.meta.key)
     workloads.heldBack.remove(job.meta.key)
     workloads.timers.cancel(.job(uid))

@@ -1,10 +1,16 @@
 // Which Job a pod belongs to by its labels: adopts pods that no controller has, releases those that no longer match.
+// What runs of such a pod is the slot of its new controller, and of the one before no more.
 // Almost every Job selects by its own uid; only those with manualSelector look at pods of others' making.
 
 import ClusterProto
 
 extension CoordinatorCore {
-  mutating func considerAdoption(of pod: Pod) {
+  /// `before`: the pod until now; nil: it is new.
+  mutating func considerAdoption(of pod: Pod, before: Pod?) {
+    if let before, Slot(of: before) != Slot(of: pod) {
+      workloads.adoptions.add(pod.meta.key)
+      return
+    }
     if Slot(of: pod) != nil {
       // A new pod carries its Job's labels: only a change can make it leave.
       if started, let key = jobKey(owning: pod), let job = state.jobs[key],
@@ -35,10 +41,14 @@ extension CoordinatorCore {
     while touched < limit, let key = workloads.adoptions.next() {
       touched += 1
       guard let pod = state.pods[key] else { continue }
-      if let owner = jobKey(owning: pod), let job = state.jobs[owner] {
-        if !selects(job, pod), job.meta.deletionTimestamp == nil, !job.status.isFinished { release(pod, from: job) }
+      if let owner = jobKey(owning: pod), let job = state.jobs[owner], !selects(job, pod),
+        job.meta.deletionTimestamp == nil, !job.status.isFinished
+      {
+        release(pod, from: job)
       } else if pod.meta.controllerReference == nil, pod.meta.deletionTimestamp == nil, let job = adopter(of: pod) {
         adopt(pod, by: job)
+      } else {
+        moveAttempt(podUID: pod.meta.uid, to: Slot(of: pod))
       }
     }
     return touched
@@ -59,12 +69,15 @@ extension CoordinatorCore {
   }
 
   private mutating func adopt(_ pod: Pod, by job: Job) {
-    updatePod(pod.meta.key) { pod in
+    // One of the Job's own making that has ended and lost its finalizer was counted.
+    let wasCounted = pod.status.phase.isTerminal && pod.meta.labels[JobNames.uidLabel] == job.meta.uid
+    let adopted = updatePod(pod.meta.key) { pod in
       pod.meta.ownerReferences.append(job.controllerReference)
-      if !pod.meta.finalizers.contains(JobNames.trackingFinalizer) {
+      if !wasCounted, !pod.meta.finalizers.contains(JobNames.trackingFinalizer) {
         pod.meta.finalizers.append(JobNames.trackingFinalizer)
       }
     }
+    moveAttempt(podUID: pod.meta.uid, to: adopted.flatMap { Slot(of: $0) })
   }
 
   private mutating func release(_ pod: Pod, from job: Job) {
@@ -72,5 +85,6 @@ extension CoordinatorCore {
       pod.meta.ownerReferences.removeAll { $0.uid == job.meta.uid }
       pod.meta.finalizers.removeAll { $0 == JobNames.trackingFinalizer }
     }
+    moveAttempt(podUID: pod.meta.uid, to: nil)
   }
 }

@@ -104,7 +104,11 @@ extension CoordinatorCore {
   mutating func podAttemptEnded(_ key: ObjectKey, podUID: String) {
     guard let pod = state.pods[key], pod.meta.uid == podUID else { return }
     if pod.meta.deletionTimestamp != nil { workloads.removals.add(ObjectReference(kind: .pods, key: key)) }
-    if let job = jobKey(owning: pod) { workloads.jobs.add(job) }
+    guard let job = jobKey(owning: pod) else { return }
+    workloads.jobs.add(job)
+    if let uid = Slot(of: pod)?.jobUID, workloads.tallies[uid]?.deleted.contains(key) == true {
+      workloads.tallies[uid]?.unseen.insert(key)
+    }
   }
 
   /// Removes what is marked for deletion and held by nothing any more.

@@ -54,6 +54,8 @@ struct WorkloadsState: Sendable {
   var zones: [String: ZoneTable] = [:]
   /// The next look at the wall clock while CronJobs wait.
   var cronLook = BootTime(milliseconds: 0)
+  /// Pods and indexes that the Job controller has looked at; for tests of its cost.
+  var looked = 0
   /// The Job whose sync writes its status now: any other change of a status is a client's.
   var synced: ObjectKey?
   /// Objects marked for deletion whose finalizers are gone.
@@ -130,8 +132,9 @@ extension CoordinatorCore {
       let before = budget
       budget -= syncBudgets(limit: budget)
       budget -= removeDeleted(limit: budget)
-      budget -= stripStrays(limit: budget)
+      // Adopted first: what is not counted yet keeps its finalizer.
       budget -= adoptPods(limit: budget)
+      budget -= stripStrays(limit: budget)
       if budget > 0, let key = workloads.jobs.next() { budget -= max(1, syncJob(key, limit: budget)) }
       budget -= syncCronJobs(limit: budget)
       // Much may have to go; the others have their part of the turn.

@@ -55,6 +55,7 @@ package final class EventLoop {
   /// A step costs up to a millisecond, for which nobody else is heard.
   private static let handshakesPerTurn = 32
   private static let drainRounds = 64
+  private static let crowdNanoseconds: Int64 = 10_000_000
 
   /// Makes the epoll set and its timer.
   package init() throws(IOError) {
@@ -126,8 +127,10 @@ package final class EventLoop {
     let gap = now - lastTurn > EventLoop.gapNanoseconds && timers.contains { $0.deadline <= now }
     var ready = try dispatch(timeout: timeout)
     // After a gap what peers sent meanwhile is older news than our own time-outs: hear it all before judging them.
+    // Without a gap it is a crowd that talks: each is heard, but for no longer than a turn may take.
     var rounds = 0
-    while rounds < EventLoop.drainRounds, ready == EventLoop.eventsPerWait || (gap && ready > 0) {
+    let end = Clocks.boot() + EventLoop.crowdNanoseconds
+    while rounds < EventLoop.drainRounds, gap ? ready > 0 : ready == EventLoop.eventsPerWait && Clocks.boot() < end {
       ready = try dispatch(timeout: 0)
       rounds += 1
     }

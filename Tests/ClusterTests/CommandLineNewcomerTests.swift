@@ -215,10 +215,10 @@ struct CommandLineNewcomerTests {
     }
     let status: JSON = [
       "kind": "Status", "reason": "Invalid", "message": "rejected",
-      "details": ["explanation": "operation 0: test /a: there is 1"],
+      "details": ["explanation": "operation 0: test /a: the value is another"],
     ]
     let text = StatusError(status, code: 422).text()
-    #expect(text == "The request is invalid: rejected (operation 0: test /a: there is 1)")
+    #expect(text == "The request is invalid: rejected (operation 0: test /a: the value is another)")
   }
 
   @Test("a measured cluster that does not come up says what it wrote")

@@ -54,6 +54,16 @@ import Testing
       ])
   }
 
+  @Test("an amount above all that is counted is a whole number of bytes")
+  func largestBytes() throws {
+    let harness = try APIHarness()
+    var job = Manifest.job("j")
+    job[path: ["spec", "template", "spec", "containers"]] = [
+      ["name": "main", "image": "busybox", "command": ["true"], "resources": ["requests": ["memory": "4Ei"]]]
+    ]
+    #expect(harness.create(.jobs, job).warnings == [])
+  }
+
   @Test("ports of a Service merge by number and protocol when applied, by number in a strategic patch")
   func servicePorts() throws {
     let harness = try APIHarness()

@@ -131,7 +131,21 @@ import Testing
     #expect(test.code == 422)
     #expect(test.message == "the server rejected our request due to an error in our request")
     // Kubernetes does not say which operation failed; a member of our own does.
-    #expect(test.object["details"] == ["explanation": "operation 0: test /spec/parallelism: there is 1"])
+    #expect(test.object["details"] == ["explanation": "operation 0: test /spec/parallelism: the value is another"])
+    // What a Secret holds is in no refusal.
+    harness.create(
+      .secrets, ["apiVersion": "v1", "kind": "Secret", "metadata": ["name": "s"], "data": ["pw": "U0VDUkVU"]])
+    let guesses: [(PatchKind, JSON)] = [
+      (.json, [["op": "test", "path": "/data/pw", "value": "x"]]),
+      (.json, [["op": "replace", "path": "/data/pw/deeper", "value": "x"]]),
+      (.json, [["op": "move", "from": "/data/none", "path": "/data/pw"]]),
+      (.merge, ["data": ["other": 1]]), (.strategic, ["data": ["other": 1]]), (.merge, ["data": ["other": "?"]]),
+      (.json, [["op": "add", "path": "/data/other", "value": 1]]), (.merge, ["type": "other"]),
+    ]
+    for (kind, body) in guesses {
+      let refusal = harness.patch(.secrets, "s", kind, body)
+      #expect(refusal.code.map { $0 >= 400 } == true && !refusal.object.text.contains("U0VDUkVU"), "\(refusal.object)")
+    }
     let none = harness.patch(.jobs, "run", nil, [:])
     #expect(none.code == 415)
     #expect(none.message == "415: Unsupported Media Type")

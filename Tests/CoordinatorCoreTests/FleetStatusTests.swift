@@ -75,6 +75,43 @@ import Testing
     #expect(stored(harness, "a") == nil)
   }
 
+  @Test("what an agent reports is cut to kubelet's bounds, at a character, and to the pod's own containers")
+  func bounds() throws {
+    var harness = try FleetHarness()
+    harness.join(FakeAgent("a"))
+    harness.addPod("p")
+    let spec = try #require(harness.pod("p")?.spec)
+    let own = try #require(spec.containers.first?.name)
+    let long = "x" + String(repeating: "é", count: 450_000)
+    let end = ContainerState.Termination(
+      exitCode: 1, reason: long, message: long, startedAt: WallTime(nanoseconds: 0),
+      finishedAt: WallTime(nanoseconds: 0))
+    var status = PodStatus()
+    status.phase = .failed
+    (status.reason, status.message, status.hostIP, status.podIP, status.nominatedNodeName) = (
+      long, long, long, "1.2.3.4", long
+    )
+    status.conditions = (0..<1_000).map {
+      Condition(
+        type: "\($0)\(long)", status: long, reason: long, message: long, lastTransition: WallTime(nanoseconds: 0))
+    }
+    status.containers =
+      [ContainerStatus(name: own, image: long, state: .terminated(end), lastTermination: end)]
+      + (0..<20_000).map { ContainerStatus(name: $0 == 0 ? own : "c\($0)", image: long, state: .terminated(end)) }
+    status.initContainers = [ContainerStatus(name: long, image: long, state: .waiting(reason: long, message: long))]
+    harness.step([.agent("session-a", .reports([AttemptReport(attempt: 1, revision: 1, status: status)]))])
+    let kept = try #require(harness.pod("p")?.status)
+    #expect(kept.phase == .failed)
+    #expect(kept.reason.utf8.count == 1_023 && kept.message.utf8.count == 4_095)
+    #expect(kept.reason == "x" + String(repeating: "é", count: 511))
+    #expect(kept.hostIP == "127.0.0.1" && kept.podIP == "1.2.3.4")
+    #expect(kept.containers.map(\.name) == [own] && kept.initContainers == [])
+    #expect(kept.containers.first?.state.termination?.message.utf8.count == 4_095)
+    #expect(kept.json.bytes.count < 256 * 1_024)
+    let events = harness.core.state.count(of: .events)
+    #expect(events < 4)
+  }
+
   private func report(
     _ harness: inout FleetHarness, _ pod: String, revision: Int64, _ state: ContainerState, reason: String = ""
   ) throws {
@@ -93,7 +130,7 @@ import Testing
   func problems() throws {
     var harness = try FleetHarness()
     harness.join(FakeAgent("a"))
-    harness.addPod("p")
+    harness.addPod("p", extra: [("containers", [["name": "c", "image": "none"], ["name": "d", "image": "none"]])])
     try report(&harness, "p", revision: 1, .waiting(reason: "ContainerCreating", message: ""))
     #expect(harness.events("FailedMount") == [])
     let mount = "MountVolume.SetUp failed for volume \"v\" : secret \"s\" not found"

@@ -22,9 +22,9 @@ final class FakeNode {
     ).json
   }
 
-  static func heartbeat(_ sequence: Int64) -> JSON {
+  static func heartbeat(_ sequence: Int64, echo: Int64 = 0) -> JSON {
     AgentMessage.heartbeat(
-      Heartbeat(sequence: sequence, echo: 0, desiredDigest: SetDigest(), inventoryDigest: SetDigest(), inventory: [])
+      Heartbeat(sequence: sequence, echo: echo, desiredDigest: SetDigest(), inventoryDigest: SetDigest(), inventory: [])
     ).json
   }
 

@@ -218,6 +218,24 @@ struct HTTPTests {
     try api.live.stop()
   }
 
+  @Test("a list as YAML comes in pieces when it is long, and reads back as the list that JSON has")
+  func yamlList() throws {
+    let api = try LiveAPI(try TemporaryDirectory())
+    let maps = "/api/v1/namespaces/default/configmaps"
+    for number in 0..<300 {
+      let map: JSON = [
+        "apiVersion": "v1", "kind": "ConfigMap", "metadata": ["name": .string("m\(number)")], "data": ["a": "x\ny"],
+      ]
+      #expect(try api.ask("POST", maps, body: map).code == 201)
+    }
+    let json = try api.ask("GET", maps).json
+    let answer = try api.ask("GET", maps, headers: ["Accept: application/yaml"])
+    #expect(answer.code == 200 && answer.isWhole && answer.header("content-type") == "application/yaml")
+    #expect(answer.header("transfer-encoding") == "chunked", "it is longer than a step")
+    #expect(try YAML.documents(Array(answer.text.utf8)) == [json])
+    try api.live.stop()
+  }
+
   @Test("a watch begins at once, tells each change once, ends in time; one of the past says 410")
   func watch() throws {
     let directory = try TemporaryDirectory()

@@ -35,6 +35,47 @@ struct HTTPWireTests {
     }
   }
 
+  @Test("a bare CR or LF ends no line anywhere, and a Host has a number for its port")
+  func hidden() throws {
+    try LiveAPI.with { api in
+      let head = "POST \(Self.maps) HTTP/1.1\r\nHost: 127.0.0.1\r\nTransfer-Encoding: chunked\r\n\r\n"
+      for body in [
+        "2;\n\r\n{}\r\n0\r\n\r\n", "2;\r\r\n{}\r\n0\r\n\r\n", "2;a=\u{1}\r\n{}\r\n0\r\n\r\n",
+        "2\r\n{}\r\n0\r\nA: b\nC: d\r\n\r\n", "2\r\n{}\n\r\n0\r\n\r\n", "2\r\n{}\r\n0\r\n\rX\r\n\r\n",
+      ] {
+        let answer = try api.send(Array((head + body).utf8))
+        #expect(answer.code == 400 && answer.header("connection") == "close", "\(body.debugDescription)")
+      }
+      for host in ["127.0.0.1:99999", "127.0.0.1:18480:x", "127.0.0.1:-1", "127.0.0.1:+80", "127.0.0.1:08x", "[::1]x"] {
+        expectStatus(try api.ask("GET", Self.maps, host: host), 400, "BadRequest", "malformed Host")
+      }
+      for host in ["127.0.0.1:65535", "127.0.0.1:", "localhost:1", "LOCALHOST"] {
+        #expect(try api.ask("GET", Self.maps, host: host).code == 200, "\(host)")
+      }
+    }
+  }
+
+  @Test("text in YAML that would take long to read is to be sent as JSON; JSON under YAML's name is JSON")
+  func longYAML() throws {
+    try LiveAPI.with { api in
+      let map = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: m}\n"
+      let long = map + String(repeating: "# a remark that is of no use\n", count: 40_000)
+      let refused = try api.send(
+        HTTPTestClient.request("POST", Self.maps, type: "application/yaml", body: Array(long.utf8)))
+      #expect(refused.code == 413 && refused.text.contains("send it as JSON"))
+      let json: JSON = [
+        "apiVersion": "v1", "kind": "ConfigMap", "metadata": ["name": "m"],
+        "data": [
+          "x": .string(String(repeating: "0", count: 1_048_000)), "y": .string(String(repeating: "\u{1}", count: 500)),
+        ],
+      ]
+      let taken = try api.send(
+        HTTPTestClient.request(
+          "POST", Self.maps, type: "application/yaml", body: json.bytes + Array(repeating: 0x20, count: 2_000)))
+      #expect(taken.code == 201)
+    }
+  }
+
   @Test("a review that is asked for as a Table only is 406")
   func reviews() throws {
     try LiveAPI.with { api in

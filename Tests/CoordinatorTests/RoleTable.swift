@@ -97,7 +97,9 @@ enum RoleTable {
   static func cell(_ role: String, _ row: Row) -> String {
     let verbs = verbs(role, row)
     if verbs.isEmpty { return "–" }
-    if verbs.count > 2, verbs == row.verbs { return "all" }
+    // Rights of their own kind are named.
+    let named = ["impersonate", "bind", "escalate"]
+    if verbs.count > 2, verbs == row.verbs, !verbs.contains(where: named.contains) { return "all" }
     var left = verbs
     var words: [String] = []
     for (word, group) in [("read", reads), ("write", writes)] {

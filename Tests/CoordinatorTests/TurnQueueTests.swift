@@ -10,6 +10,11 @@ extension TurnQueue {
   fileprivate mutating func step(_ effects: [CoordinatorEffect], version: Int64 = 1) -> [CoordinatorEffect] {
     add(effects, resourceVersion: version)
   }
+
+  fileprivate mutating func commitAndRelease() -> [CoordinatorEffect] {
+    committed()
+    return released()
+  }
 }
 
 @Suite("Turn queue")
@@ -28,7 +33,7 @@ struct TurnQueueTests {
     #expect(queue.step([write("a"), reply(1)]) == [])
     #expect(queue.nextCommit()?.map(\.key) == ["a"])
     #expect(queue.nextCommit() == nil)
-    #expect(queue.committed() == [reply(1)])
+    #expect(queue.commitAndRelease() == [reply(1)])
     #expect(queue.isEmpty)
   }
 
@@ -46,9 +51,9 @@ struct TurnQueueTests {
     _ = queue.nextCommit()
     #expect(queue.step([reply(1)]) == [])
     #expect(queue.step([write("b"), reply(2)]) == [])
-    #expect(queue.committed() == [reply(1)])
+    #expect(queue.commitAndRelease() == [reply(1)])
     #expect(queue.nextCommit()?.map(\.key) == ["b"])
-    #expect(queue.committed() == [reply(2)])
+    #expect(queue.commitAndRelease() == [reply(2)])
   }
 
   @Test("an object whose last write is durable is shown while a commit is stuck, a newer one waits for its own")
@@ -61,13 +66,13 @@ struct TurnQueueTests {
     #expect(queue.step([shown(1, 5)], version: 5) == [])
     _ = queue.nextCommit()
     #expect(queue.step([shown(2, 4)], version: 5) == [])
-    #expect(queue.committed() == [shown(1, 5), shown(2, 4)])
+    #expect(queue.commitAndRelease() == [shown(1, 5), shown(2, 4)])
     _ = queue.step([write("b")], version: 6)
     _ = queue.nextCommit()
     #expect(queue.step([write("c"), shown(3, 5), shown(4, 6), shown(5, 7), reply(6)], version: 7) == [shown(3, 5)])
-    #expect(queue.committed() == [])
+    #expect(queue.commitAndRelease() == [])
     _ = queue.nextCommit()
-    #expect(queue.committed() == [shown(4, 6), shown(5, 7), reply(6)])
+    #expect(queue.commitAndRelease() == [shown(4, 6), shown(5, 7), reply(6)])
     #expect(queue.step([write("d"), shown(7, 7)], version: 8) == [shown(7, 7)])
   }
 
@@ -79,11 +84,11 @@ struct TurnQueueTests {
     _ = queue.step([write("b", "old"), reply(1)])
     _ = queue.step([write("c"), reply(2)])
     _ = queue.step([write("b", "new"), reply(3)])
-    #expect(queue.committed() == [])
+    #expect(queue.commitAndRelease() == [])
     let writes = queue.nextCommit()
     #expect(writes?.map(\.key) == ["b", "c"])
     #expect(writes?.first?.value == Array("new".utf8))
-    #expect(queue.committed() == [reply(1), reply(2), reply(3)])
+    #expect(queue.commitAndRelease() == [reply(1), reply(2), reply(3)])
   }
 
   @Test("a pure lease renewal passes a slow commit, everything else for the agent keeps its order")
@@ -93,7 +98,7 @@ struct TurnQueueTests {
     _ = queue.nextCommit()
     #expect(queue.step([send("two", 2, immediate: true)]) == [send("two", 2, immediate: true)])
     #expect(queue.step([send("one", 3), .closeSession("one", reason: "x")]) == [])
-    #expect(queue.committed() == [send("one", 1), send("one", 3), .closeSession("one", reason: "x")])
+    #expect(queue.commitAndRelease() == [send("one", 1), send("one", 3), .closeSession("one", reason: "x")])
   }
 
   @Test("halt, wake and log do not wait: they concern this process alone")
@@ -108,7 +113,7 @@ struct TurnQueueTests {
     for id in 0..<10_000 { _ = queue.step([write("row\(id % 7)"), reply(Int64(id))]) }
     #expect(queue.heldCount == 10_000)
     #expect(queue.nextCommit()?.count == 7)
-    #expect(queue.committed() == (0..<10_000).map { reply(Int64($0)) })
+    #expect(queue.commitAndRelease() == (0..<10_000).map { reply(Int64($0)) })
     #expect(queue.isEmpty)
   }
 }

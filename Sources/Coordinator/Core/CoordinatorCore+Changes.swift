@@ -84,9 +84,14 @@ extension CoordinatorCore {
     if case .pod(let pod)? = change.after { change.after = .pod(state.sharing(pod)) }
     let specs = state.replace(change.before, with: change.after)
     if let digest = specs.specAdded, let spec = state.specs[digest]?.spec {
-      writes.append(StoreWrite(table: .podspecs, key: digest, value: Array(spec.json.text.utf8)))
+      let text = spec.json.bytes
+      weights.note(spec: digest, bytes: text.count)
+      writes.append(StoreWrite(table: .podspecs, key: digest, value: text))
     }
-    if let digest = specs.specRemoved { writes.append(StoreWrite(table: .podspecs, key: digest, value: nil)) }
+    if let digest = specs.specRemoved {
+      weights.note(spec: digest, bytes: nil)
+      writes.append(StoreWrite(table: .podspecs, key: digest, value: nil))
+    }
     if change.after == nil {
       state.deletions[reference.kind] = state.resourceVersion
       dirtyDeletions.insert(reference.kind)

@@ -42,6 +42,7 @@ extension CoordinatorCore {
           message: "the store's row podspecs/\(row.key) holds another spec (\(spec.digest)); restore a backup")
       }
       specs[row.key] = spec
+      weights.note(spec: row.key, bytes: row.value.count)
     }
     state.reserve(pods: rows.count { $0.table == .objects && $0.key.hasPrefix(Kind.pods.rawValue) })
     for row in rows {
@@ -107,6 +108,7 @@ extension CoordinatorCore {
     shareFieldSets(&object)
     state.resourceVersion = max(state.resourceVersion, object.meta.resourceVersion)
     _ = state.replace(nil, with: object, created: createdVersion)
+    weights.note(object.reference, bytes: row.value.count)
     let change = ObjectChange(before: nil, after: object)
     workloadsObserve(change)
     fleetObserve(change)

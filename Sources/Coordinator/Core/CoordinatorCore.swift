@@ -24,6 +24,9 @@ package struct CoordinatorCore: Sendable {
   var fleet = FleetState()
   var api = APIState()
   var access = AccessIndex()
+  var weights = ObjectWeights()
+  /// Much of what was answered waits in the shell: reads go on as slowly as they can.
+  package var answersWait = false
   var random: SplitMix64
   var now: Now
   /// Change number of the last write of any object.
@@ -78,7 +81,7 @@ package struct CoordinatorCore: Sendable {
     if !started { begin() }
     noteOwnPause()
     noteWallClock()
-    api.room = Self.roundLimit
+    api.room = answersWait ? 1 : Self.roundLimit
     for event in events { dispatch(event) }
     fireTimers()
     let more = runControllers()
@@ -147,14 +150,14 @@ package struct CoordinatorCore: Sendable {
 
   private mutating func flush(more: Bool) -> [CoordinatorEffect] {
     if let broken { return halt(for: broken) }
-    for reference in dirty { writes.append(row(of: reference)) }
+    for reference in dirty { writeRow(of: reference) }
     dirty.removeAll()
     if state.resourceVersion > reservedVersion {
       reservedVersion = state.resourceVersion + Self.reservedVersions
       writes.append(fact("resourceVersion", .int(reservedVersion)))
     }
     if !writes.isEmpty {
-      for reference in dirtyEvents { writes.append(row(of: reference)) }
+      for reference in dirtyEvents { writeRow(of: reference) }
       dirtyEvents.removeAll()
       for kind in dirtyDeletions {
         if let version = state.deletions[kind] { writes.append(fact("deleted.\(kind.rawValue)", .int(version))) }
@@ -171,6 +174,12 @@ package struct CoordinatorCore: Sendable {
       effects.append(.wake(at: wake))
     }
     return effects
+  }
+
+  private mutating func writeRow(of reference: ObjectReference) {
+    let write = row(of: reference)
+    weights.note(reference, bytes: write.value?.count)
+    writes.append(write)
   }
 
   func fact(_ key: String, _ value: JSON) -> StoreWrite {

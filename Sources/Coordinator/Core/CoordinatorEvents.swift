@@ -47,6 +47,18 @@ package enum CoordinatorEvent: Equatable, Sendable {
   case stopRequested
 }
 
+extension CoordinatorEvent {
+  /// The request that begins with it, for somebody who waits for the answer.
+  package var openedRequest: RequestID? {
+    switch self {
+    case .request(let id, _), .join(let id, _, _), .joining(let id, _, _), .users(let id, _, _, _),
+      .authority(let id, _, _):
+      id
+    default: nil
+    }
+  }
+}
+
 /// What a join token tells a machine beside its secret.
 package struct JoinPoint: Equatable, Sendable {
   /// Where the coordinator is reached, best first, each `HOST:PORT` or `[V6]:PORT`.

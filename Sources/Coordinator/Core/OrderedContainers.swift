@@ -79,6 +79,31 @@ struct InsertionSet<Member: Hashable & Sendable>: Sendable, Sequence, Equatable 
   }
 }
 
+/// A queue of distinct members that is fair among lanes. Enqueueing a member that waits already changes nothing.
+struct FairWorkQueue<Member: Hashable & Sendable>: Sendable {
+  private var queue = FairQueue<Member>()
+  private var waiting: Set<Member> = []
+
+  var isEmpty: Bool { waiting.isEmpty }
+  var count: Int { waiting.count }
+
+  mutating func add(_ member: Member, lane: String) {
+    if waiting.insert(member).inserted { queue.append(member, lane: lane) }
+  }
+
+  mutating func next() -> Member? {
+    while let member = queue.next() {
+      if waiting.remove(member) != nil { return member }
+    }
+    return nil
+  }
+
+  mutating func remove(_ member: Member) {
+    waiting.remove(member)
+    if waiting.isEmpty, !queue.isEmpty { queue = FairQueue() }
+  }
+}
+
 /// A queue of distinct members, oldest first: work that is due. Enqueueing a member that waits already changes nothing.
 struct WorkQueue<Member: Hashable & Sendable>: Sendable {
   private var members: [Member] = []

@@ -144,7 +144,7 @@ package final class CoordinatorServer {
         loop: loop, cluster: cluster, incarnation: core.incarnation, tls: try Door.context(pki),
         program: options.configuration.version)
       door.helloMilliseconds = options.helloMilliseconds
-      door.post = { [unowned self] peer, event in queue.append(event, from: peer) }
+      door.post = { [unowned self] peer, event, lane in queue.append(event, from: peer, lane: lane) }
       door.authorize = { [unowned self] in core.authorize($0, $1) }
       door.revocation = { [unowned self] in core.revocation(of: $0) }
       door.ends.renewedUntil = { [unowned self] in core.certificateEnd(of: $0) }
@@ -226,14 +226,14 @@ package final class CoordinatorServer {
 
   private func attach() throws(IOError) {
     loop.onTurnEnd = { [unowned self] in turn() }
-    loop.hasWork = { [unowned self] in !queue.isEmpty || httpDoor?.hasWork == true }
+    loop.hasWork = { [unowned self] in !queue.isEmpty || turns.hasReleased || door.turns.hasWork }
     try loop.attach(store.outcomes) { [unowned self] outcomes in
       for outcome in outcomes {
         switch outcome {
         case .success(let space):
           // First, so that no client's write is taken before it is known.
           if let space { take(space) }
-          perform(turns.committed())
+          turns.committed()
         case .failure(let error): phase = .ended(ServerError(error.description))
         }
       }
@@ -358,15 +358,19 @@ package final class CoordinatorServer {
 
   /// Steps what came in, at most 256 events or about 5 ms, and starts the next commit.
   private func turn() {
+    performReleased()
+    door.turns.readOn()
     let end = Clocks.boot() + EventQueue.turnNanoseconds
     var left = EventQueue.turnLimit
     while left > 0, !queue.isEmpty, !isEnded {
-      let batch = queue.take(min(left, EventQueue.batchLimit))
+      let batch = queue.take(min(left, EventQueue.batchLimit)) { core.weight(of: $0) }
       left -= batch.events.count
+      let events = door.current(batch.events)
       var effects = queue.firstWrites.map { CoordinatorEffect.persist($0) }
       queue.firstWrites = []
-      effects += core.step(batch.events, at: CoordinatorServer.now())
-      effects += CoordinatorServer.watchBeginnings(batch.events)
+      core.answersWait = turns.heldCount > Self.heldMark
+      effects += core.step(events, at: CoordinatorServer.now())
+      effects += CoordinatorServer.watchBeginnings(events)
       objects.peak = max(objects.peak, core.objectCount)
       perform(turns.add(effects, resourceVersion: core.resourceVersion))
       for peer in batch.peers { peer.unprocessed -= 1 }
@@ -374,10 +378,24 @@ package final class CoordinatorServer {
     }
     if isEnded { return }
     if let writes = turns.nextCommit() { store.commit(writes) }
-    httpDoor?.writeOut()
+    door.turns.writeOut()
+    httpDoor?.cutOffSlow()
     makeRoomForAnswers()
     if case .draining = phase, connectionCount == 0 { phase = .ended(nil) }
   }
+
+  /// Sends what a commit has made free: agents' words, and of clients' answers what fits the time. A disk that was
+  /// stuck may have kept back more than a turn's worth.
+  private func performReleased() {
+    let end = Clocks.boot() + EventQueue.turnNanoseconds
+    while turns.hasReleased, !isEnded {
+      perform(turns.released(atMost: 4))
+      if Clocks.boot() >= end { return }
+    }
+  }
+
+  /// Effects that wait for the store while lists still go on at full speed.
+  private static let heldMark = 512
 
   /// Bytes of answers, watch events aside, that wait because clients do not take them.
   var waitingAnswerBytes: Int { door.backlog.bytes }

@@ -8,7 +8,8 @@ import CoordinatorCore
 /// The native protocol's side of the server.
 final class Door {
   /// Hands an event to the core's queue.
-  var post: (Peer?, CoordinatorEvent) -> Void = { _, _ in }
+  /// With whose request it is, where it is one.
+  var post: (Peer?, CoordinatorEvent, String?) -> Void = { _, _, _ in }
 
   /// The core's answer to who may do what.
   var authorize: (Subject, AccessAttributes) -> AccessDecision = { _, _ in .denied(reason: "") }
@@ -27,6 +28,8 @@ final class Door {
 
   /// Answers that wait on either door.
   let backlog: AnswerBacklog
+  /// What clients of either door read and write in a turn.
+  let turns = WorkTurns()
   /// Of the certificates that connections of either door were opened by.
   let ends: CertificateEnds
 
@@ -105,7 +108,8 @@ final class Door {
     let handshake = HandshakeServer(
       cluster: cluster, incarnation: incarnation, session: session, program: program)
     let peer = Peer(
-      connection: connection, handshake: handshake, session: session, handler: handler, backlog: backlog)
+      connection: connection, handshake: handshake, session: session, handler: handler, backlog: backlog,
+      turns: turns)
     peers[ObjectIdentifier(peer)] = peer
     unproven.add(peer, from: origin, at: Clocks.boot())
     setDeadline(peer, helloMilliseconds * 1_000_000)
@@ -269,7 +273,7 @@ final class Door {
     case .agent:
       sessions[peer.session] = peer
       peer.connection.setUserTimeout(milliseconds: 10_000)
-      post(peer, .sessionOpened(peer.session, by: peer.subject))
+      post(peer, .sessionOpened(peer.session, by: peer.subject), nil)
     case .logs:
       do throws(ProtocolError) {
         try relays.attach(peer, stream: result.stream)
@@ -282,7 +286,7 @@ final class Door {
 
   /// Takes a request of an HTTP connection, which has one at a time, and says in it who asks.
   func open(_ request: APIRequest, id: Int64, from client: HTTPConnection) {
-    post(nil, .request(register(client, id: id), request))
+    post(nil, .request(register(client, id: id), request), client.lane)
   }
 
   /// The client of these requests has gone.
@@ -290,7 +294,7 @@ final class Door {
 
   /// A client takes its answers more slowly than they are made, or has caught up.
   func hold(_ client: any ReplyTaker, _ isHeld: Bool) {
-    for request in client.requests.values.sorted() { post(nil, .requestHeld(request, isHeld)) }
+    for request in client.requests.values.sorted() { post(nil, .requestHeld(request, isHeld), nil) }
   }
 
   /// A client has taken all that was sent: logs that were held back go on.
@@ -306,7 +310,24 @@ final class Door {
   func cancel(_ request: RequestID) {
     relays.cancel(request)
     forget(request)
-    post(nil, .requestCancelled(request))
+    post(nil, .requestCancelled(request), nil)
+  }
+
+  /// The events that still concern somebody: a request whose client has gone has not begun and never will. Word of a
+  /// cancelled or held request comes ahead of requests that wait, so those learn here that their client is behind.
+  func current(_ events: [CoordinatorEvent]) -> [CoordinatorEvent] {
+    var result: [CoordinatorEvent] = []
+    result.reserveCapacity(events.count)
+    for event in events {
+      guard let id = event.openedRequest else {
+        result.append(event)
+        continue
+      }
+      guard let open = requests[id] else { continue }
+      result.append(event)
+      if open.client.isHeldBack { result.append(.requestHeld(id, true)) }
+    }
+    return result
   }
 
   private func forget(_ request: RequestID) {
@@ -319,7 +340,7 @@ final class Door {
     let identity = ObjectIdentifier(peer)
     if sessions[peer.session] === peer {
       sessions[peer.session] = nil
-      post(nil, .sessionClosed(peer.session))
+      post(nil, .sessionClosed(peer.session), nil)
     }
     abandon(peer)
     ends.remove(peer)

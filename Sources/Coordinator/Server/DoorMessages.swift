@@ -13,7 +13,7 @@ extension Door {
     let parsed: ClientMessage
     do throws(MessageError) {
       if isAgent, message["type"] == "renew" { return try renew(RenewRequest(json: message), of: peer) }
-      if isAgent { return post(peer, .agent(peer.session, try AgentMessage(json: message))) }
+      if isAgent { return post(peer, .agent(peer.session, try AgentMessage(json: message)), nil) }
       parsed = try ClientMessage(json: message)
     } catch {
       throw ProtocolError(.malformed, error.description)
@@ -23,13 +23,13 @@ extension Door {
     case .request(let id, let request): try open(request, id: id, from: peer)
     case .joining(let id, let request):
       guard try mayOpen(id, on: peer) else { return }
-      post(peer, .joining(register(peer, id: id), by: peer.subject, request))
+      post(peer, .joining(register(peer, id: id), by: peer.subject, request), peer.lane)
     case .users(let id, let request):
       guard try mayOpen(id, on: peer) else { return }
       open(request, register(peer, id: id), from: peer)
     case .authority(let id, let request):
       guard try mayOpen(id, on: peer) else { return }
-      post(peer, .authority(register(peer, id: id), by: peer.subject, request))
+      post(peer, .authority(register(peer, id: id), by: peer.subject, request), peer.lane)
     case .cancel(let id):
       guard let request = peer.requests[id] else { return }
       cancel(request)
@@ -68,7 +68,7 @@ extension Door {
     guard try mayOpen(id, on: peer) else { return }
     var request = request
     request.subject = peer.subject
-    post(peer, .request(register(peer, id: id), request))
+    post(peer, .request(register(peer, id: id), request), peer.lane)
   }
 
   /// A certificate's key is looked at before the core hears of it; of who may not ask nothing is, the core says so.
@@ -82,7 +82,7 @@ extension Door {
         return reply(.done(code: 400, object: status, warnings: []), to: number)
       }
     }
-    post(peer, .users(number, by: peer.subject, request, key: key))
+    post(peer, .users(number, by: peer.subject, request, key: key), peer.lane)
   }
 
   // Machines and their certificates.
@@ -95,7 +95,7 @@ extension Door {
     do {
       let request = try JoinRequest(json: message)
       let key = try SigningRequests.keyDigest(ofRequest: Array(request.request.utf8))
-      post(peer, .join(register(peer, id: 0), request, key: key))
+      post(peer, .join(register(peer, id: 0), request, key: key), peer.lane)
     } catch let error as MessageError {
       throw ProtocolError(.malformed, error.description)
     } catch {
@@ -106,7 +106,7 @@ extension Door {
   private func renew(_ request: RenewRequest, of peer: Peer) {
     do throws(IOError) {
       let key = try SigningRequests.keyDigest(ofRequest: Array(request.request.utf8))
-      post(peer, .renew(peer.session, key: key, request: request.request))
+      post(peer, .renew(peer.session, key: key, request: request.request), nil)
     } catch {
       peer.send(RenewAnswer.refused(reason: "the signing request: \(error)").json)
     }

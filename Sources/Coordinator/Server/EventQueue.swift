@@ -4,7 +4,8 @@
 import ClusterProto
 import CoordinatorCore
 
-/// First in, first out. What does not fit one turn waits for the next.
+/// What agents and this process say comes first, in its order; clients' requests follow, each user's in a lane of its
+/// own. What does not fit one turn waits for the next.
 struct EventQueue {
   /// Most events in a turn (the design's bound).
   static let turnLimit = 256
@@ -12,19 +13,27 @@ struct EventQueue {
   static let turnNanoseconds: Int64 = 5_000_000
   /// Events of one step: the clock is looked at between steps.
   static let batchLimit = 64
+  /// What requests of one step may weigh together, a last one aside: so many everyday ones, or 512 KiB of objects.
+  static let weightLimit = 64
 
   /// Rows of the shell's own, for the first commit.
   var firstWrites: [StoreWrite] = []
   private var events: [CoordinatorEvent] = []
   private var peers: [Peer?] = []
   private var start = 0
+  private var requests = FairQueue<(event: CoordinatorEvent, peer: Peer?)>()
 
-  var isEmpty: Bool { start == events.count }
+  var isEmpty: Bool { start == events.count && requests.isEmpty }
 
-  /// Adds an event; `peer`'s reading is held back while too many of its events wait.
-  mutating func append(_ event: CoordinatorEvent, from peer: Peer?) {
-    events.append(event)
-    peers.append(peer)
+  /// Adds an event; `peer`'s reading is held back while too many of its events wait. `lane`: of whose request it is;
+  /// nil: it is none.
+  mutating func append(_ event: CoordinatorEvent, from peer: Peer?, lane: String? = nil) {
+    if let lane {
+      requests.append((event, peer), lane: lane)
+    } else {
+      events.append(event)
+      peers.append(peer)
+    }
     peer?.unprocessed += 1
   }
 
@@ -40,12 +49,21 @@ struct EventQueue {
     }
   }
 
-  /// Takes up to `count` events and the peers that brought them.
-  mutating func take(_ count: Int) -> (events: [CoordinatorEvent], peers: [Peer]) {
-    let end = min(start + count, events.count)
-    let taken = Array(events[start..<end])
-    let owners = peers[start..<end].compactMap { $0 }
+  /// Takes up to `count` events and the peers that brought them; of requests so many as `weight` allows, at least one.
+  mutating func take(
+    _ count: Int, weight: (CoordinatorEvent) -> Int
+  ) -> (events: [CoordinatorEvent], peers: [Peer]) {
+    // Agents that talk without end leave a place to clients.
+    let end = min(start + (requests.isEmpty ? count : max(1, count - count / 4)), events.count)
+    var taken = Array(events[start..<end])
+    var owners = peers[start..<end].compactMap { $0 }
     start = end
+    var room = Self.weightLimit
+    while taken.count < count, room > 0, let (event, peer) = requests.next() {
+      room -= weight(event)
+      taken.append(event)
+      if let peer { owners.append(peer) }
+    }
     if start == events.count || start > 1_024 {
       events.removeFirst(start)
       peers.removeFirst(start)

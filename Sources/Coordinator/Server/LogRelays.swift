@@ -71,7 +71,10 @@ final class LogRelays {
     case .bytes(let bytes):
       relay.client.take(.bytes(bytes), of: relay.clientID)
       if relay.client.isBehind { relay.source?.isHeld = true }
-    case .end(let code, let message): end(relay, code: code, message: message)
+    case .end(let code, let message):
+      // An agent may say anything; what it says of an end is a sentence with one of HTTP's codes.
+      let isCode = code == 200 || (400...599).contains(code)
+      end(relay, code: isCode ? code : 500, message: ReportBounds.cut(message, ReportBounds.message))
     }
   }
 

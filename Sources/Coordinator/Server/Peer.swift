@@ -11,6 +11,10 @@ protocol ReplyTaker: AnyObject {
   var requests: [Int64: RequestID] { get set }
   /// More is waiting than the other side takes.
   var isBehind: Bool { get }
+  /// So far behind that the core was asked to make no more.
+  var isHeldBack: Bool { get }
+  /// Whose requests these are, where users take turns.
+  var lane: String { get }
   /// A part of the answer to the request with the taker's number `id`.
   func take(_ reply: APIReply, of id: Int64)
   /// An event of the watch with the taker's number `id`, which others may be told, too.
@@ -18,7 +22,7 @@ protocol ReplyTaker: AnyObject {
 }
 
 /// One connection, from accept to close. Used on the loop's thread only.
-final class Peer: ReplyTaker, SlowTaker {
+final class Peer: ReplyTaker, SlowTaker, TurnTaker {
   enum Stage {
     case hello(HandshakeServer)
     case agent
@@ -82,11 +86,16 @@ final class Peer: ReplyTaker, SlowTaker {
   private var bytesInFlight = 0
   private var isPaused = false
   private var isPumping = false
+  var isWaitingToRead = false
+  private var isScheduled = false
   private let handler: Handler
   private let backlog: AnswerBacklog
+  private let turns: WorkTurns
 
   /// Bytes that wait in the socket before replies wait as values instead.
   static let outputMark = 1 << 20
+  /// Bytes of answers that wait which are written in one go, a last message aside.
+  private static let pieceBytes = 64 << 10
   /// Replies that may wait; a watcher that is further behind is cut off and lists again, as Kubernetes does it.
   static let outboxLimit = 20_000
   /// A client whose outbox has more bytes is asked nothing and made nothing more until it has taken half of them.
@@ -98,8 +107,10 @@ final class Peer: ReplyTaker, SlowTaker {
   private static let itemsInFrame = 64
 
   init(
-    connection: Connection, handshake: HandshakeServer, session: String, handler: Handler, backlog: AnswerBacklog
+    connection: Connection, handshake: HandshakeServer, session: String, handler: Handler, backlog: AnswerBacklog,
+    turns: WorkTurns
   ) {
+    self.turns = turns
     self.connection = connection
     self.session = session
     self.handler = handler
@@ -114,8 +125,13 @@ final class Peer: ReplyTaker, SlowTaker {
       pump()
     }
     connection.onDrained = { [unowned self] in
-      fill()
-      if connection.isOpen { handler.drained(self) }
+      if outbox.count == outboxStart {
+        handler.drained(self)
+      } else if isClient {
+        schedule()
+      } else {
+        fill(.max)
+      }
     }
     // The loop holds the connection and this closure holds the peer: until the connection closes.
     connection.onClose = { [self] reason in
@@ -134,23 +150,45 @@ final class Peer: ReplyTaker, SlowTaker {
   }
   var isClient: Bool { if case .client = stage { true } else { false } }
   var isRefused: Bool { if case .refused = stage { true } else { false } }
+  var lane: String { subject.name }
+  var isHeldBack: Bool { isWaitingForClient }
   /// The client has more waiting than it takes.
   var isBehind: Bool { connection.pendingOutput > Peer.outputMark / 4 || outbox.count > outboxStart }
 
-  /// Sends a message, or keeps it until the other side has taken what is before it.
-  func send(_ message: JSON) {
+  /// Sends a message, or keeps it until the other side has taken what is before it, or a turn has room for it. `bytes`:
+  /// of its text, where that is known.
+  func send(_ message: JSON, bytes known: @autoclosure () -> Int? = nil) {
     guard connection.isOpen, !isRefused else { return }
-    if connection.pendingOutput <= Peer.outputMark, outbox.count == outboxStart {
-      connection.send(MessageWriter.frames(message))
+    let isFree = connection.pendingOutput <= Peer.outputMark && outbox.count == outboxStart
+    if isFree, !isClient || turns.mayWriteAtOnce {
+      let frames = MessageWriter.frames(message)
+      if isClient { turns.spend(frames.count) }
+      connection.send(frames)
     } else if outbox.count - outboxStart >= Peer.outboxLimit {
       refuse(ProtocolError(.busy, "too slow: \(Peer.outboxLimit) messages wait for you"))
     } else {
-      let bytes = message.extent(upTo: MessageLimits.fromCoordinator).bytes
+      let bytes = known() ?? message.extent(upTo: MessageLimits.fromCoordinator).bytes
       if outbox.count == outboxStart { waitsSince = Clocks.boot() }
       outbox.append((message, bytes))
       count(bytes)
+      if isFree { schedule() }
     }
   }
+
+  private func schedule() {
+    guard !isScheduled else { return }
+    isScheduled = true
+    turns.schedule(self)
+  }
+
+  func writeSome() {
+    isScheduled = false
+    guard connection.isOpen, !isRefused else { return }
+    fill(Self.pieceBytes)
+    if outboxStart < outbox.count, connection.pendingOutput <= Peer.outputMark { schedule() }
+  }
+
+  func readOn() { resumeIfPossible() }
 
   private func count(_ bytes: Int) {
     waitingBytes += bytes
@@ -182,7 +220,10 @@ final class Peer: ReplyTaker, SlowTaker {
     }
   }
 
-  func take(_ event: WatchEvent, of id: Int64) { take(.event(type: event.type, object: event.object), of: id) }
+  func take(_ event: WatchEvent, of id: Int64) {
+    let reply = APIReply.event(type: event.type, object: event.object)
+    send(ClientReply(id: id, reply: reply).json, bytes: event.bytes)
+  }
 
   /// Tells the other side why, and closes soon.
   func refuse(_ error: ProtocolError) {
@@ -194,15 +235,19 @@ final class Peer: ReplyTaker, SlowTaker {
     handler.refused(self, error)
   }
 
-  private func fill() {
-    while outboxStart < outbox.count, connection.pendingOutput <= Peer.outputMark {
+  private func fill(_ limit: Int) {
+    var left = limit
+    while left > 0, outboxStart < outbox.count, connection.pendingOutput <= Peer.outputMark {
       let (message, bytes) = outbox[outboxStart]
       outbox[outboxStart].message = .null
       outboxStart += 1
       waitingBytes -= bytes
       if case .client = stage { backlog.remove(bytes) }
       waitsSince = Clocks.boot()
-      connection.send(MessageWriter.frames(message))
+      let frames = MessageWriter.frames(message)
+      left -= frames.count
+      turns.spend(frames.count)
+      connection.send(frames)
     }
     if outboxStart == outbox.count || outboxStart > 1_024 {
       outbox.removeFirst(outboxStart)
@@ -234,7 +279,7 @@ final class Peer: ReplyTaker, SlowTaker {
     do throws(ProtocolError) {
       while connection.isOpen {
         if isHeld || isWaitingForClient || unprocessed >= Peer.eventLimit
-          || unprocessed > 0 && bytesInFlight >= Peer.byteLimit
+          || unprocessed > 0 && bytesInFlight >= Peer.byteLimit || isClient && !turns.mayRead(self)
         {
           isPaused = true
           connection.setReading(false)

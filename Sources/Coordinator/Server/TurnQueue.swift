@@ -14,13 +14,40 @@ package struct TurnQueue {
   /// Writes of turns since the last commit began: the latest of each row.
   private var writes: [StoreWrite] = []
   private var positions: [RowName: Int] = [:]
-  private var held: [Held] = []
-  private var heldStart = 0
-  /// Number of the commit that is in flight, or was last.
+  private var held = HeldQueue()
+  /// Of agents, whose leases do not wait behind clients' answers. Their order among each other is kept.
+  private var heldForAgents = HeldQueue()
+  /// Number of the commit that is in flight, or was last, and of the one that was durable last.
   private var commit = 0
+  private var durable = 0
   private var isInFlight = false
   /// The highest resourceVersion of the writes that wait, that are in flight, and that are durable.
   private var versions = (waiting: Int64(0), inFlight: Int64(0), durable: Int64(0))
+
+  private struct HeldQueue {
+    private var effects: [Held] = []
+    private var start = 0
+
+    var count: Int { effects.count - start }
+
+    mutating func append(_ effect: Held) { effects.append(effect) }
+
+    func isFirst(durable commit: Int) -> Bool { start < effects.count && effects[start].commit <= commit }
+
+    mutating func take(durable commit: Int, atMost limit: Int, into released: inout [CoordinatorEffect]) {
+      var left = limit
+      while left > 0, isFirst(durable: commit) {
+        released.append(effects[start].effect)
+        start += 1
+        left -= 1
+      }
+      // The front is cut off only now and then: cutting it each time would cost the length of the rest.
+      if start == effects.count || start > 4_096 {
+        effects.removeFirst(start)
+        start = 0
+      }
+    }
+  }
 
   private struct RowName: Hashable {
     var table: StoreTable
@@ -31,10 +58,13 @@ package struct TurnQueue {
   package init() {}
 
   /// Whether effects or writes wait.
-  package var isEmpty: Bool { heldStart == held.count && writes.isEmpty && !isInFlight }
+  package var isEmpty: Bool { heldCount == 0 && writes.isEmpty && !isInFlight }
 
   /// How many effects wait.
-  package var heldCount: Int { held.count - heldStart }
+  package var heldCount: Int { held.count + heldForAgents.count }
+
+  /// Whether some of them may leave.
+  package var hasReleased: Bool { held.isFirst(durable: durable) || heldForAgents.isFirst(durable: durable) }
 
   /// Takes a step's effects and returns those that may leave now, in order. `persist` never comes out. `wake`, `log`
   /// and `halt` concern only this process and come out at once. So does an `immediate` send: the core makes one only
@@ -53,7 +83,9 @@ package struct TurnQueue {
       case .persist: continue
       case .wake, .log, .halt, .send(_, _, immediate: true): free.append(effect)
       case .shown(_, _, let version) where version <= versions.durable: free.append(effect)
-      case .send, .closeSession, .reply, .shown, .tell, .startLogs, .issue, .issueRefused, .issueUser, .closeHolders,
+      case .send, .closeSession:
+        if mustWait { heldForAgents.append(Held(commit: needed, effect: effect)) } else { free.append(effect) }
+      case .reply, .shown, .tell, .startLogs, .issue, .issueRefused, .issueUser, .closeHolders,
         .closeAuthority, .exchangeAuthority, .dropAuthority, .tellAuthorities, .tellCoordinators, .signToken, .audit,
         .stopped:
         if mustWait { held.append(Held(commit: needed, effect: effect)) } else { free.append(effect) }
@@ -76,21 +108,19 @@ package struct TurnQueue {
     return writes
   }
 
-  /// The transaction in flight is durable: returns what waited for it, in order.
-  package mutating func committed() -> [CoordinatorEffect] {
+  /// The transaction in flight is durable: what waited for it is `released`.
+  package mutating func committed() {
     isInFlight = false
     versions.durable = versions.inFlight
-    var released: [CoordinatorEffect] = []
-    while heldStart < held.count, held[heldStart].commit <= commit {
-      released.append(held[heldStart].effect)
-      heldStart += 1
-    }
-    // The front is cut off only now and then: cutting it each time would cost the length of the rest.
-    if heldStart == held.count || heldStart > 4_096 {
-      held.removeFirst(heldStart)
-      heldStart = 0
-    }
-    return released
+    durable = commit
+  }
+
+  /// Takes what may leave, in order: all that is agents', and so much of the rest.
+  package mutating func released(atMost limit: Int = .max) -> [CoordinatorEffect] {
+    var effects: [CoordinatorEffect] = []
+    heldForAgents.take(durable: durable, atMost: .max, into: &effects)
+    held.take(durable: durable, atMost: limit, into: &effects)
+    return effects
   }
 
   private mutating func add(_ write: StoreWrite) {

@@ -19,12 +19,13 @@ extension CoordinatorCore {
         "error decoding YAML: error unmarshaling JSON: while decoding JSON: json: cannot unmarshal "
           + "\((request.body ?? .null).typeName) into Go value of type map[string]interface {}")
     }
+    try Self.checkExtent(body)
     let before = state[reference(request)]
     if before == nil, !request.subresource.isEmpty { throw .notFound(request.kind, request.name) }
     let config = Self.part(of: try Self.configuration(body, request), request)
     let start = owners(of: before, request)
     let (merged, ownership) = try merge(config, over: before, start, request)
-    if merged.extent(upTo: Self.objectBytesLimit).bytes > Self.objectBytesLimit { throw Self.tooLarge }
+    try Self.checkExtent(merged)
     var new = merged
     if request.options.fieldManager == Self.kubectl { Self.renewLastApplied(&new, body) }
     let name = new[path: ["metadata", "name"]]?.stringValue ?? ""

@@ -25,7 +25,7 @@ extension CoordinatorCore {
     }
     guard patched.objectValue != nil else { throw .badRequest("the patch makes the object something else") }
     // Before anything is made of it.
-    if patched.extent(upTo: Self.objectBytesLimit).bytes > Self.objectBytesLimit { throw Self.tooLarge }
+    try Self.checkExtent(patched)
     if let name = patched[path: ["metadata", "name"]]?.stringValue, name != request.name {
       throw .badRequest("the name of the object (\(name)) does not match the name on the URL (\(request.name))")
     }
@@ -40,7 +40,9 @@ extension CoordinatorCore {
       tree = try SchemaDecoder.decode(patched, as: request.kind)
       unknown = try unknownFields(tree, request)
     } catch {
-      throw Self.undecodable(error, patchKind == .strategic ? body : patched, patchKind, request)
+      // Kubernetes shows the whole object as patched, and with it what is stored of a Secret.
+      let isSecret = KindDescriptor.of(request.kind).served.tier == .sensitive
+      throw Self.undecodable(error, patchKind == .strategic || isSecret ? body : patched, patchKind, request)
     }
     var json = tree.json
     if json[path: ["metadata", "resourceVersion"]]?.stringValue == String(before.meta.resourceVersion) {

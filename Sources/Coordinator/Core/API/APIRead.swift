@@ -40,7 +40,33 @@ extension CoordinatorCore {
 
   mutating func get(_ request: APIRequest, _ id: RequestID) throws(APIFailure) {
     _ = try namedVersion(request.options)
-    let object = asRead(try existing(request))
+    let object = try existing(request)
+    let cost = cost(object, request)
+    // A large one waits for its turn as a list does.
+    guard cost > 1, api.room <= 0 || !api.dueStreams.isEmpty else {
+      if cost > 1 { api.room -= cost }
+      return show(object, request, id)
+    }
+    api.reads[id] = request
+    goOn(id)
+  }
+
+  /// Answers a read that has waited. Returns what it cost.
+  mutating func advanceRead(_ id: RequestID, _ request: APIRequest) -> Int {
+    api.reads[id] = nil
+    api.held.remove(id)
+    do throws(APIFailure) {
+      let object = try existing(request)
+      show(object, request, id)
+      return cost(object, request)
+    } catch {
+      answer(id, failure: error, request)
+      return 1
+    }
+  }
+
+  private mutating func show(_ stored: APIObject, _ request: APIRequest, _ id: RequestID) {
+    let object = asRead(stored)
     outputs.append(
       .shown(
         id, .done(code: 200, object: shown(object, request), warnings: []),
@@ -104,18 +130,20 @@ extension CoordinatorCore {
     return state.keys(of: request.kind, in: request.namespace)
   }
 
-  /// Takes a stream on by at most `limit` objects shown (and eight times as many looked at). Returns what it cost.
+  /// Takes a stream on until what it has shown costs `limit` (or eight times as many were looked at). Returns the cost.
   mutating func advance(_ id: RequestID, limit: Int) -> Int {
     guard var stream = api.streams.removeValue(forKey: id) else { return 0 }
     var items: [JSON] = []
     var looked = 0
-    while items.count < limit, looked < limit * 8, stream.room != 0, let key = stream.keys.popFirst() {
+    var cost = 0
+    while cost < limit, looked < limit * 8, stream.room != 0, let key = stream.keys.popFirst() {
       looked += 1
       let reference = ObjectReference(kind: stream.request.kind, key: key)
       guard let object = stream.past.removeValue(forKey: key) ?? state[reference],
         stream.labels.matches(object.meta.labels),
         stream.fields.matches({ SelectableFields.value($0, of: object) })
       else { continue }
+      cost += self.cost(object, stream.request)
       items.append(item(object, &stream))
       stream.last = key
       if let room = stream.room { stream.room = room - 1 }
@@ -128,7 +156,7 @@ extension CoordinatorCore {
       api.streams[id] = stream
       goOn(id)
     }
-    return max(items.count, looked / 8, 1)
+    return max(cost, looked / 8, 1)
   }
 
   /// Keeps for lists that are under way how an object was before it changes.

@@ -11,10 +11,15 @@ struct APIState: Sendable {
   var history = WatchHistory(limit: 1)
   /// Lists and collections that go on in the next turn.
   var streams: [RequestID: APIStream] = [:]
-  var dueStreams = WorkQueue<RequestID>()
+  /// Reads of one large object that wait until a step has room for it.
+  var reads: [RequestID: APIRequest] = [:]
+  /// Lists, collections, watches and reads of large objects that go on, in the lanes of who asked: his many do not hold
+  /// up another's few.
+  var dueStreams = FairWorkQueue<RequestID>()
   /// Requests whose clients are behind: their streams and watches' beginnings are not due.
   var held: Set<RequestID> = []
-  /// Objects that lists and beginnings of watches may still show in this step.
+  /// Objects that lists and beginnings of watches may still show in this step; a large one counts as several
+  /// (`ObjectWeights`).
   var room = 0
   var timers = TimerQueue<WatchTimer>()
   /// Sets of managedFields that objects share.
@@ -102,13 +107,16 @@ extension CoordinatorCore {
 
   mutating func cancelRequest(_ id: RequestID) {
     api.streams[id] = nil
+    api.reads[id] = nil
     endWatch(id)
   }
 
   /// The client of a list or a watch takes no more, or takes more again.
   mutating func holdRequest(_ id: RequestID, _ isHeld: Bool) {
     // A collection's deletion does not wait for whoever asked for it.
-    guard api.streams[id].map({ $0.purpose == .list }) ?? (api.watches[id] != nil) else { return }
+    guard api.streams[id].map({ $0.purpose == .list }) ?? (api.reads[id] != nil || api.watches[id] != nil) else {
+      return
+    }
     if isHeld {
       api.held.insert(id)
       api.dueStreams.remove(id)
@@ -119,12 +127,17 @@ extension CoordinatorCore {
 
   /// A short answer goes out at once, unless others have used up the step's room: then it waits in their order.
   mutating func beginAnswer(_ id: RequestID) {
-    guard api.room > 0, api.dueStreams.isEmpty else { return api.dueStreams.add(id) }
+    guard api.room > 0, api.dueStreams.isEmpty else { return wait(id) }
     api.room -= advanceDue(id, limit: api.room)
   }
 
   /// More of an answer is to come: in the next turn, or when its client has caught up.
-  mutating func goOn(_ id: RequestID) { if !api.held.contains(id) { api.dueStreams.add(id) } }
+  mutating func goOn(_ id: RequestID) { if !api.held.contains(id) { wait(id) } }
+
+  private mutating func wait(_ id: RequestID) {
+    let request = api.streams[id]?.request ?? api.reads[id] ?? api.watches[id]?.request
+    api.dueStreams.add(id, lane: request?.subject.name ?? "")
+  }
 
   /// Streams advance in `finishAPITurn`, once a turn, so that busy controllers cannot starve a list.
   mutating func runAPI(limit: Int) -> Int { 0 }

@@ -128,7 +128,7 @@ extension CoordinatorCore {
     }
   }
 
-  /// Shows what waits, at most `limit` of it. Returns what it cost.
+  /// Shows what waits until that costs `limit`. Returns what it cost.
   ///
   /// Changes go before further objects of the beginning, whose state may be newer than those changes: a client that
   /// goes on from the version that it saw last, or from the closing bookmark's, has then missed nothing before it.
@@ -139,12 +139,16 @@ extension CoordinatorCore {
         let change = watch.waiting[watch.position]
         api.watches.modify(id) { $0.position += 1 }
         // What is still to be shown will be shown as it is then, or not at all.
-        if !watch.initial.holds(change.object.meta.key) { deliver(change, to: id) }
+        if !watch.initial.holds(change.object.meta.key) {
+          deliver(change, to: id)
+          cost += self.cost(change.object, watch.request) - 1
+        }
       } else if let key = watch.initial.first {
         api.watches.modify(id) { $0.initial.removeFirst() }
         if let object = state[ObjectReference(kind: watch.request.kind, key: key)], watch.matches(object) {
           reply(id, .event(type: "ADDED", object: shown(object, to: Audience(type: "ADDED", watch))))
           noteColumns(id, watch)
+          cost += self.cost(object, watch.request) - 1
         }
       } else {
         break
@@ -185,7 +189,8 @@ extension CoordinatorCore {
 
   /// Takes a list, a collection or a watch on. Returns what it cost.
   mutating func advanceDue(_ id: RequestID, limit: Int) -> Int {
-    api.watches[id] == nil ? advance(id, limit: limit) : advanceWatch(id, limit: limit)
+    if let request = api.reads[id] { return advanceRead(id, request) }
+    return api.watches[id] == nil ? advance(id, limit: limit) : advanceWatch(id, limit: limit)
   }
 
   mutating func fireAPITimers() {

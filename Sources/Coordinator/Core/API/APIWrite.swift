@@ -40,6 +40,7 @@ extension CoordinatorCore {
           + "registered for version "
           + "\"\(version)\" here")
     }
+    try Self.checkExtent(body)
     let tree = try SchemaDecoder.decode(body, as: request.kind)
     return (tree, try unknownFields(tree, request))
   }
@@ -185,6 +186,25 @@ extension CoordinatorCore {
 
   private func checkSize(_ json: JSON) throws(APIFailure) {
     if json.bytes.count > Self.objectBytesLimit { throw Self.tooLarge }
+  }
+
+  /// Values of one object, its owners of fields aside. Kubernetes' store bounds them by an object's bytes, at several
+  /// times as many. Each costs far more than its text: to decode, to compare, to find its owner, all in one step.
+  static let objectValuesLimit = 16_384
+
+  /// Before anything is made of a tree that came from outside.
+  static func checkExtent(_ json: JSON) throws(APIFailure) {
+    var tree = json
+    if let meta = tree["metadata"]?.objectValue, meta.contains("managedFields") {
+      tree[path: ["metadata", "managedFields"]] = nil
+    }
+    let extent = tree.extent(upTo: objectBytesLimit)
+    if extent.bytes > objectBytesLimit { throw tooLarge }
+    guard extent.values > objectValuesLimit else { return }
+    throw APIFailure(
+      code: 413, reason: "RequestEntityTooLarge",
+      message: "Request entity too large: limit is \(objectValuesLimit) values in one object",
+      details: .object(JSONObject()))
   }
 
   static let tooLarge = APIFailure(

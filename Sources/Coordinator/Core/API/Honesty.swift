@@ -129,7 +129,7 @@ struct Honesty {
     for group in ["limits", "requests"] {
       for (name, amount) in resources[group]?.objectValue ?? JSONObject() {
         if ["memory", "ephemeral-storage"].contains(name), let text = amount.stringValue,
-          let millis = Quantity.parseMillis(text), millis % 1000 != 0
+          let millis = Quantity.parseMillis(text), millis % 1000 != 0, millis < Int64.max
         {
           warn(
             "\(path).\(group)[\(name)]",

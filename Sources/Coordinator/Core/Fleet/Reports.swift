@@ -25,7 +25,7 @@ extension CoordinatorCore {
       fence(number)
       return acknowledge(number, id)
     }
-    write(report, of: attempt)
+    write(report.status, of: attempt)
     guard report.isTerminal else { return }
     noteOutcome(attempt, succeeded: report.status.phase == .succeeded)
     drop(number)
@@ -45,15 +45,15 @@ extension CoordinatorCore {
     noteInventory(number, nil, session: id)
   }
 
-  private mutating func write(_ report: AttemptReport, of attempt: Attempt) {
+  private mutating func write(_ reported: PodStatus, of attempt: Attempt) {
     let address = state.nodes[ObjectKey(namespace: "", name: attempt.node)]?.address ?? ""
     guard let old = state.pods[attempt.pod] else { return }
     let new = updatePod(attempt.pod) { pod in
       guard pod.meta.uid == attempt.podUID, !pod.status.phase.isTerminal else { return }
       let before = pod.status
-      var status = report.status
+      var status = ReportBounds.bounded(reported, of: pod.spec)
       var conditions: [Condition] = []
-      for condition in report.status.conditions {
+      for condition in status.conditions {
         var next = condition
         // Kubernetes' rule: the transition time is that of the last change of status.
         if let old = before.condition(condition.type), old.status == condition.status {

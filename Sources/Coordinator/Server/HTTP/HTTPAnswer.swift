@@ -43,13 +43,17 @@ enum HTTPAnswer {
     return .object(members)
   }
 
-  /// List elements behind `opening`, with commas between them, in pieces of some size.
-  static func elements(_ items: [JSON], after opening: [UInt8]) -> [[UInt8]] {
+  /// List elements behind `opening`, in JSON with commas between them, in pieces of some size.
+  static func elements(_ items: [JSON], after opening: [UInt8], isYAML: Bool = false) -> [[UInt8]] {
     var pieces: [[UInt8]] = []
     var piece = opening
     for (index, item) in items.enumerated() {
-      if index > 0 { piece.append(0x2C) }
-      item.write(into: &piece)
+      if isYAML {
+        YAMLText.write(items: [item], into: &piece)
+      } else {
+        if index > 0 { piece.append(0x2C) }
+        item.write(into: &piece)
+      }
       if piece.count >= pieceSize {
         pieces.append(piece)
         piece = []
@@ -58,6 +62,15 @@ enum HTTPAnswer {
     }
     if !piece.isEmpty, !items.isEmpty || opening.count > 1 { pieces.append(piece) }
     return pieces
+  }
+
+  /// What follows the elements of a list: its other members.
+  static func end(ofList frame: JSON, isYAML: Bool) -> [UInt8] {
+    if isYAML { return frame.yamlBytes }
+    var rest = frame.bytes
+    // An object without members would leave a comma.
+    rest[0] = rest.count > 2 ? 0x2C : 0x20
+    return [0x5D] + rest + [0x0A]
   }
 
   private static let pieceSize = 24 * 1024

@@ -15,7 +15,7 @@ enum HTTPStyle: Equatable, Sendable {
 }
 
 /// One connection, from accept to close. Used on the loop's thread only.
-final class HTTPConnection: ReplyTaker, SlowTaker {
+final class HTTPConnection: ReplyTaker, SlowTaker, TurnTaker {
   /// What a connection tells the door. All calls come from within a turn.
   struct Handler {
     var request: (HTTPConnection, HTTPRequest) -> Void
@@ -70,15 +70,16 @@ final class HTTPConnection: ReplyTaker, SlowTaker {
   private var isHead = false
   /// Whether whole answers of objects are indented. Answers that stream never are.
   var isPretty = false
-  /// Whether whole answers of objects are YAML, lists in one piece.
+  /// Whether answers are YAML. A list that streams has its items first, then its other members.
   var isYAML = false
   /// Lays the answer's parts out for another group than that of the stored kind.
-  private var shape: ((APIReply) -> APIReply)?
+  private var shape: HTTPShape?
   private var isPumping = false
   private var acceptsGzip = false
   private var gzip: GzipStream?
   private var outbox = Outbox()
   private var isScheduled = false
+  var isWaitingToRead = false
   private var isHeld = false
   /// A log is being sent: the client may take its time.
   private var isPatient = false
@@ -159,6 +160,8 @@ final class HTTPConnection: ReplyTaker, SlowTaker {
   /// Bytes that wait here because the client does not take them; nil unless it watches.
   var watchBacklog: Int? { if case .streaming(.watch) = stage { outbox.bytes } else { nil } }
   var waitingBytes: Int { outbox.bytes }
+  var lane: String { subject.name }
+  var isHeldBack: Bool { isHeld }
   private(set) var waitsSince = Int64.max
   /// Whether a request is open in the core and nothing of its answer has been sent.
   var isUnanswered: Bool { if case .asked = stage { true } else { false } }
@@ -171,7 +174,7 @@ final class HTTPConnection: ReplyTaker, SlowTaker {
   }
 
   /// The request goes to the core: its answer comes by `take`.
-  func expect(_ style: HTTPStyle, shape: ((APIReply) -> APIReply)? = nil) {
+  func expect(_ style: HTTPStyle, shape: HTTPShape? = nil) {
     self.shape = shape
     stage = .asked(style, first: [])
     if case .object = style {
@@ -184,7 +187,7 @@ final class HTTPConnection: ReplyTaker, SlowTaker {
     let retries = json["details"]?["retryAfterSeconds"] != nil
     if isYAML {
       return answer(
-        code, bytes: Array(json.yaml.utf8), type: HTTPAnswer.yamlType, warnings: warnings, close: close,
+        code, bytes: json.yamlBytes, type: HTTPAnswer.yamlType, warnings: warnings, close: close,
         retries: retries)
     }
     var bytes = isPretty ? Array(json.pretty(indent: 2).utf8) : json.bytes
@@ -198,6 +201,7 @@ final class HTTPConnection: ReplyTaker, SlowTaker {
   ) {
     guard connection.isOpen else { return }
     giveBackRoom()
+    output.turns.spend(bytes.count)
     isLast = isLast || close
     var body = bytes
     var isGzip = false
@@ -270,7 +274,9 @@ final class HTTPConnection: ReplyTaker, SlowTaker {
       adjustReading()
     }
     // One that does not take its answers gets no more: they would wait here without bound.
-    while connection.isOpen, connection.pendingOutput <= HTTPOutput.outputMark, case .reading = stage {
+    while connection.isOpen, connection.pendingOutput <= HTTPOutput.outputMark, case .reading = stage,
+      parser.buffered == 0 || output.turns.mayRead(self)
+    {
       do throws(HTTPFailure) {
         let event = try parser.next()
         switch event {
@@ -298,11 +304,14 @@ final class HTTPConnection: ReplyTaker, SlowTaker {
     }
   }
 
+  func readOn() { pump() }
+
   /// Pipelined requests wait in the parser, but not without bound.
   private func adjustReading() {
     guard connection.isOpen else { return }
     if case .ending = stage { return }
-    let isReady = if case .reading = stage { connection.pendingOutput <= HTTPOutput.outputMark } else { false }
+    let isReading = if case .reading = stage { true } else { false }
+    let isReady = isReading && !isWaitingToRead && connection.pendingOutput <= HTTPOutput.outputMark
     if isReady || parser.buffered > parser.headLimit { connection.setReading(isReady) }
   }
 
@@ -316,14 +325,14 @@ final class HTTPConnection: ReplyTaker, SlowTaker {
 
   func take(_ reply: APIReply, of id: Int64) {
     guard connection.isOpen else { return }
-    take(shape?(reply) ?? reply)
+    take(shape?.apply(reply) ?? reply)
   }
 
   private func take(_ reply: APIReply) {
     switch (stage, reply) {
     case (.asked(let style, let first), .items(var items)):
       if case .object(_, isBare: true) = style { items = items.map { HTTPAnswer.bare($0) } }
-      if first.isEmpty || isYAML, style != .watch {
+      if first.isEmpty, style != .watch {
         stage = .asked(style, first: first + items)
       } else {
         begin(style, first)
@@ -350,16 +359,23 @@ final class HTTPConnection: ReplyTaker, SlowTaker {
   func take(_ event: WatchEvent, of id: Int64) {
     guard connection.isOpen else { return }
     // Another group's form of it is this connection's own.
-    if let shape { return take(shape(.event(type: event.type, object: event.object))) }
+    if let shape {
+      guard let chunk = event.chunk(shape, output.ledger) else { return }
+      return put(event: chunk)
+    }
+    put(event: event.chunk(output.ledger))
+  }
+
+  private func put(event chunk: OutgoingBytes) {
     if case .asked(let style, _) = stage { begin(style, []) }
-    if case .streaming(.watch) = stage { put(event.chunk(output.ledger)) }
+    if case .streaming(.watch) = stage { put(chunk) }
   }
 
   private func stream(_ reply: APIReply, _ style: HTTPStyle) {
     switch reply {
     case .items(let items):
       if style == .watch { return }
-      for piece in HTTPAnswer.elements(items, after: [0x2C]) { emit(piece) }
+      for piece in HTTPAnswer.elements(items, after: isYAML ? [] : [0x2C], isYAML: isYAML) { emit(piece) }
     case .event(let type, let object): put(WatchEvent(type, object).chunk(output.ledger))
     case .bytes(let bytes): emit(bytes)
     case .done(let code, let object, _):
@@ -369,12 +385,7 @@ final class HTTPConnection: ReplyTaker, SlowTaker {
         stage = .ending
         return
       }
-      if case .object = style {
-        // The list's other members follow its elements; an object without members would leave a comma.
-        var rest = object.bytes
-        rest[0] = rest.count > 2 ? 0x2C : 0x20
-        emit([0x5D] + rest + [0x0A])
-      }
+      if case .object = style { emit(HTTPAnswer.end(ofList: object, isYAML: isYAML)) }
       if let gzip { put(OutgoingBytes(HTTPAnswer.chunk(gzip.write([], isLast: true)), backlog: output.answers)) }
       put(OutgoingBytes(HTTPAnswer.lastChunk, backlog: output.answers))
       stage = .sending
@@ -388,7 +399,8 @@ final class HTTPConnection: ReplyTaker, SlowTaker {
     stage = .streaming(style)
     var pieces: [[UInt8]] = []
     if case .object(let member, _) = style {
-      pieces = HTTPAnswer.elements(first, after: Array("{\"\(member)\":[".utf8))
+      let opening = isYAML ? "\(member):\n" : "{\"\(member)\":["
+      pieces = HTTPAnswer.elements(first, after: Array(opening.utf8), isYAML: isYAML)
       let size = pieces.reduce(0) { $0 + $1.count }
       if acceptsGzip, size >= HTTPConnection.gzipMinimum { gzip = GzipStream() }
     }
@@ -396,13 +408,14 @@ final class HTTPConnection: ReplyTaker, SlowTaker {
       isPatient = true
       connection.setUserTimeout(milliseconds: 0)
     }
-    let type = style == .log ? HTTPAnswer.logType : HTTPAnswer.jsonType
+    let type = style == .log ? HTTPAnswer.logType : isYAML ? HTTPAnswer.yamlType : HTTPAnswer.jsonType
     connection.send(output.head(200, type: type, length: nil, close: isLast, isGzip: gzip != nil))
     for piece in pieces { emit(piece) }
   }
 
   /// Adds to a chunked body.
   private func emit(_ bytes: [UInt8]) {
+    output.turns.spend(bytes.count)
     put(OutgoingBytes(HTTPAnswer.chunk(gzip.map { $0.write(bytes) } ?? bytes), backlog: output.answers))
   }
 
@@ -425,7 +438,7 @@ final class HTTPConnection: ReplyTaker, SlowTaker {
   private func schedule() {
     guard !isScheduled else { return }
     isScheduled = true
-    output.schedule(self)
+    output.turns.schedule(self)
   }
 
   private func release() {

@@ -41,7 +41,7 @@ final class HTTPDoor {
   init(loop: EventLoop, door: Door, pki: PKI, names: [String]) throws(IOError) {
     self.loop = loop
     self.door = door
-    output = HTTPOutput(answers: door.backlog)
+    output = HTTPOutput(answers: door.backlog, turns: door.turns)
     hosts = Set(names)
     context = try HTTPDoor.context(pki)
   }
@@ -63,8 +63,6 @@ final class HTTPDoor {
   }
 
   var connectionCount: Int { connections.count }
-  /// Whether answers wait for a turn in which they are written.
-  var hasWork: Bool { output.hasWork }
 
   /// Bytes that wait: of all answers, and the memory of watch events among them.
   var waitingBytes: (answers: Int, events: Int) {
@@ -127,9 +125,8 @@ final class HTTPDoor {
     drained: { [unowned self] client in door.drained(client) },
     held: { [unowned self] client, isHeld in door.hold(client, isHeld) })
 
-  /// What answers wait is sent, for a bounded time; watchers that hold too much back are cut off. Called once a turn.
-  func writeOut() {
-    output.writeOut()
+  /// Watchers that hold too much back are cut off. Called once a turn.
+  func cutOffSlow() {
     while output.backlog > watchBacklogLimit, let slowest = furthestBehind() { slowest.cutOff() }
   }
 
@@ -252,11 +249,21 @@ final class HTTPDoor {
   private func checkHost(_ request: HTTPRequest) throws(HTTPFailure) {
     var host = request.header("host") ?? ""
     if hosts.contains(host) { return }
+    let port: Substring
     if host.hasPrefix("[") {
-      host = String(host.dropFirst().prefix { $0 != "]" })
+      let name = host.dropFirst().prefix { $0 != "]" }
+      port = host.dropFirst(name.count + 2)
+      host = String(name)
     } else {
-      host = String(Substring(host.utf8.prefix { $0 != 0x3A }))
+      let name = host.utf8.prefix { $0 != 0x3A }
+      port = host[name.endIndex...]
+      host = String(Substring(name))
     }
+    // RFC 9110: nothing, or a colon and a number that may be missing.
+    guard
+      port.isEmpty || port == ":"
+        || port.hasPrefix(":") && UInt16(port.dropFirst()).map({ "\($0)" == port.dropFirst() }) == true
+    else { throw HTTPFailure(400, "malformed Host") }
     guard hosts.contains(SocketAddress.canonicalAddress(host) ?? host.lowercased()) else {
       throw HTTPFailure(
         403, "this server answers only to the names of its certificate; the coordinator's --advertise adds one")
@@ -353,7 +360,7 @@ final class HTTPDoor {
         return client.answer(error.code, error.status)
       }
     }
-    client.expect(HTTPDoor.style(verb, form.form), shape: HTTPDoor.shape(form.shape, resource.isModernEvents))
+    client.expect(HTTPDoor.style(verb, form.form), shape: HTTPDoor.shape(form, resource.isModernEvents))
     lastNumber += 1
     door.open(asked, id: lastNumber, from: client)
   }
@@ -363,11 +370,12 @@ final class HTTPDoor {
   }
 
   /// Both ways to lay a reply out, one after the other.
-  private static func shape(_ form: ((APIReply) -> APIReply)?, _ isModernEvents: Bool) -> ((APIReply) -> APIReply)? {
-    guard isModernEvents else { return form }
-    return { reply in
+  private static func shape(_ form: HTTPForm, _ isModernEvents: Bool) -> HTTPShape? {
+    let shape = form.shape
+    guard isModernEvents else { return shape.map { HTTPShape(name: "beta", apply: $0) } }
+    return HTTPShape(name: shape == nil ? "modern" : "modern beta") { reply in
       let view = EventsGroup.view(reply)
-      return form?(view) ?? view
+      return shape?(view) ?? view
     }
   }
 

@@ -1,8 +1,9 @@
 // Owns: what all HTTP connections share on the way out: bytes that several of them wait for, the bounds of what waits,
-// the order in which they write, the head of the usual answer. It must not know requests.
+// the head of the usual answer. It must not know requests.
 
 import ClusterIO
 import ClusterProto
+import CoordinatorCore
 
 /// Bytes that wait to be sent, perhaps on many connections.
 final class OutgoingBytes {
@@ -40,6 +41,10 @@ final class WatchEvent {
   let type: String
   let object: JSON
   private var chunk: OutgoingBytes?
+  /// The same in other forms, by their names.
+  private var shaped: [String: OutgoingBytes] = [:]
+  /// What the object has as text.
+  private(set) lazy var bytes = object.extent(upTo: MessageLimits.fromCoordinator).bytes
 
   init(_ type: String, _ object: JSON) {
     self.type = type
@@ -52,6 +57,22 @@ final class WatchEvent {
     chunk = made
     return made
   }
+
+  /// The event in another form, written once for all that read it so. nil: that form has none.
+  func chunk(_ shape: HTTPShape, _ ledger: OutgoingLedger) -> OutgoingBytes? {
+    if let known = shaped[shape.name] { return known }
+    guard case .event(let type, let object) = shape.apply(.event(type: type, object: object)) else { return nil }
+    let made = OutgoingBytes(HTTPAnswer.chunk(HTTPAnswer.event(type, object)), ledger: ledger)
+    shaped[shape.name] = made
+    return made
+  }
+}
+
+/// A way to lay replies of the core out.
+struct HTTPShape {
+  /// Ways of one name are one.
+  var name: String
+  var apply: (APIReply) -> APIReply
 }
 
 /// Parts of answers in order, of one connection.
@@ -94,54 +115,28 @@ struct Outbox {
   }
 }
 
-/// The order in which connections write, and the total of what they may keep waiting.
+/// What connections may keep waiting together, and the head that their answers have.
 final class HTTPOutput {
   /// Bytes that wait in a socket's own buffer here before the rest waits as parts.
   static let outputMark = 32 * 1024
   let ledger = OutgoingLedger()
   /// What waits beside watch events, here and on the other door.
   let answers: AnswerBacklog
-  private var ready: [HTTPConnection] = []
-  private var readyStart = 0
   /// Parts that wait, over all connections: each costs its place in a queue.
   private var parts = 0
   private static let placeBytes = 16
-  /// A turn writes no longer: heartbeats are answered between turns.
-  private static let turnNanoseconds: Int64 = 3_000_000
+  /// In which connections read and write.
+  let turns: WorkTurns
 
-  init(answers: AnswerBacklog) { self.answers = answers }
-
-  /// Whether a connection has something to write for which there was no time or no turn yet.
-  var hasWork: Bool { readyStart < ready.count }
+  init(answers: AnswerBacklog, turns: WorkTurns) {
+    self.answers = answers
+    self.turns = turns
+  }
 
   /// Bytes of memory that watch events hold which clients have not taken.
   var backlog: Int { ledger.bytes + parts * HTTPOutput.placeBytes }
 
   func count(parts count: Int) { parts += count }
-
-  /// `client` has something to write.
-  func schedule(_ client: HTTPConnection) { ready.append(client) }
-
-  /// Lets connections write in the order of their asking, for a bounded time. Called once a turn.
-  func writeOut() {
-    guard readyStart < ready.count else { return }
-    let end = Clocks.boot() + HTTPOutput.turnNanoseconds
-    while readyStart < ready.count {
-      let client = ready[readyStart]
-      readyStart += 1
-      client.writeSome()
-      if readyStart % 8 == 0, Clocks.boot() >= end { break }
-    }
-    if readyStart == ready.count {
-      ready.removeAll(keepingCapacity: true)
-      readyStart = 0
-      return
-    }
-    if readyStart > 1_024 {
-      ready.removeFirst(readyStart)
-      readyStart = 0
-    }
-  }
 
   // The usual head: the Date changes once a second, the rest never.
 

@@ -97,6 +97,8 @@ struct HTTPParser {
         guard let head = try takeHead() else { return nil }
         if let event = try begin(try HTTPHead.parse(head)) { return event }
       case .sized(var request, let left):
+        // The body grows in place: nobody else may hold it meanwhile.
+        stage = .head
         let taken = take(left)
         request.body += taken
         if taken.count == left { return finish(request) }
@@ -108,6 +110,7 @@ struct HTTPParser {
         guard request.body.count + size <= Self.bodyLimit else { throw Self.tooLarge }
         stage = size == 0 ? .trailer(request, bytes: 0) : .chunk(request, left: size)
       case .chunk(var request, let left):
+        stage = .head
         let taken = take(left)
         request.body += taken
         guard taken.count == left else {
@@ -198,10 +201,13 @@ struct HTTPParser {
   private mutating func takeLine() throws(HTTPFailure) -> ArraySlice<UInt8>? {
     var index = start
     while index + 1 < buffer.count {
-      if buffer[index] == 0x0D, buffer[index + 1] == 0x0A {
+      if buffer[index] == 0x0D {
+        // Where others see a line's end that is none here, a second request can hide.
+        guard buffer[index + 1] == 0x0A else { throw HTTPFailure(400, "a stray CR") }
         defer { start = index + 2 }
         return buffer[start..<index]
       }
+      if buffer[index] == 0x0A { throw HTTPFailure(400, "a line ends without CR LF") }
       index += 1
       if index - start > Self.chunkLineLimit { throw HTTPFailure(400, "chunk line too long") }
     }
@@ -269,9 +275,10 @@ enum HTTPHead {
     return nil
   }
 
-  /// A chunk's size in hexadecimal; what follows a semicolon is ignored, as RFC 9112 asks.
+  /// A chunk's size in hexadecimal; what follows a semicolon is ignored, as RFC 9112 asks, where it is text.
   static func chunkSize(_ line: ArraySlice<UInt8>) -> Int? {
     let digits = line.prefix { $0 != 0x3B }
+    guard line.allSatisfy({ $0 >= 0x20 && $0 != 0x7F || $0 == 0x09 }) else { return nil }
     guard (1...8).contains(digits.count) else { return nil }
     return digits.allSatisfy { UInt8(ascii: "0")...UInt8(ascii: "9") ~= $0 || (0x61...0x66).contains($0 | 0x20) }
       ? Int(text(digits), radix: 16) : nil

@@ -1,0 +1,24 @@
+// The queue in which lanes take turns.
+
+import ClusterProto
+import Testing
+
+@Suite("Fair queue")
+struct FairQueueTests {
+  @Test("lanes take turns, each in its own order, and one that was empty begins behind the others")
+  func turns() {
+    var queue = FairQueue<Int>()
+    for number in 0..<300 { queue.append(number, lane: "long") }
+    queue.append(1_000, lane: "short")
+    queue.append(1_001, lane: "short")
+    #expect((0..<5).map { _ in queue.next() } == [0, 1_000, 1, 1_001, 2])
+    queue.append(1_002, lane: "short")
+    #expect(queue.count == 298)
+    #expect([queue.next(), queue.next(), queue.next()] == [3, 1_002, 4])
+    var rest: [Int] = []
+    while let next = queue.next() { rest.append(next) }
+    #expect(rest == Array(5..<300) && queue.isEmpty && queue.count == 0)
+    queue.append(7, lane: "long")
+    #expect(queue.next() == 7 && queue.next() == nil)
+  }
+}

@@ -287,13 +287,21 @@ extension [CoordinatorEffect] {
     func join(_ node: String) -> [CoordinatorEffect] {
       harness.say([.join(921, JoinRequest(token: "t", secret: "s", node: node, request: "r"), key: "key-\(node)")])
     }
+    harness.user("alice", key: "alice-1")
     harness.enter("z", of: "old")
     harness.exchange()
+    harness.user("bob", key: "bob-1")
     #expect(join("a").contains { if case .issue = $0 { true } else { false } })
     // What it is given is of the new one.
-    #expect(harness.left == ["z"])
+    #expect(harness.left == ["z", "alice"])
+    func users() -> [JSON?] {
+      let list = harness.say([.users(923, by: .administrator, .list, key: "")]).answer(to: 923)?.object
+      return (list?["items"]?.arrayValue ?? []).map { $0["status"] }
+    }
+    #expect(users() == ["Valid", "Valid"])
     _ = harness.ask(.drop)
     harness.serve("new")
+    #expect(users().map { $0?.stringValue ?? "" }.sorted() == ["Outdated", "Valid"])
     let refused = join("b").compactMap { if case .issueRefused(_, let reason, _) = $0 { reason } else { nil } }
     #expect(refused.first?.contains("made before the cluster's authority was exchanged") == true, "\(refused)")
     let list = harness.say([.joining(922, by: .administrator, .listTokens)]).answer(to: 922)?.object

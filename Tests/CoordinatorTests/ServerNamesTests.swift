@@ -32,6 +32,13 @@ struct ServerNamesTests {
     #expect(try Self.names(["10.0.0.5"], hostname: "my_machine,IP:0").all == own + ["10.0.0.5"])
   }
 
+  @Test("a coordinator that came back on loopback alone says which nodes of other machines it has lost")
+  func unreached() {
+    let nodes = [("a", "127.0.0.1"), ("b", "10.0.0.6"), ("c", ""), ("d", "fd00::7"), ("e", "::1")]
+    #expect(CoordinatorServer.unreached(nodes, by: .tcp(host: "127.0.0.1", port: 7420)) == ["b", "d"])
+    #expect(CoordinatorServer.unreached(nodes, by: .tcp(host: "0.0.0.0", port: 7420)) == [])
+  }
+
   @Test("clients are told what is advertised, or an address of the machine, never 0.0.0.0")
   func reached() throws {
     func told(_ listen: String, _ advertise: [String], machine: [String] = ["10.0.0.5"]) throws -> [String] {

@@ -33,6 +33,10 @@ package struct CoordinatorCore: Sendable {
   package var resourceVersion: Int64 { state.resourceVersion }
   /// API objects in memory.
   package var objectCount: Int { state.references.count }
+  /// Every Node's name with the address that its agent was last seen at, in the names' order; empty: never seen.
+  package mutating func nodeAddresses() -> [(name: String, address: String)] {
+    state.keys(of: .nodes).map { ($0.name, state.nodes[$0]?.address ?? "") }
+  }
   /// This start's number; persisted, one more at each start.
   package internal(set) var incarnation: Int64 = 0
   /// C4.

@@ -44,7 +44,7 @@ package struct ServerOptions {
   package var answerBacklogLimit = 128 << 20
   /// Connections whose hello takes longer are closed.
   package var helloMilliseconds = Handshake.timeoutMilliseconds
-  /// SIGTERM and SIGINT stop it politely. False in tests, where signals are the test's.
+  /// SIGTERM, SIGINT and SIGHUP (its terminal is gone) stop it politely. False in tests, where signals are the test's.
   package var handlesSignals = true
   /// A polite stop takes no longer, whatever disk and clients do.
   package var stopMilliseconds: Int64 = 5_000
@@ -121,7 +121,7 @@ package final class CoordinatorServer {
       // Before the store's thread starts, which must inherit the block.
       let stop = StopFlag()
       if options.handlesSignals {
-        signals = try Signals(loop: loop, [SIGTERM, SIGINT]) { _ in stop.handler?() }
+        signals = try Signals(loop: loop, [SIGTERM, SIGINT, SIGHUP]) { _ in stop.handler?() }
       }
       let directory = DataDirectory(path: options.directory)
       try directory.checkOwnership()
@@ -285,6 +285,7 @@ package final class CoordinatorServer {
     try announce(names)
     try watchCertificates(announce)
     warnOfAuthority()
+    warnOfUnreached(core.nodeAddresses())
     if case .starting = phase { phase = .serving }
     ServerLog.info(
       "coordinator serves", ("address", address.description), ("cluster", cluster),

@@ -35,9 +35,13 @@ package struct DataDirectory: Sendable {
   /// The administrator's kubeconfig, to carry away: the addresses of `coordinator.json` and the certificates of `pki`.
   package func kubeconfig() throws(IOError) -> String {
     let file = "\(path)/coordinator.json"
+    guard Files.exists(file) else {
+      throw IOError(
+        operation: "read", subject: file, message: "no coordinator was started here; name its directory by --data")
+    }
     guard let facts = try? JSON(parsing: try Files.read(file, limit: 64 * 1024)),
       let native = facts["address"]?.stringValue
-    else { throw IOError(operation: "read", subject: file, message: "is missing or damaged: restart the coordinator") }
+    else { throw IOError(operation: "read", subject: file, message: "is damaged: restart the coordinator") }
     return try PKI.kubeconfig(directory: path, server: facts["api"]?.stringValue ?? "", native: native)
   }
 

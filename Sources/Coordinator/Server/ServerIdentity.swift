@@ -35,6 +35,21 @@ extension CoordinatorServer {
       "the cluster's authority ends: exchange it, work goes on", ("at", time.rfc3339), ("command", "stint ca rotate"))
   }
 
+  /// Says which nodes cannot come back. `nodes`: all that are known.
+  func warnOfUnreached(_ nodes: [(name: String, address: String)]) {
+    let elsewhere = Self.unreached(nodes, by: address)
+    guard let first = elsewhere.first else { return }
+    ServerLog.error(
+      "nodes of other machines cannot reach this address: start the coordinator with --listen as before",
+      ("address", address.description), ("nodes", String(elsewhere.count)), ("first", first))
+  }
+
+  /// The nodes of other machines, where only this one reaches what is listened on.
+  static func unreached(_ nodes: [(name: String, address: String)], by address: SocketAddress) -> [String] {
+    guard address.isLoopback else { return [] }
+    return nodes.filter { !$0.address.isEmpty && !SocketAddress.tcp(host: $0.address, port: 0).isLoopback }.map(\.name)
+  }
+
   private static var authorityWarning: Int64 { 180 * 86_400_000 }
 
   private func take(_ renewed: ServerCertificate) {

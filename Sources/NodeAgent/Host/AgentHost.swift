@@ -119,7 +119,7 @@ package final class AgentHost {
     core = AgentCore(configuration: configuration, seed: try Self.seed())
     // Signals are blocked before the worker's thread starts, which inherits the block.
     var handler: (Int32) -> Void = { _ in }
-    signals = try Signals(loop: loop, [SIGTERM, SIGINT, SIGUSR1]) { handler($0) }
+    signals = try Signals(loop: loop, [SIGTERM, SIGINT, SIGHUP, SIGUSR1]) { handler($0) }
     worker = try PreparationWorker(
       paths: paths, node: options.name, address: configuration.address,
       capacity: configuration.capacity, user: try PodUser.named(options.podUser))

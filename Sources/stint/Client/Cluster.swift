@@ -303,7 +303,8 @@ extension CommandError {
     return CommandError(
       """
       error: cannot reach the coordinator (\(why)).
-      Start a cluster with `stint up`, or name your cluster's kubeconfig with --kubeconfig or KUBECONFIG.
+      Is it running, and can it be reached from here? What `stint kubeconfig` prints on its machine serves on others, by
+      --kubeconfig or KUBECONFIG; an admin.kubeconfig serves its own machine alone. `stint up` starts a cluster here.
       """)
   }
 }

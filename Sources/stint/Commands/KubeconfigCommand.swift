@@ -20,7 +20,7 @@ enum KubeconfigCommand {
     do throws(IOError) {
       return try DataDirectory(path: own).kubeconfig()
     } catch {
-      throw CommandError("error: \(error): is \(data) the data directory of a coordinator that was started?")
+      throw CommandError("error: \(error)")
     }
   }
 }

@@ -155,10 +155,17 @@ extension CoordinatorCore {
       "kind": "UserCertificate", "name": .string(user.name), "groups": .array(user.groups.map { .string($0) }),
       "created": .string(user.created.rfc3339), "expires": .string(user.until.rfc3339),
       "creator": .string(user.creator), "key": .string(key),
-      "status": .string(user.revoked != nil ? "Revoked" : user.until <= now.wall ? "Expired" : "Valid"),
+      "status": .string(status(of: user)),
     ]
     json["revoked"] = user.revoked.map { .string($0.rfc3339) }
     return json
+  }
+
+  private func status(of user: UserKey) -> String {
+    if user.revoked != nil { return "Revoked" }
+    if user.until <= now.wall { return "Expired" }
+    return [fleet.exchange.current, fleet.exchange.former].contains(authority(of: user.authority))
+      ? "Valid" : "Outdated"
   }
 
   mutating func restoreUser(_ fact: String, _ value: JSON) throws(CoordinatorStartError) {

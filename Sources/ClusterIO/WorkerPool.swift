@@ -64,6 +64,9 @@ package final class WorkerPool: Sendable {
     if isFirst { lookout.post { [weak self] in self?.watch() } }
   }
 
+  /// Whether nothing that was posted with this key is left to do.
+  package func isFree(_ key: Int64) -> Bool { state.withLock { $0.later[key] == nil } }
+
   /// Waits until all is done, but not longer than that; whether it is.
   package func finish(milliseconds: Int64) -> Bool {
     let end = Clocks.boot() + milliseconds * 1_000_000

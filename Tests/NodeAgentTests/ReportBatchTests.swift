@@ -33,12 +33,27 @@ struct ReportBatchTests {
     let batch = ReportBatch(loop: loop) { told.messages.append($0) }
     let begun = Clocks.boot()
     batch.add(report(2, 1, .pending))
-    batch.add(report(1, 1, .pending))
+    batch.add(report(1, 1, .running))
     try loop.runOnce(timeoutMilliseconds: 0)
     batch.add(report(2, 2, .running))
-    if Clocks.boot() < begun + ReportBatch.patienceNanoseconds { #expect(told.messages.isEmpty) }
+    if Clocks.boot() < begun + ReportBatch.patienceNanoseconds / 2 { #expect(told.messages.isEmpty) }
     try turn(loop) { !told.messages.isEmpty }
     #expect(told.revisions == [[1, 2]] && told.messages[0].map(\.attempt) == [1, 2])
+  }
+
+  @Test("a pod that waits for its containers waits longer to say so, but not for ever")
+  func pending() throws {
+    let loop = try EventLoop()
+    let told = Told()
+    let batch = ReportBatch(loop: loop) { told.messages.append($0) }
+    batch.add(report(1, 1, .pending))
+    batch.add(report(2, 1, .running))
+    try turn(loop) { !told.messages.isEmpty }
+    #expect(told.messages.first?.map(\.attempt).last == 2)
+    // A newer one of the same kind makes the first one's time no longer.
+    batch.add(report(1, 2, .pending))
+    try turn(loop) { told.messages.flatMap { $0 }.contains { $0.attempt == 1 } }
+    #expect(told.revisions.last == [2] || told.revisions == [[1, 1]])
   }
 
   @Test("a pod's end, and that it is frozen, go with their turn and alone; nothing older follows")

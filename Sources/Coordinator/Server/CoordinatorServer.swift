@@ -145,10 +145,12 @@ package final class CoordinatorServer {
         program: options.configuration.version)
       door.helloMilliseconds = options.helloMilliseconds
       door.post = { [unowned self] peer, event, lane in queue.append(event, from: peer, lane: lane) }
-      door.authorize = { [unowned self] in core.authorize($0, $1) }
-      door.revocation = { [unowned self] in core.revocation(of: $0) }
+      door.authorize = { [unowned self] subject, access in ask { $0.authorize(subject, access) } }
+      door.revocation = { [unowned self] subject in ask { $0.revocation(of: subject) } }
       door.ends.renewedUntil = { [unowned self] in core.certificateEnd(of: $0) }
-      tokens.verdict = { [unowned self] in core.verdict(on: $0, audiences: $1, wall: Self.now().wall) }
+      tokens.verdict = { [unowned self] claims, audiences in
+        ask { $0.verdict(on: claims, audiences: audiences, wall: Self.now().wall) }
+      }
       door.verdict = { [tokens] in tokens.verdict(on: $0, audiences: $1) }
       stop.handler = { [unowned self] in requestStop() }
       try attach()
@@ -354,6 +356,9 @@ package final class CoordinatorServer {
     let (boot, wall) = Clocks.now()
     return Now(boot: BootTime(milliseconds: boot / 1_000_000), wall: WallTime(nanoseconds: wall))
   }
+
+  /// Asks the core where it is. A call on the property would copy the whole of it, a retain for each of its many parts.
+  private func ask<Answer>(_ question: (inout CoordinatorCore) -> Answer) -> Answer { question(&core) }
 
   // The turn.
 

@@ -82,7 +82,11 @@ final class PreparationWorker {
     guard prepared.remove(attempt) != nil else { return }
     let isBare = bare.remove(attempt) != nil
     // Behind what is still being made of it.
-    pool.post(key: attempt) { [slots] in slots.giveBack(attempt) }
+    if pool.isFree(attempt) {
+      slots.giveBack(attempt)
+    } else {
+      pool.post(key: attempt) { [slots] in slots.giveBack(attempt) }
+    }
     if isBare { return }
     for attempt in [attempt] + unremoved.take(Self.retries) {
       let path = paths.pod(attempt)

@@ -9,18 +9,26 @@ import ClusterProto
 final class ReportBatch {
   /// Reports that a message carries at most.
   private static let page = 64
-  /// How long a state that is not the last one may wait for a newer one to take its place.
+  /// How long a state that is not the last one may wait for a newer one to take its place; longer while the pod waits
+  /// for its containers, which is told of it already.
   static let patienceNanoseconds: Int64 = 25_000_000
+  static let pendingPatienceNanoseconds: Int64 = 200_000_000
+
+  private struct Waiting {
+    var report: AttemptReport
+    /// Boot nanoseconds by which it goes.
+    var due: Int64
+  }
 
   private let send: ([AttemptReport]) -> Void
   private var timer: LoopTimer?
-  private var waiting: [AttemptNumber: AttemptReport] = [:]
+  private var waiting: [AttemptNumber: Waiting] = [:]
   private var urgent: [AttemptNumber: AttemptReport] = [:]
 
   /// Takes the loop's turn ends for its own.
   init(loop: EventLoop, send: @escaping ([AttemptReport]) -> Void) {
     self.send = send
-    timer = loop.makeTimer { [unowned self] in flush() }
+    timer = loop.makeTimer { [unowned self] in flushDue() }
     loop.onTurnEnd = { [unowned self] in sendUrgent() }
     loop.hasWork = { [unowned self] in !urgent.isEmpty }
   }
@@ -32,14 +40,28 @@ final class ReportBatch {
       urgent[report.attempt] = report
       return
     }
-    if waiting.isEmpty { timer?.arm(at: Clocks.boot() + Self.patienceNanoseconds) }
-    waiting[report.attempt] = report
+    let isPending = report.status.phase == .pending
+    let latest = Clocks.boot() + (isPending ? Self.pendingPatienceNanoseconds : Self.patienceNanoseconds)
+    let due = min(latest, waiting[report.attempt]?.due ?? .max)
+    waiting[report.attempt] = Waiting(report: report, due: due)
+    if let timer, due < timer.deadline { timer.arm(at: due) }
   }
 
   /// Sends all that waits: something is to be said that comes after it.
   func flush() {
-    urgent.merge(waiting) { urgent, _ in urgent }
+    for (attempt, entry) in waiting { urgent[attempt] = entry.report }
     waiting = [:]
+    sendUrgent()
+  }
+
+  /// What has waited long enough goes, with what nearly has.
+  private func flushDue() {
+    let now = Clocks.boot() + Self.patienceNanoseconds / 2
+    for (attempt, entry) in waiting where entry.due <= now {
+      urgent[attempt] = entry.report
+      waiting[attempt] = nil
+    }
+    timer?.arm(at: waiting.values.lazy.map(\.due).min())
     sendUrgent()
   }
 
@@ -50,7 +72,6 @@ final class ReportBatch {
   }
 
   private func sendUrgent() {
-    if waiting.isEmpty { timer?.arm(at: nil) }
     if urgent.isEmpty { return }
     var rest = urgent.values.sorted { $0.attempt < $1.attempt }[...]
     urgent = [:]

@@ -15,48 +15,64 @@ final class TokenSlots: Sendable {
     var content: [String] = []
   }
 
+  private struct Slots {
+    var all: [Int: Slot] = [:]
+    /// Those of attempts, and those of nobody; the last was given back last.
+    var taken: [AttemptNumber: Int] = [:]
+    var free: [Int] = []
+
+    mutating func add(_ number: Int, _ owner: AttemptNumber?) {
+      all[number] = Slot(owner: owner)
+      if let owner { taken[owner] = number } else { free.append(number) }
+    }
+
+    /// The attempt's own, else one that nobody has, of those with that content if there is one, else a new one.
+    /// Whatever fails then, nothing is known of its files.
+    mutating func take(_ attempt: AttemptNumber, _ content: [String]) -> (number: Int, isKnown: Bool) {
+      var number = taken[attempt]
+      if number == nil, let position = free.lastIndex(where: { all[$0]?.content == content }) ?? free.indices.last {
+        number = free.remove(at: position)
+      }
+      let result = number ?? (all.keys.max() ?? 0) + 1
+      let isKnown = all[result]?.content == content
+      all[result] = Slot(owner: attempt)
+      taken[attempt] = result
+      return (result, isKnown)
+    }
+  }
+
   private let directory: String
-  private let slots: Mutex<[Int: Slot]>
+  private let slots: Mutex<Slots>
   private static let volume = VolumeSpec(json: PodToken.usualVolumeSpec)
 
   /// Slots that a former agent has given to attempts are theirs until `giveBack`.
   init(directory: String) throws(IOError) {
     self.directory = directory
     try Files.makeDirectory(directory)
-    var found: [Int: Slot] = [:]
+    var found = Slots()
     for name in try Files.list(directory) {
       guard let number = Int(name) else { continue }
       let owner = (try? Files.readLine("\(directory)/\(name)/owner")).flatMap { AttemptNumber($0) }
-      found[number] = Slot(owner: owner)
+      found.add(number, owner)
     }
     slots = Mutex(found)
   }
 
   /// Attempts that have one.
-  var owners: [AttemptNumber] { slots.withLock { slots in slots.values.compactMap(\.owner).sorted() } }
+  var owners: [AttemptNumber] { slots.withLock { $0.taken.keys.sorted() } }
 
   /// Whether the volume is the usual one, and nobody's own of that name.
   static func serves(_ volume: VolumeSpec) -> Bool { volume == Self.volume }
 
   /// The directory of an attempt; nil: it has none.
   func path(of attempt: AttemptNumber) -> String? {
-    slots.withLock { slots in slots.first { $0.value.owner == attempt }.map { files($0.key) } }
+    slots.withLock { $0.taken[attempt] }.map { files($0) }
   }
 
   /// Writes the attempt's files into a directory that nobody has, and says which that is.
   func take(_ attempt: AttemptNumber, token: String, authority: String, namespace: String) throws(IOError) -> String {
     let content = [authority, namespace]
-    let (number, isKnown) = slots.withLock { slots -> (Int, Bool) in
-      let own = slots.first { $0.value.owner == attempt }
-      let free =
-        own ?? slots.first { $0.value.owner == nil && $0.value.content == content }
-        ?? slots.first { $0.value.owner == nil }
-      let number = free?.key ?? (slots.keys.max() ?? 0) + 1
-      let isKnown = free?.value.content == content
-      // Whatever fails below, nothing is known of its files then.
-      slots[number] = Slot(owner: attempt)
-      return (number, isKnown)
-    }
+    let (number, isKnown) = slots.withLock { $0.take(attempt, content) }
     let path = files(number)
     if !isKnown {
       try Files.makeDirectory("\(directory)/\(number)")
@@ -67,15 +83,16 @@ final class TokenSlots: Sendable {
     }
     try Self.write("\(directory)/\(number)/owner", "\(attempt)\n")
     try Self.write("\(path)/token", token)
-    slots.withLock { $0[number]?.content = content }
+    slots.withLock { $0.all[number]?.content = content }
     return path
   }
 
   /// No process of the attempt is left.
   func giveBack(_ attempt: AttemptNumber) {
     slots.withLock { slots in
-      // In any order: an attempt has one at most.
-      for (number, slot) in slots where slot.owner == attempt { slots[number]?.owner = nil }
+      guard let number = slots.taken.removeValue(forKey: attempt) else { return }
+      slots.all[number]?.owner = nil
+      slots.free.append(number)
     }
   }
 
@@ -83,13 +100,13 @@ final class TokenSlots: Sendable {
   func setAuthority(_ bundle: [UInt8]) {
     let text = String(decoding: bundle, as: UTF8.self)
     let taken = slots.withLock { slots in
-      slots.keys.sorted().filter { slots[$0]?.owner != nil && slots[$0]?.content.first != text }
+      slots.taken.values.sorted().filter { slots.all[$0]?.content.first != text }
     }
     for number in taken {
       do throws(IOError) {
         try Files.writeAtomically("\(files(number))/ca.crt", bundle, mode: 0o644)
         slots.withLock { slots in
-          if slots[number]?.content.isEmpty == false { slots[number]?.content[0] = text }
+          if slots.all[number]?.content.isEmpty == false { slots.all[number]?.content[0] = text }
         }
       } catch {
         HostLog.line("agent: pods are not told of the other authority: \(error)")

@@ -66,7 +66,7 @@ extension CoordinatorCore {
   func decide(_ subject: Subject, _ access: AccessAttributes) -> AccessDecision {
     if subject.mayAll { return .allowed }
     if subject.kind == .agent { return agentMay(subject, access) ? .allowed : .denied(reason: "") }
-    if grant(subject, access) != nil { return .allowed }
+    if hasRole(subject, access) { return .allowed }
     let missing = missingRoles(of: subject, in: access.namespace)
     return .denied(reason: missing.isEmpty ? "" : "RBAC: \(missing)")
   }

@@ -38,6 +38,18 @@ extension CoordinatorCore {
   /// Roles that are not there, of one answer.
   private static let problemLimit = 10
 
+  /// Whether some role allows it. Whichever does: so the asker's own are looked at first, and those that everybody has
+  /// last.
+  func hasRole(_ subject: Subject, _ wanted: AccessAttributes) -> Bool {
+    let places = wanted.namespace.isEmpty ? [""] : [wanted.namespace, ""]
+    func allows(_ principal: Principal) -> Bool {
+      places.contains { place in
+        access.roles(of: principal, in: place).contains { access.roles[$0.role]?.allows(wanted) == true }
+      }
+    }
+    return allows(.user(subject.name)) || subject.groups.contains { allows(.group($0)) }
+  }
+
   /// The binding by which the roles allow it; nil: none does.
   func grant(_ subject: Subject, _ access: AccessAttributes) -> AccessGrant? {
     var result: AccessGrant?

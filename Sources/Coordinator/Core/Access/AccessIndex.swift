@@ -21,15 +21,18 @@ struct BoundRole: Sendable {
 }
 
 /// A role's rules, found by the resource that they name.
-struct CompiledRole: Sendable {
+final class CompiledRole: Sendable {
   let rules: [PolicyRule]
-  private var byResource: [String: [Int]] = [:]
+  private let byResource: [String: [Int]]
   /// Those of every resource: looked at for each request, so not by name.
-  private var ofAll: [Int] = []
-  private var ofPaths: [Int] = []
+  private let ofAll: [Int]
+  private let ofPaths: [Int]
 
   init(_ rules: [PolicyRule]) {
     self.rules = rules
+    var byResource: [String: [Int]] = [:]
+    var ofAll: [Int] = []
+    var ofPaths: [Int] = []
     for (index, rule) in rules.enumerated() {
       if rule.resources.contains(PolicyRule.all) { ofAll.append(index) }
       for resource in rule.resources where resource != PolicyRule.all && byResource[resource]?.last != index {
@@ -37,6 +40,9 @@ struct CompiledRole: Sendable {
       }
       if !rule.urls.isEmpty { ofPaths.append(index) }
     }
+    self.byResource = byResource
+    self.ofAll = ofAll
+    self.ofPaths = ofPaths
   }
 
   func allows(_ access: AccessAttributes) -> Bool {

@@ -40,7 +40,7 @@ extension CoordinatorCore {
     }
     guard !subject.key.isEmpty else { return nil }
     let user = fleet.users[subject.key]
-    let name = JSON.string(subject.name).text
+    var name: String { JSON.string(subject.name).text }
     if let time = user?.revoked ?? fleet.joining.revoked[subject.key] {
       return "the certificate of \(name) was revoked at \(time.rfc3339)"
     }

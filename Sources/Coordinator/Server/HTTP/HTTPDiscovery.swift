@@ -6,10 +6,12 @@ import CoordinatorCore
 
 enum HTTPDiscovery {
   /// The answer for `/api…` and `/apis…`; nil for paths of resources and of groups that are not served.
-  /// `host`: the address that the client came by.
-  static func answer(_ parts: [String], isAggregated: Bool, host: String) -> HTTPFacts.Answer? {
+  static func answer(_ parts: [String], _ request: HTTPRequest) -> HTTPFacts.Answer? {
+    // Of nearly every request it is a resource's path: what is asked for is looked at where there is a choice.
+    var isAggregated: Bool { HTTPMedia.wantsAggregated(accept: request.header("accept")) }
     switch (parts.first, parts.count) {
-    case ("api", 1): return isAggregated ? aggregatedCore : api(host)
+    // With the address that the client came by.
+    case ("api", 1): return isAggregated ? aggregatedCore : api(request.header("host") ?? "")
     case ("api", 2): return parts[1] == "v1" ? resources[""] : nil
     case ("apis", 1): return isAggregated ? aggregated : apis
     case ("apis", 2) where !parts[1].isEmpty: return group[parts[1]]

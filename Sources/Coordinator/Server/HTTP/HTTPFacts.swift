@@ -35,8 +35,7 @@ enum HTTPFacts {
     switch parts.first {
     case nil: return index
     case "api", "apis":
-      let isAggregated = HTTPMedia.wantsAggregated(accept: request.header("accept"))
-      return HTTPDiscovery.answer(parts, isAggregated: isAggregated, host: request.header("host") ?? "")
+      return HTTPDiscovery.answer(parts, request)
     case "openapi":
       if parts == ["openapi", "v2"] {
         let isProtobuf = request.header("accept")?.contains("com.github.proto-openapi") == true

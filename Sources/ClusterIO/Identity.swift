@@ -38,7 +38,7 @@ package struct Identity: Equatable, Sendable {
       return true
     } catch {
       guard error.code != ENOENT else { return false }
-      throw error.advising(advice(directory))
+      throw advised(error, directory)
     }
   }
 
@@ -50,7 +50,7 @@ package struct Identity: Equatable, Sendable {
       }
       return own
     } catch {
-      throw error.advising(advice(directory))
+      throw advised(error, directory)
     }
   }
 
@@ -63,14 +63,21 @@ package struct Identity: Equatable, Sendable {
       }
       return bundle
     } catch {
-      throw error.advising(advice(directory))
+      throw advised(error, directory)
     }
   }
 
-  private static func advice(_ directory: String) -> String {
-    "what this machine is to its cluster cannot be read. Put the file back from a copy of it; without one delete "
-      + "\(directory) and start the agent with a token for the name that it has (stint token create --node NAME, where "
-      + "the coordinator runs)"
+  /// What may be whole, and is not for this user's eyes, needs no other identity.
+  private static func advised(_ error: IOError, _ directory: String) -> IOError {
+    guard error.code != EACCES else {
+      return error.advising(
+        "start the agent as the user whose directory that is, usually root, or give it a directory of this user's with "
+          + "--data")
+    }
+    return error.advising(
+      "what this machine is to its cluster cannot be read. Put the file back from a copy of it; without one delete "
+        + "\(directory) and start the agent with a token for the name that it has (stint token create --node NAME, where "
+        + "the coordinator runs)")
   }
 
   /// Writes both, for their owner alone; the own one last, so that where it is the other is too.

@@ -39,6 +39,35 @@ package struct JoinToken: Equatable, Sendable, CustomStringConvertible {
     while let last = bytes.last, Self.isSpace(last) { bytes.removeLast() }
     // The whole line as it was printed.
     if bytes.starts(with: Self.command.utf8) { bytes = bytes.dropFirst(Self.command.utf8.count) }
+    do throws(ProtocolError) {
+      try self.init(line: bytes)
+    } catch {
+      throw Self.slip(bytes) ?? error
+    }
+  }
+
+  /// What has gone wrong at a paste, where that shows; else what is wrong with the text as it stands says more.
+  private static func slip(_ bytes: Substring.UTF8View) -> ProtocolError? {
+    let words = bytes.split(whereSeparator: isSpace)
+    if words.count(where: { $0.starts(with: mark.utf8) }) > 1 { return wrong("there are several, and one is wanted") }
+    if words.count > 1, bytes.starts(with: mark.utf8) {
+      return wrong(
+        "a space or a line break is after \(words[0].count) of its characters: it is one line without any; was it "
+          + "wrapped when it was copied?")
+    }
+    // Twice without anything between. A host may have the mark for its first name.
+    guard bytes.count <= 2 * longest else { return nil }
+    var rest = bytes.dropFirst()
+    while let start = rest.firstIndex(of: mark.utf8.first ?? 0) {
+      if rest[start...].starts(with: mark.utf8), (try? JoinToken(line: bytes[..<start])) != nil {
+        return wrong("there are several, one right after the other, and one is wanted")
+      }
+      rest = rest[start...].dropFirst()
+    }
+    return nil
+  }
+
+  private init(line bytes: Substring.UTF8View) throws(ProtocolError) {
     guard bytes.count <= Self.longest, bytes.starts(with: Self.mark.utf8) else {
       throw Self.wrong("it begins with \(Self.mark) and is one line, as stint token create prints it")
     }

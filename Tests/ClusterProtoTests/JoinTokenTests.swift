@@ -37,13 +37,32 @@ import Testing
     #expect(problem(String(good.dropLast())).contains("was its end cut off?"))
     #expect(problem("stint1.10.0.0.5:7420.\(digest.dropLast(2)).ab12.\(secret)").contains("64 hexadecimal"))
     #expect(problem("stint1.10.0.0.5:7420.\(digest).A_.\(secret)").contains("id is not valid"))
-    for address in ["", "10.0.0.5", "10.0.0.5:0", "10.0.0.5:65536", "10.0.0.5:+1", "a b:1", "[::1:7", "::1:7", "a:1,"] {
+    for address in ["", "10.0.0.5", "10.0.0.5:0", "10.0.0.5:65536", "10.0.0.5:+1", "[::1:7", "::1:7", "a:1,"] {
       #expect(problem("stint1.\(address).\(digest).ab12.\(secret)").contains("addresses"), "\(address)")
     }
     let many = Array(repeating: "a:1", count: 17).joined(separator: ",")
     #expect(problem("stint1.\(many).\(digest).ab12.\(secret)").contains("addresses"))
     #expect(problem(good + String(repeating: "a", count: 5_000)).contains("begins with"))
     for text in [good + "0", good.replacing("ab12", with: "A")] { #expect(!problem(text).contains(secret)) }
+  }
+
+  @Test("a token that was wrapped at a paste, or pasted twice, is refused with that, and never quoted")
+  func slips() {
+    let good = "stint1.stint1.example:7420.\(digest).ab12.\(secret)"
+    #expect(problem(good).hasPrefix("read as"))
+    for middle in ["\n", " ", "\r\n  "] {
+      let broken = problem("\(good.prefix(40))\(middle)\(good.dropFirst(40))\n")
+      #expect(broken.contains("a space or a line break is after 40 of its characters"), "\(broken)")
+      #expect(broken.contains("was it wrapped when it was copied?"))
+    }
+    let line = "stint agent --join \(good)"
+    for twice in ["\(good)\n\(good)", "\(line)\n\(line)\n", "\(good) \(good)"] {
+      #expect(problem(twice).contains("there are several, and one is wanted"), "\(problem(twice))")
+    }
+    #expect(problem(good + good).contains("there are several, one right after the other"), "\(problem(good + good))")
+    for text in [good + good, "\(good) \(good)", "\(good.dropLast(3)) \(good.suffix(3))"] {
+      #expect(!problem(text).contains(secret.prefix(20)))
+    }
   }
 
   @Test("mutated tokens are read or refused, and what is read reads back")

@@ -98,6 +98,7 @@ struct StartFilesTests {
     case "agent.lock": return plain.contains(damage) ? .serves : .refuses(inTheWay)
     case "agent.json": return .refuses(["/agent.json", "Put it back from a copy", "delete it and start again"])
     case "identity/identity.pem", "identity/authority.pem":
+      if damage == .unreadable { return .refuses(["/\(name)", "Permission denied", "start the agent as the user"]) }
       // A bundle that was cut may hold a whole certificate before the cut.
       return .refuses(["/\(name)", "Put the file back", "start the agent with a token for the name"])
     case "identity/coordinators":

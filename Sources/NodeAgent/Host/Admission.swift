@@ -32,6 +32,9 @@ enum Admission {
       return
     }
     let found = try Identity.found(in: paths.identity)
+    if let problem = options.joinProblem {
+      HostLog.line("agent: the join token cannot be used, and this machine may need none: \(problem)")
+    }
     if let found, !found.hasEnded {
       if options.join != nil {
         HostLog.line("agent: this machine is node \(found.node ?? "?") already: the join token is not needed")

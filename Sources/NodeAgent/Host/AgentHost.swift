@@ -19,6 +19,8 @@ package struct AgentOptions: Sendable {
   package var authority: String?
   /// How a machine without an identity gets one.
   package var join: JoinToken?
+  /// Why the token that was given cannot be read; said where the machine does without.
+  package var joinProblem: String?
   /// What the node offers; nil: what the machine has.
   package var cpuMillicores: Int64?
   /// What the node offers, in bytes; nil: what the machine has.

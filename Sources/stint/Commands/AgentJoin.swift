@@ -10,24 +10,40 @@ enum AgentJoin {
   static let variable = "STINT_JOIN"
 
   /// From `--join`, `--join-file` or `STINT_JOIN`; from here on neither the process list nor a child shows its secret.
-  /// A machine that has joined needs no file: a unit may go on to name one that was deleted.
-  static func token(_ context: Context, hasJoined: Bool) throws -> JoinToken? {
+  /// A machine that has joined needs none, and a unit may name for good what was deleted: what is wrong with it is told,
+  /// and keeps the machine from nothing.
+  static func token(_ context: Context, hasJoined: Bool) throws -> (token: JoinToken?, problem: String?) {
     let arguments = context.arguments
     guard !arguments.has("join") || !arguments.has("join-file") else {
       throw arguments.problem("--join and --join-file: give one of them")
     }
-    var text = arguments.value("join") ?? context.environment[variable].flatMap { $0.isEmpty ? nil : $0 }
+    defer { unsetenv(variable) }
+    do {
+      return (try given(context), nil)
+    } catch {
+      guard hasJoined else { throw CommandError("error: \(error.text)") }
+      return (nil, error.text)
+    }
+  }
+
+  private struct Problem: Error { let text: String }
+
+  private static func given(_ context: Context) throws(Problem) -> JoinToken? {
+    let arguments = context.arguments
+    var (source, text) = ("--join", arguments.value("join"))
     if let path = arguments.value("join-file") {
+      source = "--join-file \(path)"
       do throws(IOError) {
         text = String(decoding: try Files.read(path, limit: 8_192), as: UTF8.self)
         if let exposure = PrivateFiles.exposure(of: "a join token", in: path) {
           context.console.note("Warning: \(exposure)")
         }
       } catch {
-        guard hasJoined, error.code == ENOENT else { throw CommandError("error: --join-file: \(error)") }
+        throw Problem(text: "\(source): \(error.message)")
       }
+    } else if text == nil, let value = context.environment[variable], !value.isEmpty {
+      (source, text) = (variable, value)
     }
-    defer { unsetenv(variable) }
     guard let text else { return nil }
     do throws(ProtocolError) {
       let token = try JoinToken(parsing: text)
@@ -36,7 +52,7 @@ enum AgentJoin {
     } catch {
       // Whatever it is, it may be one with a slip in it.
       SecretWords.hide(text)
-      throw CommandError("error: \(error.message)")
+      throw Problem(text: "\(source): \(error.message)")
     }
   }
 

@@ -83,24 +83,19 @@ enum ServeCommand {
       return try AgentStop.run(data: data, console: context.console)
     }
     let joined = try AgentJoin.identity(data: data, isIssued: authority != nil)
-    let token = try AgentJoin.token(context, hasJoined: joined != nil)
+    let (token, joinProblem) = try AgentJoin.token(context, hasJoined: joined != nil)
     let known = authority == nil ? joined.map { $0.node ?? "?" } : nil
     var options = AgentOptions(
       coordinators: try AgentJoin.coordinators(context, token, node: known, data: data),
       name: try nodeName(arguments, joined: joined?.node), data: data)
     options.authority = authority
     options.join = token
+    options.joinProblem = joinProblem
     options.cpuMillicores = try quantity("cpu", arguments, Quantity.parseMillis)
     options.memoryBytes = try quantity("memory", arguments, Quantity.parseBytes)
     options.pods = arguments.integer("pods") ?? options.pods
     guard options.pods > 0 else { throw arguments.problem("--pods must be at least 1") }
-    for label in arguments.values("label") {
-      let parts = label.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false).map(String.init)
-      guard parts.count == 2, !parts[0].isEmpty else {
-        throw arguments.problem("--label: \"\(label)\" is not KEY=VALUE")
-      }
-      options.labels[parts[0]] = parts[1]
-    }
+    options.labels = try labels(arguments, node: options.name)
     if let address = arguments.value("node-ip") {
       guard let address = SocketAddress.canonicalAddress(address),
         !SocketAddress.tcp(host: address, port: 0).isUnspecified
@@ -115,7 +110,7 @@ enum ServeCommand {
       }
     }
     options.logLimit = try logLimit(arguments) ?? options.logLimit
-    options.frozenKillMilliseconds = arguments.milliseconds("frozen-kill") ?? options.frozenKillMilliseconds
+    options.frozenKillMilliseconds = try frozenKill(arguments) ?? options.frozenKillMilliseconds
     options.diskPressureMilliseconds =
       arguments.milliseconds("disk-pressure-transition") ?? options.diskPressureMilliseconds
     if joined == nil, token == nil, options.authority == nil {
@@ -131,7 +126,7 @@ enum ServeCommand {
     var options = KeeperOptions(data: try required("data", context.arguments))
     options.podUser = context.arguments.value("pod-user")
     options.logLimit = try logLimit(context.arguments) ?? options.logLimit
-    options.frozenKillMilliseconds = context.arguments.milliseconds("frozen-kill") ?? options.frozenKillMilliseconds
+    options.frozenKillMilliseconds = try frozenKill(context.arguments) ?? options.frozenKillMilliseconds
     return KeeperHost.run(options)
   }
 
@@ -158,6 +153,33 @@ enum ServeCommand {
       throw CommandError("error: this machine's host name \(problem). Give the node another name with --name")
     }
     return host
+  }
+
+  /// What the coordinator would refuse once the machine has joined is refused before.
+  private static func labels(_ arguments: Arguments, node: String) throws -> StringMap {
+    var labels = StringMap()
+    for label in arguments.values("label") {
+      let parts = label.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false).map(String.init)
+      guard parts.count == 2, !parts[0].isEmpty else {
+        throw arguments.problem("--label: \"\(label)\" is not KEY=VALUE")
+      }
+      if let error = Names.labelKeyErrors(parts[0]).first ?? Names.labelValueErrors(parts[1]).first {
+        let advice = parts[1].contains(",") ? "; give --label once for each label" : ""
+        throw arguments.problem("--label: \"\(label)\": \(error)\(advice)")
+      }
+      if parts[0] == "kubernetes.io/hostname", parts[1] != node {
+        throw arguments.problem("--label: \"\(label)\": this label is the node's name, \(node): change it with --name")
+      }
+      labels[parts[0]] = parts[1]
+    }
+    return labels
+  }
+
+  /// Shorter, a frozen pod would not outlast a coordinator's restart.
+  private static func frozenKill(_ arguments: Arguments) throws -> Int64? {
+    guard let milliseconds = arguments.milliseconds("frozen-kill") else { return nil }
+    guard milliseconds >= 1_000 else { throw arguments.problem("--frozen-kill must be at least 1s") }
+    return milliseconds
   }
 
   /// Smaller files would be rotated at each line.
@@ -187,6 +209,12 @@ enum AgentStop {
 
   static func run(data: String, console: Console) throws -> Int32 {
     let paths = NodePaths(data: data)
+    do throws(IOError) {
+      _ = try Files.status(paths.agentLock)
+    } catch {
+      // Nobody's data directory, unless it cannot be looked into.
+      if error.code != ENOENT, error.code != ENOTDIR { throw CommandError("error: \(error)") }
+    }
     guard let agent = holder(of: paths.agentLock) else {
       // Without an agent its keeper may still hold pods: the keeper's end is theirs (K4).
       guard let keeper = holder(of: paths.keeperLock) else {

@@ -16,6 +16,9 @@ final class StartPlace {
   /// Runs as nobody where the test is root: root reads everything.
   private static let user = geteuid() == 0 && Files.exists("/usr/bin/setpriv") ? uid_t(65_534) : geteuid()
 
+  /// Programs run as somebody else than the test.
+  var isOther: Bool { Self.user != geteuid() }
+
   let directory: String
   private var runs = 0
 
@@ -28,12 +31,13 @@ final class StartPlace {
   deinit { for path in [directory, "\(directory).logs"] { try? Files.removeTree(path) } }
 
   /// Starts the program with its output in a file of its own.
-  func start(_ words: [String]) throws -> Program {
+  func start(_ words: [String], environment: [String] = []) throws -> Program {
     runs += 1
     let output = "\(directory).logs/\(runs)"
-    guard Self.user != geteuid() else { return try Program(words, output: output) }
+    guard Self.user != geteuid() else { return try Program(words, environment: environment, output: output) }
     let identity = ["--reuid=\(Self.user)", "--regid=\(Self.user)", "--clear-groups", "--no-new-privs"]
-    return try Program(identity + [Processes.program] + words, path: "/usr/bin/setpriv", output: output)
+    return try Program(
+      identity + [Processes.program] + words, path: "/usr/bin/setpriv", environment: environment, output: output)
   }
 
   /// Gives the user what the test has made.

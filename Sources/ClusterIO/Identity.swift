@@ -76,8 +76,8 @@ package struct Identity: Equatable, Sendable {
     }
     return error.advising(
       "what this machine is to its cluster cannot be read. Put the file back from a copy of it; without one delete "
-        + "\(directory) and start the agent with a token for the name that it has (stint token create --node NAME, where "
-        + "the coordinator runs)")
+        + "\(directory) and start the agent with a token for the name that it has (stint token create --node NAME, "
+        + "where the coordinator runs)")
   }
 
   /// Writes both, for their owner alone; the own one last, so that where it is the other is too.
@@ -137,16 +137,29 @@ package struct Identity: Equatable, Sendable {
     return Identity(own: PEMIdentity(certificate: certificate, key: key), authority: authorities.bundle)
   }
 
-  /// The identity in `directory`. One that is not there, ends within a day or is not of the authority of
-  /// `coordinator`'s data directory is issued by that, for the same key where there is one, and written.
+  /// What the agent of `node` is where the authority of the coordinator's data directory `coordinator` is at hand: the
+  /// identity in `directory`. That authority makes one where there is none, and the next one, for the same key, where
+  /// it or the one that it followed has signed what is there and that ends within a day. It takes no other authority's
+  /// place: the directory may be a copy that was left behind when the coordinator was moved.
   package static func local(directory: String, node: String, coordinator: String) throws(IOError) -> Identity {
     let own = try isThere(directory) ? own(directory) : nil
-    let authorities = try Authorities(below: "\(coordinator)/pki")
-    // Whom it believes is at hand: what the directory says of that may be anything.
-    if let own, (try? believed(directory)) == authorities.bundle,
-      Certificates.isUsable(own, authority: authorities.current.certificate, inSeconds: 24 * 3600)
-    {
-      return Identity(own: own, authority: authorities.bundle)
+    let authorities: Authorities
+    do throws(IOError) {
+      authorities = try Authorities(below: "\(coordinator)/pki")
+    } catch {
+      guard let own else { throw error }
+      return Identity(own: own, authority: try believed(directory))
+    }
+    if let own {
+      guard Certificates.signer(of: own.certificate, among: authorities.bundle) != nil else {
+        return Identity(own: own, authority: try believed(directory))
+      }
+      // Whom it believes is at hand: what the directory says of that may be damaged.
+      if let believed = try? believed(directory),
+        Certificates.isUsable(own, authority: believed, inSeconds: 24 * 3600)
+      {
+        return Identity(own: own, authority: believed)
+      }
     }
     let made = try issue(node: node, coordinator: coordinator, key: own?.key)
     try made.write(directory: directory)

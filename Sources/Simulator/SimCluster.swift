@@ -141,7 +141,7 @@ final class SimCluster {
     let trip = 2 * world.delay(mean: network.meanDelay) + 100
     guard coordinator.isRunning, network.reaches(node: node.index) else {
       let wait = coordinator.isRunning ? 5_000_000 : trip
-      world.after(wait) { node.take(.coordinatorClosed(number, reason: "cannot connect")) }
+      world.after(wait) { node.take(.coordinatorClosed(number)) }
       return
     }
     sessionCount += 1
@@ -183,7 +183,7 @@ final class SimCluster {
     if tells {
       let number = connection.number
       world.after(world.pick(100...200_000)) { [self] in
-        nodes[connection.node].take(.coordinatorClosed(number, reason: "reset"))
+        nodes[connection.node].take(.coordinatorClosed(number))
       }
     }
     // The end travels to the other side, unless the link is blocked or the connection was half open.

@@ -219,7 +219,7 @@ struct NodeBench {
           desiredDigest: SetDigest(random.next()), changes: [DesiredAttempt(attempt: attempt, action: .run)])
         try node.settle(node.agent.hear(.answer(answer)))
       case 6:
-        try node.settle(node.agent.send(.coordinatorClosed(node.agent.connection, reason: "cut")))
+        try node.settle(node.agent.send(.coordinatorClosed(node.agent.connection)))
         try node.pass(Int64(random.below(4)) * 1_000)
         try node.reconnect("session-\(random.below(1_000))")
       case 7:
@@ -236,7 +236,7 @@ struct NodeBench {
     for case .keeper(.renew(let leaseEnd, _)) in node.agent.all { #expect(leaseEnd <= boot(node.agent.now + 5_000)) }
     // After the faults: what is wanted runs or has ended, what is not wanted is gone.
     node.agent.desired = [:]
-    try node.settle(node.agent.send(.coordinatorClosed(node.agent.connection, reason: "cut")))
+    try node.settle(node.agent.send(.coordinatorClosed(node.agent.connection)))
     try node.reconnect("session-last")
     for _ in 0..<3 {
       try node.answer([:])

@@ -80,7 +80,7 @@ import Testing
 
   /// A new session as soon as the agent tries again.
   private func reconnect(_ bench: inout AgentBench, _ session: String) {
-    bench.send(.coordinatorClosed(bench.connection, reason: "cut"))
+    bench.send(.coordinatorClosed(bench.connection))
     bench.session = session
     bench.pass(2_000)
     bench.register()

@@ -100,7 +100,7 @@ import Testing
   func newSession() throws {
     var bench = assigned()
     let first = try bench.preparation(1)
-    #expect(bench.send(.coordinatorClosed(bench.connection, reason: "cut")).contains(.cleanUp(1)))
+    #expect(bench.send(.coordinatorClosed(bench.connection)).contains(.cleanUp(1)))
     #expect(bench.send(.prepared(1, number: first, try plan(assignment()))).starts.isEmpty)
     bench.pass(2_000)
     bench.session = "session-b"
@@ -299,7 +299,7 @@ import Testing
   func afterReconnection() throws {
     var bench = AgentBench()
     bench.begin(inventory: [report(1)])
-    bench.send(.coordinatorClosed(bench.connection, reason: "cut"))
+    bench.send(.coordinatorClosed(bench.connection))
     #expect(bench.keeper([report(1, revision: 2, phase: .succeeded)]).sent.isEmpty)
     bench.pass(2_000)
     #expect(bench.register().reports.map(\.status.phase) == [.succeeded])

@@ -60,7 +60,7 @@ import Testing
     }
     #expect(try connect(from: "10.0.0.6") == ("10.0.0.6", ["10.0.0.6"]))
     // The machine has moved to another network.
-    bench.send(.coordinatorClosed(bench.connection, reason: "gone"))
+    bench.send(.coordinatorClosed(bench.connection))
     bench.pass(5_000)
     #expect(try connect(from: "fd00::6") == ("fd00::6", ["fd00::6"]))
   }
@@ -123,7 +123,7 @@ import Testing
       bench.connectKeeper()
       var pauses: [Int64] = []
       for _ in 0..<10 {
-        bench.send(.coordinatorClosed(bench.connection, reason: "refused"))
+        bench.send(.coordinatorClosed(bench.connection))
         let pause = try #require(bench.wake).milliseconds - bench.now
         pauses.append(pause)
         #expect(bench.pass(pause).connects)
@@ -163,17 +163,54 @@ import Testing
     #expect(bench.pass(1).connects)
   }
 
+  @Test("refusals that no retry cures come ever more rarely, up to two minutes, and are told once in whatever numbers")
+  func refusedForGood() throws {
+    var bench = AgentBench()
+    bench.send(.started)
+    bench.connectKeeper()
+    var (pauses, lines): ([Int64], [String]) = ([], [])
+    for number in 0..<12 {
+      // Of who it is, and of what it says of itself.
+      var effects: [AgentEffect]
+      if number % 2 == 0 {
+        effects = bench.send(.coordinatorClosed(bench.connection, isFinal: true))
+      } else {
+        bench.send(.coordinatorOpened(bench.connection))
+        effects = bench.hear(.refused(reason: "no name at 10:0\(number)", retryMilliseconds: nil))
+      }
+      for case .log(let line) in effects { lines.append(line) }
+      let pause = try #require(bench.wake).milliseconds - bench.now
+      pauses.append(pause)
+      #expect(!bench.pass(pause - 1).connects)
+      effects = bench.pass(1)
+      #expect(effects.connects)
+    }
+    #expect(pauses[0] == 10_000)
+    #expect(pauses.suffix(6).allSatisfy { (60_000...120_001).contains($0) }, "\(pauses)")
+    #expect(zip(pauses, pauses.dropFirst()).prefix(3).allSatisfy { $1 * 2 >= $0 })
+    #expect(lines == ["the coordinator refuses this agent: no name at 10:01"])
+    // Nobody there is no refusal: whoever comes is found soon.
+    bench.send(.coordinatorClosed(bench.connection))
+    #expect(try #require(bench.wake).milliseconds - bench.now <= 2_000)
+    // After a session it begins anew.
+    bench.pass(2_000)
+    bench.register()
+    bench.answer()
+    bench.send(.coordinatorClosed(bench.connection, isFinal: true))
+    #expect(try #require(bench.wake).milliseconds - bench.now == 10_000)
+  }
+
   @Test("a coordinator of the incarnation that is known, but with another mark, is left alone")
   func incarnationMark() throws {
     var bench = AgentBench()
     bench.send(.started)
     bench.connectKeeper()
     #expect(bench.register(incarnation: 7).contains(.remember(incarnation: 7, mark: "")))
-    bench.send(.coordinatorClosed(bench.connection, reason: "gone"))
+    bench.send(.coordinatorClosed(bench.connection))
     bench.pass(2_000)
     // Known from before marks were told: now it has one.
     #expect(bench.register(incarnation: 7, mark: "one").contains(.remember(incarnation: 7, mark: "one")))
-    bench.send(.coordinatorClosed(bench.connection, reason: "gone"))
+    bench.send(.coordinatorClosed(bench.connection))
     bench.pass(2_000)
     let effects = bench.register(incarnation: 7, mark: "two")
     #expect(effects.disconnects && effects.heartbeats.isEmpty)
@@ -185,7 +222,7 @@ import Testing
     bench.send(.started)
     bench.connectKeeper()
     #expect(bench.register(incarnation: 7).contains(.remember(incarnation: 7, mark: "")))
-    bench.send(.coordinatorClosed(bench.connection, reason: "gone"))
+    bench.send(.coordinatorClosed(bench.connection))
     bench.pass(2_000)
     let effects = bench.register(incarnation: 6)
     #expect(effects.disconnects && effects.heartbeats.isEmpty)
@@ -198,7 +235,7 @@ import Testing
     var bench = AgentBench()
     bench.begin()
     let old = bench.connection
-    bench.send(.coordinatorClosed(old, reason: "cut"))
+    bench.send(.coordinatorClosed(old))
     bench.pass(200)
     #expect(bench.connection == old + 1)
     #expect(bench.send(.coordinatorOpened(old)).isEmpty)
@@ -207,7 +244,7 @@ import Testing
         .coordinator(
           old, .registered(session: "x", incarnation: 9, heartbeatMilliseconds: 1, leaseMilliseconds: 1))
       ).isEmpty)
-    #expect(bench.send(.coordinatorClosed(old, reason: "again")).isEmpty)
+    #expect(bench.send(.coordinatorClosed(old)).isEmpty)
     #expect(bench.send(.keeperLost(0, reason: "old")).isEmpty)
     #expect(bench.send(.keeper(0, .reports([report(1)]))).isEmpty)
   }

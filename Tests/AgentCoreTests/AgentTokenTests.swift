@@ -55,7 +55,7 @@ struct AgentTokenTests {
     var bench = try running([Self.token(600)])
     #expect(live(&bench, seconds: 482) == [1])
     #expect(live(&bench, seconds: 31) == [1])
-    bench.send(.coordinatorClosed(bench.connection, reason: "cut"))
+    bench.send(.coordinatorClosed(bench.connection))
     #expect(Self.asked(bench.pass(40_000)).isEmpty)
     bench.session = "session-b"
     let effects = bench.register()

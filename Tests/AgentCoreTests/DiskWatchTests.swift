@@ -67,7 +67,7 @@ import Testing
   func newSession() throws {
     var bench = hanging()
     bench.live(seconds: 3)
-    bench.send(.coordinatorClosed(bench.connection, reason: "cut"))
+    bench.send(.coordinatorClosed(bench.connection))
     bench.pass(2_000)
     bench.session = "session-b"
     #expect(bench.register().heartbeats.compactMap(\.diskStalledMilliseconds).first ?? 0 >= 3_000)

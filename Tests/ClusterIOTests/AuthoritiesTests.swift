@@ -135,18 +135,22 @@ struct AuthoritiesTests {
     #expect(error?.message.isEmpty == false)
   }
 
-  @Test("an agent whose authority is at hand is given another certificate with both authorities, for its own key")
+  @Test("an agent whose authority is at hand keeps what it has in an exchange, and can be given the next at any time")
   func local() throws {
     let place = "\(scratch.path)/identity"
     let first = try Identity.local(directory: place, node: "a", coordinator: scratch.path)
     #expect(first.signer == (try Self.digest(first.authority)))
+    let former = try #require(try PEMIdentity(file: "\(pki)/authority.pem"))
     try Authorities.exchange(below: pki)
-    let second = try Identity.local(directory: place, node: "a", coordinator: scratch.path)
+    #expect(try Identity.local(directory: place, node: "a", coordinator: scratch.path) == first)
+    let second = try Identity.issue(node: "a", coordinator: scratch.path, key: first.own.key)
     #expect(second.own.key == first.own.key && second.signer != first.signer)
     #expect(Certificates.keyDigests(ofBundle: second.authority) == [second.signer, first.signer].compactMap { $0 })
-    try Authorities.drop(below: pki)
-    let third = try Identity.local(directory: place, node: "a", coordinator: scratch.path)
-    #expect(third.signer == second.signer && Certificates.keyDigests(ofBundle: third.authority).count == 1)
-    #expect(try Identity.local(directory: place, node: "a", coordinator: scratch.path) == third)
+    // What the former one has signed and what ends soon is made anew.
+    let request = try SigningRequests.make(name: "x", key: first.own.key)
+    let short = try SigningRequests.sign(request: request, node: "a", authority: former, seconds: 3600)
+    try Identity(own: PEMIdentity(certificate: short, key: first.own.key), authority: first.authority)
+      .write(directory: place)
+    #expect(try Identity.local(directory: place, node: "a", coordinator: scratch.path).signer == second.signer)
   }
 }

@@ -33,7 +33,7 @@ struct IdentityTests {
     #expect(Certificates.isUsable(made.own, authority: made.authority, inSeconds: 89 * 24 * 3600))
   }
 
-  @Test("a certificate that ends soon, or another authority's, is made anew for the same key")
+  @Test("a certificate that ends soon is made anew for the same key; another authority's is left as it is")
   func renewed() throws {
     let scratch = try Scratch()
     let first = try authority(scratch.path)
@@ -47,9 +47,14 @@ struct IdentityTests {
     #expect(renewed != old)
     #expect(try digest(renewed) == digest(old))
     _ = try authority(scratch.path)
-    let moved = try Identity.local(directory: place, node: "a", coordinator: scratch.path)
-    #expect(moved.authority != renewed.authority)
-    #expect(try digest(moved) == digest(old))
+    #expect(try Identity.local(directory: place, node: "a", coordinator: scratch.path) == renewed)
+    #expect(try Identity(directory: place) == renewed)
+    // Also one that ends: that is the coordinator's that gave it.
+    try old.write(directory: place)
+    #expect(try Identity.local(directory: place, node: "a", coordinator: scratch.path) == old)
+    // And without any authority at hand.
+    try Files.removeTree("\(scratch.path)/pki")
+    #expect(try Identity.local(directory: place, node: "a", coordinator: scratch.path) == old)
   }
 
   @Test("what is missing is told from what is damaged, and that with its path and what to do")

@@ -117,4 +117,77 @@ struct AgentStartTests {
       }
     }
   }
+
+  @Test("an agent waits for the authority of --authority, says so with the path, and does without where it can")
+  func authorityThatIsNotThere() async throws {
+    try await Blocking.run {
+      let place = try StartPlace()
+      let data = try Self.joined(place)
+      let missing = "\(place.directory)/nosuch"
+      func start(_ name: String, _ authority: String, _ more: [String] = []) throws -> Program {
+        try place.start(
+          ["agent", "--data", name, "--name", "here", "--authority", authority, "--coordinator", "127.0.0.1:1"] + more)
+      }
+      // In vain for half a minute.
+      let lost = try start("\(place.directory)/lost", missing)
+      // One that comes later.
+      let late = try start("\(place.directory)/late", "\(place.directory)/soon")
+      try eventually("it waits", seen: { late.text }) {
+        late.text.contains(
+          "waiting for a coordinator to make its authority: open \(place.directory)/soon/pki/authority")
+      }
+      try Files.makeDirectory("\(place.directory)/soon/pki")
+      for path in ["soon", "soon/pki"] { try place.giveAway("\(place.directory)/\(path)") }
+      let authority = "\(place.directory)/soon/pki/authority.pem"
+      try Files.writeAtomically(
+        authority + ".x", try Certificates.make(name: "stint", .authority, issuer: nil, seconds: 3_600 * 24 * 100).file)
+      try place.giveAway(authority + ".x")
+      guard rename(authority + ".x", authority) == 0 else { throw IOError.last("rename", authority) }
+      try eventually("it has an identity and looks for its coordinator", seen: { late.text }) {
+        late.text.contains("out of reach")
+      }
+      try Self.stop(late, "\(place.directory)/late")
+      // Who is a node already needs none; its own identity stays.
+      let before = try Identity(directory: "\(data)/identity")
+      for (authority, said) in [(missing, "No such file or directory"), ("\(place.directory)/soon", "is of authority")]
+      {
+        let program = try start(data, authority)
+        try eventually("it goes on without", seen: { program.text }) { program.text.contains("out of reach") }
+        try check(program.text.contains("--authority \(authority) is not used"), program.text)
+        try check(program.text.contains(said), program.text)
+        try Self.stop(program, data)
+        try check(try Identity(directory: "\(data)/identity") == before, "the identity is another one")
+      }
+      try checkEqual(try lost.end(within: 60), 1, "status")
+      try check(lost.text.contains("\(missing)/pki/authority.pem: No such file or directory"), lost.text)
+      try check(lost.text.contains("start the agent with a token instead: stint token create"), lost.text)
+    }
+  }
+
+  @Test("why no address leads to a session is told of each of them: refused, silent, of another authority")
+  func eachAddress() async throws {
+    try await Blocking.run {
+      try TestCluster.with(agents: 0) { cluster in
+        let data = cluster.dataDirectory("node-1")
+        try Files.makeDirectory("\(cluster.directory)/other/pki")
+        try Files.writeAtomically(
+          "\(cluster.directory)/other/pki/authority.pem",
+          try Certificates.make(name: "stint", .authority, issuer: nil, seconds: 3_600 * 24 * 100).file)
+        try Identity.issue(node: "node-1", coordinator: "\(cluster.directory)/other").write(
+          directory: "\(data)/identity")
+        // Takes connections and says nothing.
+        let loop = try EventLoop()
+        let silent = try Listener(loop: loop, at: .tcp(host: "127.0.0.1", port: 0)) { $0.setReading(false) }
+        defer { silent.close() }
+        let addresses = ["127.0.0.1:1", "\(silent.address)", cluster.server]
+        try Files.writeAtomically("\(data)/identity/coordinators", Array(addresses.joined(separator: "\n").utf8))
+        let agent = try cluster.join("node-1", "")
+        let line =
+          "127.0.0.1:1: Connection refused; \(silent.address): no answer in 5 s; \(cluster.server): the coordinator's "
+          + "certificate is of no authority that is believed here: either this is another cluster's address"
+        try eventually("it says of all of them", seconds: 60, seen: { agent.text }) { agent.text.contains(line) }
+        try checkEqual(agent.text.split(separator: "\n").count { $0.contains("127.0.0.1:1: ") }, 2, "lines")
+      }
+    }
+  }
 }

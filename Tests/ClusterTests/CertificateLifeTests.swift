@@ -98,6 +98,24 @@ struct CertificateLifeTests {
           again.text.contains("was revoked at ")
         }
         try check(try !cluster.isReady("node-2"), "node-2 is Ready")
+        // By two addresses in turn: rarely, and without a line for each try.
+        try again.killAndReap(SIGTERM)
+        let port = cluster.server.split(separator: ":").last ?? ""
+        try Files.writeAtomically(
+          "\(cluster.dataDirectory("node-2"))/identity/coordinators",
+          Array("127.0.0.1:\(port)\nlocalhost:\(port)\n".utf8))
+        func refusals() -> Int {
+          let lines = cluster.coordinator?.text.split(separator: "\n") ?? []
+          return lines.count { $0.contains("deed=refusal") && $0.contains("node-2") }
+        }
+        let before = refusals()
+        let last = try cluster.join("node-2", "")
+        try eventually("it is refused again and again", seconds: 90, every: 500) { refusals() >= before + 3 }
+        let told = last.text.split(separator: "\n").filter { $0.contains("was revoked at") }
+        try check(told.count <= 2, last.text)
+        for words in ["stint token create --node node-2", "data directory is \(cluster.dataDirectory("node-2"))"] {
+          try check(last.text.contains(words), last.text)
+        }
         let nobody = try cluster.stint("node", "revoke", "node-9")
         try check(nobody.status == 1 && nobody.text.contains("there is no node \"node-9\""), nobody.text)
       }

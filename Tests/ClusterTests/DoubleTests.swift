@@ -92,7 +92,8 @@ struct DoubleTests {
   private func standsByTheFirst(_ cluster: TestCluster, because reason: String) throws {
     try eventually("the double is refused twice", seconds: 60, every: 100) {
       let text = cluster.agents["node-1-double"]?.text ?? ""
-      return text.components(of: "refuses this agent").count > 2 && text.contains(reason)
+      let tries = cluster.coordinator?.text.components(of: "deed=refusal").count ?? 0
+      return text.contains("refuses this agent") && tries > 2 && text.contains(reason)
     }
     let now = uptime()
     try eventually("the first one's pods sign on", seconds: 30, every: 100) {

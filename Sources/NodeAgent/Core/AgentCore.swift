@@ -61,6 +61,9 @@ package struct AgentCore {
   /// When the keeper's inventory was whole.
   private var keeperReadySince = BootTime(milliseconds: 0)
   private var coordinatorFailures: Int64 = 0
+  /// Refusals that no retry cures, since the last answer.
+  private var coordinatorRefusals: Int64 = 0
+  private var toldRefusals = ToldReasons()
   private var shutDownGrace: Int64?
   private var hasStarted = false
   private var hasStopped = false
@@ -93,8 +96,8 @@ package struct AgentCore {
     case .addressFound(let address): take(address: address)
     case .coordinatorOpened(let number): register(number, now)
     case .coordinator(let number, let message): hear(message, number, now)
-    case .coordinatorClosed(let number, let reason):
-      if number == coordinatorConnection { loseCoordinator(reason, disconnect: false, now) }
+    case .coordinatorClosed(let number, let isFinal):
+      if number == coordinatorConnection { loseCoordinator(isFinal: isFinal, now) }
     case .prepared(let attempt, let number, let plan): prepared(attempt, number, plan, now)
     case .preparationFailed(let attempt, let number, let container, let reason, let message, let retryable):
       let failure = PreparationFailure(container: container, reason: reason, message: message, isRetryable: retryable)
@@ -128,7 +131,8 @@ package struct AgentCore {
     }
     switch coordinatorLink {
     case .connecting(let until), .registering(let until):
-      if until <= now.boot { loseCoordinator("no answer to the connection attempt", disconnect: true, now) }
+      let patience = (configuration.handshakeMilliseconds + 999) / 1_000
+      if until <= now.boot { loseCoordinator(failure: "no answer in \(patience) s", now) }
     case .up:
       beatIfDue(now)
       askForTokens(now)
@@ -161,6 +165,18 @@ package struct AgentCore {
   private mutating func pause(failures: Int64) -> Int64 {
     let doublings = min(failures, 16)
     let whole = min(configuration.reconnectCapMilliseconds, configuration.reconnectMilliseconds << doublings)
+    return jittered(whole)
+  }
+
+  /// The same for a refusal that stays: the first one may pass soon.
+  private mutating func refusedPause() -> Int64 {
+    let doublings = min(coordinatorRefusals, 16)
+    coordinatorRefusals += 1
+    let whole = min(configuration.refusedCapMilliseconds, configuration.refusedMilliseconds << doublings)
+    return doublings == 0 ? configuration.refusedMilliseconds : jittered(whole)
+  }
+
+  private mutating func jittered(_ whole: Int64) -> Int64 {
     let half = max(1, whole / 2)
     return half + Int64(random.next() % UInt64(half + 1))
   }
@@ -221,7 +237,8 @@ extension AgentCore {
     keeperFailures += 1
     identity = nil
     effects.append(.log("the keeper is gone: \(reason)"))
-    dropCoordinator("the keeper is gone", until: now.boot)
+    if coordinatorIsOpen { effects.append(.disconnectCoordinator(failure: nil)) }
+    dropCoordinator(until: now.boot)
     attempts = [:]
     inventoryDigest = SetDigest()
   }
@@ -241,7 +258,10 @@ extension AgentCore {
 
   private mutating func leave() {
     hasStopped = true
-    if coordinatorIsOpen { effects.append(.disconnectCoordinator(reason: "the agent stops")) }
+    if coordinatorIsOpen {
+      effects.append(.log("leaving the coordinator: the agent stops"))
+      effects.append(.disconnectCoordinator(failure: nil))
+    }
     effects.append(.exit)
   }
 }
@@ -289,9 +309,9 @@ extension AgentCore {
       guard knows(incarnation, mark, now) else { return }
       begin(id, incarnation, heartbeat, lease, now)
     case (.refused(let reason, let retry), .registering), (.refused(let reason, let retry), .up):
-      effects.append(.log("the coordinator refuses this agent: \(reason)"))
-      effects.append(.disconnectCoordinator(reason: "refused"))
-      dropCoordinator(nil, until: now.boot + (retry.map { max(1, $0) } ?? configuration.refusedMilliseconds))
+      tellRefusal("the coordinator refuses this agent: \(reason)", now)
+      effects.append(.disconnectCoordinator(failure: nil))
+      dropCoordinator(until: now.boot + (retry.map { max(1, $0) } ?? refusedPause()))
     case (.answer(let answer), .up): hear(answer, now)
     case (.assignments(let assignments), .up):
       take(assignments, now)
@@ -312,9 +332,9 @@ extension AgentCore {
         isOther
         ? "another start than the one that this node has seen: its data directory is an old copy"
         : "older than \(highestIncarnation), which this node has seen"
-      effects.append(.log("the coordinator's incarnation \(incarnation) is \(problem)"))
-      effects.append(.disconnectCoordinator(reason: "stale incarnation"))
-      dropCoordinator(nil, until: now.boot + configuration.refusedMilliseconds)
+      tellRefusal("the coordinator's incarnation \(incarnation) is \(problem)", now)
+      effects.append(.disconnectCoordinator(failure: nil))
+      dropCoordinator(until: now.boot + refusedPause())
       return false
     }
     if incarnation > highestIncarnation || incarnationMark.isEmpty && !mark.isEmpty {
@@ -336,23 +356,31 @@ extension AgentCore {
     sendRetained()
   }
 
+  /// The same reason may come at each try.
+  private mutating func tellRefusal(_ text: String, _ now: Now) {
+    if toldRefusals.isNews(text, at: now.boot) { effects.append(.log(text)) }
+  }
+
   /// The connection failed or fell silent: again after a pause that grows with each failure since the last answer.
-  mutating func loseCoordinator(_ reason: String, disconnect: Bool, _ now: Now) {
+  /// `failure`: how, where that was not seen at the connection.
+  mutating func loseCoordinator(failure: String? = nil, isFinal: Bool = false, _ now: Now) {
     guard coordinatorIsOpen else { return }
-    // Every try of a long outage would repeat the line: the first says it.
-    if coordinatorFailures == 0 { effects.append(.log("the coordinator is out of reach: \(reason)")) }
-    if disconnect { effects.append(.disconnectCoordinator(reason: reason)) }
+    if let failure { effects.append(.disconnectCoordinator(failure: failure)) }
+    if isFinal { return dropCoordinator(until: now.boot + refusedPause()) }
     let until = now.boot + pause(failures: coordinatorFailures)
     coordinatorFailures += 1
-    dropCoordinator(nil, until: until)
+    dropCoordinator(until: until)
   }
 
   /// An answer has come: the connection is good.
-  mutating func coordinatorAnswered() { coordinatorFailures = 0 }
+  mutating func coordinatorAnswered() {
+    coordinatorFailures = 0
+    coordinatorRefusals = 0
+    toldRefusals = ToldReasons()
+  }
 
-  /// Ends the session. `reason` not nil: the connection is still to be closed.
-  private mutating func dropCoordinator(_ reason: String?, until: BootTime) {
-    if let reason, coordinatorIsOpen { effects.append(.disconnectCoordinator(reason: reason)) }
+  /// Ends the session.
+  private mutating func dropCoordinator(until: BootTime) {
     coordinatorLink = .down(until: until)
     session = nil
     forgetUnstarted()

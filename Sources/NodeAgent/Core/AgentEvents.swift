@@ -20,8 +20,9 @@ package enum AgentEvent: Equatable, Sendable {
   /// The coordinator connection is open and both sides have proven the token (the core registers on it).
   case coordinatorOpened(ConnectionNumber)
   case coordinator(ConnectionNumber, CoordinatorMessage)
-  /// The connection could not be made, or is closed.
-  case coordinatorClosed(ConnectionNumber, reason: String)
+  /// The connection could not be made, or is closed. `isFinal`: whoever is there answers so at each try, until somebody
+  /// does something about it.
+  case coordinatorClosed(ConnectionNumber, isFinal: Bool = false)
   /// The worker has made the volumes; `number` is that of the `prepare` effect.
   case prepared(AttemptNumber, number: Int64, PodPlan)
   /// The worker could not. `container` is empty when the fault is the whole pod's (a volume). Not retryable: only a
@@ -51,8 +52,9 @@ package enum AgentEffect: Equatable, Sendable {
   /// Connect to the coordinator and do the hello; answer `coordinatorOpened` or `coordinatorClosed`. Ends the
   /// connection before.
   case connectCoordinator(ConnectionNumber)
-  /// Close the latest coordinator connection; no `coordinatorClosed` needs to follow.
-  case disconnectCoordinator(reason: String)
+  /// Close the latest coordinator connection; no `coordinatorClosed` needs to follow. `failure`: how it has failed;
+  /// nil: it has not, or that is told.
+  case disconnectCoordinator(failure: String?)
   /// To the coordinator's latest connection.
   case send(AgentMessage)
   /// Let the worker make the volumes and the plan (PodPlanner) of this attempt; answer `prepared` or
@@ -119,8 +121,10 @@ package struct AgentConfiguration: Equatable, Sendable {
   package var reconnectCapMilliseconds: Int64 = 2_000
   /// A keeper that was connected for less counts as a failed connection, in ms.
   package var keeperStayMilliseconds: Int64 = 5_000
-  /// Pause after a refusal without a retry time.
+  /// Pause after a refusal without a retry time, doubled with each one that follows.
   package var refusedMilliseconds: Int64 = 10_000
+  /// The longest of these pauses, in ms: who has mended the cause may have to wait for so long.
+  package var refusedCapMilliseconds: Int64 = 120_000
   /// An open connection that brings no `registered` (or a connection attempt without a result) is given up after this.
   package var handshakeMilliseconds: Int64 = 5_000
   /// How often a heartbeat carries the whole inventory, in ms.

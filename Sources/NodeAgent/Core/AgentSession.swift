@@ -87,7 +87,7 @@ extension AgentCore {
     if session.nextHeartbeat <= now.boot {
       if session.sequence > session.answeredSequence { self.session?.unanswered += 1 }
       guard session.unanswered + (session.sequence > session.answeredSequence ? 1 : 0) < 2 else {
-        loseCoordinator("two heartbeats were not answered", disconnect: true, now)
+        loseCoordinator(failure: "two heartbeats were not answered", now)
         return
       }
       beat(now)

@@ -56,8 +56,9 @@ package struct AgentOptions: Sendable {
 package final class AgentHost {
   private let options: AgentOptions
   private let addresses: CoordinatorAddresses
-  /// What the coordinator said last on why this agent may not come: said once, not with each try.
-  private var refusal = ""
+  private var troubles: ConnectionTroubles
+  /// Of the latest connection that was asked for.
+  private var number: ConnectionNumber = 0
   /// The cluster that the last connection was to.
   private var cluster = ""
   private let loop: EventLoop
@@ -112,6 +113,7 @@ package final class AgentHost {
     lock = try Self.open(paths, authority: options.authority)
     Signals.ignoreBrokenPipes()
     addresses = CoordinatorAddresses(given: given, paths: paths)
+    troubles = ConnectionTroubles(advice: ForeignAuthority.advice(options))
     try Admission.admit(options, paths: paths, addresses: addresses.all)
     let memory = try AgentMemory(path: paths.memory)
     let facts = try MachineFacts.read(fallbackMachineID: memory.machineID)
@@ -137,8 +139,12 @@ package final class AgentHost {
     try worker.attach(to: loop) { [unowned self] event in handle(event) }
     identity.send = { [unowned self] message in coordinator?.send(message) }
     identity.onMoved = { [unowned self] in
+      guard let link = coordinator else { return }
       HostLog.line("agent: connecting anew, to show the certificate of the other authority")
-      coordinator?.close()
+      link.onClosed = nil
+      link.close()
+      coordinator = nil
+      handle(.coordinatorClosed(number))
     }
     try disk.attach(to: loop) { [unowned self] answer in handle(.diskAnswered(answer.number, room: answer.room)) }
     try DirectoryWatch.begin(
@@ -211,9 +217,12 @@ package final class AgentHost {
       if case .acknowledge(let attempts) = request { for attempt in attempts { statuses[attempt] = nil } }
       keeper?.send(request.lean(&leanSpec).json)
     case .connectCoordinator(let number): connectCoordinator(number)
-    case .disconnectCoordinator(let reason):
-      HostLog.line("agent: leaving the coordinator connection: \(reason)")
+    case .disconnectCoordinator(let failure):
       identity.forget()
+      if let failure {
+        identity.failed(isNotWanted: false, isRoundOver: addresses.isRoundOver)
+        failed(at: coordinator?.address, .unreachable, failure)
+      }
       coordinator?.onClosed = nil
       coordinator?.close()
       coordinator = nil
@@ -296,56 +305,92 @@ package final class AgentHost {
   }
 
   private func connectCoordinator(_ number: ConnectionNumber) {
+    self.number = number
     coordinator?.onClosed = nil
     coordinator?.close()
     coordinator = nil
     identity.use { [unowned self] found in
       switch found {
       case .success(let tls): open(number, tls)
-      case .failure(let error): handle(.coordinatorClosed(number, reason: error.description))
+      case .failure(let failure):
+        self.failed(at: nil, failure.isFinal ? .refused : .unreachable, failure.reason)
+        handle(.coordinatorClosed(number, isFinal: failure.isFinal))
       }
     }
   }
 
   private func open(_ number: ConnectionNumber, _ tls: TLSContext) {
     guard let address = addresses.current else {
-      return handle(.coordinatorClosed(number, reason: "no address of a coordinator is known"))
+      failed(at: nil, .unreachable, "no address of a coordinator is known")
+      return handle(.coordinatorClosed(number))
     }
     let link = CoordinatorLink(loop: loop, names: names, address: address, tls: tls, role: .agent)
     coordinator = link
     addresses.advance()
     link.onOpen = { [unowned self, unowned link] result in
-      HostLog.line("agent: connected to the coordinator at \(address), cluster \(result.cluster)")
       cluster = result.cluster
       keepAddress(address)
-      refusal = ""
       if options.nodeIP == nil, let own = link.localHost {
         worker.address = own
         handle(.addressFound(own))
       }
       handle(.coordinatorOpened(number))
     }
+    var (hasAnswered, refusal): (Bool, ProtocolError?) = (false, nil)
     link.onMessage = { [unowned self] message in
       do throws(MessageError) {
         if ProtocolError(json: message) != nil { return }
         if let renewal = try RenewAnswer(json: message) { return identity.take(renewal) }
         if let notice = try AuthorityNotice(json: message) { return identity.take(notice) }
         if let notice = try CoordinatorsNotice(json: message) { return take(notice) }
-        handle(.coordinator(number, try CoordinatorMessage(json: message)))
+        let word = try CoordinatorMessage(json: message)
+        if case .answer = word, !hasAnswered {
+          hasAnswered = true
+          reached(address)
+        }
+        handle(.coordinator(number, word))
       } catch {
         HostLog.line("agent: a word of the coordinator is not understood: \(error)")
       }
     }
-    link.onRefused = { [unowned self] reason in
-      tellOnce("the coordinator at \(address) refuses this agent: \(reason)")
-    }
+    link.onRefused = { refusal = $0 }
     link.onClosed = { [unowned self, unowned link] reason in
-      if let distrust = link.distrust {
-        identity.distrusted()
-        tellOnce("\(address): \(distrust): \(ForeignAuthority.advice(options.name))")
-      }
-      handle(.coordinatorClosed(number, reason: reason))
+      let isRefused = closed(link, refusal, refusal?.message ?? reason)
+      handle(.coordinatorClosed(number, isFinal: isRefused && !hasAnswered))
     }
+  }
+
+  /// A session stands.
+  private func reached(_ address: SocketAddress) {
+    HostLog.line("agent: connected to the coordinator at \(address), cluster \(cluster)")
+    troubles.reached()
+    identity.taken()
+  }
+
+  /// Whether no other try will end otherwise. `refusal`: the coordinator's answer to who this agent is.
+  private func closed(_ link: CoordinatorLink, _ refusal: ProtocolError?, _ reason: String) -> Bool {
+    let isRefused = refusal?.code == .unauthorized
+    let isNotWanted = isRefused || link.distrust != nil
+    identity.failed(isNotWanted: isNotWanted, isRoundOver: addresses.isRoundOver)
+    if isNotWanted, identity.hasAnother { return false }
+    if let distrust = link.distrust {
+      // By the token that it was given for that.
+      if identity.distrusted() { return false }
+      failed(at: link.address, .foreign, distrust)
+      return troubles.areForeign(among: addresses.all.map(\.description))
+    }
+    let place = isRefused ? " (this agent's data directory is \(paths.data))" : ""
+    failed(at: link.address, refusal == nil ? .unreachable : .refused, reason + place)
+    return isRefused
+  }
+
+  /// `address` nil: what keeps the agent from all of them.
+  private func failed(at address: SocketAddress?, _ kind: ConnectionTroubles.Kind, _ reason: String) {
+    let line = troubles.failed(
+      address?.description ?? ConnectionTroubles.everywhere, kind, reason, among: addresses.all.map(\.description),
+      at: BootTime(milliseconds: Clocks.boot() / 1_000_000))
+    guard let line else { return }
+    if kind == .unreachable { HostLog.line("agent: \(line)") } else { HostLog.error("agent: \(line)") }
   }
 
   /// The coordinator has proven there that it is the cluster's.
@@ -360,11 +405,6 @@ package final class AgentHost {
     let list = text.split(separator: "\n").joined(separator: ", ")
     HostLog.line("agent: the coordinator says that it is reached at \(list)")
     worker.write(text, to: paths.toldCoordinators)
-  }
-
-  private func tellOnce(_ reason: String) {
-    if reason != refusal { HostLog.error("agent: \(reason)") }
-    refusal = reason
   }
 
   private func serve(_ request: LogRequest) {

@@ -1,19 +1,29 @@
 // Owns: the agent's identity while it runs: read anew for each connection, renewed over the session before it ends, and
-// asked for by its key once it has ended; and exchanged where the cluster's authority is. It must not know what
-// sessions are about. Pods notice nothing of it.
+// asked for by its key once it has ended; and exchanged where the cluster's authority is. Of a coordinator's directory
+// at hand it takes another one only where the coordinator itself goes by it. It must not know what sessions are about.
+// Pods notice nothing of it.
 
+import AgentCore
 import ClusterIO
 import ClusterProto
 
 /// Who the agent is, from one connection to the next.
 final class AgentIdentity {
-  typealias Use = (Result<TLSContext, IOError>) -> Void
+  typealias Use = (Result<TLSContext, Failure>) -> Void
+
+  struct Failure: Error {
+    let reason: String
+    /// Trying again does not help.
+    let isFinal: Bool
+  }
 
   private enum Read: Sendable {
     case read(Int, Result<Identity, IOError>)
     case written(Result<Identity, IOError>)
-    /// Looked at again without anybody waiting for it.
-    case looked(Result<Identity, IOError>)
+    /// By the authority at hand, for the connection of that number.
+    case issued(Int, Result<Identity, IOError>)
+    /// The same, since the coordinator has told of an exchange.
+    case offered(AuthorityNotice, Result<Identity, IOError>)
   }
 
   /// Sends to the coordinator, as long as there is a session.
@@ -23,7 +33,7 @@ final class AgentIdentity {
   /// Digests of the authorities that are believed now.
   var believed: [KeyDigest] { current.map { Certificates.keyDigests(ofBundle: $0.identity.authority) } ?? [] }
   /// What connections are made with now.
-  var tls: TLSContext? { current?.tls }
+  var tls: TLSContext? { candidate?.tls ?? current?.tls }
 
   private let loop: EventLoop
   private let names: NameResolver
@@ -33,6 +43,17 @@ final class AgentIdentity {
   private let addresses: CoordinatorAddresses
   private let reads: Mailbox<Read>
   private var current: (identity: Identity, tls: TLSContext)?
+  /// Of the authority at hand, while it is shown and nobody has taken it: it is written down nowhere yet.
+  private var candidate: (identity: Identity, tls: TLSContext)?
+  /// The next connections show that.
+  private var isCandidatesTurn = false
+  /// A coordinator would not have what was shown, since all addresses were tried last.
+  private var wasNotWanted = false
+  /// Nothing of the authority at hand was taken, since a session stood last.
+  private var wasCandidateShown = false
+  /// Of the token that was given, a coordinator has said for good that it does not serve.
+  private var isTokenRefused = false
+  private var told = ToldReasons()
   /// Of the latest connection that was asked for.
   private var number = 0
   private var waiting: Use?
@@ -63,9 +84,48 @@ final class AgentIdentity {
   func use(_ use: @escaping Use) {
     number += 1
     waiting = nil
-    if let current, !hasEnded(current.identity) { use(.success(current.tls)) } else { waiting = use }
+    candidate = nil
+    if isCandidatesTurn, let authority = options.authority, let current {
+      waiting = use
+      return worker.issueIdentity(authority: authority, key: current.identity.own.key) { [reads, number] result in
+        reads.post(.issued(number, result))
+      }
+    }
+    if let current, !current.identity.hasEnded { use(.success(current.tls)) } else { waiting = use }
     worker.readIdentity(paths.identity, authority: options.authority) { [reads, number] result in
       reads.post(.read(number, result))
+    }
+  }
+
+  /// A try to connect has failed. `isNotWanted`: the coordinator is of another authority, or does not take what was
+  /// shown. Once all addresses have been tried so, the authority at hand has its turn; then the machine's own again.
+  func failed(isNotWanted: Bool, isRoundOver: Bool) {
+    if candidate != nil { wasCandidateShown = true }
+    candidate = nil
+    guard options.authority != nil else { return }
+    wasNotWanted = wasNotWanted || isNotWanted
+    guard isRoundOver else { return }
+    isCandidatesTurn = wasNotWanted && !isCandidatesTurn
+    wasNotWanted = false
+  }
+
+  /// Who does not want what was shown may want what the authority at hand gives.
+  var hasAnother: Bool { options.authority != nil && !wasCandidateShown }
+
+  /// The coordinator has proven who it is and goes on with what was shown.
+  func taken() {
+    (isCandidatesTurn, wasNotWanted, wasCandidateShown) = (false, false, false)
+    guard let candidate, let authority = options.authority else { return }
+    self.candidate = nil
+    HostLog.line(
+      "agent: the coordinator is of the authority in --authority \(authority), and of no other that this node's "
+        + "identity knew: the identity is of that one now")
+    do throws(IOError) {
+      try set(candidate.identity)
+      worker.setAuthority(candidate.identity.authority)
+      write(candidate.identity)
+    } catch {
+      HostLog.error("agent: identity: \(error)")
     }
   }
 
@@ -93,39 +153,55 @@ final class AgentIdentity {
     guard let identity = current?.identity else { return }
     let believed = Certificates.keyDigests(ofBundle: identity.authority)
     if believed == notice.authorities, identity.signer == notice.authorities.first { return }
-    guard options.authority == nil else {
-      // The authority that is at hand gives it at once.
-      return worker.readIdentity(paths.identity, authority: options.authority) { [reads] in reads.post(.looked($0)) }
-    }
+    guard let authority = options.authority else { return hasten(notice) }
+    // The authority that is at hand gives it at once, if it is the coordinator's and no copy that was left behind.
+    worker.issueIdentity(authority: authority, key: identity.own.key) { [reads] in reads.post(.offered(notice, $0)) }
+  }
+
+  private func hasten(_ notice: AuthorityNotice) {
     HostLog.line("agent: the cluster's authorities are others than before: asking for the next certificate")
-    let wait = Int64.random(in: 0...min(notice.withinMilliseconds, Self.longestSpread))
+    let wait = Int64.random(in: 0...min(max(notice.withinMilliseconds, 0), Self.longestSpread))
     renewal?.hasten(to: now.adding(milliseconds: wait))
     armRenewal()
   }
 
   /// The coordinator is of no authority that is believed. By a token of another one the machine joins again, with the
   /// key that it has: whoever gave it the token knows of the exchange. Only then: a unit may name an old one for good.
-  func distrusted() {
-    guard let identity = current?.identity, let token = options.join, joiner == nil,
+  /// Whether it is about that.
+  func distrusted() -> Bool {
+    guard let identity = current?.identity, let token = options.join, !isTokenRefused,
       !Certificates.keyDigests(ofBundle: identity.authority).contains(token.authority)
-    else { return }
+    else { return false }
+    if joiner != nil { return true }
     do throws(IOError) {
+      tell("the coordinator is of another authority than this node's identity: joining again by \(token)")
       joiner = try Joiner(
         loop: loop, names: names, addresses: addresses.all, digests: [token.authority], token: token,
-        node: options.name,
-        key: identity.own.key
+        node: options.name, key: identity.own.key
       ) { [unowned self] outcome in
         joiner = nil
         switch outcome {
         case .joined(let next, _):
           HostLog.line("agent: joined again by \(token), with the key that it has")
+          isCandidatesTurn = false
           write(next)
-        case .refused(let reason, _), .unreachable(let reason, _): HostLog.error("agent: not joined again: \(reason)")
+        case .refused(let reason, let retry):
+          isTokenRefused = retry == nil
+          tell("not joined again: \(reason)", isError: true)
+        case .unreachable(let reason, _): tell("not joined again: \(reason)", isError: true)
         }
       }
+      return true
     } catch {
       HostLog.error("agent: identity: \(error)")
+      return false
     }
+  }
+
+  /// What comes again with each try is said once.
+  private func tell(_ text: String, isError: Bool = false) {
+    guard told.isNews(text, at: BootTime(milliseconds: Clocks.boot() / 1_000_000)) else { return }
+    if isError { HostLog.error("agent: \(text)") } else { HostLog.line("agent: \(text)") }
   }
 
   private func handle(_ read: Read) {
@@ -136,10 +212,14 @@ final class AgentIdentity {
         let found = try result.get()
         try set(found)
         guard isAwaited, let use = waiting, let current else { return }
-        if hasEnded(found) { return try rejoin(found) }
+        if found.hasEnded { return try rejoin(found) }
         waiting = nil
         use(.success(current.tls))
-      case .looked(let result): try setMoved(try result.get())
+      case .issued(let number, let result): if number == self.number { try show(result) }
+      case .offered(let notice, let result):
+        guard let made = try? result.get(), Certificates.keyDigests(ofBundle: made.authority) == notice.authorities
+        else { return hasten(notice) }
+        write(made)
       case .written(let result):
         let found = try result.get()
         try setMoved(found)
@@ -151,18 +231,31 @@ final class AgentIdentity {
         }
       }
     } catch {
-      fail(error)
+      fail(error.description)
     }
   }
 
-  private func fail(_ error: IOError) {
-    guard let use = waiting else { return HostLog.error("agent: identity: \(error)") }
+  /// Of the authority at hand, if that is another one than the identity's; else there is nothing else to show.
+  private func show(_ issued: Result<Identity, IOError>) throws(IOError) {
+    guard let use = waiting, let current else { return }
+    if let made = try? issued.get(), made.authority != current.identity.authority {
+      let tls = try TLSContext(native: made)
+      candidate = (made, tls)
+      waiting = nil
+      return use(.success(tls))
+    }
+    isCandidatesTurn = false
+    wasCandidateShown = true
+    if current.identity.hasEnded { return try rejoin(current.identity) }
     waiting = nil
-    use(.failure(error))
+    use(.success(current.tls))
   }
 
-  /// One that the authority at hand gives anew needs nothing else.
-  private func hasEnded(_ identity: Identity) -> Bool { options.authority == nil && identity.hasEnded }
+  private func fail(_ reason: String, isFinal: Bool = false) {
+    guard let use = waiting else { return HostLog.error("agent: identity: \(reason)") }
+    waiting = nil
+    use(.failure(Failure(reason: reason, isFinal: isFinal)))
+  }
 
   /// Sets what another authority may have given.
   private func setMoved(_ identity: Identity) throws(IOError) {
@@ -213,7 +306,8 @@ final class AgentIdentity {
     }
   }
 
-  /// The certificate has ended: by the key, while somebody waits for a connection.
+  /// The certificate has ended: by the key, while somebody waits for a connection. Without success the authority at
+  /// hand has its turn.
   private func rejoin(_ identity: Identity) throws(IOError) {
     guard joiner == nil else { return }
     let digests = Certificates.keyDigests(ofBundle: identity.authority)
@@ -222,13 +316,16 @@ final class AgentIdentity {
       key: identity.own.key
     ) { [unowned self] outcome in
       joiner = nil
+      let isLast = !hasAnother
+      isCandidatesTurn = !isLast
       switch outcome {
-      case .joined(let next, _): write(next)
+      case .joined(let next, _):
+        isCandidatesTurn = false
+        write(next)
       case .unreachable(let reason, isFinal: true):
-        let advice = ForeignAuthority.advice(options.name)
-        fail(IOError(operation: "join", subject: options.name, message: "\(reason): \(advice)"))
-      case .refused(let reason, _), .unreachable(let reason, isFinal: false):
-        fail(IOError(operation: "join", subject: options.name, message: reason))
+        fail("\(reason): \(ForeignAuthority.advice(options))", isFinal: isLast)
+      case .refused(let reason, let retry): fail(reason, isFinal: isLast && retry == nil)
+      case .unreachable(let reason, isFinal: false): fail(reason)
       }
     }
   }

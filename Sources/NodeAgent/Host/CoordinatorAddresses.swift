@@ -36,6 +36,9 @@ package final class CoordinatorAddresses {
     return all.isEmpty ? nil : all[place % all.count]
   }
 
+  /// The last of them was the last one that was tried.
+  package var isRoundOver: Bool { place == 0 }
+
   /// Until this one has answered the next one is as good.
   package func advance() { place = (place + 1) % max(all.count, 1) }
 

@@ -19,7 +19,7 @@ final class CoordinatorLink {
   var onOpen: ((HandshakeResult) -> Void)?
   var onMessage: ((JSON) -> Void)?
   /// The coordinator's word on why not, before `onClosed`.
-  var onRefused: ((String) -> Void)?
+  var onRefused: ((ProtocolError) -> Void)?
   /// Called once, last.
   var onClosed: ((String) -> Void)?
 
@@ -27,12 +27,15 @@ final class CoordinatorLink {
   private let names: NameResolver
   private let context: TLSContext
   private let role: ProtocolRole
+  let address: SocketAddress
   private let name: String?
   /// The look-up of the name, while it lasts.
   private var lookUp: Int?
   /// What the name stands for and was not tried, and what is being tried.
   private var left: ArraySlice<SocketAddress> = []
   private var tried: SocketAddress?
+  /// Why not, of those that the name stands for and that were tried.
+  private var problems: [String] = []
 
   /// Starts to connect, by what the name stands for now where the address has one. Failures come by `onClosed`, in a
   /// later turn; whoever waits no longer calls `close`.
@@ -44,6 +47,7 @@ final class CoordinatorLink {
     self.loop = loop
     self.names = names
     self.role = role
+    self.address = address
     context = tls
     name = address.name
     if name == nil {
@@ -68,6 +72,7 @@ final class CoordinatorLink {
       loop.atTurnEnd { [self] in closed(reason) }
       return loop.requestTurn()
     }
+    if !reason.isEmpty { problems.append(reason) }
     tried = address
     do throws(IOError) {
       let connection = try Connection.connect(loop: loop, to: address)
@@ -130,7 +135,7 @@ final class CoordinatorLink {
 
   private func receive(_ message: JSON) {
     if isOpen {
-      if let error = ProtocolError(json: message) { onRefused?(error.message) }
+      if let error = ProtocolError(json: message) { onRefused?(error) }
       onMessage?(message)
       return
     }
@@ -140,7 +145,7 @@ final class CoordinatorLink {
       note(works: true)
       onOpen?(result)
     } catch {
-      onRefused?(error.message)
+      onRefused?(error)
       // It answered: the name's other addresses would say the same.
       left = []
       link?.close()
@@ -156,6 +161,6 @@ final class CoordinatorLink {
     onRefused = nil
     onMessage = nil
     link = nil
-    handler?(reason)
+    handler?(isOpen ? reason : (problems + [reason]).joined(separator: "; "))
   }
 }

@@ -55,7 +55,6 @@ final class Joiner {
       return loop.requestTurn()
     }
     self.address = address
-    HostLog.line("agent: asking \(address) for a certificate of node \(request.node)")
     let link = CoordinatorLink(loop: loop, names: names, address: address, tls: tls, role: .join)
     self.link = link
     link.onOpen = { [self, unowned link] _ in link.send(request.json) }

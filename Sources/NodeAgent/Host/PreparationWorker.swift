@@ -107,8 +107,8 @@ final class PreparationWorker {
   /// Waits a while for what is under way; the next agent removes what is left.
   func stop() { _ = pool.finish(milliseconds: 5_000) }
 
-  /// Reads the agent's identity, or has the authority of the coordinator's data directory `authority` give it one;
-  /// `done` is called on the thread.
+  /// Reads the agent's identity; `authority`: the coordinator's data directory whose authority makes one where there is
+  /// none, see `Identity.local`. `done` is called on the thread.
   func readIdentity(
     _ directory: String, authority: String?, _ done: @escaping @Sendable (Result<Identity, IOError>) -> Void
   ) {
@@ -119,6 +119,20 @@ final class PreparationWorker {
         } else {
           done(.success(try Identity(directory: directory)))
         }
+      } catch {
+        done(.failure(error))
+      }
+    }
+  }
+
+  /// Has the authority of the coordinator's data directory `authority` make an identity for `key`, and writes it
+  /// nowhere. `done` is called on the thread.
+  func issueIdentity(
+    authority: String, key: [UInt8], _ done: @escaping @Sendable (Result<Identity, IOError>) -> Void
+  ) {
+    pool.post(key: Self.noAttempt) { [node] in
+      do throws(IOError) {
+        done(.success(try Identity.issue(node: node, coordinator: authority, key: key)))
       } catch {
         done(.failure(error))
       }

@@ -72,7 +72,7 @@ package struct NodeFuzz {
     report.accepted += 1
     toAgent(.coordinator(coordinatorConnection, message))
     if numbers.oneIn(4) { toAgent(.timer) }
-    if numbers.oneIn(60) { toAgent(.coordinatorClosed(coordinatorConnection, reason: "fuzz")) }
+    if numbers.oneIn(60) { toAgent(.coordinatorClosed(coordinatorConnection)) }
   }
 
   private mutating func coordinatorMessage() -> JSON {

@@ -10,8 +10,8 @@ enum AgentJoin {
   static let variable = "STINT_JOIN"
 
   /// From `--join`, `--join-file` or `STINT_JOIN`; from here on neither the process list nor a child shows its secret.
-  /// A machine that has joined needs none, and a unit may name for good what was deleted: what is wrong with it is told,
-  /// and keeps the machine from nothing.
+  /// A machine that has joined needs none, and a unit may name for good what was deleted: what is wrong with it is
+  /// told, and keeps the machine from nothing.
   static func token(_ context: Context, hasJoined: Bool) throws -> (token: JoinToken?, problem: String?) {
     let arguments = context.arguments
     guard !arguments.has("join") || !arguments.has("join-file") else {

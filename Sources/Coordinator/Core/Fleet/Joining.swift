@@ -72,8 +72,7 @@ extension CoordinatorCore {
     }
     if let time = fleet.joining.revoked[key] {
       throw JoinRefusal(
-        "this machine's key was revoked at \(time.rfc3339): if it may come back, delete its directory identity and "
-          + "join with a new token")
+        "this machine's key was revoked at \(time.rfc3339): \(Self.comeBack(request.node))")
     }
     if let name = fleet.joining.names[key], name != request.node {
       throw JoinRefusal(

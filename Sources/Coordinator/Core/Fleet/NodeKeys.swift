@@ -55,13 +55,20 @@ extension CoordinatorCore {
   /// What keeps a certificate's holder from a session; nil: nothing.
   func keyProblem(_ identity: NodeIdentity) -> String? {
     if let time = fleet.joining.revoked[identity.key] {
-      return "the key of node \(identity.node) was revoked at \(time.rfc3339)"
+      return "the key of node \(identity.node) was revoked at \(time.rfc3339): \(Self.comeBack(identity.node))"
     }
     if let name = fleet.joining.names[identity.key], name != identity.node {
       return "this certificate is for node \(identity.node), and its key is node \(name)'s"
     }
     guard let known = fleet.joining.keys[identity.node], known.key != identity.key, !known.isFree else { return nil }
     return "node name \"\(identity.node)\" belongs to another key than this certificate's: \(remedy(identity.node))"
+  }
+
+  /// How a machine whose key was revoked becomes a node again.
+  static func comeBack(_ node: String) -> String {
+    "if its machine may come back, make a token where the coordinator runs (stint token create --node \(node)); there "
+      + "delete the directory identity in the agent's data directory (rm -r /var/lib/stint-agent/identity) and start "
+      + "the agent with the token (stint agent --join-file FILE)"
   }
 
   /// When the last certificate ends that a node's own key was given; nil: none was, or the key is another's.

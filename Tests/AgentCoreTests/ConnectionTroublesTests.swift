@@ -10,7 +10,7 @@ import Testing
   private var now: Int64 = 0
 
   private mutating func fail(
-    _ place: Int, _ kind: ConnectionTroubles.Kind = .unreachable, _ reason: String, after milliseconds: Int64 = 1_000
+    _ place: Int, _ kind: ConnectionTroubles.Kind, _ reason: String, after milliseconds: Int64 = 1_000
   ) -> String? {
     now += milliseconds
     return troubles.failed(all[place], kind, reason, among: all, at: BootTime(milliseconds: now))
@@ -20,28 +20,30 @@ import Testing
   mutating func told() {
     let clock = "the certificate is valid from 2026-11-28T22:47:22Z, and this machine's clock says 2026-08-01T08:00:0"
     #expect(
-      fail(0, "connect 10.0.0.1:7420: Connection refused")
+      fail(0, .unreachable, "connect 10.0.0.1:7420: Connection refused")
         == "the coordinator is out of reach: 10.0.0.1:7420: Connection refused")
-    #expect(fail(1, "no answer in 5 s") == nil)
+    #expect(fail(1, .unreachable, "no answer in 5 s") == nil)
     let line =
       "the coordinator is out of reach: 10.0.0.1:7420: Connection refused; stint.example:7420: no answer in 5 s; "
-    #expect(fail(2, clock + "1Z") == line + "10.0.0.4:7420: \(clock)1Z")
+    #expect(fail(2, .unreachable, clock + "1Z") == line + "10.0.0.4:7420: \(clock)1Z")
     // A time that goes on is no news; nor is anything else for an hour.
     for second in 2...9 {
-      #expect(fail(0, "connect 10.0.0.1:7420: Connection refused") == nil)
-      #expect(fail(1, "no answer in 5 s") == nil)
-      #expect(fail(2, clock + "\(second)Z") == nil)
+      #expect(fail(0, .unreachable, "connect 10.0.0.1:7420: Connection refused") == nil)
+      #expect(fail(1, .unreachable, "no answer in 5 s") == nil)
+      #expect(fail(2, .unreachable, clock + "\(second)Z") == nil)
     }
-    #expect(fail(0, "closed by the other side")?.contains("10.0.0.1:7420: closed by the other side; stint") == true)
-    #expect(fail(0, "connect 10.0.0.1:7420: Connection refused") == nil)
-    #expect(fail(0, "closed by the other side", after: 3_600_000) != nil)
+    #expect(
+      fail(0, .unreachable, "closed by the other side")?.contains("10.0.0.1:7420: closed by the other side; stint")
+        == true)
+    #expect(fail(0, .unreachable, "connect 10.0.0.1:7420: Connection refused") == nil)
+    #expect(fail(0, .unreachable, "closed by the other side", after: 3_600_000) != nil)
     troubles.reached()
-    #expect(fail(2, "reset") == "the coordinator is out of reach: 10.0.0.4:7420: reset")
+    #expect(fail(2, .unreachable, "reset") == "the coordinator is out of reach: 10.0.0.4:7420: reset")
   }
 
   @Test("who refuses and who is of another authority are told apart from who is not there, with what to do")
   mutating func kinds() {
-    _ = fail(0, "connect 10.0.0.1:7420: Connection refused")
+    _ = fail(0, .unreachable, "connect 10.0.0.1:7420: Connection refused")
     _ = fail(1, .refused, "the key was revoked")
     #expect(
       fail(2, .foreign, "of no authority")
@@ -68,7 +70,7 @@ import Testing
     for turn in 0..<10_000 {
       // Digits would not be news.
       let reason = String(repeating: "x", count: turn % 1_000) + String(repeating: "y", count: 1_000)
-      guard let line = fail(turn % 3, reason, after: 100) else { continue }
+      guard let line = fail(turn % 3, .unreachable, reason, after: 100) else { continue }
       lines += 1
       #expect(line.utf8.count < 2_000)
     }

@@ -205,7 +205,7 @@ import Testing
     _ = write(pipes[1], "x", 1)
     #expect(eventually { queue.hasRoom && roomy.withLock { $0 } == 1 })
     #expect(line.withUnsafeBytes { queue.append($0, wall: noon) })
-    queue.close {}
+    queue.close { _ in }
     thread.stop()
     let all = readAll(try reader())
     let note = "[stint: 16000 bytes of log dropped: the node's disk did not take them in time]\n"
@@ -256,6 +256,26 @@ import Testing
     #expect(try Files.list(directory) == ["1.log", "2.log"])
     #expect(readAll(try reader()) == "")
     #expect(readAll(try reader { $0.previous = true }) == "run 1\n")
+  }
+
+  @Test(
+    "a pod that ended on a full disk leaves a note of what is lost, once there is room",
+    .enabled(if: isRoot, "needs root"))
+  func endedOnFullDisk() throws {
+    let keeper = try TestKeeper()
+    let logs = keeper.paths.logs
+    try Files.makeDirectory(logs)
+    #expect(try run("/bin/mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", logs))
+    defer { _ = try? run("/bin/umount", "-l", logs) }
+    _ = try run("/bin/dd", "if=/dev/zero", "of=\(logs)/filling", "bs=4k")
+    try keeper.start(1, script: "echo hi")
+    try keeper.start(2, script: "echo hello")
+    for attempt in [1, 2] as [AttemptNumber] { #expect(keeper.waitForEnd(attempt)?.phase == .succeeded) }
+    unlink("\(logs)/filling")
+    for (attempt, count) in [(1, 3), (2, 6)] as [(AttemptNumber, Int)] {
+      let note = "[stint: \(count) bytes of log dropped: no space left on the node]\n"
+      #expect(keeper.wait { keeper.log(attempt) == note }, "\(keeper.log(attempt))")
+    }
   }
 
   @Test("a full disk drops lines with a marker, and the pod goes on", .enabled(if: isRoot, "needs root"))

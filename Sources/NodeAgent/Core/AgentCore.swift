@@ -200,6 +200,7 @@ extension AgentCore {
       identity = KeeperIdentity(
         keeper: keeper, directory: directory, sweptKeepers: swept, fencesFully: fencesFully, fencingDetail: detail)
       highestAttempt = max(highestAttempt, highest)
+      if !fencesFully { effects.append(.log("the keeper: \(detail)")) }
     case .concern(let text):
       guard keeperLink == .loading else { return }
       identity?.concern = text

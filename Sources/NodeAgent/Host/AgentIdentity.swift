@@ -317,7 +317,7 @@ final class AgentIdentity {
     ) { [unowned self] outcome in
       joiner = nil
       let isLast = !hasAnother
-      isCandidatesTurn = !isLast
+      isCandidatesTurn = options.authority != nil
       switch outcome {
       case .joined(let next, _):
         isCandidatesTurn = false

@@ -148,7 +148,11 @@ package final class KeeperHost {
     }
     // Arms the exit of a keeper that nobody ever talks to.
     handle(.timer)
-    HostLog.line("keeper: ready, \(surroundings.isolation == .namespaces ? "namespaces" : "bubblewrap")")
+    if let obstacle {
+      HostLog.error("keeper: ready, but \(obstacle)")
+    } else {
+      HostLog.line("keeper: ready, \(surroundings.isolation == .namespaces ? "namespaces" : "bubblewrap")")
+    }
   }
 
   /// This keeper's entry in DATA/keepers (the directory's mark, whom a whole sweep speaks for), and the file with it.

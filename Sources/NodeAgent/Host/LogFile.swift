@@ -64,12 +64,19 @@ package final class LogFile {
     why = reason
   }
 
-  /// Writes what is still owed, as far as the disk takes it, and closes the file.
-  func close() {
-    if dropped > 0 || !unfinished.isEmpty { write(LogBatch()) }
+  /// Writes what is still owed, as far as the disk takes it, and closes the file. False: something is still owed, and
+  /// it may be closed again.
+  @discardableResult
+  func close() -> Bool {
+    let lost = dropped
+    if isOwing { write(LogBatch()) }
     file?.close()
     file = nil
+    if lost > 0, !isOwing { HostLog.line("keeper: \(lost) bytes of log dropped in \(path): \(why)") }
+    return !isOwing
   }
+
+  private var isOwing: Bool { dropped > 0 || !unfinished.isEmpty }
 
   private func lose(_ count: Int64, _ error: IOError) {
     lose(count, error.code == ENOSPC || error.code == EDQUOT ? "no space left on the node" : error.message)

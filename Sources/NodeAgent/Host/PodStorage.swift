@@ -34,6 +34,7 @@ final class PodStorage: Sendable {
   private let words: Mailbox<Word>
   /// All output goes to one disk: one thread.
   private let logs: WorkerThread
+  private let owed: OwedLogs
   /// Mount sources may lie on many file systems: one that hangs must not hold up the others' starts.
   private let starts: WorkerPool
   private static let startThreads = 16
@@ -58,12 +59,14 @@ final class PodStorage: Sendable {
     }
     words = try Mailbox()
     logs = try WorkerThread(name: "stint-logs")
+    owed = try OwedLogs(thread: logs)
     starts = try WorkerPool(name: "stint-starts", limit: Self.startThreads)
   }
 
   /// Hands what the threads say to `handler` on the loop.
   func attach(to loop: EventLoop, _ handler: @escaping (Word) -> Void) throws(IOError) {
     try loop.attach(words) { words in for word in words { handler(word) } }
+    try owed.attach(to: loop)
   }
 
   /// What a start needs, where no file has to be looked at for it; else nil, and `prepared` follows.
@@ -124,7 +127,8 @@ final class PodStorage: Sendable {
 
   /// Closes the log and reads the termination message; `closed` follows. `containers`: of the pod.
   func close(_ log: LogQueue, _ message: TerminationMessage, failed: Bool, containers: Int) {
-    log.close { [self] in
+    log.close { [self] isWhole in
+      if !isWhole { owed.add(log) }
       let text = message.read(failed: failed, containers: containers, files: messages, paths: paths)
       words.post(.closed(message.run, message: text))
     }
@@ -187,13 +191,12 @@ final class LogQueue: Sendable {
     }
   }
 
-  /// Writes what waits and closes the file, then calls `then` on the thread.
-  func close(_ then: @escaping @Sendable () -> Void) {
-    thread.post { [self] in
-      file.withLock { $0.close() }
-      then()
-    }
-  }
+  /// Writes what waits and closes the file, then calls `then` on the thread; with false where the disk did not take all
+  /// of it, or of the note of what is lost.
+  func close(_ then: @escaping @Sendable (Bool) -> Void) { thread.post { [self] in then(settle()) } }
+
+  /// The same, on the thread.
+  func settle() -> Bool { file.withLock { $0.close() } }
 
   private func begin(_ state: inout State) {
     guard !state.isBusy else { return }

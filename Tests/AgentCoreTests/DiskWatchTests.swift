@@ -149,7 +149,7 @@ import Testing
     bench.begin()
     #expect(bench.all.heartbeats.map(\.hasDiskPressure) == [true])
     bench.live(seconds: 3)
-    bench.send(.coordinatorClosed(bench.connection, reason: "cut"))
+    bench.send(.coordinatorClosed(bench.connection))
     bench.pass(900_000)
     bench.session = "session-b"
     #expect(bench.register().heartbeats.first?.hasDiskPressure == true)

@@ -117,6 +117,7 @@ extension Assignment {
     if let tolerationMilliseconds { result["tolerationMilliseconds"] = .int(tolerationMilliseconds) }
     if !tokens.isEmpty { result["tokens"] = .array(tokens.map(\.json)) }
     if let api { result["api"] = ["host": .string(api.host), "port": .int(api.port)] }
+    if !proof.isEmpty { result["proof"] = .string(proof) }
     return result
   }
 
@@ -151,7 +152,8 @@ extension Assignment {
       spec: spec,
       hostname: try reader.optionalString("hostname"), references: try reader.object("references"),
       tolerationMilliseconds: try reader.optionalInteger("tolerationMilliseconds"),
-      tokens: try reader.optionalList("tokens", PodToken.init(json:_:)), api: api)
+      tokens: try reader.optionalList("tokens", PodToken.init(json:_:)), api: api,
+      proof: try reader.optionalString("proof") ?? "")
   }
 }
 
@@ -209,6 +211,7 @@ extension Registration {
     if !directory.isEmpty { result["directory"] = .string(directory) }
     if !rememberedCluster.isEmpty { result["rememberedCluster"] = .string(rememberedCluster) }
     if !incarnationMark.isEmpty { result["incarnationMark"] = .string(incarnationMark) }
+    if let provenAttempt { result["provenAttempt"] = provenAttempt.json }
     if let uptimeMilliseconds { result["uptimeMilliseconds"] = .int(uptimeMilliseconds) }
     return result
   }
@@ -237,7 +240,20 @@ extension Registration {
       directory: try reader.optionalString("directory") ?? "",
       uptimeMilliseconds: try reader.optionalInteger("uptimeMilliseconds"),
       incarnationMark: try reader.optionalString("incarnationMark") ?? "",
-      rememberedCluster: try reader.optionalString("rememberedCluster") ?? "")
+      rememberedCluster: try reader.optionalString("rememberedCluster") ?? "",
+      provenAttempt: reader.optional("provenAttempt") == nil
+        ? nil : try reader.member("provenAttempt", ProvenAttempt.init(json:_:)))
+  }
+}
+
+extension ProvenAttempt {
+  /// The message's JSON, as `init(json:)` reads it.
+  package var json: JSON { ["attempt": .int(attempt), "proof": .string(proof)] }
+
+  /// Reads a message's JSON. Throws what is missing or of the wrong type.
+  package init(json: JSON, _ what: String) throws(MessageError) {
+    let reader = try MessageReader(json, what)
+    self.init(attempt: try reader.integer("attempt"), proof: try reader.string("proof"))
   }
 }
 

@@ -27,6 +27,20 @@ package struct DesiredAttempt: Equatable, Hashable, Sendable {
   }
 }
 
+/// An attempt with the coordinator's proof that it gave it out (C4), as the assignment had it.
+package struct ProvenAttempt: Equatable, Sendable {
+  /// Number of the attempt.
+  package var attempt: AttemptNumber
+  /// Nobody but the cluster's coordinators can make it.
+  package var proof: String
+
+  /// Takes each value as it stands.
+  package init(attempt: AttemptNumber, proof: String) {
+    self.attempt = attempt
+    self.proof = proof
+  }
+}
+
 /// Everything that a node needs to run an attempt. `keeper` and `session` as rule K1 says.
 package struct Assignment: Equatable, Sendable {
   /// Number of the attempt.
@@ -58,12 +72,14 @@ package struct Assignment: Equatable, Sendable {
   package var tokens: [PodToken]
   /// Where its programs find the Kubernetes API; nil: it is not served.
   package var api: APIAddress?
+  /// That this attempt was given out (`ProvenAttempt`); empty: of a coordinator that makes none.
+  package var proof: String
 
   /// Takes each value as it stands.
   package init(
     attempt: AttemptNumber, keeper: String, session: String, namespace: String, podName: String, podUID: String,
     labels: StringMap, annotations: StringMap, spec: PodSpec, hostname: String? = nil, references: JSONObject,
-    tolerationMilliseconds: Int64?, tokens: [PodToken] = [], api: APIAddress? = nil
+    tolerationMilliseconds: Int64?, tokens: [PodToken] = [], api: APIAddress? = nil, proof: String = ""
   ) {
     self.attempt = attempt
     self.keeper = keeper
@@ -79,6 +95,7 @@ package struct Assignment: Equatable, Sendable {
     self.tolerationMilliseconds = tolerationMilliseconds
     self.tokens = tokens
     self.api = api
+    self.proof = proof
   }
 }
 
@@ -208,19 +225,22 @@ package struct Registration: Equatable, Sendable {
   package var fencesFully: Bool
   /// C4: the highest that this node has ever seen.
   package var highestIncarnation: Int64
-  /// The random mark of that start; empty: not known.
+  /// The mark of that start, as `registered` brought it; empty: not known.
   package var incarnationMark: String
   /// The cluster whose numbers these are; empty: of an agent that did not write it down.
   package var rememberedCluster: String
   /// The highest attempt number that the node has seen (C4).
   package var highestAttempt: AttemptNumber
+  /// The highest one that came with a proof; nil: none did.
+  package var provenAttempt: ProvenAttempt?
 
   /// Takes each value as it stands.
   package init(
     node: String, machineID: String, bootID: String, keeper: String, sweptKeepers: [String], capacity: NodeCapacity,
     labels: StringMap, address: String, info: JSON, conditions: [Condition], fencesFully: Bool,
     highestIncarnation: Int64, highestAttempt: AttemptNumber, hardwareID: String = "", directory: String = "",
-    uptimeMilliseconds: Int64? = nil, incarnationMark: String = "", rememberedCluster: String = ""
+    uptimeMilliseconds: Int64? = nil, incarnationMark: String = "", rememberedCluster: String = "",
+    provenAttempt: ProvenAttempt? = nil
   ) {
     self.node = node
     self.machineID = machineID
@@ -240,6 +260,7 @@ package struct Registration: Equatable, Sendable {
     self.incarnationMark = incarnationMark
     self.rememberedCluster = rememberedCluster
     self.highestAttempt = highestAttempt
+    self.provenAttempt = provenAttempt
   }
 }
 
@@ -382,7 +403,7 @@ package struct LogRequest: Equatable, Sendable {
 
 /// Coordinator → agent.
 package enum CoordinatorMessage: Equatable, Sendable {
-  /// `mark`: random, of this start of the coordinator; empty: it is of a version that has none (C4).
+  /// `mark`: of this start of the coordinator, random and with a proof; empty: it is of a version that has none (C4).
   case registered(
     session: String, incarnation: Int64, heartbeatMilliseconds: Int64, leaseMilliseconds: Int64, mark: String = "")
   /// The session will not be; `retryMilliseconds` nil: do not come back with this identity.

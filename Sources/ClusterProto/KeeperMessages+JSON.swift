@@ -70,6 +70,7 @@ extension KeeperReply {
         "highestAttempt": .int(highest), "fencesFully": .bool(fencesFully), "fencingDetail": .string(detail),
       ]
     case .concern(let text): ["type": "concern", "text": .string(text)]
+    case .proven(let proven): ["type": "proven", "proven": proven.json]
     case .reports(let reports): ["type": "reports", "reports": .array(reports.map(\.json))]
     case .shortened(let number, let settle):
       ["type": "shortened", "number": .int(number), "settleMilliseconds": .int(settle)]
@@ -88,6 +89,7 @@ extension KeeperReply {
         highestAttempt: try reader.integer("highestAttempt"), fencesFully: try reader.boolean("fencesFully"),
         fencingDetail: try reader.string("fencingDetail"))
     case "concern": self = .concern(try reader.string("text"))
+    case "proven": self = .proven(try reader.member("proven", ProvenAttempt.init(json:_:)))
     case "reports": self = .reports(try reader.list("reports", AttemptReport.init(json:_:)))
     case "shortened":
       self = .shortened(

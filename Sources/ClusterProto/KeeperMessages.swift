@@ -38,6 +38,8 @@ package enum KeeperReply: Equatable, Sendable {
     fencingDetail: String)
   /// After `hello`, only from a keeper that has one: what it could not do at its start, for the node's people.
   case concern(String)
+  /// After `hello`, only from a keeper that has one: the highest attempt that it was given with a proof.
+  case proven(ProvenAttempt)
   case reports([AttemptReport])
   /// The shorter leases hold in the keeper and its death timer; in each pod's init so many milliseconds from now.
   case shortened(number: Int64, settleMilliseconds: Int64)

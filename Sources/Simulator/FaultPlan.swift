@@ -19,7 +19,7 @@ final class FaultPlan {
     case coordinatorCrash, coordinatorCommitCrash, coordinatorStop, coordinatorPause, agentStopThenCut, agentCrash,
       keeperCrash,
       machineCrash, agentStop, machineStop, cut, halfOpen, partition,
-      oneWayPartition, wallJump, disk
+      oneWayPartition, wallJump, disk, forgedNumbers
   }
 
   private let cluster: SimCluster
@@ -52,6 +52,7 @@ final class FaultPlan {
     disks.heal()
     cluster.coordinator.start()
     for node in cluster.nodes {
+      node.lies = false
       node.resume()
       node.powerOn()
       node.startAgent()
@@ -84,6 +85,14 @@ final class FaultPlan {
     guard world.chance(0.5) else { return }
     node.pause(agent: true, keeper: world.chance(0.5))
     world.after(world.pick(20_000_000...90_000_000)) { node.resume() }
+  }
+
+  /// Until then its registrations claim numbers that nobody gave out.
+  private func lie(_ node: SimNode, for duration: TrueTime) {
+    world.record("node \(node.index) lies about the numbers that it has seen")
+    node.lies = true
+    cluster.cut(node: node.index)
+    world.after(duration) { node.lies = false }
   }
 
   private func strike(_ fault: Fault, _ node: SimNode) {
@@ -149,6 +158,7 @@ final class FaultPlan {
       let up = world.chance(0.5)
       world.record("node \(node.index) is cut off \(up ? "upwards" : "downwards")")
       cluster.network.block(node: node.index, up: up, down: !up, for: long)
+    case .forgedNumbers: lie(node, for: long)
     case .wallJump: node.jumpWall()
     case .disk: disks.strike(node)
     }

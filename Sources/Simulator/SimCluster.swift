@@ -18,6 +18,8 @@ final class SimCluster {
   private var requestCount: RequestID = 0
   private var answers: [RequestID: (Int, JSON) -> Void] = [:]
   private var items: [RequestID: [JSON]] = [:]
+  /// Planted fault: whoever lies can prove it.
+  var forgerHasKey = false
   /// Where certificates count; nil: whoever comes is who it says.
   var authorities: SimAuthorities?
 
@@ -123,16 +125,37 @@ final class SimCluster {
     case .send(let message):
       guard let connection = agentSide[node.index], connection.agentOpen else { return }
       let comesLate = world.chance(0.2)
+      let said = node.lies ? forged(message) : message
       world.after(network.arrival(connection, up: true)) { [self] in
         guard connection.coordinatorOpen else {
-          if comesLate { coordinator.takeStale(.agent(connection.session, message)) }
+          if comesLate { coordinator.takeStale(.agent(connection.session, said)) }
           return
         }
-        coordinator.take(.agent(connection.session, message))
+        coordinator.take(.agent(connection.session, said))
       }
       if case .heartbeat = message { node.heartbeatSent() }
     default: break
     }
+  }
+
+  /// What a registration of the cluster's own node can say to have the coordinator take its store for an old one (C4).
+  private func forged(_ message: AgentMessage) -> AgentMessage {
+    guard case .register(var registration) = message else { return message }
+    let proofs = NumberProofs(
+      key: forgerHasKey ? SimCoordinator.proofKey : "a guess", cluster: coordinator.configuration.clusterID)
+    let far = world.pick(1...1 << 38)
+    switch world.pick(0...3) {
+    case 0: registration.highestIncarnation += far
+    case 1:
+      registration.highestIncarnation += far
+      registration.incarnationMark = proofs.mark(of: registration.highestIncarnation, random: "forged")
+    case 2: registration.incarnationMark = proofs.mark(of: registration.highestIncarnation, random: "forged")
+    default:
+      registration.highestAttempt += far
+      registration.provenAttempt = ProvenAttempt(
+        attempt: registration.highestAttempt, proof: proofs.proof(ofAttempt: registration.highestAttempt))
+    }
+    return .register(registration)
   }
 
   private func connect(_ node: SimNode, _ number: Int64) {

@@ -11,6 +11,8 @@ final class SimCoordinator {
     var isEmpty: Bool { writes.isEmpty && effects.isEmpty }
   }
 
+  /// Of the simulated clusters' number proofs.
+  static let proofKey = "simulated"
   private let world: World
   /// Settings of the next start; leases may be longer or shorter than the last time.
   var configuration: CoordinatorConfiguration
@@ -75,6 +77,7 @@ final class SimCoordinator {
     if isDiskHung { return diskWork.append { [self] in start() } }
     starts += 1
     configuration.startMark = "start-\(starts)"
+    configuration.proofKey = Self.proofKey
     do {
       core = try CoordinatorCore(
         configuration: configuration, rows: store.all, seed: world.random.next(), now: clock.now(world))

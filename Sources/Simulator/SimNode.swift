@@ -97,6 +97,8 @@ final class SimNode {
   var clock: MachineClock { clocks.machine }
 
   var isAgentRunning: Bool { core != nil }
+  /// Its agent is somebody else's by now, who has its key and says of its numbers what he likes.
+  var lies = false
 
   func startAgent() {
     guard core == nil, !isOff else { return }

@@ -44,6 +44,8 @@ package struct Simulation {
   package var leavesDeadlinesToKeeper = false
   /// For the same: the coordinator does not see that it stood.
   package var hidesPauses = false
+  /// For the same: who lies about numbers has the coordinator's key for their proofs.
+  package var forgerHasKey = false
   /// Which faults may strike.
   package var drawn = DrawnFaults.all
   /// For the same test: what copies of directories and machines say is believed.
@@ -76,6 +78,7 @@ package struct Simulation {
     let drawn = drawnFaults
     cluster.coordinator.losesNoPod = drawn == .coordinatorPauses
     cluster.coordinator.hidesPauses = hidesPauses
+    cluster.forgerHasKey = forgerHasKey
     let faults = FaultPlan(cluster: cluster, drawn: drawn)
     let doubles = DoubleFaults(cluster: cluster, planted: plantedEvidence)
     let workload = Workload(cluster: cluster)
@@ -114,7 +117,8 @@ package struct Simulation {
   }
 
   private var isPlanted: Bool {
-    sendsBeforeCommit || leavesDeadlinesToKeeper || hidesPauses || plantedEvidence != nil || plantedRestore != nil
+    sendsBeforeCommit || leavesDeadlinesToKeeper || hidesPauses || forgerHasKey || plantedEvidence != nil
+      || plantedRestore != nil
   }
 
   /// In one world of eight nothing fails but the coordinator, which stands now and then.

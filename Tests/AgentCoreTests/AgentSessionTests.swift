@@ -216,6 +216,26 @@ import Testing
     #expect(effects.disconnects && effects.heartbeats.isEmpty)
   }
 
+  @Test("a cluster that is joined while the agent runs is what the next registration remembers, with what it proved")
+  func joinedMeanwhile() throws {
+    func registration(_ effects: [AgentEffect]) -> Registration? {
+      if case .register(let registration)? = effects.sent.first { registration } else { nil }
+    }
+    var bench = AgentBench()
+    bench.send(.started)
+    bench.connectKeeper()
+    bench.send(.clusterFound("one"))
+    #expect(registration(bench.register(incarnation: 7, mark: "mark"))?.rememberedCluster == "")
+    bench.desired = [4: .run, 5: .run]
+    bench.answer(assignments: [assignment(4, session: bench.session, proof: "four")])
+    bench.send(.coordinatorClosed(bench.connection, reason: "gone"))
+    bench.pass(2_000)
+    bench.send(.clusterFound("other"))
+    let next = registration(bench.send(.coordinatorOpened(bench.connection)))
+    #expect(next?.rememberedCluster == "one" && next?.highestIncarnation == 7 && next?.incarnationMark == "mark")
+    #expect(next?.highestAttempt == 5 && next?.provenAttempt == ProvenAttempt(attempt: 4, proof: "four"))
+  }
+
   @Test("a coordinator of an older incarnation is left alone; a newer one is remembered")
   func incarnation() throws {
     var bench = AgentBench()

@@ -36,12 +36,13 @@ func podSpec(
 
 func assignment(
   _ attempt: AttemptNumber = 1, spec: PodSpec = podSpec(), keeper: String = "keeper-a", session: String = "session-a",
-  toleration: Int64? = 10_000, annotations: StringMap = StringMap(), references: JSONObject = JSONObject()
+  toleration: Int64? = 10_000, annotations: StringMap = StringMap(), references: JSONObject = JSONObject(),
+  proof: String = ""
 ) -> Assignment {
   Assignment(
     attempt: attempt, keeper: keeper, session: session, namespace: "ns", podName: "pod-\(attempt)",
     podUID: "uid-\(attempt)", labels: ["app": "x"], annotations: annotations, spec: spec, references: references,
-    tolerationMilliseconds: toleration)
+    tolerationMilliseconds: toleration, proof: proof)
 }
 
 let place = PodPlace(

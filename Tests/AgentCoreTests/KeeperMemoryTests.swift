@@ -101,6 +101,37 @@ import Testing
     #expect(highest == 9)
   }
 
+  @Test("the highest attempt that came with a proof is told with it, by a successor too, and after a rewrite")
+  func provenAttempt() throws {
+    var bench = KeeperBench()
+    for (attempt, proof) in [(4, "four"), (7, "seven"), (5, "five"), (9, "")] as [(AttemptNumber, String)] {
+      try bench.run(assignment(attempt, proof: proof))
+    }
+    let proven = ProvenAttempt(attempt: 7, proof: "seven")
+    #expect(bench.request(.hello(agentVersion: "1")).contains(.reply(.proven(proven))))
+    var next = KeeperBench(KeeperStart(keeper: "keeper-b", records: bench.all.records))
+    #expect(next.request(.hello(agentVersion: "1")).contains(.reply(.proven(proven))))
+    for attempt in 10...2_000 {
+      next.request(.stop(Int64(attempt), graceMilliseconds: 0))
+      next.request(.acknowledge([Int64(attempt)]))
+    }
+    let rewritten = next.all.compactMap { effect in
+      if case .rewriteJournal(let records) = effect { records } else { nil }
+    }
+    let journal = try #require(rewritten.last)
+    var last = KeeperBench(KeeperStart(keeper: "keeper-c", records: journal))
+    #expect(last.request(.hello(agentVersion: "1")).contains(.reply(.proven(proven))))
+  }
+
+  @Test("a keeper of a version before reads on over a proof in the journal")
+  func provenText() throws {
+    let record = KeeperRecord.proven(ProvenAttempt(attempt: 7, proof: "seven"))
+    #expect(try KeeperRecord(json: record.json) == record)
+    var json = record.json
+    json["proven"] = nil
+    #expect(try KeeperRecord(json: json) == .acknowledged([]))
+  }
+
   @Test("a journal record survives its JSON, and a broken one is an error")
   func recordText() throws {
     var bench = KeeperBench()

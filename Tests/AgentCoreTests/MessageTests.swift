@@ -35,7 +35,7 @@ struct MessageGenerator {
       labels: ["a": text()], annotations: ["b": text()],
       spec: PodSpec(json: ["restartPolicy": "Never", "containers": [["name": .string(text())]]]),
       hostname: maybe { $0.text() }, references: ["configmaps/x": ["data": ["k": .string(text())]]],
-      tolerationMilliseconds: maybe { $0.number() })
+      tolerationMilliseconds: maybe { $0.number() }, proof: text())
   }
 
   mutating func state() -> ContainerState {
@@ -73,7 +73,7 @@ struct MessageGenerator {
       address: text(), info: ["kernelVersion": .string(text())], conditions: many { $0.condition() },
       fencesFully: flag(), highestIncarnation: number(), highestAttempt: number(), hardwareID: text(),
       directory: text(), uptimeMilliseconds: maybe { $0.number() }, incarnationMark: text(),
-      rememberedCluster: text())
+      rememberedCluster: text(), provenAttempt: maybe { ProvenAttempt(attempt: $0.number(), proof: $0.text()) })
   }
 
   mutating func agentMessage() -> AgentMessage {
@@ -151,9 +151,10 @@ struct MessageGenerator {
   }
 
   mutating func keeperReply() -> KeeperReply {
-    switch random.below(4) {
+    switch random.below(5) {
     case 0: .reports(many { $0.report() })
     case 2: .concern(text())
+    case 3: .proven(ProvenAttempt(attempt: number(), proof: text()))
     case 1: .shortened(number: number(), settleMilliseconds: number())
     default:
       .hello(

@@ -329,45 +329,6 @@ import Testing
     #expect(harness.isLive("p"))
   }
 
-  // MARK: - C4
-
-  @Test("a coordinator that is behind what a node has seen stops and says so")
-  func behind() throws {
-    var harness = try FleetHarness()
-    var agent = FakeAgent("a")
-    agent.highestIncarnation = 9
-    harness.register(agent, as: "a")
-    let halts = harness.effects.compactMap { effect in if case .halt(let text) = effect { text } else { nil } }
-    #expect(halts.count == 1)
-    #expect(halts.first?.contains("incarnation 9") == true)
-    agent.highestIncarnation = 1
-    agent.highestAttempt = 1
-    agent.session = "s2"
-    harness.effects = []
-    harness.register(agent, as: "a")
-    #expect(harness.effects.contains { if case .halt(let text) = $0 { text.contains("attempt 1") } else { false } })
-    #expect(harness.agents["a"]?.isRegistered == false)
-  }
-
-  @Test("a node that remembers another cluster's numbers is refused and told so; it stops no coordinator")
-  func foreign() throws {
-    var configuration = FleetHarness.configuration()
-    configuration.clusterID = "here"
-    var harness = try FleetHarness(configuration)
-    var agent = FakeAgent("a")
-    agent.highestIncarnation = 9
-    agent.highestAttempt = 7
-    agent.rememberedCluster = "elsewhere"
-    harness.register(agent, as: "a")
-    #expect(!harness.effects.contains { if case .halt = $0 { true } else { false } })
-    #expect(harness.agents["a"]?.isRegistered == false)
-    #expect(harness.agents["a"]?.refusal?.contains("is that of cluster elsewhere, and this is cluster here") == true)
-    agent.rememberedCluster = "here"
-    agent.session = "s2"
-    harness.register(agent, as: "a")
-    #expect(harness.effects.contains { if case .halt = $0 { true } else { false } })
-  }
-
   // MARK: - C5
 
   @Test("a fenced pod ends Failed with DisruptionTarget and the taint manager's reason")

@@ -25,6 +25,7 @@ struct FakeAgent {
   var incarnationMark = ""
   var rememberedCluster = ""
   var highestAttempt: AttemptNumber = 0
+  var provenAttempt: ProvenAttempt?
 
   var sequence: Int64 = 0
   var echo: Int64 = 0
@@ -53,7 +54,17 @@ struct FakeAgent {
       labels: labels, address: "127.0.0.1", info: ["machineID": .string(machine)],
       conditions: [], fencesFully: fencesFully, highestIncarnation: highestIncarnation, highestAttempt: highestAttempt,
       hardwareID: hardware, directory: mark, uptimeMilliseconds: uptime, incarnationMark: incarnationMark,
-      rememberedCluster: rememberedCluster)
+      rememberedCluster: rememberedCluster, provenAttempt: provenAttempt)
+  }
+
+  /// It has seen this start and this attempt of the tests' cluster, and can prove it.
+  mutating func hasSeen(_ incarnation: Int64, _ random: String, attempt: AttemptNumber = 0) {
+    highestIncarnation = incarnation
+    incarnationMark = FleetHarness.proofs.mark(of: incarnation, random: random)
+    highestAttempt = attempt
+    provenAttempt =
+      attempt > 0
+      ? ProvenAttempt(attempt: attempt, proof: FleetHarness.proofs.proof(ofAttempt: attempt)) : nil
   }
 
   var answers: [ClusterProto.Answer] {
@@ -125,7 +136,14 @@ struct FleetHarness {
 
   static let wallStart: Int64 = 1_795_000_000_000_000_000
 
-  static func configuration() -> CoordinatorConfiguration { CoordinatorConfiguration() }
+  static func configuration() -> CoordinatorConfiguration {
+    var result = CoordinatorConfiguration()
+    result.proofKey = "key"
+    return result
+  }
+
+  /// What the coordinators of the tests' one cluster prove their numbers by.
+  static let proofs = NumberProofs(key: "key", cluster: "")
 
   init(_ configuration: CoordinatorConfiguration = Self.configuration(), at boot: Int64 = 1_000_000) throws {
     self.boot = boot

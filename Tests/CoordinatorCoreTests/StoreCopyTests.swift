@@ -9,7 +9,7 @@ import Testing
 @Suite("An older copy of the store")
 struct StoreCopyTests {
   private static func configuration(_ mark: String, isMoved: Bool = false) -> CoordinatorConfiguration {
-    var result = CoordinatorConfiguration()
+    var result = FleetHarness.configuration()
     result.startMark = mark
     result.opensEpoch = isMoved
     return result
@@ -18,8 +18,7 @@ struct StoreCopyTests {
   /// What an agent that was registered by that start has seen.
   private static func agent(_ name: String, _ incarnation: Int64, _ mark: String, session: String) -> FakeAgent {
     var agent = FakeAgent(name, session: session)
-    agent.highestIncarnation = incarnation
-    agent.incarnationMark = mark
+    agent.hasSeen(incarnation, mark)
     return agent
   }
 
@@ -96,7 +95,7 @@ struct StoreCopyTests {
     harness.agents = [:]
     // It has seen more than the copy had.
     var agent = Self.agent("b", 2, "second", session: "s")
-    agent.highestAttempt = 1
+    agent.hasSeen(2, "second", attempt: 1)
     agent.held[1] = InventoryEntry(attempt: 1, revision: 1, terminal: false, frozen: false)
     harness.join(agent)
     #expect(Self.halts(harness).isEmpty && harness.agents["b"]?.isRegistered == true)
@@ -139,7 +138,7 @@ struct StoreCopyTests {
     let numbers = try ["assigned", "frozen", "running"].map { try #require(harness.attempt(of: $0)) }
     try harness.restart(Self.configuration("moved", isMoved: true))
     var agent = Self.agent("a", 1, "first", session: "again")
-    agent.highestAttempt = numbers[2]
+    agent.hasSeen(1, "first", attempt: numbers[2])
     agent.held[numbers[1]] = InventoryEntry(attempt: numbers[1], revision: 1, terminal: false, frozen: true)
     agent.held[numbers[2]] = InventoryEntry(attempt: numbers[2], revision: 1, terminal: false, frozen: false)
     harness.join(agent)

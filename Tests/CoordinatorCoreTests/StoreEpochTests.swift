@@ -9,7 +9,7 @@ import Testing
 @Suite("A restored store")
 struct StoreEpochTests {
   private static func configuration(_ mark: String) -> CoordinatorConfiguration {
-    var result = CoordinatorConfiguration()
+    var result = FleetHarness.configuration()
     result.startMark = mark
     return result
   }
@@ -25,9 +25,7 @@ struct StoreEpochTests {
 
   private static func seen(by name: String, of core: CoordinatorCore, _ mark: String) -> FakeAgent {
     var agent = FakeAgent(name, session: "\(name)-after-\(mark)")
-    agent.highestIncarnation = core.incarnation
-    agent.incarnationMark = mark
-    agent.highestAttempt = core.fleet.lastAttempt
+    agent.hasSeen(core.incarnation, mark, attempt: core.fleet.lastAttempt)
     return agent
   }
 
@@ -102,7 +100,7 @@ struct StoreEpochTests {
     // What it has given out by now could be what the other history gave out too.
     harness.effects = []
     var above = late
-    above.highestIncarnation = harness.core.incarnation + 1
+    above.hasSeen(harness.core.incarnation + 1, "ahead", attempt: above.highestAttempt)
     harness.register(above, as: "b")
     #expect(Self.halts(harness).count == 1)
   }

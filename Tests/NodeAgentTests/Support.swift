@@ -191,7 +191,7 @@ final class TestKeeper {
         if list.isEmpty { isInventoryComplete = true }
         for report in list { reports[report.attempt] = report }
       case .concern(let text): concern = text
-      case .shortened: break
+      case .shortened, .proven: break
       case nil: Issue.record("not a reply: \(message.text)")
       }
     }

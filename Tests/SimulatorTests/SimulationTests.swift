@@ -101,6 +101,16 @@ import Testing
     }
   }
 
+  @Test("a node that lies about its numbers with the coordinator's own key is found, as it would be without proofs")
+  func findsForger() {
+    let found = (1...12 as ClosedRange<UInt64>).contains { seed in
+      var simulation = Simulation(seed: seed, hours: 0.15)
+      simulation.forgerHasKey = true
+      return simulation.run().violations.contains { $0.contains("halts") }
+    }
+    #expect(found)
+  }
+
   @Test("a restore that opens no epoch, and one that waits for nothing, are found")
   func findsHalfRestores() {
     for (planted, word) in [(PlantedRestore.opensNoEpoch, "halts"), (.waitsForNothing, "H3")] {

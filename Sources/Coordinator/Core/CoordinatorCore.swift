@@ -74,7 +74,8 @@ package struct CoordinatorCore: Sendable {
     if fleet.opensEpoch { try openEpoch() }
     restoreHistory()
     incarnation += 1
-    starts.begin(incarnation, mark: configuration.startMark)
+    restoreProofs()
+    starts.begin(incarnation, mark: startMark)
     restoreFleetAfterRows()
     restoreWorkloadsAfterRows()
   }

@@ -166,8 +166,8 @@ package struct UserGrant: Equatable, Sendable {
 /// Tables of the store. Raw values are table names in SQLite.
 package enum StoreTable: String, CaseIterable, Sendable, Comparable {
   /// Facts: `incarnation`, `lmax`, `resourceVersion` (none above it was shown), `deleted.KIND` (the version of its
-  /// latest deletion), `attempt`, `cluster`, `clock`, `marks` and `hold` (C4), `origin` (the shell's), `jointoken.ID`,
-  /// `nodekey.NAME`, `revokedkey.DIGEST`, `userkey.DIGEST`, `authority`.
+  /// latest deletion), `attempt`, `cluster`, `clock`, `marks`, `hold` and `proofkey` (C4), `origin` (the shell's),
+  /// `jointoken.ID`, `nodekey.NAME`, `revokedkey.DIGEST`, `userkey.DIGEST`, `authority`.
   case facts
   /// Pod spec texts by digest; rows of `pods` name the digest.
   case podspecs
@@ -239,6 +239,8 @@ package struct CoordinatorConfiguration: Equatable, Sendable {
   package var clusterID = ""
   /// Random, of this start; nobody can guess it. Empty: none.
   package var startMark = ""
+  /// Random: proves numbers that were given out (C4), where the store has no such key yet. Empty: none.
+  package var proofKey = ""
   /// C4: the store was moved or restored.
   package var opensEpoch = false
   /// The machine's boot: while it is the same, boot time tells how long the coordinator was away. Empty: not known.

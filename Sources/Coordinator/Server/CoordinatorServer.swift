@@ -312,6 +312,7 @@ package final class CoordinatorServer {
     configuration.bootID = (try? Files.readLine("/proc/sys/kernel/random/boot_id")) ?? ""
     // Not from the core's own numbers: whoever sees some of them can tell the next.
     configuration.startMark = Hexadecimal.text(try Crypto.randomBytes(16))
+    configuration.proofKey = Hexadecimal.text(try Crypto.randomBytes(32))
     let seed = try Crypto.randomBytes(8).reduce(UInt64(0)) { $0 << 8 | UInt64($1) }
     return (try CoordinatorCore(configuration: configuration, rows: rows, seed: seed, now: now()), known)
   }

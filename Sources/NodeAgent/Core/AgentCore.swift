@@ -46,6 +46,10 @@ package struct AgentCore {
   var highestIncarnation: Int64
   private var incarnationMark: String
   var highestAttempt: AttemptNumber = 0
+  /// The highest that came with a proof (C4).
+  var provenAttempt: ProvenAttempt?
+  /// The cluster that is connected to; empty: not known.
+  private var cluster = ""
   /// Attempts that have a log directory.
   var retained: Set<AttemptNumber>
   var lastPreparation: Int64 = 0
@@ -94,6 +98,7 @@ package struct AgentCore {
     case .keeper(let number, let reply): hear(reply, number, now)
     case .keeperLost(let number, let reason): loseKeeper(number, reason, now)
     case .addressFound(let address): take(address: address)
+    case .clusterFound(let name): cluster = name
     case .coordinatorOpened(let number): register(number, now)
     case .coordinator(let number, let message): hear(message, number, now)
     case .coordinatorClosed(let number, let isFinal):
@@ -201,6 +206,7 @@ extension AgentCore {
         keeper: keeper, directory: directory, sweptKeepers: swept, fencesFully: fencesFully, fencingDetail: detail)
       highestAttempt = max(highestAttempt, highest)
       if !fencesFully { effects.append(.log("the keeper: \(detail)")) }
+    case .proven(let proven): note(proven)
     case .concern(let text):
       guard keeperLink == .loading else { return }
       identity?.concern = text
@@ -300,7 +306,12 @@ extension AgentCore {
             highestAttempt: highestAttempt, hardwareID: configuration.hardwareID, directory: identity.directory,
             // CLOCK_BOOTTIME begins with the kernel.
             uptimeMilliseconds: max(0, now.boot.milliseconds), incarnationMark: incarnationMark,
-            rememberedCluster: configuration.rememberedCluster))))
+            rememberedCluster: configuration.rememberedCluster, provenAttempt: provenAttempt))))
+  }
+
+  /// C4: told back at the next registration.
+  mutating func note(_ proven: ProvenAttempt) {
+    if !proven.proof.isEmpty, proven.attempt > provenAttempt?.attempt ?? 0 { provenAttempt = proven }
   }
 
   private mutating func hear(_ message: CoordinatorMessage, _ number: ConnectionNumber, _ now: Now) {
@@ -341,6 +352,7 @@ extension AgentCore {
     if incarnation > highestIncarnation || incarnationMark.isEmpty && !mark.isEmpty {
       highestIncarnation = incarnation
       incarnationMark = mark
+      if !cluster.isEmpty { configuration.rememberedCluster = cluster }
       effects.append(.remember(incarnation: incarnation, mark: mark))
     }
     return true

@@ -17,6 +17,8 @@ package enum AgentEvent: Equatable, Sendable {
   case keeperLost(ConnectionNumber, reason: String)
   /// The node's address, as the coordinator is reached from it; comes before `coordinatorOpened` and may change.
   case addressFound(String)
+  /// Which cluster the connection that opens next leads to.
+  case clusterFound(String)
   /// The coordinator connection is open and both sides have proven the token (the core registers on it).
   case coordinatorOpened(ConnectionNumber)
   case coordinator(ConnectionNumber, CoordinatorMessage)

@@ -103,6 +103,7 @@ extension AgentCore {
       guard assignment.session == session.id, assignment.keeper == identity.keeper, session.desired[number] == .run
       else { continue }
       highestAttempt = max(highestAttempt, number)
+      note(ProvenAttempt(attempt: number, proof: assignment.proof))
       let attempt = attempts[number] ?? LocalAttempt()
       switch attempt.progress {
       case .none where !attempt.isAdopted: break

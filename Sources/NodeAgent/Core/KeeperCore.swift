@@ -165,6 +165,7 @@ extension KeeperCore {
         .hello(
           keeper: start.keeper, directory: start.directory, sweptKeepers: start.sweptKeepers,
           highestAttempt: memory.highestAttempt, fencesFully: start.fencesFully, fencingDetail: start.fencingDetail)))
+    if let proven = memory.proven { turn.effects.append(.reply(.proven(proven))) }
     if !start.concern.isEmpty { turn.effects.append(.reply(.concern(start.concern))) }
     let reports = Array(memory.ended.values) + pods.values.compactMap(\.reported)
     reply(reports.sorted { $0.attempt < $1.attempt }, &turn)
@@ -213,7 +214,9 @@ extension KeeperCore {
     pod.leaseEnd = max(pod.leaseEnd, leaseEnd)
     pod.stage = .recording
     pods[attempt] = pod
-    turn.effects.append(contentsOf: memory.record([.started(attempt)]))
+    let proven = ProvenAttempt(attempt: attempt, proof: assignment.proof)
+    turn.effects.append(
+      contentsOf: memory.record([.started(attempt)] + (proven.proof.isEmpty ? [] : [.proven(proven)])))
     recording.append((memory.journalNumber, attempt))
   }
 

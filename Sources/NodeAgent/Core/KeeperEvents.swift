@@ -126,6 +126,8 @@ package enum KeeperRecord: Equatable, Sendable {
   /// acknowledged.
   case ended(AttemptReport)
   case acknowledged([AttemptNumber])
+  /// An attempt that was started, with the coordinator's proof of it. Only the highest is remembered.
+  case proven(ProvenAttempt)
 }
 
 /// Settings of a keeper; defaults are the design's. Milliseconds.

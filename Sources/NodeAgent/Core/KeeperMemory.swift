@@ -9,6 +9,8 @@ struct KeeperMemory {
   /// Terminal reports that the coordinator has not acknowledged.
   private(set) var ended: [AttemptNumber: AttemptReport] = [:]
   private(set) var highestAttempt: AttemptNumber = 0
+  /// The highest that was started with a proof (C4).
+  private(set) var proven: ProvenAttempt?
   /// Acknowledged attempts, the latest ones, and in which order they came.
   private var over: Set<AttemptNumber> = []
   private var overInOrder: [AttemptNumber] = []
@@ -45,6 +47,7 @@ struct KeeperMemory {
   mutating func rewrite(live: [AttemptNumber]) -> [KeeperRecord] {
     var records = [KeeperRecord.started(highestAttempt)]
     records += live.sorted().filter { $0 != highestAttempt }.map { .started($0) }
+    if let proven { records.append(.proven(proven)) }
     records += ended.values.sorted { $0.attempt < $1.attempt }.map { .ended($0) }
     journalled = records.count
     return records
@@ -57,6 +60,7 @@ struct KeeperMemory {
     case .ended(let report):
       highestAttempt = max(highestAttempt, report.attempt)
       ended[report.attempt] = report
+    case .proven(let next): if next.attempt > proven?.attempt ?? 0 { proven = next }
     case .acknowledged(let attempts):
       for attempt in attempts where ended.removeValue(forKey: attempt) != nil { retire(attempt) }
     }

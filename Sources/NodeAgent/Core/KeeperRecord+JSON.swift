@@ -9,6 +9,8 @@ extension KeeperRecord {
     case .started(let attempt): ["started": .int(attempt)]
     case .ended(let report): ["ended": report.json]
     case .acknowledged(let attempts): ["acknowledged": .integers(attempts)]
+    // A keeper of a version before takes it for an empty acknowledgement, and reads on.
+    case .proven(let proven): ["acknowledged": [], "proven": proven.json]
     }
   }
 
@@ -19,6 +21,8 @@ extension KeeperRecord {
       self = .started(try reader.integer("started"))
     } else if reader.optional("ended") != nil {
       self = .ended(try reader.member("ended", AttemptReport.init(json:_:)))
+    } else if reader.optional("proven") != nil {
+      self = .proven(try reader.member("proven", ProvenAttempt.init(json:_:)))
     } else {
       self = .acknowledged(try reader.list("acknowledged", MessageReader.integer))
     }

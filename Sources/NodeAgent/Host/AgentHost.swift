@@ -295,7 +295,7 @@ package final class AgentHost {
   private func note(_ reply: KeeperReply) {
     switch reply {
     case .hello: inventory = []
-    case .shortened, .concern: break
+    case .shortened, .concern, .proven: break
     case .reports(let reports):
       for report in reports { statuses[report.attempt] = report.status }
       guard let known = inventory else { return }
@@ -334,6 +334,7 @@ package final class AgentHost {
         worker.address = own
         handle(.addressFound(own))
       }
+      handle(.clusterFound(result.cluster))
       handle(.coordinatorOpened(number))
     }
     var (hasAnswered, refusal): (Bool, ProtocolError?) = (false, nil)

@@ -107,6 +107,7 @@ struct StartRemains: Sendable {
       case .started(let attempt): open.insert(attempt)
       case .ended(let report): open.remove(report.attempt)
       case .acknowledged(let attempts): open.subtract(attempts)
+      case .proven: break
       }
     }
     return open.sorted()

@@ -223,8 +223,8 @@ package struct CoordinatorFuzz {
         rows[key] = write.value.map { StoreRow(table: write.table, key: write.key, value: $0) }
       case .reply(let id, .done(let code, _, _)), .shown(let id, .done(let code, _, _), _): finish(id, code)
       case .send(let session, .answer(let answer), _): hear(answer, session)
-      // An agent may say that it has seen more than this coordinator (C4); nothing else that is said may stop it.
-      case .halt(let message) where !message.contains("the data directory is an old copy"):
+      // Nothing that is only said may stop it (C4).
+      case .halt(let message):
         report.faults.append("after \(report.inputs) inputs it stops: \(message)")
       case .closeSession(let session, _):
         for node in Self.nodes where sessions[node]?.id == session { sessions[node] = nil }

@@ -123,7 +123,7 @@ extension CoordinatorCore {
         podName: attempt.pod.name, podUID: attempt.podUID, labels: pod.meta.labels, annotations: pod.meta.annotations,
         spec: pod.spec, hostname: pod.hostname, references: references,
         tolerationMilliseconds: attempt.tolerationMilliseconds, tokens: tokens,
-        api: apiAddress),
+        api: apiAddress, proof: fleet.proofs.proof(ofAttempt: number)),
       512 + specBytes + referenceBytes + tokens.count * Self.tokenBytes
     )
   }

@@ -8,6 +8,7 @@ extension CoordinatorCore {
     switch table {
     case .facts:
       if key == "attempt" { fleet.lastAttempt = max(fleet.lastAttempt, value.intValue ?? 0) }
+      if key == NumberProofs.fact { fleet.proofKey = value.stringValue ?? "" }
       if key == "lmax" { fleet.longestLease = max(fleet.longestLease, value.intValue ?? 0) }
       restoreEpoch(key, value)
       if key.hasPrefix(Self.userFact) { try restoreUser(key, value) } else { try restoreJoining(key, value) }
@@ -65,6 +66,7 @@ extension CoordinatorCore {
 
   mutating func beginFleet() {
     beginHold()
+    if fleet.proofKeyIsNew { writes.append(fact(NumberProofs.fact, .string(fleet.proofKey))) }
     if fleet.longestLease < configuration.leaseMilliseconds {
       setLongestLease(configuration.leaseMilliseconds)
     }

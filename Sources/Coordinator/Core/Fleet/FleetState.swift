@@ -203,6 +203,10 @@ struct FleetState: Sendable {
   var holdUntil: BootTime?
   /// This start opens an epoch, and the last attempt that was given out before the epoch began, persisted.
   var opensEpoch = false
+  /// C4: what proves the numbers that were given out; the key is persisted, and new with this start.
+  var proofs = NumberProofs()
+  var proofKey = ""
+  var proofKeyIsNew = false
   var beforeEpoch: AttemptNumber = 0
   var isStopping = false
   var saysStopped = false

@@ -1,5 +1,5 @@
-// An agent's first word: whether this coordinator is behind (C4), the record of the node name, and the Node object.
-// Who may follow another keeper is Succession's to say, what the old keeper's attempts are worth Fencing's.
+// An agent's first word: the record of the node name, and the Node object. What its numbers say is SeenNumbers' to
+// tell, who may follow another keeper Succession's, what the old keeper's attempts are worth Fencing's.
 
 import ClusterProto
 
@@ -68,10 +68,11 @@ extension CoordinatorCore {
     }
     // Another cluster's numbers say nothing about this one's store (C4), and its pods are none of this one's.
     if let problem = foreign(registration) { return refuse(session, problem, retryMilliseconds: nil) }
-    if let problem = behind(registration), !rise(above: registration) {
+    if case .behind(let problem) = judge(registration), !rise(above: registration) {
       outputs.append(.halt(problem))
       return
     }
+    if case .unproven(let problem) = judge(registration) { return refuse(session, problem, retryMilliseconds: nil) }
     let name = registration.node
     if let problem = registration.impossible {
       refuse(session, "node \(name) \(problem)", retryMilliseconds: nil)
@@ -102,38 +103,9 @@ extension CoordinatorCore {
         session,
         .registered(
           session: session, incarnation: incarnation, heartbeatMilliseconds: configuration.heartbeatMilliseconds,
-          leaseMilliseconds: fleet.lease, mark: configuration.startMark), immediate: false))
+          leaseMilliseconds: fleet.lease, mark: startMark), immediate: false))
     if let identity = fleet.sessions[session]?.identity { tellAuthorities(session, identity) }
     tellCoordinators(session)
-  }
-
-  /// What the node remembers is another cluster's.
-  private func foreign(_ registration: Registration) -> String? {
-    let (own, other) = (configuration.clusterID, registration.rememberedCluster)
-    guard !own.isEmpty, !other.isEmpty, own != other else { return nil }
-    return "the data directory of node \(registration.node) is that of cluster \(other), and this is cluster \(own): "
-      + "stop the agent, wait until its pods are gone, and join with an empty data directory"
-  }
-
-  /// C4: numbers that this node has seen and that we never gave out, or gave out in another start.
-  private func behind(_ registration: Registration) -> String? {
-    let advice =
-      "the data directory is an old copy. Start the coordinator on its newest data directory; if that is lost, start "
-      + "it on this one once with --moved."
-    if starts.contradicts(registration.highestIncarnation, mark: registration.incarnationMark) {
-      return "node \(registration.node) has seen another start with the number \(registration.highestIncarnation) of "
-        + "this cluster's coordinator (this is incarnation \(incarnation)): \(advice)"
-    }
-    if registration.highestIncarnation > incarnation {
-      return "node \(registration.node) has seen incarnation \(registration.highestIncarnation) of this cluster's "
-        + "coordinator, and this is only incarnation \(incarnation): \(advice)"
-    }
-    if registration.highestAttempt > fleet.lastAttempt {
-      return
-        "node \(registration.node) has seen attempt \(registration.highestAttempt), and this coordinator has given "
-        + "out only \(fleet.lastAttempt): \(advice)"
-    }
-    return nil
   }
 
   private mutating func refuse(_ session: SessionID, _ reason: String, retryMilliseconds: Int64?) {

@@ -51,19 +51,20 @@ extension CoordinatorCore {
   /// Goes above what an agent has seen of a newer store, also of an earlier restore whose clock was ahead. True only
   /// while nothing was given out in this epoch; later a coordinator that is behind has to stop.
   mutating func rise(above registration: Registration) -> Bool {
-    let seen = max(incarnation, registration.highestIncarnation)
-    let attempt = max(fleet.lastAttempt, registration.highestAttempt)
+    let proven = proven(registration)
+    let seen = max(incarnation, proven.incarnation)
+    let attempt = max(fleet.lastAttempt, proven.attempt)
     guard isHolding, seen < Self.lastIncarnation, attempt < Self.lastAttempt else { return false }
     incarnation = seen + Self.incarnationsAhead
     fleet.lastAttempt = attempt + Self.attemptsAhead
     starts = StartHistory()
-    starts.begin(incarnation, mark: configuration.startMark)
+    starts.begin(incarnation, mark: startMark)
     writes.append(fact("incarnation", .int(incarnation)))
     writes.append(fact(StartHistory.fact, starts.json))
     outputs.append(
       .log(
-        "node \(registration.node) has seen incarnation \(registration.highestIncarnation) and attempt "
-          + "\(registration.highestAttempt) of a newer copy of the store: this one goes on above them, as incarnation "
+        "node \(registration.node) has seen incarnation \(proven.incarnation) and attempt "
+          + "\(proven.attempt) of a newer copy of the store: this one goes on above them, as incarnation "
           + "\(incarnation)"))
     return true
   }

@@ -115,13 +115,16 @@ extension Registration {
       return "node name \"\(node.prefix(253))\" is not valid: \(error)"
     }
     if keeper.isEmpty || bootID.isEmpty { return "the registration names no keeper or no boot id" }
-    let words = [keeper, machineID, bootID, hardwareID, directory, incarnationMark, rememberedCluster] + sweptKeepers
+    let words =
+      [keeper, machineID, bootID, hardwareID, directory, incarnationMark, rememberedCluster]
+      + [provenAttempt?.proof ?? ""] + sweptKeepers
     if words.count > Self.longest || words.contains(where: { $0.utf8.count > Self.longest }) {
       return "the registration's identities are longer than \(Self.longest) bytes, or more than that many"
     }
     if let uptimeMilliseconds, uptimeMilliseconds < 0 { return "the registration's uptime is negative" }
     guard (0...Self.highestCredibleIncarnation).contains(highestIncarnation),
-      (0...Self.highestCredibleAttempt).contains(highestAttempt)
+      (0...Self.highestCredibleAttempt).contains(max(highestAttempt, provenAttempt?.attempt ?? 0)),
+      (0...Self.highestCredibleAttempt).contains(min(highestAttempt, provenAttempt?.attempt ?? 0))
     else {
       return "node \(node) says that it has seen incarnation \(highestIncarnation) and attempt \(highestAttempt), "
         + "which no coordinator reaches"

@@ -38,7 +38,9 @@ final class CronWorkload {
           name: "cron-\(number)", policy: world.choose(["Allow", "Forbid", "Replace"]) ?? "Allow",
           deadline: world.chance(0.3) ? world.pick(10...200) : nil, kept: world.pick(0...3),
           keptFailed: world.pick(0...3), length: world.chance(0.3) ? nil : world.pick(5...200)))
-      submit(wishes.count - 1)
+      // Clients are served after the coordinator's first step, which makes the namespaces.
+      let index = wishes.count - 1
+      world.after(1_000_000) { [self] in submit(index) }
     }
     scheduleLook()
     scheduleMeddling()

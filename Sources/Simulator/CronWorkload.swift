@@ -25,10 +25,16 @@ final class CronWorkload {
   private var wishes: [Wish] = []
   /// What was seen before belongs to another history.
   private var history = 0
+  private var isOver = false
+  private let witness: CronWitness
+  /// From when on due times are looked at, in seconds of the coordinator's wall clock, by name.
+  private var judgedFrom: [String: Int64] = [:]
 
   init(cluster: SimCluster) {
     self.cluster = cluster
     world = cluster.world
+    witness = CronWitness(world: world)
+    cluster.coordinator.committed = { [witness] writes in witness.committed(writes) }
   }
 
   func begin() {
@@ -48,6 +54,7 @@ final class CronWorkload {
 
   func storeWasRestored() {
     history += 1
+    witness.storeWasRestored(cluster.coordinator.store.all)
     for index in wishes.indices {
       wishes[index].runs = [:]
       wishes[index].isAcknowledged = false
@@ -57,6 +64,7 @@ final class CronWorkload {
 
   /// All go on, so that all can be judged.
   func end() {
+    isOver = true
     for wish in wishes where wish.isAcknowledged { suspend(wish.name, false) }
   }
 
@@ -94,6 +102,7 @@ final class CronWorkload {
 
   private func scheduleMeddling() {
     world.after(world.delay(mean: 200_000_000)) { [self] in
+      guard !isOver else { return }
       if let wish = world.choose(wishes), wish.isAcknowledged { suspend(wish.name, world.chance(0.5)) }
       scheduleMeddling()
     }
@@ -116,8 +125,34 @@ final class CronWorkload {
     }
   }
 
-  /// After the last fault, when everything has had time: history limits hold as well.
-  func judge() { look(settled: true) }
+  /// How long the clock is looked at when everything has had time.
+  static let judgingTime: TrueTime = 420_000_000
+
+  private var wall: Int64 { cluster.coordinator.clock.now(world).wall.seconds }
+
+  /// A clock that was set back has due times once more; they have had their runs.
+  func beginJudging() {
+    end()
+    for wish in wishes { judgedFrom[wish.name] = max(wall + 60, witness.lastTick(of: wish.name) + 1) }
+  }
+
+  /// After the last fault, when everything has had time: history limits hold, and no due time goes without its run
+  /// unless the one before forbids it.
+  func judge() {
+    look(settled: true)
+    for wish in wishes where wish.isAcknowledged {
+      let from = judgedFrom[wish.name] ?? wall
+      let missing = witness.missing(of: wish.name, from: from, through: wall - 5)
+      let mayMiss = wish.policy == "Forbid" ? (wish.length ?? 0) / 60 + 1 : 0
+      var inARow: Int64 = 0
+      var last: Int64 = 0
+      for tick in missing {
+        inARow = tick == last + 60 ? inARow + 1 : 1
+        last = tick
+        if inARow > mayMiss { world.violated("H11: \(wish.name) has no run for \(tick)") }
+      }
+    }
+  }
 
   private func look(settled: Bool) {
     let asked = history

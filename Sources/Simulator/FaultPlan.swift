@@ -159,7 +159,7 @@ final class FaultPlan {
       world.record("node \(node.index) is cut off \(up ? "upwards" : "downwards")")
       cluster.network.block(node: node.index, up: up, down: !up, for: long)
     case .forgedNumbers: lie(node, for: long)
-    case .wallJump: node.jumpWall()
+    case .wallJump: if world.chance(0.3) { cluster.coordinator.jumpWall() } else { node.jumpWall() }
     case .disk: disks.strike(node)
     }
   }

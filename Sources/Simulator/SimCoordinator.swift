@@ -42,6 +42,8 @@ final class SimCoordinator {
   var hidesPauses = false
   /// Nothing fails but the coordinator, which stands now and then: no pod may be lost.
   var losesNoPod = false
+  /// Planted fault: the status of a CronJob is written apart from its run, and no crash leaves it.
+  var splitsRuns = false
   /// The disk under the store hangs: no commit ends, and the store's thread takes no SIGKILL, until `diskBack`.
   private var isDiskHung = false
   /// A SIGKILL waits for that: nothing is handled any more, but the connections and the store's lock are still held.
@@ -55,6 +57,8 @@ final class SimCoordinator {
   private var diskWork: [() -> Void] = []
   /// An effect that leaves the process: to agents and clients.
   var deliver: ((CoordinatorEffect) -> Void)?
+  /// A transaction is durable.
+  var committed: (([StoreWrite]) -> Void)?
   /// What a polite stop waits for; nil while none is under way.
   private var stopped: (() -> Void)?
   /// The process serves from now on.
@@ -105,7 +109,8 @@ final class SimCoordinator {
     world.record("coordinator crashes")
     checkRebuild()
     // What was being written is on the disk or it is not; what waited is not.
-    if let inFlight, world.chance(0.5) { store.apply(inFlight.writes) }
+    if let inFlight, world.chance(0.5) { keep(inFlight.writes) }
+    if splitsRuns { store.loseRuns() }
     inFlight = nil
     durable = nil
     waiting = Batch()
@@ -123,6 +128,11 @@ final class SimCoordinator {
     stopped = nil
     epoch += 1
     died?()
+  }
+
+  private func keep(_ writes: [StoreWrite]) {
+    store.apply(writes)
+    committed?(writes)
   }
 
   /// The disk is lost with the process, and another one holds an earlier store. False: the process does not go.
@@ -144,6 +154,8 @@ final class SimCoordinator {
     // The shell waits this long at most.
     later(5_000_000) { [self] in if stopped != nil { release(.stopped, isDurable: true) } }
   }
+
+  func jumpWall() { clock.jumpWall(milliseconds: world.pick(-3_600_000...3_600_000)) }
 
   /// From now on no commit ends.
   func hangDisk() {
@@ -301,7 +313,7 @@ final class SimCoordinator {
   /// What was in flight is durable; the loop hears of it and lets out what waited for it.
   private func finishCommit() {
     guard let done = inFlight else { return }
-    store.apply(done.writes)
+    keep(done.writes)
     durable = done
     inFlight = nil
     later(0) { [self] in

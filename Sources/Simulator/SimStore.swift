@@ -10,6 +10,15 @@ struct SimStore {
     for write in writes { rows[write.table, default: [:]][write.key] = write.value }
   }
 
+  /// For a planted fault: what CronJobs know of their runs is gone.
+  mutating func loseRuns() {
+    for (key, value) in rows[.objects] ?? [:] where key.hasPrefix("\(Kind.cronjobs.rawValue)/") {
+      guard var json = try? JSON(parsing: value) else { continue }
+      json["status"] = .object(JSONObject())
+      rows[.objects]?[key] = json.bytes
+    }
+  }
+
   func value(_ table: StoreTable, _ key: String) -> [UInt8]? { rows[table]?[key] }
 
   /// All rows, in an order of no meaning but always the same.

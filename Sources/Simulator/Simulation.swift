@@ -52,6 +52,8 @@ package struct Simulation {
   package var plantedEvidence: PlantedEvidence?
   /// For the same test: what a restore of a backup leaves out.
   package var plantedRestore: PlantedRestore?
+  /// For the same test: CronJobs forget their runs when the coordinator crashes.
+  package var splitsRuns = false
   /// A backup is made and restored every few minutes.
   package var restoresOften = false
 
@@ -74,6 +76,7 @@ package struct Simulation {
     }
     let cluster = SimCluster(world: world, nodeCount: Int(world.pick(3...5)), configuration: configuration)
     cluster.coordinator.sendsBeforeCommit = sendsBeforeCommit
+    cluster.coordinator.splitsRuns = splitsRuns
     for node in cluster.nodes { node.keeper.inits.holdNothing = leavesDeadlinesToKeeper }
     let drawn = drawnFaults
     cluster.coordinator.losesNoPod = drawn == .coordinatorPauses
@@ -117,7 +120,7 @@ package struct Simulation {
   }
 
   private var isPlanted: Bool {
-    sendsBeforeCommit || leavesDeadlinesToKeeper || hidesPauses || forgerHasKey || plantedEvidence != nil
+    sendsBeforeCommit || leavesDeadlinesToKeeper || hidesPauses || forgerHasKey || splitsRuns || plantedEvidence != nil
       || plantedRestore != nil
   }
 
@@ -154,6 +157,8 @@ package struct Simulation {
     }
     if world.violations.isEmpty, open == nil { world.violated("the coordinator does not answer after the last fault") }
     if world.violations.isEmpty {
+      crons.beginJudging()
+      world.run(until: world.now + CronWorkload.judgingTime)
       owners.judge()
       crons.judge()
       world.run(until: world.now + 5_000_000)

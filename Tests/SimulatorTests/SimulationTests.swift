@@ -123,6 +123,16 @@ import Testing
     }
   }
 
+  @Test("a controller that writes a run and the status that knows of it apart is found: a due time runs twice")
+  func findsSplitRuns() {
+    let isFound = (1...12 as ClosedRange<UInt64>).contains { seed in
+      var simulation = Simulation(seed: seed, hours: 0.25)
+      simulation.splitsRuns = true
+      return simulation.run().violations.contains { $0.contains("H7") || $0.contains("H8") }
+    }
+    #expect(isFound)
+  }
+
   @Test("backups that are restored, again and again, keep every promise", arguments: 1...3 as ClosedRange<UInt64>)
   func restoresHold(seed: UInt64) {
     var simulation = Simulation(seed: seed, hours: 0.5)

@@ -308,7 +308,8 @@ extension CoordinatorCore {
     }
     let (old, new) = (change.before?.json["spec"], after.body["spec"])
     if change.before != nil, old == new, change.before?.meta.deletionTimestamp == after.meta.deletionTimestamp {
-      // The status is this controller's own; labels are nobody's business.
+      // A status that a client wrote may have other due times behind it; labels are nobody's business.
+      if change.before?.json["status"] != after.body["status"] { workloads.crons.add(key) }
       return
     }
     let isOther = old?["schedule"] != new?["schedule"] || old?["timeZone"] != new?["timeZone"]

@@ -52,4 +52,34 @@ struct StoreMigrationTests {
       store.close()
     }
   }
+
+  @Test("a store of before CronJobs takes one, which runs; a version that does not know a kind says what to do")
+  func kinds() throws {
+    let directory = try TemporaryDirectory()
+    let spec: JSON = ["containers": [["name": "c", "image": "x"]], "restartPolicy": "Never"]
+    try Self.makeVersion1(directory.path, spec: spec)
+    let cron: JSON = [
+      "metadata": ["name": "tick", "namespace": "default", "uid": "u", "resourceVersion": "6"],
+      "spec": ["schedule": "* * * * *", "jobTemplate": ["spec": ["template": ["spec": spec]]]],
+      "createdNanoseconds": 1_795_000_000_000_000_000,
+    ]
+    var store = try Store(directory: directory.path)
+    let now = Now(boot: BootTime(milliseconds: 0), wall: WallTime(nanoseconds: 1_795_000_100_000_000_000))
+    try commit(store, [StoreWrite(table: .objects, key: "cronjobs/default/tick", value: cron.bytes)])
+    store.close()
+    store = try Store(directory: directory.path)
+    defer { store.close() }
+    let rows = try store.load()
+    var core = try CoordinatorCore(configuration: CoordinatorConfiguration(), rows: rows, seed: 1, now: now)
+    let runs = core.step([], at: now).compactMap { effect in
+      if case .persist(let write) = effect, write.key.hasPrefix("jobs/default/tick-") { write.key } else { nil }
+    }
+    #expect(runs == ["jobs/default/tick-29916668"])
+    let newer = StoreRow(table: .objects, key: "sprockets/default/a", value: Array("{}".utf8))
+    let error = try #require(throws: CoordinatorStartError.self) {
+      try CoordinatorCore(configuration: CoordinatorConfiguration(), rows: rows + [newer], seed: 1, now: now)
+    }
+    #expect(error.message.hasPrefix("the store holds sprockets/default/a, which this version does not know: a newer"))
+    #expect(error.message.contains("restore a backup made before the upgrade"))
+  }
 }

@@ -84,7 +84,10 @@ extension CoordinatorCore {
     var json = try parse(row)
     let plural = row.key.prefix { $0 != "/" }
     guard let kind = Kind(rawValue: String(plural)) else {
-      throw CoordinatorStartError(message: "the store holds an object of an unknown kind: \(row.key)")
+      throw CoordinatorStartError(
+        message: "the store holds \(row.key), which this version does not know: a newer stint wrote it. Run that "
+          + "version again, or move the directory away and restore a backup made before the upgrade (stint restore "
+          + "FILE --data DIR)")
     }
     let created = json["createdNanoseconds"]?.intValue
     let createdVersion = json["createdVersion"]?.intValue

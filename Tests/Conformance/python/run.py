@@ -17,7 +17,7 @@ sys.path.insert(0, str(HERE.parent))
 
 import cluster as clusters  # noqa: E402
 
-OFFICIAL = ["official_watch", "official_objects", "official_jobs"]
+OFFICIAL = ["official_watch", "official_objects", "official_jobs", "official_cronjobs"]
 # Longest first; what stops the coordinator runs after all others, alone.
 NEWEST = OFFICIAL[:1] + ["informer"] + OFFICIAL[1:] + ["asyncio_program", "manifests", "in_cluster", "kr8s_program",
                                                        "lightkube_program"]

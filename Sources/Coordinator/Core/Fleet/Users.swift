@@ -42,7 +42,8 @@ extension CoordinatorCore {
     let user = fleet.users[subject.key]
     var name: String { JSON.string(subject.name).text }
     if let time = user?.revoked ?? fleet.joining.revoked[subject.key] {
-      return "the certificate of \(name) was revoked at \(time.rfc3339)"
+      let advice = subject.node.map { ": \(Self.comeBack($0))" } ?? ""
+      return "the certificate of \(name) was revoked at \(time.rfc3339)\(advice)"
     }
     guard user == nil, subject.kind == .user, !subject.mayAll else { return nil }
     return "the certificate of \(name) is not known here, as when it was made after the backup that was restored: "

@@ -228,7 +228,7 @@ import Testing
     #expect(registration(bench.register(incarnation: 7, mark: "mark"))?.rememberedCluster == "")
     bench.desired = [4: .run, 5: .run]
     bench.answer(assignments: [assignment(4, session: bench.session, proof: "four")])
-    bench.send(.coordinatorClosed(bench.connection, reason: "gone"))
+    bench.send(.coordinatorClosed(bench.connection, isFinal: false))
     bench.pass(2_000)
     bench.send(.clusterFound("other"))
     let next = registration(bench.send(.coordinatorOpened(bench.connection)))

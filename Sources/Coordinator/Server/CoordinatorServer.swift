@@ -339,20 +339,6 @@ package final class CoordinatorServer {
     ServerLog.info("Kubernetes API", ("address", apiAddress?.description ?? ""))
   }
 
-  /// The row that names the cluster is the shell's own; it is made at the first start, with the first commit.
-  private static func clusterID(_ rows: inout [StoreRow], _ queue: inout EventQueue) throws -> String {
-    if let position = rows.firstIndex(where: { $0.table == .facts && $0.key == "cluster" }) {
-      let row = rows.remove(at: position)
-      guard let name = (try? JSON(parsing: row.value))?.stringValue else {
-        throw ServerError("the store's row facts/cluster is damaged: restore a backup")
-      }
-      return name
-    }
-    let name = Hexadecimal.text(try Crypto.randomBytes(16))
-    queue.firstWrites = [StoreWrite(table: .facts, key: "cluster", value: JSON.string(name).bytes)]
-    return name
-  }
-
   private static func now() -> Now {
     let (boot, wall) = Clocks.now()
     return Now(boot: BootTime(milliseconds: boot / 1_000_000), wall: WallTime(nanoseconds: wall))

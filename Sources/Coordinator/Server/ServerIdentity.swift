@@ -50,6 +50,20 @@ extension CoordinatorServer {
     return nodes.filter { !$0.address.isEmpty && !SocketAddress.tcp(host: $0.address, port: 0).isLoopback }.map(\.name)
   }
 
+  /// The row that names the cluster is the shell's own; it is made at the first start, with the first commit.
+  static func clusterID(_ rows: inout [StoreRow], _ queue: inout EventQueue) throws -> String {
+    if let position = rows.firstIndex(where: { $0.table == .facts && $0.key == "cluster" }) {
+      let row = rows.remove(at: position)
+      guard let name = (try? JSON(parsing: row.value))?.stringValue else {
+        throw ServerError("the store's row facts/cluster is damaged: restore a backup")
+      }
+      return name
+    }
+    let name = Hexadecimal.text(try Crypto.randomBytes(16))
+    queue.firstWrites = [StoreWrite(table: .facts, key: "cluster", value: JSON.string(name).bytes)]
+    return name
+  }
+
   private static var authorityWarning: Int64 { 180 * 86_400_000 }
 
   private func take(_ renewed: ServerCertificate) {

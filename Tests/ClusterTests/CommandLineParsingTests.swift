@@ -88,7 +88,8 @@ struct CommandLineParsingTests {
     #expect(Stint.run(["create"], environment: [:], console: console) == 2)
     #expect(
       text
-        == "stint: create: must specify -f\nusage: stint create (-f FILE… | token NAME) [flags]\n"
+        == "stint: create: must specify -f\n"
+        + "usage: stint create (-f FILE… | job NAME | cronjob NAME | token NAME) [-- COMMAND…] [flags]\n"
         + "`stint create --help` tells more.\n"
     )
     text = ""
@@ -205,7 +206,7 @@ struct CommandLineParsingTests {
       try loop.run(until: { ended })
       return try Files.readLine(output)
     }
-    #expect(try offered(["stint", "get", "po"]) == "pods")
+    #expect(try offered(["stint", "get", "pod"]) == "pods poddisruptionbudgets")
     #expect(try offered(["stint", "-n", "x", "get", "po", ""]) == "")
     #expect(try offered(["stint", "get", "pods", "-o", "n"]) == "name")
     #expect(try offered([program, "get", "jobs", ""]) == "jobs-1")

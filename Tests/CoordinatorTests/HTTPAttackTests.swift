@@ -129,7 +129,6 @@ struct HTTPAttackTests {
     #expect(most <= 8 << 20)
     #expect(api.live.server.connectionCount < 20)
     for client in native { client.connection.setReading(true) }
-    try api.live.wait("one of those that were closed reads why") { native.contains { $0.error?.code == .busy } }
     for client in clients { client.connection.close() }
     for client in native { client.connection.close() }
     try api.live.wait("nothing waits any more") { api.live.server.waitingAnswerBytes == 0 }

@@ -43,7 +43,7 @@ struct Filesystem {
 
   init(at path: String, size: String) throws {
     self.path = path
-    guard mount("tmpfs", path, "tmpfs", 0, "size=\(size)") == 0 else { throw IOError.last("mount", path) }
+    guard mount("tmpfs", path, "tmpfs", 0, "mode=700,size=\(size)") == 0 else { throw IOError.last("mount", path) }
   }
 
   func makeReadOnly() throws { try remount(UInt(MS_REMOUNT | MS_RDONLY), nil) }

@@ -25,8 +25,6 @@ final class LiveServer {
     var options = ServerOptions(directory: path)
     options.listen = .tcp(host: "127.0.0.1", port: 0)
     options.handlesSignals = false
-    // Other tests keep the disk busy meanwhile.
-    options.stopMilliseconds = 60_000
     change(&options)
     server = try CoordinatorServer(options)
     loop = try EventLoop()

@@ -6,16 +6,6 @@ import Testing
 @testable import CoordinatorCore
 
 @Suite("Fleet scheduler") struct FleetSchedulerTests {
-  private func cluster(_ names: [String], _ change: (inout FakeAgent) -> Void = { _ in }) throws -> FleetHarness {
-    var harness = try FleetHarness()
-    for name in names {
-      var agent = FakeAgent(name)
-      change(&agent)
-      harness.join(agent)
-    }
-    return harness
-  }
-
   private func message(_ harness: FleetHarness, _ pod: String) -> String? {
     harness.pod(pod)?.status.condition("PodScheduled")?.message
   }
@@ -39,7 +29,7 @@ import Testing
 
   @Test("each node's reason is counted, in the order of the texts")
   func reasons() throws {
-    var harness = try cluster(["a", "b", "c"])
+    var harness = try FleetHarness.joined(["a", "b", "c"])
     harness.core.updateNode("a") { $0.unschedulable = true }
     harness.step([])
     harness.addPod("p", cpu: "5", memory: "1Gi")
@@ -51,7 +41,7 @@ import Testing
 
   @Test("a node that lacks two resources is counted under both")
   func bothResources() throws {
-    var harness = try cluster(["a"])
+    var harness = try FleetHarness.joined(["a"])
     harness.addPod("p", cpu: "5", memory: "100Gi")
     #expect(
       message(harness, "p")
@@ -61,7 +51,7 @@ import Testing
 
   @Test("too many pods, an unmatched selector and a taint each have Kubernetes' words")
   func words() throws {
-    var harness = try cluster(["a"]) { $0.capacity.pods = 1 }
+    var harness = try FleetHarness.joined(["a"]) { $0.capacity.pods = 1 }
     harness.addPod("first")
     harness.addPod("second")
     #expect(message(harness, "second")?.hasPrefix("0/1 nodes are available: 1 Too many pods.") == true)
@@ -82,7 +72,7 @@ import Testing
 
   @Test("a pod on a lost node's cluster waits for the taint to go, then runs")
   func lostNode() throws {
-    var harness = try cluster(["a"])
+    var harness = try FleetHarness.joined(["a"])
     harness.pass(6_000)
     harness.addPod("p")
     #expect(
@@ -94,7 +84,7 @@ import Testing
 
   @Test("capacity that comes free is used at once, and not before")
   func capacityFreed() throws {
-    var harness = try cluster(["a"])
+    var harness = try FleetHarness.joined(["a"])
     harness.addPod("big", cpu: "3")
     harness.addPod("next", cpu: "3")
     #expect(harness.pod("next")?.nodeName == nil)
@@ -108,7 +98,7 @@ import Testing
 
   @Test("uncordoning lets a waiting pod in")
   func uncordon() throws {
-    var harness = try cluster(["a"])
+    var harness = try FleetHarness.joined(["a"])
     harness.core.updateNode("a") { $0.unschedulable = true }
     harness.step([])
     #expect(harness.node("a")?.taints.map(\.key) == [Taint.unschedulable])
@@ -122,7 +112,7 @@ import Testing
 
   @Test("a label that makes the selector match lets a waiting pod in")
   func labelled() throws {
-    var harness = try cluster(["a"])
+    var harness = try FleetHarness.joined(["a"])
     harness.addPod("p", selector: ["disk": "ssd"])
     harness.core.updateNode("a") { $0.meta.labels["disk"] = "ssd" }
     harness.step([])
@@ -131,7 +121,7 @@ import Testing
 
   @Test("a pod that tolerates a cordon or a taint goes there")
   func tolerates() throws {
-    var harness = try cluster(["a"])
+    var harness = try FleetHarness.joined(["a"])
     harness.core.updateNode("a") {
       $0.unschedulable = true
       $0.taints.append(Taint(key: "gpu", value: "yes", effect: "NoSchedule"))
@@ -143,7 +133,7 @@ import Testing
 
   @Test("a pod created for a node goes there though it is cordoned, and waits while it is away")
   func pinned() throws {
-    var harness = try cluster(["a", "b"])
+    var harness = try FleetHarness.joined(["a", "b"])
     harness.core.updateNode("b") { $0.unschedulable = true }
     harness.step([])
     var meta = ObjectMeta()
@@ -163,7 +153,7 @@ import Testing
 
   @Test("scheduling gates hold a pod back without an event")
   func schedulingGates() throws {
-    var harness = try cluster(["a"])
+    var harness = try FleetHarness.joined(["a"])
     harness.addPod("p", extra: [("schedulingGates", [["name": "later"]])])
     #expect(harness.pod("p")?.nodeName == nil)
     #expect(harness.pod("p")?.status.condition("PodScheduled")?.reason == "SchedulingGated")
@@ -185,7 +175,7 @@ import Testing
 
   @Test("equal pods spread over equal nodes, by name")
   func spread() throws {
-    var harness = try cluster(["c", "a", "b"])
+    var harness = try FleetHarness.joined(["c", "a", "b"])
     for index in 0..<6 { harness.addPod("p\(index)") }
     let nodes = (0..<6).map { harness.pod("p\($0)")?.nodeName ?? "" }
     #expect(nodes == ["a", "b", "c", "a", "b", "c"])
@@ -193,7 +183,7 @@ import Testing
 
   @Test("the node that is least loaded in its fullest resource comes first")
   func leastLoaded() throws {
-    var harness = try cluster(["a", "b"])
+    var harness = try FleetHarness.joined(["a", "b"])
     harness.addPod("cpu", cpu: "2")
     harness.addPod("memory", memory: "1Gi")
     harness.addPod("third", cpu: "100m")
@@ -231,7 +221,7 @@ import Testing
 
   @Test("a node that can fence fully is preferred to one that cannot")
   func fencing() throws {
-    var harness = try cluster(["a", "b"]) { $0.fencesFully = $0.name == "b" }
+    var harness = try FleetHarness.joined(["a", "b"]) { $0.fencesFully = $0.name == "b" }
     harness.addPod("p", cpu: "3")
     harness.addPod("q", cpu: "1")
     harness.addPod("r", cpu: "1")
@@ -240,7 +230,7 @@ import Testing
 
   @Test("a pod that asks for nothing fits a node that is full of others' requests")
   func zeroRequests() throws {
-    var harness = try cluster(["a"])
+    var harness = try FleetHarness.joined(["a"])
     harness.addPod("full", cpu: "4", memory: "8Gi")
     harness.addPod("free")
     #expect(harness.pod("free")?.nodeName == "a")
@@ -248,14 +238,14 @@ import Testing
 
   @Test("requests that no node could ever hold do not overflow")
   func hugeRequest() throws {
-    var harness = try cluster(["a"])
+    var harness = try FleetHarness.joined(["a"])
     harness.addPod("p", cpu: "9223372036854775", memory: "9223372036854775807")
     #expect(message(harness, "p")?.contains("1 Insufficient cpu, 1 Insufficient memory") == true)
   }
 
   @Test("an assignment writes node, token, condition and event")
   func assignmentWritten() throws {
-    var harness = try cluster(["a"])
+    var harness = try FleetHarness.joined(["a"])
     harness.addPod("p")
     let pod = try #require(harness.pod("p"))
     #expect(pod.status.fencingToken == 1)

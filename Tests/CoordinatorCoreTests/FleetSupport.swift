@@ -151,6 +151,17 @@ struct FleetHarness {
     step([])
   }
 
+  /// With nodes that are ready. `change`: what their agents have otherwise.
+  static func joined(_ names: [String], _ change: (inout FakeAgent) -> Void = { _ in }) throws -> FleetHarness {
+    var harness = try FleetHarness()
+    for name in names {
+      var agent = FakeAgent(name)
+      change(&agent)
+      harness.join(agent)
+    }
+    return harness
+  }
+
   static func now(_ boot: Int64) -> Now {
     Now(
       boot: BootTime(milliseconds: boot), wall: WallTime(nanoseconds: wallStart + boot * 1_000_000))

@@ -6,16 +6,6 @@ import Testing
 @testable import CoordinatorCore
 
 @Suite("scheduling by node") struct SchedulingNodeTests {
-  private func cluster(_ names: [String], _ change: (inout FakeAgent) -> Void = { _ in }) throws -> FleetHarness {
-    var harness = try FleetHarness()
-    for name in names {
-      var agent = FakeAgent(name)
-      change(&agent)
-      harness.join(agent)
-    }
-    return harness
-  }
-
   private func message(_ harness: FleetHarness, _ pod: String) -> String {
     harness.pod(pod)?.status.condition("PodScheduled")?.message ?? ""
   }
@@ -44,7 +34,7 @@ import Testing
       ("DoesNotExist", [], ["d"]), ("Gt", ["2"], ["c"]), ("Lt", ["4"], []),
     ] as [(String, [String], [String])])
   func operators(_ operation: String, _ values: [String], _ expected: [String]) throws {
-    var harness = try cluster(["a", "b", "c", "d"])
+    var harness = try FleetHarness.joined(["a", "b", "c", "d"])
     // Gt and Lt compare numbers; what is none matches neither.
     for name in ["a", "b"] { harness.core.updateNode(name) { $0.meta.labels["rank"] = name } }
     harness.core.updateNode("c") { $0.meta.labels["rank"] = "5" }
@@ -65,7 +55,7 @@ import Testing
 
   @Test("one term of several suffices, all rules of a term have to hold, and an empty term holds nowhere")
   func terms() throws {
-    var harness = try cluster(["a", "b"])
+    var harness = try FleetHarness.joined(["a", "b"])
     harness.core.updateNode("a") { $0.meta.labels["disk"] = "ssd" }
     harness.core.updateNode("b") { $0.meta.labels = $0.meta.labels.merging(["disk": "ssd", "zone": "1"]) }
     harness.step([])
@@ -80,7 +70,7 @@ import Testing
 
   @Test("matchFields chooses a node by name, and the others are not asked at all")
   func fields() throws {
-    var harness = try cluster(["a", "b", "c"])
+    var harness = try FleetHarness.joined(["a", "b", "c"])
     harness.addPod("there", extra: [required(["matchFields": [rule("metadata.name", "In", "c")]])])
     #expect(harness.pod("there")?.nodeName == "c")
     harness.addPod("elsewhere", extra: [required(["matchFields": [rule("metadata.name", "NotIn", "a")]])])
@@ -96,7 +86,7 @@ import Testing
 
   @Test("a label that makes a required affinity hold lets the waiting pod in")
   func labelled() throws {
-    var harness = try cluster(["a"])
+    var harness = try FleetHarness.joined(["a"])
     harness.addPod("p", extra: [required(["matchExpressions": [rule("disk", "In", "ssd")]])])
     #expect(harness.pod("p")?.nodeName == nil)
     harness.core.updateNode("a") { $0.meta.labels["disk"] = "ssd" }
@@ -106,7 +96,7 @@ import Testing
 
   @Test("preferred node affinity weighs nodes, a wish that nobody meets holds nothing up")
   func preferred() throws {
-    var harness = try cluster(["a", "b", "c"])
+    var harness = try FleetHarness.joined(["a", "b", "c"])
     harness.core.updateNode("b") { $0.meta.labels["disk"] = "ssd" }
     harness.core.updateNode("c") { $0.meta.labels = $0.meta.labels.merging(["disk": "ssd", "zone": "1"]) }
     harness.step([])
@@ -126,7 +116,7 @@ import Testing
 
   @Test("a taint of effect PreferNoSchedule is avoided while there is another node, and used when there is none")
   func preferNoSchedule() throws {
-    var harness = try cluster(["a", "b"]) { $0.capacity.pods = 2 }
+    var harness = try FleetHarness.joined(["a", "b"]) { $0.capacity.pods = 2 }
     harness.core.updateNode("a") { $0.taints.append(Taint(key: "old", effect: "PreferNoSchedule")) }
     harness.step([])
     for name in ["p", "q", "r"] { harness.addPod(name) }
@@ -148,7 +138,7 @@ import Testing
 
   @Test("a pod that names its node fails there as under Kubernetes when there is no room, and others do not wait")
   func nodeName() throws {
-    var harness = try cluster(["a"])
+    var harness = try FleetHarness.joined(["a"])
     put(&harness, "first", on: "a", cpu: "3")
     #expect(harness.isLive("first"))
     put(&harness, "second", on: "a", cpu: "2")
@@ -168,7 +158,7 @@ import Testing
 
   @Test("a Job whose template names a node runs there though the node is cordoned")
   func jobWithNodeName() throws {
-    var harness = try cluster(["a", "b"])
+    var harness = try FleetHarness.joined(["a", "b"])
     harness.core.updateNode("b") { $0.unschedulable = true }
     let job = Manifest.job("j", pod: ["nodeName": "b"])
     harness.step([
@@ -228,7 +218,7 @@ import Testing
 
   @Test("extended resources are counted as cpu is, kept when the agent registers again, and named when they lack")
   func devices() throws {
-    var harness = try cluster(["a", "b"])
+    var harness = try FleetHarness.joined(["a", "b"])
     harness.core.updateNode("b") { $0.capacity.extended = [ResourceAmount(name: "example.com/gpu", amount: 2)] }
     harness.step([])
     harness.addPod("p", extra: [asking(2)])
@@ -252,7 +242,7 @@ import Testing
 
   @Test("what a node could never hold is told apart from what it cannot hold now")
   func hopeless() throws {
-    var harness = try cluster(["a"])
+    var harness = try FleetHarness.joined(["a"])
     harness.addPod("p", cpu: "5")
     #expect(
       message(harness, "p")

@@ -105,26 +105,32 @@ enum MetaValidation {
   /// A LabelSelector of a spec.
   static func selector(_ json: JSON, _ path: String, into errors: inout FieldErrors) {
     labels(json["matchLabels"], "\(path).matchLabels", into: &errors)
-    for (index, requirement) in (json["matchExpressions"]?.arrayValue ?? []).enumerated() {
-      let at = "\(path).matchExpressions[\(index)]"
-      let values = requirement["values"]?.arrayValue ?? []
-      switch requirement["operator"]?.stringValue ?? "" {
-      case "In", "NotIn":
-        if values.isEmpty {
-          errors.required("\(at).values", "must be specified when `operator` is 'In' or 'NotIn'")
-        }
-      case "Exists", "DoesNotExist":
-        if !values.isEmpty {
-          errors.forbidden("\(at).values", "may not be specified when `operator` is 'Exists' or 'DoesNotExist'")
-        }
-      case let other: errors.invalid("\(at).operator", other, "not a valid selector operator")
+    for (index, rule) in (json["matchExpressions"]?.arrayValue ?? []).enumerated() {
+      labelRule(rule, "\(path).matchExpressions[\(index)]", into: &errors)
+    }
+  }
+
+  /// One rule on a label. `comparesNumbers`: a node's labels may be greater or less as well.
+  static func labelRule(_ rule: JSON, _ path: String, comparesNumbers: Bool = false, into errors: inout FieldErrors) {
+    let values = rule["values"]?.arrayValue ?? []
+    switch rule["operator"]?.stringValue ?? "" {
+    case "In", "NotIn":
+      if values.isEmpty { errors.required("\(path).values", "must be specified when `operator` is 'In' or 'NotIn'") }
+    case "Exists", "DoesNotExist":
+      if !values.isEmpty {
+        errors.forbidden("\(path).values", "may not be specified when `operator` is 'Exists' or 'DoesNotExist'")
       }
-      let key = requirement["key"]?.stringValue ?? ""
-      for problem in Names.labelKeyErrors(key) { errors.invalid("\(at).key", key, problem) }
-      for (position, value) in values.enumerated() {
-        for problem in Names.labelValueErrors(value.stringValue ?? "") {
-          errors.invalid("\(at).values[\(position)]", value, problem)
-        }
+    case "Gt" where comparesNumbers, "Lt" where comparesNumbers:
+      if values.count != 1 {
+        errors.required("\(path).values", "must be specified single value when `operator` is 'Lt' or 'Gt'")
+      }
+    case let other: errors.invalid("\(path).operator", other, "not a valid selector operator")
+    }
+    let key = rule["key"]?.stringValue ?? ""
+    for problem in Names.labelKeyErrors(key) { errors.invalid("\(path).key", key, problem) }
+    for (index, value) in values.enumerated() {
+      for problem in Names.labelValueErrors(value.stringValue ?? "") {
+        errors.invalid("\(path).values[\(index)]", value, problem)
       }
     }
   }

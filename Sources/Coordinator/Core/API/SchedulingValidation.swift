@@ -55,34 +55,10 @@ struct SchedulingValidation {
 
   private mutating func nodeTerm(_ term: JSON, _ path: String) {
     for (index, rule) in entries(term["matchExpressions"], "\(path).matchExpressions").enumerated() {
-      labelRule(rule, "\(path).matchExpressions[\(index)]")
+      MetaValidation.labelRule(rule, "\(path).matchExpressions[\(index)]", comparesNumbers: true, into: &errors)
     }
     for (index, rule) in entries(term["matchFields"], "\(path).matchFields").enumerated() {
       fieldRule(rule, "\(path).matchFields[\(index)]")
-    }
-  }
-
-  private mutating func labelRule(_ rule: JSON, _ path: String) {
-    let values = rule["values"]?.arrayValue ?? []
-    switch rule["operator"]?.stringValue ?? "" {
-    case "In", "NotIn":
-      if values.isEmpty { errors.required("\(path).values", "must be specified when `operator` is 'In' or 'NotIn'") }
-    case "Exists", "DoesNotExist":
-      if !values.isEmpty {
-        errors.forbidden("\(path).values", "may not be specified when `operator` is 'Exists' or 'DoesNotExist'")
-      }
-    case "Gt", "Lt":
-      if values.count != 1 {
-        errors.required("\(path).values", "must be specified single value when `operator` is 'Lt' or 'Gt'")
-      }
-    case let other: errors.invalid("\(path).operator", other, "not a valid selector operator")
-    }
-    let key = rule["key"]?.stringValue ?? ""
-    for problem in Names.labelKeyErrors(key) { errors.invalid("\(path).key", key, problem) }
-    for (index, value) in values.enumerated() {
-      for problem in Names.labelValueErrors(value.stringValue ?? "") {
-        errors.invalid("\(path).values[\(index)]", value, problem)
-      }
     }
   }
 

@@ -27,6 +27,9 @@ package struct JSONLimits: Sendable {
   /// What everything that comes from outside is read with.
   package static let standard = JSONLimits()
 
+  /// What we have written ourselves is read with, whatever its size: what was acknowledged must be read again.
+  package static let stored = JSONLimits(depth: 512, nodes: .max)
+
   /// Limits other than the standard ones. A depth above 512 would risk the stack of a thread and is cut to it.
   package init(depth: Int = 64, nodes: Int = 200_000) {
     self.depth = min(depth, 512)

@@ -84,6 +84,16 @@ final class APIHarness {
     return effects
   }
 
+  /// Changes the row of an object, as another version may have left it.
+  func changeRow(_ kind: Kind, _ name: String, _ change: (inout JSON) -> Void) throws {
+    let key = try #require(rows.keys.first { $0.hasPrefix("objects \(kind.rawValue)/") && $0.hasSuffix("/\(name)") })
+    var row = try #require(rows[key])
+    var json = try JSON(parsing: row.value)
+    change(&json)
+    row.value = json.bytes
+    rows[key] = row
+  }
+
   /// The process dies and the next one starts on the rows.
   func restart(_ configuration: CoordinatorConfiguration? = nil) throws {
     core = try CoordinatorCore(

@@ -34,6 +34,25 @@ import Testing
     #expect(types(harness, all).first == "ADDED elsewhere")
   }
 
+  @Test("a row of more values than any request may have, and deeper, is read at the start as it was written")
+  func largeRows() throws {
+    let harness = try APIHarness()
+    harness.create(.configmaps, Manifest.configMap("large"))
+    let owners = (0..<13).map { owner -> JSON in
+      let fields = (0..<16_000).map { ("f:\($0)", JSON.object(JSONObject())) }
+      let data = JSON.object(JSONObject(entries: [("f:data", .object(JSONObject(entries: fields)))]))
+      return [
+        "manager": .string("m\(owner)"), "operation": "Apply", "apiVersion": "v1", "fieldsType": "FieldsV1",
+        "fieldsV1": data,
+      ]
+    }
+    try harness.changeRow(.configmaps, "large") { $0[path: ["metadata", "managedFields"]] = .array(owners) }
+    try harness.restart()
+    let read = harness.get(.configmaps, "large")
+    #expect(read.code == 200)
+    #expect(read.object[path: ["metadata", "managedFields"]]?.arrayValue?.count == 13)
+  }
+
   @Test("a deletion since is 410, of that kind only; one before is no matter")
   func deletions() throws {
     let harness = try APIHarness()

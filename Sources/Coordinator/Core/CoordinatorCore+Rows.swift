@@ -58,7 +58,7 @@ extension CoordinatorCore {
 
   private func parse(_ row: StoreRow) throws(CoordinatorStartError) -> JSON {
     do {
-      return try JSON(parsing: row.value)
+      return try JSON(parsing: row.value, limits: .stored)
     } catch {
       throw CoordinatorStartError(
         message: "the store's row \(row.table.rawValue)/\(row.key) is not JSON (\(error.message)); restore a backup")

@@ -25,7 +25,8 @@ enum StoreMigration {
       var row = row
       if row.table == .podspecs, let name = names[row.key] { row.key = name }
       // What cannot be read stays as it is: the start says which row it is.
-      if row.table == .objects, row.key.hasPrefix("\(Kind.pods.rawValue)/"), var json = try? JSON(parsing: row.value),
+      if row.table == .objects, row.key.hasPrefix("\(Kind.pods.rawValue)/"),
+        var json = try? JSON(parsing: row.value, limits: .stored),
         let name = json["spec"]?.stringValue.flatMap({ names[$0] })
       {
         json["spec"] = .string(name)

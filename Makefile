@@ -42,8 +42,8 @@ release: deps ## Builds the release binary .build/release/stint
 lint: ## Checks the format of every Swift file
 	$(call timed,swift format lint,swift format lint --strict --recursive Sources Tests Package.swift)
 
-# What fails often comes first: the cores know nothing of processes and are done within two minutes of a bare checkout.
-check: lint build ## Lint and the unit tests of the cores: two minutes
+# What fails often comes first: the cores know nothing of processes and are done within four minutes of a bare checkout.
+check: lint build ## Lint and the unit tests of the cores: four minutes
 	$(call timed,tests of the cores,Tests/watch.sh swift test --skip-build --filter '$(CORES)' --skip '$(COSTS)')
 	$(call timed,costs in the cores,Tests/watch.sh swift test --skip-build --filter '$(COSTS)')
 

@@ -55,7 +55,9 @@ struct JoinTests {
       try eventually("nobody answers there", seen: { agent.text }) { agent.text.contains("no coordinator yet") }
       try know("127.0.0.9 stint.example\n127.0.0.1 stint.example\n127.0.0.1 other.example\n")
       try eventually("node-1 is Ready", seconds: 60, seen: { agent.text }) { try cluster.isReady("node-1") }
-      try check(agent.text.contains("connected to the coordinator at stint.example:\(port)"), agent.text)
+      try eventually("it says so once its heartbeat is answered", seen: { agent.text }) {
+        agent.text.contains("connected to the coordinator at stint.example:\(port)")
+      }
       let other = try cluster.join("node-2", token, more: coordinator("other.example"), hosts: hosts)
       try eventually("a name that the certificate has not is refused", seen: { other.text }) {
         other.text.contains(

@@ -4,7 +4,7 @@
 /// Object members with keys kept in bytewise UTF-8 order, so iteration is deterministic and equality is by value.
 /// Lookup is a binary search; each key occurs once.
 package struct JSONObject: Sendable {
-  private var entries: [(key: String, value: JSON)]
+  private(set) var entries: [(key: String, value: JSON)]
 
   /// An empty object.
   package init() { entries = [] }

@@ -5,39 +5,16 @@ extension JSON {
   /// Appends the compact text. Strings are escaped as Go's encoding/json does without HTML escaping.
   /// A double that is no number cannot be written in JSON and becomes `null`.
   package func write(into output: inout [UInt8]) {
-    switch self {
-    case .null: output.append(contentsOf: "null".utf8)
-    case .bool(let value): output.append(contentsOf: (value ? "true" : "false").utf8)
-    case .int(let value): writeInteger(value, into: &output)
-    case .double(let value): output.append(contentsOf: (value.isFinite ? goText(of: value) : "null").utf8)
-    case .string(let value): writeString(value, into: &output)
-    case .array(let values):
-      output.append(0x5B)
-      var first = true
-      for value in values {
-        if first { first = false } else { output.append(0x2C) }
-        value.write(into: &output)
-      }
-      output.append(0x5D)
-    case .object(let object):
-      output.append(0x7B)
-      var first = true
-      for (key, value) in object {
-        if first { first = false } else { output.append(0x2C) }
-        writeString(key, into: &output)
-        output.append(0x3A)
-        value.write(into: &output)
-      }
-      output.append(0x7D)
-    }
+    var written = JSONOutput()
+    write(into: &written)
+    written.append(to: &output)
   }
 
   /// The compact text as bytes.
   package var bytes: [UInt8] {
-    var output: [UInt8] = []
-    output.reserveCapacity(512)
+    var output = JSONOutput()
     write(into: &output)
-    return output
+    return output.bytes
   }
 
   /// The compact text.
@@ -46,52 +23,75 @@ extension JSON {
   /// The text as `kubectl -o json` lays it out: `indent` spaces a level, sorted keys, empty containers closed at once,
   /// no newline at the end.
   package func pretty(indent: Int = 4) -> String {
-    var output: [UInt8] = []
+    var output = JSONOutput()
     writePretty(into: &output, indent: indent, level: 0)
-    return String(decoding: output, as: UTF8.self)
+    return String(decoding: output.bytes, as: UTF8.self)
   }
 
-  private func writePretty(into output: inout [UInt8], indent: Int, level: Int) {
+  fileprivate func write(into output: inout JSONOutput) {
+    switch self {
+    case .null: output.append("null")
+    case .bool(let value): output.append(value ? "true" : "false")
+    case .int(let value): output.append(integer: value)
+    case .double(let value): output.append(value.isFinite ? goText(of: value) : "null")
+    case .string(let value): output.append(quoted: value)
+    case .array(let values):
+      output.append(0x5B)
+      for index in values.indices {
+        if index > 0 { output.append(0x2C) }
+        values[index].write(into: &output)
+      }
+      output.append(0x5D)
+    case .object(let object): object.write(into: &output)
+    }
+  }
+
+  fileprivate func writePretty(into output: inout JSONOutput, indent: Int, level: Int) {
     switch self {
     case .array(let values) where !values.isEmpty:
       output.append(0x5B)
       for (index, value) in values.enumerated() {
         if index > 0 { output.append(0x2C) }
-        startLine(spaces: indent * (level + 1), into: &output)
+        output.startLine(spaces: indent * (level + 1))
         value.writePretty(into: &output, indent: indent, level: level + 1)
       }
-      startLine(spaces: indent * level, into: &output)
+      output.startLine(spaces: indent * level)
       output.append(0x5D)
     case .object(let object) where !object.isEmpty:
       output.append(0x7B)
       for (index, member) in object.enumerated() {
         if index > 0 { output.append(0x2C) }
-        startLine(spaces: indent * (level + 1), into: &output)
-        writeString(member.key, into: &output)
-        output.append(contentsOf: ": ".utf8)
+        output.startLine(spaces: indent * (level + 1))
+        output.append(quoted: member.key)
+        output.append(": ")
         member.value.writePretty(into: &output, indent: indent, level: level + 1)
       }
-      startLine(spaces: indent * level, into: &output)
+      output.startLine(spaces: indent * level)
       output.append(0x7D)
     default: write(into: &output)
     }
   }
 }
 
-private func startLine(spaces: Int, into output: inout [UInt8]) {
-  output.append(0x0A)
-  output.append(contentsOf: repeatElement(0x20, count: spaces))
+extension JSONObject {
+  /// By index: an iterator would count references for each member, which is half of what writing costs.
+  fileprivate func write(into output: inout JSONOutput) {
+    output.append(0x7B)
+    for index in entries.indices {
+      if index > 0 { output.append(0x2C) }
+      output.append(quoted: entries[index].key)
+      output.append(0x3A)
+      entries[index].value.write(into: &output)
+    }
+    output.append(0x7D)
+  }
 }
 
-private func writeInteger(_ value: Int64, into output: inout [UInt8]) {
-  if value < 0 { output.append(0x2D) }
-  var magnitude = value.magnitude
-  let start = output.count
-  repeat {
-    output.append(0x30 + UInt8(truncatingIfNeeded: magnitude % 10))
-    magnitude /= 10
-  } while magnitude > 0
-  output[start...].reverse()
+extension JSONOutput {
+  fileprivate mutating func startLine(spaces: Int) {
+    append(0x0A)
+    for _ in 0..<spaces { append(0x20) }
+  }
 }
 
 /// The shortest digits that read back as `value`, laid out as Go does: an exponent only below 1e-6 or from 1e21.
@@ -122,54 +122,4 @@ func goText(of value: Double) -> String {
 }
 
 /// Appends `text` as a JSON string with its quotes.
-func writeString(_ text: String, into output: inout [UInt8]) {
-  output.append(0x22)
-  let done: Void? = text.utf8.withContiguousStorageIfAvailable { writeEscaped($0, into: &output) }
-  if done == nil { Array(text.utf8).withUnsafeBufferPointer { writeEscaped($0, into: &output) } }
-  output.append(0x22)
-}
-
-private func writeEscaped(_ bytes: UnsafeBufferPointer<UInt8>, into output: inout [UInt8]) {
-  var start = 0
-  var index = 0
-  while index < bytes.count {
-    let byte = bytes[index]
-    if byte >= 0x20, byte != 0x22, byte != 0x5C, byte != 0xE2 {
-      index += 1
-      continue
-    }
-    var width = 1
-    if byte == 0xE2 {
-      // U+2028 and U+2029 break JavaScript sources; Go escapes them always.
-      guard index + 2 < bytes.count, bytes[index + 1] == 0x80, bytes[index + 2] & 0xFE == 0xA8 else {
-        index += 1
-        continue
-      }
-      width = 3
-    }
-    output.append(contentsOf: UnsafeBufferPointer(rebasing: bytes[start..<index]))
-    output.append(0x5C)
-    appendEscape(byte, third: width == 3 ? bytes[index + 2] : 0, into: &output)
-    index += width
-    start = index
-  }
-  output.append(contentsOf: UnsafeBufferPointer(rebasing: bytes[start...]))
-}
-
-/// What follows the backslash. `third` is the last byte of U+2028 or U+2029.
-private func appendEscape(_ byte: UInt8, third: UInt8, into output: inout [UInt8]) {
-  switch byte {
-  case 0x22, 0x5C: output.append(byte)
-  case 0x08: output.append(0x62)
-  case 0x0C: output.append(0x66)
-  case 0x0A: output.append(0x6E)
-  case 0x0D: output.append(0x72)
-  case 0x09: output.append(0x74)
-  case 0xE2: output.append(contentsOf: (third == 0xA8 ? "u2028" : "u2029").utf8)
-  default:
-    let digits = Array("0123456789abcdef".utf8)
-    output.append(contentsOf: "u00".utf8)
-    output.append(digits[Int(byte >> 4)])
-    output.append(digits[Int(byte & 15)])
-  }
-}
+func writeString(_ text: String, into output: inout [UInt8]) { JSON.string(text).write(into: &output) }

@@ -110,6 +110,32 @@ struct JSONTests {
     }
   }
 
+  @Test("what needs an escape gets it wherever it stands, and what needs none stays, whatever is around it")
+  func escapesEverywhere() throws {
+    let kinds: [(String, String)] =
+      (0..<0x20).map { code in
+        let short = [8: "\\b", 9: "\\t", 10: "\\n", 12: "\\f", 13: "\\r"][code]
+        let digits = String(code, radix: 16)
+        return (String(UnicodeScalar(UInt8(code))), short ?? "\\u00\(code < 16 ? "0" : "")\(digits)")
+      } + [
+        ("\"", "\\\""), ("\\", "\\\\"), ("\u{2028}", "\\u2028"), ("\u{2029}", "\\u2029"), ("\u{2027}", "\u{2027}"),
+        ("\u{202A}", "\u{202A}"), ("\u{E2}", "\u{E2}"), ("\u{7F}", "\u{7F}"), ("!", "!"), ("#", "#"), ("[", "["),
+        ("]", "]"),
+        ("\u{1F600}", "\u{1F600}"), (" ", " "),
+      ]
+    for (text, written) in kinds {
+      for before in 0..<18 {
+        for after in [0, 1, 7, 8, 9] {
+          let (left, right) = (String(repeating: "a", count: before), String(repeating: "~", count: after))
+          #expect(JSON.string(left + text + right).text == "\"\(left)\(written)\(right)\"")
+        }
+      }
+    }
+    // Longer than any room that is made at first, with nothing but escapes.
+    let long = String(repeating: "\u{1}", count: 10_000)
+    #expect(JSON.string(long).text == "\"" + String(repeating: "\\u0001", count: 10_000) + "\"")
+  }
+
   @Test("escapes are read and written")
   func escapes() throws {
     let text = #""\"\\\/\b\f\n\r\t\u0041\u00e9\ud83d\ude00\u2028<&>\u001f""#

@@ -21,4 +21,20 @@ struct FairQueueTests {
     queue.append(7, lane: "long")
     #expect(queue.next() == 7 && queue.next() == nil)
   }
+
+  @Test("lanes that have gone leave no room behind, and a name that comes back begins anew")
+  func crowds() {
+    var queue = FairQueue<String>()
+    for round in 0..<3 {
+      for lane in 0..<200 { for member in 0..<3 { queue.append("\(lane)/\(member)", lane: "lane-\(round)-\(lane)") } }
+      var seen: [String] = []
+      while let next = queue.next() { seen.append(next) }
+      #expect(seen == (0..<3).flatMap { member in (0..<200).map { "\($0)/\(member)" } })
+    }
+    // Comes and goes one at a time, as requests do that are served as they come.
+    for number in 0..<1_000 {
+      queue.append("\(number)", lane: "lane-\(number % 3)")
+      #expect(queue.next() == "\(number)" && queue.isEmpty)
+    }
+  }
 }

@@ -113,15 +113,17 @@ struct GreedyReaderTests {
     func ids(_ taken: (events: [CoordinatorEvent], peers: [Peer])) -> [RequestID] {
       taken.events.map { $0.openedRequest ?? 0 }
     }
+    var nobody: Void = ()
     var queue = EventQueue()
     for id in 1...100 as ClosedRange<RequestID> { queue.append(request(id), from: nil, lane: "greedy") }
     queue.append(request(200), from: nil, lane: "modest")
     queue.append(.timer, from: nil)
-    #expect(ids(queue.take(4) { _ in 1 }) == [0, 1, 200, 2])
-    #expect(ids(queue.take(64) { $0.openedRequest == 3 ? 500 : 1 }) == [3])
-    #expect(ids(queue.take(64) { $0.openedRequest == 5 ? 500 : 1 }) == [4, 5])
+    #expect(ids(queue.take(4, by: &nobody) { _, _ in 1 }) == [0, 1, 200, 2])
+    #expect(ids(queue.take(64, by: &nobody) { $1.openedRequest == 3 ? 500 : 1 }) == [3])
+    #expect(ids(queue.take(64, by: &nobody) { $1.openedRequest == 5 ? 500 : 1 }) == [4, 5])
     for _ in 0..<200 { queue.append(.timer, from: nil) }
-    #expect(ids(queue.take(8) { _ in 1 }) == [0, 0, 0, 0, 0, 0, 6, 7], "clients keep a place beside agents")
+    #expect(
+      ids(queue.take(8, by: &nobody) { _, _ in 1 }) == [0, 0, 0, 0, 0, 0, 6, 7], "clients keep a place beside agents")
   }
 
   @Test("what a stuck disk has held back leaves a few at a time, agents' words before all")

@@ -357,7 +357,7 @@ package final class CoordinatorServer {
     let end = Clocks.boot() + EventQueue.turnNanoseconds
     var left = EventQueue.turnLimit
     while left > 0, !queue.isEmpty, !isEnded {
-      let batch = queue.take(min(left, EventQueue.batchLimit)) { core.weight(of: $0) }
+      let batch = queue.take(min(left, EventQueue.batchLimit), by: &core) { $0.weight(of: $1) }
       left -= batch.events.count
       let events = door.current(batch.events)
       var effects = queue.firstWrites.map { CoordinatorEffect.persist($0) }

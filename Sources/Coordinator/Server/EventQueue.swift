@@ -50,8 +50,9 @@ struct EventQueue {
   }
 
   /// Takes up to `count` events and the peers that brought them; of requests so many as `weight` allows, at least one.
-  mutating func take(
-    _ count: Int, weight: (CoordinatorEvent) -> Int
+  /// `judge`: who weighs, handed on as it is: a closure that had caught the core would copy it for each request.
+  mutating func take<Judge>(
+    _ count: Int, by judge: inout Judge, weight: (inout Judge, CoordinatorEvent) -> Int
   ) -> (events: [CoordinatorEvent], peers: [Peer]) {
     // Agents that talk without end leave a place to clients.
     let end = min(start + (requests.isEmpty ? count : max(1, count - count / 4)), events.count)
@@ -60,7 +61,7 @@ struct EventQueue {
     start = end
     var room = Self.weightLimit
     while taken.count < count, room > 0, let (event, peer) = requests.next() {
-      room -= weight(event)
+      room -= weight(&judge, event)
       taken.append(event)
       if let peer { owners.append(peer) }
     }

@@ -45,6 +45,8 @@ struct WishedPolicies {
     if let maxFailedIndexes { spec["maxFailedIndexes"] = .int(maxFailedIndexes) }
     if let enough { spec["successPolicy"] = ["rules": [["succeededCount": .int(enough)]]] }
     if waitsForEnds { spec["podReplacementPolicy"] = "Failed" }
+    // A preempted pod counts as failed: only who ignores that may be preempted.
+    if !ignoresDisruptions { spec[path: ["template", "spec", "priorityClassName"]] = "system-cluster-critical" }
     var rules: [JSON] = []
     if ignoresDisruptions {
       rules.append(["action": "Ignore", "onPodConditions": [["type": "DisruptionTarget", "status": "True"]]])

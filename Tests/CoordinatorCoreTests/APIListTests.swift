@@ -336,12 +336,12 @@ import Testing
     let status = answer.events.first?.object ?? .null
     #expect(status["code"] == 410)
     #expect(status["reason"] == "Expired")
-    // The namespaces, their ServiceAccounts and the built-in bindings keep their places, the built-in roles half of the
-    // twelve others.
-    let oldest = harness.core.state.resourceVersion - 6
+    // The namespaces, their ServiceAccounts, the built-in bindings and the priority classes keep their places, the
+    // built-in roles half of the ten others.
+    let oldest = harness.core.state.resourceVersion - 5
     #expect(status["message"]?.stringValue == "too old resource version: 1 (\(oldest))")
     let held = harness.watch(.configmaps) { $0.resourceVersion = String(oldest) }
-    #expect(harness.answer(held).events.count == 6)
+    #expect(harness.answer(held).events.count == 5)
     #expect(harness.answer(harness.watch(.namespaces) { $0.resourceVersion = "1" }).events.count == 4)
     #expect(harness.answer(held).code == nil)
     #expect(harness.ask(watchRequest("x")).code == 400)

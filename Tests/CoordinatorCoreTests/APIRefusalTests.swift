@@ -285,8 +285,6 @@ private let jobRefusals: [Refusal] = [
     #expect(made.warnings.contains { $0.hasPrefix("spec: not honoured") && $0.contains("no cluster IP") }, "\(made)")
     let changed = harness.patch(.services, "s", .merge, ["metadata": ["labels": ["a": "b"]]])
     #expect(changed.warnings == made.warnings)
-    let priority = harness.create(.priorityclasses, ["metadata": ["name": "high"], "value": 10], namespace: "")
-    #expect(priority.warnings == ["value: \(Honesty.notHonoured): pods are scheduled without priorities"])
   }
 
   @Test("a name that is too long for the job-name label is refused")

@@ -35,8 +35,6 @@ enum FieldTable {
       field: "PodSpec.dnsPolicy", text: "the node's resolver; `None`: Warning", effect: .warned, path: "dnsPolicy",
       probe: "None"),
     Rule(
-      field: "PodSpec.priority", text: "other than 0: kept, Warning", effect: .warned, path: "priority", probe: 5),
-    Rule(
       field: "PodSpec.topologySpreadConstraints", text: "`whenUnsatisfiable: ScheduleAnyway`: kept, Warning",
       effect: .warned, path: "topologySpreadConstraints[0]",
       probe: ["maxSkew": 1, "topologyKey": "zone", "whenUnsatisfiable": "ScheduleAnyway"]),
@@ -99,7 +97,7 @@ enum FieldTable {
     "PodSpec.dnsPolicy": "", "PodSpec.enableServiceLinks": "there are no services to link",
     "PodSpec.hostNetwork": "every pod uses the node's network",
     "PodSpec.shareProcessNamespace": "the containers of a pod always share one PID namespace",
-    "PodSpec.imagePullSecrets": "no images are pulled", "PodSpec.preemptionPolicy": "nothing is preempted",
+    "PodSpec.imagePullSecrets": "no images are pulled",
     "PodSpec.serviceAccount": "the old name of serviceAccountName",
     "Container.image": "shown; containers run programs of the node",
     "Container.imagePullPolicy": "no images are pulled",

@@ -141,5 +141,12 @@ struct WorkQueue<Member: Hashable & Sendable>: Sendable {
     return nil
   }
 
+  /// The first that wait, at most `limit`; they stay.
+  func prefix(_ limit: Int) -> [Member] {
+    var found: [Member] = []
+    for member in members[head...] where found.count < limit && waiting.contains(member) { found.append(member) }
+    return found
+  }
+
   mutating func remove(_ member: Member) { waiting.remove(member) }
 }

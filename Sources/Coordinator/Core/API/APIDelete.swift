@@ -91,8 +91,10 @@ extension CoordinatorCore {
     let options = try DeleteOptions(request)
     let object = try existing(request)
     try Self.checkPreconditions(options, object)
-    if KindDescriptor.of(request.kind).deletion.keeps.contains(request.name) {
-      throw .forbidden(request.kind, request.name, "this \(request.kind.singular) may not be deleted")
+    let rules = KindDescriptor.of(request.kind).deletion
+    if rules.keeps.contains(request.name) {
+      let reason = rules.keepsBecause ?? "this \(request.kind.singular) may not be deleted"
+      throw .forbidden(request.kind, request.name, reason)
     }
     let shown = performDelete(object, options)
     let stays = options.isCascading && !options.dryRun && state[object.reference]?.meta.uid == object.meta.uid

@@ -127,7 +127,7 @@ enum Defaults {
     }
   }
 
-  /// What admission adds to every pod, the Job controller's included: service account, priority and the tolerations
+  /// What admission adds to every pod, the Job controller's included: service account and the tolerations
   /// of
   /// unreachable and not-ready nodes for `tolerationSeconds`. Takes and returns a defaulted pod spec.
   static func admit(podSpec source: JSON, tolerationSeconds: Int64) -> JSON {
@@ -135,8 +135,6 @@ enum Defaults {
     pod(&spec)
     set(&spec, "serviceAccountName", "default")
     set(&spec, "serviceAccount", spec["serviceAccountName"] ?? "default")
-    set(&spec, "priority", 0)
-    set(&spec, "preemptionPolicy", "PreemptLowerPriority")
     var tolerations = spec["tolerations"]?.arrayValue ?? []
     let given = tolerations.map { Toleration(json: $0) }
     for key in [Taint.notReady, Taint.unreachable] {

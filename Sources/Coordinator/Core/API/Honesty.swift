@@ -85,7 +85,6 @@ struct Honesty {
         "must be >= 0; negative values are invalid and will be treated as 1")
     }
     if let policy = spec["dnsPolicy"]?.stringValue, policy == "None" { warn("\(path).dnsPolicy") }
-    if let priority = spec["priority"]?.intValue, priority != 0 { warn("\(path).priority") }
     for (index, constraint) in (spec["topologySpreadConstraints"]?.arrayValue ?? []).enumerated() {
       let at = "\(path).topologySpreadConstraints[\(index)]"
       if constraint["whenUnsatisfiable"]?.stringValue == "ScheduleAnyway" { warn(at) } else { refuse(at) }

@@ -35,6 +35,7 @@ extension CoordinatorCore {
     fleet.attempts[attempt.number] = attempt
     fleet.views[attempt.number] = AttemptView()
     link(attempt)
+    notePreemptionChange()
     fleet.dirtyAttempts.insert(attempt.number)
     noteDesiredChange(attempt.number, node: attempt.node)
   }
@@ -66,6 +67,8 @@ extension CoordinatorCore {
     if let slot = attempt.slot { count(slot, on: attempt.node, by: -1) }
     fleet.nodes[attempt.node]?.attempts.remove(number)
     fleet.nodes[attempt.node]?.usage.add(attempt, sign: -1)
+    fleet.preemption.count(attempt.priority, by: -1)
+    notePreemptionChange()
     fleet.timers.cancel(.evict(number))
     fleet.timers.cancel(.fence(number))
     fleet.dirtyAttempts.insert(number)
@@ -82,6 +85,7 @@ extension CoordinatorCore {
     if let slot = attempt.slot { count(slot, on: attempt.node, by: 1) }
     fleet.nodes[attempt.node]?.attempts.insert(attempt.number)
     fleet.nodes[attempt.node]?.usage.add(attempt, sign: 1)
+    fleet.preemption.count(attempt.priority, by: 1)
     enterDesired(attempt)
   }
 

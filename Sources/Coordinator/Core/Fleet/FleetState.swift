@@ -93,10 +93,15 @@ struct NodeUsage: Equatable, Sendable {
   var extended: [String: Int128] = [:]
 
   mutating func add(_ attempt: Attempt, sign: Int64) {
-    cpuMillicores += Int128(sign) * Int128(attempt.cpuMillicores)
-    memoryBytes += Int128(sign) * Int128(attempt.memoryBytes)
+    add(attempt.cpuMillicores, attempt.memoryBytes, attempt.resources, sign: sign)
+  }
+
+  /// One pod that asks for so much.
+  mutating func add(_ cpu: Int64, _ memory: Int64, _ resources: [ResourceAmount], sign: Int64) {
+    cpuMillicores += Int128(sign) * Int128(cpu)
+    memoryBytes += Int128(sign) * Int128(memory)
     pods += sign
-    for resource in attempt.resources {
+    for resource in resources {
       let sum = (extended[resource.name] ?? 0) + Int128(sign) * Int128(resource.amount)
       extended[resource.name] = sum == 0 ? nil : sum
     }
@@ -166,6 +171,8 @@ enum FleetTimer: Hashable, Comparable, Sendable {
   case endHold
   /// What waiting pods say is looked at again.
   case explain
+  /// Classes that found nobody to take the place of look again.
+  case preempt
   /// Certificates of the authority that is being left may have ended, or it may be dropped now.
   case exchange
   /// Who waits for news of that is told.
@@ -233,6 +240,7 @@ struct FleetState: Sendable {
   /// Sessions that asked for tokens.
   var wantingTokens = WorkQueue<SessionID>()
   var scheduler = SchedulerState()
+  var preemption = PreemptionState()
   var joining = JoiningState()
   /// Where joiners are sent. Not persisted.
   var joinPoint: JoinPoint?
@@ -271,6 +279,7 @@ extension CoordinatorCore {
     let isMoved = waited && waits && before.map(Self.groupKey) != after.map(Self.groupKey)
     if waited, !waits || isMoved, let before { stopWaiting(before) }
     if waits, !waited || isMoved, let after { startWaiting(after) }
+    observeNomination(before, after)
     if after == nil, let before { podErased(before) }
     if let after, !after.spec.scheduling.gates.isEmpty, after.status.condition("PodScheduled") == nil {
       fleet.gatedPods.add(after.meta.key)
@@ -340,6 +349,7 @@ extension CoordinatorCore {
       case .shrinkLease: shrinkLongestLease()
       case .endHold: endHold()
       case .explain: explainStale()
+      case .preempt: lookForVictimsAgain()
       case .exchange: lookAtExchange()
       case .exchangeNews: tellWaiters()
       case .pulse: break

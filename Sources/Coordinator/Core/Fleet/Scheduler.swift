@@ -70,12 +70,13 @@ extension CoordinatorCore {
       var candidates = heap ?? MinHeap(candidates(for: pod, group, of: id))
       guard let best = candidates.first else {
         if turnDown(pod, on: group.pinnedNode) { continue }
+        looked += preempt(for: id)
         fleet.scheduler.classes.park(id)
         explainParked(id)
         return looked
       }
       assign(pod, to: best.name)
-      let again = candidate(best.name, pod.spec, group)
+      let again = candidate(best.name, pod.spec, group, id)
       if again == nil { fleet.scheduler.classes.close(best.name, id) }
       candidates.replaceFirst(with: again)
       heap = candidates
@@ -87,11 +88,11 @@ extension CoordinatorCore {
   private mutating func candidates(
     for pod: Pod, _ group: WaitingGroupKey, of id: WaitingClassID
   ) -> [SchedulingCandidate] {
-    if !group.pinnedNode.isEmpty { return [candidate(group.pinnedNode, pod.spec, group)].compactMap { $0 } }
+    if !group.pinnedNode.isEmpty { return [candidate(group.pinnedNode, pod.spec, group, id)].compactMap { $0 } }
     var result: [SchedulingCandidate] = []
     if let open = fleet.scheduler.classes[id]?.open {
       for name in open {
-        if let found = candidate(name, pod.spec, group) {
+        if let found = candidate(name, pod.spec, group, id) {
           result.append(found)
         } else {
           fleet.scheduler.classes.close(name, id)
@@ -100,17 +101,19 @@ extension CoordinatorCore {
       return result
     }
     for key in state.keys(of: .nodes) {
-      if let found = candidate(key.name, pod.spec, group) { result.append(found) }
+      if let found = candidate(key.name, pod.spec, group, id) { result.append(found) }
     }
     fleet.scheduler.classes.setOpen(result.map(\.name), id)
     return result
   }
 
   /// The node as a candidate; nil when the pod does not fit it now.
-  private func candidate(_ name: String, _ spec: PodSpec, _ group: WaitingGroupKey) -> SchedulingCandidate? {
+  private func candidate(
+    _ name: String, _ spec: PodSpec, _ group: WaitingGroupKey, _ id: WaitingClassID
+  ) -> SchedulingCandidate? {
     guard let record = fleet.nodes[name], record.isReachable, record.session != nil,
       let node = state.nodes[ObjectKey(namespace: "", name: name)],
-      Self.fits(spec, record.usage, node.capacity),
+      Self.fits(spec, usage(of: record, name, for: spec.priority, id), node.capacity),
       group.pinnedNode.isEmpty
         ? Self.rejection(of: spec, by: node) == nil : Self.admissionProblem(of: spec, on: node, record.usage) == nil
     else { return nil }
@@ -127,6 +130,7 @@ extension CoordinatorCore {
 
   private mutating func assign(_ pod: Pod, to name: String) {
     guard let record = fleet.nodes[name], let session = record.session else { return }
+    swapNomination(of: pod, takes: name)
     fleet.lastAttempt += 1
     let number = fleet.lastAttempt
     add(
@@ -140,6 +144,7 @@ extension CoordinatorCore {
     let wall = now.wall
     let after = updatePod(pod.meta.key) { pod in
       pod.nodeName = name
+      pod.status.nominatedNodeName = ""
       pod.status.fencingToken = number
       pod.status.set(Condition(type: "PodScheduled", status: "True", lastTransition: wall))
     }

@@ -32,7 +32,7 @@ extension CoordinatorCore {
 
   private mutating func explain(_ id: WaitingClassID) {
     guard let found = fleet.scheduler.classes[id] else { return }
-    let message = unschedulableMessage(found)
+    let message = unschedulableMessage(found, id)
     guard message != found.message else { return }
     fleet.scheduler.classes.setMessage(message, id)
     for group in Array(found.members.prefix(Self.retellLimit)) {
@@ -85,27 +85,45 @@ extension CoordinatorCore {
   }
 
   /// Kubernetes' sentence: counts by reason, in the order of their texts, then what preemption would say.
-  private mutating func unschedulableMessage(_ found: WaitingClass) -> String {
+  private mutating func unschedulableMessage(_ found: WaitingClass, _ id: WaitingClassID) -> String {
     if let holdMessage { return holdMessage }
     let total = state.nodes.count
     guard total > 0 else { return "no nodes available to schedule pods" }
     var counts: [String: Int] = [:]
     var hopeless = 0
+    var unhelped: [String] = []
+    var helps: [String: Int] = [:]
     for key in state.keys(of: .nodes) {
-      let refusal = refusal(of: found, key.name)
-      if refusal.isHopeless { hopeless += 1 }
+      let refusal = refusal(of: found, id, key.name)
+      if refusal.isHopeless { hopeless += 1 } else { unhelped.append(key.name) }
       for reason in refusal.texts { counts[reason, default: 0] += 1 }
     }
     let parts = counts.keys.sorted().map { "\(counts[$0] ?? 0) \($0)" }.sorted().joined(separator: ", ")
-    var preemption: [String] = []
-    if total > hopeless { preemption.append("\(total - hopeless) No preemption victims found for incoming pod") }
-    if hopeless > 0 { preemption.append("\(hopeless) Preemption is not helpful for scheduling") }
-    let advice = preemption.sorted().joined(separator: ", ")
-    return "0/\(total) nodes are available: \(parts). preemption: 0/\(total) nodes are available: \(advice)."
+    let text = "0/\(total) nodes are available: \(parts)."
+    if found.spec.scheduling.neverPreempts {
+      return "\(text) preemption: not eligible due to preemptionPolicy=Never."
+    }
+    // Room is being made: there is no more to say of it.
+    if fleet.preemption.classes[id] != nil { return text }
+    for name in unhelped {
+      for reason in preemptionReasons(found, name) { helps[reason, default: 0] += 1 }
+    }
+    if hopeless > 0 { helps["Preemption is not helpful for scheduling"] = hopeless }
+    let advice = helps.keys.sorted().map { "\(helps[$0] ?? 0) \($0)" }.sorted().joined(separator: ", ")
+    return "\(text) preemption: 0/\(total) nodes are available: \(advice)."
+  }
+
+  /// Why the end of others would not do on a node that is full.
+  private func preemptionReasons(_ found: WaitingClass, _ name: String) -> [String] {
+    let nobody = ["No preemption victims found for incoming pod"]
+    guard let node = state.nodes[ObjectKey(namespace: "", name: name)],
+      fleet.preemption.hasLower(than: found.priority), let left = usageWithoutLower(found.spec, on: name)
+    else { return nobody }
+    return Self.roomRefusal(found.spec, left, node.capacity)?.texts ?? nobody
   }
 
   /// All reasons of the first filter that refuses.
-  private func refusal(of found: WaitingClass, _ name: String) -> NodeRefusal {
+  private func refusal(of found: WaitingClass, _ id: WaitingClassID, _ name: String) -> NodeRefusal {
     let pinned = found.needs.pinnedNode
     if !pinned.isEmpty, pinned != name {
       return NodeRefusal(["node(s) didn't match the requested node name"], isHopeless: true)
@@ -117,6 +135,7 @@ extension CoordinatorCore {
     guard let record = fleet.nodes[name], record.isReachable, record.session != nil else {
       return NodeRefusal(["node(s) were not ready"], isHopeless: true)
     }
-    return Self.roomRefusal(found.spec, record.usage, node.capacity) ?? NodeRefusal([], isHopeless: false)
+    let usage = usage(of: record, name, for: found.priority, id)
+    return Self.roomRefusal(found.spec, usage, node.capacity) ?? NodeRefusal([], isHopeless: false)
   }
 }

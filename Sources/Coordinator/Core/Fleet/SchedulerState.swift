@@ -92,6 +92,7 @@ extension CoordinatorCore {
   /// The pod's index is taken: it waits outside its group, so that the other indexes do not look at it again.
   mutating func setAside(_ pod: Pod) {
     guard let slot = Slot(of: pod) else { return }
+    if !pod.status.nominatedNodeName.isEmpty { updatePod(pod.meta.key) { $0.status.nominatedNodeName = "" } }
     stopWaiting(pod)
     fleet.scheduler.aside[slot, default: InsertionSet()].insert(pod.meta.key)
   }
@@ -113,6 +114,7 @@ extension CoordinatorCore {
     guard let group = fleet.scheduler.groups[key], group.pods.isEmpty else { return }
     fleet.scheduler.groups[key] = nil
     fleet.scheduler.classes.leave(key, group.classID)
+    if fleet.scheduler.classes[group.classID] == nil { forgetPreemptor(group.classID) }
     fleet.scheduler.gated[key.jobUID]?.remove(key)
     if fleet.scheduler.gated[key.jobUID]?.isEmpty == true { fleet.scheduler.gated[key.jobUID] = nil }
   }
@@ -143,6 +145,7 @@ extension CoordinatorCore {
 
   /// What waiting pods say of the nodes may be wrong now: it is looked at again at the next interval.
   mutating func noteNodesChanged() {
+    notePreemptionChange()
     fleet.scheduler.classes.noteNodesChanged()
     armExplanation()
   }

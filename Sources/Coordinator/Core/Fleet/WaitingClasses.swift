@@ -16,13 +16,23 @@ struct WaitingNeeds: Hashable, Sendable {
   var pinnedNode: String
 }
 
+/// Who comes first: the higher priority, then who came first.
+struct WaitingRank: Comparable, Sendable {
+  var priority: Int64
+  var order: Int
+
+  static func < (left: WaitingRank, right: WaitingRank) -> Bool {
+    left.priority == right.priority ? left.order < right.order : left.priority > right.priority
+  }
+}
+
 /// A group's place in its class's queue, or a class's place among those that are due.
 struct WaitingPlace<Member: Sendable>: Comparable, Sendable {
-  var order: Int
+  var rank: WaitingRank
   var member: Member
 
-  static func == (left: WaitingPlace, right: WaitingPlace) -> Bool { left.order == right.order }
-  static func < (left: WaitingPlace, right: WaitingPlace) -> Bool { left.order < right.order }
+  static func == (left: WaitingPlace, right: WaitingPlace) -> Bool { left.rank == right.rank }
+  static func < (left: WaitingPlace, right: WaitingPlace) -> Bool { left.rank < right.rank }
 }
 
 struct WaitingClass: Sendable {
@@ -48,6 +58,10 @@ struct WaitingClass: Sendable {
   var message = ""
   /// Groups with pods that do not say yet why they wait.
   var unmarked = WorkQueue<WaitingGroupKey>()
+
+  var priority: Int64 { needs.scheduling.priority }
+  /// Of its first group.
+  var rank: WaitingRank { queue.first?.rank ?? WaitingRank(priority: priority, order: Int.max) }
 }
 
 struct WaitingClasses: Sendable {
@@ -110,13 +124,14 @@ struct WaitingClasses: Sendable {
   }
 
   mutating func queue(_ group: WaitingGroupKey, order: Int, _ id: WaitingClassID) {
-    all[id]?.queue.insert(WaitingPlace(order: order, member: group))
+    let rank = WaitingRank(priority: all[id]?.priority ?? 0, order: order)
+    all[id]?.queue.insert(WaitingPlace(rank: rank, member: group))
     switch all[id]?.standing {
     case .idle?:
       // What opened meanwhile was not noted.
       all[id]?.open = nil
-      makeDue(id, order)
-    case .due?: due.insert(WaitingPlace(order: order, member: id))
+      makeDue(id, rank)
+    case .due?: due.insert(WaitingPlace(rank: rank, member: id))
     case .parked?, nil: break
     }
   }
@@ -129,10 +144,10 @@ struct WaitingClasses: Sendable {
 
   // MARK: - Due
 
-  private mutating func makeDue(_ id: WaitingClassID, _ order: Int) {
+  private mutating func makeDue(_ id: WaitingClassID, _ rank: WaitingRank) {
     all[id]?.standing = .due
     dueIDs.insert(id)
-    due.insert(WaitingPlace(order: order, member: id))
+    due.insert(WaitingPlace(rank: rank, member: id))
   }
 
   /// The due class whose first group came first, and that group.
@@ -143,7 +158,7 @@ struct WaitingClasses: Sendable {
       guard all[id]?.standing == .due else { continue }
       while let head = all[id]?.queue.first {
         // Gone, gated, or gone and come again.
-        if let group = groups[head.member], group.isQueued, group.order == head.order { break }
+        if let group = groups[head.member], group.isQueued, group.order == head.rank.order { break }
         all[id]?.queue.removeFirst()
       }
       guard let head = all[id]?.queue.first else {
@@ -151,8 +166,8 @@ struct WaitingClasses: Sendable {
         dueIDs.remove(id)
         continue
       }
-      guard head.order <= place.order else {
-        due.insert(WaitingPlace(order: head.order, member: id))
+      guard head.rank <= place.rank else {
+        due.insert(WaitingPlace(rank: head.rank, member: id))
         continue
       }
       return (id, head.member)
@@ -163,7 +178,7 @@ struct WaitingClasses: Sendable {
   /// What is left of a class that is still due goes on at its place.
   mutating func goOn(_ id: WaitingClassID) {
     guard let found = all[id], found.standing == .due else { return }
-    due.insert(WaitingPlace(order: found.queue.first?.order ?? Int.max, member: id))
+    due.insert(WaitingPlace(rank: found.rank, member: id))
   }
 
   /// Nothing of the class fits anywhere.
@@ -207,7 +222,7 @@ struct WaitingClasses: Sendable {
       guard pinned.isEmpty || pinned == name, CoordinatorCore.fits(found.spec, usage, node.capacity),
         !pinned.isEmpty || CoordinatorCore.rejection(of: found.spec, by: node) == nil
       else { continue }
-      woken.append(WaitingPlace(order: found.queue.first?.order ?? Int.max, member: place.id))
+      woken.append(WaitingPlace(rank: found.rank, member: place.id))
     }
     for place in woken {
       let id = place.member
@@ -215,8 +230,16 @@ struct WaitingClasses: Sendable {
       var open = InsertionSet<String>()
       open.insert(name)
       all[id]?.open = open
-      makeDue(id, place.order)
+      makeDue(id, place.rank)
     }
+  }
+
+  /// A parked class is tried again though no node has opened to it.
+  mutating func wake(_ id: WaitingClassID) {
+    guard let found = all[id], found.standing == .parked else { return }
+    unpark(id, found.needs.cpuMillicores)
+    all[id]?.open = InsertionSet()
+    makeDue(id, found.rank)
   }
 
   /// Of the nodes that were looked at, these have room.

@@ -220,11 +220,12 @@ extension CoordinatorCore {
   }
 
   private mutating func podSpec(of job: Job) -> PodSpec {
+    let priority = podPriority(job.spec.podSpec.json).priority
     let mountsToken = mountsToken(job.spec.podSpec.json, namespace: job.meta.namespace)
     let pullSecrets = pullSecrets(job.spec.podSpec.json, namespace: job.meta.namespace)
     if let known = workloads.memories[job.meta.uid]?.podSpec, known.template == job.spec.podSpec,
       TokenMount.isMounted(in: known.admitted.json) == mountsToken,
-      known.admitted.json["imagePullSecrets"] == pullSecrets
+      known.admitted.json["imagePullSecrets"] == pullSecrets, priority.isHeld(by: known.admitted)
     {
       return known.admitted
     }
@@ -232,6 +233,7 @@ extension CoordinatorCore {
       podSpec: job.spec.podSpec.json, tolerationSeconds: configuration.defaultTolerationSeconds)
     json["imagePullSecrets"] = pullSecrets
     if mountsToken { TokenMount.add(to: &json) }
+    Self.admit(priority, into: &json)
     let admitted = PodSpec(json: json)
     workloads.memories[job.meta.uid, default: JobMemory()].podSpec = (job.spec.podSpec, admitted)
     return admitted

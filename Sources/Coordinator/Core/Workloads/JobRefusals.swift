@@ -1,5 +1,5 @@
-// Jobs whose pods are refused because their account is not there: said by an event, tried again after pauses and when
-// an account comes. Knows nothing of what accounts are for.
+// Jobs whose pods are refused because their account or their priority class is not there: said by an event, tried again
+// after pauses and when such an object comes. Knows nothing of what these are for.
 
 import ClusterProto
 
@@ -8,10 +8,13 @@ extension CoordinatorCore {
   private static let longestPause: Int64 = 60_000
 
   /// Whether the Job's pods are refused, which it is told by an event. It is tried again after Kubernetes' pauses, 1 s
-  /// doubling to a minute, and when an account comes.
+  /// doubling to a minute, and when an account or a priority class comes.
   mutating func isRefused(_ job: Job) -> Bool {
     let account = job.spec.podSpec.serviceAccountName
-    guard let problem = accountProblem(of: account, namespace: job.meta.namespace) else {
+    guard
+      let problem = accountProblem(of: account, namespace: job.meta.namespace)
+        ?? podPriority(job.spec.podSpec.json).problem
+    else {
       if workloads.memories[job.meta.uid]?.refusals ?? 0 > 0 {
         workloads.memories[job.meta.uid]?.refusals = 0
         workloads.refused[job.meta.namespace]?.remove(job.meta.key)
@@ -31,8 +34,8 @@ extension CoordinatorCore {
     return true
   }
 
-  /// What waits for an account of that namespace may go on.
-  mutating func accountCame(in namespace: String) {
+  /// What waits for an account of that namespace, or for a priority class, may go on.
+  mutating func refusalMayBeOver(in namespace: String) {
     while let key = workloads.refused[namespace]?.popFirst() { workloads.jobs.add(key) }
     workloads.refused[namespace] = nil
   }

@@ -22,7 +22,7 @@ extension CoordinatorCore {
   }
 
   /// Parallelism, and never more than successes are still missing.
-  private func mostAtOnce(of job: Job) -> Int64 {
+  func mostAtOnce(of job: Job) -> Int64 {
     guard let completions = job.spec.completions else { return job.spec.parallelism }
     let succeeded = job.status.succeeded.addingSaturated(workloads.tallies[job.meta.uid]?.uncountedSuccesses ?? 0)
     return min(job.spec.parallelism, max(0, completions - succeeded))

@@ -30,6 +30,8 @@ struct WorkloadsState: Sendable {
   /// The disk is nearly full: no Job gets a new pod.
   var isDiskScarce = false
   var budgets = BudgetState()
+  /// What pods without a class get.
+  var defaultPriority = PodPriority()
   /// Jobs whose pods have an account that is not there, by namespace.
   var refused: [String: InsertionSet<ObjectKey>] = [:]
   /// Jobs that choose their own selector, by namespace: they may adopt pods.
@@ -103,10 +105,11 @@ extension CoordinatorCore {
     case .node: observeNode(change)
     case .other(let other):
       observeBudget(change)
+      observePriorityClass(change)
       if other.kind == .events { observeEvent(change) }
       if other.kind == .cronjobs { observeCronJob(change) }
       if other.kind == .namespaces { observeNamespace(change) }
-      if other.kind == .serviceaccounts, change.before == nil { accountCame(in: other.meta.namespace) }
+      if other.kind == .serviceaccounts, change.before == nil { refusalMayBeOver(in: other.meta.namespace) }
     }
     observeOwnership(change)
     if let meta = change.after?.meta, meta.deletionTimestamp != nil, meta.finalizers.isEmpty,
@@ -123,6 +126,7 @@ extension CoordinatorCore {
 
   mutating func beginWorkloads() {
     for name in Self.standardNamespaces { workloads.unfurnished.add(name) }
+    beginPriorities()
   }
 
   /// Runs due work on at most `limit` objects; returns how many it touched.

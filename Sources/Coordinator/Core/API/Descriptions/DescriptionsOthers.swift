@@ -37,7 +37,7 @@ extension Descriptions {
       leaseTransitions: How often it changed hands.
       strategy: How a new holder is chosen.
       preferredHolder: Who should hold it next.
-    PriorityClass: PriorityClass is a name for a priority. Kept; the scheduler does not use it in this version.
+    PriorityClass: PriorityClass is a name for a priority of pods.
       value: The priority; at most 1000000000. It cannot be changed.
       globalDefault: Whether it is that of pods without a class.
       description: What the class is for.

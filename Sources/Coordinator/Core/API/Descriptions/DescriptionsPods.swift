@@ -32,13 +32,13 @@ extension Descriptions {
       schedulerName: Only default-scheduler; others are refused.
       tolerations: Taints that the pod bears, and for how long. Those of lost nodes say how soon it is replaced.
       hostAliases: Lines of the containers' /etc/hosts.
-      priorityClassName: The pod's priority class.
-      priority: The pod's priority. Kept: other values than 0 have no effect.
+      priorityClassName: The pod's priority class; absent: the one that is for all, if there is one.
+      priority: The priority of its class, set by the server. Higher goes first, and may take the place of lower.
       dnsConfig: Additions to the resolver's configuration.
       readinessGates: Conditions that must hold for the pod to be ready.
       runtimeClassName: The container runtime to use.
       enableServiceLinks: Kept: there are no services to link.
-      preemptionPolicy: Kept: no pod is ever preempted.
+      preemptionPolicy: Never: the pod goes first, but takes nobody's place. Set by the server as its class has it.
       overhead: Resources that the pod's runtime needs by itself.
       topologySpreadConstraints: How pods are spread over nodes. ScheduleAnyway has no effect, others are refused.
       setHostnameAsFQDN: Show the full domain name as the host name.

@@ -8,7 +8,7 @@ extension Descriptions {
       conditions: PodScheduled, Initialized, ContainersReady, Ready and, for a disturbed pod, DisruptionTarget.
       message: For people: why the pod is as it is.
       reason: One word on the same.
-      nominatedNodeName: Never set: nothing is preempted.
+      nominatedNodeName: Where others end to make room for it.
       hostIP: The node's address.
       hostIPs: The node's addresses.
       podIP: The pod's address: its node's.

@@ -142,4 +142,6 @@ struct DeletionRules: Sendable {
   var returnsObject = false
   /// Objects that nobody can delete.
   var keeps: [String] = []
+  /// What is said of them where Kubernetes has words of its own.
+  var keepsBecause: String?
 }

@@ -52,7 +52,10 @@ extension KindDescriptor {
       json["spec"] = Defaults.admit(podSpec: spec, tolerationSeconds: configuration.defaultTolerationSeconds)
       json["status"] = ["phase": "Pending", "qosClass": .string(Defaults.qosClass(podSpec: spec))]
     },
-    admit: { (json, core) throws(APIFailure) in try core.admitAccount(&json) },
+    admit: { (json, core) throws(APIFailure) in
+      try core.admitAccount(&json)
+      try core.admitPriority(&json)
+    },
     settle: { json, before, configuration, _ in
       // A manifest applied again does not carry the tolerations, the volume and the Secrets that admission added.
       guard let spec = json["spec"], case .pod(let pod) = before else { return }
@@ -60,6 +63,9 @@ extension KindDescriptor {
       if TokenMount.isMounted(in: pod.spec.json) { TokenMount.add(to: &admitted) }
       if (admitted["imagePullSecrets"]?.arrayValue ?? []).isEmpty {
         admitted["imagePullSecrets"] = pod.spec.json["imagePullSecrets"]
+      }
+      for member in ["priorityClassName", "priority", "preemptionPolicy"] where admitted[member] == nil {
+        admitted[member] = pod.spec.json[member]
       }
       json["spec"] = admitted
     },

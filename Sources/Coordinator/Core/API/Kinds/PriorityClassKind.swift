@@ -14,14 +14,18 @@ extension KindDescriptor {
       return [name, body["value"] ?? 0, body["globalDefault"] ?? false, age, body["preemptionPolicy"] ?? ""]
     },
     writes: WriteRules(
-      defaults: { Defaults.set(&$0, "preemptionPolicy", "PreemptLowerPriority") }, validateNew: priorityClass,
+      defaults: { Defaults.set(&$0, "preemptionPolicy", "PreemptLowerPriority") },
+      admit: { (json, core) throws(APIFailure) in try core.admitPriorityClass(json) }, validateNew: priorityClass,
       validateUpdate: { json, before, errors in
         if json["value"] != before.json["value"] { errors.forbidden("value", "may not be changed in an update.") }
+        if json["preemptionPolicy"] != before.json["preemptionPolicy"] {
+          errors.invalid("preemptionPolicy", json["preemptionPolicy"] ?? .null, "field is immutable")
+        }
         priorityClass(json, into: &errors)
-      },
-      honesty: { honesty, _, _ in
-        honesty.warn("value", "\(Honesty.notHonoured): pods are scheduled without priorities")
-      }))
+      }),
+    deletion: DeletionRules(
+      keeps: SystemPriority.classes.map(\.name),
+      keepsBecause: "this is a system priority class and cannot be deleted"))
 
   private static func priorityClass(_ json: JSON, into errors: inout FieldErrors) {
     let policy = json["preemptionPolicy"]?.stringValue ?? ""
@@ -29,7 +33,15 @@ extension KindDescriptor {
       errors.unsupported("preemptionPolicy", policy, ["PreemptLowerPriority", "Never"])
     }
     let name = json[path: ["metadata", "name"]]?.stringValue ?? ""
-    if let value = json["value"]?.intValue, value > 1_000_000_000, !name.hasPrefix("system-") {
+    let value = json["value"]?.intValue ?? 0
+    if name.hasPrefix(SystemPriority.prefix) {
+      if let problem = SystemPriority.problem(name, value, isDefault: json["globalDefault"]?.boolValue ?? false) {
+        errors.forbidden(
+          "metadata.name",
+          "priority class names with '\(SystemPriority.prefix)' prefix are reserved for system use only. error: \(problem)"
+        )
+      }
+    } else if value > 1_000_000_000 {
       errors.forbidden("value", "maximum allowed value of a user defined priority is 1000000000")
     }
   }

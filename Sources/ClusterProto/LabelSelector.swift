@@ -63,6 +63,13 @@ package struct LabelSelector: Equatable, Hashable, Sendable {
     }
   }
 
+  /// The same with one more requirement, of one value.
+  package func requiring(_ key: String, _ operation: Operator, _ value: String) -> LabelSelector {
+    var more = self
+    more.requirements.append(Requirement(key: key, operation: operation, values: [value]))
+    return more
+  }
+
   /// As kubectl prints it: `a=b,c in (d,e),!f`, sorted by key.
   package var description: String {
     requirements.sorted { orderUTF8($0.key, $1.key) < 0 }.map { requirement in

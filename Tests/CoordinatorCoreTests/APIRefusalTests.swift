@@ -213,10 +213,6 @@ private let jobRefusals: [Refusal] = [
       ("runtimeClassName", ["runtimeClassName": "gvisor"]), ("schedulerName", ["schedulerName": "other"]),
       ("os.name", ["os": ["name": "windows"]]),
       (
-        "affinity.podAntiAffinity.requiredDuringSchedulingIgnoredDuringExecution",
-        ["affinity": ["podAntiAffinity": ["requiredDuringSchedulingIgnoredDuringExecution": [["topologyKey": "a"]]]]]
-      ),
-      (
         "volumes[0].projected.sources[0].clusterTrustBundle",
         ["volumes": [["name": "v", "projected": ["sources": [["clusterTrustBundle": ["path": "ca"]]]]]]]
       ),

@@ -35,14 +35,6 @@ enum FieldTable {
       field: "PodSpec.dnsPolicy", text: "the node's resolver; `None`: Warning", effect: .warned, path: "dnsPolicy",
       probe: "None"),
     Rule(
-      field: "PodSpec.topologySpreadConstraints", text: "`whenUnsatisfiable: ScheduleAnyway`: kept, Warning",
-      effect: .warned, path: "topologySpreadConstraints[0]",
-      probe: ["maxSkew": 1, "topologyKey": "zone", "whenUnsatisfiable": "ScheduleAnyway"]),
-    Rule(
-      field: "PodSpec.topologySpreadConstraints", text: "else refused", effect: .refused,
-      path: "topologySpreadConstraints[0]",
-      probe: ["maxSkew": 1, "topologyKey": "zone", "whenUnsatisfiable": "DoNotSchedule"]),
-    Rule(
       field: "PodSpec.tolerations",
       text:
         "`node.kubernetes.io/unreachable` without tolerationSeconds: Warning: a lost pod stays lost",

@@ -98,11 +98,18 @@ package struct InvariantChecker: Sendable {
         if !core.isPossiblyLive(podUID: pod.meta.uid) {
           found.append("I8: pod \(name) is assigned, not ended, and has no attempt")
         }
-      } else if CoordinatorCore.waitsForNode(pod), core.fleet.scheduler.groups[CoordinatorCore.groupKey(pod)] == nil,
+      } else if CoordinatorCore.waitsForNode(pod), core.fleet.scheduler.groups[core.groupKey(pod)] == nil,
         !core.isAside(pod)
       {
         found.append("I8: pod \(name) waits for a node and the scheduler does not know it")
       }
+    }
+    let kept = core.fleet.preemption.nominations[key]?.node ?? ""
+    if CoordinatorCore.waitsForNode(pod), kept != pod.status.nominatedNodeName {
+      found.append("I12: room is kept for pod \(name) on \(kept), not on \(pod.status.nominatedNodeName)")
+    }
+    if core.fleet.topology.isOn, core.fleet.topology.placed[key] != CoordinatorCore.placement(pod) {
+      found.append("I12: pod \(name) is not counted as it runs")
     }
     if pod.meta.deletionTimestamp != nil, !core.isPossiblyLive(podUID: pod.meta.uid), pod.meta.finalizers.isEmpty,
       core.workloads.removals.isEmpty, core.workloads.jobs.isEmpty

@@ -85,10 +85,6 @@ struct Honesty {
         "must be >= 0; negative values are invalid and will be treated as 1")
     }
     if let policy = spec["dnsPolicy"]?.stringValue, policy == "None" { warn("\(path).dnsPolicy") }
-    for (index, constraint) in (spec["topologySpreadConstraints"]?.arrayValue ?? []).enumerated() {
-      let at = "\(path).topologySpreadConstraints[\(index)]"
-      if constraint["whenUnsatisfiable"]?.stringValue == "ScheduleAnyway" { warn(at) } else { refuse(at) }
-    }
     for list in ["initContainers", "containers"] {
       for (index, container) in (spec[list]?.arrayValue ?? []).enumerated() {
         self.container(container, "\(path).\(list)[\(index)]")

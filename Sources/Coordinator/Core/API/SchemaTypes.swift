@@ -83,8 +83,8 @@ extension Schema {
     NodeSelector = nodeSelectorTerms:[]NodeSelectorTerm
     NodeSelectorTerm = matchExpressions:[]LabelSelectorRequirement matchFields:[]LabelSelectorRequirement
     PreferredSchedulingTerm = weight:int32 preference:NodeSelectorTerm
-    PodAffinity = requiredDuringSchedulingIgnoredDuringExecution:[]PodAffinityTerm!
-      preferredDuringSchedulingIgnoredDuringExecution:[]WeightedPodAffinityTerm~
+    PodAffinity = requiredDuringSchedulingIgnoredDuringExecution:[]PodAffinityTerm
+      preferredDuringSchedulingIgnoredDuringExecution:[]WeightedPodAffinityTerm
     PodAffinityTerm = labelSelector:LabelSelector namespaces:[]string topologyKey:string
       namespaceSelector:LabelSelector matchLabelKeys:[]string mismatchLabelKeys:[]string
     WeightedPodAffinityTerm = weight:int32 podAffinityTerm:PodAffinityTerm

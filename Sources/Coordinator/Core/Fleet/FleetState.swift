@@ -241,6 +241,7 @@ struct FleetState: Sendable {
   var wantingTokens = WorkQueue<SessionID>()
   var scheduler = SchedulerState()
   var preemption = PreemptionState()
+  var topology = PodTopology()
   var joining = JoiningState()
   /// Where joiners are sent. Not persisted.
   var joinPoint: JoinPoint?
@@ -260,10 +261,15 @@ extension CoordinatorCore {
     case (.node(let before)?, .node(let after)?): observeNode(before, after)
     case (nil, .node(let after)?): observeNode(nil, after)
     case (.node(let before)?, nil):
+      observeTopology(node: before.meta.name, nil)
       freeName(before.meta.name)
       nodeErased(before.meta.name)
     case (.job(let before)?, nil): fleet.scheduler.failedOn[before.meta.uid] = nil
     case (.job(let before)?, .job?): reconsiderGated(before.meta.uid)
+    case (_, .other(let after)?) where after.kind == .namespaces:
+      observeTopology(namespace: after.meta.name, after.meta.labels)
+    case (.other(let before)?, nil) where before.kind == .namespaces:
+      observeTopology(namespace: before.meta.name, nil)
     default: break
     }
   }
@@ -273,13 +279,15 @@ extension CoordinatorCore {
       if let token = before?.status.fencingToken { fleet.tokens.remove(token) }
       if let token = after?.status.fencingToken { fleet.tokens.insert(token) }
     }
+    if let after { observeQuestions(after) }
     let waited = before.map(Self.waitsForNode) ?? false
     let waits = after.map(Self.waitsForNode) ?? false
     // A waiting pod that changes hands changes its group too.
-    let isMoved = waited && waits && before.map(Self.groupKey) != after.map(Self.groupKey)
+    let isMoved = waited && waits && before.map { groupKey($0) } != after.map { groupKey($0) }
     if waited, !waits || isMoved, let before { stopWaiting(before) }
     if waits, !waited || isMoved, let after { startWaiting(after) }
     observeNomination(before, after)
+    if let key = (after ?? before)?.meta.key { observePlacement(key, after) }
     if after == nil, let before { podErased(before) }
     if let after, !after.spec.scheduling.gates.isEmpty, after.status.condition("PodScheduled") == nil {
       fleet.gatedPods.add(after.meta.key)
@@ -302,6 +310,7 @@ extension CoordinatorCore {
       || before?.meta.labels != after.meta.labels || before?.capacity != after.capacity
       || before?.isReady != after.isReady
     guard isRelevant else { return }
+    if before?.meta.labels != after.meta.labels { observeTopology(node: after.meta.name, after.meta.labels) }
     nodeOpened(after.meta.name)
     noteNodesChanged()
   }

@@ -111,7 +111,7 @@ extension CoordinatorCore {
     let old = fleet.preemption.nominations[key]
     var new: Nomination?
     if let after, !after.status.nominatedNodeName.isEmpty, Self.waitsForNode(after) {
-      new = Nomination(after, of: fleet.scheduler.groups[Self.groupKey(after)]?.classID)
+      new = Nomination(after, of: fleet.scheduler.groups[groupKey(after)]?.classID)
     }
     guard new != old else { return }
     fleet.preemption.nominations[key] = new
@@ -145,7 +145,7 @@ extension CoordinatorCore {
   mutating func swapNomination(of pod: Pod, takes name: String) {
     let own = pod.status.nominatedNodeName
     guard own != name, let keys = fleet.preemption.onNode[name] else { return }
-    let id = fleet.scheduler.groups[Self.groupKey(pod)]?.classID
+    let id = fleet.scheduler.groups[groupKey(pod)]?.classID
     guard let other = keys.first(where: { fleet.preemption.nominations[$0]?.classID == id }) else { return }
     updatePod(other) { $0.status.nominatedNodeName = own }
   }
@@ -215,19 +215,20 @@ extension CoordinatorCore {
     let pods = podsWithoutRoom(of: id, spec)
     guard !pods.isEmpty else { return 0 }
     var touched = 0
-    var plans = MinHeap(plans(spec, among: state.keys(of: .nodes).map(\.name)))
+    let rules = podRules(of: id)
+    var plans = MinHeap(plans(spec, rules))
     for pod in pods {
       var isServed = false
       while !isServed, let best = plans.first {
         // What was done for the pods before it may have changed this one: budgets, and the room itself.
-        let fresh = plan(spec, on: best.node)
+        let fresh = plan(spec, rules, on: best.node)
         guard let fresh, fresh.node == best.node, fresh.victims == best.victims, fresh.violations == best.violations
         else {
           plans.replaceFirst(with: fresh)
           continue
         }
         touched += carryOut(fresh, for: pod)
-        plans.replaceFirst(with: plan(spec, on: best.node))
+        plans.replaceFirst(with: plan(spec, rules, on: best.node))
         isServed = true
       }
       if !isServed { break }
@@ -260,10 +261,10 @@ extension CoordinatorCore {
     return found
   }
 
-  private mutating func plans(_ spec: PodSpec, among names: [String]) -> [PreemptionPlan] {
+  private mutating func plans(_ spec: PodSpec, _ rules: PodRules?) -> [PreemptionPlan] {
     var found: [PreemptionPlan] = []
-    for name in names {
-      if let plan = plan(spec, on: name) { found.append(plan) }
+    for key in state.keys(of: .nodes) {
+      if let plan = plan(spec, rules, on: key.name) { found.append(plan) }
       if found.count >= Self.plansAtOnce { break }
     }
     return found
@@ -284,10 +285,12 @@ extension CoordinatorCore {
     return lower.isEmpty ? nil : usage
   }
 
-  /// Who would have to go on the node, as few and as unimportant as possible; nil: that would not do.
-  private mutating func plan(_ spec: PodSpec, on name: String) -> PreemptionPlan? {
+  /// Who would have to go on the node, as few and as unimportant as possible; nil: that would not do. It makes room, and
+  /// no distance to other pods.
+  private mutating func plan(_ spec: PodSpec, _ rules: PodRules?, on name: String) -> PreemptionPlan? {
     guard let record = fleet.nodes[name], record.isReachable, record.session != nil,
-      let node = state.nodes[ObjectKey(namespace: "", name: name)], Self.rejection(of: spec, by: node) == nil
+      let node = state.nodes[ObjectKey(namespace: "", name: name)], Self.rejection(of: spec, by: node) == nil,
+      rules?.refusal(node.meta.labels) == nil
     else { return nil }
     let lower = lower(than: spec.priority, on: name)
     fleet.preemption.looked += record.attempts.count

@@ -44,8 +44,9 @@ extension CoordinatorCore {
   private mutating func place(_ group: WaitingGroupKey, of id: WaitingClassID, limit: Int) -> Int {
     var looked = 0
     var heap: MinHeap<SchedulingCandidate>?
+    var isLasting = true
     while looked < limit, let key = fleet.scheduler.groups[group]?.pods.peek() {
-      guard let pod = state.pods[key], Self.waitsForNode(pod), Self.groupKey(pod) == group else {
+      guard let pod = state.pods[key], Self.waitsForNode(pod), groupKey(pod) == group else {
         _ = fleet.scheduler.groups[group]?.pods.next()
         forgetGroupIfEmpty(group)
         looked += 1
@@ -67,15 +68,27 @@ extension CoordinatorCore {
         explainParked(id)
         return looked
       }
-      var candidates = heap ?? MinHeap(candidates(for: pod, group, of: id))
+      if heap == nil, fleet.topology.isOn {
+        let rules = podRules(of: id)
+        isLasting = rules == nil || rules?.isOwn == false && rules?.hasPreferences == false
+        if !isLasting { looked += state.nodes.count / 64 }
+        heap = MinHeap(candidates(for: pod, group, of: id, rules))
+      }
+      var candidates = heap ?? MinHeap(candidates(for: pod, group, of: id, nil))
       guard let best = candidates.first else {
         if turnDown(pod, on: group.pinnedNode) { continue }
         looked += preempt(for: id)
         fleet.scheduler.classes.park(id)
+        watchPods(id)
         explainParked(id)
         return looked
       }
       assign(pod, to: best.name)
+      // What is said of other pods has other answers now.
+      if !isLasting {
+        heap = nil
+        continue
+      }
       let again = candidate(best.name, pod.spec, group, id)
       if again == nil { fleet.scheduler.classes.close(best.name, id) }
       candidates.replaceFirst(with: again)
@@ -84,13 +97,14 @@ extension CoordinatorCore {
     return looked
   }
 
-  /// The nodes that the pod fits, of those that may have room for its class.
+  /// The nodes that the pod fits, of those that may have room for its class; what other pods forbid stays open.
   private mutating func candidates(
-    for pod: Pod, _ group: WaitingGroupKey, of id: WaitingClassID
+    for pod: Pod, _ group: WaitingGroupKey, of id: WaitingClassID, _ rules: PodRules?
   ) -> [SchedulingCandidate] {
     if !group.pinnedNode.isEmpty { return [candidate(group.pinnedNode, pod.spec, group, id)].compactMap { $0 } }
     var result: [SchedulingCandidate] = []
-    if let open = fleet.scheduler.classes[id]?.open {
+    defer { fleet.topology.steps += rules == nil ? 0 : result.count }
+    if rules?.isOwn != true, let open = fleet.scheduler.classes[id]?.open {
       for name in open {
         if let found = candidate(name, pod.spec, group, id) {
           result.append(found)
@@ -98,13 +112,20 @@ extension CoordinatorCore {
           fleet.scheduler.classes.close(name, id)
         }
       }
-      return result
+    } else {
+      for key in state.keys(of: .nodes) {
+        if let found = candidate(key.name, pod.spec, group, id) { result.append(found) }
+      }
+      if rules?.isOwn != true { fleet.scheduler.classes.setOpen(result.map(\.name), id) }
     }
-    for key in state.keys(of: .nodes) {
-      if let found = candidate(key.name, pod.spec, group, id) { result.append(found) }
-    }
-    fleet.scheduler.classes.setOpen(result.map(\.name), id)
+    guard let rules else { return result }
+    result.removeAll { rules.refusal(labels(ofNode: $0.name)) != nil }
+    rules.prefer(&result) { labels(ofNode: $0) }
     return result
+  }
+
+  private func labels(ofNode name: String) -> StringMap {
+    state.nodes[ObjectKey(namespace: "", name: name)]?.meta.labels ?? StringMap()
   }
 
   /// The node as a candidate; nil when the pod does not fit it now.

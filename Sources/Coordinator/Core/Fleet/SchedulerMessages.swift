@@ -93,8 +93,9 @@ extension CoordinatorCore {
     var hopeless = 0
     var unhelped: [String] = []
     var helps: [String: Int] = [:]
+    let rules = podRules(of: id)
     for key in state.keys(of: .nodes) {
-      let refusal = refusal(of: found, id, key.name)
+      let refusal = refusal(of: found, id, rules, key.name)
       if refusal.isHopeless { hopeless += 1 } else { unhelped.append(key.name) }
       for reason in refusal.texts { counts[reason, default: 0] += 1 }
     }
@@ -123,7 +124,8 @@ extension CoordinatorCore {
   }
 
   /// All reasons of the first filter that refuses.
-  private func refusal(of found: WaitingClass, _ id: WaitingClassID, _ name: String) -> NodeRefusal {
+  private func refusal(of found: WaitingClass, _ id: WaitingClassID, _ rules: PodRules?, _ name: String) -> NodeRefusal
+  {
     let pinned = found.needs.pinnedNode
     if !pinned.isEmpty, pinned != name {
       return NodeRefusal(["node(s) didn't match the requested node name"], isHopeless: true)
@@ -136,6 +138,7 @@ extension CoordinatorCore {
       return NodeRefusal(["node(s) were not ready"], isHopeless: true)
     }
     let usage = usage(of: record, name, for: found.priority, id)
-    return Self.roomRefusal(found.spec, usage, node.capacity) ?? NodeRefusal([], isHopeless: false)
+    return Self.roomRefusal(found.spec, usage, node.capacity) ?? rules?.refusal(node.meta.labels)
+      ?? NodeRefusal([], isHopeless: false)
   }
 }

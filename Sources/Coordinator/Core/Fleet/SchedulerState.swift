@@ -12,6 +12,8 @@ struct WaitingGroupKey: Hashable, Sendable {
   var jobUID: String
   /// spec.nodeName as the pod was created with; empty for none.
   var pinnedNode: String
+  /// What other pods' rules, and its own, tell it by; nil while there are none.
+  var identity: PodIdentity?
 }
 
 struct WaitingGroup: Sendable {
@@ -34,6 +36,10 @@ struct SchedulerState: Sendable {
   var aside: [Slot: InsertionSet<ObjectKey>] = [:]
   /// Node of each Job's last failure: a preference, forgotten at a restart.
   var failedOn: [String: String] = [:]
+  /// What classes ask of other pods, which questions they wait for, and those that have waited for any.
+  var questions: [WaitingClassID: [QuestionID]] = [:]
+  var watched: [WaitingClassID: [QuestionID]] = [:]
+  var ruled = InsertionSet<WaitingClassID>()
   private var lastOrder = 0
   private var specSizes: [String: Int] = [:]
 
@@ -63,12 +69,14 @@ extension CoordinatorCore {
       && pod.spec.scheduling.gates.isEmpty
   }
 
-  static func groupKey(_ pod: Pod) -> WaitingGroupKey {
-    WaitingGroupKey(specDigest: pod.spec.digest, jobUID: Slot(of: pod)?.jobUID ?? "", pinnedNode: pod.nodeName ?? "")
+  func groupKey(_ pod: Pod) -> WaitingGroupKey {
+    WaitingGroupKey(
+      specDigest: pod.spec.digest, jobUID: Slot(of: pod)?.jobUID ?? "", pinnedNode: pod.nodeName ?? "",
+      identity: identity(of: pod))
   }
 
   mutating func startWaiting(_ pod: Pod) {
-    let key = Self.groupKey(pod)
+    let key = groupKey(pod)
     if fleet.scheduler.groups[key] == nil {
       let classID = fleet.scheduler.classes.enter(key, pod.spec)
       fleet.scheduler.groups[key] = WaitingGroup(order: fleet.scheduler.nextOrder(), classID: classID, isQueued: false)
@@ -80,7 +88,7 @@ extension CoordinatorCore {
   }
 
   mutating func stopWaiting(_ pod: Pod) {
-    let key = Self.groupKey(pod)
+    let key = groupKey(pod)
     fleet.scheduler.groups[key]?.pods.remove(pod.meta.key)
     fleet.scheduler.groups[key]?.unmarked.remove(pod.meta.key)
     forgetGroupIfEmpty(key)
@@ -113,8 +121,7 @@ extension CoordinatorCore {
   mutating func forgetGroupIfEmpty(_ key: WaitingGroupKey) {
     guard let group = fleet.scheduler.groups[key], group.pods.isEmpty else { return }
     fleet.scheduler.groups[key] = nil
-    fleet.scheduler.classes.leave(key, group.classID)
-    if fleet.scheduler.classes[group.classID] == nil { forgetPreemptor(group.classID) }
+    leaveClass(key, group.classID)
     fleet.scheduler.gated[key.jobUID]?.remove(key)
     if fleet.scheduler.gated[key.jobUID]?.isEmpty == true { fleet.scheduler.gated[key.jobUID] = nil }
   }

@@ -14,6 +14,7 @@ struct WaitingNeeds: Hashable, Sendable {
   var nodeSelector: StringMap
   var scheduling: SchedulingSpec
   var pinnedNode: String
+  var identity: PodIdentity?
 }
 
 /// Who comes first: the higher priority, then who came first.
@@ -97,7 +98,8 @@ struct WaitingClasses: Sendable {
   mutating func enter(_ group: WaitingGroupKey, _ spec: PodSpec) -> WaitingClassID {
     let needs = WaitingNeeds(
       cpuMillicores: spec.cpuMillicores, memoryBytes: spec.memoryBytes, tolerations: spec.tolerations,
-      nodeSelector: spec.nodeSelector, scheduling: spec.scheduling, pinnedNode: group.pinnedNode)
+      nodeSelector: spec.nodeSelector, scheduling: spec.scheduling, pinnedNode: group.pinnedNode,
+      identity: group.identity)
     if let id = ids[needs] {
       all[id]?.members.insert(group)
       return id
@@ -234,11 +236,11 @@ struct WaitingClasses: Sendable {
     }
   }
 
-  /// A parked class is tried again though no node has opened to it.
-  mutating func wake(_ id: WaitingClassID) {
+  /// A parked class is tried again though no node has opened to it; `anywhere`: any may have.
+  mutating func wake(_ id: WaitingClassID, anywhere: Bool = false) {
     guard let found = all[id], found.standing == .parked else { return }
     unpark(id, found.needs.cpuMillicores)
-    all[id]?.open = InsertionSet()
+    all[id]?.open = anywhere ? nil : InsertionSet()
     makeDue(id, found.rank)
   }
 

@@ -40,7 +40,7 @@ extension Descriptions {
       enableServiceLinks: Kept: there are no services to link.
       preemptionPolicy: Never: the pod goes first, but takes nobody's place. Set by the server as its class has it.
       overhead: Resources that the pod's runtime needs by itself.
-      topologySpreadConstraints: How pods are spread over nodes. ScheduleAnyway has no effect, others are refused.
+      topologySpreadConstraints: How pods are spread over nodes.
       setHostnameAsFQDN: Show the full domain name as the host name.
       os: The operating system of the pod: linux.
       hostUsers: true, or absent: the node's users. false is refused in this version.
@@ -92,7 +92,7 @@ extension Descriptions {
     TopologySpreadConstraint: TopologySpreadConstraint says how evenly pods are spread.
       maxSkew: How far the numbers of pods may differ.
       topologyKey: The label by which nodes are grouped.
-      whenUnsatisfiable: ScheduleAnyway, kept without effect; DoNotSchedule is refused in this version.
+      whenUnsatisfiable: DoNotSchedule waits, ScheduleAnyway only prefers.
       labelSelector: The pods that are counted.
       minDomains: How many groups there must be.
       nodeAffinityPolicy: Whether nodes that the pod cannot use count.

@@ -67,8 +67,8 @@ struct PodRules: Sendable {
 
   var hasPreferences: Bool { !wishes.isEmpty || spread.contains { !$0.isRequired } }
 
-  /// Adds to the nodes' preferences what pods nearby are worth: affinity and spreading weigh 2 each, as in Kubernetes, and
-  /// are spread over 0 to 100 among these nodes.
+  /// Adds to the nodes' preferences what pods nearby are worth: affinity and spreading weigh 2 each, as in Kubernetes,
+  /// and are spread over 0 to 100 among these nodes.
   func prefer(_ found: inout [SchedulingCandidate], _ labels: (String) -> StringMap) {
     guard hasPreferences, found.count > 1 else { return }
     var liked: [Int64] = []

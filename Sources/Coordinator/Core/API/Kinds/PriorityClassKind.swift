@@ -24,7 +24,7 @@ extension KindDescriptor {
         priorityClass(json, into: &errors)
       }),
     deletion: DeletionRules(
-      keeps: SystemPriority.classes.map(\.name),
+      keeps: SystemPriority.known.map(\.name),
       keepsBecause: "this is a system priority class and cannot be deleted"))
 
   private static func priorityClass(_ json: JSON, into errors: inout FieldErrors) {
@@ -36,10 +36,8 @@ extension KindDescriptor {
     let value = json["value"]?.intValue ?? 0
     if name.hasPrefix(SystemPriority.prefix) {
       if let problem = SystemPriority.problem(name, value, isDefault: json["globalDefault"]?.boolValue ?? false) {
-        errors.forbidden(
-          "metadata.name",
-          "priority class names with '\(SystemPriority.prefix)' prefix are reserved for system use only. error: \(problem)"
-        )
+        let rule = "priority class names with '\(SystemPriority.prefix)' prefix are reserved for system use only"
+        errors.forbidden("metadata.name", "\(rule). error: \(problem)")
       }
     } else if value > 1_000_000_000 {
       errors.forbidden("value", "maximum allowed value of a user defined priority is 1000000000")

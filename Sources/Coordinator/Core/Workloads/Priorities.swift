@@ -1,5 +1,5 @@
-// Owns: the priority of a pod, as Kubernetes' admission has it: its class's, else that of the class for all, else 0; and
-// which classes there may be. It must not know what priorities do: that is the scheduler's.
+// Owns: the priority of a pod, as Kubernetes' admission has it: its class's, else that of the class for all, else 0;
+// and which classes there may be. It must not know what priorities do: that is the scheduler's.
 
 import ClusterProto
 
@@ -28,17 +28,17 @@ struct PodPriority: Equatable, Sendable {
 /// Kubernetes' own classes: for what a cluster cannot do without.
 enum SystemPriority {
   static let prefix = "system-"
-  static let classes: [(name: String, value: Int64, description: String)] = [
+  static let known: [(name: String, value: Int64, description: String)] = [
     ("system-cluster-critical", 2_000_000_000, "For pods that the cluster needs, on whichever node."),
     ("system-node-critical", 2_000_001_000, "For pods that a node needs, and that must stay on it."),
   ]
 
   /// What is wrong with a class whose name is kept for these.
   static func problem(_ name: String, _ value: Int64, isDefault: Bool) -> String? {
-    guard let known = classes.first(where: { $0.name == name }) else {
+    guard let found = Self.known.first(where: { $0.name == name }) else {
       return "\(name) is not a known system priority class"
     }
-    if value != known.value { return "value of \(name) PriorityClass must be \(known.value)" }
+    if value != found.value { return "value of \(name) PriorityClass must be \(found.value)" }
     return isDefault ? "globalDefault of \(name) PriorityClass must be false" : nil
   }
 }
@@ -46,7 +46,7 @@ enum SystemPriority {
 extension CoordinatorCore {
   /// The classes that every cluster has.
   mutating func beginPriorities() {
-    for system in SystemPriority.classes {
+    for system in SystemPriority.known {
       guard state.other(.priorityclasses, ObjectKey(namespace: "", name: system.name)) == nil else { continue }
       var meta = ObjectMeta()
       meta.name = system.name

@@ -25,17 +25,25 @@ struct PodPriority: Equatable, Sendable {
   }
 }
 
-/// Kubernetes' own classes: for what a cluster cannot do without.
-enum SystemPriority {
+/// One of Kubernetes' own classes: for what a cluster cannot do without.
+struct SystemPriority: Sendable {
+  var name: String
+  var value: Int64
+  var description: String
+
   static let prefix = "system-"
-  static let known: [(name: String, value: Int64, description: String)] = [
-    ("system-cluster-critical", 2_000_000_000, "For pods that the cluster needs, on whichever node."),
-    ("system-node-critical", 2_000_001_000, "For pods that a node needs, and that must stay on it."),
+  static let all = [
+    SystemPriority(
+      name: "system-cluster-critical", value: 2_000_000_000,
+      description: "For pods that the cluster needs, on whichever node."),
+    SystemPriority(
+      name: "system-node-critical", value: 2_000_001_000,
+      description: "For pods that a node needs, and that must stay on it."),
   ]
 
   /// What is wrong with a class whose name is kept for these.
   static func problem(_ name: String, _ value: Int64, isDefault: Bool) -> String? {
-    guard let found = Self.known.first(where: { $0.name == name }) else {
+    guard let found = all.first(where: { $0.name == name }) else {
       return "\(name) is not a known system priority class"
     }
     if value != found.value { return "value of \(name) PriorityClass must be \(found.value)" }
@@ -46,7 +54,7 @@ enum SystemPriority {
 extension CoordinatorCore {
   /// The classes that every cluster has.
   mutating func beginPriorities() {
-    for system in SystemPriority.known {
+    for system in SystemPriority.all {
       guard state.other(.priorityclasses, ObjectKey(namespace: "", name: system.name)) == nil else { continue }
       var meta = ObjectMeta()
       meta.name = system.name

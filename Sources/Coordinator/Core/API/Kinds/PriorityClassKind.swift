@@ -24,7 +24,7 @@ extension KindDescriptor {
         priorityClass(json, into: &errors)
       }),
     deletion: DeletionRules(
-      keeps: SystemPriority.known.map(\.name),
+      keeps: SystemPriority.all.map(\.name),
       keepsBecause: "this is a system priority class and cannot be deleted"))
 
   private static func priorityClass(_ json: JSON, into errors: inout FieldErrors) {

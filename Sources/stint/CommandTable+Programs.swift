@@ -130,7 +130,7 @@ extension CommandTable {
       flags: [
         Flag("quick", "Smaller sizes, for a first look"),
         Flag(
-          "only", .choice(["idle", "jobs", "fleet", "history", "api", "crowd", "access", "mount"]),
+          "only", .choice(["idle", "jobs", "fleet", "history", "indexes", "api", "crowd", "access", "mount"]),
           repeats: true,
           "Only these figures: an idle cluster, real Jobs, a thousand agents, finished pods, the Kubernetes API, "
             + "crowds that connect at once, what roles cost, what pods' tokens cost; may be repeated"),

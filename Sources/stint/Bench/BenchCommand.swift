@@ -47,6 +47,7 @@ enum BenchCommand {
   static let groups = [
     Group(name: "idle", measure: IdleBench.run), Group(name: "jobs", measure: JobBench.run),
     Group(name: "fleet", measure: FleetBench.run), Group(name: "history", measure: HistoryBench.run),
+    Group(name: "indexes", measure: IndexBench.run),
     Group(name: "api", measure: APIBench.run), Group(name: "crowd", measure: CrowdBench.run),
     Group(name: "access", measure: AccessBench.run), Group(name: "mount", measure: MountBench.run),
   ]

@@ -11,7 +11,6 @@ enum CrowdBench {
   private static let text = BenchCommand.text
   /// Agents whose heartbeats are looked at, each one a second.
   private static let settled = 100
-  private static let mostMilliseconds = 200.0
 
   @Sendable static func run(_ bench: BenchContext) throws -> [BenchFigure] {
     FleetBench.raiseDescriptorLimit()
@@ -19,7 +18,7 @@ enum CrowdBench {
     defer { cluster.stop() }
     let fleet = try SimulatedFleet(cluster, count: settled, pods: 10, work: .keepsRunning)
     defer { fleet.close() }
-    let beats = Beats(fleet)
+    let beats = HeartbeatWaits(fleet)
     try FleetBench.pause(cluster, seconds: bench.size(5, quick: 2))
     var figures = [beats.figure("nobody else", bounded: false)]
     figures += try agents(bench, cluster, beats)
@@ -29,35 +28,10 @@ enum CrowdBench {
     return figures
   }
 
-  /// How long the settled agents' heartbeats waited.
-  private final class Beats {
-    private var milliseconds: [Double] = []
-
-    init(_ fleet: SimulatedFleet) {
-      for agent in fleet.agents { agent.onAnswer = { [unowned self] in milliseconds.append(Double($0) / 1e6) } }
-    }
-
-    /// Drops what was measured, after the answers that came while this thread prepared a crowd.
-    func clear(_ cluster: BenchCluster) throws {
-      try FleetBench.pause(cluster, seconds: 2)
-      milliseconds = []
-    }
-
-    /// Of those since it was last cleared.
-    func figure(_ whom: String, bounded: Bool = true) -> BenchFigure {
-      let spread = Spread(milliseconds)
-      milliseconds = []
-      return BenchFigure(
-        name: "heartbeat's answer beside \(whom)",
-        value: "p50 \(text(spread.median, 2)) ms, p99 \(text(spread.p99, 1)) ms, longest \(text(spread.most, 1)) ms "
-          + "of \(spread.count)",
-        reach: bounded ? "<= \(text(mostMilliseconds, 0)) ms" : "",
-        isMet: bounded ? spread.most <= mostMilliseconds : nil)
-    }
-  }
-
   /// Agents that all connect in one moment, as after a coordinator's restart.
-  private static func agents(_ bench: BenchContext, _ cluster: BenchCluster, _ beats: Beats) throws -> [BenchFigure] {
+  private static func agents(_ bench: BenchContext, _ cluster: BenchCluster, _ beats: HeartbeatWaits) throws
+    -> [BenchFigure]
+  {
     let count = bench.size(1_000, quick: 200)
     bench.progress("\(count) agents connect at once")
     let identities = try SimulatedFleet.identities(cluster, (0..<count).map { "crowd-\($0)" })
@@ -89,7 +63,9 @@ enum CrowdBench {
   }
 
   /// Machines that join by one token.
-  private static func joiners(_ bench: BenchContext, _ cluster: BenchCluster, _ beats: Beats) throws -> [BenchFigure] {
+  private static func joiners(_ bench: BenchContext, _ cluster: BenchCluster, _ beats: HeartbeatWaits) throws
+    -> [BenchFigure]
+  {
     let count = bench.size(1_000, quick: 200)
     bench.progress("\(count) machines join at once")
     let secret = Hexadecimal.text(try Crypto.randomBytes(JoinToken.secretDigits / 2))
@@ -126,7 +102,7 @@ enum CrowdBench {
 
   /// Handshakes that begin and never end, begun again as often as the coordinator ends them.
   private static func halfOpen(
-    _ bench: BenchContext, _ cluster: BenchCluster, _ beats: Beats
+    _ bench: BenchContext, _ cluster: BenchCluster, _ beats: HeartbeatWaits
   ) throws -> [BenchFigure] {
     let count = bench.size(2_000, quick: 500)
     bench.progress("\(count) handshakes that never end")

@@ -89,6 +89,35 @@ struct StreamingTests {
     try api.live.stop()
   }
 
+  @Test(
+    "a log that comes whole with its connection's end reaches its reader whole, one without an end breaks off there",
+    arguments: [900, 24_000, 44_000, 300_000], [true, false])
+  func logAtOnce(bytes: Int, hasEnd: Bool) throws {
+    let directory = try TemporaryDirectory()
+    let api = try LiveAPI(directory)
+    let node = try FakeNode(api.live)
+    try node.createPod(try api.live.open(.client))
+    let text = Self.lines(bytes)
+    let client = try api.connect()
+    client.connection.send(HTTPTestClient.request("GET", Self.log))
+    let source = try node.openStream()
+    for start in stride(from: 0, to: text.count, by: 8_000) {
+      let piece = LogFrame.bytes(Array(text[start..<min(start + 8_000, text.count)]))
+      source.connection.send(try Frame.encode(piece.payload))
+    }
+    if hasEnd { source.connection.send(try Frame.encode(LogFrame.end(code: 200, message: "").payload)) }
+    source.connection.close(afterFlush: true)
+    var got: [UInt8] = []
+    try api.live.wait("the answer ends") {
+      got += client.takeBody()
+      return client.isStreamOver || client.isClosed
+    }
+    let isWhole = got == text
+    #expect(isWhole, "\(got.count) of \(text.count) bytes")
+    #expect(client.isStreamOver == hasEnd)
+    try api.live.stop()
+  }
+
   @Test("a reader that takes a log slowly holds the node's stream back, gets every byte, and nobody else waits")
   func slowLog() throws {
     let directory = try TemporaryDirectory()

@@ -135,6 +135,7 @@ final class Peer: ReplyTaker, SlowTaker, TurnTaker {
     }
     // The loop holds the connection and this closure holds the peer: until the connection closes.
     connection.onClose = { [self] reason in
+      takeRestOfLog()
       dropOutbox()
       stage = .refused
       handler.closed(self, reason)
@@ -309,6 +310,13 @@ final class Peer: ReplyTaker, SlowTaker, TurnTaker {
     } catch {
       refuse(error)
     }
+  }
+
+  /// A log that was held back may have come whole with its end, and the connection's: at most what one read brings.
+  private func takeRestOfLog() {
+    guard case .logs = stage else { return }
+    // What is cut in the middle is no frame: its end was not said.
+    while let frame = try? reader.nextFrame(), (try? handler.logFrame(self, frame)) != nil {}
   }
 
   /// What makes a hello too long is its token, most likely.

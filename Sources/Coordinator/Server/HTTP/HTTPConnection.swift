@@ -380,9 +380,10 @@ final class HTTPConnection: ReplyTaker, SlowTaker, TurnTaker {
     case .bytes(let bytes): emit(bytes)
     case .done(let code, let object, _):
       if code != 200 {
-        // Too late for a code: the missing end tells the client that this is not all.
-        connection.close(afterFlush: true)
-        stage = .ending
+        // Too late for a code: the missing end tells the client that this is not all, once it has what there is.
+        isLast = true
+        stage = .sending
+        if outbox.isEmpty { done() }
         return
       }
       if case .object = style { emit(HTTPAnswer.end(ofList: object, isYAML: isYAML)) }

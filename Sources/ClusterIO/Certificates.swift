@@ -113,12 +113,15 @@ package enum Certificates {
   static func end(_ certificate: OpaquePointer) -> Int64? { seconds(X509_get0_notAfter(certificate)) }
 
   /// When it was made, in seconds since 1970: those made here begin an hour before; nil: it is no certificate.
-  package static func made(_ certificate: [UInt8]) -> Int64? {
+  package static func made(_ certificate: [UInt8]) -> Int64? { begin(certificate).map { $0 + 3_600 } }
+
+  /// When it begins, in seconds since 1970; nil: it is no certificate.
+  package static func begin(_ certificate: [UInt8]) -> Int64? {
     guard let certificate = try? Certificate(pem: certificate) else {
       ERR_clear_error()
       return nil
     }
-    return seconds(X509_get0_notBefore(certificate.pointer)).map { $0 + 3_600 }
+    return seconds(X509_get0_notBefore(certificate.pointer))
   }
 
   /// The subject's CN; nil: it is no certificate, or has none.

@@ -78,6 +78,16 @@ struct PKITests {
       for word in words + ["every kubeconfig"] { #expect(error.description.contains(word), "\(error)") }
       #expect(try Files.read(path) == bytes)
     }
+    // Of a clock that is behind nothing follows but that it is behind.
+    let early = try Certificates.make(
+      name: "stint", .authority, issuer: nil, seconds: 8 * 86_400, beginsIn: 86_400)
+    try Files.writeAtomically(path, early.certificate + early.key)
+    let error = try #require(throws: IOError.self) { try PKI(directory: directory.path, host: "127.0.0.1") }
+    let begin = WallTime(nanoseconds: Clocks.now().wall).adding(milliseconds: 86_400_000).rfc3339.prefix(10)
+    for word in ["begins at \(begin)", "clock says", "set the clock right and start again"] {
+      #expect(error.description.contains(word), "\(error)")
+    }
+    #expect(!error.description.contains("anew"), "\(error)")
     // One that ends soon serves until it does: its end is no reason to break every kubeconfig before it.
     let soon = try Certificates.make(name: "stint", .authority, issuer: nil, seconds: 3600)
     try Files.writeAtomically(path, soon.certificate + soon.key)

@@ -77,6 +77,14 @@ package struct PKI: Sendable {
     }
     guard !Certificates.isUsable(found, authority: found.certificate, inSeconds: 0) else { return found }
     let now = Clocks.now().wall
+    let clock = "this machine's clock says \(WallTime(nanoseconds: now).rfc3339)"
+    if let begin = Certificates.begin(found.certificate), begin > now / 1_000_000_000 {
+      // What else is wrong shows once the clock is right; nothing may be thrown away for a clock.
+      throw IOError(
+        operation: "read", subject: path,
+        message: "the cluster's authority begins at \(WallTime(nanoseconds: begin * 1_000_000_000).rfc3339), and "
+          + "\(clock): set the clock right and start again")
+    }
     guard end <= now / 1_000_000_000 else {
       throw IOError(
         operation: "read", subject: path,
@@ -85,9 +93,8 @@ package struct PKI: Sendable {
     }
     throw IOError(
       operation: "read", subject: path,
-      message: "the cluster's authority ended at \(WallTime(nanoseconds: end * 1_000_000_000).rfc3339), and this "
-        + "machine's clock says \(WallTime(nanoseconds: now).rfc3339): set the clock right if it is wrong; if it is "
-        + "right, \(anew)")
+      message: "the cluster's authority ended at \(WallTime(nanoseconds: end * 1_000_000_000).rfc3339), and "
+        + "\(clock): set the clock right if it is wrong; if it is right, \(anew)")
   }
 
   /// Whether it ends so soon that it is to be made again.

@@ -220,6 +220,7 @@ package final class AgentHost {
     case .disconnectCoordinator(let failure):
       identity.forget()
       if let failure {
+        if let address = coordinator?.address { addresses.failed(address, atOnce: false) }
         identity.failed(isNotWanted: false, isRoundOver: addresses.isRoundOver)
         failed(at: coordinator?.address, .unreachable, failure)
       }
@@ -320,13 +321,12 @@ package final class AgentHost {
   }
 
   private func open(_ number: ConnectionNumber, _ tls: TLSContext) {
-    guard let address = addresses.current else {
+    guard let address = addresses.next() else {
       failed(at: nil, .unreachable, "no address of a coordinator is known")
       return handle(.coordinatorClosed(number))
     }
     let link = CoordinatorLink(loop: loop, names: names, address: address, tls: tls, role: .agent)
     coordinator = link
-    addresses.advance()
     link.onOpen = { [unowned self, unowned link] result in
       cluster = result.cluster
       keepAddress(address)
@@ -371,6 +371,7 @@ package final class AgentHost {
   /// Whether no other try will end otherwise. `refusal`: the coordinator's answer to who this agent is.
   private func closed(_ link: CoordinatorLink, _ refusal: ProtocolError?, _ reason: String) -> Bool {
     let isRefused = refusal?.code == .unauthorized
+    addresses.failed(link.address, atOnce: true)
     let isNotWanted = isRefused || link.distrust != nil
     identity.failed(isNotWanted: isNotWanted, isRoundOver: addresses.isRoundOver)
     if isNotWanted, identity.hasAnother { return false }
@@ -409,7 +410,7 @@ package final class AgentHost {
   }
 
   private func serve(_ request: LogRequest) {
-    guard let tls = identity.tls, let address = addresses.current else { return }
+    guard let tls = identity.tls, let address = addresses.last else { return }
     let link = CoordinatorLink(
       loop: loop, names: names, address: address, tls: tls, role: .logs, stream: request.stream)
     logs.serve(request, link) { [unowned self] in isLive(request, restart: $0) }

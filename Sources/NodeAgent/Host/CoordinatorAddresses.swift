@@ -12,7 +12,13 @@ package final class CoordinatorAddresses {
   private var told: [SocketAddress] = []
   /// What somebody gave in this or an earlier start, as the file has it.
   package private(set) var kept: [SocketAddress] = []
+  /// The next of a round.
   private var place = 0
+  /// Where a session stood last, and whether that machine has said no at once since: its coordinator may be back in a
+  /// moment. Others that do not answer at all must not keep the agent from it for the whole of a round.
+  package private(set) var last: SocketAddress?
+  private var isLastQuick = false
+  private var tried: SocketAddress?
 
   /// `told` and `kept`: lines of files; what is no address in them is left out.
   package init(given: [SocketAddress], told: String, kept: String) {
@@ -30,22 +36,34 @@ package final class CoordinatorAddresses {
   /// Each once.
   package var all: [SocketAddress] { Self.distinct(given + told + kept) }
 
-  /// The one that is next, or that was last reached.
-  package var current: SocketAddress? {
+  /// The last of a round was the last one that was tried.
+  package private(set) var isRoundOver = false
+
+  /// The one to try now.
+  package func next() -> SocketAddress? {
     let all = all
-    return all.isEmpty ? nil : all[place % all.count]
+    guard !all.isEmpty else { return nil }
+    isRoundOver = false
+    if let last, isLastQuick, tried != last {
+      tried = last
+      return last
+    }
+    // Not twice one after the other.
+    if isLastQuick, all.count > 1, all[place % all.count] == tried { place += 1 }
+    let address = all[place % all.count]
+    place = (place + 1) % all.count
+    isRoundOver = place == 0
+    tried = address
+    return address
   }
 
-  /// The last of them was the last one that was tried.
-  package var isRoundOver: Bool { place == 0 }
-
-  /// Until this one has answered the next one is as good.
-  package func advance() { place = (place + 1) % max(all.count, 1) }
+  /// `address` led to no session. `atOnce`: the machine, or the way to it, said so, instead of nothing.
+  package func failed(_ address: SocketAddress, atOnce: Bool) { if address == last { isLastQuick = atOnce } }
 
   /// A session stands there, by the cluster's authority: text for the file of what was given, if that is news. `also`:
   /// of a token of the same authority.
   package func reached(_ address: SocketAddress, also token: [String]) -> String? {
-    defer { place = all.firstIndex(of: address) ?? 0 }
+    defer { (place, last, isLastQuick, tried) = (all.firstIndex(of: address) ?? 0, address, true, nil) }
     let news = (given.contains(address) ? [address] : []) + Self.addresses(token)
     return change(&kept, to: Array(Self.distinct(news + kept).prefix(CoordinatorsNotice.most)))
   }
@@ -55,8 +73,8 @@ package final class CoordinatorAddresses {
   package func take(_ notice: CoordinatorsNotice) -> String? {
     let found = Self.addresses(notice.addresses).filter { !$0.isLoopback }
     guard !found.isEmpty else { return nil }
-    let last = current
-    let text = change(&told, to: found)
+    // The one that leads there first: the agent's next start has no other way to know it.
+    let text = change(&told, to: found.filter { $0 == last } + found.filter { $0 != last })
     place = last.flatMap { all.firstIndex(of: $0) } ?? 0
     return text
   }

@@ -385,6 +385,11 @@ import Testing
     #expect(many <= 400 * (40 + 20))
   }
 
+  @Test("on 1,000 nodes 100 pods with rules look at each node once each, and at no other pods")
+  func manyNodes() throws {
+    #expect(try steps(pods: 100, nodes: 1_000, isOneKind: true) <= 100 * (1_000 + 20))
+  }
+
   @Test("who has no rules is not looked at for those of others, and an end wakes only whom it may help")
   func quiet() throws {
     var harness = try cluster([("n", 3)], pods: 10)

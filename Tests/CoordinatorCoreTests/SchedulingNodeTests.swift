@@ -156,6 +156,19 @@ import Testing
     #expect(harness.problems().isEmpty)
   }
 
+  @Test("a pod that names a node which is away starts when that comes, or is turned down where it is too small")
+  func nodeNameOfOneToCome() throws {
+    var harness = try FleetHarness.joined(["a"])
+    put(&harness, "small", on: "later", cpu: "1")
+    put(&harness, "large", on: "later", cpu: "64")
+    #expect(harness.pod("large")?.status.phase == .pending)
+    harness.join(FakeAgent("later"))
+    #expect(harness.isLive("small"))
+    #expect(harness.pod("large")?.status.phase == .failed)
+    #expect(harness.pod("large")?.status.reason == "OutOfcpu")
+    #expect(harness.problems().isEmpty)
+  }
+
   @Test("a Job whose template names a node runs there though the node is cordoned")
   func jobWithNodeName() throws {
     var harness = try FleetHarness.joined(["a", "b"])

@@ -41,6 +41,7 @@ package struct InvariantChecker: Sendable {
     jobs = [:].merging(state.keys(of: .jobs).compactMap { check(job: $0, core, &found) }) { first, _ in first }
     core.checkNodes(since: wentOnAt, &found)
     core.checkOwners(&found)
+    core.checkOffers(&found)
     return found
   }
 

@@ -31,7 +31,7 @@ extension CoordinatorCore {
   mutating func runScheduler(limit: Int) -> Int {
     var left = limit
     while left > 0 {
-      guard let next = fleet.scheduler.nextDue() else { break }
+      guard let next = nextDue() else { break }
       left -= max(1, place(next.group, of: next.id, limit: left))
       fleet.scheduler.classes.goOn(next.id)
     }

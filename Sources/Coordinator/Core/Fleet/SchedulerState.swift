@@ -52,9 +52,6 @@ struct SchedulerState: Sendable {
     return size
   }
 
-  /// What is to be tried next.
-  mutating func nextDue() -> (id: WaitingClassID, group: WaitingGroupKey)? { classes.next(of: groups) }
-
   /// The place of a new group behind all others.
   mutating func nextOrder() -> Int {
     lastOrder += 1
@@ -142,12 +139,44 @@ extension CoordinatorCore {
     for group in released { queue(group) }
   }
 
-  /// A node came, came back, changed, or has room again: whatever now fits it is tried there, and nothing else.
+  /// A node came, came back, changed, or has room again: it is offered to whatever waits, and nothing else is tried.
   mutating func nodeOpened(_ name: String) {
-    guard !fleet.scheduler.classes.isEmpty, let record = fleet.nodes[name], record.isReachable, record.session != nil,
-      let node = state.nodes[ObjectKey(namespace: "", name: name)]
+    guard !fleet.scheduler.classes.isEmpty, let record = fleet.nodes[name], record.isReachable, record.session != nil
     else { return }
-    fleet.scheduler.classes.open(node, usage: record.usage)
+    fleet.scheduler.classes.open(name)
+  }
+
+  /// The class and the group that are to be tried next. While new copies are held back no node is offered: all are
+  /// when that is over.
+  mutating func nextDue() -> (id: WaitingClassID, group: WaitingGroupKey)? {
+    while let next = fleet.scheduler.classes.next(of: fleet.scheduler.groups, offers: !isHolding) {
+      switch next {
+      case .place(let id, let group): return (id, group)
+      case .offer(let opened): offer(opened)
+      }
+    }
+    return nil
+  }
+
+  private mutating func offer(_ opened: OpenedNode) {
+    let name = opened.name
+    guard let record = fleet.nodes[name], let node = state.nodes[ObjectKey(namespace: "", name: name)],
+      record.isReachable, record.session != nil, record.usage.pods < node.capacity.pods
+    else { return fleet.scheduler.classes.close(name) }
+    let cpu = max(0, Int128(node.capacity.cpuMillicores) - record.usage.cpuMillicores)
+    let memory = max(0, Int128(node.capacity.memoryBytes) - record.usage.memoryBytes)
+    while let place = fleet.scheduler.classes.nextToAsk(name, cpu: cpu, memory: memory) {
+      if suits(place.id, record, node) { return fleet.scheduler.classes.take(opened, for: place) }
+      fleet.scheduler.classes.pass(name, by: place)
+    }
+    fleet.scheduler.classes.close(name)
+  }
+
+  /// Whether the node takes pods of the class, as far as other pods do not forbid it.
+  func suits(_ id: WaitingClassID, _ record: NodeRecord, _ node: Node) -> Bool {
+    guard let found = fleet.scheduler.classes[id] else { return false }
+    return Self.fits(found.spec, usage(of: record, node.meta.name, for: found.priority, id), node.capacity)
+      && Self.rejection(of: found.spec, by: node) == nil
   }
 
   /// What waiting pods say of the nodes may be wrong now: it is looked at again at the next interval.

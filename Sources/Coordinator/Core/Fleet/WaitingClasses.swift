@@ -1,6 +1,6 @@
-// Waiting groups by what decides whether a node can take them: if one group of a class fits nowhere, none does. So room
-// on a node wakes the classes that fit it, whose groups are then tried in the order of their coming, and 10,000 Jobs
-// that wait cost what one costs. Data and its indexes; placing is the Scheduler's.
+// Waiting groups by what decides whether a node can take them: if one group of a class fits nowhere, none does. A node
+// that has room again is offered to the classes that fit it, one after another in the order of their coming, until it is
+// full: 10,000 Jobs that wait cost what one costs, equal or not. Data and its indexes; placing is the Scheduler's.
 
 import ClusterProto
 
@@ -22,6 +22,9 @@ struct WaitingRank: Comparable, Sendable {
   var priority: Int64
   var order: Int
 
+  /// Before all others.
+  static let first = WaitingRank(priority: Int64.max, order: Int.min)
+
   static func < (left: WaitingRank, right: WaitingRank) -> Bool {
     left.priority == right.priority ? left.order < right.order : left.priority > right.priority
   }
@@ -34,6 +37,14 @@ struct WaitingPlace<Member: Sendable>: Comparable, Sendable {
 
   static func == (left: WaitingPlace, right: WaitingPlace) -> Bool { left.rank == right.rank }
   static func < (left: WaitingPlace, right: WaitingPlace) -> Bool { left.rank < right.rank }
+}
+
+/// What the scheduler does next.
+enum WaitingNext: Sendable {
+  /// Tries a group of a class.
+  case place(WaitingClassID, WaitingGroupKey)
+  /// Offers a node to the parked classes.
+  case offer(OpenedNode)
 }
 
 struct WaitingClass: Sendable {
@@ -49,6 +60,8 @@ struct WaitingClass: Sendable {
   /// One that has these needs.
   let spec: PodSpec
   var standing = Standing.idle
+  /// Its place among the parked ones.
+  var parkedAt: ParkedPlace?
   /// All its groups, in the order of their coming.
   var members = InsertionSet<WaitingGroupKey>()
   /// Those to be tried; entries of groups that are gone or gated are passed over.
@@ -66,20 +79,18 @@ struct WaitingClass: Sendable {
 }
 
 struct WaitingClasses: Sendable {
-  private struct Parked: Comparable, Sendable {
-    var cpu: Int64
-    var id: WaitingClassID
-
-    static func < (left: Parked, right: Parked) -> Bool { (left.cpu, left.id) < (right.cpu, right.id) }
-  }
-
   private(set) var all: [WaitingClassID: WaitingClass] = [:]
   private var ids: [WaitingNeeds: WaitingClassID] = [:]
   private var lastID = 0
   private var due = MinHeap<WaitingPlace<WaitingClassID>>()
   private var dueIDs = InsertionSet<WaitingClassID>()
-  /// The parked ones by the cpu that they ask for: those that ask for more than a node has free are not touched.
-  private var parked: [Parked] = []
+  private var parkedIDs = InsertionSet<WaitingClassID>()
+  /// The parked ones that name no node, and the others by the node that they name.
+  private var parked = ParkedClasses()
+  private var pinned: [String: InsertionSet<WaitingClassID>] = [:]
+  private var opened = OpenedNodes()
+  /// A class that is woken looks at so many nodes that have room at once.
+  private static let nodesAtOnce = 64
   /// Parked classes whose pods have to be told.
   private var marking = WorkQueue<WaitingClassID>()
   /// Parked classes whose message may be wrong.
@@ -89,7 +100,7 @@ struct WaitingClasses: Sendable {
   private(set) var asked = 0
 
   var isEmpty: Bool { all.isEmpty }
-  var parkedCount: Int { parked.count }
+  var parkedCount: Int { parkedIDs.count }
   var hasStale: Bool { isAllStale || !stale.isEmpty }
 
   subscript(id: WaitingClassID) -> WaitingClass? { all[id] }
@@ -117,7 +128,7 @@ struct WaitingClasses: Sendable {
     all[id]?.members.remove(group)
     all[id]?.unmarked.remove(group)
     guard let left = all[id], left.members.isEmpty else { return }
-    if left.standing == .parked { unpark(id, left.needs.cpuMillicores) }
+    unpark(id)
     dueIDs.remove(id)
     marking.remove(id)
     stale.remove(id)
@@ -134,7 +145,10 @@ struct WaitingClasses: Sendable {
       all[id]?.open = nil
       makeDue(id, rank)
     case .due?: due.insert(WaitingPlace(rank: rank, member: id))
-    case .parked?, nil: break
+    case .parked?:
+      // A group that was held back may have come before the others.
+      if let at = all[id]?.parkedAt, rank < at.rank { enterParked(id, rank) }
+    case nil: break
     }
   }
 
@@ -152,29 +166,39 @@ struct WaitingClasses: Sendable {
     due.insert(WaitingPlace(rank: rank, member: id))
   }
 
-  /// The due class whose first group came first, and that group.
-  mutating func next(of groups: [WaitingGroupKey: WaitingGroup]) -> (id: WaitingClassID, group: WaitingGroupKey)? {
+  /// The due class whose first group comes first, and that group; it stays until it is taken.
+  private mutating func firstDue(of groups: [WaitingGroupKey: WaitingGroup]) -> WaitingPlace<WaitingClassID>? {
     while let place = due.first {
-      due.removeFirst()
       let id = place.member
-      guard all[id]?.standing == .due else { continue }
+      guard all[id]?.standing == .due else {
+        due.removeFirst()
+        continue
+      }
       while let head = all[id]?.queue.first {
         // Gone, gated, or gone and come again.
         if let group = groups[head.member], group.isQueued, group.order == head.rank.order { break }
         all[id]?.queue.removeFirst()
       }
       guard let head = all[id]?.queue.first else {
+        due.removeFirst()
         all[id]?.standing = .idle
         dueIDs.remove(id)
         continue
       }
-      guard head.rank <= place.rank else {
-        due.insert(WaitingPlace(rank: head.rank, member: id))
-        continue
-      }
-      return (id, head.member)
+      if head.rank <= place.rank { return place }
+      due.replaceFirst(with: WaitingPlace(rank: head.rank, member: id))
     }
     return nil
+  }
+
+  /// The due class whose first group comes first, and that group, unless a node has room that somebody before it may
+  /// want.
+  mutating func next(of groups: [WaitingGroupKey: WaitingGroup], offers: Bool) -> WaitingNext? {
+    let place = firstDue(of: groups)
+    if offers, let node = opened.first(), place.map({ node.rank < $0.rank }) ?? true { return .offer(node) }
+    guard let place, let group = all[place.member]?.queue.first?.member else { return nil }
+    due.removeFirst()
+    return .place(place.member, group)
   }
 
   /// What is left of a class that is still due goes on at its place.
@@ -188,59 +212,71 @@ struct WaitingClasses: Sendable {
     guard let found = all[id], found.standing == .due else { return }
     all[id]?.standing = .parked
     dueIDs.remove(id)
-    parked.insert(Parked(cpu: found.needs.cpuMillicores, id: id), at: position(found.needs.cpuMillicores, id))
+    parkedIDs.insert(id)
+    enterParked(id, found.rank)
     if !found.unmarked.isEmpty { marking.add(id) }
   }
 
-  private mutating func unpark(_ id: WaitingClassID, _ cpu: Int64) {
-    let place = position(cpu, id)
-    guard place < parked.count, parked[place] == Parked(cpu: cpu, id: id) else { return }
-    parked.remove(at: place)
+  private mutating func enterParked(_ id: WaitingClassID, _ rank: WaitingRank) {
+    guard let needs = all[id]?.needs else { return }
+    if !needs.pinnedNode.isEmpty {
+      pinned[needs.pinnedNode, default: InsertionSet()].insert(id)
+      return
+    }
+    if let before = all[id]?.parkedAt { parked.remove(before) }
+    let place = ParkedPlace(rank: rank, id: id, cpu: needs.cpuMillicores, memory: needs.memoryBytes)
+    parked.insert(place)
+    all[id]?.parkedAt = place
   }
 
-  private func position(_ cpu: Int64, _ id: WaitingClassID) -> Int {
-    var low = 0
-    var high = parked.count
-    while low < high {
-      let middle = (low + high) / 2
-      if parked[middle] < Parked(cpu: cpu, id: id) { low = middle + 1 } else { high = middle }
-    }
-    return low
+  private mutating func unpark(_ id: WaitingClassID) {
+    guard let node = all[id]?.needs.pinnedNode else { return }
+    parkedIDs.remove(id)
+    if let place = all[id]?.parkedAt { parked.remove(place) }
+    all[id]?.parkedAt = nil
+    pinned[node]?.remove(id)
+    if pinned[node]?.isEmpty == true { pinned[node] = nil }
   }
 
   // MARK: - Nodes
 
-  /// Wakes the parked classes that fit the node as it is, and lets those that are due look at it too.
-  mutating func open(_ node: Node, usage: NodeUsage) {
-    let name = node.meta.name
+  /// The node has more room than before, or is another: it is offered to the parked classes, and those that are due
+  /// look at it too.
+  mutating func open(_ name: String) {
     for id in dueIDs where all[id]?.open != nil { all[id]?.open?.insert(name) }
-    let free = max(0, Int128(node.capacity.cpuMillicores) - usage.cpuMillicores)
-    var woken: [WaitingPlace<WaitingClassID>] = []
-    for place in parked {
-      guard Int128(place.cpu) <= free else { break }
-      guard let found = all[place.id] else { continue }
-      asked += 1
-      let pinned = found.needs.pinnedNode
-      guard pinned.isEmpty || pinned == name, CoordinatorCore.fits(found.spec, usage, node.capacity),
-        !pinned.isEmpty || CoordinatorCore.rejection(of: found.spec, by: node) == nil
-      else { continue }
-      woken.append(WaitingPlace(rank: found.rank, member: place.id))
-    }
-    for place in woken {
-      let id = place.member
-      unpark(id, all[id]?.needs.cpuMillicores ?? 0)
-      var open = InsertionSet<String>()
-      open.insert(name)
-      all[id]?.open = open
-      makeDue(id, place.rank)
-    }
+    if !parked.isEmpty { opened.open(name) }
+    // They start there now, or are turned down.
+    for id in Array(pinned[name] ?? InsertionSet()) { wake(id) }
   }
 
-  /// A parked class is tried again though no node has opened to it; `anywhere`: any may have.
+  /// Whatever of the node is left suits nobody who waits.
+  mutating func close(_ name: String) { opened.close(name) }
+
+  func isOpen(_ name: String) -> Bool { opened.names.contains(name) }
+
+  /// The next parked class that the node may suit, by cpu and memory.
+  mutating func nextToAsk(_ node: String, cpu: Int128, memory: Int128) -> ParkedPlace? {
+    let found = parked.first(after: opened.offered[node], cpu: cpu, memory: memory)
+    if found != nil { asked += 1 }
+    return found
+  }
+
+  /// The node does not suit that class.
+  mutating func pass(_ node: String, by place: ParkedPlace) { opened.offer(node, to: place) }
+
+  /// The node suits the class at that place: it is tried there if none comes before it.
+  mutating func take(_ node: OpenedNode, for place: ParkedPlace) {
+    opened.enter(node.name, place.rank)
+    guard place.rank <= node.rank else { return }
+    opened.offer(node.name, to: place)
+    wake(place.id)
+  }
+
+  /// A parked class is tried again; `anywhere`: any node may suit it now, and not only those that have opened.
   mutating func wake(_ id: WaitingClassID, anywhere: Bool = false) {
     guard let found = all[id], found.standing == .parked else { return }
-    unpark(id, found.needs.cpuMillicores)
-    all[id]?.open = anywhere ? nil : InsertionSet()
+    unpark(id)
+    all[id]?.open = anywhere || opened.names.count > Self.nodesAtOnce ? nil : opened.names
     makeDue(id, found.rank)
   }
 
@@ -267,13 +303,13 @@ struct WaitingClasses: Sendable {
 
   mutating func noteStale(_ id: WaitingClassID) { stale.add(id) }
 
-  mutating func noteNodesChanged() { if !parked.isEmpty { isAllStale = true } }
+  mutating func noteNodesChanged() { if !parkedIDs.isEmpty { isAllStale = true } }
 
   /// A class whose message has to be looked at.
   mutating func nextStale() -> WaitingClassID? {
     if isAllStale {
       isAllStale = false
-      for place in parked { stale.add(place.id) }
+      for id in parkedIDs { stale.add(id) }
     }
     return stale.next()
   }

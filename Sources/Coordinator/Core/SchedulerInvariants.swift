@@ -1,5 +1,5 @@
-// What must be true of waiting pods and of those that have just been placed, whatever the scheduler keeps at hand: it is
-// seen from the pods themselves. For the simulator and tests; it reads everything and changes nothing.
+// What must be true of waiting pods and of those that have just been placed, whatever the scheduler keeps at hand: it
+// is seen from the pods themselves. For the simulator and tests; it reads everything and changes nothing.
 
 import ClusterProto
 

@@ -1,6 +1,6 @@
 // Waiting groups by what decides whether a node can take them: if one group of a class fits nowhere, none does. A node
-// that has room again is offered to the classes that fit it, one after another in the order of their coming, until it is
-// full: 10,000 Jobs that wait cost what one costs, equal or not. Data and its indexes; placing is the Scheduler's.
+// that has room again is offered to the classes that fit it, one after another in the order of their coming, until it
+// is full: 10,000 Jobs that wait cost what one costs, equal or not. Data and its indexes; placing is the Scheduler's.
 
 import ClusterProto
 

@@ -124,6 +124,28 @@ package struct IndexIntervals: Equatable, Sendable {
     }
   }
 
+  /// The indexes below the limit that are not in it.
+  package func inverted(below limit: Int64) -> IndexIntervals {
+    var result = IndexIntervals()
+    var lower: Int64 = 0
+    for interval in intervals where interval.lower < limit {
+      if lower < interval.lower { result.append(lower, interval.lower - 1) }
+      lower = interval.upper + 1
+    }
+    if lower < limit { result.append(lower, limit - 1) }
+    return result
+  }
+
+  /// Adds all indexes of another set.
+  package mutating func formUnion(_ other: IndexIntervals) {
+    let all = (intervals + other.intervals).sorted { $0.lower < $1.lower }
+    self = IndexIntervals()
+    for interval in all {
+      let lower = max(interval.lower, (last ?? -1) + 1)
+      if lower <= interval.upper { append(lower, interval.upper) }
+    }
+  }
+
   /// How many indexes are in both.
   package func countShared(with other: IndexIntervals) -> Int64 {
     var shared: Int64 = 0

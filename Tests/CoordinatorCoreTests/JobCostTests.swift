@@ -168,6 +168,12 @@ struct JobCostTests {
         plain.insert(index)
       }
       let asked = Int64(random.next() % 125)
+      let inverted = intervals.inverted(below: asked)
+      #expect(
+        inverted == IndexIntervals(text: inverted.text) && inverted.count == asked - intervals.count(below: asked))
+      var all = inverted
+      all.formUnion(intervals)
+      #expect(all.count(below: asked) == asked && all.count == asked + Int64(plain.filter { $0 >= asked }.count))
       #expect(intervals.next(from: asked) == plain.filter { $0 >= asked }.min())
       #expect(intervals.count(below: asked) == Int64(plain.filter { $0 < asked }.count))
     }

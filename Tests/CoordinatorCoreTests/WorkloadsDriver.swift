@@ -112,7 +112,8 @@ struct WorkloadsDriver {
 
   /// Creates a Job as the API layer would hand it over: defaulted, with selector and labels. `spec` is laid over.
   mutating func createJob(
-    _ name: String, restartPolicy: String = "Never", resources: JSON = [:], _ members: [String: JSON] = [:]
+    _ name: String, restartPolicy: String = "Never", resources: JSON = [:], annotations: StringMap = [:],
+    _ members: [String: JSON] = [:]
   ) {
     let uid = "uid-\(name)"
     let labels: JSON = [
@@ -136,6 +137,7 @@ struct WorkloadsDriver {
     meta.name = name
     meta.namespace = "default"
     meta.uid = uid
+    meta.annotations = annotations
     core.insert(.job(Job(meta: meta, spec: JobSpec(json: spec))))
     settle()
   }
@@ -147,6 +149,11 @@ struct WorkloadsDriver {
       job.spec = JobSpec(json: json, sharing: job.spec.podSpec)
       job.meta.generation += 1
     }
+    settle()
+  }
+
+  mutating func annotateJob(_ name: String, _ annotation: String, _ value: String?) {
+    core.updateJob(Self.key(name)) { $0.meta.annotations[annotation] = value }
     settle()
   }
 

@@ -8,6 +8,36 @@ import Testing
 
 @Suite("Jobs: indexes")
 struct WorkloadsIndexedTests {
+  @Test("of a Job with chosen indexes only these run, under their numbers; the others count as succeeded")
+  func chosen() throws {
+    var driver = try WorkloadsDriver()
+    driver.createJob(
+      "j", annotations: [JobAnnotation.indexes: "1,4"],
+      ["completionMode": "Indexed", "completions": 6, "parallelism": 6])
+    #expect(driver.activePods("j").compactMap { Slot.index(of: $0) }.sorted() == [1, 4])
+    #expect(try driver.status("j").json["completedIndexes"] == "0,2,3,5")
+    try driver.restart()
+    driver.end(driver.activePods("j")[0], succeeded: true)
+    #expect(try driver.status("j").condition("Complete") == nil)
+    driver.end(driver.activePods("j")[0], succeeded: true)
+    let status = try driver.status("j")
+    #expect(status.condition("Complete")?.isTrue == true && status.succeeded == 6)
+    #expect(driver.pods("j").count == 2)
+  }
+
+  @Test("an elastic Job with chosen indexes runs none that was not chosen, however it shrinks and grows")
+  func chosenElastic() throws {
+    var driver = try WorkloadsDriver()
+    driver.createJob(
+      "j", annotations: [JobAnnotation.indexes: "1,4"],
+      ["completionMode": "Indexed", "completions": 6, "parallelism": 6])
+    driver.editJob("j", ["completions": 3, "parallelism": 3])
+    #expect(driver.activePods("j").compactMap { Slot.index(of: $0) } == [1])
+    driver.editJob("j", ["completions": 9, "parallelism": 9])
+    #expect(driver.activePods("j").compactMap { Slot.index(of: $0) }.sorted() == [1, 4])
+    #expect(try driver.status("j").succeeded == 7)
+  }
+
   private func index(_ pod: Pod) -> String { pod.meta.annotations["batch.kubernetes.io/job-completion-index"] ?? "" }
 
   private func pod(_ driver: WorkloadsDriver, _ job: String, _ index: Int) throws -> Pod {

@@ -37,12 +37,12 @@ struct WorkloadsJobFailureTests {
     var pauses: [Int64] = []
     for _ in 0..<80 {
       backoff.failure(at: WallTime(nanoseconds: 1), boot: BootTime(milliseconds: 0))
-      pauses.append(backoff.end?.milliseconds ?? 0)
+      pauses.append(backoff.end(by: .kubernetes, seed: "")?.milliseconds ?? 0)
     }
     #expect(pauses.prefix(7) == [10_000, 20_000, 40_000, 80_000, 160_000, 320_000, 600_000])
     #expect(pauses.last == 600_000)
     backoff.success()
-    #expect(backoff.end == nil)
+    #expect(backoff.end(by: .kubernetes, seed: "") == nil)
   }
 
   @Test("a success after failures forgets the pause")

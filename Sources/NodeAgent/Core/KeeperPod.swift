@@ -42,9 +42,6 @@ struct KeeperPod {
     var killAt: BootTime
   }
 
-  /// The annotation by which a pod prefers death to a freeze.
-  static let onLeaseEnd = "stint.dev/on-lease-end"
-
   let attempt: AttemptNumber
   let namespace: String
   let name: String
@@ -82,7 +79,7 @@ struct KeeperPod {
     namespace = assignment.namespace
     name = assignment.podName
     uid = assignment.podUID
-    killsAtLeaseEnd = assignment.annotations[Self.onLeaseEnd] == "kill"
+    killsAtLeaseEnd = assignment.annotations[JobAnnotation.onLeaseEnd] == "kill"
     tolerationMilliseconds = assignment.tolerationMilliseconds.map { max(0, $0) }
     restartPolicy = spec.restartPolicy
     graceMilliseconds = Self.milliseconds(seconds: spec.terminationGracePeriodSeconds)

@@ -17,7 +17,11 @@ extension Describer {
     heading(job)
     field("Selector", LabelText.selector(spec?["selector"]))
     labels("Labels", job[path: ["metadata", "labels"]])
-    annotations("Annotations", job[path: ["metadata", "annotations"]])
+    // How its pods failed stands below, in full.
+    var shown = StringMap(json: job[path: ["metadata", "annotations"]])
+    let failures = shown[JobAnnotation.failures] ?? ""
+    shown[JobAnnotation.failures] = nil
+    annotations("Annotations", shown.json)
     field("Controlled By", Describer.controller(job))
     field("Parallelism", spec?["parallelism"]?.intValue.map(String.init))
     field("Completions", spec?["completions"]?.intValue.map(String.init) ?? "<unset>")
@@ -42,6 +46,8 @@ extension Describer {
     }
     field("Failed Indexes", status?["failedIndexes"]?.stringValue.flatMap { $0.isEmpty ? nil : Describer.capped($0) })
     jobConditions(status?["conditions"]?.arrayValue ?? [])
+    if !failures.isEmpty { line("Last Failures:") }
+    for failure in failures.split(separator: "\n") { line(String(failure), 1) }
     if !problems.isEmpty { line("Pod Problems:") }
     for problem in problems { line(problem, 1) }
     template(spec?["template"])

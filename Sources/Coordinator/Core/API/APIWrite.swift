@@ -119,6 +119,9 @@ extension CoordinatorCore {
       warnings.append("status: \(DroppedFields.text): \(why)")
     }
     json["status"] = nil
+    if json[path: ["metadata", "annotations", JobAnnotation.failures]] != nil {
+      json[path: ["metadata", "annotations", JobAnnotation.failures]] = nil
+    }
     json["apiVersion"] = .string(request.kind.apiVersion)
     json["kind"] = .string(request.kind.name)
     json[path: ["metadata", "uid"]] = .string(newUID())
@@ -258,6 +261,10 @@ extension CoordinatorCore {
     default: after = try specWrite(tree, over: before, request, &warnings)
     }
     after.meta = Self.keepingServerOwned(meta, before.meta)
+    KeptAnnotations.settle(&after.meta, before.meta)
+    if request.subresource == "status" {
+      KeptAnnotations.settleStatus(&after.meta, before.meta, request.kind, &warnings)
+    }
     if request.subresource == "status", rules.status?.writesOwners == false,
       meta.ownerReferences != before.meta.ownerReferences
     {

@@ -5,7 +5,7 @@ import ClusterProto
 
 extension CoordinatorCore {
   /// Conditions that the coordinator writes and a report does not take away.
-  private static let coordinatorConditions = ["PodScheduled", "DisruptionTarget"]
+  private static let coordinatorConditions = ["PodScheduled", "DisruptionTarget", StartDeadline.condition]
 
   mutating func take(_ report: AttemptReport, from id: SessionID) {
     let number = report.attempt
@@ -65,6 +65,7 @@ extension CoordinatorCore {
         if let kept = before.condition(type), status.condition(type) == nil { conditions.append(kept) }
       }
       status.conditions = conditions
+      StartDeadline.explain(&status)
       status.qosClass = before.qosClass
       status.fencingToken = attempt.number
       if status.hostIP.isEmpty { status.hostIP = before.hostIP.isEmpty ? address : before.hostIP }

@@ -1,12 +1,10 @@
-// The pause before a Job's next pod after failures: 10 s doubling to 10 min since the last failure, forgotten at the
-// next success. Kept in a row of its own, so that a restart of the coordinator does not cut it short.
+// The pause before a Job's next pod after failures: by its own rule, else 10 s doubling to 10 min since the last
+// failure; forgotten at the next success. Kept in a row of its own, so that a restart of the coordinator does not cut
+// it short.
 
 import ClusterProto
 
 struct JobBackoff: Equatable, Sendable {
-  static let firstMilliseconds: Int64 = 10_000
-  static let longestMilliseconds: Int64 = 600_000
-
   /// Failures that finished after the latest success.
   var failures: Int64 = 0
   /// When the latest of them finished.
@@ -18,11 +16,9 @@ struct JobBackoff: Equatable, Sendable {
     left.failures == right.failures && left.lastFailure == right.lastFailure
   }
 
-  /// The end of the pause; nil without one.
-  var end: BootTime? {
-    guard failures > 0 else { return nil }
-    let doublings = min(failures - 1, 10)
-    return lastFailureBoot + min(Self.firstMilliseconds << doublings, Self.longestMilliseconds)
+  /// The end of the pause; nil without one. `seed`: whose failures they are.
+  func end(by rule: BackoffRule, seed: String) -> BootTime? {
+    failures > 0 ? lastFailureBoot + rule.pause(after: failures, seed: seed) : nil
   }
 
   mutating func success() {
@@ -34,6 +30,15 @@ struct JobBackoff: Equatable, Sendable {
     lastFailure = failures == 0 ? wall : max(lastFailure, wall)
     lastFailureBoot = failures == 0 ? boot : max(lastFailureBoot, boot)
     failures = failures.addingSaturated(1)
+  }
+}
+
+extension Job {
+  /// The pauses between its failures.
+  var backoffRule: BackoffRule {
+    guard let text = meta.annotations[JobAnnotation.backoff] else { return .kubernetes }
+    // Validation has read it before.
+    return (try? BackoffRule(text: text)) ?? .kubernetes
   }
 }
 

@@ -12,6 +12,8 @@ struct JobRound {
   var touched = 0
   /// The budget ended before the work did.
   var isCut = false
+  /// The record of failed pods, where it changed.
+  var failures: String?
 
   var remaining: Int { limit - touched }
   /// How the Job ends has been decided: nothing decides it anew.
@@ -145,8 +147,11 @@ extension CoordinatorCore {
     round.status.active = Int64(tally.active.count)
     round.status.ready = Int64(tally.ready)
     round.status.terminating = Int64(tally.terminating)
-    let status = round.status
-    updateJob(round.job.meta.key) { $0.status = status }
+    let (status, failures) = (round.status, round.failures)
+    updateJob(round.job.meta.key) { job in
+      job.status = status
+      if let failures { job.meta.annotations[JobAnnotation.failures] = failures }
+    }
   }
 
   /// The second phase: the terminal condition comes when no pod runs, ends or waits to be counted.

@@ -55,6 +55,7 @@ extension CoordinatorCore {
       outcomes.append((trustedFinishTime(of: pod), pod.meta.key, true))
     } else {
       let verdict = verdict(on: pod, of: round.job)
+      noteFailure(of: pod, &round)
       failJob(verdict, &round)
       if let index, settle(index, of: pod, verdict, &round) { return }
       if verdict.isCounted { round.status.failed = round.status.failed.nextCount }
@@ -71,6 +72,7 @@ extension CoordinatorCore {
       // Not in the backoff: who deletes a pod by hand gets its replacement at once.
       let index = ownIndex(of: pod, round)
       let verdict = verdict(on: pod, of: round.job)
+      noteFailure(of: pod, &round)
       if let index, settle(index, of: pod, verdict, &round) { return }
       if verdict.isCounted, index != nil || !round.job.spec.isIndexed {
         round.status.failed = round.status.failed.nextCount

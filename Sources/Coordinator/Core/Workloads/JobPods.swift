@@ -29,7 +29,7 @@ extension CoordinatorCore {
     guard missing > 0, !isTerminating(namespace: job.meta.namespace) else { return }
     if job.spec.isIndexed {
       createIndexes(&round, missing: missing)
-    } else if !isPaused(job, until: workloads.memories[job.meta.uid]?.backoff.end) {
+    } else if !isPaused(job, until: pauseEnd(of: job)) {
       createPods(&round, count: allowance(for: job, missing: missing), indexes: nil)
     }
   }
@@ -39,13 +39,17 @@ extension CoordinatorCore {
   private mutating func createIndexes(_ round: inout JobRound, missing: Int64) {
     let job = round.job
     let isPerIndex = job.spec.backoffLimitPerIndex != nil
-    if !isPerIndex, isPaused(job, until: workloads.memories[job.meta.uid]?.backoff.end) { return }
+    if !isPerIndex, isPaused(job, until: pauseEnd(of: job)) { return }
     // No more than this turn makes, and one that tells that there are more.
     let most = min(missing, Int64(max(0, round.remaining)) + 1)
     let indexes = pendingIndexes(round, count: most, places: missing)
     if isPerIndex { _ = isPaused(job, until: workloads.tallies[job.meta.uid]?.vacancies.nextEnd()) }
     guard !indexes.isEmpty else { return }
     createPods(&round, count: allowance(for: job, missing: Int64(indexes.count)), indexes: indexes)
+  }
+
+  private func pauseEnd(of job: Job) -> BootTime? {
+    workloads.memories[job.meta.uid]?.backoff.end(by: job.backoffRule, seed: job.meta.uid)
   }
 
   /// Whether a pause stands that ends later; then the Job comes back at its end.
@@ -109,7 +113,7 @@ extension CoordinatorCore {
         return
       }
       round.touched += 1
-      if !counting { stripTracking(key) }
+      if counting { noteRestarts(of: key, &round) } else { stripTracking(key) }
       deleteJobPod(key, of: round.job)
     }
   }
@@ -174,6 +178,11 @@ extension CoordinatorCore {
     while state.pods[meta.key] != nil { meta.name = prefix + Names.suffix(from: random.next()) }
     meta.labels = job.spec.templateLabels
     meta.annotations = job.spec.templateAnnotations
+    if let seconds = job.meta.annotations[JobAnnotation.startDeadline],
+      meta.annotations[JobAnnotation.startDeadline] == nil
+    {
+      meta.annotations[JobAnnotation.startDeadline] = seconds
+    }
     meta.ownerReferences = [job.controllerReference]
     meta.finalizers =
       job.spec.templateFinalizers.filter { $0 != JobNames.trackingFinalizer } + [JobNames.trackingFinalizer]

@@ -88,7 +88,7 @@ extension CoordinatorCore {
       var backoff = JobBackoff()
       backoff.failures = all.addingSaturated(1)
       backoff.lastFailureBoot = bootTime(of: finished)
-      due = backoff.end ?? due
+      due = backoff.end(by: round.job.backoffRule, seed: "\(uid)/\(index)") ?? due
     }
     workloads.tallies[uid]?.hold(
       HeldPods.Pod(key: pod.meta.key, due: due, isCounted: verdict.isCounted), of: index)
@@ -146,6 +146,7 @@ extension CoordinatorCore {
     }
     round.status.failedIndexes?.trim(below: completions)
     round.status.completedIndexes.trim(below: completions)
+    if workloads.memories[round.job.meta.uid]?.completions != completions { leaveOut(below: completions, &round) }
     round.status.succeeded = round.status.completedIndexes.count
     let uid = round.job.meta.uid
     guard workloads.memories[uid]?.completions != completions else { return }
@@ -155,6 +156,12 @@ extension CoordinatorCore {
       guard let pod = state.pods[key], ownIndex(of: pod, round) == nil else { continue }
       stripTracking(key)
     }
+  }
+
+  /// Indexes that a Job is not to run count as succeeded, as they were in the Job that it repeats.
+  private func leaveOut(below completions: Int64, _ round: inout JobRound) {
+    guard let text = round.job.meta.annotations[JobAnnotation.indexes] else { return }
+    round.status.completedIndexes.formUnion(IndexIntervals(text: text).inverted(below: completions))
   }
 
   // MARK: Ends

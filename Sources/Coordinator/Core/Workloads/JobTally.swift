@@ -247,6 +247,7 @@ extension CoordinatorCore {
     // What this controller writes into the status makes no work; what a client writes there is put right, or acted on.
     if before?.spec != after.spec || before?.meta.deletionTimestamp != after.meta.deletionTimestamp
       || before?.status.isFinished != after.status.isFinished
+      || before?.meta.annotations[JobAnnotation.backoff] != after.meta.annotations[JobAnnotation.backoff]
       || (workloads.synced != key && before?.status != after.status)
     {
       if before != nil { workloads.tallies[after.meta.uid]?.vacancies.forget() }

@@ -3,6 +3,18 @@
 
 import ClusterProto
 
+extension Job {
+  /// Seconds from its end to its deletion; nil: it stays. A Job that failed may have a time of its own.
+  var secondsToLive: Int64? {
+    if status.finishedCondition?.type == "Failed",
+      let own = meta.annotations[JobAnnotation.ttlAfterFailure].flatMap({ Int64($0) })
+    {
+      return own
+    }
+    return spec.ttlSecondsAfterFinished
+  }
+}
+
 extension CoordinatorCore {
   /// How long a missing node's pods are left alone (Kubernetes' quarantine), and how often one that may still run is
   /// looked at again.
@@ -15,7 +27,7 @@ extension CoordinatorCore {
   /// finish.
   mutating func armExpiry(of job: Job, before: Job?) {
     let timer = WorkloadTimer.expiry(job.meta.uid)
-    guard let seconds = job.spec.ttlSecondsAfterFinished, let finish = job.status.finishedCondition,
+    guard let seconds = job.secondsToLive, let finish = job.status.finishedCondition,
       job.meta.deletionTimestamp == nil
     else {
       workloads.timers.cancel(timer)
@@ -23,7 +35,7 @@ extension CoordinatorCore {
     }
     let isNew = before.map { !$0.status.isFinished } ?? false
     let finished = isNew ? now.boot : bootTime(of: finish.lastTransition)
-    if isNew || before?.spec.ttlSecondsAfterFinished != seconds || workloads.timers.time(of: timer) == nil {
+    if isNew || before?.secondsToLive != seconds || workloads.timers.time(of: timer) == nil {
       workloads.timers.set(timer, at: finished + Self.milliseconds(seconds: seconds))
     }
   }
@@ -40,7 +52,7 @@ extension CoordinatorCore {
 
   private mutating func expireJob(uid: String) {
     guard let key = jobReference(uid: uid), let job = state.jobs[key], job.status.isFinished,
-      job.meta.deletionTimestamp == nil, job.spec.ttlSecondsAfterFinished != nil
+      job.meta.deletionTimestamp == nil, job.secondsToLive != nil
     else { return }
     deleteObject(ObjectReference(kind: .jobs, key: key), propagation: .foreground, graceSeconds: nil)
   }

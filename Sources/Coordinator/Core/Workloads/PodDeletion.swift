@@ -105,6 +105,7 @@ extension CoordinatorCore {
     guard let pod = state.pods[key], pod.meta.uid == podUID else { return }
     if pod.meta.deletionTimestamp != nil { workloads.removals.add(ObjectReference(kind: .pods, key: key)) }
     guard let job = jobKey(owning: pod) else { return }
+    completeFailure(of: pod, job)
     workloads.jobs.add(job)
     if let uid = Slot(of: pod)?.jobUID, workloads.tallies[uid]?.deleted.contains(key) == true {
       workloads.tallies[uid]?.unseen.insert(key)

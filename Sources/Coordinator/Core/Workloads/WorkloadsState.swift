@@ -12,6 +12,8 @@ enum WorkloadTimer: Hashable, Comparable, Sendable {
   case expiry(String)
   /// The quarantine of a node that is gone, by node name: its pods are collected after it.
   case missingNode(String)
+  /// The end of the time in which a pod must have started, by pod uid.
+  case start(String)
   /// The next word about a namespace that is being deleted, by its name.
   case namespace(String)
   /// The oldest event's end.
@@ -74,6 +76,8 @@ struct WorkloadsState: Sendable {
   /// Finished Jobs whose TTL is over, by uid, and pods of nodes that are gone.
   var expired = WorkQueue<String>()
   var abandoned = WorkQueue<ObjectKey>()
+  /// Pods whose time to start is over, by uid.
+  var lateStarts = WorkQueue<String>()
   /// Pods that are being deleted and never had a node.
   var unscheduled = WorkQueue<ObjectKey>()
   /// Contents of namespaces that are being deleted: what came late, and what was there.
@@ -98,6 +102,7 @@ extension CoordinatorCore {
     case .pod:
       observePod(change)
       observeUnscheduled(change)
+      observeStart(change)
       countForBudgets(change)
     case .job:
       observeJob(change)
@@ -149,6 +154,7 @@ extension CoordinatorCore {
       budget -= expireJobs(limit: budget)
       budget -= collectAbandoned(limit: budget)
       budget -= endUnscheduled(limit: budget)
+      budget -= failLateStarts(limit: budget)
       if budget == before { break }
     }
     return limit - budget
@@ -158,6 +164,7 @@ extension CoordinatorCore {
     fireCronTimes()
     while let timer = workloads.timers.popDue(at: now.boot) {
       switch timer {
+      case .start(let uid): workloads.lateStarts.add(uid)
       case .job(let uid): if let job = jobReference(uid: uid) { workloads.jobs.add(job) }
       case .expiry(let uid): workloads.expired.add(uid)
       case .missingNode(let name): abandonPods(ofMissingNode: name)

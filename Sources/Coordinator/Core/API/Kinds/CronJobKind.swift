@@ -22,6 +22,7 @@ extension KindDescriptor {
       settle: { json, before, _, _ in json["status"] = before.json["status"] },
       validateNew: { json, errors in
         CronJobValidation.spec(json["spec"] ?? .null, before: nil, into: &errors)
+        JobAnnotationRules.cronJob(json, into: &errors)
         let name = json[path: ["metadata", "name"]]?.stringValue ?? ""
         if name.utf8.count > 52 {
           errors.invalid("metadata.name", name, "must be no more than 52 characters")
@@ -29,6 +30,7 @@ extension KindDescriptor {
       },
       validateUpdate: { json, before, errors in
         CronJobValidation.spec(json["spec"] ?? .null, before: before.json["spec"], into: &errors)
+        JobAnnotationRules.cronJob(json, into: &errors)
       },
       validateWith: { json, before, configuration, errors in
         let zone = json[path: ["spec", "timeZone"]]?.stringValue
@@ -37,6 +39,7 @@ extension KindDescriptor {
       },
       honesty: { honesty, tree, final in
         honesty.jobTemplate(final)
+        honesty.jobAnnotations(final[path: ["spec", "jobTemplate"]] ?? .null, "spec.jobTemplate.")
         let path = ["spec", "jobTemplate", "spec", "template", "spec"]
         honesty.podSpec(tree.json[path: path] ?? .null, path.joined(separator: "."))
         honesty.unlimitedToleration(final[path: path] ?? .null, path.joined(separator: "."))

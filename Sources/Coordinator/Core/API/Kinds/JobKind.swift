@@ -37,15 +37,18 @@ extension KindDescriptor {
         var validation = JobValidation()
         validation.create(json)
         errors.append(validation.errors)
+        JobAnnotationRules.job(json, before: nil, into: &errors)
       },
       validateUpdate: { json, before, errors in
         guard case .job(let job) = before else { return }
         var validation = JobValidation()
         validation.update(json, job)
         errors.append(validation.errors)
+        JobAnnotationRules.job(json, before: job.meta.annotations, into: &errors)
       },
       honesty: { honesty, tree, final in
         honesty.job(final)
+        honesty.jobAnnotations(final)
         honesty.manyIndexes(final["spec"] ?? .null, "spec")
         honesty.podSpec(tree.json[path: ["spec", "template", "spec"]] ?? .null, "spec.template.spec")
         honesty.unlimitedToleration(final[path: ["spec", "template", "spec"]] ?? .null, "spec.template.spec")

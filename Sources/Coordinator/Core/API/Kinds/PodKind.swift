@@ -73,6 +73,8 @@ extension KindDescriptor {
       var validation = PodValidation()
       validation.podSpec(json["spec"] ?? .null, "spec")
       errors.append(validation.errors)
+      JobAnnotationRules.pods(
+        StringMap(json: json[path: ["metadata", "annotations"]]), "metadata.annotations", into: &errors)
       if let node = json[path: ["spec", "nodeName"]]?.stringValue, !node.isEmpty,
         !(json[path: ["spec", "schedulingGates"]]?.arrayValue ?? []).isEmpty
       {
@@ -82,8 +84,11 @@ extension KindDescriptor {
     validateUpdate: { json, before, errors in
       guard case .pod(let pod) = before else { return }
       podUpdate(json, pod, into: &errors)
+      JobAnnotationRules.pods(
+        StringMap(json: json[path: ["metadata", "annotations"]]), "metadata.annotations", into: &errors)
     },
     honesty: { honesty, tree, final in
+      honesty.podAnnotations(final)
       honesty.podSpec(tree.json["spec"] ?? .null, "spec")
       honesty.unlimitedToleration(final["spec"] ?? .null, "spec")
     },

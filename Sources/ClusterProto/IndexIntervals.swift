@@ -136,6 +136,15 @@ package struct IndexIntervals: Equatable, Sendable {
     return result
   }
 
+  /// The indexes that are not in the other set.
+  package func subtracting(_ other: IndexIntervals) -> IndexIntervals {
+    if isEmpty || other.isEmpty { return self }
+    let limit = (last ?? -1) + 1
+    var rest = inverted(below: limit)
+    rest.formUnion(other)
+    return rest.inverted(below: limit)
+  }
+
   /// Adds all indexes of another set.
   package mutating func formUnion(_ other: IndexIntervals) {
     let all = (intervals + other.intervals).sorted { $0.lower < $1.lower }

@@ -16,13 +16,15 @@ package enum JobAnnotation {
   package static let indexes = "stint.dev/indexes"
   /// On a Job: the name of the Job that it repeats.
   package static let rerunOf = "stint.dev/rerun-of"
+  /// On a Job: other Jobs that end before it begins.
+  package static let dependsOn = "stint.dev/depends-on"
   /// On a pod: what becomes of it when its node hears nothing of the coordinator.
   package static let onLeaseEnd = "stint.dev/on-lease-end"
   /// On a Job, written by the coordinator alone: how its last pods failed.
   package static let failures = "stint.dev/last-failures"
 
   /// What has a meaning on a Job.
-  package static let ofJobs = [startDeadline, backoff, ttlAfterFailure, indexes, rerunOf, failures]
+  package static let ofJobs = [startDeadline, backoff, ttlAfterFailure, indexes, rerunOf, failures, dependsOn]
   /// What has a meaning on a pod or a template of pods.
   package static let ofPods = [startDeadline, onLeaseEnd]
 }

@@ -317,6 +317,7 @@ extension CoordinatorCore {
     rules.validateUpdate(json, before, &errors)
     rules.validateWith(json, before, configuration, &errors)
     if !errors.isEmpty { throw .invalid(request.kind, request.name, errors.all) }
+    try rules.admitUpdate(json, before, self)
     if rules.isHonestAtUpdates {
       let honesty = Honesty.inspect(tree, kind: request.kind, final: json)
       if !honesty.errors.isEmpty { throw .invalid(request.kind, request.name, honesty.errors.all) }

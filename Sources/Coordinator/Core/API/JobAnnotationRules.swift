@@ -31,7 +31,7 @@ enum JobAnnotationRules {
 
   private static let templatePath = ["spec", "template", "metadata", "annotations"]
 
-  private static func path(_ path: String, _ name: String) -> String { "\(path)[\(name)]" }
+  static func path(_ path: String, _ name: String) -> String { "\(path)[\(name)]" }
 
   private static func jobs(_ annotations: StringMap, _ spec: JSON, _ at: String, into errors: inout FieldErrors) {
     if annotations.isEmpty { return }
@@ -47,6 +47,7 @@ enum JobAnnotationRules {
     if let name = annotations[JobAnnotation.rerunOf] {
       for problem in Names.subdomainErrors(name) { errors.invalid(path(at, JobAnnotation.rerunOf), name, problem) }
     }
+    JobHoldRules.values(annotations, spec, at, into: &errors)
     if let text = annotations[JobAnnotation.indexes] {
       indexes(text, spec, path(at, JobAnnotation.indexes), into: &errors)
     }

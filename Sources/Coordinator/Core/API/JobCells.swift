@@ -19,7 +19,7 @@ enum JobCells {
     if has("Failed") { return "Failed" }
     if job.meta.deletionTimestamp != nil { return "Terminating" }
     for type in ["Suspended", "FailureTarget", "SuccessCriteriaMet"] where has(type) { return type }
-    return "Running"
+    return job.isWaiting ? "Waiting" : "Running"
   }
 
   static func completions(_ job: Job) -> String {

@@ -50,23 +50,31 @@ extension CoordinatorCore {
     let wall = WallTime(nanoseconds: last)
     workloads.memories[key, default: JobMemory()].backoff = JobBackoff(
       failures: failures, lastFailure: wall, lastFailureBoot: bootTime(of: wall))
+    workloads.memories[key]?.dependencies = DependencyRecord.all(json: value["dependencies"])
   }
 
   /// Sets a Job's backoff and writes it, where it changed.
   mutating func setBackoff(_ backoff: JobBackoff, uid: String) {
-    let before = workloads.memories[uid]?.backoff ?? JobBackoff()
-    guard backoff != before else { return }
+    guard backoff != workloads.memories[uid]?.backoff ?? JobBackoff() else { return }
     workloads.memories[uid, default: JobMemory()].backoff = backoff
-    let value: JSON = [
-      "failures": .int(backoff.failures), "lastFailureNanoseconds": .int(backoff.lastFailure.nanoseconds),
+    writeJobRecord(uid: uid)
+  }
+
+  /// Writes down what a restart must not forget of a Job.
+  mutating func writeJobRecord(uid: String) {
+    let memory = workloads.memories[uid] ?? JobMemory()
+    var value: JSON = [
+      "failures": .int(memory.backoff.failures),
+      "lastFailureNanoseconds": .int(memory.backoff.lastFailure.nanoseconds),
     ]
-    writes.append(
-      StoreWrite(table: .jobrecords, key: uid, value: backoff.failures == 0 ? nil : Array(value.text.utf8)))
+    if !memory.dependencies.isEmpty { value["dependencies"] = DependencyRecord.json(memory.dependencies) }
+    let isEmpty = memory.backoff.failures == 0 && memory.dependencies.isEmpty
+    writes.append(StoreWrite(table: .jobrecords, key: uid, value: isEmpty ? nil : Array(value.text.utf8)))
   }
 
   mutating func dropMemory(uid: String) {
-    setBackoff(JobBackoff(), uid: uid)
-    workloads.memories[uid] = nil
+    guard let memory = workloads.memories.removeValue(forKey: uid), memory != JobMemory() else { return }
+    writeJobRecord(uid: uid)
   }
 
   /// When a pod finished: the latest end of its containers, else when it stopped being ready, else when its deletion

@@ -50,6 +50,10 @@ extension CoordinatorCore {
 
   private mutating func advance(_ round: inout JobRound) {
     let job = round.job
+    if !round.isDecided, isHeldBack(&round), !round.isDecided {
+      if job.meta.deletionTimestamp == nil { markSuspension(&round, isHeld: true) }
+      return
+    }
     if round.status.startTime == nil, !job.spec.suspend {
       round.status.startTime = stamp
       workloads.memories[job.meta.uid, default: JobMemory()].started = now.boot
@@ -114,7 +118,7 @@ extension CoordinatorCore {
     return started + Self.milliseconds(seconds: seconds)
   }
 
-  private mutating func markSuspension(_ round: inout JobRound) {
+  private mutating func markSuspension(_ round: inout JobRound, isHeld: Bool = false) {
     let condition = round.status.condition("Suspended")
     if round.job.spec.suspend {
       // Kubernetes 1.36 clears the start with the suspension, so that DURATION is empty; resuming starts the deadline
@@ -128,8 +132,10 @@ extension CoordinatorCore {
         component: JobNames.component)
     } else if condition?.isTrue == true {
       setSuspended(&round, "False", reason: "JobResumed", message: "Job resumed")
-      round.status.startTime = stamp
-      workloads.memories[round.job.meta.uid, default: JobMemory()].started = now.boot
+      if !isHeld {
+        round.status.startTime = stamp
+        workloads.memories[round.job.meta.uid, default: JobMemory()].started = now.boot
+      }
       recordEvent(
         on: .job(round.job), type: .normal, reason: "Resumed", message: "Job resumed", component: JobNames.component)
     }

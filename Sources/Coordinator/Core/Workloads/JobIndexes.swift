@@ -116,6 +116,7 @@ extension CoordinatorCore {
   /// Indexes that want no pod, as sets that may overlap.
   private func takenIndexes(of job: Job, _ status: JobStatus) -> [IndexIntervals] {
     var taken = [status.completedIndexes]
+    if let memory = workloads.memories[job.meta.uid], !memory.barred.isEmpty { taken.append(memory.barred) }
     if let failed = status.failedIndexes { taken.append(failed) }
     guard let tally = workloads.tallies[job.meta.uid] else { return taken }
     taken.append(tally.indexed.indexes)

@@ -155,7 +155,14 @@ struct JobMemory: Equatable, Sendable {
   /// The pods that go next, where more are too many than one turn deletes.
   var surplus: ArraySlice<ObjectKey> = []
 
-  static func == (left: JobMemory, right: JobMemory) -> Bool { left.backoff == right.backoff }
+  /// How Jobs that it waits for ended, where they are not there any more to tell.
+  var dependencies: [DependencyRecord] = []
+  /// Indexes that wait for the same index of another Job.
+  var barred = IndexIntervals()
+
+  static func == (left: JobMemory, right: JobMemory) -> Bool {
+    left.backoff == right.backoff && left.dependencies == right.dependencies
+  }
 }
 
 /// Names that Kubernetes gives to what belongs to a Job.
@@ -247,12 +254,18 @@ extension CoordinatorCore {
     // What this controller writes into the status makes no work; what a client writes there is put right, or acted on.
     if before?.spec != after.spec || before?.meta.deletionTimestamp != after.meta.deletionTimestamp
       || before?.status.isFinished != after.status.isFinished
-      || before?.meta.annotations[JobAnnotation.backoff] != after.meta.annotations[JobAnnotation.backoff]
+      || Self.asksAnew(before?.meta.annotations, after.meta.annotations)
       || (workloads.synced != key && before?.status != after.status)
     {
       if before != nil { workloads.tallies[after.meta.uid]?.vacancies.forget() }
       workloads.jobs.add(key)
     }
+  }
+
+  /// Whether annotations that the controller acts on have changed.
+  private static func asksAnew(_ before: StringMap?, _ after: StringMap) -> Bool {
+    guard let before, before != after else { return false }
+    return [JobAnnotation.backoff, JobAnnotation.dependsOn].contains { before[$0] != after[$0] }
   }
 
   private mutating func forgetJob(_ job: Job) {

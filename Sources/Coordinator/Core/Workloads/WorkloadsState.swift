@@ -34,6 +34,7 @@ struct WorkloadsState: Sendable {
   var budgets = BudgetState()
   /// What pods without a class get.
   var defaultPriority = PodPriority()
+  var waiters = DependencyIndex()
   /// Jobs whose pods have an account that is not there, by namespace.
   var refused: [String: InsertionSet<ObjectKey>] = [:]
   /// Jobs that choose their own selector, by namespace: they may adopt pods.
@@ -105,6 +106,7 @@ extension CoordinatorCore {
       observeStart(change)
       countForBudgets(change)
     case .job:
+      observeDependencies(change)
       observeJob(change)
       observeRun(change)
     case .node: observeNode(change)

@@ -29,6 +29,8 @@ extension KindDescriptor {
           &json, name: json[path: ["metadata", "name"]]?.stringValue ?? "",
           uid: json[path: ["metadata", "uid"]]?.stringValue ?? "")
       },
+      admit: { json, core throws(APIFailure) in try JobHoldRules.admit(json, core) },
+      admitUpdate: { json, _, core throws(APIFailure) in try JobHoldRules.admit(json, core) },
       settle: { json, before, _, _ in
         guard case .job(let job) = before else { return }
         JobLabels.keepGenerated(&json, of: job)
@@ -45,6 +47,7 @@ extension KindDescriptor {
         validation.update(json, job)
         errors.append(validation.errors)
         JobAnnotationRules.job(json, before: job.meta.annotations, into: &errors)
+        JobHoldRules.update(json, job, into: &errors)
       },
       honesty: { honesty, tree, final in
         honesty.job(final)
@@ -63,7 +66,9 @@ extension KindDescriptor {
       var validation = JobStatusValidation(given: json, new: JobStatus(json: json), job: job)
       validation.check()
       if !validation.errors.isEmpty { throw .invalid(.jobs, job.meta.name, validation.errors.all) }
+      let own = job
       job.status = validation.new
+      JobHoldRules.keepAdmission(&job.status, of: own)
       return .job(job)
     },
     deletion: DeletionRules(

@@ -103,6 +103,10 @@ struct WriteRules: Sendable {
   var complete: @Sendable (inout JSON, CoordinatorConfiguration) -> Void = { _, _ in }
   /// What depends on other objects: whether a new object may be there at all, and what it takes over from them.
   var admit: @Sendable (inout JSON, CoordinatorCore) throws(APIFailure) -> Void = { (_, _) throws(APIFailure) in }
+  /// The same for an update that is valid: the new tree and the stored object.
+  var admitUpdate: @Sendable (JSON, APIObject, CoordinatorCore) throws(APIFailure) -> Void = {
+    (_, _, _) throws(APIFailure) in
+  }
   /// What an update keeps of the stored object although its body has another value, or none; may add warnings.
   var settle: @Sendable (inout JSON, APIObject, CoordinatorConfiguration, inout [String]) -> Void = { _, _, _, _ in }
   /// The rules for a new object, after those of metadata.

@@ -27,6 +27,8 @@ final class SimKeeper {
   private var isHung = false
   /// Sent a SIGKILL that it has not taken yet.
   private var isDoomed = false
+  /// No pod can be started, for a reason that goes away by itself.
+  private var brokenUntil: TrueTime = 0
   private var held: [KeeperEvent] = []
   private(set) var connection: Int64?
   /// A word to the agent's connection of that number.
@@ -183,7 +185,11 @@ final class SimKeeper {
       }
     case .rewriteJournal(let records): write { [self] in directory.journal = records }
     case .startPod(let attempt, _, let deadline):
-      if world.chance(0.002) {
+      if world.now >= brokenUntil, world.chance(0.002), world.chance(0.5) {
+        brokenUntil = world.now + world.pick(1...60_000_000)
+        world.record("node \(node) starts no pods for a while")
+      }
+      if world.now < brokenUntil || world.chance(0.001) {
         later(world.pick(500...5_000), .podStartFailed(attempt, message: "no memory"))
       } else {
         inits.begin(attempt, deadline: deadline)
@@ -200,6 +206,14 @@ final class SimKeeper {
       inits.thaw(attempt)
       later(world.pick(100...5_000), .podThawed(attempt))
     case .log: break
+    case .endAgentConnection:
+      if let number = connection {
+        disconnect(number)
+        lost?(number)
+      }
+    case .probeSandbox:
+      let works = world.now >= brokenUntil
+      later(world.pick(500...5_000), .sandboxProbed(works: works, detail: works ? "" : "no namespaces"))
     case .reply(let message): if let connection { reply?(connection, message) }
     case .armDeathTimer(let time): armDeathTimer(time)
     case .wake(let time): setWake(time)

@@ -48,7 +48,21 @@ import Testing
     bench.send(.podStartFailed(1, message: "no PIDs left"))
     #expect(try bench.status().phase == .failed)
     #expect(try bench.status().message == "Failed to create pod sandbox: no PIDs left")
+    #expect(try bench.status().containers.isEmpty, "one that waits would show as ContainerCreating for ever")
     #expect(bench.request(.start(body, plan: try plan(body), leaseEnd: boot(bench.now + 5_000))).startedPods.isEmpty)
+  }
+
+  @Test("a pod whose init turns out not to have been made is as one that could not; one that ran is not")
+  func lateUnstartable() throws {
+    var bench = KeeperBench()
+    try bench.start(assignment())
+    bench.send(.podStartFailed(1, message: "bubblewrap: no"))
+    #expect(try bench.status().reason == "FailedCreatePodSandBox")
+    #expect(try bench.status().containers.isEmpty)
+    try bench.run(assignment(2))
+    bench.send(.podStartFailed(2, message: "bubblewrap: no"))
+    #expect(try bench.status(2).reason == "")
+    #expect(try bench.main(2).state.termination?.reason == "ContainerStatusUnknown")
   }
 
   @Test("init containers run one after the other, then the main containers together")

@@ -31,7 +31,7 @@ struct HungDiskTests {
 
   private static func lose(_ cluster: TestCluster, _ disk: LoopDisk, _ loss: HungNode) throws {
     if loss == .withoutRoot, access("/usr/bin/bwrap", X_OK) != 0 { return }
-    let user = loss == .withoutRoot ? try Self.giveAway(cluster, to: 65_534) : []
+    let user = loss == .withoutRoot ? try cluster.giveAway("node-1", to: 65_534) : []
     try cluster.startAgent("node-1", as: user)
     try cluster.startAgent("node-2")
     try cluster.waitForNodes(2)
@@ -63,23 +63,6 @@ struct HungDiskTests {
     try judge(cluster, old, fault)
     try cluster.ledger.checkNothingRanTwice(parallelism: 4)
     try checkEqual(cluster.status("lost", "failed"), 0, "failed")
-  }
-
-  /// Lets another user have what node-1 needs; the front of a command that runs as that user.
-  private static func giveAway(_ cluster: TestCluster, to user: UInt32) throws -> [String] {
-    let node = cluster.dataDirectory("node-1")
-    try cluster.issue("node-1")
-    try Files.writeAtomically(cluster.ledgerPath, [])
-    let identity = NodePaths(data: node).identity
-    let own = try Files.list(identity).map { "\(identity)/\($0)" } + [identity]
-    for path in [node, cluster.ledgerPath] + own { chown(path, user, user) }
-    for path in [cluster.directory, "\(cluster.directory)/agents", "\(cluster.directory)/ledger"] { chmod(path, 0o755) }
-    let program = "\(cluster.directory)/stint"
-    // Not written by this process: a child that another test has just forked would hold the descriptor (ETXTBSY).
-    let copy = try Program(
-      ["--preserve=mode", Processes.program, program], path: "/bin/cp", output: "\(cluster.directory)/logs/copy")
-    try checkEqual(copy.end(within: 60), 0, "the exit status of cp")
-    return ["/usr/bin/setpriv", "--reuid=\(user)", "--regid=\(user)", "--clear-groups", program]
   }
 
   /// Signs, and prints lines, until told.

@@ -192,17 +192,17 @@ import Testing
     #expect(harness.pod("third")?.nodeName == "b")
   }
 
-  @Test("candidates are ordered by last failure, fencing, the Job's attempts, load and name")
+  @Test("candidates are ordered by last failure, the Job's attempts, load and name")
   func order() {
-    func candidate(_ name: String, failed: Bool = false, partly: Bool = false, attempts: Int = 0, load: Double = 0)
+    func candidate(_ name: String, failed: Bool = false, attempts: Int = 0, load: Double = 0)
       -> SchedulingCandidate
     {
       SchedulingCandidate(
-        hasFailed: failed, fencesPartly: partly, attemptsOfJob: attempts, load: load, name: name)
+        hasFailed: failed, attemptsOfJob: attempts, load: load, name: name)
     }
     let sorted = [
       candidate("a"), candidate("b"), candidate("a", load: 0.5), candidate("a", attempts: 1),
-      candidate("a", partly: true), candidate("a", failed: true),
+      candidate("a", failed: true),
     ]
     #expect(sorted.reversed().sorted() == sorted)
     var heap = MinHeap(sorted.reversed())
@@ -211,21 +211,12 @@ import Testing
     #expect(heap.first == sorted[1])
     heap.replaceFirst(with: nil)
     #expect(heap.first == sorted[2])
-    for expected in [sorted[3], candidate("a", attempts: 2), sorted[4], sorted[5]] {
+    for expected in [sorted[3], candidate("a", attempts: 2), sorted[4]] {
       heap.replaceFirst(with: nil)
       #expect(heap.first == expected)
     }
     heap.replaceFirst(with: nil)
     #expect(heap.first == nil)
-  }
-
-  @Test("a node that can fence fully is preferred to one that cannot")
-  func fencing() throws {
-    var harness = try FleetHarness.joined(["a", "b"]) { $0.fencesFully = $0.name == "b" }
-    harness.addPod("p", cpu: "3")
-    harness.addPod("q", cpu: "1")
-    harness.addPod("r", cpu: "1")
-    #expect(["p", "q", "r"].map { harness.pod($0)?.nodeName } == ["b", "b", "a"])
   }
 
   @Test("a pod that asks for nothing fits a node that is full of others' requests")

@@ -21,6 +21,8 @@ struct FakeAgent {
   var capacity = NodeCapacity(cpuMillicores: 4_000, memoryBytes: 8 << 30, pods: 110)
   var labels = StringMap()
   var fencesFully = true
+  /// Why, where it does not.
+  var fencingDetail = "no namespaces"
   var highestIncarnation: Int64 = 0
   var incarnationMark = ""
   var rememberedCluster = ""
@@ -52,7 +54,11 @@ struct FakeAgent {
     Registration(
       node: name, machineID: machine, bootID: boot, keeper: keeper, sweptKeepers: swept, capacity: capacity,
       labels: labels, address: "127.0.0.1", info: ["machineID": .string(machine)],
-      conditions: [], fencesFully: fencesFully, highestIncarnation: highestIncarnation, highestAttempt: highestAttempt,
+      conditions: [
+        Condition(
+          type: "FencingIncomplete", status: fencesFully ? "False" : "True", reason: "r",
+          message: fencesFully ? "namespaces" : fencingDetail, lastTransition: WallTime(nanoseconds: 0))
+      ], fencesFully: fencesFully, highestIncarnation: highestIncarnation, highestAttempt: highestAttempt,
       hardwareID: hardware, directory: mark, uptimeMilliseconds: uptime, incarnationMark: incarnationMark,
       rememberedCluster: rememberedCluster, provenAttempt: provenAttempt)
   }

@@ -201,5 +201,42 @@ private let freezers: [[String]] = [[], ["--no-cgroups"]]
     let status = keeper.waitForEnd(1)
     #expect(status?.reason == "FailedCreatePodSandBox")
     #expect(status?.message.contains("bubblewrap is not installed") == true)
+    #expect(status?.containers.isEmpty == true)
+  }
+
+  @Test("a keeper whose bubblewrap fails says so, tries again, and says when pods start again; and the other way round")
+  func heals() throws {
+    let place = try Scratch()
+    let script = "\(place.path)/bwrap"
+    try Files.writeAtomically(
+      script,
+      Array(
+        """
+        #!/bin/sh
+        [ -e \(place.path)/works ] && exec \(place.path)/bwrap.real "$@"
+        echo "bwrap: Can't mount proc on /newroot/proc: Operation not permitted" >&2
+        exit 1
+
+        """.utf8))
+    chmod(script, 0o755)
+    try #require(try run("/bin/cp", "/usr/bin/bwrap", "\(place.path)/bwrap.real"))
+    let hidden = "mount --bind \(script) /usr/bin/bwrap; exec \"$@\""
+    let wrapper = ["/usr/bin/unshare", "--mount", "/bin/sh", "-c", hidden, "sh"]
+    let keeper = try TestKeeper(KeeperSetting(asNobody: true, wrapper: wrapper))
+    #expect(!keeper.fencesFully)
+    #expect(keeper.detail.contains("bubblewrap: bwrap: Can't mount proc on /newroot/proc: Operation not permitted"))
+    #expect(keeper.detail.contains("let its user make namespaces"))
+    try Files.writeAtomically("\(place.path)/works", [])
+    #expect(keeper.wait { !keeper.isConnected }, "the next hello says it")
+    try keeper.connect()
+    #expect(keeper.fencesFully)
+    try keeper.start(1, script: "echo works")
+    #expect(keeper.waitForEnd(1)?.phase == .succeeded)
+    unlink("\(place.path)/works")
+    try keeper.start(2, script: "true")
+    #expect(keeper.waitForEnd(2)?.phase == .failed)
+    #expect(keeper.wait { !keeper.isConnected })
+    try keeper.connect()
+    #expect(!keeper.fencesFully)
   }
 }

@@ -84,6 +84,7 @@ final class TestKeeper {
   private(set) var directory = ""
   private(set) var sweptKeepers: [String] = []
   private(set) var fencesFully = false
+  private(set) var detail = ""
   private(set) var concern = ""
   private(set) var isInventoryComplete = false
   var reports: [AttemptNumber: AttemptReport] = [:]
@@ -145,6 +146,8 @@ final class TestKeeper {
     try connect()
   }
 
+  var isConnected: Bool { connection != nil }
+
   func disconnect() {
     connection?.onBytes = nil
     connection?.onClose = nil
@@ -167,7 +170,10 @@ final class TestKeeper {
         continue
       }
       next.onOpen = { isOpen = true }
-      next.onClose = { _ in isClosed = true }
+      next.onClose = { [unowned self] _ in
+        isClosed = true
+        connection = nil
+      }
       next.onBytes = { [unowned self] in receive($0) }
       _ = wait { isOpen || isClosed }
       if isOpen { connection = next } else { poll(nil, 0, 5) }
@@ -182,11 +188,12 @@ final class TestKeeper {
     stream.append(bytes)
     while let message = try? stream.next() {
       switch try? KeeperReply(json: message) {
-      case .hello(let keeper, let mark, let swept, _, let fences, _):
+      case .hello(let keeper, let mark, let swept, _, let fences, let why):
         identity = keeper
         directory = mark
         sweptKeepers = swept
         fencesFully = fences
+        detail = why
       case .reports(let list):
         if list.isEmpty { isInventoryComplete = true }
         for report in list { reports[report.attempt] = report }

@@ -12,7 +12,7 @@ extension CoordinatorCore {
     where waiting.standing == .parked && waiting.needs.pinnedNode.isEmpty {
       let rules = reader.podRules(of: id)
       for name in fleet.nodes.keys.sorted() where !fleet.scheduler.classes.isOpen(name) {
-        guard let record = fleet.nodes[name], record.isReachable, record.session != nil,
+        guard let record = fleet.nodes[name], record.takesPods,
           let node = state.nodes[ObjectKey(namespace: "", name: name)], suits(id, record, node),
           rules?.refusal(node.meta.labels) == nil
         else { continue }

@@ -64,6 +64,8 @@ package struct AgentCore {
   private var keeperFailures: Int64 = 0
   /// When the keeper's inventory was whole.
   private var keeperReadySince = BootTime(milliseconds: 0)
+  /// The last keeper said that no pod can be started.
+  private var lacksSandbox = false
   private var coordinatorFailures: Int64 = 0
   /// Refusals that no retry cures, since the last answer.
   private var coordinatorRefusals: Int64 = 0
@@ -205,7 +207,10 @@ extension AgentCore {
       identity = KeeperIdentity(
         keeper: keeper, directory: directory, sweptKeepers: swept, fencesFully: fencesFully, fencingDetail: detail)
       highestAttempt = max(highestAttempt, highest)
-      if !fencesFully { effects.append(.log("the keeper: \(detail)")) }
+      if !fencesFully || lacksSandbox {
+        effects.append(.log("the keeper: \(fencesFully ? "pods can be started again: " : "")\(detail)"))
+      }
+      lacksSandbox = !fencesFully
     case .proven(let proven): note(proven)
     case .concern(let text):
       guard keeperLink == .loading else { return }

@@ -27,6 +27,7 @@ package struct KeeperCore {
   private var wake: BootTime?
   /// Starts that wait for the journal, by the number of their `journal` effect.
   private var recording: [(number: Int64, attempt: AttemptNumber)] = []
+  var sandbox = SandboxWatch()
 
   /// Reports and entries a message carries at most, so that a frame stays under its limit.
   private static let page = 64
@@ -54,7 +55,9 @@ package struct KeeperCore {
     // Whoever was woken early is woken again.
     case .timer: wake = nil
     case .podStarted(let attempt): on(attempt, &touched) { $0.started(&turn) }
-    case .podStartFailed(let attempt, let message): on(attempt, &touched) { $0.unstartable(message) }
+    case .podStartFailed(let attempt, let message):
+      doubtSandbox(now.boot)
+      on(attempt, &touched) { $0.unstartable(message, &turn) }
     case .containerStarted(let run): on(run.attempt, &touched) { $0.containerStarted(run, &turn) }
     case .containerStartFailed(let run, let failure):
       on(run.attempt, &touched) { $0.containerFailedToStart(run, failure, &turn) }
@@ -62,7 +65,9 @@ package struct KeeperCore {
       on(run.attempt, &touched) {
         $0.containerExited(run, code: code, signal: signal, message: message, &turn)
       }
-    case .podGone(let attempt): on(attempt, &touched) { $0.gone(&turn) }
+    case .podGone(let attempt):
+      if let pod = pods[attempt], pod.ending == nil { doubtSandbox(now.boot) }
+      on(attempt, &touched) { $0.gone(&turn) }
     case .podFrozen(let attempt): on(attempt, &touched) { $0.frozen(&turn) }
     case .freezeFailed(let attempt, let message):
       turn.effects.append(.log("attempt \(attempt) cannot be frozen and is killed instead: \(message)"))
@@ -72,7 +77,10 @@ package struct KeeperCore {
     case .startSettled(let swept, let concern):
       start.sweptKeepers = swept
       start.concern = concern
+      turn.effects.append(.endAgentConnection)
+    case .sandboxProbed(let works, let detail): sandboxProbed(works: works, detail: detail, &turn)
     }
+    settleSandbox(&turn)
     flush(touched, &turn)
     finishTurn(&turn)
     if !movedDeadlines.isEmpty {
@@ -86,6 +94,14 @@ package struct KeeperCore {
         .reply(.shortened(number: number, settleMilliseconds: configuration.initLookMilliseconds)))
     }
     return turn.effects
+  }
+
+  /// Whether that is news: the next hello says it.
+  mutating func noteSandbox(works: Bool, detail: String) -> Bool {
+    guard works != start.fencesFully || (!works && detail != start.fencingDetail) else { return false }
+    start.fencesFully = works
+    start.fencingDetail = detail
+    return true
   }
 
   private mutating func on(
@@ -231,7 +247,7 @@ extension KeeperCore {
       guard let pod = pods[attempt], pod.stage == .recording, let plan = pod.plan else { continue }
       touched.append(attempt)
       if let error {
-        pods[attempt]?.unstartable("the keeper's journal cannot be written: \(error)")
+        pods[attempt]?.unstartable("the keeper's journal cannot be written: \(error)", &turn)
       } else if turn.now.boot < pod.leaseEnd {
         pods[attempt]?.stage = .starting
         pods[attempt]?.hasBegun = true
@@ -328,7 +344,7 @@ extension KeeperCore {
       deathTimer = timer
       turn.effects.append(.armDeathTimer(at: timer))
     }
-    next = earliest(next, exitTime(turn.now.boot))
+    next = earliest(earliest(next, exitTime(turn.now.boot)), sandbox.due)
     if let exitAt = exitTime(turn.now.boot), exitAt <= turn.now.boot {
       turn.effects.append(.exit)
       return

@@ -69,9 +69,10 @@ package enum KeeperEvent: Equatable, Sendable {
   /// Answer to `journal`: its records and all before them are written. `error`: they could not be; they go with the
   /// next ones, and nothing may be done on their strength.
   case journaled(Int64, error: String?)
-  /// What the start had left open is settled, or more of it: whose pods are proven dead by now, and what is left. The
-  /// shell ends the agent's connection, so that the next hello says it.
+  /// What the start had left open is settled, or more of it: whose pods are proven dead by now, and what is left.
   case startSettled(sweptKeepers: [String], concern: String)
+  /// Answer to `probeSandbox`: whether a pod can be started now, and how, or why not and what to do.
+  case sandboxProbed(works: Bool, detail: String)
   /// The wake-up that the last `wake` effect asked for, or later.
   case timer
 }
@@ -103,6 +104,10 @@ package enum KeeperEffect: Equatable, Sendable {
   case thawPod(AttemptNumber)
   /// To the agent's newest connection.
   case reply(KeeperReply)
+  /// End the agent's connection: it comes back, and the next hello says what is another than before.
+  case endAgentConnection
+  /// Try whether an empty pod can be started, and how; answer `sandboxProbed`.
+  case probeSandbox
   /// K4: (re)arm the kernel timer that kills the keeper itself at this time; nil: disarm.
   case armDeathTimer(at: BootTime?)
   /// A line for the operator's log.
@@ -163,7 +168,7 @@ package struct KeeperStart: Equatable, Sendable {
   package var directory: String
   /// Earlier keepers of this data directory whose pods the host's sweep has proven dead.
   package var sweptKeepers: [String]
-  /// False: neither namespaces nor cgroups (K4), `fencingDetail` says why.
+  /// False: no pod can be started (K4), `fencingDetail` says why. Tried again later.
   package var fencesFully: Bool
   /// How pods are isolated here, for the node's condition.
   package var fencingDetail: String

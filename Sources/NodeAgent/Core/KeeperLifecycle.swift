@@ -139,8 +139,11 @@ extension KeeperPod {
   }
 
   /// The init could not be made and no process is left. Not tried again: an attempt is started at most once (K1).
-  mutating func unstartable(_ message: String) {
-    guard stage == .starting || stage == .recording else { return }
+  mutating func unstartable(_ message: String, _ turn: inout KeeperTurn) {
+    guard stage == .starting || stage == .recording || stage == .running else { return }
+    // Bubblewrap tells it late: then its containers have been asked for.
+    if stage == .running, ending != nil || slots.contains(where: \.hasStarted) { return gone(&turn) }
+    for position in slots.indices where slots[position].isAlive { slots[position].run = .idle }
     if ending == nil { ending = Ending(cause: .unstartable(message: message), killAt: leaseEnd) }
     stage = .gone
   }

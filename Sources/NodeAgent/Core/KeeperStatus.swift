@@ -22,8 +22,12 @@ extension KeeperPod {
     status.startTime = acceptedAt.wall
     status.fencingToken = attempt
     let all = slots.map { $0.status(podHasInit: initCount > 0, pod: fullName, ending: ending != nil) }
-    status.initContainers = Array(all.prefix(initCount))
-    status.containers = Array(all.dropFirst(initCount))
+    // As of a pod that kubelet turns away: what never waits again must not say that it does.
+    let neverBegan = status.phase == .failed && slots.allSatisfy { $0.latest == nil }
+    if !neverBegan {
+      status.initContainers = Array(all.prefix(initCount))
+      status.containers = Array(all.dropFirst(initCount))
+    }
     explain(&status, now)
     setConditions(status, now)
     status.conditions = conditions

@@ -51,6 +51,7 @@ package final class KeeperHost {
   private let queue = StepQueue<KeeperEvent>()
   private var isDone = false
   private let remains: StartRemains
+  private let probe: SandboxProbe
   /// When the process leaves whatever the disk does.
   private var exitTimer: LoopTimer?
   private static let exitNanoseconds: Int64 = 2_000_000_000
@@ -97,12 +98,13 @@ package final class KeeperHost {
     storage = try PodStorage(paths: paths, rootDirectory: rootDirectory, user: user, logLimit: options.logLimit)
     let marker = try PodMarker(directory: options.data)
     let deadlines = try DeadlineTable()
-    let fencing = FencingProbe.run(loop: loop, deadlines: deadlines)
+    probe = SandboxProbe(loop: loop, deadlines: deadlines, user: user)
+    let sandbox = try probe.run()
     surroundings = PodSurroundings(
-      loop: loop, isolation: fencing.isolation, marker: marker, user: user, storage: storage,
+      loop: loop, isolation: sandbox.isolation, marker: marker, user: user, storage: storage,
       home: user?.home ?? PodUser.home(of: geteuid()), deadlines: deadlines)
-    obstacle = fencing.fencesFully ? nil : fencing.detail
-    if fencing.isolation == .namespaces, options.usesCgroups {
+    obstacle = sandbox.works ? nil : sandbox.detail
+    if sandbox.isolation == .namespaces, options.usesCgroups {
       CgroupPool.removeRemains()
       cgroups = try? CgroupPool(name: Self.poolName(identity))
     }
@@ -113,7 +115,7 @@ package final class KeeperHost {
     core = KeeperCore(
       KeeperStart(
         keeper: identity, directory: register.entry.mark, sweptKeepers: remains.provenKeepers,
-        fencesFully: fencing.fencesFully, fencingDetail: fencing.detail, records: records, concern: remains.concern),
+        fencesFully: sandbox.works, fencingDetail: sandbox.detail, records: records, concern: remains.concern),
       configuration: configuration)
     MemoryPressure.spareKeeper()
     Self.raiseDescriptorLimit()
@@ -143,8 +145,6 @@ package final class KeeperHost {
     try remains.settle(on: loop) { [unowned self] remains in
       HostLog.line("keeper: \(remains.concern.isEmpty ? "what its start had left open is settled" : remains.concern)")
       handle(.startSettled(sweptKeepers: remains.provenKeepers, concern: remains.concern))
-      // The agent comes back, and hears the new claim.
-      link?.close()
     }
     // Arms the exit of a keeper that nobody ever talks to.
     handle(.timer)
@@ -246,6 +246,8 @@ package final class KeeperHost {
     case .freezePod(let attempt): runners[attempt]?.freeze()
     case .thawPod(let attempt): runners[attempt]?.thaw()
     case .reply(let reply): say(reply)
+    case .endAgentConnection: link?.close()
+    case .probeSandbox: probe.begin { [unowned self] in take($0) }
     case .armDeathTimer(let time): armDeathTimer(time)
     case .log(let line): HostLog.line("keeper: \(line)")
     case .wake(let time): timer?.arm(at: time.map { $0.nanoseconds })
@@ -285,7 +287,7 @@ package final class KeeperHost {
 
   private func startPod(_ attempt: AttemptNumber, _ plan: PodPlan, _ deadline: BootTime) {
     if let obstacle { return handle(.podStartFailed(attempt, message: obstacle)) }
-    let cgroup = try? cgroups?.take()
+    let cgroup = surroundings.isolation == .namespaces ? try? cgroups?.take() : nil
     do throws(IOError) {
       let runner = try PodRunner(
         attempt, plan: plan, deadline: deadline, surroundings: surroundings, cgroup: cgroup
@@ -294,14 +296,22 @@ package final class KeeperHost {
       runner.watchEnd { [unowned self] message in
         runners[attempt] = nil
         if let cgroup { cgroups?.giveBack(cgroup) }
-        if !message.isEmpty { HostLog.line("keeper: attempt \(attempt): bubblewrap: \(message)") }
-        handle(.podGone(attempt))
+        guard !message.isEmpty else { return handle(.podGone(attempt)) }
+        let said = "bubblewrap: \(message.split(separator: "\n").joined(separator: ", "))"
+        HostLog.line("keeper: attempt \(attempt): \(said)")
+        handle(.podStartFailed(attempt, message: said))
       }
       handle(.podStarted(attempt))
     } catch {
       if let cgroup { cgroups?.giveBack(cgroup) }
       handle(.podStartFailed(attempt, message: error.description))
     }
+  }
+
+  private func take(_ answer: SandboxProbe.Answer) {
+    surroundings.isolation = answer.isolation
+    obstacle = answer.works ? nil : answer.detail
+    handle(.sandboxProbed(works: answer.works, detail: answer.detail))
   }
 
   private func armDeathTimer(_ time: BootTime?) {

@@ -45,10 +45,11 @@ struct NodeHolder: Equatable, Sendable {
 /// What is known of a node name. `holder` is persisted.
 struct NodeRecord: Sendable {
   var holder: NodeHolder
+  /// False: it says of itself that no pod can be started there, so that none would be fenced. Persisted.
   var fencesFully: Bool
 
   var session: SessionID?
-  /// Heartbeats come: the node may be given work.
+  /// Heartbeats come.
   var isReachable = false
   /// When it was marked unreachable; nil while it is reachable or not yet judged.
   var lostAt: BootTime?
@@ -81,6 +82,8 @@ struct NodeRecord: Sendable {
   var attemptsOfJob: [String: Int] = [:]
 
   var keeper: String { holder.keeper }
+  /// The node may be given work, if its taints allow it.
+  var takesPods: Bool { isReachable && session != nil && fencesFully }
 }
 
 /// What a node's attempts ask for together. Wider than one amount: the sum of any number of them is exact, so taking

@@ -105,9 +105,10 @@ extension CoordinatorCore {
     }
     let wasReady = state.nodes[ObjectKey(namespace: "", name: name)]?.isReady ?? false
     writeReady(name)
-    if !wasReady, let node = state.nodes[ObjectKey(namespace: "", name: name)] {
+    if let node = state.nodes[ObjectKey(namespace: "", name: name)], node.isReady != wasReady {
+      let word = node.isReady ? "NodeReady" : "NodeNotReady"
       recordEvent(
-        on: .node(node), type: .normal, reason: "NodeReady", message: "Node \(name) status is now: NodeReady",
+        on: .node(node), type: .normal, reason: word, message: "Node \(name) status is now: \(word)",
         component: "kubelet")
     }
     // Other NoExecute taints still count.
@@ -122,11 +123,13 @@ extension CoordinatorCore {
     let wall = now.wall
     guard let node = state.nodes[ObjectKey(namespace: "", name: name)] else { return }
     let disk = diskPressure(node)
+    let problem = sandboxProblem(node)
     let words = [
       ("MemoryPressure", "False", "KubeletHasSufficientMemory", "kubelet has sufficient memory available"),
       ("DiskPressure", disk.status, disk.reason, disk.message),
       ("PIDPressure", "False", "KubeletHasSufficientPID", "kubelet has sufficient PID available"),
-      ("Ready", "True", "KubeletReady", "kubelet is posting ready status"),
+      problem.map { ("Ready", "False", "KubeletNotReady", $0) }
+        ?? ("Ready", "True", "KubeletReady", "kubelet is posting ready status"),
     ]
     updateNode(name) { node in
       for (type, status, reason, message) in words {
@@ -134,9 +137,20 @@ extension CoordinatorCore {
           Condition(
             type: type, status: status, reason: reason, message: message, lastTransition: wall, lastProbe: wall))
       }
-      node.taints.removeAll { $0.key == Taint.unreachable || $0.key == Taint.notReady }
+      node.taints.removeAll { $0.key == Taint.unreachable || $0.key == Taint.notReady && problem == nil }
+      if problem != nil, !node.taints.contains(where: { $0.key == Taint.notReady }) {
+        node.taints.append(Taint(key: Taint.notReady, effect: Taint.noSchedule, timeAdded: wall))
+      }
     }
     writeNodeLease(name)
+  }
+
+  /// Why the node can start no pod, as it says itself; nil: it can. Such a node is not lost: what runs there is heard
+  /// of and runs on, so its taint evicts nobody, and nothing of it is fenced.
+  private func sandboxProblem(_ node: Node) -> String? {
+    guard let record = fleet.nodes[node.meta.name], !record.fencesFully else { return nil }
+    let detail = node.conditions.first { $0.type == "FencingIncomplete" }?.message ?? ""
+    return "container runtime is down" + (detail.isEmpty ? "" : ": \(detail)")
   }
 
   // MARK: - Taints

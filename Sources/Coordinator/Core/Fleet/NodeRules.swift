@@ -155,7 +155,7 @@ extension CoordinatorCore {
   /// A pod that names its node does not wait for room there: as under Kubernetes its node turns it down, and it fails.
   /// False: the node takes it, or is not there to say.
   mutating func turnDown(_ pod: Pod, on name: String) -> Bool {
-    guard let record = fleet.nodes[name], record.isReachable, record.session != nil,
+    guard let record = fleet.nodes[name], record.takesPods,
       let node = state.nodes[ObjectKey(namespace: "", name: name)],
       let problem = Self.admissionProblem(of: pod.spec, on: node, record.usage)
     else { return false }

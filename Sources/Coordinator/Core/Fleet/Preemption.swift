@@ -288,7 +288,7 @@ extension CoordinatorCore {
   /// Who would have to go on the node, as few and as unimportant as possible; nil: that would not do. It makes room,
   /// and no distance to other pods.
   private mutating func plan(_ spec: PodSpec, _ rules: PodRules?, on name: String) -> PreemptionPlan? {
-    guard let record = fleet.nodes[name], record.isReachable, record.session != nil,
+    guard let record = fleet.nodes[name], record.takesPods,
       let node = state.nodes[ObjectKey(namespace: "", name: name)], Self.rejection(of: spec, by: node) == nil,
       rules?.refusal(node.meta.labels) == nil
     else { return nil }

@@ -8,8 +8,6 @@ import ClusterProto
 struct SchedulingCandidate: Comparable, Sendable {
   /// The node that just failed this Job's attempt.
   var hasFailed: Bool
-  /// Outside promise 1.
-  var fencesPartly: Bool
   /// How much the pod wishes for it.
   var preference: Int64 = 0
   var attemptsOfJob: Int
@@ -19,7 +17,6 @@ struct SchedulingCandidate: Comparable, Sendable {
 
   static func < (left: SchedulingCandidate, right: SchedulingCandidate) -> Bool {
     if left.hasFailed != right.hasFailed { return right.hasFailed }
-    if left.fencesPartly != right.fencesPartly { return right.fencesPartly }
     if left.preference != right.preference { return left.preference > right.preference }
     if left.attemptsOfJob != right.attemptsOfJob { return left.attemptsOfJob < right.attemptsOfJob }
     if left.load != right.load { return left.load < right.load }
@@ -132,7 +129,7 @@ extension CoordinatorCore {
   private func candidate(
     _ name: String, _ spec: PodSpec, _ group: WaitingGroupKey, _ id: WaitingClassID
   ) -> SchedulingCandidate? {
-    guard let record = fleet.nodes[name], record.isReachable, record.session != nil,
+    guard let record = fleet.nodes[name], record.takesPods,
       let node = state.nodes[ObjectKey(namespace: "", name: name)],
       Self.fits(spec, usage(of: record, name, for: spec.priority, id), node.capacity),
       group.pinnedNode.isEmpty
@@ -145,7 +142,7 @@ extension CoordinatorCore {
       Double(record.usage.pods) / Double(max(1, capacity.pods)))
     return SchedulingCandidate(
       hasFailed: !group.jobUID.isEmpty && fleet.scheduler.failedOn[group.jobUID] == name,
-      fencesPartly: !record.fencesFully, preference: Self.nodePreference(spec, node),
+      preference: Self.nodePreference(spec, node),
       attemptsOfJob: record.attemptsOfJob[group.jobUID] ?? 0, load: load, name: name)
   }
 

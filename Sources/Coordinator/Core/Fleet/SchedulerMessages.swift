@@ -134,7 +134,7 @@ extension CoordinatorCore {
     if pinned.isEmpty, let rejection = Self.rejection(of: found.spec, by: node) {
       return NodeRefusal([rejection], isHopeless: true)
     }
-    guard let record = fleet.nodes[name], record.isReachable, record.session != nil else {
+    guard let record = fleet.nodes[name], record.takesPods else {
       return NodeRefusal(["node(s) were not ready"], isHopeless: true)
     }
     let usage = usage(of: record, name, for: found.priority, id)

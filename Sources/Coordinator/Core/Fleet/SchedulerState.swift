@@ -141,7 +141,7 @@ extension CoordinatorCore {
 
   /// A node came, came back, changed, or has room again: it is offered to whatever waits, and nothing else is tried.
   mutating func nodeOpened(_ name: String) {
-    guard !fleet.scheduler.classes.isEmpty, let record = fleet.nodes[name], record.isReachable, record.session != nil
+    guard !fleet.scheduler.classes.isEmpty, let record = fleet.nodes[name], record.takesPods
     else { return }
     fleet.scheduler.classes.open(name)
   }
@@ -161,7 +161,7 @@ extension CoordinatorCore {
   private mutating func offer(_ opened: OpenedNode) {
     let name = opened.name
     guard let record = fleet.nodes[name], let node = state.nodes[ObjectKey(namespace: "", name: name)],
-      record.isReachable, record.session != nil, record.usage.pods < node.capacity.pods
+      record.takesPods, record.usage.pods < node.capacity.pods
     else { return fleet.scheduler.classes.close(name) }
     let cpu = max(0, Int128(node.capacity.cpuMillicores) - record.usage.cpuMillicores)
     let memory = max(0, Int128(node.capacity.memoryBytes) - record.usage.memoryBytes)

@@ -105,6 +105,36 @@ struct StoreEpochTests {
     #expect(Self.halts(harness).count == 1)
   }
 
+  @Test("one toleration of years keeps nobody from a node, and what makes the wait long is named and can be deleted")
+  func longTolerations() throws {
+    func hold(_ tolerations: [(String, Int64?)]) throws -> (harness: FleetHarness, usual: Int64) {
+      var harness = try FleetHarness(Self.configuration("first"))
+      let empty = harness.rows
+      try Self.restore(empty, "none", in: &harness)
+      let usual = harness.core.fleet.holdMilliseconds
+      harness = try FleetHarness(Self.configuration("first"))
+      for (name, seconds) in tolerations { harness.addPod(name, toleration: seconds) }
+      let backup = harness.rows
+      try Self.restore(backup, "restored", in: &harness)
+      return (harness, usual)
+    }
+    for seconds in [3_601, 86_400, Int64.max] {
+      let (harness, usual) = try hold([("short", 10), ("greedy", seconds), ("without", nil)])
+      #expect(harness.core.fleet.holdMilliseconds == usual)
+      #expect(
+        Self.logs(harness).contains { $0.contains("pod default/greedy may tolerate an unreachable node for more") })
+    }
+    var (harness, usual) = try hold([("short", 10), ("long", 3_600), ("middle", 600)])
+    let long = harness.core.fleet.holdMilliseconds
+    #expect(long > usual + 3_500_000 && long < usual + 3_800_000)
+    #expect(Self.logs(harness).contains { $0.contains("(pod default/long tolerates an unreachable node so long)") })
+    harness.rows = harness.rows.filter { !$0.key.hasSuffix("long") }
+    harness.effects = []
+    try harness.restart(Self.configuration("next"))
+    #expect(harness.core.isHolding && harness.core.fleet.holdMilliseconds < usual + 700_000)
+    #expect(Self.logs(harness).contains { $0.contains("(pod default/middle ") })
+  }
+
   @Test("says which attempts a node holds that it does not know, has them stopped, and counts no end of theirs")
   func listsUnknown() throws {
     var harness = try FleetHarness(Self.configuration("first"))

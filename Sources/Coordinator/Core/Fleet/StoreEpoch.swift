@@ -41,7 +41,7 @@ extension CoordinatorCore {
     state.resourceVersion = Self.next(
       state.resourceVersion, at: second * Self.attemptsASecond, ahead: Self.versionsAhead)
     starts = StartHistory()
-    fleet.holdMilliseconds = max(fleet.holdMilliseconds, longestStanding())
+    fleet.holdMilliseconds = longestStanding().milliseconds
   }
 
   private static func next(_ number: Int64, at clock: Int64, ahead: Int64) -> Int64 {
@@ -69,24 +69,40 @@ extension CoordinatorCore {
     return true
   }
 
+  /// Tolerations up to this are waited for. A longer one is as one without a limit, which is never over by itself:
+  /// there the operator's word has to do, as for any lost node. Else one user's Job could keep all others from their
+  /// nodes for years after a restore.
+  private static let longestTolerationMilliseconds: Int64 = 3_600_000
+
   /// By then nothing runs that a newer store has assigned and this one does not renew (C1 with the longest of all): no
-  /// agent that comes to us has such an attempt renewed, and whoever does not come reaches its deadline.
-  private mutating func longestStanding() -> Int64 {
+  /// agent that comes to us has such an attempt renewed, and whoever does not come reaches its deadline. `whose`: the
+  /// toleration that makes it longer than the defaults would. Only what would be assigned again counts, so an object
+  /// that is gone counts no more.
+  private mutating func longestStanding() -> (milliseconds: Int64, whose: String, beyond: [String]) {
     var lease = max(
       fleet.longestLease, configuration.leaseMilliseconds, configuration.politeStopLeaseMilliseconds)
     for name in fleet.nodes.keys.sorted() { lease = max(lease, fleet.nodes[name]?.longLease ?? 0) }
-    // One without a limit is never over by itself: there the operator's word has to do, as for any lost node.
     var toleration = configuration.defaultTolerationSeconds.multipliedSaturated(by: 1_000)
+    var (whose, beyond): (String, [String]) = ("", [])
+    func count(_ own: Int64?, of object: @autoclosure () -> String) {
+      guard let own, own > toleration else { return }
+      if own > Self.longestTolerationMilliseconds {
+        beyond.append(object())
+      } else {
+        (toleration, whose) = (own, object())
+      }
+    }
+    for key in state.keys(of: .jobs) where state.jobs[key]?.status.isFinished == false {
+      count(state.jobs[key]?.spec.podSpec.unreachableTolerationMilliseconds, of: "Job \(key)")
+    }
+    for key in state.keys(of: .pods) where state.pods[key]?.status.phase.isTerminal == false {
+      count(state.pods[key]?.spec.unreachableTolerationMilliseconds, of: "pod \(key)")
+    }
     for number in fleet.attempts.keys.sorted() {
-      toleration = max(toleration, fleet.attempts[number]?.tolerationMilliseconds ?? 0)
+      count(fleet.attempts[number]?.tolerationMilliseconds, of: "attempt \(number)")
     }
-    for key in state.keys(of: .pods) {
-      toleration = max(toleration, state.pods[key]?.spec.unreachableTolerationMilliseconds ?? 0)
-    }
-    for key in state.keys(of: .jobs) {
-      toleration = max(toleration, state.jobs[key]?.spec.podSpec.unreachableTolerationMilliseconds ?? 0)
-    }
-    return LeaseArithmetic.stretched(lease) + LeaseArithmetic.stretched(toleration) + LeaseArithmetic.margin
+    let time = LeaseArithmetic.stretched(lease) + LeaseArithmetic.stretched(toleration) + LeaseArithmetic.margin
+    return (time, whose, beyond)
   }
 
   /// While pods of a newer store may run: nothing is assigned, started or thawed. A restart counts it from the start.
@@ -100,10 +116,19 @@ extension CoordinatorCore {
       writes.append(StoreWrite(table: .facts, key: Self.restoredFact, value: nil))
     }
     guard isHolding else { return }
+    let (_, whose, beyond) = longestStanding()
     outputs.append(
       .log(
         "the store was moved or restored: no pod gets a node for \(fleet.holdMilliseconds / 1_000) s, in which pods "
-          + "may still run that a newer copy of it has started"))
+          + "may still run that a newer copy of it has started"
+          + (whose.isEmpty ? "" : " (\(whose) tolerates an unreachable node so long)")))
+    guard let first = beyond.first else { return }
+    let more = beyond.count > 1 ? " and \(beyond.count - 1) more" : ""
+    outputs.append(
+      .log(
+        "\(first)\(more) may tolerate an unreachable node for more than an hour, which is not waited for: what a newer "
+          + "copy of the store has started of it may run on a machine that does not come back: look after that"
+      ))
   }
 
   mutating func restoreEpoch(_ fact: String, _ value: JSON) {
@@ -117,6 +142,8 @@ extension CoordinatorCore {
 
   mutating func armHold() {
     guard fleet.holdMilliseconds > 0 else { return }
+    // A restart counts anew, also what makes it long: that may be gone meanwhile.
+    fleet.holdMilliseconds = longestStanding().milliseconds
     let end = now.boot + min(fleet.holdMilliseconds, 1 << 50)
     fleet.holdUntil = end
     fleet.timers.set(.endHold, at: end)

@@ -9,24 +9,30 @@ package final class FileLock {
   private let path: String
   private var descriptor: Int32
 
-  /// Takes the lock and writes this process' id into the file. Never waits: a held lock throws EWOULDBLOCK with the
-  /// holder's pid in the message.
-  package init(path: String) throws(IOError) {
+  /// Takes the lock and writes this process' id into the file, which holds nothing else. Never waits: a held lock
+  /// throws EWOULDBLOCK with the holder's pid in the message.
+  package convenience init(path: String) throws(IOError) {
+    try self.init(path: path, holder: { (try? Files.readLine(path)) ?? "" })
+    ftruncate(descriptor, 0)
+    let text = Array("\(getpid())\n".utf8)
+    // The id serves an error message only: a full disk must not keep the lock from being taken.
+    _ = pwrite(descriptor, text, text.count, 0)
+  }
+
+  /// Takes the lock of a file whose content is somebody else's; it is made where there is none. `holder`: the pid to
+  /// tell where it is held.
+  package init(path: String, holder: () -> String) throws(IOError) {
     self.path = path
     descriptor = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0o600)
     guard descriptor >= 0 else { throw IOError.last("open", path) }
     guard flock(descriptor, LOCK_EX | LOCK_NB) == 0 else {
       let code = errno
       guard code == EWOULDBLOCK else { throw IOError(code: code, operation: "lock", subject: path) }
-      let holder = (try? Files.readLine(path)) ?? ""
+      let holder = holder()
       throw IOError(
         operation: "lock", subject: path,
         message: holder.isEmpty ? "held by another process" : "held by process \(holder)", code: code)
     }
-    ftruncate(descriptor, 0)
-    let text = Array("\(getpid())\n".utf8)
-    // The id serves an error message only: a full disk must not keep the lock from being taken.
-    _ = pwrite(descriptor, text, text.count, 0)
   }
 
   deinit { release() }

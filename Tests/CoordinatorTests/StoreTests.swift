@@ -57,6 +57,29 @@ struct StoreTests {
     try Store(directory: directory.path).close()
   }
 
+  @Test("a second coordinator is refused although the file of the lock, or the store, was taken out of the directory")
+  func removedLock() throws {
+    let directory = try TemporaryDirectory()
+    let store = try Store(directory: directory.path)
+    try DataDirectory(path: directory.path).announce(
+      address: .tcp(host: "127.0.0.1", port: 1), pid: getpid(), cluster: "c")
+    try Files.removeTree("\(directory.path)/lock")
+    let error = try #require(throws: StoreError.self) { try Store(directory: directory.path, hasIdentity: true) }
+    #expect(error.description.hasPrefix("another coordinator is using \(directory.path) (held by process \(getpid()))"))
+    let other = try TemporaryDirectory()
+    for name in try Files.list(directory.path) where name != "lock" {
+      try #require(rename("\(directory.path)/\(name)", "\(other.path)/\(name)") == 0)
+    }
+    for isMoved in [false, true] {
+      let error = try #require(throws: StoreError.self) {
+        try Store(directory: other.path, acceptsLoss: true, isMoved: isMoved)
+      }
+      #expect(error.description.hasPrefix("another coordinator is using \(other.path)"), "\(error)")
+    }
+    store.close()
+    try Store(directory: other.path, isMoved: true).close()
+  }
+
   @Test("a store of a newer schema is refused, and left as it was")
   func downgrade() throws {
     let directory = try TemporaryDirectory()

@@ -85,6 +85,12 @@ package struct DataDirectory: Sendable {
     guard ftruncate(descriptor, off_t(bytes.count)) == 0 else { throw IOError.last("ftruncate", path) }
   }
 
+  /// The process that served from here last.
+  func announcedPID() -> String? {
+    guard let bytes = try? Files.read("\(path)/coordinator.json", limit: 64 * 1024) else { return nil }
+    return (try? JSON(parsing: bytes))?["pid"]?.intValue.map { "\($0)" }
+  }
+
   /// Where the Kubernetes API was served last; nil when that is not known.
   func announcedAPI() -> SocketAddress? {
     guard let bytes = try? Files.read("\(path)/coordinator.json", limit: 64 * 1024),

@@ -26,6 +26,9 @@ package final class Store {
   package let path: String
 
   private let lock: FileLock
+  /// Of the database itself, which does not go when somebody removes the file that is there for the lock alone.
+  /// SQLite's own locks are of another kind (fcntl), between its connections.
+  private let content: FileLock
   private let worker: WorkerThread
   private let shared: Shared
   private let reserve: StoreReserve
@@ -84,9 +87,7 @@ package final class Store {
     if (try? Files.status(path).size) ?? 0 == 0 { try expected.refuseNothing() }
     do throws(IOError) {
       // SQLite gives its other files the mode of this one.
-      let descriptor = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0o600)
-      guard descriptor >= 0 else { throw IOError.last("open", path) }
-      Glibc.close(descriptor)
+      content = try FileLock(path: path) { DataDirectory(path: directory).announcedPID() ?? "" }
       let origin = try StoreOrigin(directory: directory, database: path)
       originRow = origin.row
       if !isMoved { expected.origin = origin }
@@ -94,7 +95,7 @@ package final class Store {
       reserveUses = try Mailbox<Void>()
       worker = try WorkerThread(name: "stint-store")
     } catch {
-      throw Store.unusable(directory, error)
+      throw error.code == EWOULDBLOCK ? Store.used(directory, error) : Store.unusable(directory, error)
     }
     reserve = StoreReserve(directory: directory)
     let (database, opening) = try Store.openChecked(path, expected, reserve)
@@ -229,6 +230,7 @@ package final class Store {
       }
       files.database.close()
     }
+    content.release()
     lock.release()
     return true
   }
@@ -283,10 +285,13 @@ package final class Store {
       try Files.makeDirectory(directory, mode: 0o700)
       return try FileLock(path: "\(directory)/lock")
     } catch {
-      guard error.code == EWOULDBLOCK else { throw unusable(directory, error) }
-      throw StoreError(
-        "another coordinator is using \(directory) (\(error.message)): stop it first, or give this one another --data")
+      throw error.code == EWOULDBLOCK ? used(directory, error) : unusable(directory, error)
     }
+  }
+
+  private static func used(_ directory: String, _ error: IOError) -> StoreError {
+    StoreError(
+      "another coordinator is using \(directory) (\(error.message)): stop it first, or give this one another --data")
   }
 
   private static func unusable(_ directory: String, _ error: IOError) -> StoreError {

@@ -15,16 +15,18 @@ extension CommandTable {
           "namespace", "n", .text("NAMESPACE"), initial: "default",
           "With create: the kubeconfig's namespace; given, roles hold in it only, else in all"),
         Flag("ttl", .duration, initial: "90d", "With create: how long the certificate is valid"),
+        secretFile,
       ] + connection,
       details: """
         create makes a key on this machine, has the coordinator sign a certificate for it and prints a kubeconfig that
-        serves stint, kubectl and client libraries. Nobody else ever has the key. The user may do what roles allow that
-        are bound to its name or groups. revoke closes the user's connections at once and refuses all certificates made
-        for the name so far; role bindings stay.
+        serves stint, kubectl and client libraries, or writes it to the file of --to. Nobody else ever has the key. The
+        user may do what roles allow that are bound to its name or groups. revoke closes the user's connections at once
+        and refuses all certificates made for the name so far; role bindings stay.
         """,
       examples: [
         (
-          "stint user create alice --role edit -n team > alice.kubeconfig", "May run Jobs in one namespace, for 90 days"
+          "stint user create alice --role edit -n team --to alice.kubeconfig",
+          "May run Jobs in one namespace, for 90 days"
         ),
         ("stint user list", "Who has certificates, and until when"),
         ("stint user revoke alice", "Close her connections and refuse her certificates"),
@@ -36,7 +38,7 @@ extension CommandTable {
         Flag("ttl", .duration, initial: "24h", "With create: how long machines may join by it"),
         Flag("uses", .integer("N"), initial: "any number", "With create: how many machines may join by it"),
         Flag("node", .text("NAME"), "With create: only for that node; a machine that was installed anew gets it back"),
-        Flag("output", "o", .choice(["json"]), "Print as JSON"),
+        Flag("output", "o", .choice(["json"]), "Print as JSON"), secretFile,
       ] + connection,
       details: """
         create prints the command that makes a machine a node: type it there. Who has the line may join until it ends,
@@ -44,7 +46,7 @@ extension CommandTable {
         needs it no more; deleting it changes nothing for those.
         """,
       examples: [
-        ("stint token create", "A line for all machines of the next 24 hours"),
+        ("stint token create --to join", "A file for all machines of the next 24 hours: stint agent --join-file join"),
         ("stint token create --uses 1 --node node-7", "For one machine, which is to be node-7"),
         ("stint token list", "Which there are, and which node joined last"),
         ("stint token delete k3x9p2m4c8v1", "Nobody joins by it any more"),

@@ -2,6 +2,9 @@
 // It must not know how any of them works.
 
 extension CommandTable {
+  /// Of commands whose output is a secret.
+  static let secretFile = Flag(
+    "to", .file, "Write what is made to this file, which only you can read, instead of printing it")
   private static let logLimit = Flag(
     "log-limit", .text("QUANTITY"), initial: "10Mi", "Log kept of a container's run; what is older goes")
 
@@ -156,9 +159,9 @@ extension CommandTable {
       flags: [
         Flag(
           "data", .directory, initial: "$XDG_DATA_HOME/stint, else ~/.local/share/stint",
-          "Data directory of `stint up` or of a coordinator"), help,
+          "Data directory of `stint up` or of a coordinator"), secretFile, help,
       ],
-      examples: [("stint kubeconfig > ~/.kube/stint", "Then: export KUBECONFIG=~/.kube/stint")],
+      examples: [("stint kubeconfig --to ~/.kube/stint", "Then: export KUBECONFIG=~/.kube/stint")],
       run: KubeconfigCommand.run),
     Command(
       name: "backup", summary: "Copy a coordinator's data into one file, while it runs or not", operands: "FILE",

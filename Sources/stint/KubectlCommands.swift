@@ -25,7 +25,7 @@ enum KubectlCommands {
   static func answer(to word: String) -> String? {
     if let why = refused[word] { return "there is no \"\(word)\": \(why)" }
     guard working.contains(word) else { return nil }
-    return "stint has no \"\(word)\", but kubectl works: stint kubeconfig > stint.yaml, then "
+    return "stint has no \"\(word)\", but kubectl works: stint kubeconfig --to stint.yaml, then "
       + "kubectl --kubeconfig stint.yaml \(word)"
   }
 }

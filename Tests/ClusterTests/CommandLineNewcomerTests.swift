@@ -71,7 +71,7 @@ struct CommandLineNewcomerTests {
     let kubeconfig = "\(directory)/admin.kubeconfig"
     _ = try PKI(directory: directory, host: "localhost")
     try Files.writeAtomically(
-      kubeconfig, Array(try PKI.kubeconfig(directory: directory, server: "", native: "127.0.0.1:1").utf8))
+      kubeconfig, Array(try PKI.kubeconfig(directory: directory, cluster: "c", server: "", native: "127.0.0.1:1").utf8))
     // Longer than any name is: no resolver has to be asked.
     let name = "\(String(repeating: "a", count: 64)).example"
     let (status, err) = run(["get", "jobs", "--server", "\(name):1", "--kubeconfig", kubeconfig])

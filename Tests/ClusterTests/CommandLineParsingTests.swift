@@ -61,8 +61,8 @@ struct CommandLineParsingTests {
     arguments: [
       (
         "edit job x",
-        "stint has no \"edit\", but kubectl works: stint kubeconfig > stint.yaml, then kubectl --kubeconfig stint.yaml "
-          + "edit"
+        "stint has no \"edit\", but kubectl works: stint kubeconfig --to stint.yaml, then kubectl --kubeconfig "
+          + "stint.yaml edit"
       ),
       ("exec pod", "there is no \"exec\": nothing goes into a container that runs; `stint logs` shows what it writes"),
       ("gte jobs", "unknown command \"gte\"; did you mean \"get\"?"),

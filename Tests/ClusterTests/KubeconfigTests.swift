@@ -67,14 +67,17 @@ struct KubeconfigTests {
   func administrator() throws {
     try inFolder { folder in
       let pki = try PKI(directory: folder, host: "localhost")
-      let text = try PKI.kubeconfig(directory: folder, server: "https://127.0.0.1:7480", native: "[::1]:7420")
+      let text = try PKI.kubeconfig(
+        directory: folder, cluster: "0123456789abcdef", server: "https://127.0.0.1:7480", native: "[::1]:7420")
       try write("\(folder)/config", text)
       let context = try KubeconfigSource.file("\(folder)/config").read()
       let (native, proof) = (try context.nativeAddress(), try context.proof())
       #expect(native == "[::1]:7420")
       #expect(context.server == "https://127.0.0.1:7480")
       #expect(proof == .certificate(Identity(own: pki.administrator, authority: pki.authority.certificate)))
-      #expect(context.name == "stint" && context.namespace == "default" && context.token == nil)
+      #expect(
+        context.name == "admin@stint-01234567" && context.clusterName == "stint-01234567"
+          && context.namespace == "default" && context.token == nil)
     }
   }
 

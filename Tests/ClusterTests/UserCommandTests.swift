@@ -12,14 +12,15 @@ struct UserCommandTests {
   @Test("create prints a kubeconfig whose user is known by both doors, list shows it, revoke ends it, restarts or not")
   func life() throws {
     try TestCluster.with(agents: 0) { cluster in
+      let own = try KubeconfigSource.file(cluster.kubeconfig).read()
       let made = try cluster.stint(
-        "user", "create", "alice", "--group", "devs", "-n", "team", "--ttl", "30d", "--context", "stint")
+        "user", "create", "alice", "--group", "devs", "-n", "team", "--ttl", "30d", "--context", own.name)
       try check(made.status == 0, made.text)
       let file = "\(cluster.directory)/alice.kubeconfig"
       try Files.writeAtomically(file, Array(made.text.utf8), mode: 0o600)
       let context = try KubeconfigSource.file(file).read()
       let native = try context.nativeAddress()
-      #expect(context.name == "alice@stint" && context.namespace == "team" && native == cluster.server)
+      #expect(context.name == "alice@\(own.clusterName)" && context.namespace == "team" && native == cluster.server)
       #expect(context.server?.hasPrefix("https://127.0.0.1:") == true)
 
       // Known, and without a role refused in Kubernetes' words, in the kubeconfig's own namespace.
@@ -39,6 +40,8 @@ struct UserCommandTests {
       let revoked = try cluster.stint("user", "revoke", "alice", "nobody")
       #expect(revoked.status == 1 && revoked.text.contains("user alice revoked: 1 certificate"), "\(revoked)")
       #expect(revoked.text.contains("no certificate was made for a user \"nobody\""), "\(revoked)")
+      let again = try cluster.stint("user", "revoke", "alice")
+      #expect(again.status == 0 && again.text.contains("user alice was revoked already, at 20"), "\(again)")
       for isRestarted in [false, true] {
         if isRestarted {
           try cluster.coordinator?.killAndReap()
@@ -47,6 +50,59 @@ struct UserCommandTests {
         }
         let gone = try cluster.stint("get", "jobs", "--kubeconfig", file)
         #expect(gone.status == 1 && gone.text.contains("the certificate of \"alice\" was revoked at "), "\(gone)")
+      }
+    }
+  }
+
+  @Test("--to writes what is secret for its owner alone whatever the umask, and a place that is no file costs nothing")
+  func toFile() throws {
+    try TestCluster.with(agents: 0) { cluster in
+      // Of tests beside this one all files are given their modes.
+      let before = umask(0o022)
+      defer { umask(before) }
+      let data = "\(cluster.directory)/coordinator"
+      try Files.makeDirectory("\(cluster.directory)/there")
+      try Files.writeAtomically("\(cluster.directory)/old", Array("old".utf8), mode: 0o644)
+      guard symlink("old", "\(cluster.directory)/link") == 0 else { throw IOError.last("symlink") }
+      let commands = [["user", "create", "bob"], ["kubeconfig", "--data", data], ["token", "create"]]
+      for (command, name) in zip(commands, ["new", "link", "old"]) {
+        let path = "\(cluster.directory)/\(name)"
+        let made = try cluster.stint(command + ["--to", path])
+        // Of the coordinator that only its own machine reaches.
+        let lines = made.text.split(separator: "\n")
+        #expect(made.status == 0 && lines.allSatisfy { $0.hasPrefix("Warning: the coord") }, "\(made)")
+        #expect(try Files.status(path).mode & 0o777 == 0o600, "\(command)")
+      }
+      #expect(
+        try Files.status("\(cluster.directory)/link", followLinks: false).mode & UInt32(S_IFMT) == UInt32(S_IFLNK))
+      for (place, why) in [
+        ("there", "is a directory"), ("no/file", "No such file"), ("/dev/null", "is a device"),
+      ] {
+        let path = place.hasPrefix("/") ? place : "\(cluster.directory)/\(place)"
+        let made = try cluster.stint("user", "create", "carol", "--to", path)
+        #expect(made.status == 1 && made.text.contains("error: --to \(path): ") && made.text.contains(why), "\(made)")
+      }
+      let list = try cluster.stint("user", "list").text
+      #expect(list.contains("bob") && !list.contains("carol"), "\(list)")
+    }
+  }
+
+  @Test("kubeconfigs of two clusters can be put together: each context is its own cluster's, by its own user")
+  func together() throws {
+    try TestCluster.with(agents: 0) { one in
+      try TestCluster.with(agents: 0) { two in
+        let files = [one.kubeconfig, two.kubeconfig]
+        for (cluster, file) in zip([one, two], files) {
+          let own = try KubeconfigSource.file(file).read()
+          let made = try cluster.stint("user", "create", "alice", "--to", "\(cluster.directory)/alice")
+          try check(made.status == 0, made.text)
+          let alice = try KubeconfigSource.file("\(cluster.directory)/alice").read()
+          let all = KubeconfigSource.list(files + [one, two].map { "\($0.directory)/alice" })
+          for wanted in [own, alice] {
+            let seen = try all.read(context: wanted.name)
+            #expect(seen.native == cluster.server && seen.certificate == wanted.certificate)
+          }
+        }
       }
     }
   }

@@ -63,7 +63,8 @@ struct AuthorityDoorTests {
       try api.live.wait("the agent is told") { agent.agent.messages.contains { $0["type"] == "authorities" } }
       let file = "\(api.live.directory)/admin.kubeconfig"
       let text = try PKI.kubeconfig(
-        directory: api.live.directory, server: "https://\(try #require(api.live.server.apiAddress))",
+        directory: api.live.directory, cluster: api.live.server.cluster,
+        server: "https://\(try #require(api.live.server.apiAddress))",
         native: "\(api.live.server.address)")
       try api.live.wait("the kubeconfig is written anew") { (try? Files.read(file)) == Array(text.utf8) }
       let new = try Self.administrator(api)

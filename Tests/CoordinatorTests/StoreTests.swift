@@ -40,7 +40,7 @@ struct StoreTests {
     let pki = try PKI(directory: data.path, host: "localhost")
     #expect(try PKI(directory: data.path, host: "localhost").authority == pki.authority)
     try data.announce(address: .tcp(host: "127.0.0.1", port: 7), pid: 5, cluster: "c")
-    try data.writeKubeconfig(native: .tcp(host: "127.0.0.1", port: 7), server: "")
+    try data.writeKubeconfig(cluster: "c", native: .tcp(host: "127.0.0.1", port: 7), server: "")
     #expect(try Files.status(data.path).mode & 0o777 == 0o700)
     for name in ["stint.db", "stint.db-wal", "store.mark", "admin.kubeconfig", "coordinator.json", "lock"] {
       #expect(try Files.status("\(data.path)/\(name)").mode & 0o777 == 0o600, "\(name)")

@@ -283,7 +283,7 @@ package final class CoordinatorServer {
       try directory.announce(
         address: names.reached(at: own), api: api.map { names.reached(at: $0) }, pid: getpid(), cluster: cluster)
       try directory.writeKubeconfig(
-        native: ServerNames.local(own), server: api.map { "https://\(ServerNames.local($0))" } ?? "")
+        cluster: cluster, native: ServerNames.local(own), server: api.map { "https://\(ServerNames.local($0))" } ?? "")
     }
     try announce(names)
     try watchCertificates(announce)

@@ -42,13 +42,16 @@ package struct DataDirectory: Sendable {
     guard let facts = try? JSON(parsing: try Files.read(file, limit: 64 * 1024)),
       let native = facts["address"]?.stringValue
     else { throw IOError(operation: "read", subject: file, message: "is damaged: restart the coordinator") }
-    return try PKI.kubeconfig(directory: path, server: facts["api"]?.stringValue ?? "", native: native)
+    return try PKI.kubeconfig(
+      directory: path, cluster: facts["cluster"]?.stringValue ?? "", server: facts["api"]?.stringValue ?? "",
+      native: native)
   }
 
   /// Writes one for clients on this machine, by addresses that work here: those that others are told may be a router's.
   /// Unless it is there already.
-  package func writeKubeconfig(native: SocketAddress, server: String) throws(IOError) {
-    let bytes = Array(try PKI.kubeconfig(directory: path, server: server, native: native.description).utf8)
+  package func writeKubeconfig(cluster: String, native: SocketAddress, server: String) throws(IOError) {
+    let text = try PKI.kubeconfig(directory: path, cluster: cluster, server: server, native: native.description)
+    let bytes = Array(text.utf8)
     if let found = try? Files.read(kubeconfigPath, limit: 64 * 1024), found == bytes { return }
     try DataDirectory.write(kubeconfigPath, bytes)
   }

@@ -132,7 +132,9 @@ package struct PKI: Sendable {
 
   /// A kubeconfig for `server` (`https://HOST:PORT`) and the native protocol's address `native`, from the certificates
   /// of a coordinator's data directory.
-  package static func kubeconfig(directory: String, server: String, native: String) throws(IOError) -> String {
+  package static func kubeconfig(
+    directory: String, cluster: String, server: String, native: String
+  ) throws(IOError) -> String {
     let path = "\(directory)/pki"
     let authorities = try Authorities(below: path)
     guard let administrator = try readable("\(path)/admin.pem").found else {
@@ -141,7 +143,8 @@ package struct PKI: Sendable {
         message: "is damaged: start the coordinator again, which makes it anew")
     }
     return KubeconfigText(
-      server: server, native: native, authority: authorities.bundle, user: "stint-admin", identity: administrator
+      server: server, native: native, authority: authorities.bundle,
+      cluster: KubeconfigText.name(ofCluster: cluster), user: "admin", identity: administrator
     ).text
   }
 }

@@ -8,9 +8,10 @@ import Coordinator
 /// `stint kubeconfig`.
 enum KubeconfigCommand {
   @Sendable static func run(_ context: Context) throws -> Int32 {
+    let place = try SecretOutput(context)
     let data = ServeCommand.absolute(
       context.arguments.value("data") ?? Endpoint.dataDirectory(context.environment))
-    context.console.out(try text(data: data))
+    try place.write(try text(data: data))
     return 0
   }
 

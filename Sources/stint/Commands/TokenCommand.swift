@@ -20,6 +20,7 @@ enum TokenCommand {
 
   private static func create(_ context: Context) throws -> Int32 {
     let arguments = context.arguments
+    let output = try SecretOutput(context)
     let ttl = arguments.milliseconds("ttl") ?? 86_400_000
     guard ttl >= 1_000 else { throw arguments.problem("--ttl: a token lives for 1 s at least") }
     if let uses = arguments.integer("uses"), uses < 1 { throw arguments.problem("--uses must be at least 1") }
@@ -45,9 +46,9 @@ enum TokenCommand {
     if arguments.value("output") == "json" {
       var object = made
       object["token"] = .string(token.text)
-      context.console.out(object.pretty() + "\n")
+      try output.write(object.pretty() + "\n")
     } else {
-      context.console.line(token.line)
+      try output.write(token.line + "\n")
     }
     return 0
   }

@@ -21,6 +21,8 @@ enum UserCommand {
   }
 
   private static func create(_ name: String, _ context: Context) throws -> Int32 {
+    // Before there is a certificate: a place that cannot be written costs none.
+    let output = try SecretOutput(context)
     let endpoint = Endpoint(arguments: context.arguments, environment: context.environment)
     let access = try endpoint.read()
     let native = try endpoint.server ?? access.nativeAddress()
@@ -31,11 +33,10 @@ enum UserCommand {
     guard let authority = made["authority"]?.stringValue else { throw noCertificate }
     let place = place(native: native, api: access.server ?? "", made)
     var file = KubeconfigText(
-      server: place.api, native: place.native, authority: Array(authority.utf8), user: name, identity: identity)
-    file.cluster = access.clusterName
-    file.context = "\(name)@\(access.clusterName)"
+      server: place.api, native: place.native, authority: Array(authority.utf8), cluster: access.clusterName,
+      user: name, identity: identity)
     file.namespace = context.arguments.value("namespace") ?? "default"
-    context.console.out(file.text)
+    try output.write(file.text)
     return 0
   }
 

@@ -128,8 +128,34 @@ struct HTTPAttackTests {
     }
     #expect(most <= 8 << 20)
     #expect(api.live.server.connectionCount < 20)
-    for client in native { client.connection.setReading(true) }
     for client in clients { client.connection.close() }
+    for client in native { client.connection.close() }
+    try api.live.wait("nothing waits any more") { api.live.server.waitingAnswerBytes == 0 }
+    try api.live.stop()
+  }
+
+  /// A second later it would be too late: by then the connection is closed.
+  @Test("a native client whose answers nobody takes is closed for others' room, and reads why if it reads at once")
+  func closedForRoom() throws {
+    let directory = try TemporaryDirectory()
+    let api = try LiveAPI(directory) { $0.answerBacklogLimit = 4 << 20 }
+    let text = String(repeating: "x", count: 100_000)
+    for index in 0..<20 {
+      let body: JSON = ["metadata": ["name": .string("big-\(index)")], "data": ["a": .string(text)]]
+      #expect(try api.ask("POST", Self.maps, body: body).code == 201)
+    }
+    let native = try (0..<6).map { _ in try api.live.open(.client) }
+    for client in native {
+      client.connection.setReading(false)
+      for id in 0..<8 {
+        let list = APIRequest(verb: .list, kind: .configmaps, namespace: "default")
+        client.send(ClientMessage.request(id: Int64(id), list).json)
+      }
+    }
+    try api.live.wait("one is closed for room") { api.live.server.door.peers.values.contains(where: \.isRefused) }
+    for client in native { client.connection.setReading(true) }
+    try api.live.wait("it reads why") { native.contains { $0.error?.code == .busy } }
+    #expect(native.contains { $0.error?.message.contains("bytes of answers wait for you") == true })
     for client in native { client.connection.close() }
     try api.live.wait("nothing waits any more") { api.live.server.waitingAnswerBytes == 0 }
     try api.live.stop()

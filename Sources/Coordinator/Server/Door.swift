@@ -38,7 +38,7 @@ final class Door {
   private let incarnation: Int64
   private var tls: TLSContext
   private let program: String
-  private var peers: [ObjectIdentifier: Peer] = [:]
+  private(set) var peers: [ObjectIdentifier: Peer] = [:]
   /// When connections in the hello, or refused ones, are closed: boot nanoseconds.
   private var deadlines: [ObjectIdentifier: Int64] = [:]
   private var unproven = UnprovenPlaces(limit: Door.helloLimit)

@@ -35,6 +35,32 @@ static int settle_descriptors(int control, int marker) {
   return close_range(STINT_POD_MARKER + 1, ~0U, 0);
 }
 
+// The keeper's arguments after its program's name, as `ps` reads them; NULL in any other program.
+static char *keeper_arguments;
+static size_t keeper_arguments_size;
+
+__attribute__((constructor)) static void note_keeper(int argc, char **argv) {
+  if (argc < 2 || strcmp(argv[1], "keeper") != 0) return;
+  char *end = argv[1];
+  for (int index = 1; index < argc; index++) {
+    if (argv[index] != end) return;
+    end += strlen(end) + 1;
+  }
+  keeper_arguments = argv[1];
+  keeper_arguments_size = (size_t)(end - argv[1]);
+}
+
+// A clone is shown by what its maker was started as: `stint pod --data DIR …` instead of `stint keeper --data DIR …`.
+static void show_as_pod(void) {
+  static const char name[] = "pod";
+  if (keeper_arguments == NULL) return;
+  size_t old = strlen(keeper_arguments) + 1;
+  size_t rest = keeper_arguments_size - old;
+  memcpy(keeper_arguments, name, sizeof name);
+  memmove(keeper_arguments + sizeof name, keeper_arguments + old, rest);
+  memset(keeper_arguments + sizeof name + rest, 0, old - sizeof name);
+}
+
 pid_t stint_pod_start(int control, int marker, int cgroup, const int64_t *deadline, const char *name, int *pidfd) {
   struct clone_args arguments;
   memset(&arguments, 0, sizeof arguments);
@@ -50,6 +76,7 @@ pid_t stint_pod_start(int control, int marker, int cgroup, const int64_t *deadli
   // Before anything else: from here on the pod cannot outlive the keeper. A keeper that died earlier is seen by its
   // closed end of the control socket, before the first order is read.
   prctl(PR_SET_PDEATHSIG, SIGKILL);
+  show_as_pod();
   if (settle_descriptors(control, marker) != 0) _exit(125);
   stint_pod_init(0, deadline, name);
 }

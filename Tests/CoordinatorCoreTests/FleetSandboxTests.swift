@@ -69,6 +69,28 @@ import Testing
     #expect(harness.node("a")?.taints.map(\.effect) == ["NoSchedule"])
   }
 
+  @Test("the coordinator's log says when a node is lost, for how long, and when one can start no pods")
+  func logged() throws {
+    var harness = try FleetHarness.joined(["a"])
+    harness.addPod("p")
+    func lines() -> [String] {
+      harness.effects.compactMap { if case .log(let line) = $0, line.contains("node a ") { line } else { nil } }
+    }
+    harness.pass(30_000, beating: ["a"])
+    #expect(lines().isEmpty)
+    harness.pass(8_000)
+    #expect(
+      lines() == [
+        "node a is lost: nothing was heard of it for 5 s; 1 pod may run there until it is back or they are proven dead"
+      ])
+    harness.agents["a"]?.fencesFully = false
+    harness.reconnect("a", session: "session-2")
+    #expect(
+      lines().dropFirst() == [
+        "node a is back, 2 s after it was lost", "node a can start no pods: container runtime is down: no namespaces",
+      ])
+  }
+
   @Test("a restart of the coordinator keeps it")
   func restarted() throws {
     var harness = try FleetHarness.joined(["a"]) { $0.fencesFully = false }

@@ -54,11 +54,13 @@ struct FakeAgent {
     Registration(
       node: name, machineID: machine, bootID: boot, keeper: keeper, sweptKeepers: swept, capacity: capacity,
       labels: labels, address: "127.0.0.1", info: ["machineID": .string(machine)],
-      conditions: [
-        Condition(
-          type: "FencingIncomplete", status: fencesFully ? "False" : "True", reason: "r",
-          message: fencesFully ? "namespaces" : fencingDetail, lastTransition: WallTime(nanoseconds: 0))
-      ], fencesFully: fencesFully, highestIncarnation: highestIncarnation, highestAttempt: highestAttempt,
+      conditions: fencesFully
+        ? []
+        : [
+          Condition(
+            type: "FencingIncomplete", status: "True", reason: "r", message: fencingDetail,
+            lastTransition: WallTime(nanoseconds: 0))
+        ], fencesFully: fencesFully, highestIncarnation: highestIncarnation, highestAttempt: highestAttempt,
       hardwareID: hardware, directory: mark, uptimeMilliseconds: uptime, incarnationMark: incarnationMark,
       rememberedCluster: rememberedCluster, provenAttempt: provenAttempt)
   }

@@ -100,6 +100,8 @@ extension FleetHarness {
     #expect(harness.create("alice", key: "k2") == 201)
     #expect(harness.create("bob", key: "k3") == 201)
     #expect(harness.user(.revoke("carol")).code == 404)
+    let admin = harness.user(.revoke("admin"))
+    #expect(admin.code == 404 && admin.object["message"]?.stringValue?.contains("stint ca rotate") == true)
     let answer = harness.user(.revoke("alice"))
     #expect(answer.code == 200)
     let keys = [FleetHarness.digest("k1"), FleetHarness.digest("k2")].sorted()

@@ -147,6 +147,22 @@ struct NativeAttackTests {
     }
   }
 
+  @Test("who speaks HTTP at the native port is told in HTTP which port he wants")
+  func wrongPort() throws {
+    try LiveAPI.with { api in
+      let client = try HTTPTestClient(api.live.loop, api.live.server.address, api.admin)
+      client.connection.send(HTTPTestClient.request("GET", "/api/v1/nodes"))
+      var answer: HTTPTestAnswer?
+      try api.live.wait("it is answered") {
+        answer = client.takeAnswer()
+        return answer != nil || client.isClosed
+      }
+      #expect(answer?.code == 400 && answer?.json["kind"] == "Status")
+      #expect(answer?.json["message"]?.stringValue?.contains("the Kubernetes API has a port of its own") == true)
+      try api.live.wait("the server closes") { client.isClosed }
+    }
+  }
+
   @Test(
     "no forged, foreign or untimely certificate opens either door, and a wrong clock is told with both times",
     arguments: Forgery.allCases)

@@ -204,6 +204,17 @@ private let freezers: [[String]] = [[], ["--no-cgroups"]]
     #expect(status?.containers.isEmpty == true)
   }
 
+  @Test("`ps` shows a pod's init as a pod of its directory, not as another keeper", .enabled(if: isRoot, "needs root"))
+  func title() throws {
+    let keeper = try TestKeeper()
+    try keeper.start(1, script: "while :; do sleep 0.02; done")
+    #expect(keeper.wait { keeper.reports[1]?.status.phase == .running })
+    let words = processes(with: keeper.data).map { pid in
+      text("/proc/\(pid)/cmdline").split(separator: "\0").dropFirst().prefix(3).joined(separator: " ")
+    }
+    #expect(words.sorted() == ["keeper --data \(keeper.data)", "pod --data \(keeper.data)"])
+  }
+
   @Test("a keeper whose bubblewrap fails says so, tries again, and says when pods start again; and the other way round")
   func heals() throws {
     let place = try Scratch()

@@ -298,6 +298,8 @@ import Testing
     #expect(keeper.waitForEnd(1)?.phase == .succeeded)
     let log = keeper.log(1)
     #expect(log.contains("bytes of log dropped: no space left on the node]\n"))
+    let said = "bytes of log dropped in \(logs)/1/main/0.log: no space"
+    #expect(text("\(keeper.scratch.path)/keeper.log").contains(said))
     #expect(log.hasSuffix("\nafter\n"), "\(log.suffix(300))")
   }
 }

@@ -120,6 +120,7 @@ final class Peer: ReplyTaker, SlowTaker, TurnTaker {
     connection.outputLimit = Peer.outputMark + MessageLimits.fromCoordinator
     connection.onBytes = { [unowned self] bytes in
       if case .refused = stage { return }
+      if case .hello = stage, WrongPort.isHTTP(bytes) { return refuse(WrongPort.error, saying: WrongPort.answer) }
       bytesInFlight += bytes.count
       reader.append(bytes)
       pump()
@@ -226,10 +227,10 @@ final class Peer: ReplyTaker, SlowTaker, TurnTaker {
     send(ClientReply(id: id, reply: reply).json, bytes: event.bytes)
   }
 
-  /// Tells the other side why, and closes soon.
-  func refuse(_ error: ProtocolError) {
+  /// Tells the other side why, in the protocol's words or in `bytes`, and closes soon.
+  func refuse(_ error: ProtocolError, saying bytes: [UInt8]? = nil) {
     guard connection.isOpen, !isRefused else { return }
-    connection.send(MessageWriter.frames(error.json))
+    connection.send(bytes ?? MessageWriter.frames(error.json))
     dropOutbox()
     stage = .refused
     connection.setReading(true)

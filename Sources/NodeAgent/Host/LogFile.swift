@@ -68,11 +68,9 @@ package final class LogFile {
   /// it may be closed again.
   @discardableResult
   func close() -> Bool {
-    let lost = dropped
     if isOwing { write(LogBatch()) }
     file?.close()
     file = nil
-    if lost > 0, !isOwing { HostLog.line("keeper: \(lost) bytes of log dropped in \(path): \(why)") }
     return !isOwing
   }
 
@@ -124,9 +122,11 @@ package final class LogFile {
   }
 
   private func writeNote() throws(IOError) {
+    let lost = dropped
     var note = LogBatch()
-    note.add(note: "[stint: \(dropped) bytes of log dropped: \(why)]", wall: Clocks.now().wall)
+    note.add(note: "[stint: \(lost) bytes of log dropped: \(why)]", wall: Clocks.now().wall)
     let before = file?.size ?? 0
+    defer { if dropped == 0 { HostLog.line("keeper: \(lost) bytes of log dropped in \(path): \(why)") } }
     do throws(IOError) {
       try file?.append(note.bytes)
       dropped = 0

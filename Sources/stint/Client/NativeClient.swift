@@ -175,7 +175,7 @@ final class NativeClient {
       }
       if let end = try pause(exchange, milliseconds: NativeClient.pauseMilliseconds) { return end }
       if case .opening = state, Clocks.boot() - nextAttempt > Handshake.timeoutMilliseconds * 1_000_000 {
-        close("no hello from \(server)")
+        close("no hello from \(server): is it the port of the Kubernetes API, and not stint's own, 7420?")
       }
     }
   }

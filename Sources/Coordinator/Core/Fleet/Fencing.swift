@@ -105,7 +105,7 @@ extension CoordinatorCore {
         message: "Node \(name) was declared dead by a person; its \(record.attempts.count) attempts count as ended",
         component: "node-controller")
     }
-    markUnreachable(name)
+    markUnreachable(name, because: nil)
     fleet.nodes[name]?.isDeclaredDead = true
     fleet.dirtyNodes.insert(name)
     for number in record.attempts { fleet.fences.add(number) }
@@ -129,7 +129,7 @@ extension CoordinatorCore {
   mutating func nodeErased(_ name: String) {
     guard let record = fleet.nodes[name] else { return }
     if let session = record.session { close(session, reason: "the Node object was deleted") }
-    markUnreachable(name)
+    markUnreachable(name, because: "its Node object was deleted")
     // When the lease is over, the record may go.
     fleet.timers.set(.monitor(name), at: record.leaseReach + 1)
     forgetNodeIfUnused(name)

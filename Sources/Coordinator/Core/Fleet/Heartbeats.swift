@@ -95,8 +95,7 @@ extension CoordinatorCore {
   private mutating func suspect(_ id: SessionID, _ problem: String) {
     let node = fleet.sessions[id]?.node ?? ""
     close(id, reason: problem)
-    outputs.append(.log("node \(node) is not ready: \(problem)"))
-    markUnreachable(node)
+    markUnreachable(node, because: problem)
   }
 
   /// The whole inventory replaces our view. Absence from it proves nothing.

@@ -129,7 +129,8 @@ extension CoordinatorCore {
         ? "there is no node \"\(name.prefix(253))\"" : "node \"\(name)\" has no key of its own yet"
       throw APIFailure(code: 404, reason: "NotFound", message: "\(why): stint get nodes lists them")
     }
-    if fleet.joining.revoked[key.key] == nil {
+    let before = fleet.joining.revoked[key.key]
+    if before == nil {
       fleet.joining.revoked[key.key] = now.wall
       writes.append(fact(Self.revokedFact + key.key, ["nanoseconds": .int(now.wall.nanoseconds)]))
     }
@@ -142,7 +143,9 @@ extension CoordinatorCore {
     outputs.append(.closeHolders(of: [digest], reason: "the key of node \(name) was revoked"))
     return [
       "kind": "Status", "apiVersion": "v1", "status": "Success",
-      "message": .string("node \(name)'s key was revoked; its pods end as those of a lost node"),
+      "message": .string(
+        before.map { "node \(name)'s key was revoked already, at \($0.rfc3339)" }
+          ?? "node \(name)'s key was revoked; its pods end as those of a lost node"),
     ]
   }
 

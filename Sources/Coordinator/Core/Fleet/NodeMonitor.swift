@@ -36,12 +36,23 @@ extension CoordinatorCore {
     if record.session == nil, record.attempts.isEmpty { forgetNodeIfUnused(name) }
     guard record.lostAt == nil, fleet.nodes[name] != nil else { return }
     let due = max(record.lastHeartbeat + monitorLimit, fleet.pauses.judgesFrom)
-    if due > now.boot { fleet.timers.set(.monitor(name), at: due) } else { markUnreachable(name) }
+    if due > now.boot {
+      fleet.timers.set(.monitor(name), at: due)
+    } else {
+      let seconds = (now.boot - record.lastHeartbeat) / 1_000
+      let pods = record.attempts.count
+      let count = "\(pods) \(pods == 1 ? "pod" : "pods")"
+      markUnreachable(
+        name,
+        because:
+          "nothing was heard of it for \(seconds) s; \(count) may run there until it is back or they are proven dead")
+    }
   }
 
   // MARK: - Lost
 
-  mutating func markUnreachable(_ name: String) {
+  /// `reason` nil: it is said already.
+  mutating func markUnreachable(_ name: String, because reason: String?) {
     guard let record = fleet.nodes[name], record.lostAt == nil else { return }
     fleet.nodes[name]?.isReachable = false
     fleet.nodes[name]?.lostAt = now.boot
@@ -63,6 +74,7 @@ extension CoordinatorCore {
         node.taints.append(Taint(key: Taint.unreachable, effect: effect, timeAdded: wall))
       }
     }
+    if let reason { outputs.append(.log("node \(name) is lost: \(reason)")) }
     if wasReady, let node {
       recordEvent(
         on: .node(node), type: .normal, reason: "NodeNotReady", message: "Node \(name) status is now: NodeNotReady",
@@ -97,6 +109,9 @@ extension CoordinatorCore {
   // MARK: - Back
 
   private mutating func markReady(_ name: String) {
+    if let since = fleet.nodes[name]?.lostAt {
+      outputs.append(.log("node \(name) is back, \((now.boot - since) / 1_000) s after it was lost"))
+    }
     fleet.nodes[name]?.lostAt = nil
     noteStanding(name)
     for number in fleet.nodes[name]?.attempts ?? InsertionSet() {
@@ -110,6 +125,9 @@ extension CoordinatorCore {
       recordEvent(
         on: .node(node), type: .normal, reason: word, message: "Node \(name) status is now: \(word)",
         component: "kubelet")
+    }
+    if let node = state.nodes[ObjectKey(namespace: "", name: name)], let problem = sandboxProblem(node) {
+      outputs.append(.log("node \(name) can start no pods: \(problem)"))
     }
     // Other NoExecute taints still count.
     fleet.changedNodes.add(name)

@@ -67,9 +67,12 @@ extension CoordinatorCore {
         let items = fleet.users.keys.sorted().compactMap { key in fleet.users[key].map { shown($0, key) } }
         reply(id, ["kind": "UserList", "items": .array(items)])
       case .revoke(let name):
-        let keys = try revokeUser(name)
-        audit(.revoke, "user \(name) revoked, keys \(keys)", by: subject)
-        let message = "user \(name) revoked: \(keys.count) \(keys.count == 1 ? "certificate" : "certificates")"
+        let (keys, before) = try revokeUser(name)
+        var message = "user \(name) was revoked already, at \(before?.rfc3339 ?? "")"
+        if !keys.isEmpty {
+          audit(.revoke, "user \(name) revoked, keys \(keys)", by: subject)
+          message = "user \(name) revoked: \(keys.count) \(keys.count == 1 ? "certificate" : "certificates")"
+        }
         reply(
           id, ["kind": "Status", "apiVersion": "v1", "status": "Success", "message": .string(message)])
         // Last: it may be the asker's own.
@@ -126,19 +129,27 @@ extension CoordinatorCore {
     }
   }
 
-  private mutating func revokeUser(_ name: String) throws(APIFailure) -> [String] {
+  /// The keys that are refused from now on, and when the last of the others was revoked.
+  private mutating func revokeUser(_ name: String) throws(APIFailure) -> (keys: [String], before: WallTime?) {
     let owned = usersInOrder().filter { $0.user.name == name }
     guard !owned.isEmpty else {
+      if name == UserNames.administrator {
+        throw APIFailure(
+          code: 404, reason: "NotFound",
+          message: "the administrator's certificate has no record: another authority (stint ca rotate, then stint ca "
+            + "rotate --force) refuses all that were made so far")
+      }
       throw APIFailure(
         code: 404, reason: "NotFound",
         message: "no certificate was made for a user \"\(name.prefix(253))\": stint user list shows those that were")
     }
-    for (key, user) in owned where user.revoked == nil {
+    let valid = owned.filter { $0.user.revoked == nil }
+    for (key, user) in valid {
       var user = user
       user.revoked = now.wall
       setUser(user, key)
     }
-    return owned.map(\.key)
+    return (valid.map(\.key), owned.compactMap(\.user.revoked).max())
   }
 
   private func usersInOrder() -> [(key: String, user: UserKey)] {
@@ -179,6 +190,9 @@ extension CoordinatorCore {
 
 /// What users and their groups may be called.
 enum UserNames {
+  /// In the administrator's own certificate.
+  static let administrator = "admin"
+
   /// What is wrong with a name of a user or a group; nil: nothing. Only ASCII: nobody can look like somebody else. No
   /// name of the system's own, which have meanings of their own: `system:masters`, `system:node:…`.
   static func problem(_ name: String) -> String? {
@@ -189,7 +203,7 @@ enum UserNames {
     if name.lowercased().hasPrefix("system:") {
       return "\(shown) begins with system:, which the cluster keeps for itself"
     }
-    return name == "admin" ? "\(shown) is the cluster's own administrator's" : nil
+    return name == administrator ? "\(shown) is the cluster's own administrator's" : nil
   }
 
   private static func isAllowed(_ byte: UInt8) -> Bool {

@@ -146,6 +146,23 @@ extension CommandTable {
       name: "resume", summary: "Let suspended Jobs run again", operands: "JOB…", operand: .job, count: 1...1000,
       flags: [namespace] + connection,
       examples: [("stint resume generate-responses", "Go on from the completions it has")], run: PatchCommand.resume),
+    Command(
+      name: "rerun", summary: "Run a Job that has ended once more, as a copy of it", operands: "JOB", operand: .job,
+      count: 1...1,
+      flags: [
+        Flag("failed-indexes", "Of an Indexed Job only the indexes that have not succeeded, under their own numbers"),
+        dryRun, manifestOutput, namespace,
+      ] + connection,
+      details: """
+        The copy is called JOB-rerun-1 (or the next number that is free), and its annotation stint.dev/rerun-of names
+        the Job. Of a Job that completed, --failed-indexes are those that failed by the way. The exit status is 1 when
+        the Job has not ended, or no index of it has failed.
+        """,
+      examples: [
+        ("stint rerun quiz-init", "Run it once more; prints job.batch/quiz-init-rerun-1 created"),
+        ("stint rerun score --failed-indexes", "Only what failed of an Indexed Job"),
+        ("stint wait job/$(stint rerun score -o name | cut -d/ -f2)", "Run it once more, and wait for its success"),
+      ], run: RerunCommand.run),
   ]
 
   static let objectCommands: [Command] = [

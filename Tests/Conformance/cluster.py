@@ -123,7 +123,7 @@ class Cluster:
         """An environment that has nothing of the person who runs the tests."""
         return {
             "PATH": os.environ.get("PATH", os.defpath), "HOME": str(self.directory / "home"),
-            "TMPDIR": str(self.directory), "LANG": "C.UTF-8", "TZ": "UTC"}
+            "TMPDIR": str(self.directory), "LANG": "C.UTF-8", "TZ": "UTC", "STINT": str(binary())}
 
     def __exit__(self, *_):
         # The second Ctrl-C does not wait for the grace of pods that are left.

@@ -99,6 +99,28 @@ import Testing
   }
 
   @Test(
+    "a PUT without the selector and labels that the server generated is refused, as in Kubernetes; a patch has them")
+  func putWithoutSelector() throws {
+    let harness = try APIHarness()
+    #expect(harness.create(.jobs, Manifest.job("j")).code == 201)
+    let bare = harness.update(.jobs, "j", Manifest.job("j", spec: ["parallelism": 2]))
+    #expect(bare.code == 422)
+    for text in [
+      "spec.selector: Required value", "spec.selector: Invalid value: null: field is immutable",
+      "spec.template.metadata.labels: Invalid value: null: `selector` does not match template `labels`",
+      "spec.template: Invalid value: ",
+    ] { #expect(bare.message.contains(text), "\(text) in \(bare.message)") }
+    var whole = harness.get(.jobs, "j").object
+    whole[path: ["spec", "parallelism"]] = 2
+    #expect(harness.update(.jobs, "j", whole).code == 200)
+    whole = harness.get(.jobs, "j").object
+    whole[path: ["spec", "template", "metadata", "labels", "job-name"]] = nil
+    let partly = harness.update(.jobs, "j", whole)
+    #expect(partly.code == 422 && partly.message.contains("spec.template.metadata.labels[job-name]: Invalid value: "))
+    #expect(harness.patch(.jobs, "j", .merge, ["spec": ["parallelism": 3]]).code == 200)
+  }
+
+  @Test(
     "policies and what decides who runs the Job are immutable",
     arguments: [
       ("podFailurePolicy", ["rules": [["action": "Count", "onExitCodes": ["operator": "In", "values": [9]]]]]),

@@ -325,7 +325,7 @@ import Testing
     harness.create(.jobs, Manifest.job("j", spec: ["suspend": true]))
     harness.wait(milliseconds: 100)
     let before = harness.get(.jobs, "j").object
-    let answer = harness.update(.jobs, "j", Manifest.job("j", spec: ["suspend": true]))
+    let answer = harness.patch(.jobs, "j", .strategic, Manifest.job("j", spec: ["suspend": true]))
     #expect(answer.code == 200)
     #expect(answer.object["spec"] == before["spec"])
     #expect(answer.object[path: ["metadata", "generation"]] == 1)

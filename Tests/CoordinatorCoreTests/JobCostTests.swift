@@ -115,6 +115,59 @@ struct JobCostTests {
     #expect(driver.activePods("many").count == 50)
   }
 
+  @Test("pods of no index that come to a Job are found as they come, not among all that run")
+  func strangers() throws {
+    for parallelism: Int64 in [20, 400] {
+      var driver = try started(["completionMode": "Indexed", "completions": 1_000, "parallelism": .int(parallelism)])
+      let before = driver.core.workloads.looked
+      for number in 0..<5 {
+        _ = driver.createPod(
+          "stranger-\(number)", labels: try driver.job("many").spec.templateLabels,
+          owners: [try driver.job("many").controllerReference])
+      }
+      #expect(driver.activePods("many").count == Int(parallelism) && driver.pods().count == Int(parallelism))
+      let cost = driver.core.workloads.looked - before
+      #expect(cost <= 5 * 4, "\(cost) looks for 5 pods beside \(parallelism)")
+    }
+  }
+
+  @Test("an elastic Job that shrinks orders no pod's deletion twice, however many turns it takes")
+  func shrinks() throws {
+    var driver = try started(["completionMode": "Indexed", "completions": 900, "parallelism": 900])
+    let before = driver.core.workloads.looked
+    driver.editJob("many", ["completions": 10, "parallelism": 10])
+    #expect(driver.activePods("many").compactMap { Slot.index(of: $0) }.sorted() == Array(0..<10))
+    #expect(driver.core.workloads.looked - before <= 1_000, "\(driver.core.workloads.looked - before)")
+  }
+
+  @Test("a pod that nobody has is held against the Jobs that ask for its labels, not against all of the namespace")
+  func adopters() throws {
+    for others in [3, 300] {
+      var driver = try WorkloadsDriver()
+      for number in 0..<others { manual(&driver, "other-\(number)", ["app": .string("other-\(number)")]) }
+      manual(&driver, "mine", ["app": "mine"])
+      let before = driver.core.workloads.looked
+      _ = driver.createPod("found", labels: ["app": "mine", "b": "c"])
+      #expect(driver.events("mine").contains("SuccessfulDelete Deleted pod: found"), "it is suspended")
+      let cost = driver.core.workloads.looked - before
+      #expect(cost <= 6, "\(cost) looks beside \(others) Jobs")
+    }
+  }
+
+  @Test("a new Job with a selector of its own looks at pods that nobody has, not at all of the namespace")
+  func orphans() throws {
+    var driver = try started(["completions": 300, "parallelism": 300])
+    _ = driver.createPod("orphan", labels: ["app": "mine"])
+    let before = driver.core.workloads.looked
+    manual(&driver, "mine", ["app": "mine"])
+    #expect(driver.events("mine").contains("SuccessfulDelete Deleted pod: orphan"), "it is suspended")
+    #expect(driver.core.workloads.looked - before <= 6, "\(driver.core.workloads.looked - before)")
+  }
+
+  private func manual(_ driver: inout WorkloadsDriver, _ name: String, _ labels: JSON) {
+    driver.createJob(name, ["manualSelector": true, "selector": ["matchLabels": labels], "suspend": true])
+  }
+
   @Test("an elastic Job that shrinks and grows, is suspended and goes on, gives each index its pod again")
   func elastic() throws {
     var driver = try started(["completionMode": "Indexed", "completions": 40, "parallelism": 40])

@@ -31,14 +31,25 @@ struct ApplyCommand {
 
   /// Creates one object that no manifest has.
   static func make(_ json: JSON, _ kind: Kind, _ context: Context) throws -> Int32 {
+    try make(kind, context) { $0 == 1 ? json : nil }
+  }
+
+  /// The same under the first name that is free: `attempt` gives the first, second, … object, nil behind the last.
+  static func make(_ kind: Kind, _ context: Context, attempt: (Int) -> JSON?) throws -> Int32 {
     let dryRun = context.arguments.value("dry-run") ?? "none"
     let command = ApplyCommand(
       context: context, cluster: dryRun == "client" ? nil : try context.cluster(), dryRun: dryRun)
-    do {
-      let made = try command.create(json, kind, context.namespace, manager: "kubectl-create")
-      command.report(made, .created, isFirst: true)
-    } catch let error as StatusError {
-      throw CommandError("error: failed to create \(kind.singular): \(TerminalText.harmless(error.message))")
+    var number = 1
+    while let json = attempt(number) {
+      number += 1
+      do {
+        let made = try command.create(json, kind, context.namespace, manager: "kubectl-create")
+        command.report(made, .created, isFirst: true)
+        break
+      } catch let error as StatusError {
+        if error.reason == "AlreadyExists", attempt(number) != nil { continue }
+        throw CommandError("error: failed to create \(kind.singular): \(TerminalText.harmless(error.message))")
+      }
     }
     return 0
   }

@@ -29,20 +29,6 @@ enum JobLabels {
     else { return }
     job[path: ["metadata", "labels"]] = labels
   }
-
-  /// A manifest applied again does not carry the labels and the selector that the server generated.
-  static func keepGenerated(_ json: inout JSON, of job: Job) {
-    if job.spec.manualSelector { return }
-    if json[path: ["spec", "selector"]] == nil { json[path: ["spec", "selector"]] = job.spec.json["selector"] }
-    let generated = [
-      controllerUID, jobName, legacyControllerUID, legacyJobName,
-    ]
-    for key in generated where json[path: ["spec", "template", "metadata", "labels", key]] == nil {
-      guard let value = job.spec.templateLabels[key] else { continue }
-      json[path: ["spec", "template", "metadata", "labels", key]] = .string(value)
-    }
-    inherit(&json)
-  }
 }
 
 struct JobValidation {
@@ -51,7 +37,9 @@ struct JobValidation {
 
   /// ValidateJob, behind its metadata: the generated selector, the spec.
   mutating func create(_ job: JSON) {
-    generatedSelector(job)
+    generatedSelector(
+      job["spec"] ?? .null, uid: job[path: ["metadata", "uid"]]?.stringValue ?? "",
+      name: job[path: ["metadata", "name"]]?.stringValue ?? "")
     spec(job["spec"] ?? .null)
     hostNames(job)
   }
@@ -67,11 +55,9 @@ struct JobValidation {
     errors.invalid("metadata.name", name, "will not able to create pod with invalid DNS label: \(longest)")
   }
 
-  private mutating func generatedSelector(_ job: JSON) {
-    let spec = job["spec"] ?? .null
-    if spec["manualSelector"]?.boolValue == true { return }
-    let uid = job[path: ["metadata", "uid"]]?.stringValue ?? ""
-    let name = job[path: ["metadata", "name"]]?.stringValue ?? ""
+  private mutating func generatedSelector(_ spec: JSON, uid: String, name: String) {
+    // That there is none is said below.
+    if spec["manualSelector"]?.boolValue == true || spec["selector"] == nil { return }
     let labels = spec[path: ["template", "metadata", "labels"]] ?? .object(JSONObject())
     let expected = [
       (JobLabels.legacyControllerUID, uid), (JobLabels.legacyJobName, name), (JobLabels.controllerUID, uid),
@@ -148,6 +134,7 @@ struct JobValidation {
 
   /// ValidateJobUpdate: the new object is validated whole, then what may not change.
   mutating func update(_ new: JSON, _ old: Job) {
+    generatedSelector(new["spec"] ?? .null, uid: old.meta.uid, name: old.meta.name)
     spec(new["spec"] ?? .null)
     let before = old.spec.json
     let spec = new["spec"] ?? .null

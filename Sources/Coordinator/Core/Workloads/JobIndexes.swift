@@ -137,24 +137,32 @@ extension CoordinatorCore {
   }
 
   /// Active pods that hold no index of their Job, or one that a better pod holds: Kubernetes' order says which stays.
-  mutating func misplacedPods(of job: Job) -> [ObjectKey] {
-    guard job.spec.isIndexed, let completions = job.spec.completions, let tally = workloads.tallies[job.meta.uid] else {
-      return []
-    }
+  /// At most `limit`: there may be more than that.
+  mutating func misplacedPods(of job: Job, limit: Int) -> [ObjectKey] {
+    guard job.spec.isIndexed, let completions = job.spec.completions, limit > 0,
+      let tally = workloads.tallies[job.meta.uid]
+    else { return [] }
     var result: [ObjectKey] = []
-    if tally.indexed.count < tally.active.count {
-      // Somebody else made such a pod: it goes in this sync, so this look is for it alone.
-      workloads.looked += tally.active.count
-      result = tally.active.filter { key in state.pods[key].map { Slot.index(of: $0) == nil } ?? false }
-    }
+    if tally.indexed.count < tally.active.count { result += strangers(of: job, limit: limit) }
     var outside = tally.indexed.indexes.next(from: completions)
-    while let index = outside {
+    while let index = outside, result.count < limit {
       result += tally.indexed.pods(of: index)
       outside = index < Int64.max ? tally.indexed.indexes.next(from: index + 1) : nil
     }
-    for index in tally.indexed.crowded where index < completions {
+    for index in tally.indexed.crowded where result.count < limit && index < completions {
       result += inDeletionOrder(tally.indexed.pods(of: index)).dropLast()
     }
-    return result
+    return Array(result.prefix(limit))
+  }
+
+  /// Somebody else made such pods. Only where the Job's first pod is one of them they are looked for, once.
+  private mutating func strangers(of job: Job, limit: Int) -> [ObjectKey] {
+    if let known = workloads.tallies[job.meta.uid]?.strangers { return Array(known.prefix(limit)) }
+    let active = workloads.tallies[job.meta.uid]?.active ?? InsertionSet()
+    workloads.looked += active.count
+    var found = InsertionSet<ObjectKey>()
+    for key in active where state.pods[key].map({ Slot.index(of: $0) == nil }) ?? false { found.insert(key) }
+    workloads.tallies[job.meta.uid]?.strangers = found
+    return Array(found.prefix(limit))
   }
 }

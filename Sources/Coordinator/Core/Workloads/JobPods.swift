@@ -18,7 +18,8 @@ extension CoordinatorCore {
     } else if round.status.succeeded > 0 {
       wanted = active
     }
-    let misplaced = misplacedPods(of: job)
+    // One more than this turn deletes tells that there are more.
+    let misplaced = misplacedPods(of: job, limit: max(0, round.remaining) + 1)
     if active > wanted || !misplaced.isEmpty {
       deleteSurplus(&round, count: active - wanted, first: misplaced)
       return
@@ -64,7 +65,7 @@ extension CoordinatorCore {
 
   /// Pods that the Job does not want any more; the finalizer goes first, so they count nowhere.
   private mutating func deleteSurplus(_ round: inout JobRound, count: Int64, first misplaced: [ObjectKey] = []) {
-    let more = max(0, count - Int64(misplaced.count))
+    let more = misplaced.count > round.remaining ? 0 : max(0, count - Int64(misplaced.count))
     guard more > 0 || !misplaced.isEmpty else { return }
     for key in misplaced + surplus(round, count: more, without: Set(misplaced)) {
       guard round.remaining > 0 else {

@@ -150,12 +150,17 @@ extension CoordinatorCore {
     round.status.succeeded = round.status.completedIndexes.count
     let uid = round.job.meta.uid
     guard workloads.memories[uid]?.completions != completions else { return }
-    workloads.memories[uid, default: JobMemory()].completions = completions
     workloads.tallies[uid]?.vacancies.forget()
     for key in Array(workloads.tallies[uid]?.held.keys ?? InsertionSet()) {
       guard let pod = state.pods[key], ownIndex(of: pod, round) == nil else { continue }
+      guard round.remaining > 0 else {
+        round.isCut = true
+        return
+      }
+      round.touched += 1
       stripTracking(key)
     }
+    workloads.memories[uid, default: JobMemory()].completions = completions
   }
 
   /// Indexes that a Job is not to run count as succeeded, as they were in the Job that it repeats.

@@ -65,6 +65,8 @@ struct JobTally: Sendable {
   var restarts: Int64 = 0
   /// Pods of the Job in any state.
   var pods = 0
+  /// Active pods of an Indexed Job that bear no index; nil: nobody has looked for them yet.
+  var strangers: InsertionSet<ObjectKey>?
   /// Active pods by their index, and those that are marked for deletion and have not ended.
   var indexed = IndexedPods()
   var ending = IndexedPods()
@@ -75,6 +77,8 @@ struct JobTally: Sendable {
 
   mutating func add(_ standing: JobPodStanding, _ key: ObjectKey) {
     pods += 1
+    // Whoever comes after the first pod with an index is noticed as it comes.
+    if standing.isActive, standing.index != nil, active.isEmpty { strangers = InsertionSet() }
     if standing.isActive { active.insert(key) }
     if standing.isReady { ready += 1 }
     if standing.isUnplaced { unplaced += 1 }
@@ -88,7 +92,10 @@ struct JobTally: Sendable {
       unseen.insert(key)
     }
     restarts &+= standing.restarts
-    guard let index = standing.index else { return }
+    guard let index = standing.index else {
+      if standing.isActive { strangers?.insert(key) }
+      return
+    }
     if standing.isActive {
       indexed.add(index, key)
       vacancies.fill(index)
@@ -120,7 +127,10 @@ struct JobTally: Sendable {
       unseen.remove(key)
     }
     restarts &-= standing.restarts
-    guard let index = standing.index else { return }
+    guard let index = standing.index else {
+      if standing.isActive { strangers?.remove(key) }
+      return
+    }
     if standing.isActive { indexed.take(index, key) }
     if standing.isTerminating { ending.take(index, key) }
     if held.take(index, key) || standing.isActive || standing.isTerminating { vacancies.free(index) }
@@ -179,6 +189,7 @@ extension CoordinatorCore {
     if case .pod(let pod)? = change.before { before = pod }
     if case .pod(let pod)? = change.after { after = pod }
     tally(before: before, after: after)
+    observeOrphan(before: before, after: after)
     observeTermination(before: before, after: after)
     if let after { observeBinding(after, before: before) }
     guard let after else { return }
@@ -276,7 +287,7 @@ extension CoordinatorCore {
     workloads.heldBack.remove(job.meta.key)
     workloads.timers.cancel(.job(uid))
     workloads.timers.cancel(.expiry(uid))
-    workloads.manualJobs[job.meta.namespace]?.remove(job.meta.key)
+    workloads.manualJobs[job.meta.namespace]?.remove(job)
     // The collector, which follows its pods, takes the tracking finalizer from them.
   }
 

@@ -4,7 +4,46 @@
 
 import ClusterProto
 
+/// Jobs that choose their own selector, by a label that it asks for: a pod costs its labels, not the Jobs.
+struct ManualJobs: Sendable {
+  /// Under nil those that ask for no label by its value.
+  private var jobs: [StringMap.Entry?: InsertionSet<ObjectKey>] = [:]
+
+  /// A selector is immutable: the label is the same at each call.
+  private static func label(of job: Job) -> StringMap.Entry? {
+    StringMap(json: job.spec.selector?["matchLabels"]).first
+  }
+
+  mutating func insert(_ job: Job) { jobs[Self.label(of: job), default: InsertionSet()].insert(job.meta.key) }
+
+  mutating func remove(_ job: Job) {
+    let label = Self.label(of: job)
+    jobs[label]?.remove(job.meta.key)
+    if jobs[label]?.isEmpty == true { jobs[label] = nil }
+  }
+
+  /// Those whose selectors may match the labels.
+  func candidates(for labels: StringMap) -> [ObjectKey] {
+    if jobs.isEmpty { return [] }
+    var result = Array(jobs[nil] ?? InsertionSet())
+    for label in labels { if let found = jobs[label] { result += found } }
+    return result
+  }
+}
+
 extension CoordinatorCore {
+  mutating func observeOrphan(before: Pod?, after: Pod?) {
+    let was = before.map { $0.meta.controllerReference == nil } ?? false
+    let isOne = after.map { $0.meta.controllerReference == nil } ?? false
+    guard was != isOne, let key = (after ?? before)?.meta.key else { return }
+    if isOne {
+      workloads.orphans[key.namespace, default: InsertionSet()].insert(key)
+    } else {
+      workloads.orphans[key.namespace]?.remove(key)
+      if workloads.orphans[key.namespace]?.isEmpty == true { workloads.orphans[key.namespace] = nil }
+    }
+  }
+
   /// `before`: the pod until now; nil: it is new.
   mutating func considerAdoption(of pod: Pod, before: Pod?) {
     if let before, Slot(of: before) != Slot(of: pod) {
@@ -24,14 +63,15 @@ extension CoordinatorCore {
     guard pod.meta.controllerReference == nil, pod.meta.deletionTimestamp == nil, !pod.meta.labels.isEmpty else {
       return
     }
-    if pod.meta.labels[JobNames.uidLabel] != nil || workloads.manualJobs[pod.meta.namespace]?.isEmpty == false {
+    if pod.meta.labels[JobNames.uidLabel] != nil || !manualJobs(for: pod).isEmpty {
       workloads.adoptions.add(pod.meta.key)
     }
   }
 
   mutating func manualJobAdded(_ job: Job) {
-    workloads.manualJobs[job.meta.namespace, default: InsertionSet()].insert(job.meta.key)
-    for key in state.keys(of: .pods, in: job.meta.namespace) where state.pods[key]?.meta.controllerReference == nil {
+    workloads.manualJobs[job.meta.namespace, default: ManualJobs()].insert(job)
+    for key in workloads.orphans[job.meta.namespace] ?? InsertionSet() {
+      workloads.looked += 1
       workloads.adoptions.add(key)
     }
   }
@@ -59,8 +99,13 @@ extension CoordinatorCore {
     return LabelSelector(json: selector).matches(pod.meta.labels)
   }
 
-  private func adopter(of pod: Pod) -> Job? {
-    var candidates = Array(workloads.manualJobs[pod.meta.namespace] ?? InsertionSet())
+  private func manualJobs(for pod: Pod) -> [ObjectKey] {
+    workloads.manualJobs[pod.meta.namespace]?.candidates(for: pod.meta.labels) ?? []
+  }
+
+  private mutating func adopter(of pod: Pod) -> Job? {
+    var candidates = manualJobs(for: pod)
+    workloads.looked += candidates.count
     if let uid = pod.meta.labels[JobNames.uidLabel], let key = jobReference(uid: uid) { candidates.append(key) }
     return candidates.sorted().compactMap { state.jobs[$0] }.first { job in
       job.meta.namespace == pod.meta.namespace && job.meta.deletionTimestamp == nil && !job.status.isFinished

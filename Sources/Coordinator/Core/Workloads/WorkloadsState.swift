@@ -38,7 +38,9 @@ struct WorkloadsState: Sendable {
   /// Jobs whose pods have an account that is not there, by namespace.
   var refused: [String: InsertionSet<ObjectKey>] = [:]
   /// Jobs that choose their own selector, by namespace: they may adopt pods.
-  var manualJobs: [String: InsertionSet<ObjectKey>] = [:]
+  var manualJobs: [String: ManualJobs] = [:]
+  /// Pods that no controller has, by namespace.
+  var orphans: [String: InsertionSet<ObjectKey>] = [:]
   /// What is in each namespace that is not empty.
   var contents: [String: NamespaceContents] = [:]
   /// Namespaces that are being deleted.

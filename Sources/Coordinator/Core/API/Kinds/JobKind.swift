@@ -31,10 +31,6 @@ extension KindDescriptor {
       },
       admit: { json, core throws(APIFailure) in try JobHoldRules.admit(json, core) },
       admitUpdate: { json, _, core throws(APIFailure) in try JobHoldRules.admit(json, core) },
-      settle: { json, before, _, _ in
-        guard case .job(let job) = before else { return }
-        JobLabels.keepGenerated(&json, of: job)
-      },
       validateNew: { json, errors in
         var validation = JobValidation()
         validation.create(json)

@@ -1,0 +1,93 @@
+// Owns: `rerun`: a copy of a Job that has ended, whole or only for the indexes that have not succeeded. It must not
+// know how the copy runs.
+
+import ClusterProto
+
+/// `stint rerun JOB`.
+enum RerunCommand {
+  /// Names that are tried, one after another.
+  private static let attempts = 100
+
+  @Sendable static func run(_ context: Context) throws -> Int32 {
+    let names = try Target.names(context.arguments.words, of: .jobs)
+    guard names.count == 1, let name = names.first else { throw context.arguments.problem("name one Job") }
+    let job = try context.cluster().get(.jobs, context.namespace, name)
+    guard let end = WaitGoal.end(of: job) else {
+      throw CommandError(
+        "error: job \"\(name)\" has not ended: wait for it with `stint wait job/\(name) --for=finished`")
+    }
+    var copy = Self.copy(of: job, named: name)
+    if context.arguments.has("failed-indexes") {
+      let indexes = try failedIndexes(of: job, succeeded: end.succeeded, name)
+      copy[path: ["metadata", "annotations", JobAnnotation.indexes]] = .string(indexes)
+      // It was met by the indexes that succeeded, which count: the Job would end before it begins.
+      if end.succeeded { copy[path: ["spec", "successPolicy"]] = nil }
+      context.console.note("runs again: indexes \(indexes)")
+    }
+    return try ApplyCommand.make(.jobs, context) { attempt in
+      guard attempt <= attempts else { return nil }
+      var named = copy
+      named[path: ["metadata", "name"]] = .string(newName(of: name, attempt, job))
+      return named
+    }
+  }
+
+  /// What is the Job's own, without what the server and the controllers added.
+  private static func copy(of job: JSON, named name: String) -> JSON {
+    var spec = job["spec"] ?? .object(JSONObject())
+    var labels = StringMap(json: job[path: ["metadata", "labels"]])
+    if spec["manualSelector"]?.boolValue != true {
+      let path = ["template", "metadata", "labels"]
+      var ofPods = StringMap(json: spec[path: path])
+      for label in generatedLabels {
+        labels[label] = nil
+        ofPods[label] = nil
+      }
+      spec["selector"] = nil
+      spec[path: path] = ofPods.isEmpty ? nil : ofPods.json
+    }
+    var annotations = StringMap(json: job[path: ["metadata", "annotations"]])
+    for name in [ThreeWayMerge.annotation, JobAnnotation.failures, "batch.kubernetes.io/cronjob-scheduled-timestamp"] {
+      annotations[name] = nil
+    }
+    annotations[JobAnnotation.rerunOf] = name
+    var metadata: JSON = ["annotations": annotations.json]
+    if !labels.isEmpty { metadata["labels"] = labels.json }
+    return [
+      "apiVersion": .string(Kind.jobs.apiVersion), "kind": .string(Kind.jobs.name), "metadata": metadata, "spec": spec,
+    ]
+  }
+
+  private static let generatedLabels = [
+    "batch.kubernetes.io/controller-uid", "batch.kubernetes.io/job-name", "controller-uid", "job-name",
+  ]
+
+  /// Of a Job that failed all that have not succeeded; of one that succeeded those that failed by the way.
+  private static func failedIndexes(of job: JSON, succeeded: Bool, _ name: String) throws -> String {
+    guard job[path: ["spec", "completionMode"]]?.stringValue == "Indexed",
+      let completions = job[path: ["spec", "completions"]]?.intValue
+    else { throw CommandError("error: job \"\(name)\" has no indexes: leave out --failed-indexes") }
+    let status = job["status"]
+    let done = IndexIntervals(text: status?["completedIndexes"]?.stringValue ?? "")
+    let failed = IndexIntervals(text: status?["failedIndexes"]?.stringValue ?? "")
+    let indexes = succeeded ? failed : done.inverted(below: completions)
+    if indexes.isEmpty { throw CommandError("error: job \"\(name)\" has no failed index") }
+    return indexes.text
+  }
+
+  /// `JOB-rerun-N`; a rerun's own rerun goes on counting. Short enough for the pods' labels and host names.
+  static func newName(of name: String, _ number: Int, _ job: JSON) -> String {
+    var base = name[...]
+    if let mark = name.ranges(of: "-rerun-").last, mark.lowerBound > name.startIndex,
+      name[mark.upperBound...].allSatisfy({ ("0"..."9").contains($0) })
+    {
+      base = name[..<mark.lowerBound]
+    }
+    let suffix = "-rerun-\(number)"
+    let last = (job[path: ["spec", "completions"]]?.intValue ?? 1) - 1
+    let isIndexed = job[path: ["spec", "completionMode"]]?.stringValue == "Indexed"
+    base = base.prefix(63 - suffix.count - (isIndexed ? "-\(last)".count : 0))
+    while base.last == "-" || base.last == "." { base.removeLast() }
+    return base + suffix
+  }
+}

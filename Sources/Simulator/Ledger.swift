@@ -18,6 +18,8 @@ final class Ledger {
   /// Most attempts of a Job that may execute at once.
   private var limits: [String: Int] = [:]
   private var executing: [String: Int] = [:]
+  /// What a pod of a Job asks for, in thousandths of a processor.
+  private var milliCPU: [String: Int64] = [:]
   /// Real exits with code 0, by Job.
   private(set) var successes: [String: Int64] = [:]
   private(set) var starts = 0
@@ -26,6 +28,11 @@ final class Ledger {
   init(world: World) { self.world = world }
 
   func allow(job: String, atOnce limit: Int) { limits[job] = limit }
+
+  func require(_ milliCPU: Int64, job: String) { self.milliCPU[job] = milliCPU }
+
+  /// A person says that a pod of the Job has ended, and its room is given away: nobody looks at its room any more.
+  func forget(job: String) { milliCPU[job] = nil }
 
   func allowOneMore(job: String) { limits[job, default: 0] += 1 }
 
@@ -54,6 +61,7 @@ final class Ledger {
     attempts[number] = attempt.running.isEmpty ? nil : attempt
     guard before != attempt.isExecuting else { return }
     executing[attempt.job, default: 0] += attempt.isExecuting ? 1 : -1
+    if attempt.isExecuting { checkRoom(of: attempt.node) }
     guard attempt.isExecuting, let limit = limits[attempt.job], let count = executing[attempt.job], count > limit else {
       return
     }
@@ -61,5 +69,14 @@ final class Ledger {
       .sorted { $0.key < $1.key }.map { "\($0.key) on node \($0.value.node)" }
     world.violated(
       "H3: \(count) attempts of \(attempt.job) execute at once, \(limit) may: \(others.joined(separator: ", "))")
+  }
+
+  /// A pod that takes another's place begins when that has ended.
+  private func checkRoom(of node: Int) {
+    let there = attempts.filter { $0.value.node == node && $0.value.isExecuting }
+    let sum = there.values.reduce(0) { $0 + (milliCPU[$1.job] ?? 0) }
+    guard sum > SimNode.milliCPU else { return }
+    let list = there.sorted { $0.key < $1.key }.map { "\($0.key) of \($0.value.job)" }.joined(separator: ", ")
+    world.violated("H12: \(sum) thousandths of a processor are used on node \(node) at once: \(list)")
   }
 }

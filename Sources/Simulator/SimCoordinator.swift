@@ -20,6 +20,7 @@ final class SimCoordinator {
   private(set) var store = SimStore()
   var clock: MachineClock
   private var checker = InvariantChecker()
+  private var earlierPreemptions = 0
   private var checks = 0
   private var epoch = 0
   private(set) var starts = 0
@@ -124,6 +125,7 @@ final class SimCoordinator {
     stalledWork = []
     diskWork = []
     // What was not durable may come out otherwise the next time; nobody was told of it.
+    earlierPreemptions += checker.preemptions
     checker = InvariantChecker()
     stopped = nil
     epoch += 1
@@ -355,6 +357,9 @@ final class SimCoordinator {
     let found = checks % 64 == 0 ? checker.check(core) : checker.check(core, wrote: writes)
     for violation in found { world.violated("invariant \(violation)") }
   }
+
+  /// Pods whose place was given to others.
+  var preemptions: Int { earlierPreemptions + checker.preemptions }
 
   /// I12: the state rebuilt from the rows (durable, in flight and waiting) is the state in memory.
   func checkRebuild() {

@@ -11,6 +11,8 @@ private final class Clocks {
 }
 
 final class SimNode {
+  /// What it offers to pods, in thousandths of a processor.
+  static let milliCPU: Int64 = 8_000
   let index: Int
   let name: String
   private let world: World
@@ -105,9 +107,11 @@ final class SimNode {
     world.record("node \(index) agent starts")
     var configuration = AgentConfiguration(
       node: name, machineID: machine.machineID, bootID: machine.bootID, agentVersion: "sim",
-      capacity: NodeCapacity(cpuMillicores: 8_000, memoryBytes: 8 << 30, pods: 20), address: "10.0.0.\(index + 1)",
+      capacity: NodeCapacity(cpuMillicores: Self.milliCPU, memoryBytes: 8 << 30, pods: 20),
+      address: "10.0.0.\(index + 1)",
       info: .object(JSONObject()))
     configuration.hardwareID = machine.hardwareID
+    configuration.labels["zone"] = index % 2 == 0 ? "a" : "b"
     configuration.highestIncarnation = keeper.directory.highestIncarnation
     configuration.incarnationMark = keeper.directory.incarnationMark
     core = AgentCore(configuration: configuration, seed: world.random.next())
@@ -304,7 +308,7 @@ final class SimNode {
   private func prepare(_ assignment: Assignment, _ number: Int64) {
     let place = PodPlace(
       node: name, address: "10.0.0.\(index + 1)",
-      capacity: NodeCapacity(cpuMillicores: 8_000, memoryBytes: 8 << 30, pods: 20),
+      capacity: NodeCapacity(cpuMillicores: Self.milliCPU, memoryBytes: 8 << 30, pods: 20),
       podDirectory: "/pods/\(assignment.attempt)", volumes: [:])
     do {
       let plan = try PodPlanner.plan(assignment, place: place)

@@ -17,6 +17,8 @@ package struct SimulationReport: Sendable {
   package var faults: Int
   /// How many backups were restored.
   package var restores: Int
+  /// How many pods had to give their place to others.
+  package var preemptions: Int
   /// How many exchanges of the authority began.
   package var exchanges: Int
   /// How many containers were started.
@@ -114,7 +116,8 @@ package struct Simulation {
     return SimulationReport(
       seed: seed, traceHash: world.traceHash, steps: world.steps, jobs: workload.jobCount,
       faults: faults.count + doubles.count + restores.count, restores: restores.count,
-      exchanges: exchanges?.count ?? 0, starts: cluster.ledger.starts, freezes: cluster.ledger.freezes,
+      preemptions: cluster.coordinator.preemptions, exchanges: exchanges?.count ?? 0, starts: cluster.ledger.starts,
+      freezes: cluster.ledger.freezes,
       violations: world.violations,
       tail: world.violations.isEmpty ? [] : world.tail)
   }

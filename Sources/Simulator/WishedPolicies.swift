@@ -45,23 +45,6 @@ struct WishedPolicies {
     if let maxFailedIndexes { spec["maxFailedIndexes"] = .int(maxFailedIndexes) }
     if let enough { spec["successPolicy"] = ["rules": [["succeededCount": .int(enough)]]] }
     if waitsForEnds { spec["podReplacementPolicy"] = "Failed" }
-    // A preempted pod counts as failed: only who ignores that may be preempted.
-    if !ignoresDisruptions { spec[path: ["template", "spec", "priorityClassName"]] = "system-cluster-critical" }
-    if isIndexed {
-      let own: JSON = ["matchExpressions": [["key": "batch.kubernetes.io/job-name", "operator": "Exists"]]]
-      let wish: JSON = [
-        "weight": 50, "podAffinityTerm": ["topologyKey": "kubernetes.io/hostname", "labelSelector": own],
-      ]
-      spec[path: ["template", "spec", "affinity"]] = [
-        "podAntiAffinity": ["preferredDuringSchedulingIgnoredDuringExecution": [wish]]
-      ]
-      spec[path: ["template", "spec", "topologySpreadConstraints"]] = [
-        [
-          "maxSkew": 20, "topologyKey": "kubernetes.io/hostname", "whenUnsatisfiable": "DoNotSchedule",
-          "labelSelector": own,
-        ]
-      ]
-    }
     var rules: [JSON] = []
     if ignoresDisruptions {
       rules.append(["action": "Ignore", "onPodConditions": [["type": "DisruptionTarget", "status": "True"]]])

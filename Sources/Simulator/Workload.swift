@@ -16,6 +16,7 @@ final class Workload {
     var program: SimProgram
     /// Members of the spec that say more: indexes and policies.
     var policies = WishedPolicies()
+    var placement = WishedPlacement()
     var isAcknowledged = false
     var isDeleted = false
     /// Pods are deleted or the Job is suspended by hand: then failures are charged that the program did not make.
@@ -26,23 +27,28 @@ final class Workload {
   private let world: World
   private var wishes: [Wish] = []
   private let meanPause: TrueTime
+  /// There is less room than the users want.
+  private let isTight: Bool
   private var isOver = false
 
   init(cluster: SimCluster) {
     self.cluster = cluster
     world = cluster.world
-    meanPause = world.pick(20_000_000...120_000_000)
+    isTight = world.chance(0.4)
+    meanPause = world.pick(20_000_000...(isTight ? 40_000_000 : 120_000_000))
   }
 
   var jobCount: Int { wishes.count }
 
   func begin() {
+    makeClasses()
     scheduleSubmission()
     scheduleMeddling()
   }
 
   /// The coordinator's store is older than what it has answered: what it may have lost is submitted again.
   func storeWasRestored() {
+    makeClasses()
     for index in wishes.indices where wishes[index].isAcknowledged && !wishes[index].isDeleted {
       wishes[index].isAcknowledged = false
       wishes[index].isMeddledWith = true
@@ -54,6 +60,20 @@ final class Workload {
   func end() {
     isOver = true
     for wish in wishes where !wish.isDeleted { resume(wish) }
+  }
+
+  /// Jobs whose class is not there yet, or no longer, wait for it.
+  private func makeClasses() {
+    for body in WishedPlacement.classes { make(body) }
+  }
+
+  private func make(_ priorityClass: JSON) {
+    var isMade = false
+    cluster.request(APIRequest(verb: .create, kind: .priorityclasses, body: priorityClass)) { [self] code, object in
+      isMade = code == 201 || code == 409
+      if !isMade { world.violated("creating a PriorityClass is answered \(code): \(object.text)") }
+    }
+    world.after(10_000_000) { [self] in if !isMade { make(priorityClass) } }
   }
 
   private func scheduleSubmission() {
@@ -77,11 +97,13 @@ final class Workload {
     guard let program else { return }
     let limit = fail == 100 ? world.pick(0...2) : 1_000
     let policies = WishedPolicies(world, completions: completions, failsAlways: fail == 100)
+    let placement = WishedPlacement(world, job: name, isTight: isTight, mayEnd: fail != 100)
     wishes.append(
       Wish(
         name: name, completions: completions, parallelism: parallelism, backoffLimit: limit,
         restartPolicy: policies.needNever || world.chance(0.5) ? "Never" : "OnFailure", program: program,
-        policies: policies))
+        policies: policies, placement: placement))
+    cluster.ledger.require(placement.milliCPU, job: name)
     cluster.ledger.allow(job: name, atOnce: Int(min(parallelism, completions ?? parallelism)))
     submit(wishes.count - 1)
   }
@@ -98,7 +120,7 @@ final class Workload {
             [
               "name": "main", "image": "none",
               "command": .array(wish.program.arguments.map { .string($0) }),
-              "resources": ["requests": ["cpu": .string("\(world.pick(1...1500))m")]],
+              "resources": ["requests": ["cpu": .string("\(wish.placement.milliCPU)m")]],
             ]
           ],
         ]
@@ -106,6 +128,7 @@ final class Workload {
     ]
     if let completions = wish.completions { spec["completions"] = .int(completions) }
     wish.policies.add(to: &spec)
+    wish.placement.add(to: &spec)
     let body: JSON = [
       "apiVersion": "batch/v1", "kind": "Job", "metadata": ["name": .string(wish.name)], "spec": spec,
     ]
@@ -206,6 +229,7 @@ final class Workload {
         // On a node that is away this is a person's assertion, outside promise 1 (v): one more copy may run.
         options.gracePeriodSeconds = 0
         cluster.ledger.allowOneMore(job: job)
+        cluster.ledger.forget(job: job)
       }
       cluster.request(
         APIRequest(verb: .delete, kind: .pods, namespace: "default", name: name, options: options)

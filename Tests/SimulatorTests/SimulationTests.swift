@@ -26,6 +26,17 @@ import Testing
     #expect(report.jobs > 0 && report.starts > 0)
   }
 
+  @Test("pods give their place to those of higher priority, in some of the first seeds, and every promise holds")
+  func preempts() {
+    var preemptions = 0
+    for seed in 1...24 as ClosedRange<UInt64> where preemptions == 0 {
+      let report = Simulation(seed: seed, hours: 0.25).run()
+      #expect(report.violations == [])
+      preemptions += report.preemptions
+    }
+    #expect(preemptions > 0)
+  }
+
   @Test(
     "the authority is exchanged while everything else fails, and nobody is locked out",
     arguments: [3, 9, 24, 33] as [UInt64])
@@ -153,6 +164,21 @@ import Testing
     #expect(world.violations.isEmpty)
     ledger.frozen(1, false)
     #expect(world.violations.count == 1)
+  }
+
+  @Test("the ledger sees pods that use more of a node than it has, and not one that is frozen")
+  func ledgerOfRoom() {
+    let world = World(seed: 1)
+    let ledger = Ledger(world: world)
+    for (number, job) in [(1, "low"), (2, "high")] as [(AttemptNumber, String)] {
+      ledger.allow(job: job, atOnce: 1)
+      ledger.require(5_000, job: job)
+      ledger.started(number, slot: 0, job: job, node: 0)
+      if number == 1 { ledger.frozen(1, true) }
+    }
+    #expect(world.violations.isEmpty)
+    ledger.frozen(1, false)
+    #expect(world.violations.count == 1 && world.violations[0].contains("H12"))
   }
 
   @Test("work runs in the order of its times, equal times in the order of scheduling")

@@ -10,6 +10,7 @@ package struct InvariantChecker: Sendable {
     var node: String?
     var rank: Int
     var spec: PodSpec
+    var isPreempted: Bool
   }
 
   private struct JobMemory {
@@ -22,6 +23,10 @@ package struct InvariantChecker: Sendable {
 
   private var pods: [String: PodMemory] = [:]
   private var jobs: [String: JobMemory] = [:]
+  /// Of the step before: those above it are new in this one.
+  private var lastAttempt: AttemptNumber?
+  /// Pods that were seen to be preempted.
+  package private(set) var preemptions = 0
   private var lastStep: BootTime?
   /// When the coordinator last went on after it had stood still: nothing is late that was due meanwhile.
   private var wentOnAt: BootTime?
@@ -42,6 +47,7 @@ package struct InvariantChecker: Sendable {
     core.checkNodes(since: wentOnAt, &found)
     core.checkOwners(&found)
     core.checkOffers(&found)
+    lastAttempt = core.fleet.lastAttempt
     return found
   }
 
@@ -57,6 +63,7 @@ package struct InvariantChecker: Sendable {
       let key = ObjectKey(namespace: parts[1], name: parts[2])
       if parts[0] == Kind.jobs.rawValue { jobKeys.append(key) }
       guard parts[0] == Kind.pods.rawValue, let pod = core.state.pods[key] else { continue }
+      checkScheduling(of: pod, core, &found)
       if let seen = check(pod: key, core, &found) { pods[seen.0] = seen.1 }
       if let job = core.jobKey(owning: pod) { jobKeys.append(job) }
     }
@@ -64,7 +71,17 @@ package struct InvariantChecker: Sendable {
       if let seen = check(job: key, core, &found) { jobs[seen.0] = seen.1 }
     }
     core.checkNodes(since: wentOnAt, &found)
+    lastAttempt = core.fleet.lastAttempt
     return found
+  }
+
+  /// What the step's placements and preemptions have to be like.
+  private mutating func checkScheduling(of pod: Pod, _ core: CoordinatorCore, _ found: inout [String]) {
+    guard let last = lastAttempt else { return }
+    if pod.status.fencingToken ?? 0 > last { core.checkPlacement(pod, &found) }
+    guard pod.isPreempted, pods[pod.meta.uid]?.isPreempted == false else { return }
+    preemptions += 1
+    core.checkPreemption(pod, since: last, &found)
   }
 
   private mutating func noteStep(_ now: BootTime) {
@@ -117,7 +134,7 @@ package struct InvariantChecker: Sendable {
     {
       found.append("I8: pod \(name) is being deleted and nothing will end that")
     }
-    return (pod.meta.uid, PodMemory(node: pod.nodeName, rank: rank, spec: pod.spec))
+    return (pod.meta.uid, PodMemory(node: pod.nodeName, rank: rank, spec: pod.spec, isPreempted: pod.isPreempted))
   }
 
   private func check(job key: ObjectKey, _ core: CoordinatorCore, _ found: inout [String]) -> (String, JobMemory)? {
@@ -261,4 +278,9 @@ extension CoordinatorCore {
     }
     return nil
   }
+}
+
+extension Pod {
+  /// Somebody of higher priority has taken its place.
+  fileprivate var isPreempted: Bool { status.condition("DisruptionTarget")?.reason == "PreemptionByScheduler" }
 }

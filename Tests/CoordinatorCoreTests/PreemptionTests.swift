@@ -82,6 +82,24 @@ import Testing
         + "1 Insufficient cpu.")
   }
 
+  @Test("nobody ends whom the pod has to be near: where they are gone it may not go")
+  func nearVictim() throws {
+    var harness = try cluster(["a"])
+    add(&harness, "low", priority: 0)
+    harness.core.update(ObjectReference(kind: .pods, key: ObjectKey(namespace: "default", name: "low"))) {
+      $0.meta.labels["app"] = "x"
+    }
+    let term: JSON = ["topologyKey": "kubernetes.io/hostname", "labelSelector": ["matchLabels": ["app": "x"]]]
+    let near: JSON = ["podAffinity": ["requiredDuringSchedulingIgnoredDuringExecution": [term]]]
+    add(&harness, "high", priority: 9, extra: [("affinity", near)])
+    #expect(!isEnding(harness, "low"))
+    #expect(harness.pod("high")?.status.nominatedNodeName.isEmpty == true)
+    add(&harness, "other", priority: 0, cpu: "1")
+    add(&harness, "little", priority: 9, cpu: "1", extra: [("affinity", near)])
+    #expect(isEnding(harness, "other"), "the one that it may be without")
+    #expect(!isEnding(harness, "low"))
+  }
+
   // MARK: - How
 
   @Test("a victim ends with its grace, DisruptionTarget and an event; the pod has its node named and starts after it")
@@ -269,6 +287,17 @@ import Testing
     let looked = harness.core.fleet.preemption.looked
     harness.pass(10_000, beating: names)
     #expect(harness.core.fleet.preemption.looked - looked <= 20, "nothing changes: nobody looks again and again")
+  }
+
+  @Test("a class has room made once a second, whatever comes meanwhile")
+  func rests() throws {
+    var harness = try cluster(["a", "b"], pods: 1)
+    for name in ["low", "lower"] { harness.addPod(name) }
+    func ending() -> Int { ["low", "lower"].count { isEnding(harness, $0) } }
+    for name in ["high", "second"] { harness.addPod(name, extra: [("priority", 9)]) }
+    #expect(ending() == 1)
+    harness.pass(2_000, beating: ["a", "b"])
+    #expect(ending() == 2)
   }
 
   @Test("a cluster where all have one priority never looks for victims")

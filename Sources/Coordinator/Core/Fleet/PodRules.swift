@@ -61,6 +61,23 @@ struct PodRules: Sendable {
     return nil
   }
 
+  /// As it is when pods are gone from a node with these labels: so many for each question of affinity and of spreading.
+  /// `answersItself`: the pod is one of those that its affinity asks for.
+  func without(affinity gone: [Int], spread goneOfSpread: [Int], _ labels: StringMap, answersItself: Bool) -> PodRules {
+    var left = self
+    for (index, count) in zip(left.affinity.indices, gone) {
+      guard let domain = labels[affinity[index].key], let there = left.affinity[index].counts[domain] else { continue }
+      left.affinity[index].counts[domain] = there > count ? there - count : nil
+    }
+    left.isFirst = isFirst || answersItself && left.affinity.allSatisfy(\.counts.isEmpty)
+    for (index, count) in zip(left.spread.indices, goneOfSpread) {
+      guard let domain = labels[spread[index].key], let there = left.spread[index].counts[domain] else { continue }
+      left.spread[index].counts[domain] = max(0, there - count)
+      left.spread[index].least = min(left.spread[index].least, max(0, there - count))
+    }
+    return left
+  }
+
   private static func isThere(_ counted: Counted, _ labels: StringMap) -> Bool {
     labels[counted.key].map { (counted.counts[$0] ?? 0) > 0 } ?? false
   }

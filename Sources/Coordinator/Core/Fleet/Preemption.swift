@@ -32,6 +32,8 @@ struct PreemptionState: Sendable {
   /// Classes that fit nowhere and might take somebody's place, who looked longest ago first; and at which change.
   var preemptors = InsertionSet<WaitingClassID>()
   var lookedAt: [WaitingClassID: Int] = [:]
+  /// When they may look again, whatever wakes them.
+  var restsUntil: [WaitingClassID: BootTime] = [:]
   /// Rises with each change after which another look may be worth it.
   var change = 0
   /// How many attempts there are of each priority, the lowest first.
@@ -198,6 +200,7 @@ extension CoordinatorCore {
   mutating func forgetPreemptor(_ id: WaitingClassID) {
     fleet.preemption.preemptors.remove(id)
     fleet.preemption.lookedAt[id] = nil
+    fleet.preemption.restsUntil[id] = nil
   }
 
   // MARK: - Making room
@@ -207,6 +210,11 @@ extension CoordinatorCore {
     guard let spec = fleet.scheduler.classes[id]?.spec, !spec.scheduling.neverPreempts,
       fleet.scheduler.classes[id]?.needs.pinnedNode.isEmpty == true
     else { return 0 }
+    // What others do for a class that rests may be in vain once more: nobody is ended for it at every turn.
+    if let end = fleet.preemption.restsUntil[id], now.boot < end {
+      armPreemption()
+      return 0
+    }
     // Behind all others that look.
     forgetPreemptor(id)
     fleet.preemption.preemptors.insert(id)
@@ -216,19 +224,20 @@ extension CoordinatorCore {
     guard !pods.isEmpty else { return 0 }
     var touched = 0
     let rules = podRules(of: id)
-    var plans = MinHeap(plans(spec, rules))
+    var plans = MinHeap(plans(spec, rules, id))
     for pod in pods {
       var isServed = false
       while !isServed, let best = plans.first {
         // What was done for the pods before it may have changed this one: budgets, and the room itself.
-        let fresh = plan(spec, rules, on: best.node)
+        let fresh = plan(spec, rules, id, on: best.node)
         guard let fresh, fresh.node == best.node, fresh.victims == best.victims, fresh.violations == best.violations
         else {
           plans.replaceFirst(with: fresh)
           continue
         }
         touched += carryOut(fresh, for: pod)
-        plans.replaceFirst(with: plan(spec, rules, on: best.node))
+        fleet.preemption.restsUntil[id] = now.boot + Self.lookAgainMilliseconds
+        plans.replaceFirst(with: plan(spec, rules, id, on: best.node))
         isServed = true
       }
       if !isServed { break }
@@ -261,10 +270,10 @@ extension CoordinatorCore {
     return found
   }
 
-  private mutating func plans(_ spec: PodSpec, _ rules: PodRules?) -> [PreemptionPlan] {
+  private mutating func plans(_ spec: PodSpec, _ rules: PodRules?, _ id: WaitingClassID) -> [PreemptionPlan] {
     var found: [PreemptionPlan] = []
     for key in state.keys(of: .nodes) {
-      if let plan = plan(spec, rules, on: key.name) { found.append(plan) }
+      if let plan = plan(spec, rules, id, on: key.name) { found.append(plan) }
       if found.count >= Self.plansAtOnce { break }
     }
     return found
@@ -287,7 +296,9 @@ extension CoordinatorCore {
 
   /// Who would have to go on the node, as few and as unimportant as possible; nil: that would not do. It makes room,
   /// and no distance to other pods.
-  private mutating func plan(_ spec: PodSpec, _ rules: PodRules?, on name: String) -> PreemptionPlan? {
+  private mutating func plan(
+    _ spec: PodSpec, _ rules: PodRules?, _ id: WaitingClassID, on name: String
+  ) -> PreemptionPlan? {
     guard let record = fleet.nodes[name], record.takesPods,
       let node = state.nodes[ObjectKey(namespace: "", name: name)], Self.rejection(of: spec, by: node) == nil,
       rules?.refusal(node.meta.labels) == nil
@@ -309,7 +320,26 @@ extension CoordinatorCore {
         plan.add(attempt, violates: violates, isLast: isLastOfJob(attempt))
       }
     }
-    return plan
+    let gone = lower.filter { !$0.isRun || plan.victims.contains($0.number) }
+    return isAllowed(without: gone, rules, node, id) ? plan : nil
+  }
+
+  /// Whether the pod may still go to the node when these are gone: they may be all that it has to be near, and where
+  /// they were, others may be too few for another domain to be as full.
+  private func isAllowed(without gone: [Attempt], _ rules: PodRules?, _ node: Node, _ id: WaitingClassID) -> Bool {
+    guard let rules, rules.isOwn, let needs = fleet.scheduler.classes[id]?.needs, let identity = needs.identity else {
+      return true
+    }
+    let pods = gone.compactMap { fleet.topology.placed[$0.pod] }
+    let own = PodQuestions(needs.scheduling, identity)
+    func count(_ question: PodQuestion, steady: Bool) -> Int {
+      pods.count { !(steady && $0.isEnding) && fleet.topology.matches(question, $0.namespace, $0.labels) }
+    }
+    let left = rules.without(
+      affinity: own.affinity.map { count($0, steady: false) },
+      spread: own.spread.map { count($0.question, steady: true) }, node.meta.labels,
+      answersItself: own.affinity.allSatisfy { fleet.topology.matches($0, identity.namespace, identity.labels) })
+    return left.refusal(node.meta.labels) == nil
   }
 
   private func isLastOfJob(_ attempt: Attempt) -> Bool {

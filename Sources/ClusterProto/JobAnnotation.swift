@@ -18,13 +18,19 @@ package enum JobAnnotation {
   package static let rerunOf = "stint.dev/rerun-of"
   /// On a Job: other Jobs that end before it begins.
   package static let dependsOn = "stint.dev/depends-on"
+  /// On a Job: the queue that it waits in.
+  package static let queue = "stint.dev/queue"
+  /// On a Job: its pods are placed together or not at all.
+  package static let gang = "stint.dev/gang"
   /// On a pod: what becomes of it when its node hears nothing of the coordinator.
   package static let onLeaseEnd = "stint.dev/on-lease-end"
   /// On a Job, written by the coordinator alone: how its last pods failed.
   package static let failures = "stint.dev/last-failures"
 
   /// What has a meaning on a Job.
-  package static let ofJobs = [startDeadline, backoff, ttlAfterFailure, indexes, rerunOf, failures, dependsOn]
+  package static let ofJobs = [
+    startDeadline, backoff, ttlAfterFailure, indexes, rerunOf, failures, dependsOn, queue, gang,
+  ]
   /// What has a meaning on a pod or a template of pods.
   package static let ofPods = [startDeadline, onLeaseEnd]
 }

@@ -71,6 +71,12 @@ package enum JobAdmission {
   package static let condition = "stint.dev/Admitted"
   /// It waits for other Jobs.
   package static let waitingForJobs = "WaitingForJobs"
+  /// It waits in a queue.
+  package static let queued = "Queued"
+  /// It waits for a queue that is not there.
+  package static let queueNotFound = "QueueNotFound"
+  /// It asks for more than its queue ever gives.
+  package static let queueTooSmall = "QueueTooSmall"
   /// It may have pods.
   package static let admitted = "Admitted"
   /// It gave up its place when it was suspended.
@@ -89,8 +95,14 @@ extension Job {
 
   /// Whether it asks for anything to wait for.
   package var asksToWait: Bool {
-    !meta.annotations.isEmpty && meta.annotations[JobAnnotation.dependsOn] != nil
+    !meta.annotations.isEmpty && (meta.annotations[JobAnnotation.dependsOn] != nil || queueName != nil)
   }
+
+  /// The queue that it waits in.
+  package var queueName: String? { meta.annotations[JobAnnotation.queue] }
+
+  /// Whether its pods are placed together or not at all.
+  package var isGang: Bool { !meta.annotations.isEmpty && meta.annotations[JobAnnotation.gang] == "true" }
 
   /// Where it stands while, and after, it waits; nil: it has not waited for anything.
   package var admission: Condition? { status.condition(JobAdmission.condition) }

@@ -5,7 +5,7 @@
 package enum Kind: String, CaseIterable, Hashable, Sendable, Comparable {
   case namespaces, nodes, configmaps, secrets, serviceaccounts, services, leases, priorityclasses, jobs, cronjobs, pods,
     events
-  case roles, clusterroles, rolebindings, clusterrolebindings, poddisruptionbudgets
+  case roles, clusterroles, rolebindings, clusterrolebindings, poddisruptionbudgets, queues
 
   // Inlined, what asks for one fact makes only that one.
   @inline(__always) private var facts: KindFacts {
@@ -24,6 +24,7 @@ package enum Kind: String, CaseIterable, Hashable, Sendable, Comparable {
     case .cronjobs: KindFacts(name: "CronJob", group: "batch", shortName: "cj")
     case .pods: KindFacts(name: "Pod", shortName: "po")
     case .events: KindFacts(name: "Event", shortName: "ev")
+    case .queues: KindFacts(name: "Queue", group: "stint.dev", isNamespaced: false)
     case .roles: KindFacts(name: "Role", group: Kind.accessGroup)
     case .clusterroles: KindFacts(name: "ClusterRole", group: Kind.accessGroup, isNamespaced: false)
     case .rolebindings: KindFacts(name: "RoleBinding", group: Kind.accessGroup)

@@ -51,6 +51,7 @@ extension FieldWalk {
     "ServiceSpec.selector": ["k": "v"], "RoleRef.kind": "ClusterRole", "RoleRef.apiGroup": "rbac.authorization.k8s.io",
     "RoleRef.name": "view",
     "Subject.kind": "Group", "Subject.apiGroup": "rbac.authorization.k8s.io",
+    "QueueSpec.limits": ["jobs": "2"], "QueueSpec.weights": ["k": 2],
     "NodeStatus.capacity": ["cpu": "2"], "NodeStatus.allocatable": ["cpu": "2"],
   ]
 

@@ -16,6 +16,8 @@ struct WorkloadsDriver {
   private var wake: BootTime?
   /// Objects that one step wrote, at most.
   var largestTurn = 0
+  /// Objects that all steps wrote, events aside.
+  var written = 0
 
   init(_ configuration: CoordinatorConfiguration = CoordinatorConfiguration(), seed: UInt64 = 1) throws {
     self.configuration = configuration
@@ -47,6 +49,7 @@ struct WorkloadsDriver {
       }
     }
     largestTurn = max(largestTurn, touched)
+    written += touched
   }
 
   /// Lets time pass, stopping at every wake-up on the way.

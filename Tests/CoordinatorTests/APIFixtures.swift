@@ -41,6 +41,7 @@ enum APIFixture {
     case .services: object["spec"] = ["ports": [["port": 80]]]
     case .leases: object["spec"] = ["holderIdentity": "me"]
     case .priorityclasses: object["value"] = 5
+    case .queues: object["spec"] = ["limits": ["jobs": "5"]]
     case .poddisruptionbudgets: object["spec"] = ["minAvailable": 1, "selector": ["matchLabels": ["a": "b"]]]
     case .events:
       object["involvedObject"] = ["kind": "Pod", "namespace": "default", "name": "p"]

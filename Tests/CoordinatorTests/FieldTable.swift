@@ -256,6 +256,7 @@ enum FieldTable {
 
   static let jobSections = sections("Job", at: "Job")
   static let podSections = sections("Pod", at: "Pod")
+  static let queueSections = sections("Queue", at: "Queue").filter { $0.type.hasPrefix("Queue") }
 
   /// The whole document. `served`: the table of resources and verbs.
   static func document(served: String) -> String {
@@ -292,6 +293,12 @@ enum FieldTable {
       The types below `spec` are also those of `Job.spec.template.spec`.
 
       \(podSections.map(table).joined(separator: "\n\n"))
+
+      ## Queue
+
+      Kubernetes has no such kind; [what it does](kubernetes.md#queues).
+
+      \(queueSections.map(table).joined(separator: "\n\n"))
 
       """
   }

@@ -325,7 +325,7 @@ struct HTTPTests {
     #expect(
       names == [
         "apps", "authentication.k8s.io", "authorization.k8s.io", "batch", "coordination.k8s.io", "events.k8s.io",
-        "networking.k8s.io", "policy", "rbac.authorization.k8s.io", "scheduling.k8s.io",
+        "networking.k8s.io", "policy", "rbac.authorization.k8s.io", "scheduling.k8s.io", "stint.dev",
       ])
     for path in ["/api/v1"] + names.map({ "/apis/\($0)/v1" }) {
       let resources = try api.ask("GET", path).json["resources"]?.arrayValue ?? []
@@ -340,7 +340,7 @@ struct HTTPTests {
       }
     }
     let aggregated = "Accept: application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList,application/json"
-    #expect(try api.ask("GET", "/apis", headers: [aggregated]).json["items"]?.arrayValue?.count == 10)
+    #expect(try api.ask("GET", "/apis", headers: [aggregated]).json["items"]?.arrayValue?.count == 11)
     let index = try #require(try api.ask("GET", "/openapi/v3").json["paths"]?.objectValue)
     #expect(Set(index.keys) == Set(["api/v1"] + names.map { "apis/\($0)/v1" }))
     for (_, entry) in index {

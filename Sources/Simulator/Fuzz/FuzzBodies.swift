@@ -65,6 +65,7 @@ enum FuzzBodies {
     """#,
     .poddisruptionbudgets:
       #""spec":{"minAvailable":1,"selector":{"matchLabels":{"a":"b"}}},"status":{"expectedPods":3}"#,
+    .queues: #""spec":{"priority":5,"limits":{"jobs":"5","cpu":"9","example.com/a":"3"},"weights":{"default":3}}"#,
     .priorityclasses: #""value":5,"globalDefault":false"#,
     .services: #""spec":{"ports":[{"port":80,"targetPort":81,"nodePort":0,"protocol":"TCP"}]}"#,
     .events: #"""

@@ -33,7 +33,7 @@ struct KindPresentation: Sendable {
     case .roles, .clusterroles: KindPresentation(describe: { describer, role, _ in describer.role(role) }, events: nil)
     case .rolebindings, .clusterrolebindings:
       KindPresentation(describe: { describer, binding, _ in describer.roleBinding(binding) }, events: nil)
-    case .namespaces, .serviceaccounts, .services, .leases, .priorityclasses, .poddisruptionbudgets:
+    case .namespaces, .serviceaccounts, .services, .leases, .priorityclasses, .poddisruptionbudgets, .queues:
       KindPresentation()
     }
   }

@@ -6,6 +6,8 @@ import ClusterProto
 enum JobHoldRules {
   /// Jobs that are looked at for a circle.
   private static let walkLimit = 10_000
+  /// Pods that are placed in one step.
+  private static let gangLimit: Int64 = 1_000
 
   static func values(_ annotations: StringMap, _ spec: JSON, _ at: String, into errors: inout FieldErrors) {
     if let text = annotations[JobAnnotation.dependsOn] {
@@ -19,6 +21,20 @@ enum JobHoldRules {
         errors.invalid(path, text, error.text)
       }
     }
+    if let text = annotations[JobAnnotation.gang] {
+      let path = JobAnnotationRules.path(at, JobAnnotation.gang)
+      let most = min(spec["parallelism"]?.intValue ?? 1, spec["completions"]?.intValue ?? Int64.max)
+      if text != "true", text != "false" {
+        errors.invalid(path, text, "must be \"true\" or \"false\"")
+      } else if text == "true", most > gangLimit {
+        errors.invalid(path, text, "a gang has no more than \(gangLimit) pods, and the Job may run \(most) at once")
+      }
+    }
+    if let name = annotations[JobAnnotation.queue] {
+      for problem in Names.subdomainErrors(name) {
+        errors.invalid(JobAnnotationRules.path(at, JobAnnotation.queue), name, problem)
+      }
+    }
   }
 
   /// What a Job waits for may change until it has come.
@@ -26,6 +42,17 @@ enum JobHoldRules {
     let annotations = StringMap(json: json[path: ["metadata", "annotations"]])
     let name = JobAnnotation.dependsOn
     let isOver = job.status.startTime != nil || (job.admission != nil && job.isPastDependencies)
+    let hasBegun = job.status.startTime != nil || job.admission?.isTrue == true
+    if annotations[JobAnnotation.queue] != job.queueName, hasBegun {
+      errors.invalid(
+        JobAnnotationRules.path("metadata.annotations", JobAnnotation.queue), annotations[JobAnnotation.queue] ?? "",
+        "may not change any more: the Job has begun")
+    }
+    if annotations[JobAnnotation.gang] != job.meta.annotations[JobAnnotation.gang] {
+      errors.invalid(
+        JobAnnotationRules.path("metadata.annotations", JobAnnotation.gang), annotations[JobAnnotation.gang] ?? "",
+        "field is immutable")
+    }
     if annotations[name] != job.meta.annotations[name], isOver {
       errors.invalid(
         JobAnnotationRules.path("metadata.annotations", name), annotations[name] ?? "",

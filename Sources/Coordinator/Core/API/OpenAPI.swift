@@ -173,6 +173,7 @@ package enum OpenAPI {
     switch name {
     case "Lease", "LeaseSpec": return "io.k8s.api.coordination.v1.\(name)"
     case "PriorityClass": return "io.k8s.api.scheduling.v1.\(name)"
+    case "Queue", "QueueSpec", "QueueStatus": return "dev.stint.v1.\(name)"
     case _ where name.hasPrefix("PodDisruptionBudget"): return "io.k8s.api.policy.v1.\(name)"
     case EventsGroup.schema: return "io.k8s.api.events.v1.Event"
     case "SelfSubjectReview", "SelfSubjectReviewStatus", "UserInfo", "BoundObjectReference",

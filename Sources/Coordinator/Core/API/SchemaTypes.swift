@@ -193,6 +193,9 @@ extension Schema {
       strategy:string preferredHolder:string
     PriorityClass = apiVersion:string kind:string metadata:ObjectMeta value:int32 globalDefault:bool description:string
       preemptionPolicy:string
+    Queue = apiVersion:string kind:string metadata:ObjectMeta spec:QueueSpec status:QueueStatus
+    QueueSpec = priority:int32 limits:{}quantity weights:{}int32
+    QueueStatus = waiting:int32 running:int32 used:{}quantity
     Node = apiVersion:string kind:string metadata:ObjectMeta spec:NodeSpec status:NodeStatus
     NodeSpec = podCIDR:string podCIDRs:[]string providerID:string unschedulable:bool taints:[]Taint configSource:any
       externalID:string

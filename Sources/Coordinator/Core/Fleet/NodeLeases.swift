@@ -39,8 +39,10 @@ extension CoordinatorCore {
     if state[reference] == nil { insert(.other(lease)) } else { update(reference) { $0 = .other(lease) } }
   }
 
-  /// The object as a reader gets it: the Lease of a node that is heard bears the time of its last heartbeat.
-  func asRead(_ object: APIObject) -> APIObject {
+  /// The object as a reader gets it: the Lease of a node that is heard bears the time of its last heartbeat, a Job that
+  /// waits in a queue its place.
+  mutating func asRead(_ object: APIObject) -> APIObject {
+    if case .job(let job) = object, job.isWaiting { return .job(withPlace(job)) }
     guard case .other(var lease) = object, lease.kind == .leases, lease.meta.namespace == Self.leaseNamespace,
       let record = fleet.nodes[lease.meta.name], record.isReachable, var spec = lease.body["spec"],
       spec["holderIdentity"]?.stringValue == lease.meta.name

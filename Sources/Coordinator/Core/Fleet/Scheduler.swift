@@ -39,6 +39,7 @@ extension CoordinatorCore {
   /// Places pods of one group until none is left, none fits, or the limit is reached. Returns how many pods it
   /// looked at.
   private mutating func place(_ group: WaitingGroupKey, of id: WaitingClassID, limit: Int) -> Int {
+    if let looked = placeGang(group, of: id) { return looked }
     var looked = 0
     var heap: MinHeap<SchedulingCandidate>?
     var isLasting = true
@@ -95,7 +96,7 @@ extension CoordinatorCore {
   }
 
   /// The nodes that the pod fits, of those that may have room for its class; what other pods forbid stays open.
-  private mutating func candidates(
+  mutating func candidates(
     for pod: Pod, _ group: WaitingGroupKey, of id: WaitingClassID, _ rules: PodRules?
   ) -> [SchedulingCandidate] {
     if !group.pinnedNode.isEmpty { return [candidate(group.pinnedNode, pod.spec, group, id)].compactMap { $0 } }
@@ -126,7 +127,7 @@ extension CoordinatorCore {
   }
 
   /// The node as a candidate; nil when the pod does not fit it now.
-  private func candidate(
+  func candidate(
     _ name: String, _ spec: PodSpec, _ group: WaitingGroupKey, _ id: WaitingClassID
   ) -> SchedulingCandidate? {
     guard let record = fleet.nodes[name], record.takesPods,
@@ -146,7 +147,7 @@ extension CoordinatorCore {
       attemptsOfJob: record.attemptsOfJob[group.jobUID] ?? 0, load: load, name: name)
   }
 
-  private mutating func assign(_ pod: Pod, to name: String) {
+  mutating func assign(_ pod: Pod, to name: String) {
     guard let record = fleet.nodes[name], let session = record.session else { return }
     swapNomination(of: pod, takes: name)
     fleet.lastAttempt += 1

@@ -100,6 +100,7 @@ extension CoordinatorCore {
       for reason in refusal.texts { counts[reason, default: 0] += 1 }
     }
     let parts = counts.keys.sorted().map { "\(counts[$0] ?? 0) \($0)" }.sorted().joined(separator: ", ")
+    if found.needs.gang > 0 { return gangMessage(found, id, total, parts) }
     let text = "0/\(total) nodes are available: \(parts)."
     if found.spec.scheduling.neverPreempts {
       return "\(text) preemption: not eligible due to preemptionPolicy=Never."

@@ -20,6 +20,8 @@ struct WaitingGroup: Sendable {
   /// Rises with each group: who came first is tried first.
   var order: Int
   var classID: WaitingClassID
+  /// The priority of its Job's queue.
+  var queue: Int64 = 0
   /// In its class's queue; false while it is gated.
   var isQueued = true
   var pods = WorkQueue<ObjectKey>()
@@ -40,6 +42,8 @@ struct SchedulerState: Sendable {
   var questions: [WaitingClassID: [QuestionID]] = [:]
   var watched: [WaitingClassID: [QuestionID]] = [:]
   var ruled = InsertionSet<WaitingClassID>()
+  /// A gang is being placed: what is left of its group stays where it is.
+  var isPlacingGang = false
   private var lastOrder = 0
   private var specSizes: [String: Int] = [:]
 
@@ -75,13 +79,15 @@ extension CoordinatorCore {
   mutating func startWaiting(_ pod: Pod) {
     let key = groupKey(pod)
     if fleet.scheduler.groups[key] == nil {
-      let classID = fleet.scheduler.classes.enter(key, pod.spec)
-      fleet.scheduler.groups[key] = WaitingGroup(order: fleet.scheduler.nextOrder(), classID: classID, isQueued: false)
+      let classID = fleet.scheduler.classes.enter(key, pod.spec, gang: gangSize(of: key))
+      fleet.scheduler.groups[key] = WaitingGroup(
+        order: fleet.scheduler.nextOrder(), classID: classID, queue: queuePriority(ofJob: key.jobUID), isQueued: false)
     }
     fleet.scheduler.groups[key]?.pods.add(pod.meta.key)
     let told = pod.status.condition("PodScheduled")
     if told == nil || told?.reason == Self.gatedReason { fleet.scheduler.groups[key]?.unmarked.add(pod.meta.key) }
     queue(key)
+    settleGang(key)
   }
 
   mutating func stopWaiting(_ pod: Pod) {
@@ -89,6 +95,7 @@ extension CoordinatorCore {
     fleet.scheduler.groups[key]?.pods.remove(pod.meta.key)
     fleet.scheduler.groups[key]?.unmarked.remove(pod.meta.key)
     forgetGroupIfEmpty(key)
+    settleGang(key)
     guard let slot = Slot(of: pod), slot.index != nil else { return }
     fleet.scheduler.aside[slot]?.remove(pod.meta.key)
     if fleet.scheduler.aside[slot]?.isEmpty == true { fleet.scheduler.aside[slot] = nil }
@@ -124,11 +131,11 @@ extension CoordinatorCore {
   }
 
   /// Puts a group into its class's queue, at the place of its coming. In a class that fits nowhere it is only told so.
-  private mutating func queue(_ key: WaitingGroupKey) {
+  mutating func queue(_ key: WaitingGroupKey) {
     guard let group = fleet.scheduler.groups[key] else { return }
     if !group.isQueued {
       fleet.scheduler.groups[key]?.isQueued = true
-      fleet.scheduler.classes.queue(key, order: group.order, group.classID)
+      fleet.scheduler.classes.queue(key, order: group.order, queue: group.queue, group.classID)
     }
     if !group.unmarked.isEmpty { fleet.scheduler.classes.mark(key, group.classID) }
   }

@@ -15,18 +15,22 @@ struct WaitingNeeds: Hashable, Sendable {
   var scheduling: SchedulingSpec
   var pinnedNode: String
   var identity: PodIdentity?
+  /// So many are placed together; 0: each by itself.
+  var gang: Int64 = 0
 }
 
-/// Who comes first: the higher priority, then who came first.
+/// Who comes first: the higher priority, then that of the Job's queue, then who came first.
 struct WaitingRank: Comparable, Sendable {
   var priority: Int64
+  var queue: Int64 = 0
   var order: Int
 
   /// Before all others.
-  static let first = WaitingRank(priority: Int64.max, order: Int.min)
+  static let first = WaitingRank(priority: Int64.max, queue: Int64.max, order: Int.min)
 
   static func < (left: WaitingRank, right: WaitingRank) -> Bool {
-    left.priority == right.priority ? left.order < right.order : left.priority > right.priority
+    if left.priority != right.priority { return left.priority > right.priority }
+    return left.queue == right.queue ? left.order < right.order : left.queue > right.queue
   }
 }
 
@@ -106,11 +110,11 @@ struct WaitingClasses: Sendable {
   subscript(id: WaitingClassID) -> WaitingClass? { all[id] }
 
   /// The class of a new group, made where there is none.
-  mutating func enter(_ group: WaitingGroupKey, _ spec: PodSpec) -> WaitingClassID {
+  mutating func enter(_ group: WaitingGroupKey, _ spec: PodSpec, gang: Int64) -> WaitingClassID {
     let needs = WaitingNeeds(
       cpuMillicores: spec.cpuMillicores, memoryBytes: spec.memoryBytes, tolerations: spec.tolerations,
       nodeSelector: spec.nodeSelector, scheduling: spec.scheduling, pinnedNode: group.pinnedNode,
-      identity: group.identity)
+      identity: group.identity, gang: gang)
     if let id = ids[needs] {
       all[id]?.members.insert(group)
       return id
@@ -136,8 +140,8 @@ struct WaitingClasses: Sendable {
     all[id] = nil
   }
 
-  mutating func queue(_ group: WaitingGroupKey, order: Int, _ id: WaitingClassID) {
-    let rank = WaitingRank(priority: all[id]?.priority ?? 0, order: order)
+  mutating func queue(_ group: WaitingGroupKey, order: Int, queue: Int64, _ id: WaitingClassID) {
+    let rank = WaitingRank(priority: all[id]?.priority ?? 0, queue: queue, order: order)
     all[id]?.queue.insert(WaitingPlace(rank: rank, member: group))
     switch all[id]?.standing {
     case .idle?:
@@ -286,6 +290,9 @@ struct WaitingClasses: Sendable {
     for name in names { open.insert(name) }
     all[id]?.open = open
   }
+
+  /// Any node may have room for it.
+  mutating func openAll(_ id: WaitingClassID) { all[id]?.open = nil }
 
   mutating func close(_ name: String, _ id: WaitingClassID) { all[id]?.open?.remove(name) }
 

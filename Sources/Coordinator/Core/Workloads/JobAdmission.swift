@@ -17,13 +17,23 @@ extension CoordinatorCore {
     fitBarred(&round)
     if round.isDecided { return true }
     if admission?.isTrue == true { return false }
-    switch wholeDependencies(of: job) {
-    case .met: break
-    case .never(let why):
-      round.decide("FailureTarget", JobAdmission.neverMet, why, at: stamp)
-      return true
-    case .waits(let why):
-      tellHold(&round, JobAdmission.waitingForJobs, why)
+    // What has come once is not waited for again.
+    if admission == nil || admission?.reason == JobAdmission.waitingForJobs {
+      switch wholeDependencies(of: job) {
+      case .met: break
+      case .never(let why):
+        round.decide("FailureTarget", JobAdmission.neverMet, why, at: stamp)
+        return true
+      case .waits(let why):
+        tellHold(&round, JobAdmission.waitingForJobs, why)
+        return true
+      }
+    }
+    if let queue = job.queueName {
+      // With this it enters the queue; the rest is the queue's to say.
+      if admission?.reason == JobAdmission.waitingForJobs || (admission == nil && !job.isPastDependencies) {
+        setAdmission(&round, "False", JobAdmission.queued, "The Job enters queue \(queue)")
+      }
       return true
     }
     setAdmission(&round, "True", JobAdmission.admitted, "The Job waits for nothing")

@@ -167,6 +167,8 @@ struct JobMemory: Equatable, Sendable {
 
   /// How Jobs that it waits for ended, where they are not there any more to tell.
   var dependencies: [DependencyRecord] = []
+  /// What it is to its queue.
+  var standing: QueueStanding?
   /// Indexes that wait for the same index of another Job.
   var barred = IndexIntervals()
 
@@ -276,7 +278,7 @@ extension CoordinatorCore {
   /// Whether annotations that the controller acts on have changed.
   private static func asksAnew(_ before: StringMap?, _ after: StringMap) -> Bool {
     guard let before, before != after else { return false }
-    return [JobAnnotation.backoff, JobAnnotation.dependsOn].contains { before[$0] != after[$0] }
+    return [JobAnnotation.backoff, JobAnnotation.dependsOn, JobAnnotation.queue].contains { before[$0] != after[$0] }
   }
 
   private mutating func forgetJob(_ job: Job) {
@@ -285,6 +287,7 @@ extension CoordinatorCore {
     if workloads.tallies[uid]?.pods == 0 { workloads.tallies[uid] = nil }
     workloads.jobs.remove(job.meta.key)
     workloads.heldBack.remove(job.meta.key)
+    workloads.heldGangs.remove(job.meta.key)
     workloads.timers.cancel(.job(uid))
     workloads.timers.cancel(.expiry(uid))
     workloads.manualJobs[job.meta.namespace]?.remove(job)

@@ -21,6 +21,9 @@ extension CoordinatorCore {
     return .free
   }
 
+  /// The Job's pods that have neither ended nor been marked for deletion.
+  func activePods(ofJob uid: String) -> [ObjectKey] { Array(workloads.tallies[uid]?.active ?? InsertionSet()) }
+
   /// Parallelism, and never more than successes are still missing.
   func mostAtOnce(of job: Job) -> Int64 {
     guard let completions = job.spec.completions else { return job.spec.parallelism }

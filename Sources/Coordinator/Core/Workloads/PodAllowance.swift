@@ -9,6 +9,7 @@ extension CoordinatorCore {
   /// when the disk has room: each Job may always have one pod that waits, so none starves behind the others.
   mutating func allowance(for job: Job, missing: Int64) -> Int64 {
     let waiting = tally(of: job).unplaced
+    if job.isGang, !workloads.isDiskScarce { return gangAllowance(job, missing, waiting) }
     let own = max(0, configuration.waitingPodsOfJob - waiting)
     let all = max(configuration.waitingPodLimit - workloads.unplaced, waiting == 0 ? 1 : 0)
     let allowed = workloads.isDiskScarce ? 0 : Int64(max(0, min(own, all)))
@@ -18,6 +19,19 @@ extension CoordinatorCore {
     }
     if workloads.heldBack.insert(job.meta.key) { tellHeldBack(job) }
     return allowed
+  }
+
+  /// A part of a gang is of no use: one that has begun to be made is made whole, and then no other begins.
+  private mutating func gangAllowance(_ job: Job, _ missing: Int64, _ waiting: Int) -> Int64 {
+    if waiting > 0 || workloads.unplaced < configuration.waitingPodLimit { return missing }
+    if workloads.heldGangs.insert(job.meta.key) { tellHeldBack(job) }
+    return 0
+  }
+
+  /// Fewer pods wait: the next gang may be made.
+  mutating func wakeHeldGang() {
+    guard !workloads.heldGangs.isEmpty, workloads.unplaced < configuration.waitingPodLimit else { return }
+    if let key = workloads.heldGangs.popFirst() { workloads.jobs.add(key) }
   }
 
   private mutating func tellHeldBack(_ job: Job) {

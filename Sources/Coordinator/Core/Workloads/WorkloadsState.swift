@@ -29,12 +29,15 @@ struct WorkloadsState: Sendable {
   var unplaced = 0
   /// Jobs that want more pods than may exist without a node.
   var heldBack = InsertionSet<ObjectKey>()
+  /// Gangs of which no pod exists until fewer wait.
+  var heldGangs = InsertionSet<ObjectKey>()
   /// The disk is nearly full: no Job gets a new pod.
   var isDiskScarce = false
   var budgets = BudgetState()
   /// What pods without a class get.
   var defaultPriority = PodPriority()
   var waiters = DependencyIndex()
+  var queues = JobQueues()
   /// Jobs whose pods have an account that is not there, by namespace.
   var refused: [String: InsertionSet<ObjectKey>] = [:]
   /// Jobs that choose their own selector, by namespace: they may adopt pods.
@@ -108,6 +111,7 @@ extension CoordinatorCore {
       observeStart(change)
       countForBudgets(change)
     case .job:
+      observeQueueing(change)
       observeDependencies(change)
       observeJob(change)
       observeRun(change)
@@ -116,6 +120,7 @@ extension CoordinatorCore {
       observeBudget(change)
       observePriorityClass(change)
       if other.kind == .events { observeEvent(change) }
+      if other.kind == .queues { observeQueue(change) }
       if other.kind == .cronjobs { observeCronJob(change) }
       if other.kind == .namespaces { observeNamespace(change) }
       if other.kind == .serviceaccounts, change.before == nil { refusalMayBeOver(in: other.meta.namespace) }
@@ -143,12 +148,16 @@ extension CoordinatorCore {
     var budget = limit
     while budget > 0 {
       let before = budget
+      wakeHeldGang()
       budget -= syncBudgets(limit: budget)
       budget -= removeDeleted(limit: budget)
       // Adopted first: what is not counted yet keeps its finalizer.
       budget -= adoptPods(limit: budget)
       budget -= stripStrays(limit: budget)
       if budget > 0, let key = workloads.jobs.next() { budget -= max(1, syncJob(key, limit: budget)) }
+      // When the Jobs are looked at: what ends lets others enter the queue whose room it leaves. A part of the turn is
+      // the queues' in any case.
+      if workloads.jobs.isEmpty || budget <= limit / 4 { budget -= syncQueues(limit: budget) }
       budget -= syncCronJobs(limit: budget)
       // Much may have to go; the others have their part of the turn.
       budget -= collectGarbage(limit: (budget + 1) / 2)
@@ -161,6 +170,7 @@ extension CoordinatorCore {
       budget -= failLateStarts(limit: budget)
       if budget == before { break }
     }
+    writeQueueStatuses()
     return limit - budget
   }
 

@@ -42,6 +42,17 @@ extension Descriptions {
       globalDefault: Whether it is that of pods without a class.
       description: What the class is for.
       preemptionPolicy: PreemptLowerPriority or Never.
+    Queue: Queue holds Jobs back until there is room for them. A Job waits in it by its annotation stint.dev/queue.
+    QueueSpec: QueueSpec says how much the Jobs of a queue may take, and whose turn it is.
+      priority: Of several queues that have room, those of higher priority admit their Jobs first.
+      limits: What admitted Jobs may take together: jobs, pods, cpu, memory and extended resources. What is not named
+        has no limit.
+      weights: Shares by namespace; 1 when absent. The next Job is of the namespace whose admitted Jobs have the fewest
+        pods for its weight.
+    QueueStatus: QueueStatus is how full a queue is; written by the coordinator.
+      waiting: Jobs that wait.
+      running: Jobs that were admitted and have not ended.
+      used: What the admitted Jobs may take together.
     PodDisruptionBudget: PodDisruptionBudget says how many pods evictions may take at once.
     PodDisruptionBudgetSpec: PodDisruptionBudgetSpec chooses pods and bounds what may be missing of them.
       minAvailable: So many have to stay, as a number. A share cannot be told of a Job's pods.

@@ -42,6 +42,7 @@ final class KindDescriptor: Sendable {
     case .priorityclasses: priorityClasses
     case .poddisruptionbudgets: disruptionBudgets
     case .jobs: jobs
+    case .queues: queues
     case .cronjobs: cronJobs
     case .pods: pods
     case .events: events

@@ -89,6 +89,7 @@ package struct Simulation {
     let workload = Workload(cluster: cluster)
     let owners = OwnershipWorkload(cluster: cluster)
     let crons = CronWorkload(cluster: cluster)
+    let waiting = WaitingWorkload(cluster: cluster)
     let restores = RestoreFaults(cluster: cluster, often: restoresOften, planted: plantedRestore)
     let exchanges = exchangesAuthority ? SimAuthorities(cluster: cluster, seed: seed) : nil
     exchanges?.begin()
@@ -96,6 +97,7 @@ package struct Simulation {
       workload.storeWasRestored()
       owners.storeWasRestored()
       crons.storeWasRestored()
+      waiting.storeWasRestored()
     }
     cluster.coordinator.start()
     for node in cluster.nodes { world.after(world.pick(0...2_000_000)) { node.startAgent() } }
@@ -108,11 +110,12 @@ package struct Simulation {
     workload.begin()
     owners.begin()
     crons.begin()
+    waiting.begin()
     world.run(until: duration)
     doubles.end()
     restores.end()
     exchanges?.end()
-    if world.violations.isEmpty { settle(cluster, faults, workload, owners, crons) }
+    if world.violations.isEmpty { settle(cluster, faults, workload, owners, crons, waiting) }
     return SimulationReport(
       seed: seed, traceHash: world.traceHash, steps: world.steps, jobs: workload.jobCount,
       faults: faults.count + doubles.count + restores.count, restores: restores.count,
@@ -139,7 +142,7 @@ package struct Simulation {
 
   private func settle(
     _ cluster: SimCluster, _ faults: FaultPlan, _ workload: Workload, _ owners: OwnershipWorkload,
-    _ crons: CronWorkload
+    _ crons: CronWorkload, _ waiting: WaitingWorkload
   ) {
     let world = cluster.world
     faults.heal()
@@ -151,7 +154,7 @@ package struct Simulation {
       world.run(until: world.now + 60_000_000)
       minutes += 1
       if minutes % 5 == 1 { workload.end() }
-      workload.judge { open = $0 }
+      workload.judge { first in waiting.judge { open = first + $0 } }
       world.run(until: world.now + 5_000_000)
     }
     if world.violations.isEmpty, let open, !open.isEmpty {

@@ -27,6 +27,7 @@ package struct InvariantChecker: Sendable {
   private var lastAttempt: AttemptNumber?
   /// Pods that were seen to be preempted.
   package private(set) var preemptions = 0
+  private var waiting = WaitingChecker()
   private var lastStep: BootTime?
   /// When the coordinator last went on after it had stood still: nothing is late that was due meanwhile.
   private var wentOnAt: BootTime?
@@ -44,6 +45,8 @@ package struct InvariantChecker: Sendable {
     checkIdentities(core, &found)
     pods = [:].merging(state.keys(of: .pods).compactMap { check(pod: $0, core, &found) }) { first, _ in first }
     jobs = [:].merging(state.keys(of: .jobs).compactMap { check(job: $0, core, &found) }) { first, _ in first }
+    checkWaiting(state.keys(of: .jobs), core, &found)
+    waiting.check(core, &found)
     core.checkNodes(since: wentOnAt, &found)
     core.checkOwners(&found)
     core.checkOffers(&found)
@@ -70,6 +73,7 @@ package struct InvariantChecker: Sendable {
     for key in Set(jobKeys).sorted() {
       if let seen = check(job: key, core, &found) { jobs[seen.0] = seen.1 }
     }
+    checkWaiting(Set(jobKeys).sorted()[...], core, &found)
     core.checkNodes(since: wentOnAt, &found)
     lastAttempt = core.fleet.lastAttempt
     return found
@@ -82,6 +86,12 @@ package struct InvariantChecker: Sendable {
     guard pod.isPreempted, pods[pod.meta.uid]?.isPreempted == false else { return }
     preemptions += 1
     core.checkPreemption(pod, since: last, &found)
+  }
+
+  private mutating func checkWaiting(_ keys: ArraySlice<ObjectKey>, _ core: CoordinatorCore, _ found: inout [String]) {
+    let changed = keys.compactMap { core.state.jobs[$0] }
+    waiting.checkOrder(changed, core, &found)
+    for job in changed { waiting.check(job, core, &found) }
   }
 
   private mutating func noteStep(_ now: BootTime) {

@@ -36,6 +36,20 @@ struct PKITests {
     #expect(try PKI(directory: directory.path, host: "127.0.0.2", others: ["FD00:0::5"]).server == fifth.server)
   }
 
+  @Test("what a crash has left of a file that was being written is gone with the next start, and nothing else")
+  func remains() throws {
+    let directory = try TemporaryDirectory()
+    _ = try PKI(directory: directory.path, host: "127.0.0.1")
+    let before = try Files.list("\(directory.path)/pki").sorted()
+    for name in ["pki/former.pem.new", "pki/server.pem.new", "admin.kubeconfig.new", "coordinator.json.new"] {
+      try Files.writeAtomically("\(directory.path)/\(name)", Array("a key".utf8))
+    }
+    try Files.writeAtomically("\(directory.path)/own.new", [])
+    DataDirectory(path: directory.path).removeRemains()
+    #expect(try Files.list("\(directory.path)/pki").sorted() == before)
+    #expect(try Files.list(directory.path).filter { $0.hasSuffix(".new") } == ["own.new"])
+  }
+
   @Test(
     "one that ends within 30 days is renewed; an authority that is made anew, since it is gone, renews both others"
   )

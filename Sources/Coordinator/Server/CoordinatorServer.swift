@@ -128,6 +128,7 @@ package final class CoordinatorServer {
       store = try Store(
         directory: options.directory, hasIdentity: directory.hasIdentity, acceptsLoss: options.acceptsLoss,
         isMoved: options.isMoved, beforeCommit: options.beforeCommit)
+      directory.removeRemains()
       space = try SpaceWatch(directory: options.directory)
       for loss in store.losses { ServerLog.error("started with less than was acknowledged", ("lost", loss)) }
       tokens = try TokenAuthority(directory: options.directory)

@@ -32,6 +32,14 @@ package struct DataDirectory: Sendable {
     }
   }
 
+  /// Removes what a crash has left of a file that was being written, keys among them. Only the directory's holder may,
+  /// and before it writes any.
+  package func removeRemains() {
+    let pki = "\(path)/pki"
+    let left = ((try? Files.list(pki)) ?? []).filter { $0.hasSuffix(".new") }.map { "\(pki)/\($0)" }
+    for file in left + ["\(kubeconfigPath).new", "\(path)/coordinator.json.new"] { unlink(file) }
+  }
+
   /// The administrator's kubeconfig, to carry away: the addresses of `coordinator.json` and the certificates of `pki`.
   package func kubeconfig() throws(IOError) -> String {
     let file = "\(path)/coordinator.json"

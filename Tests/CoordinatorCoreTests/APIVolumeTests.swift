@@ -19,6 +19,50 @@ import Testing
     return ["volumes": [volume]]
   }
 
+  @Test("what no node could mount or start is refused when it is made: a directory's path, too long ones, zero bytes")
+  func unusable() throws {
+    let harness = try APIHarness()
+    let long = String(repeating: "a", count: 256)
+    let deep = String(repeating: "a/", count: 2_048) + "a"
+    let file = "must name a file, not a directory"
+    let name = "must have no name of more than 255 bytes between slashes"
+    let items: (String) -> JSON = { ["configMap": ["name": "c", "items": [["key": "k", "path": .string($0)]]]] }
+    let token: (String) -> JSON = { ["projected": ["sources": [["serviceAccountToken": ["path": .string($0)]]]]] }
+    for (source, field, detail) in [
+      (items("."), "configMap.items[0].path", file), (items("d/./."), "configMap.items[0].path", file),
+      (items(long), "configMap.items[0].path", name),
+      (items(deep), "configMap.items[0].path", "must be no more than 4095 bytes"),
+      (token("."), "projected.sources[0].serviceAccountToken.path", file),
+      (["hostPath": ["path": .string("/\(long)")]], "hostPath.path", name),
+      (["hostPath": ["path": "/a\u{0}b"]], "hostPath.path", "must not contain a zero byte"),
+    ] as [(JSON, String, String)] {
+      var pod = main([:])
+      for (key, value) in volume(source).objectValue ?? JSONObject() { pod[key] = value }
+      let answer = harness.create(.jobs, Manifest.job("a", pod: pod))
+      #expect(answer.code == 422 && answer.message.contains("\(field): Invalid value"), "\(answer.message.suffix(300))")
+      #expect(answer.message.hasSuffix(detail), "\(answer.message.suffix(300))")
+    }
+    let mount: (JSON) -> JSON = { ["volumeMounts": [$0]] }
+    for (members, field, detail) in [
+      (["command": ["a", "b\u{0}"]], "command[1]", "must not contain a zero byte"),
+      (["args": ["\u{0}"]], "args[0]", "must not contain a zero byte"),
+      (["env": [["name": "A", "value": "x\u{0}y"]]], "env[0].value", "must not contain a zero byte"),
+      (mount(["name": "v", "mountPath": .string("/\(long)")]), "volumeMounts[0].mountPath", name),
+      (mount(["name": "v", "mountPath": "/m", "subPath": .string(long)]), "volumeMounts[0].subPath", name),
+    ] as [(JSON, String, String)] {
+      var pod = main(members)
+      pod["volumes"] = [["name": "v", "emptyDir": [:]]]
+      let answer = harness.create(.jobs, Manifest.job("b", pod: pod))
+      #expect(
+        answer.code == 422 && answer.message.contains("containers[0].\(field): Invalid value"), "\(answer.message)")
+      #expect(answer.message.hasSuffix(detail), "\(answer.message.suffix(300))")
+    }
+    let most = items(String(repeating: "a", count: 255) + "/.b")
+    var pod = main(["command": ["true", ""]])
+    for (key, value) in volume(most).objectValue ?? JSONObject() { pod[key] = value }
+    #expect(harness.create(.jobs, Manifest.job("c", pod: pod)).code == 201)
+  }
+
   @Test("Secrets, the downward API and projected volumes are taken without a warning and get Kubernetes' defaults")
   func accepted() throws {
     let harness = try APIHarness()

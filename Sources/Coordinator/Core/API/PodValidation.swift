@@ -108,6 +108,12 @@ struct PodValidation {
     }
     member(container, "terminationMessagePolicy", ["File", "FallbackToLogsOnError"], at)
     ports(container["ports"]?.arrayValue ?? [], "\(at).ports")
+    for member in ["command", "args"] {
+      for (index, word) in (container[member]?.arrayValue ?? []).enumerated() {
+        VolumeValidation.whole(word.stringValue ?? "", "\(at).\(member)[\(index)]", into: &errors)
+      }
+    }
+    VolumeValidation.whole(container["workingDir"]?.stringValue ?? "", "\(at).workingDir", into: &errors)
     environment(container["env"]?.arrayValue ?? [], "\(at).env")
     imports(container["envFrom"]?.arrayValue ?? [], "\(at).envFrom")
     mounts(container["volumeMounts"]?.arrayValue ?? [], "\(at).volumeMounts")
@@ -152,6 +158,7 @@ struct PodValidation {
       } else {
         for problem in Names.environmentNameErrors(name) { errors.invalid("\(path).name", name, problem) }
       }
+      VolumeValidation.whole(variable["value"]?.stringValue ?? "", "\(path).value", into: &errors)
       if let source = variable["valueFrom"] { environmentSource(source, variable, "\(path).valueFrom") }
     }
   }
@@ -216,8 +223,11 @@ struct PodValidation {
       } else if !paths.insert(target).inserted {
         errors.invalid("\(path).mountPath", target, "must be unique")
       }
+      VolumeValidation.whole(target, "\(path).mountPath", into: &errors)
+      VolumeValidation.fits(target, "\(path).mountPath", into: &errors)
       if let sub = mount["subPath"]?.stringValue, !sub.isEmpty {
         VolumeValidation.relative(sub, "\(path).subPath", into: &errors)
+        VolumeValidation.fits(sub, "\(path).subPath", into: &errors)
       }
       if let expression = mount["subPathExpr"]?.stringValue, !expression.isEmpty {
         if let sub = mount["subPath"]?.stringValue, !sub.isEmpty {

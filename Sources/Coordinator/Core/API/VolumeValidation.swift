@@ -126,6 +126,8 @@ struct VolumeValidation {
     if text.utf8.starts(with: "..".utf8), !PathText.climbs(text) {
       errors.invalid(path, text, "must not start with '..'")
     }
+    if PathText.names(text).last == "." { errors.invalid(path, text, "must name a file, not a directory") }
+    fits(text, path, into: &errors)
   }
 
   private static let hostTypes = [
@@ -139,6 +141,8 @@ struct VolumeValidation {
     } else if PathText.climbs(target) {
       errors.invalid("\(path).path", target, "must not contain '..'")
     }
+    Self.whole(target, "\(path).path", into: &errors)
+    Self.fits(target, "\(path).path", into: &errors)
     let type = host["type"]?.stringValue ?? ""
     if !Self.hostTypes.contains(type) { errors.unsupported("\(path).type", type, Self.hostTypes) }
   }
@@ -147,6 +151,19 @@ struct VolumeValidation {
   static func relative(_ text: String, _ path: String, into errors: inout FieldErrors) {
     if PathText.isAbsolute(text) { errors.invalid(path, text, "must be a relative path") }
     if PathText.climbs(text) { errors.invalid(path, text, "must not contain '..'") }
+    whole(text, path, into: &errors)
+  }
+
+  /// What the kernel takes ends at the first zero byte. Kubernetes lets it pass, and no container starts with it.
+  static func whole(_ text: String, _ path: String, into errors: inout FieldErrors) {
     if text.utf8.contains(0) { errors.invalid(path, text, "must not contain a zero byte") }
+  }
+
+  /// A path that Linux takes: else it fails on each node, where Kubernetes lets it fail.
+  static func fits(_ text: String, _ path: String, into errors: inout FieldErrors) {
+    if text.utf8.count > 4095 { errors.invalid(path, text, "must be no more than 4095 bytes") }
+    if PathText.names(text).contains(where: { $0.utf8.count > 255 }) {
+      errors.invalid(path, text, "must have no name of more than 255 bytes between slashes")
+    }
   }
 }

@@ -81,7 +81,8 @@ package enum LogLine {
   }
 
   /// The line without its end. What others say in it can neither end it, nor steer a terminal, nor turn the direction
-  /// of writing: all that is no letter, mark, number, sign or space is written as in JSON, by its number.
+  /// of writing, nor hide: all that is no letter, mark, number, sign or space that is seen is written as in JSON, by
+  /// its number.
   package static func text(time: String, level: String, _ message: String, _ values: [(String, String)]) -> String {
     var line = "\(time) level=\(level) msg=\(quoted(message))"
     for (name, value) in values {
@@ -112,6 +113,8 @@ package enum LogLine {
 
   private static func isActive(_ scalar: Unicode.Scalar) -> Bool {
     guard scalar.value >= 0x7F else { return false }
+    // Letters and marks of which nothing is seen, and Braille's empty cell.
+    if scalar.properties.isDefaultIgnorableCodePoint || scalar.value == 0x2800 { return true }
     switch scalar.properties.generalCategory {
     case .control, .format, .lineSeparator, .paragraphSeparator, .privateUse, .unassigned, .surrogate: return true
     default: return false

@@ -159,9 +159,10 @@ package final class Connection {
     updateInterest()
   }
 
-  /// Closes it: at once (dropping output), or when all output has gone. `onClose(.local)` follows at the turn's end.
+  /// Closes it: at once (dropping output, also where it was to go first), or when all output has gone.
+  /// `onClose(.local)` follows at the turn's end.
   package func close(afterFlush: Bool = false) {
-    guard isOpen, !closesAfterFlush else { return }
+    guard isOpen, !closesAfterFlush || !afterFlush else { return }
     closesAfterFlush = true
     isReading = false
     if afterFlush { tls?.sayEnd() }

@@ -13,8 +13,18 @@ package final class Listener {
   private let onAccept: (Connection) -> Void
   private var isOpen = true
   private var isAccepting = true
-  /// Given up to accept and drop a connection when descriptors run out: otherwise the loop would spin on it.
-  private var spare = open("/dev/null", O_RDONLY | O_CLOEXEC)
+  /// Files or memory ran out: who waits stays in the kernel's queue for a moment, or the loop would spin on it.
+  private var isResting = false
+  private var restTimer: LoopTimer?
+  /// When the last line said that they ran out: boot nanoseconds.
+  private var toldAt = Int64.min / 2
+  private static let restNanoseconds: Int64 = 100_000_000
+  private static let tellNanoseconds: Int64 = 60_000_000_000
+  /// The system's accept, and its errno; for tests.
+  var acceptOne: (Int32) -> (descriptor: Int32, code: Int32) = { listening in
+    let accepted = stint_accept(listening)
+    return (accepted, errno)
+  }
   private static let acceptsPerTurn = 64
 
   /// Binds and listens. A unix socket's old file is removed first (hold the directory's `FileLock`) and gets mode 0600.
@@ -49,11 +59,16 @@ package final class Listener {
   package func setAccepting(_ accepting: Bool) {
     guard isOpen, accepting != isAccepting else { return }
     isAccepting = accepting
-    // What can fail here (no memory) leaves it as it was, which the next call may change.
+    if !listenOrNot() { isAccepting = !accepting }
+  }
+
+  /// What can fail here (no memory) leaves it as it was, which the next call may change.
+  private func listenOrNot() -> Bool {
     do throws(IOError) {
-      try loop.modify(descriptor, accepting ? .readable : [])
+      try loop.modify(descriptor, isAccepting && !isResting ? .readable : [])
+      return true
     } catch {
-      isAccepting = !accepting
+      return false
     }
   }
 
@@ -63,16 +78,18 @@ package final class Listener {
     isOpen = false
     loop.remove(descriptor)
     Glibc.close(descriptor)
-    if spare >= 0 { Glibc.close(spare) }
+    restTimer?.arm(at: nil)
     if case .unix(let path) = address { unlink(path) }
   }
 
   private func accept() {
     for _ in 0..<Listener.acceptsPerTurn where isOpen && isAccepting {
-      let accepted = stint_accept(descriptor)
+      let (accepted, code) = acceptOne(descriptor)
       if accepted < 0 {
-        if errno == EMFILE || errno == ENFILE { dropOne() }
-        if errno == ECONNABORTED || errno == EINTR { continue }
+        if [EMFILE, ENFILE, ENOBUFS, ENOMEM].contains(code) {
+          return rest(IOError(code: code, operation: "accept", subject: address.description))
+        }
+        if code == ECONNABORTED || code == EINTR { continue }
         return
       }
       let peer = SocketAddress.read(accepted, local: false) ?? address
@@ -84,11 +101,22 @@ package final class Listener {
     }
   }
 
-  private func dropOne() {
-    if spare >= 0 { Glibc.close(spare) }
-    let accepted = stint_accept(descriptor)
-    if accepted >= 0 { Glibc.close(accepted) }
-    spare = open("/dev/null", O_RDONLY | O_CLOEXEC)
-    errno = EMFILE
+  private func rest(_ error: IOError) {
+    let now = Clocks.boot()
+    isResting = true
+    _ = listenOrNot()
+    let timer =
+      restTimer
+      ?? loop.makeTimer { [unowned self] in
+        isResting = false
+        if isOpen { _ = listenOrNot() }
+      }
+    restTimer = timer
+    timer.arm(at: now + Self.restNanoseconds)
+    guard now - toldAt >= Self.tellNanoseconds else { return }
+    toldAt = now
+    LogLine.write(
+      level: "error", "who connects waits: nothing is left to accept connections with",
+      [("reason", error.description), ("files", "at most \(DescriptorLimit.raise())")])
   }
 }

@@ -30,7 +30,8 @@ final class DoorTests {
       name: "stint-coordinator", .server(hosts: ["127.0.0.1"]), issuer: authority.authority, seconds: 3600)
     door = Door(
       loop: loop, cluster: "c1", incarnation: 3,
-      tls: try TLSContext(server: own, authority: authority.authority.certificate, newest: true))
+      tls: try TLSContext(server: own, authority: authority.authority.certificate, newest: true),
+      budget: DescriptorBudget(limit: 65_536))
     listener = try Listener(loop: loop, at: .tcp(host: "127.0.0.1", port: 0)) { [door] in door.accept($0) }
     door.post = { [events] peer, event, _ in
       events.list.append(event)

@@ -48,6 +48,8 @@ package struct ServerOptions {
   package var handlesSignals = true
   /// A polite stop takes no longer, whatever disk and clients do.
   package var stopMilliseconds: Int64 = 5_000
+  /// Files that the process may have open, for tests; nil: what the system says.
+  var descriptorLimit: Int?
   /// Runs on the store's thread before each transaction: lets a test hold it.
   package var beforeCommit: @Sendable () -> Void = {}
 
@@ -143,6 +145,7 @@ package final class CoordinatorServer {
       cluster = core.configuration.clusterID
       door = Door(
         loop: loop, cluster: cluster, incarnation: core.incarnation, tls: try Door.context(pki),
+        budget: DescriptorBudget(limit: options.descriptorLimit ?? DescriptorLimit.raise()),
         program: options.configuration.version)
       door.helloMilliseconds = options.helloMilliseconds
       door.post = { [unowned self] peer, event, lane in queue.append(event, from: peer, lane: lane) }
@@ -294,6 +297,7 @@ package final class CoordinatorServer {
     ServerLog.info(
       "coordinator serves", ("address", address.description), ("cluster", cluster),
       ("incarnation", String(core.incarnation)), ("data", options.directory))
+    door.places.tellBudget()
     ServerLog.info(
       address.isLoopback
         ? "only agents of this machine can join: --listen 0.0.0.0 lets others"
@@ -461,6 +465,7 @@ package final class CoordinatorServer {
   private func checkSpace() {
     spaceTimer?.arm(at: Clocks.boot() + Self.spaceCheckNanoseconds)
     ServerLog.tellRefusals()
+    door.places.tellSurplus()
     releaseMemory()
     space.measure()
     certificates?.look()

@@ -30,6 +30,8 @@ final class Door {
   let backlog: AnswerBacklog
   /// What clients of either door read and write in a turn.
   let turns = WorkTurns()
+  /// Of connections of either door that have proven who they are.
+  let places: ConnectionPlaces
   /// Of the certificates that connections of either door were opened by.
   let ends: CertificateEnds
 
@@ -41,17 +43,19 @@ final class Door {
   private(set) var peers: [ObjectIdentifier: Peer] = [:]
   /// When connections in the hello, or refused ones, are closed: boot nanoseconds.
   private var deadlines: [ObjectIdentifier: Int64] = [:]
-  private var unproven = UnprovenPlaces(limit: Door.helloLimit)
+  private var unproven: UnprovenPlaces
+  /// Refused connections that may still read why, the first refused first.
+  private var lingering: [ObjectIdentifier] = []
   private var sessions: [SessionID: Peer] = [:]
   private var requests: [RequestID: OpenRequest] = [:]
   private var streams: [ObjectIdentifier: String] = [:]
   private var lastRequest: RequestID = 0
   /// When the crowd was last looked through: boot nanoseconds.
   private var crowdLook: Int64 = 0
-  private lazy var relays = LogRelays(loop: loop) { [unowned self] request in forget(request) }
+  private lazy var relays = LogRelays(loop: loop, places: places) { [unowned self] request in forget(request) }
   private lazy var deadlineTimer = loop.makeTimer { [unowned self] in expire() }
 
-  /// Connections that may be in their hello at once.
+  /// Connections that may be in their hello at once, where the process may have enough files open.
   static let helloLimit = 256
   private static let crowdLookNanoseconds: Int64 = 100_000_000
   /// Open requests of one client connection.
@@ -60,7 +64,12 @@ final class Door {
   private static let refusedNanoseconds: Int64 = 1_000_000_000
 
   /// `tls`: the coordinator's own, of the authority whose certificates tell who others are.
-  init(loop: EventLoop, cluster: String, incarnation: Int64, tls: TLSContext, program: String = "") {
+  init(
+    loop: EventLoop, cluster: String, incarnation: Int64, tls: TLSContext, budget: DescriptorBudget,
+    program: String = ""
+  ) {
+    places = ConnectionPlaces(budget)
+    unproven = UnprovenPlaces(limit: budget.hellos)
     self.program = program
     self.tls = tls
     self.loop = loop
@@ -190,9 +199,9 @@ final class Door {
       let status = ReplyStatus.failure(code: 500, message: message)
       return reply(.done(code: 500, object: status, warnings: []), to: request)
     }
-    relays.expect(
+    let isExpected = relays.expect(
       stream: logs.stream, of: agent.subject, client: open.client, clientID: open.clientID, request: request)
-    agent.send(CoordinatorMessage.logs(logs).json)
+    if isExpected { agent.send(CoordinatorMessage.logs(logs).json) }
   }
 
   /// Every connection closes when its output has gone.
@@ -204,7 +213,11 @@ final class Door {
   // What connections bring.
 
   private lazy var handler = Peer.Handler(
-    admit: { [unowned self] (peer, result) throws(ProtocolError) in try subject(of: peer, result) },
+    admit: { [unowned self] (peer, result) throws(ProtocolError) in
+      let subject = try subject(of: peer, result)
+      try takePlace(peer, subject, result.role)
+      return subject
+    },
     opened: { [unowned self] peer, result in opened(peer, result) },
     message: { [unowned self] (peer, message) throws(ProtocolError) in try receive(message, from: peer) },
     logFrame: { [unowned self] (peer, frame) throws(ProtocolError) in
@@ -214,10 +227,11 @@ final class Door {
     refused: { [unowned self] peer, error in
       logRefusal(peer, error)
       leave(peer)
-      setDeadline(peer, Self.refusedNanoseconds)
+      linger(peer)
     },
     closed: { [unowned self] peer, _ in
       leave(peer)
+      lingering.removeAll { $0 == ObjectIdentifier(peer) }
       peers[ObjectIdentifier(peer)] = nil
       deadlines[ObjectIdentifier(peer)] = nil
     },
@@ -346,9 +360,31 @@ final class Door {
     ends.remove(peer)
     if let stream = streams.removeValue(forKey: identity) { relays.sourceClosed(stream: stream) }
     unproven.remove(peer)
+    places.remove(peer)
+  }
+
+  /// A log connection counts for whose log it is, a joiner among the hellos.
+  private func takePlace(_ peer: Peer, _ subject: Subject, _ role: ProtocolRole) throws(ProtocolError) {
+    guard role == .client || role == .agent else { return }
+    let refusal = places.take(peer, for: subject, isSession: role == .agent) { [unowned peer] reason in
+      peer.isSurplus = true
+      peer.refuse(ProtocolError(.busy, reason))
+    }
+    guard let refusal else { return }
+    peer.isSurplus = true
+    throw ProtocolError(.busy, refusal)
+  }
+
+  /// It stays a moment, so that the other side can read why. Who was refused before all others makes room.
+  private func linger(_ peer: Peer) {
+    if lingering.count >= places.budget.refused { peers[lingering.removeFirst()]?.connection.close() }
+    lingering.append(ObjectIdentifier(peer))
+    setDeadline(peer, Self.refusedNanoseconds)
   }
 
   private func logRefusal(_ peer: Peer, _ error: ProtocolError) {
+    // Told by the places, once a minute a name.
+    if peer.isSurplus { return }
     let proven = peer.connection.tls?.peer?.commonName ?? ""
     let why = peer.problem.isEmpty ? error.message : peer.problem
     ServerLog.audit(

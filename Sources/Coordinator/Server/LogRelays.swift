@@ -28,6 +28,8 @@ final class LogRelays {
   }
 
   private let loop: EventLoop
+  /// A log that is read is a connection of who reads it.
+  private let places: ConnectionPlaces
   private var byStream: [String: Relay] = [:]
   private var byRequest: [RequestID: Relay] = [:]
   /// Called when a request was answered to its end.
@@ -35,13 +37,16 @@ final class LogRelays {
   /// How long an agent may take to open the connection.
   private static let connectNanoseconds: Int64 = 10_000_000_000
 
-  init(loop: EventLoop, finished: @escaping (RequestID) -> Void) {
+  init(loop: EventLoop, places: ConnectionPlaces, finished: @escaping (RequestID) -> Void) {
     self.loop = loop
+    self.places = places
     self.finished = finished
   }
 
-  /// A client waits for `stream`, which `agent` was asked for.
-  func expect(stream: String, of agent: Subject, client: any ReplyTaker, clientID: Int64, request: RequestID) {
+  /// A client waits for `stream`, which `agent` is to be asked for; false: it has too many connections, and was told.
+  func expect(
+    stream: String, of agent: Subject, client: any ReplyTaker, clientID: Int64, request: RequestID
+  ) -> Bool {
     let relay = Relay(stream: stream, agent: agent, client: client, clientID: clientID, request: request)
     byStream[stream] = relay
     byRequest[request] = relay
@@ -50,6 +55,11 @@ final class LogRelays {
     }
     timer.arm(at: Clocks.boot() + Self.connectNanoseconds)
     relay.deadline = timer
+    let refusal = places.take(relay, for: client.subject) { [unowned self, unowned relay] reason in
+      end(relay, code: 429, message: reason)
+    }
+    if let refusal { end(relay, code: 429, message: refusal) }
+    return refusal == nil
   }
 
   /// An agent has opened a log connection.
@@ -109,6 +119,7 @@ final class LogRelays {
     byStream[relay.stream] = nil
     byRequest[relay.request] = nil
     relay.deadline?.arm(at: nil)
+    places.remove(relay)
   }
 }
 

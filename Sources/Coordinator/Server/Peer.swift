@@ -15,6 +15,8 @@ protocol ReplyTaker: AnyObject {
   var isHeldBack: Bool { get }
   /// Whose requests these are, where users take turns.
   var lane: String { get }
+  /// Who that is.
+  var subject: Subject { get }
   /// A part of the answer to the request with the taker's number `id`.
   func take(_ reply: APIReply, of id: Int64)
   /// An event of the watch with the taker's number `id`, which others may be told, too.
@@ -62,6 +64,8 @@ final class Peer: ReplyTaker, SlowTaker, TurnTaker {
   private(set) var token = ""
   /// Why its token is nobody's, for the audit, where that is more than its holder is told.
   var problem = ""
+  /// Refused because its name, or all together, have too many connections.
+  var isSurplus = false
   /// Events of this connection that wait for the core.
   var unprocessed = 0 {
     didSet {

@@ -118,7 +118,8 @@ package final class KeeperHost {
         fencesFully: sandbox.works, fencingDetail: sandbox.detail, records: records, concern: remains.concern),
       configuration: configuration)
     MemoryPressure.spareKeeper()
-    Self.raiseDescriptorLimit()
+    // A pod costs about six descriptors; the usual soft limit of 1024 would end at 170 pods.
+    DescriptorLimit.raise()
     try begin(options)
   }
 
@@ -194,14 +195,6 @@ package final class KeeperHost {
 
   /// Control groups are named after the keeper that made them.
   private static func poolName(_ keeper: String) -> String { "stint-" + String(keeper.prefix(12)) }
-
-  /// A pod costs about six descriptors; the usual soft limit of 1024 would end at 170 pods.
-  private static func raiseDescriptorLimit() {
-    var limit = rlimit()
-    guard getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0 else { return }
-    limit.rlim_cur = max(limit.rlim_cur, min(limit.rlim_max, 65_536))
-    setrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit)
-  }
 
   private func accept(_ connection: Connection) {
     link?.close()

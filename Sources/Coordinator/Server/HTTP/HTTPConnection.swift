@@ -56,6 +56,8 @@ final class HTTPConnection: ReplyTaker, SlowTaker, TurnTaker {
   private(set) var hasLostProof = false
   /// What is wrong where a certificate was shown whose time is not now.
   var clockProblem: String? { connection.tls?.clockProblem }
+  /// There is no place for it: it may be told so, and no more.
+  private(set) var isSurplus = false
   /// Bytes of room that the door has given to the request's body.
   var bodyRoom = 0
   /// Boot nanoseconds by which the client must have done something, `Int64.max` while it owes nothing.
@@ -97,6 +99,7 @@ final class HTTPConnection: ReplyTaker, SlowTaker, TurnTaker {
   private static let unprovenIdleNanoseconds: Int64 = 30_000_000_000
   private static let answerNanoseconds: Int64 = 60_000_000_000
   private static let refusedNanoseconds: Int64 = 1_000_000_000
+  private static let surplusNanoseconds: Int64 = 2_000_000_000
   /// How long a client may leave what was sent untaken.
   private static let stallNanoseconds: Int64 = 120_000_000_000
   /// The same for a log, whose reader may be a person with a pager: what it does not take waits on its node.
@@ -173,6 +176,12 @@ final class HTTPConnection: ReplyTaker, SlowTaker, TurnTaker {
     if owner != nil { parser.headLimit = HTTPParser.headerLimit }
   }
 
+  /// Nothing is done for it but to tell it why; it has a moment to ask.
+  func makeSurplus() {
+    isSurplus = true
+    deadline = min(deadline, Clocks.boot() + HTTPConnection.surplusNanoseconds)
+  }
+
   /// The request goes to the core: its answer comes by `take`.
   func expect(_ style: HTTPStyle, shape: HTTPShape? = nil) {
     self.shape = shape
@@ -230,7 +239,8 @@ final class HTTPConnection: ReplyTaker, SlowTaker, TurnTaker {
     release()
     if isLast {
       stage = .ending
-      deadline = Clocks.boot() + HTTPConnection.stallNanoseconds
+      let wait = isSurplus ? HTTPConnection.surplusNanoseconds : HTTPConnection.stallNanoseconds
+      deadline = Clocks.boot() + wait
       connection.close(afterFlush: true)
     } else {
       stage = .reading

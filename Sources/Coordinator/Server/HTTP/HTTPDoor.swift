@@ -7,10 +7,10 @@ import CoordinatorCore
 
 /// The Kubernetes API's side of the server.
 final class HTTPDoor {
-  /// Connections at once, each with its memory.
-  static let connectionLimit = 4_096
-  /// Of them, those that have not proven who they are.
+  /// Connections that have not proven who they are, where the process may have enough files open.
   static let unprovenLimit = 512
+  /// Of one name, those for which there is no place and which wait to be told so.
+  static let surplusLimit = 8
 
   /// Most bytes of watch events that wait, over all watchers: beyond it the one that is furthest behind is cut off.
   var watchBacklogLimit = Int.max
@@ -26,7 +26,9 @@ final class HTTPDoor {
   private var hosts: Set<String>
   private let output: HTTPOutput
   private var connections: [ObjectIdentifier: HTTPConnection] = [:]
-  private var unproven = UnprovenPlaces(limit: HTTPDoor.unprovenLimit)
+  private var unproven: UnprovenPlaces
+  /// Those that wait to be told why there is no place for them, and what.
+  private var surplus: [ObjectIdentifier: (name: String, why: String)] = [:]
   private var bodies = BodyLedger()
   private var lastNumber: Int64 = 0
   /// Connections that came or went since memory was given back, and at the last look: they leave heap behind.
@@ -41,6 +43,7 @@ final class HTTPDoor {
   init(loop: EventLoop, door: Door, pki: PKI, names: [String]) throws(IOError) {
     self.loop = loop
     self.door = door
+    unproven = UnprovenPlaces(limit: door.places.budget.unproven)
     output = HTTPOutput(answers: door.backlog, turns: door.turns)
     hosts = Set(names)
     context = try HTTPDoor.context(pki)
@@ -77,7 +80,7 @@ final class HTTPDoor {
 
   func accept(_ connection: Connection) {
     let origin = SocketAddress(parsing: connection.peer)?.origin
-    guard connections.count < HTTPDoor.connectionLimit, unproven.hasRoom(for: origin) else { return connection.close() }
+    guard unproven.hasRoom(for: origin) else { return connection.close() }
     do throws(IOError) {
       try connection.startTLS(context)
     } catch {
@@ -119,6 +122,8 @@ final class HTTPDoor {
     closed: { [unowned self] client in
       connections[ObjectIdentifier(client)] = nil
       door.ends.remove(client)
+      door.places.remove(client)
+      surplus[ObjectIdentifier(client)] = nil
       changes.count += 1
       leavePlace(client)
     },
@@ -132,13 +137,26 @@ final class HTTPDoor {
 
   private func secured(_ client: HTTPConnection) {
     guard client.subject.isAuthenticated else { return }
-    leavePlace(client)
+    if let why = takePlace(client) {
+      // A client asks as soon as it may, and is told why then.
+      let own = surplus.values.count { $0.name == client.subject.name }
+      guard own < HTTPDoor.surplusLimit else { return client.connection.close() }
+      surplus[ObjectIdentifier(client)] = (client.subject.name, why)
+      client.makeSurplus()
+    }
     guard let end = client.connection.tls?.peer?.end else { return }
     door.ends.add(client, of: client.subject, end: end) { [unowned client] reason in
       let from = client.connection.peer
       ServerLog.audit(.refusal, "connection closed: \(reason)", who: client.subject.name, from: from)
       client.connection.close()
     }
+  }
+
+  /// Its owner's place instead of one among the unproven; the answer is why there is none.
+  private func takePlace(_ client: HTTPConnection) -> String? {
+    let refusal = door.places.take(client, for: client.subject) { [unowned client] _ in client.connection.close() }
+    if refusal == nil { leavePlace(client) }
+    return refusal
   }
 
   private func leavePlace(_ client: HTTPConnection) {
@@ -180,6 +198,7 @@ final class HTTPDoor {
   /// Before a body is read: who brings it is known, and there is room for all of it. What is refused here ends the
   /// connection, as its body is not read.
   private func admit(_ request: HTTPRequest, _ most: Int, from client: HTTPConnection) throws(HTTPFailure) {
+    try checkPlace(client)
     try checkHost(request)
     try checkCredentials(client, request)
     let room = HTTPMedia.isGzip(request) ? HTTPParser.bodyLimit + most : most
@@ -191,6 +210,7 @@ final class HTTPDoor {
 
   private func receive(_ request: HTTPRequest, from client: HTTPConnection) {
     do throws(HTTPFailure) {
+      try checkPlace(client)
       try checkHost(request)
       let target = try HTTPTarget(request.target)
       client.isPretty = HTTPMedia.isPretty(request, target)
@@ -208,8 +228,13 @@ final class HTTPDoor {
       try serve(request, target, client)
     } catch {
       // The request was read whole: the connection goes on.
-      client.answer(error.code, error.status ?? HTTPAnswer.status(error), close: client.hasLostProof)
+      client.answer(
+        error.code, error.status ?? HTTPAnswer.status(error), close: client.hasLostProof || client.isSurplus)
     }
+  }
+
+  private func checkPlace(_ client: HTTPConnection) throws(HTTPFailure) {
+    if let (_, why) = surplus[ObjectIdentifier(client)] { throw HTTPFailure(429, why) }
   }
 
   /// Asks the core early, so that whoever may not is told that before what else is wrong. It asks itself again.
@@ -287,7 +312,9 @@ final class HTTPDoor {
     switch door.verdict(token, [TokenClaims.issuer]) {
     case .valid(let claims, _):
       client.bear(Subject(claims, door: .https, from: client.connection.peer), triedToken: true)
-      leavePlace(client)
+      guard let refusal = takePlace(client) else { return }
+      client.makeSurplus()
+      throw HTTPFailure(429, refusal)
     case .invalid(let why, _):
       client.bear(nil, triedToken: true)
       ServerLog.audit(.refusal, "Unauthorized: \(why)", who: client.subject.name, from: client.connection.peer)

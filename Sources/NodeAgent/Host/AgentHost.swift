@@ -88,7 +88,7 @@ package final class AgentHost {
   package static func run(_ options: AgentOptions) -> Int32 {
     do throws(IOError) {
       MemoryPressure.offerAgent()
-      // Each log that is read costs it a file and a connection. The keeper asks for the same, so pods see no difference.
+      // Each log that is read costs a file and a connection. The keeper asks for the same: pods see no difference.
       DescriptorLimit.raise()
       let host = try AgentHost(options)
       host.handle(.started)

@@ -59,6 +59,7 @@ extension CoordinatorCore {
       case .jobIsFull:
         fleet.scheduler.gated[group.jobUID, default: InsertionSet()].insert(group)
         fleet.scheduler.groups[group]?.isQueued = false
+        noteHeld(group)
         return looked
       }
       if isHolding {

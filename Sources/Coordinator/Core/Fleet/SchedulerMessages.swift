@@ -27,6 +27,7 @@ extension CoordinatorCore {
       left -= 1
       if fleet.scheduler.classes[id]?.standing == .parked { explain(id) }
     }
+    tellHeld()
     armExplanation()
   }
 

@@ -36,6 +36,9 @@ struct SchedulerState: Sendable {
   var gated: [String: InsertionSet<WaitingGroupKey>] = [:]
   /// Pods whose index another attempt may still work at, by their slot; they are in no group.
   var aside: [Slot: InsertionSet<ObjectKey>] = [:]
+  /// Pods aside, and gated groups, that do not say yet what they wait for.
+  var heldPods = WorkQueue<ObjectKey>()
+  var heldGroups = WorkQueue<WaitingGroupKey>()
   /// Node of each Job's last failure: a preference, forgotten at a restart.
   var failedOn: [String: String] = [:]
   /// What classes ask of other pods, which questions they wait for, and those that have waited for any.
@@ -44,6 +47,7 @@ struct SchedulerState: Sendable {
   var ruled = InsertionSet<WaitingClassID>()
   /// A gang is being placed: what is left of its group stays where it is.
   var isPlacingGang = false
+  var hasHeld: Bool { !heldPods.isEmpty || !heldGroups.isEmpty }
   private var lastOrder = 0
   private var specSizes: [String: Int] = [:]
 
@@ -85,7 +89,9 @@ extension CoordinatorCore {
     }
     fleet.scheduler.groups[key]?.pods.add(pod.meta.key)
     let told = pod.status.condition("PodScheduled")
-    if told == nil || told?.reason == Self.gatedReason { fleet.scheduler.groups[key]?.unmarked.add(pod.meta.key) }
+    if told == nil || told?.reason == Self.gatedReason || told?.reason == Self.heldReason {
+      fleet.scheduler.groups[key]?.unmarked.add(pod.meta.key)
+    }
     queue(key)
     settleGang(key)
   }
@@ -107,6 +113,7 @@ extension CoordinatorCore {
     if !pod.status.nominatedNodeName.isEmpty { updatePod(pod.meta.key) { $0.status.nominatedNodeName = "" } }
     stopWaiting(pod)
     fleet.scheduler.aside[slot, default: InsertionSet()].insert(pod.meta.key)
+    noteHeld(pod.meta.key)
   }
 
   /// True for a pod that waits for the attempt before it.
@@ -194,7 +201,9 @@ extension CoordinatorCore {
   }
 
   mutating func armExplanation() {
-    guard fleet.scheduler.classes.hasStale, fleet.timers.time(of: .explain) == nil else { return }
+    guard fleet.scheduler.classes.hasStale || fleet.scheduler.hasHeld, fleet.timers.time(of: .explain) == nil else {
+      return
+    }
     fleet.timers.set(.explain, at: now.boot + Self.explanationMilliseconds)
   }
 }

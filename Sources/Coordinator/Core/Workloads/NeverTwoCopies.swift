@@ -24,9 +24,18 @@ extension CoordinatorCore {
   /// The Job's pods that have neither ended nor been marked for deletion.
   func activePods(ofJob uid: String) -> [ObjectKey] { Array(workloads.tallies[uid]?.active ?? InsertionSet()) }
 
-  /// Parallelism, and never more than successes are still missing.
+  /// How many attempts the pod's Job may have at once, where it has them and goes on; nil: no other is in its way.
+  func fullAt(_ pod: Pod) -> Int64? {
+    guard assignability(of: pod) == .jobIsFull, let job = jobKey(owning: pod).flatMap({ state.jobs[$0] }),
+      possiblyLiveCount(jobUID: job.meta.uid) > 0, job.meta.deletionTimestamp == nil, !job.spec.suspend
+    else { return nil }
+    return mostAtOnce(of: job)
+  }
+
+  /// Parallelism, and never more than successes are still missing: pods without an index may all do the same. One with
+  /// an index shares it with nobody, so an old copy of another that succeeded takes nothing from it.
   func mostAtOnce(of job: Job) -> Int64 {
-    guard let completions = job.spec.completions else { return job.spec.parallelism }
+    guard let completions = job.spec.completions, !job.spec.isIndexed else { return job.spec.parallelism }
     let succeeded = job.status.succeeded.addingSaturated(workloads.tallies[job.meta.uid]?.uncountedSuccesses ?? 0)
     return min(job.spec.parallelism, max(0, completions - succeeded))
   }

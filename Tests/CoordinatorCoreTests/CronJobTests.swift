@@ -180,6 +180,49 @@ struct CronJobTests {
     #expect(api.list(.jobs).itemNames.count == 3)
   }
 
+  /// A run under a clock that is far ahead, and the right one again: over a restart, or while it goes on.
+  private static func ahead(restarting: Bool) throws -> APIHarness {
+    let api = try harness()
+    api.create(.cronjobs, cron())
+    pass(api, seconds: 70)
+    api.now.wall = api.now.wall.adding(milliseconds: 400 * 86_400_000)
+    pass(api, seconds: 15)
+    #expect(status(api)["lastScheduleTime"]?.stringValue?.hasPrefix("2027-12-28T10:01") == true)
+    api.now.wall = api.now.wall.adding(milliseconds: -400 * 86_400_000)
+    if restarting { try api.restart() }
+    pass(api, seconds: 130)
+    return api
+  }
+
+  @Test("a CronJob whose last due time lies in the future says so once, and runs on as told", arguments: [true, false])
+  func future(restarting: Bool) throws {
+    let api = try Self.ahead(restarting: restarting)
+    let runs = api.list(.jobs).items.count
+    Self.pass(api, seconds: 130)
+    #expect(api.list(.jobs).items.count == runs, "a due time that may have had a run gets none by itself")
+    let told = Self.events(api).filter { $0.hasPrefix("LastScheduleInFuture No run before 2027-12-28T10:01:00Z") }
+    #expect(told.count == 1)
+    // What it tells to do, word for word.
+    let patch = try #require(told.first?.split(separator: "'").last.map(String.init))
+    let json = try JSON(parsing: Array(patch.utf8))
+    #expect(api.patch(.cronjobs, "tick", .merge, json, subresource: "status").code == 200)
+    Self.pass(api, seconds: 130)
+    let names = api.list(.jobs).itemNames
+    #expect(names.count >= runs + 2)
+    #expect(Set(names).count == names.count)
+    #expect(Self.events(api).filter { $0.hasPrefix("LastScheduleInFuture") }.count == 1)
+  }
+
+  @Test("a clock that is ahead or back by less than a minute is no matter for a CronJob")
+  func nearlyRight() throws {
+    let api = try Self.harness()
+    api.create(.cronjobs, Self.cron())
+    Self.pass(api, seconds: 130)
+    api.now.wall = api.now.wall.adding(milliseconds: -55_000)
+    Self.pass(api, seconds: 130)
+    #expect(!Self.has(api, "LastScheduleInFuture"))
+  }
+
   @Test("a new schedule runs nothing that would have been due before it came")
   func rescheduled() throws {
     let api = try Self.harness()

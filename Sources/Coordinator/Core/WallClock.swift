@@ -43,19 +43,22 @@ struct WallClock: Sendable {
     ]
   }
 
-  /// Looks at both clocks.
-  mutating func look(_ now: Now) {
+  /// Looks at both clocks; true: the wall clock was set since the last look.
+  @discardableResult
+  mutating func look(_ now: Now) -> Bool {
     let present = now.boot.milliseconds.subtractingReportingOverflow(now.wall.milliseconds)
-    guard !present.overflow else { return }
+    guard !present.overflow else { return false }
     let found = -max(present.partialValue, -Int64.max)
+    let isSet = offset != nil
     if let offset {
       let (jump, isFar) = found.subtractingReportingOverflow(offset)
-      guard !isFar, jump.magnitude > UInt64(Self.tolerance) else { return }
+      guard !isFar, jump.magnitude > UInt64(Self.tolerance) else { return false }
       jumps.append(Jump(wall: now.wall, milliseconds: jump))
       if jumps.count > Self.limit { jumps.removeFirst() }
     }
     offset = found
     isDirty = true
+    return isSet
   }
 
   /// Milliseconds that have passed since a stamp was made, whatever the clock was set meanwhile. What lies in the
@@ -83,7 +86,7 @@ extension CoordinatorCore {
 
   /// Has the row written where the clock was set, and at the first start after a boot.
   mutating func noteWallClock() {
-    wallClock.look(now)
+    if wallClock.look(now) { lookAtCronsAfterSettingBack(wallClock.jumps.last) }
     guard wallClock.isDirty, !configuration.bootID.isEmpty else { return }
     wallClock.isDirty = false
     writes.append(fact(Self.clockFact, wallClock.json(bootID: configuration.bootID)))

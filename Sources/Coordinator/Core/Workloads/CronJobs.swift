@@ -165,6 +165,7 @@ extension CoordinatorCore {
       return
     }
     if round.spec["suspend"]?.boolValue == true { return }
+    noteAhead(round)
     let text = round.spec["schedule"]?.stringValue ?? ""
     let plan: CronSchedule
     do throws(CronError) {
@@ -303,6 +304,7 @@ extension CoordinatorCore {
     guard case .other(let after)? = change.after else {
       workloads.cronTimes.cancel(key)
       workloads.heldCrons.remove(key)
+      workloads.cronsAhead.remove(key)
       workloads.cronFailures[cron.meta.uid] = nil
       return
     }

@@ -60,6 +60,8 @@ struct WorkloadsState: Sendable {
   var heldCrons = InsertionSet<ObjectKey>()
   /// How often in a row the creation of a CronJob's run was refused, by uid.
   var cronFailures: [String: Int64] = [:]
+  /// CronJobs of which it was told that their last due time lies in the future.
+  var cronsAhead: Set<ObjectKey> = []
   /// Zones that were asked for, read.
   var zones: [String: ZoneTable] = [:]
   /// The next look at the wall clock while CronJobs wait.

@@ -172,7 +172,7 @@ final class Database {
     switch code {
     case SQLITE_FULL:
       return StoreError(
-        code: code, "the disk that holds \(path) is full: free some space, then start the coordinator again")
+        code: code, "the disk that holds \(path) is full: free some space, then try again")
     case SQLITE_CORRUPT, SQLITE_NOTADB: return damaged(path: path, detail: detail, code: code)
     case SQLITE_READONLY, SQLITE_CANTOPEN, SQLITE_PERM, SQLITE_AUTH:
       return StoreError(
@@ -182,9 +182,9 @@ final class Database {
       return StoreError(
         code: code,
         "writing or reading \(path) failed (\(detail), code \(result)): check the disk and the kernel's log, "
-          + "then start the coordinator again")
+          + "then try again")
     case SQLITE_BUSY, SQLITE_LOCKED:
-      return StoreError(code: code, "\(path) is in use by another program: close it, then start the coordinator again")
+      return StoreError(code: code, "\(path) is in use by another program: close it, then try again")
     default: return StoreError(code: code, "\(path): \(detail) (SQLite code \(result))")
     }
   }
@@ -194,8 +194,8 @@ final class Database {
     StoreError(
       code: code,
       "\(path) is damaged (\(detail)): stop here, move the data directory away, and restore a backup (stint restore "
-        + "FILE --data DIRECTORY); without one, `sqlite3 \(path) .recover` may save what is left, and `stint "
-        + "coordinator --accept-loss` starts once with the rows that are whole")
+        + "FILE --data DIRECTORY); without one start the coordinator once with --accept-loss: it goes on with the rows that "
+        + "can still be read, says how many, and keeps the damaged file beside")
   }
 
   /// A row while it is current.

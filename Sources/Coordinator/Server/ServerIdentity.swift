@@ -51,7 +51,10 @@ extension CoordinatorServer {
   }
 
   /// The row that names the cluster is the shell's own; it is made at the first start, with the first commit.
-  static func clusterID(_ rows: inout [StoreRow], _ queue: inout EventQueue) throws -> String {
+  /// Taken out of the rows, or drawn; `lost`: as the directory's other files have it, where the row may be lost.
+  static func clusterID(
+    _ rows: inout [StoreRow], _ queue: inout EventQueue, lost: String? = nil
+  ) throws -> String {
     if let position = rows.firstIndex(where: { $0.table == .facts && $0.key == "cluster" }) {
       let row = rows.remove(at: position)
       guard let name = (try? JSON(parsing: row.value))?.stringValue else {
@@ -59,7 +62,7 @@ extension CoordinatorServer {
       }
       return name
     }
-    let name = Hexadecimal.text(try Crypto.randomBytes(16))
+    let name = try lost ?? Hexadecimal.text(try Crypto.randomBytes(16))
     queue.firstWrites = [StoreWrite(table: .facts, key: "cluster", value: JSON.string(name).bytes)]
     return name
   }
@@ -108,7 +111,10 @@ extension CoordinatorServer {
   func tellOfAPI() {
     guard let address = apiAddress, case .tcp(let host, let port) = names.address(of: address) else { return }
     let authority = String(decoding: pki.authorities.bundle, as: UTF8.self)
-    queue.append(.apiServed(APIEndpoint(host: host, port: Int64(port), authority: authority)), from: nil)
+    var native: Int64?
+    if case .tcp(_, let port) = self.address { native = Int64(port) }
+    let endpoint = APIEndpoint(host: host, port: Int64(port), authority: authority, native: native)
+    queue.append(.apiServed(endpoint), from: nil)
   }
 
   /// The core's word on the authority.

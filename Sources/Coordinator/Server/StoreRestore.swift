@@ -56,6 +56,12 @@ package enum StoreRestore {
     } catch {
       throw failed(directory, error)
     }
+    if case .failure(let error) = written, error.code == SQLITE_FULL {
+      throw StoreError(
+        code: error.code,
+        "restoring into \(directory) failed (the disk is full): free some space, or name a directory on another disk, "
+          + "and run it again. No coordinator starts on what is there")
+    }
     try written.get()
     return content.summary
   }
@@ -85,8 +91,16 @@ package enum StoreRestore {
   // MARK: - The file
 
   private static func read(_ file: String) throws(StoreError) -> Content {
-    guard let status = try? Files.status(file) else { throw StoreError("there is no backup \(file)") }
-    guard !status.isDirectory, let start = try? head(file), start == Array("SQLite format 3\0".utf8) else {
+    let start: [UInt8]
+    do throws(IOError) {
+      start = try Files.status(file).isDirectory ? [] : try head(file)
+    } catch {
+      guard error.code == ENOENT || error.code == ENOTDIR else {
+        throw StoreError("the backup cannot be read (\(error))")
+      }
+      throw StoreError("there is no backup \(file)")
+    }
+    guard start == Array("SQLite format 3\0".utf8) else {
       throw StoreError("\(file) is no backup: stint backup makes one")
     }
     do throws(StoreError) {
@@ -186,22 +200,29 @@ package enum StoreRestore {
   private static func makeStore(
     _ content: Content, at path: String, _ directory: String
   ) throws(StoreError) -> StoreLedger {
-    let descriptor = open(path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0o600)
-    guard descriptor >= 0 else { throw StoreError("\(path) cannot be made (\(IOError.last("create", path)))") }
-    defer { close(descriptor) }
     // It was served from elsewhere, by a start that is not its last one.
     var rows = content.rows.filter { $0.table != .facts || $0.key != StoreOrigin.fact }
     let time = JSON.int(content.summary.time.nanoseconds)
     rows.append(
       StoreRow(table: .facts, key: CoordinatorCore.restoredFact, value: JSON.object(["backup": time]).bytes))
+    // A name of its own: no mark of another store counts for it.
+    return try write(rows, StoreLedger(store: try StoreOpening.newName(path), commits: 1), at: path)
+  }
+
+  /// Makes a store of these rows, durably; its log is folded in.
+  @discardableResult
+  static func write(
+    _ rows: [StoreRow], _ ledger: StoreLedger, at path: String
+  ) throws(StoreError) -> StoreLedger {
+    let descriptor = open(path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0o600)
+    guard descriptor >= 0 else { throw StoreError("\(path) cannot be made (\(IOError.last("create", path)))") }
+    defer { close(descriptor) }
     let database = try Database(path: path)
     defer {
       database.close()
       for suffix in ["-wal", "-shm"] { unlink(path + suffix) }
     }
-    // A name of its own: no mark of another store counts for it.
-    let made = try StoreOpening.rebuild(
-      database, rows, StoreLedger(store: try StoreOpening.newName(path), commits: 1))
+    let made = try StoreOpening.rebuild(database, rows, ledger)
     try database.execute("PRAGMA synchronous = FULL")
     try database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     guard fsync(descriptor) == 0 else { throw StoreError("\(path) cannot be written (\(IOError.last("fsync", path)))") }

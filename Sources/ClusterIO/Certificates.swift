@@ -146,9 +146,20 @@ package enum Certificates {
       seconds.map { WallTime(nanoseconds: $0 * 1_000_000_000).rfc3339 } ?? "a time that cannot be read"
     }
     let (start, end) = (X509_get0_notBefore(certificate), X509_get0_notAfter(certificate))
+    let name = TLSSession.entries(X509_get_subject_name(certificate), NID_commonName).first ?? ""
+    let groups = TLSSession.entries(X509_get_subject_name(certificate), NID_organizationName)
+    // A node renews its own, as the coordinator does; nobody asks by the authority's.
+    let isClient =
+      X509_check_ca(certificate) == 0 && X509_get_extended_key_usage(certificate) & UInt32(XKU_SSL_CLIENT) != 0
+    var anew = ""
+    if groups.contains(Subject.masters) {
+      anew = " (the administrator's: stint kubeconfig --data DIRECTORY)"
+    } else if isClient, !name.isEmpty, !groups.contains(Subject.nodes) {
+      anew = " (a user's: stint user create \(name))"
+    }
     return "the other side's certificate is valid from \(text(seconds(start))) to \(text(seconds(end))), and this "
       + "machine's clock says \(text(Int64(Glibc.time(nil)))): set the clock right that is wrong, or renew the "
-      + "certificate"
+      + "certificate\(anew)"
   }
 
   /// Whether it is a certificate with the key that goes with it.

@@ -116,7 +116,11 @@ extension Assignment {
     if let hostname { result["hostname"] = .string(hostname) }
     if let tolerationMilliseconds { result["tolerationMilliseconds"] = .int(tolerationMilliseconds) }
     if !tokens.isEmpty { result["tokens"] = .array(tokens.map(\.json)) }
-    if let api { result["api"] = ["host": .string(api.host), "port": .int(api.port)] }
+    if let api {
+      var json: JSON = ["host": .string(api.host), "port": .int(api.port)]
+      if let native = api.native { json["native"] = .int(native) }
+      result["api"] = json
+    }
     if !proof.isEmpty { result["proof"] = .string(proof) }
     return result
   }
@@ -141,7 +145,7 @@ extension Assignment {
     let spec = if let known { known } else { PodSpec(json: .object(try reader.object("spec"))) }
     var api: APIAddress?
     if let host = json["api"]?["host"]?.stringValue, let port = json["api"]?["port"]?.intValue {
-      api = APIAddress(host: host, port: port)
+      api = APIAddress(host: host, port: port, native: json["api"]?["native"]?.intValue)
     }
     self.init(
       attempt: try reader.integer("attempt"), keeper: try reader.string("keeper"),

@@ -97,10 +97,13 @@ package struct APIAddress: Equatable, Sendable {
   package var host: String
   /// The port.
   package var port: Int64
+  /// That of the native protocol there, for `stint` itself; nil: a coordinator of a version before does not say.
+  package var native: Int64?
 
   /// Takes each value as it stands.
-  package init(host: String, port: Int64) {
+  package init(host: String, port: Int64, native: Int64? = nil) {
     self.host = host
     self.port = port
+    self.native = native
   }
 }

@@ -9,7 +9,8 @@ extension CommandTable {
       flags: [
         Flag("group", .text("GROUP"), repeats: true, "With create: a group of the user; may be repeated"),
         Flag(
-          "role", .text("ROLE"), repeats: true, "With create: a ClusterRole, such as view, edit, admin; may be repeated"
+          "role", .suggested("ROLE", ["view", "edit", "admin", "cluster-admin"]), repeats: true,
+          "With create: a ClusterRole, such as view, edit, admin; may be repeated"
         ),
         Flag(
           "namespace", "n", .text("NAMESPACE"), initial: "default",

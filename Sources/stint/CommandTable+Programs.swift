@@ -5,6 +5,8 @@ extension CommandTable {
   /// Of commands whose output is a secret.
   static let secretFile = Flag(
     "to", .file, "Write what is made to this file, which only you can read, instead of printing it")
+  /// Where a cluster is unless told otherwise, as `Endpoint.dataDirectory` has it.
+  private static let dataDefault = "$XDG_DATA_HOME/stint, else ~/.local/share/stint, without HOME /var/lib/stint"
   private static let logLimit = Flag(
     "log-limit", .text("QUANTITY"), initial: "10Mi", "Log kept of a container's run; what is older goes")
 
@@ -17,7 +19,7 @@ extension CommandTable {
           "overcommit", "Each agent offers the whole machine; without it they share its processors and memory"),
         Flag("restart", initial: "true", "Start a coordinator or agent again that ends by itself"),
         Flag(
-          "data", .directory, initial: "$XDG_DATA_HOME/stint, else ~/.local/share/stint",
+          "data", .directory, initial: dataDefault,
           "Where the cluster keeps its state and logs"),
         Flag("listen", .text("HOST:PORT"), initial: Endpoint.defaultServer, "Address of the coordinator"),
         Flag(
@@ -38,7 +40,7 @@ extension CommandTable {
     Command(
       name: "coordinator", summary: "Run the coordinator of a cluster",
       flags: [
-        Flag("data", .directory, "Where it keeps its state; made if need be"),
+        Flag("data", .directory, "Required: where it keeps its state; made if need be"),
         Flag("listen", .text("ADDRESS[:PORT]"), initial: Endpoint.defaultServer, "Address to listen on"),
         Flag(
           "api", .text("ADDRESS[:PORT]"), initial: "beside --listen on \(Endpoint.apiPort), or on a free port",
@@ -48,7 +50,7 @@ extension CommandTable {
           "By what others reach this machine, if not by its own addresses; may be repeated, the best first"),
       ] + timing + [
         Flag("charge-lost-attempts", "Count pods lost with their node against backoffLimit, as Kubernetes does"),
-        Flag("accept-loss", "Start once with what a damaged, old or missing store still holds"),
+        Flag("accept-loss", "Start once with what a damaged or old store still holds; the damaged file is kept"),
         Flag("moved", "Start once with a store that was moved or restored; no pod gets a node for about 10 minutes"),
         Flag("new-authority", "Start once with a new authority where the cluster's is lost: all certificates are void"),
         Flag(
@@ -72,7 +74,7 @@ extension CommandTable {
           "Address of the coordinator; kept for the next starts once it was reached there"),
         Flag("name", .text("NAME"), initial: "the one it joined as, or the machine's", "Name of the node"),
         Flag(
-          "data", .directory, initial: "/var/lib/stint-agent as root, else ~/.local/share/stint-agent",
+          "data", .directory, initial: "/var/lib/stint-agent as root, else as of `stint up` with -agent behind it",
           "Where it keeps its state and logs; made if need be"),
         Flag(
           "authority", .directory,
@@ -106,7 +108,7 @@ extension CommandTable {
     Command(
       name: "keeper", summary: "Own a node's pods; an agent starts it",
       flags: [
-        Flag("data", .directory, "The agent's data directory"),
+        Flag("data", .directory, "Required: the agent's data directory"),
         Flag("pod-user", .text("USER"), "Run pods as this user"),
         Flag("frozen-kill", .duration, initial: "10m", "How long a frozen pod waits for word before it is killed"),
         logLimit, help,
@@ -158,7 +160,7 @@ extension CommandTable {
       name: "kubeconfig", summary: "Print a kubeconfig: kubectl's way to the cluster",
       flags: [
         Flag(
-          "data", .directory, initial: "$XDG_DATA_HOME/stint, else ~/.local/share/stint",
+          "data", .directory, initial: dataDefault,
           "Data directory of `stint up` or of a coordinator"), secretFile, help,
       ],
       examples: [("stint kubeconfig --to ~/.kube/stint", "Then: export KUBECONFIG=~/.kube/stint")],
@@ -168,7 +170,7 @@ extension CommandTable {
       count: 1...1,
       flags: [
         Flag(
-          "data", .directory, initial: "$XDG_DATA_HOME/stint, else ~/.local/share/stint",
+          "data", .directory, initial: dataDefault,
           "Data directory of `stint up` or of a coordinator"), help,
       ],
       details: """
@@ -180,7 +182,7 @@ extension CommandTable {
       run: BackupCommand.backup),
     Command(
       name: "restore", summary: "Make a coordinator's data directory of a backup", operands: "FILE", count: 1...1,
-      flags: [Flag("data", .directory, "The directory to make; it must be empty or not be there"), help],
+      flags: [Flag("data", .directory, "Required: the directory to make; it must be empty or not be there"), help],
       details: """
         The coordinator that starts on it goes on above all numbers that a newer one can have given out, and gives no
         pod a node until whatever that one has started is over, about ten minutes. Pods that run and are in the backup
@@ -207,7 +209,8 @@ extension CommandTable {
         ("stint completion fish > ~/.config/fish/completions/stint.fish", "Complete in every fish"),
       ], run: HelpCommand.completion),
     Command(
-      name: "help", summary: "Explain a command", operands: "[COMMAND]", operand: .command, count: 0...1, flags: [help],
+      name: "help", summary: "Explain a command", operands: "[COMMAND [WORD…]]", operand: .command, count: 0...1000,
+      flags: [help],
       run: HelpCommand.help),
   ]
 }

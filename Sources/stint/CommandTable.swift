@@ -114,7 +114,9 @@ extension CommandTable {
           "What becomes of a Job's pods: deleted after it, before it, or kept"),
         Flag("wait", initial: "true", "Wait until the objects are gone"),
         Flag("timeout", .duration, initial: "no limit", "How long to wait for each"),
-        Flag("grace-period", .integer("SECONDS"), "Seconds that pods get to end; the pod's own setting without it"),
+        Flag(
+          "grace-period", .integer("SECONDS"),
+          "Seconds that deleted pods get to end, else their own setting; a Job's pods keep theirs"),
         Flag("force", "Drop the object at once. A person's word that its work has ended: nothing proves it"),
         Flag("ignore-not-found", "One that does not exist counts as deleted"),
         Flag("output", "o", .choice(["name"]), "Print KIND/NAME only"), namespace, allNamespaces,

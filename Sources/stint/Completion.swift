@@ -1,5 +1,5 @@
-// Owns: completion scripts, written from the command list; bash's asks the cluster for the names of objects. It must
-// not know any command but `get` by name.
+// Owns: completion scripts, written from the command list; bash's and zsh's ask the cluster for names of objects. It
+// must not know any command but `get` by name.
 
 import ClusterProto
 
@@ -121,8 +121,37 @@ enum Completion {
     }
   }
 
+  /// As bash's: the names of a kind, by the cluster that the line names; and those of the kind on the line.
+  private static let zshNames = """
+    _stint_names() {
+      local word flag="" ; local -a arguments names
+      for word in "${(@)words[2,CURRENT-1]}"; do
+        case "$flag" in -n|--namespace|-s|--server|--kubeconfig|--context) arguments+=("$flag" "$word") ;; esac
+        case "$word" in --namespace=*|--server=*|--kubeconfig=*|--context=*) arguments+=("$word") ;; esac
+        flag="$word"
+      done
+      names=(${(f)"$(timeout 2 stint get "$1" -o name "${arguments[@]}" 2>/dev/null |
+        sed -n 's|^[^/]*/\\([A-Za-z0-9._:-]*\\)$|\\1|p')"})
+      compadd -a names
+    }
+    _stint_named() {
+      local word kind
+      if [[ "$PREFIX" == */* ]]; then
+        kind="${PREFIX%%/*}"
+        compset -P '*/' && _stint_names "$kind"
+        return
+      fi
+      for word in "${(@)words[2,CURRENT-1]}"; do
+        case " $_stint_kinds " in *" $word "*) _stint_names "$word"; return ;; esac
+      done
+      compadd -- ${=1}
+    }
+
+    """
+
   private static func zsh(_ commands: [Command]) -> String {
-    var text = "#compdef stint\n# zsh completion of stint\n_stint() {\n  local -a commands\n  commands=(\n"
+    var text = "#compdef stint\n# zsh completion of stint\n_stint_kinds='\(kinds.joined(separator: " "))'\n\(zshNames)"
+    text += "_stint() {\n  local -a commands\n  commands=(\n"
     for command in commands { text += "    '\(command.name):\(escaped(command.summary))'\n" }
     text += "  )\n  local curcontext=\"$curcontext\" state line\n"
     text += "  _arguments -C '1:command:->command' '*::argument:->argument'\n"
@@ -137,17 +166,21 @@ enum Completion {
           text += " \\\n      '\(flag.repeats ? "*" : "")-\(short)\(flag.takesValue ? "+" : "")\(help)\(argument)'"
         }
       }
-      let operands = words(for: command, commands)
-      let place = command.operand == .kindAndNames ? "1" : "*"
-      text += operands.isEmpty ? " \\\n      '*: :'" : " \\\n      '\(place): :(\(operands.joined(separator: " ")))'"
-      if place == "1" { text += " \\\n      '*: :'" }
-      text += " ;;\n"
+      text += " \\\n      '*: :\(zshOperand(command, commands))' ;;\n"
     }
     return text + "    esac ;;\n  esac\n}\ncompdef _stint stint\n"
   }
 
+  private static func zshOperand(_ command: Command, _ commands: [Command]) -> String {
+    let operands = words(for: command, commands).joined(separator: " ")
+    if command.operand == .kindAndNames { return "{_stint_named \"\(operands)\"}" }
+    if let kind = named(by: command.operand) { return "{_stint_names \(kind.plural)}" }
+    return operands.isEmpty ? "" : "(\(operands))"
+  }
+
   private static func zshValue(_ flag: Flag) -> String {
     switch flag.value {
+    case .text where flag.name == CommandTable.namespace.name: ":\(flag.name):{_stint_names namespaces}"
     case .toggle: ""
     case .choice(let choices), .suggested(_, let choices): ":\(flag.name):(\(choices.joined(separator: " ")))"
     case .file: ":file:_files"

@@ -48,6 +48,10 @@ struct Manifests {
       }
       return take(bytes, "STDIN", "-")
     }
+    if path.hasPrefix("https://") || path.hasPrefix("http://") {
+      return errors.append(
+        "error: \(path): URLs are not read: fetch it and give it on standard input (curl -fsSL \(path) | stint … -f -)")
+    }
     do {
       guard try Files.status(path).isDirectory else { return readFile(path) }
       let names = try Files.list(path).filter { name in

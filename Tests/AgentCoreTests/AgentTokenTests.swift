@@ -104,7 +104,7 @@ struct AgentTokenTests {
     #expect(try AgentMessage(json: AgentMessage.tokens([7]).json) == .tokens([7]))
     var body = assignment()
     body.tokens = [Self.token(600)]
-    body.api = APIAddress(host: "10.0.0.1", port: 7_480)
+    body.api = APIAddress(host: "10.0.0.1", port: 7_480, native: 7_421)
     let wanted = CoordinatorMessage.assignments([body])
     #expect(try CoordinatorMessage(json: wanted.json) == wanted)
     let bare = PodToken(volume: "v", path: "p", seconds: 600, content: .claims(["sub": "robot"]))
@@ -125,10 +125,11 @@ struct AgentTokenTests {
           "env": [["name": "KUBERNETES_SERVICE_HOST", "value": "elsewhere"]],
         ],
       ]))
-    body.api = APIAddress(host: "fd00::1", port: 7_480)
+    body.api = APIAddress(host: "fd00::1", port: 7_480, native: 7_421)
     let made = try plan(body)
     for wanted in [
       "KUBERNETES_SERVICE_HOST=fd00::1", "KUBERNETES_SERVICE_PORT=7480", "KUBERNETES_SERVICE_PORT_HTTPS=7480",
+      "STINT_SERVICE_PORT=7421",
     ] {
       #expect(made.containers[0].environment.contains(wanted))
     }

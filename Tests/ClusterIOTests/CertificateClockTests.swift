@@ -49,6 +49,12 @@ struct CertificateClockTests {
     for word in words { #expect(refused.client.contains(word), "\(refused)") }
     let seen = try handshake(server: try server(3600), client: try client(-600), authority: authority)
     for word in words { #expect(seen.server?.contains(word) == true, "\(seen)") }
+    // How a user gets another one; a server or a node makes its own.
+    #expect(seen.server?.contains("stint user create c") == true && !refused.client.contains("stint user"))
+    let node = try Certificates.make(
+      name: "system:node:n", .client(group: Subject.nodes), issuer: authority, seconds: -600)
+    let ofNode = try handshake(server: try server(3600), client: node, authority: authority)
+    #expect(ofNode.server?.contains("set the clock right") == true && ofNode.server?.contains("stint user") == false)
   }
 
   @Test("a certificate of another authority is no matter of clocks")

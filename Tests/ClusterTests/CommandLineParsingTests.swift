@@ -177,6 +177,54 @@ struct CommandLineParsingTests {
     #expect(Completion.script("tcsh", CommandTable.all) == nil)
   }
 
+  @Test("every shell offers roles, and zsh the names of objects as bash does")
+  func completionOfNames() throws {
+    for shell in Completion.shells {
+      let script = try #require(Completion.script(shell, CommandTable.all))
+      #expect(script.contains("view edit admin cluster-admin"), "\(shell)")
+    }
+    let zsh = try #require(Completion.script("zsh", CommandTable.all))
+    #expect(zsh.contains("'*: :{_stint_named \"") && zsh.contains("'*: :{_stint_names jobs}'"))
+    #expect(zsh.contains(":namespace:{_stint_names namespaces}"))
+  }
+
+  @Test("help takes more than the command's name, and says what is so")
+  func truths() throws {
+    #expect(message("help token create") == "parsed as help")
+    var text = ""
+    let console = Console(out: { text += $0 }, err: { text += $0 })
+    #expect(Stint.run(["help", "token", "create"], environment: [:], console: console) == 0)
+    #expect(text.contains("Usage:") && text.contains("stint token"))
+    for (line, said) in [
+      ("up", "without HOME \(Endpoint.dataDirectory([:]))"), ("backup", "without HOME \(Endpoint.dataDirectory([:]))"),
+      ("coordinator", "Required: "), ("restore", "Required: "), ("delete", "a Job's pods keep theirs"),
+    ] {
+      text = ""
+      _ = Stint.run(["help", line], environment: [:], console: console)
+      #expect(text.contains(said), "\(line): \(text)")
+    }
+  }
+
+  @Test("a URL is no path that does not exist")
+  func url() {
+    let errors = Manifests(paths: ["https://example.com/job.yaml"]).errors
+    #expect(errors.count == 1 && errors.first?.contains("URLs are not read") == true, "\(errors)")
+  }
+
+  @Test("a backup that others may read is restored with a warning")
+  func exposedBackup() throws {
+    let path = "/tmp/stint-exposed-\(getpid())"
+    try Files.writeAtomically(path, Array("no backup".utf8), mode: 0o644)
+    defer { unlink(path) }
+    for (mode, warns) in [(mode_t(0o644), true), (0o600, false)] {
+      chmod(path, mode)
+      var text = ""
+      let console = Console(out: { _ in }, err: { text += $0 })
+      #expect(Stint.run(["restore", path, "--data", "\(path).d"], environment: [:], console: console) == 1)
+      #expect(text.contains("Warning: \(path) holds the cluster's authority") == warns, "\(text)")
+    }
+  }
+
   @Test("bash offers kinds once: after a kind come names of the line's cluster, and nothing that the shell would run")
   func completionAfterAKind() throws {
     let script = try #require(Completion.script("bash", CommandTable.all))

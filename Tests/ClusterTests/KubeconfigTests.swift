@@ -128,6 +128,34 @@ struct KubeconfigTests {
     }
   }
 
+  @Test("in a pod it is the pod's own account, where no kubeconfig is found")
+  func pod() throws {
+    try inFolder { home in
+      let variables = ["HOME": home, "KUBERNETES_SERVICE_HOST": "fd00::1", "STINT_SERVICE_PORT": "7421"]
+      let account = "\(home)/account"
+      func source(_ variables: [String: String]) -> KubeconfigSource {
+        KubeconfigSource(flag: nil, environment: variables, account: account)
+      }
+      #expect(message { _ = try source(variables).read() }.hasPrefix("error: there is no kubeconfig "))
+      try Files.makeDirectory(account, mode: 0o700)
+      try write("\(account)/token", "t0ken\n")
+      #expect(message { _ = try source(variables).read() }.contains("\(account)/ca.crt"))
+      try write("\(account)/ca.crt", "PEM")
+      try write("\(account)/namespace", "work")
+      let found = try source(variables).read()
+      #expect(found.native == "[fd00::1]:7421" && found.namespace == "work" && found.token == "t0ken")
+      #expect(try found.proof() == .token("t0ken", authority: Array("PEM".utf8)))
+      let older = try source(["HOME": home, "KUBERNETES_SERVICE_HOST": "10.0.0.1"]).read()
+      #expect(older.native == "10.0.0.1:7420")
+      #expect(message { _ = try source(["HOME": home]).read() }.hasPrefix("error: there is no kubeconfig "))
+      #expect(message { _ = try source(variables).read(context: "x") }.hasPrefix("error: there is no kubeconfig "))
+      try Files.makeDirectory("\(home)/.kube", mode: 0o700)
+      try write(
+        "\(home)/.kube/config", config("home", cluster: ", extensions: [{name: stint, extension: {native: \"h:1\"}}]"))
+      #expect(try source(variables).read().name == "home")
+    }
+  }
+
   @Test("the namespace is the flag's, else the context's; the context is the flag's, else the current one")
   func namespaces() throws {
     try inFolder { folder in

@@ -87,6 +87,13 @@ struct StartFilesTests {
       let last = try start()
       try Self.check(.serves, last, serves: "coordinator serves", "the start after all of them")
       try last.killAndReap(SIGTERM)
+      try Self.stintCheck(!last.text.contains("a new key for tokens is made"), last.text)
+      // Gone, it is made anew, and every token with it is void: not in silence.
+      unlink("\(data)/pki/tokens.pem")
+      let anew = try start()
+      try Self.check(
+        .says(["a new key for tokens is made", "every service account's token ends"]), anew, serves: "", "a lost key")
+      try anew.killAndReap(SIGTERM)
     }
   }
 

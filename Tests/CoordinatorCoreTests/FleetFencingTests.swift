@@ -38,7 +38,9 @@ import Testing
       pod.status.phase = .running
       pod.status.containers = [
         ContainerStatus(
-          name: "main", image: "i", state: .running(startedAt: WallTime(nanoseconds: 7)), ready: true, started: true)
+          name: "main", image: "i", state: .running(startedAt: WallTime(nanoseconds: 7)), ready: true, started: true),
+        ContainerStatus(
+          name: "late", image: "i", state: .waiting(reason: "CreateContainerConfigError", message: "no secret")),
       ]
       pod.status.set(Condition(type: "Ready", status: "True", lastTransition: WallTime(nanoseconds: 7)))
     }
@@ -47,10 +49,13 @@ import Testing
     let status = try #require(harness.pod("p")?.status)
     #expect(status.phase == .failed)
     #expect(status.condition("Ready")?.isTrue == false)
-    let container = try #require(status.containers.first)
-    #expect(container.state.termination?.exitCode == 137)
-    #expect(container.state.termination?.reason == "ContainerStatusUnknown")
-    #expect(!container.ready && container.started == false)
+    #expect(status.containers.count == 2)
+    for container in status.containers {
+      #expect(container.state.termination?.exitCode == 137, "\(container.name)")
+      #expect(container.state.termination?.reason == "ContainerStatusUnknown")
+      #expect(!container.ready && container.started == false)
+    }
+    #expect(status.containers.last?.state.json["terminated"]?["startedAt"] == nil)
     #expect(status.message.contains("Node a never reported how this pod ended"))
     #expect(harness.events("ContainerStatusUnknown") == [status.message])
   }

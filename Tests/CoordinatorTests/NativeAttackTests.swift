@@ -198,6 +198,8 @@ struct NativeAttackTests {
     let hours = WallTime(nanoseconds: Clocks.now().wall).rfc3339.prefix(11)
     #expect(message.contains("this machine's clock says \(hours)") == isUntimely, "\(message)")
     #expect(message.contains("certificate is valid from ") == isUntimely, "\(message)")
+    // Whose certificate ended asks whoever makes them.
+    #expect(message.contains("stint kubeconfig --data") == isUntimely, "\(message)")
   }
 
   @Test("an agent's certificate gets nothing of another node, by either door: pods, Secrets, logs, Node, leases")

@@ -87,6 +87,38 @@ struct StoreBackupTests {
     #expect(try Files.list(place.directory.path) == ["backup", "data", "target"])
   }
 
+  @Test("a directory that cannot be looked into is told as that, not as one without a store")
+  func closedDirectory() throws {
+    let place = try TemporaryDirectory()
+    // To root no directory is closed: a link to itself is.
+    #expect(symlink("loop", "\(place.path)/loop") == 0)
+    let refusal = #expect(throws: StoreError.self) {
+      try StoreBackup.make(of: "\(place.path)/loop", at: "\(place.path)/backup", program: "test")
+    }
+    #expect(refusal?.description.contains("cannot be looked into") == true, "\(refusal?.description ?? "")")
+    #expect(refusal?.description.contains("as root") == true)
+    let none = #expect(throws: StoreError.self) {
+      try StoreBackup.make(of: "\(place.path)/none", at: "\(place.path)/backup", program: "test")
+    }
+    #expect(none?.description.contains("holds no coordinator's store") == true)
+    let unread = #expect(throws: StoreError.self) {
+      try StoreRestore.restore("\(place.path)/loop", into: "\(place.path)/new")
+    }
+    #expect(unread?.description.contains("cannot be read") == true)
+  }
+
+  @Test("restored onto a full disk it says what to run again", .enabled(if: Filesystem.canMount))
+  func fullDisk() throws {
+    let place = try Place(rows: 2_000)
+    try place.backUp()
+    let small = try TemporaryDirectory()
+    let mounted = try Filesystem(at: small.path, size: "256k")
+    defer { mounted.unmount() }
+    let refusal = place.refusal(into: "\(small.path)/target")
+    #expect(refusal.contains("the disk is full") && refusal.contains("run it again"), "\(refusal)")
+    #expect(!refusal.contains("start the coordinator again"))
+  }
+
   @Test("made again and again while transactions are written is each time one state, and no commit waits for it")
   func consistent() throws {
     let place = try Place(rows: 0)

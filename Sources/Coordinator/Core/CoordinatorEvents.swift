@@ -87,12 +87,15 @@ package struct APIEndpoint: Equatable, Sendable {
   package var port: Int64
   /// The certificates of the authorities that are believed: PEM.
   package var authority: String
+  /// The port of the native protocol on the same host.
+  package var native: Int64?
 
   /// Takes each value as it stands; without any, the defaults.
-  package init(host: String, port: Int64, authority: String) {
+  package init(host: String, port: Int64, authority: String, native: Int64? = nil) {
     self.host = host
     self.port = port
     self.authority = authority
+    self.native = native
   }
 }
 

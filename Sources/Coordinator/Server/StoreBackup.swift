@@ -39,7 +39,14 @@ package enum StoreBackup {
   package static func make(
     of directory: String, at file: String, program: String
   ) throws(StoreError) -> BackupSummary {
-    guard Files.exists("\(directory)/stint.db") else {
+    do throws(IOError) {
+      _ = try Files.status("\(directory)/stint.db")
+    } catch {
+      guard error.code == ENOENT || error.code == ENOTDIR else {
+        throw StoreError(
+          "\(directory) cannot be looked into (\(error.message)): run this as the user that the coordinator runs as, "
+            + "or as root")
+      }
       throw StoreError("\(directory) holds no coordinator's store: name its data directory with --data")
     }
     let file = try BackupPlace.destination(file)

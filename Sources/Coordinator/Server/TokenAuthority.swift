@@ -24,6 +24,16 @@ final class TokenAuthority {
     let path = "\(directory)/pki/tokens.pem"
     // A link that leads nowhere is a key that is lost.
     if (try? Files.status(path, followLinks: false)) == nil {
+      // A first start makes it before the authority.
+      if Files.exists("\(directory)/pki/authority.pem") {
+        ServerLog.error(
+          "a new key for tokens is made",
+          (
+            "reason",
+            "\(path) is missing: every service account's token ends. Pods get others when their agents start "
+              + "anew or at four fifths of the tokens' life; make those of programs elsewhere again (stint create token)"
+          ))
+      }
       try Files.makeDirectory("\(directory)/pki", mode: 0o700)
       try Files.writeAtomically(path, SigningRequests.makeKey(), mode: 0o600)
     }

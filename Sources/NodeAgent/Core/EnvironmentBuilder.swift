@@ -51,6 +51,8 @@ struct EnvironmentBuilder {
 
   /// C8: the attempt's number, which a pod's manifest cannot overwrite.
   static let fencingToken = "STINT_FENCING_TOKEN"
+  /// Where `stint` itself finds the coordinator, on the API's host.
+  static let nativePort = "STINT_SERVICE_PORT"
   static let defaultPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
   /// The variables, sorted by name.
@@ -64,6 +66,7 @@ struct EnvironmentBuilder {
       for name in ["KUBERNETES_SERVICE_PORT", "KUBERNETES_SERVICE_PORT_HTTPS"] {
         try result.set(name, String(api.port), container.name)
       }
+      if let native = api.native { try result.set(Self.nativePort, String(native), container.name) }
     }
     for entry in container.environmentImports { try take(entry, container.name, &result) }
     for variable in container.environment {

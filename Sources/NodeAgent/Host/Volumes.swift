@@ -52,7 +52,7 @@ enum Volumes {
         // An aggregate of errors, as Go prints it.
         if problems.count > 1 { problems = ["[\(problems.joined(separator: ", "))]"] }
         if let problem = problems.first { throw setUpFailure(volume.name, problem) }
-        try write(files, to: directory, volume.name)
+        try write(files, to: directory, volume.name, user)
         result[volume.name] = directory
       case .hostPath(let path, let type):
         try findHostPath(path, type: type, volume: volume.name, user, paths)
@@ -182,7 +182,10 @@ enum Volumes {
     return files
   }
 
-  private static func write(_ files: [VolumeFile], to directory: String, _ volume: String) throws(VolumeError) {
+  /// With `user` they are that user's: a mode that lets only the owner read is meant for who is to read it.
+  private static func write(
+    _ files: [VolumeFile], to directory: String, _ volume: String, _ user: PodUser?
+  ) throws(VolumeError) {
     try makeDirectory(directory, mode: 0o755)
     for file in files {
       let path = directory + "/" + file.path
@@ -193,6 +196,9 @@ enum Volumes {
       // Anew: a file of an earlier try may forbid writing even to its owner.
       unlink(path)
       try writeFile(path, file.bytes, mode: UInt32(truncatingIfNeeded: file.mode & 0o777))
+      if let user, geteuid() == 0, lchown(path, user.userID, user.groupID) != 0 {
+        throw setUpFailure(volume, "\(IOError.last("chown", path))")
+      }
     }
   }
 
@@ -203,13 +209,16 @@ enum Volumes {
     let volume = (isUsual ? usual : nil) ?? "\(directory)/volumes/\(token.volume)"
     guard let text = token.text, !PathText.climbs(token.path), !PathText.climbs(token.volume) else { return }
     let path = "\(volume)/\(token.path)"
-    let mode = try Files.status(path, followLinks: false).mode & 0o777
+    var former = stat()
+    guard lstat(path, &former) == 0 else { throw IOError.last("stat", path) }
+    let mode = former.st_mode & 0o777
     let fresh = "\(volume)/..fresh"
     unlink(fresh)
     let descriptor = open(fresh, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, mode)
     guard descriptor >= 0 else { throw IOError.last("create", fresh) }
     defer { close(descriptor) }
     fchmod(descriptor, mode)
+    if geteuid() == 0, fchown(descriptor, former.st_uid, former.st_gid) != 0 { throw IOError.last("chown", fresh) }
     try Files.writeAll(descriptor, Array(text.utf8), path: fresh)
     guard rename(fresh, path) == 0 else { throw IOError.last("rename", fresh) }
   }

@@ -12,11 +12,11 @@ enum KubeconfigSource: Equatable {
   case file(String)
   /// `KUBECONFIG`: all that are there, as one.
   case list([String])
-  /// `~/.kube/config` where its context is a cluster of ours, else that of `stint up`.
-  case usual(home: String?, up: String)
+  /// `~/.kube/config` where its context is a cluster of ours, else that of `stint up`, else the pod's own account.
+  case usual(home: String?, up: String, pod: PodConfig?)
 
-  /// From the flag, then the environment.
-  init(flag: String?, environment: [String: String]) {
+  /// From the flag, then the environment. `account`: where a pod has its account's token.
+  init(flag: String?, environment: [String: String], account: String = PodConfig.usualFolder) {
     let named = (environment["KUBECONFIG"] ?? "").split(separator: ":").map(String.init)
     if let flag {
       self = .file(flag)
@@ -24,7 +24,9 @@ enum KubeconfigSource: Equatable {
       self = .list(named)
     } else {
       let home = environment["HOME"].flatMap { $0.hasPrefix("/") ? "\($0)/.kube/config" : nil }
-      self = .usual(home: home, up: "\(Endpoint.dataDirectory(environment))/coordinator/admin.kubeconfig")
+      self = .usual(
+        home: home, up: "\(Endpoint.dataDirectory(environment))/coordinator/admin.kubeconfig",
+        pod: PodConfig(environment, folder: account))
     }
   }
 
@@ -33,7 +35,7 @@ enum KubeconfigSource: Equatable {
     switch self {
     case .file(let path): return try Kubeconfig(files: [path], namedBy: "--kubeconfig").context(name)
     case .list(let paths): return try Kubeconfig(files: paths, namedBy: "KUBECONFIG").context(name)
-    case .usual(let home, let up):
+    case .usual(let home, let up, let pod):
       var problem: CommandError?
       if let home, Files.exists(home) {
         do throws(CommandError) {
@@ -46,7 +48,11 @@ enum KubeconfigSource: Equatable {
           problem = error
         }
       }
-      if let problem, !Files.exists(up) { throw problem }
+      if !Files.exists(up) {
+        // As kubectl does: a file that is there counts, whatever it says.
+        if let pod, name == nil, problem == nil { return try pod.context() }
+        if let problem { throw problem }
+      }
       return try Kubeconfig(files: [up]).context(name)
     }
   }

@@ -32,6 +32,9 @@ enum BackupCommand {
     let file = ServeCommand.absolute(arguments.words.first ?? "")
     guard let data = arguments.value("data"), !data.isEmpty else { throw arguments.problem("--data is required") }
     let directory = ServeCommand.absolute(data)
+    if let exposure = PrivateFiles.exposure(of: "the cluster's authority and all Secrets", in: file) {
+      context.console.note("Warning: \(exposure). Whoever has read it can be anybody in the cluster")
+    }
     do throws(StoreError) {
       let made = try StoreRestore.restore(file, into: directory)
       context.console.line(

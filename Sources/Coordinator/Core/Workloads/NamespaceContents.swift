@@ -38,7 +38,9 @@ extension CoordinatorCore {
   }
 
   /// Where clients find the Kubernetes API; nil: it is not served.
-  var apiAddress: APIAddress? { workloads.apiEndpoint.map { APIAddress(host: $0.host, port: $0.port) } }
+  var apiAddress: APIAddress? {
+    workloads.apiEndpoint.map { APIAddress(host: $0.host, port: $0.port, native: $0.native) }
+  }
 
   /// Makes what namespaces lack; returns how many it looked at.
   mutating func furnishNamespaces(limit: Int) -> Int {

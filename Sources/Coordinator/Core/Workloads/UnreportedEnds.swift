@@ -4,9 +4,9 @@
 import ClusterProto
 
 extension CoordinatorCore {
-  /// Ends a pod that nothing runs of any more and whose end nobody reports. A container that ran is terminated as
-  /// Kubernetes shows one that it cannot find (137, ContainerStatusUnknown). `why` goes into the pod's message and,
-  /// where a container ran, an Event.
+  /// Ends a pod that nothing runs of any more and whose end nobody reports. Its containers are terminated as kubelet
+  /// does with those that it cannot find (137, ContainerStatusUnknown), one that waited too: none may look as if it
+  /// would still start. `why` goes into the pod's message and, where a container ran, an Event.
   mutating func failUnreported(_ key: ObjectKey, podUID: String, why: String) {
     let wall = now.wall
     var didRun = false
@@ -38,15 +38,22 @@ extension CoordinatorCore {
 extension ContainerStatus {
   static let unknownReason = "ContainerStatusUnknown"
 
-  /// Terminates a running container, in kubelet's words; whether it was one.
+  /// Terminates a container that has not ended, in kubelet's words; whether it was running.
   fileprivate mutating func end(at wall: WallTime) -> Bool {
     ready = false
     started = false
-    guard case .running(let since) = state else { return false }
+    var since: WallTime?
+    switch state {
+    case .terminated: return false
+    case .running(let start): since = start
+    case .waiting: break
+    }
     state = .terminated(
       ContainerState.Termination(
         exitCode: 137, reason: Self.unknownReason,
-        message: "The container could not be located when the pod was terminated", startedAt: since, finishedAt: wall))
-    return true
+        message: "The container could not be located when the pod was terminated",
+        startedAt: since ?? WallTime(nanoseconds: 0),
+        finishedAt: since == nil ? WallTime(nanoseconds: 0) : wall))
+    return since != nil
   }
 }

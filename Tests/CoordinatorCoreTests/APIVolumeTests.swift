@@ -32,7 +32,7 @@ import Testing
       (items("."), "configMap.items[0].path", file), (items("d/./."), "configMap.items[0].path", file),
       (items(long), "configMap.items[0].path", name),
       (items(deep), "configMap.items[0].path", "must be no more than 4095 bytes"),
-      (token("."), "projected.sources[0].serviceAccountToken.path", file),
+      (token("."), "projected.path", file),
       (["hostPath": ["path": .string("/\(long)")]], "hostPath.path", name),
       (["hostPath": ["path": "/a\u{0}b"]], "hostPath.path", "must not contain a zero byte"),
     ] as [(JSON, String, String)] {

@@ -61,7 +61,10 @@ import Testing
     }
     for _ in 0..<5 { cluster.pass() }
     let waiting = pod(cluster, index: 1)
-    let words = "An earlier attempt of index 1 may still run: this pod is placed once its end is proven"
+    // With the old copies of 1 and 2 there are four, as many as the Job may run.
+    let words =
+      "The Job may run 4 at once, and attempts whose pods are deleted or marked as ended may still run: this pod is "
+      + "placed once one of them is proven to have ended"
     #expect(scheduled(waiting)?["reason"] == "PredecessorMayRun" && scheduled(waiting)?["message"] == .string(words))
     #expect(events(cluster, of: waiting) == [words])
     #expect(waiting?[path: ["status", "phase"]] == "Pending")

@@ -1,4 +1,5 @@
-// Whose the files of a pod's Secrets and ConfigMaps are: the pod user's, so that a mode for the owner alone lets it read.
+// Whose the files of a pod's Secrets and ConfigMaps are: the pod user's, so that a mode for the owner alone lets it
+// read.
 
 import AgentCore
 import ClusterIO

@@ -194,8 +194,8 @@ final class Database {
     StoreError(
       code: code,
       "\(path) is damaged (\(detail)): stop here, move the data directory away, and restore a backup (stint restore "
-        + "FILE --data DIRECTORY); without one start the coordinator once with --accept-loss: it goes on with the rows that "
-        + "can still be read, says how many, and keeps the damaged file beside")
+        + "FILE --data DIRECTORY); without one start the coordinator once with --accept-loss: it goes on with the rows "
+        + "that can still be read, says how many, and keeps the damaged file beside")
   }
 
   /// A row while it is current.

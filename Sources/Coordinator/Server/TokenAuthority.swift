@@ -31,7 +31,7 @@ final class TokenAuthority {
           (
             "reason",
             "\(path) is missing: every service account's token ends. Pods get others when their agents start "
-              + "anew or at four fifths of the tokens' life; make those of programs elsewhere again (stint create token)"
+              + "anew or at four fifths of the tokens' life; make those of programs elsewhere anew (stint create token)"
           ))
       }
       try Files.makeDirectory("\(directory)/pki", mode: 0o700)

@@ -1,5 +1,5 @@
-// Owns: what a program in a pod finds of its cluster: the variables and the mounted service account, as client libraries
-// read them. It must not know how connections are made.
+// Owns: what a program in a pod finds of its cluster: the variables and the mounted service account, as client
+// libraries read them. It must not know how connections are made.
 
 import ClusterIO
 import ClusterProto

@@ -132,7 +132,6 @@ package final class CoordinatorServer {
         isMoved: options.isMoved, beforeCommit: options.beforeCommit)
       directory.removeRemains()
       space = try SpaceWatch(directory: options.directory)
-      if let repair = store.repair { ServerLog.error("the store was damaged", ("repair", repair)) }
       for loss in store.losses { ServerLog.error("started with less than was acknowledged", ("lost", loss)) }
       tokens = try TokenAuthority(directory: options.directory)
       var configuration = options.configuration
@@ -315,8 +314,7 @@ package final class CoordinatorServer {
     let isNew = !rows.contains { $0.table == .facts && $0.key == "cluster" }
     let known = AuthorityRecord(takenFrom: &rows, isNew: isNew)
     var configuration = configuration
-    configuration.clusterID = try clusterID(
-      &rows, &queue, lost: store.losses.isEmpty ? nil : DataDirectory(path: store.directory).announcedCluster())
+    configuration.clusterID = try clusterID(&rows, &queue)
     configuration.bootID = (try? Files.readLine("/proc/sys/kernel/random/boot_id")) ?? ""
     // Not from the core's own numbers: whoever sees some of them can tell the next.
     configuration.startMark = Hexadecimal.text(try Crypto.randomBytes(16))

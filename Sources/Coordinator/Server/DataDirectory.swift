@@ -102,12 +102,6 @@ package struct DataDirectory: Sendable {
     return (try? JSON(parsing: bytes))?["pid"]?.intValue.map { "\($0)" }
   }
 
-  /// The cluster's identity as the last start told it; nil when that is not known.
-  func announcedCluster() -> String? {
-    guard let bytes = try? Files.read("\(path)/coordinator.json", limit: 64 * 1024) else { return nil }
-    return (try? JSON(parsing: bytes))?["cluster"]?.stringValue
-  }
-
   /// Where the Kubernetes API was served last; nil when that is not known.
   func announcedAPI() -> SocketAddress? {
     guard let bytes = try? Files.read("\(path)/coordinator.json", limit: 64 * 1024),

@@ -194,8 +194,7 @@ final class Database {
     StoreError(
       code: code,
       "\(path) is damaged (\(detail)): stop here, move the data directory away, and restore a backup (stint restore "
-        + "FILE --data DIRECTORY); without one start the coordinator once with --accept-loss: it goes on with the rows "
-        + "that can still be read, says how many, and keeps the damaged file beside")
+        + "FILE --data DIRECTORY); without one a new cluster has to begin in an empty directory")
   }
 
   /// A row while it is current.

@@ -51,10 +51,7 @@ extension CoordinatorServer {
   }
 
   /// The row that names the cluster is the shell's own; it is made at the first start, with the first commit.
-  /// Taken out of the rows, or drawn; `lost`: as the directory's other files have it, where the row may be lost.
-  static func clusterID(
-    _ rows: inout [StoreRow], _ queue: inout EventQueue, lost: String? = nil
-  ) throws -> String {
+  static func clusterID(_ rows: inout [StoreRow], _ queue: inout EventQueue) throws -> String {
     if let position = rows.firstIndex(where: { $0.table == .facts && $0.key == "cluster" }) {
       let row = rows.remove(at: position)
       guard let name = (try? JSON(parsing: row.value))?.stringValue else {
@@ -62,7 +59,7 @@ extension CoordinatorServer {
       }
       return name
     }
-    let name = try lost ?? Hexadecimal.text(try Crypto.randomBytes(16))
+    let name = Hexadecimal.text(try Crypto.randomBytes(16))
     queue.firstWrites = [StoreWrite(table: .facts, key: "cluster", value: JSON.string(name).bytes)]
     return name
   }

@@ -32,8 +32,7 @@ package final class Store {
   private let worker: WorkerThread
   private let shared: Shared
   private let reserve: StoreReserve
-  /// Where it lies.
-  let directory: String
+  private let directory: String
   private let beforeCommit: @Sendable () -> Void
 
   /// Says that the store is served from here; for the first transaction.
@@ -41,9 +40,6 @@ package final class Store {
 
   /// What was lost with the operator's consent at this start, for the log.
   package let losses: [String]
-
-  /// That a damaged store was replaced at this start, for the log; nil: it was not.
-  package let repair: String?
 
   /// What a transaction needs, for whichever thread uses it: the loop's at start and end, the worker's between.
   private struct Open {
@@ -87,9 +83,6 @@ package final class Store {
     var expected = StoreOpening.Expectation(
       directory: directory, mark: acceptsLoss ? try? StoreMark.read(directory) : try StoreMark.read(directory),
       hasIdentity: hasIdentity, acceptsLoss: acceptsLoss)
-    try StoreSalvage.finish(directory)
-    let salvaged = acceptsLoss ? try StoreSalvage.replaceIfDamaged(expected, isMoved: isMoved) : nil
-    if let salvaged { expected.mark = salvaged.mark }
     // Before SQLite looks: beside an empty file it deletes the log.
     if (try? Files.status(path).size) ?? 0 == 0 { try expected.refuseNothing() }
     do throws(IOError) {
@@ -114,8 +107,7 @@ package final class Store {
     } catch {
       throw Store.unusable(directory, error)
     }
-    repair = salvaged?.report
-    losses = (salvaged?.losses ?? []) + opening.losses
+    losses = opening.losses
     shared = Shared(Open(database: database, mark: mark, ledger: opening.ledger, rows: opening.rows))
   }
 
@@ -292,16 +284,6 @@ package final class Store {
     do throws(IOError) {
       try Files.makeDirectory(directory, mode: 0o700)
       return try FileLock(path: "\(directory)/lock")
-    } catch {
-      throw error.code == EWOULDBLOCK ? used(directory, error) : unusable(directory, error)
-    }
-  }
-
-  /// Of the database, while its files change their names; nil: there is none.
-  static func contentLock(_ directory: String) throws(StoreError) -> FileLock? {
-    guard Files.exists("\(directory)/stint.db") else { return nil }
-    do throws(IOError) {
-      return try FileLock(path: "\(directory)/stint.db") { DataDirectory(path: directory).announcedPID() ?? "" }
     } catch {
       throw error.code == EWOULDBLOCK ? used(directory, error) : unusable(directory, error)
     }

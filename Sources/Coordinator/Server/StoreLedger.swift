@@ -15,24 +15,6 @@ struct StoreLedger: Equatable {
 
   static let table = "CREATE TABLE ledger (key TEXT NOT NULL PRIMARY KEY, value BLOB NOT NULL)"
 
-  /// Before the first transaction.
-  init(store: String, commits: Int64 = 0) {
-    self.store = store
-    self.commits = commits
-  }
-
-  /// As its row has it; nil: that is damaged.
-  init?(row: [UInt8]) {
-    guard let json = try? JSON(parsing: row), let store = json["store"]?.stringValue,
-      let commits = json["commits"]?.intValue, let rows = json["rows"]?.intValue,
-      let digest = json["digest"]?.stringValue.flatMap({ SetDigest(hex: $0) })
-    else { return nil }
-    self.store = store
-    self.commits = commits
-    self.rows = rows
-    self.digest = digest
-  }
-
   /// Digest of one row with its place.
   static func digest(_ table: StoreTable, _ key: String, _ value: [UInt8]) -> [UInt8] {
     var bytes = Array(table.rawValue.utf8)
@@ -77,7 +59,11 @@ struct StoreLedger: Equatable {
 
   /// The ledger of a store; nil: its row is not there or cannot be read.
   static func load(_ database: Database) throws(StoreError) -> StoreLedger? {
-    try database.text("SELECT value FROM ledger").flatMap { StoreLedger(row: Array($0.utf8)) }
+    guard let text = try database.text("SELECT value FROM ledger"), let json = try? JSON(parsing: Array(text.utf8)),
+      let store = json["store"]?.stringValue, let commits = json["commits"]?.intValue,
+      let rows = json["rows"]?.intValue, let digest = json["digest"]?.stringValue.flatMap({ SetDigest(hex: $0) })
+    else { return nil }
+    return StoreLedger(store: store, commits: commits, rows: rows, digest: digest)
   }
 
   /// All rows, each checked; with what is wrong, in words: rows that are not what was written, and rows that are gone.

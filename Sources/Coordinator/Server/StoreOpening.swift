@@ -31,12 +31,12 @@ struct StoreOpening {
 
     /// The store is not there, though the directory has been a coordinator's.
     func refuseNothing() throws(StoreError) {
-      guard mark != nil || hasIdentity else { return }
+      guard mark != nil || hasIdentity, !acceptsLoss else { return }
       throw StoreError(
         "\(directory) belongs to a cluster (\(mark != nil ? "its store.mark" : "something else of it") is there), "
           + "but \(path) is missing or empty: put it back, with stint.db-wal and store.mark, from where it went, or "
-          + "move the directory away (mv \(directory) \(directory).old) and restore a backup (stint restore FILE "
-          + "--data \(directory)) or begin a new cluster there")
+          + "move the directory away and restore a backup (stint restore FILE --data \(directory)). To begin anew "
+          + "with an empty cluster start the coordinator once with --accept-loss")
     }
   }
 
@@ -101,9 +101,6 @@ struct StoreOpening {
       if found.store.isEmpty { found.store = expected.mark?.store ?? "" }
     }
     guard losses.isEmpty else {
-      // Else an empty cluster would begin beside the identities of one that has run.
-      if rows.isEmpty { try expected.refuseNothing() }
-      losses += CoordinatorCore.completePartial(&rows)
       if found.store.isEmpty { found.store = try newName(expected.path) }
       found = try rebuild(database, rows, StoreLedger(store: found.store, commits: found.commits + 1))
       return StoreOpening(ledger: found, rows: rows, losses: losses)
@@ -136,10 +133,11 @@ struct StoreOpening {
     }
     let rows = isNew ? [] : try StoreMigration.rows(database, of: version)
     let ledger = StoreLedger(store: try newName(expected.path), commits: isNew ? 0 : (expected.mark?.commits ?? 0))
-    var kept = rows
-    var losses = expected.mark != nil ? ["the store is an old copy"] : []
-    if !losses.isEmpty { losses += CoordinatorCore.completePartial(&kept) }
-    return StoreOpening(ledger: try rebuild(database, kept, ledger), rows: kept, losses: losses)
+    let lost = expected.mark != nil || expected.hasIdentity && isNew
+    return StoreOpening(
+      ledger: try rebuild(database, rows, ledger), rows: rows,
+      losses: lost
+        ? [isNew ? "the store was missing or empty: an empty cluster begins" : "the store is an old copy"] : [])
   }
 
   /// Makes the tables anew with these rows, in one transaction.

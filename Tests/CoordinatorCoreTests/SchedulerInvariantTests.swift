@@ -62,16 +62,6 @@ import Testing
     }
   }
 
-  @Test("a pod away from those that it must be near is found, and not the first of them")
-  func near() throws {
-    var harness = try cluster(["a", "a"])
-    add(&harness, "first", on: "n0", [affinity("podAffinity")])
-    add(&harness, "second", on: "n1", [affinity("podAffinity")])
-    #expect(try found(&harness, "second", zones: ["a", "a"]) == [])
-    #expect(try found(&harness, "first", zones: ["a", "a"]) == [])
-    #expect(try found(&harness, "second", zones: ["a", "b"]).count == 1)
-  }
-
   @Test("a pod that makes a domain fuller than it may is found")
   func fuller() throws {
     var harness = try cluster(["a", "b"])

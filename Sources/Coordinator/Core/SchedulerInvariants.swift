@@ -21,7 +21,8 @@ extension CoordinatorCore {
     }
   }
 
-  /// I15 of a pod that got its node in this step: those that had one before it allow it there, seen pod by pod.
+  /// I15 of a pod that got its node in this step: those that had one before it allow it there, seen pod by pod. Whom it
+  /// has to be near is not judged: they may go in the same step, after it was placed.
   func checkPlacement(_ pod: Pod, _ found: inout [String]) {
     guard let node = pod.nodeName, let token = pod.status.fencingToken, !pod.status.phase.isTerminal else { return }
     let here = labels(of: node)
@@ -36,15 +37,6 @@ extension CoordinatorCore {
     for question in questions.antiAffinity
     where others.contains(where: { isNear($0, question.topologyKey) && isAnswer($0, question) }) {
       found.append("I15: pod \(pod.meta.key) on \(node) is near pods that it must not be near")
-    }
-    for question in questions.affinity {
-      let isAlone = !others.contains {
-        isAnswer($0, question) && labels(of: $0.nodeName ?? "")[question.topologyKey] != nil
-      }
-      let isServed = others.contains { isNear($0, question.topologyKey) && isAnswer($0, question) }
-      if !isServed, !(isAlone && isAnswer(pod, question)) {
-        found.append("I15: pod \(pod.meta.key) on \(node) is not near those that it has to be near")
-      }
     }
     for other in others {
       let theirs = PodQuestions(other.spec.scheduling, Self.wholeIdentity(of: other)).antiAffinity

@@ -1,10 +1,13 @@
-// Owns: one container's start: its plan, its mount namespace, its user and its exec. Runs in the pod init and, up to
-// the exec, in a child of it. Whatever may wait for a disk (mounts, the working directory, the exec) is done by the
-// child while the init goes on, since the init holds the pod's deadline. No malloc.
+// Owns: one container's start: its plan, its mount namespace, its user and its exec, and what of that a process that is
+// started in it later (podexec.c) has too. Runs in the pod init and, up to the exec, in a child of it. Whatever may wait
+// for a disk (mounts, the working directory, the exec) is done by the child while the init goes on, since the init holds
+// the pod's deadline. No malloc.
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <linux/close_range.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -26,7 +29,7 @@ const char *stint_take_string(const char **cursor, const char *end) {
   return text;
 }
 
-static int parse(struct container_start *start, const char *bytes, size_t length, char **pointers, size_t room) {
+int stint_start_parse(struct container_start *start, const char *bytes, size_t length, char **pointers, size_t room) {
   const char *cursor = bytes + sizeof(struct stint_plan);
   start->end = bytes + length;
   if (length < sizeof(struct stint_plan)) return -1;
@@ -42,14 +45,18 @@ static int parse(struct container_start *start, const char *bytes, size_t length
     if ((start->environment[index] = (char *)stint_take_string(&cursor, start->end)) == NULL) return -1;
   start->environment[environment] = NULL;
   if ((start->directory = stint_take_string(&cursor, start->end)) == NULL) return -1;
+  start->cgroups = cursor;
+  for (size_t index = 0; index < start->plan->cgroup_count; index++)
+    if (stint_take_string(&cursor, start->end) == NULL) return -1;
   start->groups = cursor;
   if ((size_t)(start->end - cursor) / sizeof(uint32_t) < start->plan->group_count) return -1;
-  start->operations = cursor + start->plan->group_count * sizeof(uint32_t);
+  start->filter = cursor + start->plan->group_count * sizeof(uint32_t);
+  if ((size_t)(start->end - start->filter) < start->plan->filter_length) return -1;
+  start->operations = start->filter + start->plan->filter_length;
   return 0;
 }
 
-// The last word of a start that failed. `detail` NULL: `word` has it.
-static int fail(int words, struct container_word *word, int stage, const char *detail) {
+int stint_start_fail(int words, struct container_word *word, int stage, const char *detail) {
   word->error = errno;
   word->stage = stage;
   if (detail != NULL) snprintf(word->detail, sizeof word->detail, "%s", detail);
@@ -63,8 +70,30 @@ int stint_plan_groups(const struct container_start *start, uint32_t groups[64]) 
   return 0;
 }
 
+// No exec gives a capability that is not in the bounding set, also to root.
+static int bound_capabilities(const uint32_t set[2]) {
+  for (int capability = 0; capability < 64; capability++) {
+    if (set[capability / 32] >> (capability % 32) & 1) continue;
+    // EINVAL: the kernel knows no more of them.
+    if (prctl(PR_CAPBSET_DROP, capability, 0, 0, 0) != 0) return errno == EINVAL && capability > 0 ? 0 : -1;
+  }
+  return 0;
+}
+
+// Before the user changes: who may not gain privileges may filter, and so may root.
+static int confine(const struct container_start *start) {
+  const struct stint_plan *plan = start->plan;
+  if (plan->flags & STINT_PLAN_NO_NEW_PRIVILEGES && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) return -1;
+  if (plan->flags & STINT_PLAN_CONFINED && bound_capabilities(plan->capabilities) != 0) return -1;
+  if (plan->filter_length == 0) return 0;
+  struct sock_fprog program = {(unsigned short)(plan->filter_length / sizeof(struct sock_filter)),
+                               (struct sock_filter *)start->filter};
+  return (int)syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program);
+}
+
 static int take_user(const struct container_start *start) {
   const struct stint_plan *plan = start->plan;
+  if (confine(start) != 0) return -1;
   // Raw calls: the library's would try to tell other threads, of which this memory may hold stale traces.
   if (plan->user >= 0 || plan->group >= 0 || plan->group_count > 0) {
     uint32_t groups[64];
@@ -73,14 +102,17 @@ static int take_user(const struct container_start *start) {
   }
   if (plan->group >= 0 && syscall(SYS_setresgid, plan->group, plan->group, plan->group) != 0) return -1;
   if (plan->user >= 0 && syscall(SYS_setresuid, plan->user, plan->user, plan->user) != 0) return -1;
-  // Whoever runs as somebody else stays so: a set-uid program would give the host's root back.
-  if ((plan->user >= 0 || plan->group >= 0) && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) return -1;
+  // Whoever runs on the host as somebody else stays so: a set-uid program would give the host's root back.
+  if (!(plan->flags & STINT_PLAN_CONFINED) && (plan->user >= 0 || plan->group >= 0) &&
+      prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0)
+    return -1;
   // bubblewrap hands its capabilities on as ambient ones: the container gets none.
   prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
   return 0;
 }
 
-static void set_oom_score(int32_t adjust) {
+void stint_start_score(int32_t adjust) {
+  if (adjust == INT32_MIN) return;
   char text[16];
   int length = snprintf(text, sizeof text, "%d", adjust);
   int file = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
@@ -88,6 +120,23 @@ static void set_oom_score(int32_t adjust) {
   // Lowering it may be forbidden; the container then keeps its parent's, which is no reason not to run.
   (void)!write(file, text, (size_t)length);
   close(file);
+}
+
+int stint_start_enter(const struct container_start *start, char *detail, size_t room) {
+  const char *cursor = start->cgroups;
+  for (uint32_t index = 0; index < start->plan->cgroup_count; index++) {
+    const char *path = stint_take_string(&cursor, start->end);
+    int file = open(path, O_WRONLY | O_CLOEXEC);
+    // 0 is the writer itself, in whatever namespace.
+    int result = file >= 0 && write(file, "0", 1) == 1 ? 0 : -1;
+    int error = errno;
+    if (file >= 0) close(file);
+    errno = error;
+    if (result == 0) continue;
+    snprintf(detail, room, "%s", path);
+    return -1;
+  }
+  return 0;
 }
 
 // After an exec that found nothing: whether `file` itself is there, so that it is its interpreter that is missing.
@@ -137,10 +186,28 @@ static int execute(const struct container_start *start, struct container_word *w
   return -1;
 }
 
+// Whoever runs as somebody else may still open what it writes to by name, as /dev/stdout.
+static void give_streams(const struct stint_plan *plan) {
+  struct stat facts;
+  for (int stream = 0; stream < STINT_STREAMS && plan->user >= 0; stream++)
+    if (fstat(stream, &facts) == 0 && S_ISFIFO(facts.st_mode)) (void)!fchown(stream, (uid_t)plan->user, (gid_t)-1);
+}
+
+int stint_start_command(const struct container_start *start, int words, struct container_word *word) {
+  give_streams(start->plan);
+  if (take_user(start) != 0) return stint_start_fail(words, word, STINT_STAGE_USER, "user and groups");
+  sigset_t none;
+  sigemptyset(&none);
+  sigprocmask(SIG_SETMASK, &none, NULL);
+  execute(start, word);
+  if (word->stage == STINT_STAGE_INTERPRETER && errno == ENOENT)
+    return stint_start_fail(words, word, STINT_STAGE_INTERPRETER, NULL);
+  return stint_start_fail(words, word, STINT_STAGE_EXEC, start->arguments[0]);
+}
+
 static int container_main(void *argument) {
   enum { WORDS = 3 };
   struct container_start *start = argument;
-  const struct stint_plan *plan = start->plan;
   struct container_word word;
   struct stat facts;
   memset(&word, 0, sizeof word);
@@ -148,41 +215,53 @@ static int container_main(void *argument) {
   if (dup3(start->words, WORDS, O_CLOEXEC) < 0) return 127;
   setsid();
   // The namespace's number goes first: until the init has it, it cannot tell this container's processes from others.
-  if (stat("/proc/self/ns/mnt", &facts) != 0) return fail(WORDS, &word, STINT_STAGE_MOUNT, "/proc/self/ns/mnt");
+  if (stat("/proc/self/ns/mnt", &facts) != 0) return stint_start_fail(WORDS, &word, STINT_STAGE_MOUNT, "/proc/self/ns/mnt");
   word.mount_namespace = facts.st_ino;
   if (write(WORDS, &word, sizeof word) != sizeof word) return 127;
+  // Before anything is made for the container: what it makes is counted as its own.
+  if (stint_start_enter(start, word.detail, sizeof word.detail) != 0)
+    return stint_start_fail(WORDS, &word, STINT_STAGE_CGROUP, NULL);
   // Nothing of ours reaches the host, but its umount reaches us: else a disk of the host stays mounted here until the
   // pod ends. Where the host's mounts are private already they stay so.
   if (mount(NULL, "/", NULL, MS_REC | MS_SLAVE, NULL) != 0)
-    return fail(WORDS, &word, STINT_STAGE_MOUNT, "take the mounts from the host's");
+    return stint_start_fail(WORDS, &word, STINT_STAGE_MOUNT, "take the mounts from the host's");
   if (stint_mounts_run(start, word.detail, sizeof word.detail) != 0)
-    return fail(WORDS, &word, STINT_STAGE_MOUNT, NULL);
-  if (plan->oom_score_adjust != INT32_MIN) set_oom_score(plan->oom_score_adjust);
+    return stint_start_fail(WORDS, &word, STINT_STAGE_MOUNT, NULL);
+  stint_start_score(start->plan->oom_score_adjust);
   if (chdir(*start->directory != 0 ? start->directory : "/") != 0)
-    return fail(WORDS, &word, STINT_STAGE_DIRECTORY, start->directory);
+    return stint_start_fail(WORDS, &word, STINT_STAGE_DIRECTORY, start->directory);
   // Standard input is the init's: /dev/null. The passed descriptors are above 2, as the init keeps 0 to 4 in use.
   if (dup2(start->streams[0], 1) < 0 || dup2(start->streams[1], 2) < 0 || close_range(WORDS + 1, ~0U, 0) != 0)
-    return fail(WORDS, &word, STINT_STAGE_STREAMS, "standard streams");
-  if (take_user(start) != 0) return fail(WORDS, &word, STINT_STAGE_USER, "user and groups");
-  sigset_t none;
-  sigemptyset(&none);
-  sigprocmask(SIG_SETMASK, &none, NULL);
-  execute(start, &word);
-  if (word.stage == STINT_STAGE_INTERPRETER && errno == ENOENT) return fail(WORDS, &word, STINT_STAGE_INTERPRETER, NULL);
-  return fail(WORDS, &word, STINT_STAGE_EXEC, start->arguments[0]);
+    return stint_start_fail(WORDS, &word, STINT_STAGE_STREAMS, "standard streams");
+  return stint_start_command(start, WORDS, &word);
+}
+
+// What the pod's containers share and the host does not: ours, from the first container that asks for it.
+static int share_with_pod(const struct stint_plan *plan) {
+  static int shared;
+  int wanted = 0;
+  if (plan->flags & STINT_PLAN_POD_UTS) wanted |= CLONE_NEWUTS;
+  if (plan->flags & STINT_PLAN_POD_IPC) wanted |= CLONE_NEWIPC;
+  wanted &= ~shared;
+  if (wanted == 0) return 0;
+  if (unshare(wanted) != 0) return -1;
+  shared |= wanted;
+  return 0;
 }
 
 pid_t stint_container_start(struct container_start *start, const char *bytes, size_t length, char **pointers,
                             size_t pointer_room, int *words, int *stage) {
   int ends[2];
   *stage = STINT_STAGE_PLAN;
-  if (parse(start, bytes, length, pointers, pointer_room) != 0) return errno = EINVAL, -1;
+  if (stint_start_parse(start, bytes, length, pointers, pointer_room) != 0) return errno = EINVAL, -1;
   *stage = STINT_STAGE_CLONE;
   if (pipe2(ends, O_CLOEXEC | O_NONBLOCK) != 0) return -1;
   start->words = ends[1];
   // It shares our memory, as by vfork, but we do not wait for its exec.
   static _Alignas(16) char stack[256 * 1024];
-  pid_t pid = clone(container_main, stack + sizeof stack, CLONE_VM | CLONE_NEWNS | SIGCHLD, start);
+  int flags = CLONE_VM | CLONE_NEWNS | SIGCHLD;
+  if (start->plan->flags & STINT_PLAN_OWN_PROCESSES) flags |= CLONE_NEWPID;
+  pid_t pid = share_with_pod(start->plan) == 0 ? clone(container_main, stack + sizeof stack, flags, start) : -1;
   // From here on errno is the child's.
   int error = pid < 0 ? errno : 0;
   stint_close(ends[1]);

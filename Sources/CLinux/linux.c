@@ -121,6 +121,13 @@ int stint_output_pipe(int ends[2]) {
   return fcntl(ends[0], F_SETFL, O_NONBLOCK);
 }
 
+int stint_is_plain(const char *path) {
+  struct open_how how = {.flags = O_PATH | O_CLOEXEC, .resolve = RESOLVE_NO_MAGICLINKS};
+  int found = (int)syscall(SYS_openat2, AT_FDCWD, path, &how, sizeof how);
+  if (found >= 0) close(found);
+  return found >= 0 || errno != ELOOP;
+}
+
 int stint_make_below(const char *directory, const char *path, int is_directory, uint32_t mode) {
   int at = open(directory, O_PATH | O_DIRECTORY | O_CLOEXEC);
   while (at >= 0) {

@@ -7,26 +7,15 @@
 #include <linux/openat2.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "pod.h"
+#include "mounts.h"
 
-enum { OWN_LIMIT = 64, MIRROR_LIMIT = 512 };
-
-struct mounts {
-  const struct container_start *start;
-  int root;                 // where destinations are resolved
-  dev_t own[OWN_LIMIT];     // file systems made here: only they may get new files
-  int own_count;
-};
-
-struct operation {
-  struct stint_operation head;
-  const char *source, *destination, *detail;
-};
+enum { MIRROR_LIMIT = 512 };
 
 static int open_inside(int directory, const char *path, uint64_t flags, uint64_t resolve) {
   struct open_how how;
@@ -37,38 +26,34 @@ static int open_inside(int directory, const char *path, uint64_t flags, uint64_t
   return (int)syscall(SYS_openat2, directory, *path != 0 ? path : ".", &how, sizeof how);
 }
 
-static int open_destination(const struct mounts *mounts, const char *path) {
+int stint_open_destination(const struct mounts *mounts, const char *path) {
   return open_inside(mounts->root, path, O_PATH, RESOLVE_IN_ROOT);
 }
 
 static void descriptor_path(char path[32], int descriptor) { snprintf(path, 32, "/proc/self/fd/%d", descriptor); }
 
-static int close_keeping_errno(int descriptor) {
-  int error = errno;
-  close(descriptor);
-  errno = error;
-  return -1;
+int stint_own(struct mounts *mounts, dev_t device) {
+  if (mounts->own_count == STINT_OWN_LIMIT) return errno = E2BIG, -1;
+  mounts->own[mounts->own_count++] = device;
+  return 0;
 }
 
-// Mounts a file system on what `path` is in the current root, and remembers it as ours.
-static int mount_on(struct mounts *mounts, const char *type, const char *path, const char *options,
-                    unsigned long flags) {
+int stint_mount_on(struct mounts *mounts, const char *type, const char *path, const char *options,
+                   unsigned long flags) {
   char target[32];
-  int at = open_destination(mounts, path);
+  int at = stint_open_destination(mounts, path);
   if (at < 0) return -1;
   descriptor_path(target, at);
   int result = mount(type, target, type, flags, options);
-  close_keeping_errno(at);
+  stint_close_keeping_errno(at);
   if (result != 0) return -1;
   struct stat facts;
-  at = open_destination(mounts, path);
+  at = stint_open_destination(mounts, path);
   if (at < 0) return -1;
   result = fstat(at, &facts);
-  close_keeping_errno(at);
+  stint_close_keeping_errno(at);
   if (result != 0) return -1;
-  if (mounts->own_count == OWN_LIMIT) return errno = E2BIG, -1;
-  mounts->own[mounts->own_count++] = facts.st_dev;
-  return 0;
+  return stint_own(mounts, facts.st_dev);
 }
 
 static int is_own(const struct mounts *mounts, int directory) {
@@ -80,20 +65,22 @@ static int is_own(const struct mounts *mounts, int directory) {
   return 0;
 }
 
-static int attach(int tree, int target) {
+int stint_attach(int tree, int target) {
   return move_mount(tree, "", target, "", MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH);
 }
 
-static int open_source(const struct operation *operation) {
-  int source = open(operation->source, O_PATH | O_CLOEXEC);
+static int open_source(const struct operation *operation, uint64_t resolve) {
+  struct open_how how = {.flags = O_PATH | O_CLOEXEC, .resolve = resolve};
+  int source = (int)syscall(SYS_openat2, AT_FDCWD, operation->source, &how, sizeof how);
   if (source < 0 || *operation->detail == 0) return source;
   // A link inside the volume may point elsewhere inside it, never out of it, however the pod races to change it.
   int below = open_inside(source, operation->detail, O_PATH, RESOLVE_BENEATH);
-  close_keeping_errno(source);
+  stint_close_keeping_errno(source);
   return below;
 }
 
-// As the container's user, whom a closed directory on the way keeps out as it would without any mount.
+// As the container's user, whom a closed directory on the way keeps out as it would without any mount; the links in /proc
+// (cwd, root, fd) would lead past it, since we may trace others.
 static int open_source_as_user(const struct container_start *start, const struct operation *operation) {
   const struct stint_plan *plan = start->plan;
   struct stint_actor former;
@@ -101,86 +88,124 @@ static int open_source_as_user(const struct container_start *start, const struct
   if (plan->group < 0) return errno = EINVAL, -1;
   if (stint_plan_groups(start, groups) != 0) return -1;
   if (stint_act_as((uint32_t)plan->user, (uint32_t)plan->group, groups, (int)plan->group_count, &former) != 0) return -1;
-  int source = open_source(operation), error = errno;
-  if (stint_act_as_before(&former) != 0) return source < 0 ? -1 : close_keeping_errno(source);
+  int source = open_source(operation, RESOLVE_NO_MAGICLINKS), error = errno;
+  if (stint_act_as_before(&former) != 0) return source < 0 ? -1 : stint_close_keeping_errno(source);
   errno = error;
   return source;
 }
 
-static int bind_mount(const struct mounts *mounts, const struct operation *operation) {
-  int as_user = (operation->head.flags & STINT_BIND_AS_USER) != 0 && mounts->start->plan->user >= 0;
-  int source = as_user ? open_source_as_user(mounts->start, operation) : open_source(operation);
+static int clone_source(const struct container_start *start, const struct operation *operation) {
+  int as_user = (operation->head.flags & STINT_BIND_AS_USER) != 0 && start->plan->user >= 0;
+  int source = as_user ? open_source_as_user(start, operation) : open_source(operation, 0);
   if (source < 0) return -1;
   int tree = open_tree(source, "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH | AT_RECURSIVE);
-  close_keeping_errno(source);
+  stint_close_keeping_errno(source);
   if (tree < 0) return -1;
-  if (operation->head.flags & STINT_BIND_READ_ONLY) {
-    // Private: what the host mounts below it later would come in writable.
-    struct mount_attr attributes = {.attr_set = MOUNT_ATTR_RDONLY, .propagation = MS_PRIVATE};
+  uint64_t limits = 0;
+  if (operation->head.flags & STINT_BIND_READ_ONLY) limits |= MOUNT_ATTR_RDONLY;
+  if (operation->head.flags & STINT_BIND_NO_DEVICES) limits |= MOUNT_ATTR_NODEV;
+  if (limits != 0) {
+    // Private: what the host mounts below it later would come in without them.
+    struct mount_attr attributes = {.attr_set = limits, .propagation = MS_PRIVATE};
     if (mount_setattr(tree, "", AT_EMPTY_PATH | AT_RECURSIVE, &attributes, sizeof attributes) != 0)
-      return close_keeping_errno(tree);
+      return stint_close_keeping_errno(tree);
   }
-  int target = open_destination(mounts, operation->destination);
-  if (target < 0) return close_keeping_errno(tree);
-  int result = attach(tree, target);
-  close_keeping_errno(target);
-  close_keeping_errno(tree);
+  return tree;
+}
+
+static int bind_mount(const struct mounts *mounts, const struct operation *operation) {
+  int target = stint_open_destination(mounts, operation->destination);
+  if (target < 0) return -1;
+  int result = stint_attach(operation->tree, target);
+  stint_close_keeping_errno(target);
   return result;
 }
 
-// Opens the directory of `path`, making what is missing of it; *name is its last part.
-static int open_parent(const struct mounts *mounts, const char *path, const char **name) {
-  char part[4096];
-  size_t length = strlen(path);
-  while (length > 0 && path[length - 1] == '/') length--;
-  if (length == 0 || length >= sizeof part) return errno = EINVAL, -1;
-  memcpy(part, path, length);
-  part[length] = 0;
-  char *slash = strrchr(part, '/');
-  *name = path + (slash != NULL ? slash + 1 - part : 0);
-  if (slash == NULL) slash = part;
-  *slash = 0;
-  int parent = open_inside(mounts->root, part, O_PATH | O_DIRECTORY, RESOLVE_IN_ROOT);
-  if (parent >= 0 || errno != ENOENT) return parent;
-  const char *last;
-  int above = open_parent(mounts, part, &last);
-  if (above < 0) return -1;
-  if (!is_own(mounts, above) || (mkdirat(above, last, 0755) != 0 && errno != EEXIST)) return close_keeping_errno(above);
-  close(above);
-  return open_inside(mounts->root, part, O_PATH | O_DIRECTORY, RESOLVE_IN_ROOT);
+// Makes one thing that is missing.
+static int make_one(const struct operation *operation, int parent, const char *name) {
+  switch (operation->head.kind) {
+    case STINT_MAKE_DIRECTORY: return mkdirat(parent, name, operation->head.mode);
+    case STINT_MAKE_FILE: return mknodat(parent, name, S_IFREG | operation->head.mode, 0);
+    default: return symlinkat(operation->source, parent, name);
+  }
+}
+
+// Puts what the link `name` in `parent` says into `path`, in the place of its part from `start` to `end`. 1, 0 where it
+// is no link, or -1 and errno.
+static int follow(int parent, const char *name, char path[4096], size_t start, size_t end) {
+  char target[4096], rest[4096];
+  ssize_t length = readlinkat(parent, name, target, sizeof target - 1);
+  if (length < 0) return errno == EINVAL || errno == ENOENT ? 0 : -1;
+  target[length] = 0;
+  memcpy(rest, path + end, strlen(path + end) + 1);
+  size_t kept = target[0] == '/' ? 0 : start;
+  if (kept + (size_t)length + strlen(rest) >= 4096) return errno = ENAMETOOLONG, -1;
+  memcpy(path + kept, target, (size_t)length);
+  memcpy(path + kept + length, rest, strlen(rest) + 1);
+  return 1;
+}
+
+// Makes the first part of `path` that is missing, or replaces it by what it leads to where it is a link to nothing, as
+// runtimes do. 1 when there may be more to do, 0 when all is there, or -1 and errno.
+static int make_part(const struct mounts *mounts, const struct operation *operation, char path[4096]) {
+  for (size_t start = 0; path[start] != 0;) {
+    while (path[start] == '/') start++;
+    size_t end = start + strcspn(path + start, "/");
+    if (end == start) return 0;
+    int is_last = path[end + strspn(path + end, "/")] == 0;
+    char after = path[end], name[256];
+    path[end] = 0;
+    int found = open_inside(mounts->root, path, O_PATH, RESOLVE_IN_ROOT);
+    path[end] = after;
+    if (found >= 0) close(found);
+    if (found < 0 && errno != ENOENT) return -1;
+    if (found >= 0) {
+      start = end;
+      continue;
+    }
+    if (end - start >= sizeof name) return errno = ENAMETOOLONG, -1;
+    memcpy(name, path + start, end - start);
+    name[end - start] = 0;
+    char first = path[start];
+    path[start] = 0;
+    int parent = open_inside(mounts->root, path, O_PATH | O_DIRECTORY, RESOLVE_IN_ROOT);
+    path[start] = first;
+    if (parent < 0) return -1;
+    int result = follow(parent, name, path, start, end);
+    if (result == 0) {
+      result = !is_own(mounts, parent) ? -1 : is_last ? make_one(operation, parent, name) : mkdirat(parent, name, 0755);
+      if (result == 0) result = !is_last;
+    }
+    stint_close_keeping_errno(parent);
+    return result;
+  }
+  return 0;
 }
 
 static int make(const struct mounts *mounts, const struct operation *operation) {
-  int existing = open_destination(mounts, operation->destination);
-  if (existing >= 0) return close(existing);
-  const char *name;
-  int parent = open_parent(mounts, operation->destination, &name);
-  if (parent < 0) return -1;
-  char last[256];
-  snprintf(last, sizeof last, "%.*s", (int)strcspn(name, "/"), name);
-  int result = -1;
-  if (is_own(mounts, parent)) {
-    switch (operation->head.kind) {
-      case STINT_MAKE_DIRECTORY: result = mkdirat(parent, last, operation->head.mode); break;
-      case STINT_MAKE_FILE: result = mknodat(parent, last, S_IFREG | operation->head.mode, 0); break;
-      default: result = symlinkat(operation->source, parent, last); break;
-    }
+  char path[4096];
+  size_t length = strlen(operation->destination);
+  if (length >= sizeof path) return errno = ENAMETOOLONG, -1;
+  memcpy(path, operation->destination, length + 1);
+  // Each turn makes a part or follows a link.
+  for (int turns = 0; turns < 256; turns++) {
+    int result = make_part(mounts, operation, path);
+    if (result <= 0) return result;
   }
-  close_keeping_errno(parent);
-  return result;
+  return errno = ELOOP, -1;
 }
 
 static int overlay(struct mounts *mounts, const struct operation *operation) {
   char lower_path[32], upper_path[32], options[200];
   struct stat facts;
   int lower = *operation->source != 0 ? open(operation->source, O_PATH | O_DIRECTORY | O_CLOEXEC)
-                                      : open_destination(mounts, operation->destination);
+                                      : stint_open_destination(mounts, operation->destination);
   if (lower < 0) return -1;
   // The changes live in a tmpfs that the overlay itself then covers.
-  if (fstat(lower, &facts) != 0 || mount_on(mounts, "tmpfs", operation->destination, "mode=0700", 0) != 0)
-    return close_keeping_errno(lower);
-  int scratch = open_destination(mounts, operation->destination);
-  if (scratch < 0) return close_keeping_errno(lower);
+  if (fstat(lower, &facts) != 0 || stint_mount_on(mounts, "tmpfs", operation->destination, "mode=0700", 0) != 0)
+    return stint_close_keeping_errno(lower);
+  int scratch = stint_open_destination(mounts, operation->destination);
+  if (scratch < 0) return stint_close_keeping_errno(lower);
   int result = mkdirat(scratch, "work", 0700);
   if (result == 0) result = mkdirat(scratch, "upper", 0700);
   if (result == 0) result = fchmodat(scratch, "upper", facts.st_mode & 07777, 0);
@@ -191,15 +216,15 @@ static int overlay(struct mounts *mounts, const struct operation *operation) {
   snprintf(options, sizeof options, "lowerdir=%s,upperdir=%s/upper,workdir=%s/work", lower_path, upper_path,
            upper_path);
   if (result == 0) {
-    result = mount_on(mounts, "overlay", operation->destination, options, 0);
+    result = stint_mount_on(mounts, "overlay", operation->destination, options, 0);
     if (result != 0) {
       // In a user namespace its notes go to user attributes, which a plain overlay does not ask for.
       strncat(options, ",userxattr", sizeof options - strlen(options) - 1);
-      result = mount_on(mounts, "overlay", operation->destination, options, 0);
+      result = stint_mount_on(mounts, "overlay", operation->destination, options, 0);
     }
   }
-  close_keeping_errno(scratch);
-  close_keeping_errno(lower);
+  stint_close_keeping_errno(scratch);
+  stint_close_keeping_errno(lower);
   return result;
 }
 
@@ -220,8 +245,8 @@ static int mirror_one(int source, int into, const char *name, int tree, mode_t m
   if (result != 0) return -1;
   int target = openat(into, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
   if (target < 0) return -1;
-  result = attach(tree, target);
-  close_keeping_errno(target);
+  result = stint_attach(tree, target);
+  stint_close_keeping_errno(target);
   return result;
 }
 
@@ -268,16 +293,16 @@ static int mirror(struct mounts *mounts, const struct operation *operation) {
   }
   char options[32];
   snprintf(options, sizeof options, "mode=%04o", facts.st_mode & 07777);
-  if (result == 0) result = mount_on(mounts, "tmpfs", operation->destination, options, 0);
-  int into = result == 0 ? open_destination(mounts, operation->destination) : -1;
+  if (result == 0) result = stint_mount_on(mounts, "tmpfs", operation->destination, options, 0);
+  int into = result == 0 ? stint_open_destination(mounts, operation->destination) : -1;
   if (result == 0 && into < 0) result = -1;
   const char *name = names;
   for (int index = 0; index < count; index++, name += strlen(name) + 1) {
     if (result == 0) result = mirror_one(source, into, name, entries[index].tree, entries[index].mode);
-    if (entries[index].tree >= 0) close_keeping_errno(entries[index].tree);
+    if (entries[index].tree >= 0) stint_close_keeping_errno(entries[index].tree);
   }
-  if (into >= 0) close_keeping_errno(into);
-  close_keeping_errno(source);
+  if (into >= 0) stint_close_keeping_errno(into);
+  stint_close_keeping_errno(source);
   return result;
 }
 
@@ -299,7 +324,7 @@ static int pivot(struct mounts *mounts) {
 static int run(struct mounts *mounts, const struct operation *operation) {
   switch (operation->head.kind) {
     case STINT_BIND: return bind_mount(mounts, operation);
-    case STINT_TMPFS: return mount_on(mounts, "tmpfs", operation->destination, operation->detail, MS_NOSUID | MS_NODEV);
+    case STINT_TMPFS: return stint_mount_on(mounts, "tmpfs", operation->destination, operation->detail, MS_NOSUID | MS_NODEV);
     case STINT_MAKE_DIRECTORY:
     case STINT_MAKE_FILE:
     case STINT_SYMLINK: return make(mounts, operation);
@@ -307,37 +332,58 @@ static int run(struct mounts *mounts, const struct operation *operation) {
     case STINT_MIRROR: return mirror(mounts, operation);
     case STINT_NEW_ROOT: return new_root(mounts, operation->source);
     case STINT_PIVOT: return pivot(mounts);
-    case STINT_PROC: return mount_on(mounts, "proc", operation->destination, NULL, MS_NOSUID | MS_NODEV | MS_NOEXEC);
-    default: errno = EINVAL; return -1;
+    case STINT_PROC: return stint_mount_on(mounts, "proc", operation->destination, NULL, MS_NOSUID | MS_NODEV | MS_NOEXEC);
+    default: return stint_root_run(mounts, operation);
   }
 }
 
-static const char *const names[] = {"?",       "bind",    "tmpfs",  "make directory", "make file", "link",
-                                    "overlay", "mirror",  "new root", "pivot",        "proc"};
+static const char *const names[] = {"?",         "bind",   "tmpfs", "make directory", "make file",      "link",
+                                    "overlay",   "mirror", "new root", "pivot",       "proc",           "image",
+                                    "sysfs",     "devpts", "mqueue", "mask",          "make read-only", "host name"};
+
+static int take_operation(const char **cursor, const char *end, struct operation *operation) {
+  if ((size_t)(end - *cursor) < sizeof operation->head) return errno = EINVAL, -1;
+  memcpy(&operation->head, *cursor, sizeof operation->head);
+  *cursor += sizeof operation->head;
+  operation->source = stint_take_string(cursor, end);
+  operation->destination = operation->source != NULL ? stint_take_string(cursor, end) : NULL;
+  operation->detail = operation->destination != NULL ? stint_take_string(cursor, end) : NULL;
+  operation->tree = -1;
+  return operation->detail == NULL || operation->head.kind > STINT_HOST_NAME ? (errno = EINVAL, -1) : 0;
+}
+
+static int failed(const struct operation *operation, char *detail, size_t room) {
+  int error = errno;
+  const char *source = operation->source, *below = operation->head.kind == STINT_BIND ? operation->detail : "";
+  snprintf(detail, room, "%s %.120s%s%.120s%s%.200s", names[operation->head.kind], source,
+           *below != 0 ? " below it " : "", below, *source != 0 && *operation->destination != 0 ? " on " : "",
+           operation->destination);
+  errno = error;
+  return -1;
+}
 
 int stint_mounts_run(const struct container_start *start, char *detail, size_t room) {
-  const char *end = start->end;
+  const char *end = start->end, *cursor = start->operations;
+  uint32_t count = start->plan->operation_count;
   struct mounts mounts = {.start = start, .root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC)};
   if (mounts.root < 0) return -1;
-  const char *cursor = start->operations;
-  for (uint32_t index = 0; index < start->plan->operation_count; index++) {
-    struct operation operation;
-    if ((size_t)(end - cursor) < sizeof operation.head) return errno = EINVAL, -1;
-    memcpy(&operation.head, cursor, sizeof operation.head);
-    cursor += sizeof operation.head;
-    operation.source = stint_take_string(&cursor, end);
-    operation.destination = operation.source != NULL ? stint_take_string(&cursor, end) : NULL;
-    operation.detail = operation.destination != NULL ? stint_take_string(&cursor, end) : NULL;
-    if (operation.detail == NULL || operation.head.kind > STINT_PROC) return errno = EINVAL, -1;
-    if (run(&mounts, &operation) != 0) {
-      int error = errno;
-      const char *source = operation.source, *below = operation.head.kind == STINT_BIND ? operation.detail : "";
-      snprintf(detail, room, "%s %.120s%s%.120s%s%.200s", names[operation.head.kind], source,
-               *below != 0 ? " below it " : "", below, *source != 0 && *operation.destination != 0 ? " on " : "",
-               operation.destination);
-      errno = error;
-      return -1;
-    }
+  size_t length = (count + (size_t)1) * sizeof(int);
+  int *trees = mmap(NULL, length, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (trees == MAP_FAILED) return -1;
+  struct operation operation;
+  // All sources are cloned before anything is mounted: no overlay or mount above one may stand for it.
+  for (uint32_t index = 0; index < count; index++) {
+    if (take_operation(&cursor, end, &operation) != 0) return -1;
+    trees[index] = operation.head.kind == STINT_BIND ? clone_source(start, &operation) : -1;
+    if (operation.head.kind == STINT_BIND && trees[index] < 0) return failed(&operation, detail, room);
   }
+  cursor = start->operations;
+  for (uint32_t index = 0; index < count; index++) {
+    if (take_operation(&cursor, end, &operation) != 0) return -1;
+    operation.tree = trees[index];
+    if (run(&mounts, &operation) != 0) return failed(&operation, detail, room);
+    if (operation.tree >= 0) close(operation.tree);
+  }
+  munmap(trees, length);
   return close(mounts.root);
 }

@@ -15,16 +15,18 @@ struct container_word {
   char detail[STINT_DETAIL_LIMIT];
 };
 
-// One container's start: the plan as parsed. The child uses it, and the plan, until its words end.
+// One start: the plan as parsed. A container's child uses it, and the plan, until its words end.
 struct container_start {
   char **arguments;
   char **environment;
   const char *directory;
   const struct stint_plan *plan;
+  const char *cgroups;    // plan->cgroup_count strings
   const char *groups;     // plan->group_count uint32_t, unaligned
+  const char *filter;     // plan->filter_length bytes
   const char *operations; // the packed operations
   const char *end;
-  int streams[2];
+  int streams[STINT_STREAMS];
   int words; // the child's end of the pipe for its words
 };
 
@@ -39,10 +41,28 @@ _Noreturn void stint_pod_init(int under_bubblewrap, const int64_t *deadline, con
 pid_t stint_container_start(struct container_start *start, const char *bytes, size_t length, char **pointers,
                             size_t pointer_room, int *words, int *stage);
 
+// Parses `bytes` and starts a process in the container whose main process is `container`, by a child with a memory of
+// its own: any number may be on their way. As stint_container_start else, with a negative errno as the result.
+long stint_exec_start(struct container_start *start, const char *bytes, size_t length, char **pointers,
+                      size_t pointer_room, pid_t container, int *words, int *stage);
+
+// From here on the process is held to the container's limits, whatever it becomes. 0, or -1 with errno and the file in
+// `detail`.
+int stint_start_enter(const struct container_start *start, char *detail, size_t room);
+
+// What both starts share. The first: 0, or -1 where the plan is none. The second adjusts the caller's oom score. The
+// third takes the plan's user and runs its command; it comes back where that cannot be, having said so. The last says
+// what failed, by errno, and gives an exit code; `detail` NULL: `word` has it.
+int stint_start_parse(struct container_start *start, const char *bytes, size_t length, char **pointers, size_t room);
+void stint_start_score(int32_t adjust);
+int stint_start_command(const struct container_start *start, int words, struct container_word *word);
+int stint_start_fail(int words, struct container_word *word, int stage, const char *detail);
+
 // As stint_message_send and _receive, but with a negative errno as the result.
 long stint_packet_send(int socket, const struct stint_message *header, const void *payload, size_t length,
                        const int *descriptors, int count);
-long stint_packet_receive(int socket, struct stint_message *header, void *payload, size_t room, int descriptors[2]);
+long stint_packet_receive(int socket, struct stint_message *header, void *payload, size_t room,
+                          int descriptors[STINT_STREAMS]);
 
 // Walks the pod's processes. With a namespace: kills those in it, how many there were. With 0: counts the running ones.
 // -1: they cannot be seen.

@@ -1,5 +1,5 @@
-// Owns: the pod's PID 1: takes orders from the keeper, reaps everything, kills what a container leaves behind, reports,
-// and holds the pod's deadline by itself (rule K4): at it, it stops every process of the pod, and ends the pod when the
+// Owns: the pod's PID 1: takes orders from the keeper, reaps everything, kills what a container leaves behind (what was
+// started in it later too), reports, and holds the pod's deadline by itself (rule K4): at it, it stops every process of the pod, and ends the pod when the
 // keeper has not taken over within a margin. It never runs the pod's command itself, touches no file, never waits for
 // anything but its control socket, its timer, its containers' starts and SIGCHLD, and ends (taking the whole namespace
 // along) the moment the keeper's end of the socket closes. No malloc: it may be a clone of a process whose other threads
@@ -19,8 +19,10 @@
 #include "podcalls.h"
 
 // READY: its plan is whole, and it waits for the pod to go on, or for another's start. STARTING: its child has not
-// reached its command yet; one at a time, as it shares our memory.
+// reached its command yet; one container at a time, as it shares our memory.
 enum slot_state { FREE, LOADING, READY, STARTING, RUNNING, DRAINING };
+
+// Containers come first, then what is started in them.
 
 struct slot {
   enum slot_state state;
@@ -29,12 +31,13 @@ struct slot {
   int kill_all;            // an order to kill that has not emptied the container yet
   int words;               // while STARTING: where its child's words are read
   ino_t mount_namespace;   // 0: not known yet, or another container bears the number: then all that had it is gone
+  uint32_t container;      // of what is started in one: its slot
   char *plan;              // until it has started: a mapping of plan_room bytes
   size_t plan_length, plan_filled, plan_room;
-  int streams[2];
+  int streams[STINT_STREAMS];
 };
 
-static struct slot slots[STINT_SLOTS];
+static struct slot slots[STINT_PLACES];
 static char packet[STINT_PART_LIMIT];
 static int is_stopped;       // by order or at the deadline: nothing of the pod runs until STINT_CONTINUE_ALL
 static int32_t continued;    // how often that came: tells the keeper which of its orders a report follows
@@ -82,15 +85,51 @@ static void reap(void) {
   int status;
   pid_t pid;
   while ((pid = (pid_t)stint_call(SYS_wait4, -1, (long)&status, WNOHANG, 0, 0)) > 0) {
-    for (uint32_t index = 0; index < STINT_SLOTS; index++) {
+    for (uint32_t index = 0; index < STINT_PLACES; index++) {
       if (slots[index].pid != pid) continue;
       // Dead, so all that it had to say is there.
       if (slots[index].state == STARTING) hear(index);
       if (slots[index].state != RUNNING) continue;
-      slots[index].state = DRAINING;
-      slots[index].status = status;
+      if (index < STINT_SLOTS) {
+        slots[index].state = DRAINING;
+        slots[index].status = status;
+      } else {
+        // What it has left belongs to the container, and ends with that.
+        memset(&slots[index], 0, sizeof slots[index]);
+        stint_report(STINT_EXITED, index, status, 0, NULL);
+      }
     }
   }
+}
+
+static void close_streams(struct slot *slot) {
+  for (int stream = 0; stream < STINT_STREAMS; stream++)
+    if (slot->streams[stream] >= 0) stint_close(slot->streams[stream]);
+}
+
+// A start that has come to nothing before there was a child.
+static void abandon(uint32_t index, int error, int stage, const char *detail) {
+  close_streams(&slots[index]);
+  stint_unmap(slots[index].plan, slots[index].plan_room);
+  memset(&slots[index], 0, sizeof slots[index]);
+  stint_report(STINT_FAILED, index, error, stage, detail);
+}
+
+// Ends what was started in a container that has ended; whether some of it is not reaped yet. One that is on its way into
+// the container does not have its mount namespace yet, by which the others are found.
+static int end_execs(uint32_t container) {
+  int left = 0;
+  for (uint32_t index = STINT_SLOTS; index < STINT_PLACES; index++) {
+    struct slot *slot = &slots[index];
+    if (slot->state == FREE || slot->container != container) continue;
+    if (slot->state == LOADING || slot->state == READY) {
+      abandon(index, ESRCH, STINT_STAGE_JOIN, "the container has ended");
+      continue;
+    }
+    stint_kill(slot->pid, SIGKILL);
+    left = 1;
+  }
+  return left;
 }
 
 // Whether nothing of the container is left, after killing what was. With no other container alive that is everything
@@ -123,7 +162,8 @@ static int drain(void) {
       pending = 1;
     }
     if (slot->state != DRAINING) continue;
-    if (!drained(slot, living > 0, nameless > 0)) {
+    int others = end_execs(index);
+    if (!drained(slot, living > 0, nameless > 0) || others) {
       pending = 1;
       continue;
     }
@@ -133,32 +173,44 @@ static int drain(void) {
   return pending;
 }
 
+static void start_exec(uint32_t index) {
+  struct slot *slot = &slots[index];
+  struct slot *container = &slots[slot->container];
+  if (container->state != RUNNING) return abandon(index, ESRCH, STINT_STAGE_JOIN, "the container does not run");
+  struct container_start start;
+  memset(&start, 0, sizeof start);
+  memcpy(start.streams, slot->streams, sizeof start.streams);
+  size_t offset = (slot->plan_length + 15) & ~(size_t)15;
+  int stage = 0;
+  long pid = stint_exec_start(&start, slot->plan, slot->plan_length, (char **)(slot->plan + offset),
+                              (slot->plan_room - offset) / sizeof(char *), container->pid, &slot->words, &stage);
+  if (pid < 0) return abandon(index, (int)-pid, stage, stage == STINT_STAGE_JOIN ? "the container has ended" : "fork");
+  close_streams(slot);
+  slot->state = STARTING;
+  slot->pid = (pid_t)pid;
+}
+
 static void start_container(uint32_t index) {
   struct slot *slot = &slots[index];
   static struct container_start start;
   memset(&start, 0, sizeof start);
-  start.streams[0] = slot->streams[0];
-  start.streams[1] = slot->streams[1];
+  memcpy(start.streams, slot->streams, sizeof start.streams);
   size_t offset = (slot->plan_length + 15) & ~(size_t)15;
   int words = -1, stage = 0;
   pid_t pid = stint_container_start(&start, slot->plan, slot->plan_length, (char **)(slot->plan + offset),
                                     (slot->plan_room - offset) / sizeof(char *), &words, &stage);
-  int error = pid < 0 ? errno : 0;
-  stint_close(slot->streams[0]);
-  stint_close(slot->streams[1]);
-  if (pid < 0) {
-    stint_unmap(slot->plan, slot->plan_room);
-    memset(slot, 0, sizeof *slot);
-    return stint_report(STINT_FAILED, index, error, stage, stage == STINT_STAGE_PLAN ? "container plan" : "clone");
-  }
+  if (pid < 0) return abandon(index, errno, stage, stage == STINT_STAGE_PLAN ? "container plan" : "clone");
+  close_streams(slot);
   slot->state = STARTING;
   slot->pid = pid;
   slot->words = words;
 }
 
-// Begins the next start that was ordered, unless the pod stands still or another start is under way.
+// Begins what was ordered in containers, and the next container's start, unless the pod stands still or another start is under way.
 static void start_next(void) {
   if (is_stopped) return;
+  for (uint32_t index = STINT_SLOTS; index < STINT_PLACES; index++)
+    if (slots[index].state == READY) start_exec(index);
   for (uint32_t index = 0; index < STINT_SLOTS; index++)
     if (slots[index].state == STARTING) return;
   for (uint32_t index = 0; index < STINT_SLOTS; index++) {
@@ -177,11 +229,15 @@ static void take_part(uint32_t index, size_t length) {
   slot->state = READY;
 }
 
-static void begin(uint32_t index, int32_t total, size_t length, const int streams[2]) {
+static void begin(const struct stint_message *order, size_t length, const int streams[STINT_STREAMS]) {
+  uint32_t index = order->slot;
+  int32_t total = order->value;
+  int is_exec = order->type == STINT_EXEC;
   struct slot *slot = &slots[index];
   int error = 0;
   if (slot->state != FREE) error = EBUSY;
-  if (total <= 0 || total > STINT_PLAN_LIMIT || streams[1] < 0) error = EINVAL;
+  if (total <= 0 || total > STINT_PLAN_LIMIT || streams[is_exec ? 0 : 1] < 0) error = EINVAL;
+  if (is_exec != (index >= STINT_SLOTS) || (is_exec && (uint32_t)order->extra >= STINT_SLOTS)) error = EINVAL;
   if (error == 0) {
     // Every string costs at least one byte of the plan, and a pointer; the two lists end with one more each.
     slot->plan_room = (size_t)total + 16 + ((size_t)total + 2) * sizeof(char *);
@@ -189,15 +245,15 @@ static void begin(uint32_t index, int32_t total, size_t length, const int stream
     if (slot->plan == NULL) error = ENOMEM;
   }
   if (error != 0) {
-    for (int stream = 0; stream < 2; stream++)
+    for (int stream = 0; stream < STINT_STREAMS; stream++)
       if (streams[stream] >= 0) stint_close(streams[stream]);
     stint_report(STINT_FAILED, index, error, STINT_STAGE_PLAN, "container plan");
     return;
   }
   slot->state = LOADING;
   slot->plan_length = (size_t)total;
-  slot->streams[0] = streams[0];
-  slot->streams[1] = streams[1];
+  slot->container = is_exec ? (uint32_t)order->extra : 0;
+  memcpy(slot->streams, streams, sizeof slot->streams);
   take_part(index, length);
 }
 
@@ -233,17 +289,25 @@ static void hold_deadline(void) {
   }
 }
 
-static void obey(const struct stint_message *message, size_t length, const int streams[2]) {
-  if (message->slot >= STINT_SLOTS) return;
+static void obey(const struct stint_message *message, size_t length, const int streams[STINT_STREAMS]) {
+  if (message->slot >= STINT_PLACES) return;
   struct slot *slot = &slots[message->slot];
   switch (message->type) {
-    case STINT_START: begin(message->slot, message->value, length, streams); break;
+    case STINT_START:
+    case STINT_EXEC: begin(message, length, streams); break;
     case STINT_PART: take_part(message->slot, length); break;
     case STINT_SIGNAL:
       if (slot->state == RUNNING || slot->state == STARTING) stint_kill(slot->pid, message->value);
       break;
     case STINT_KILL:
-      if (slot->state == RUNNING || slot->state == STARTING) slot->kill_all = 1;
+      if (message->slot >= STINT_SLOTS && (slot->state == LOADING || slot->state == READY))
+        abandon(message->slot, ECANCELED, STINT_STAGE_JOIN, "not wanted any more");
+      if (slot->state != RUNNING && slot->state != STARTING) break;
+      // Of what was started in a container nothing else is its own.
+      if (message->slot < STINT_SLOTS)
+        slot->kill_all = 1;
+      else
+        stint_kill(slot->pid, SIGKILL);
       break;
     case STINT_STOP_ALL: stop_all(); break;
     case STINT_CONTINUE_ALL: continue_all(); break;
@@ -253,7 +317,7 @@ static void obey(const struct stint_message *message, size_t length, const int s
 
 static void receive_order(void) {
   struct stint_message message;
-  int streams[2];
+  int streams[STINT_STREAMS];
   long length = stint_packet_receive(STINT_POD_CONTROL, &message, packet, sizeof packet, streams);
   if (length >= 0) obey(&message, (size_t)length, streams);
   if (length < 0 && length != -EAGAIN && length != -EINTR) _exit(0);
@@ -289,11 +353,11 @@ static void set_signals(sigset_t *waiting) {
 
 // Waits until something is to be done; obeys one order at most. `soon`: look again shortly.
 static void turn(int timer, int soon, const sigset_t *waiting) {
-  struct pollfd watched[2 + STINT_SLOTS] = {{STINT_POD_CONTROL, POLLIN, 0}, {timer, POLLIN, 0}};
-  uint32_t starting[STINT_SLOTS];
+  struct pollfd watched[2 + STINT_PLACES] = {{STINT_POD_CONTROL, POLLIN, 0}, {timer, POLLIN, 0}};
+  uint32_t starting[STINT_PLACES];
   nfds_t count = 2;
   if (stint_reports_flush()) watched[0].events |= POLLOUT;
-  for (uint32_t index = 0; index < STINT_SLOTS; index++) {
+  for (uint32_t index = 0; index < STINT_PLACES; index++) {
     if (slots[index].state != STARTING) continue;
     starting[count - 2] = index;
     // Its namespace's number is needed early only while another container is being emptied; the end always shows.

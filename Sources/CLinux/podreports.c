@@ -7,7 +7,7 @@
 #include "pod.h"
 
 // A slot can owe at most that it started and that it ended, before the keeper can use it again.
-enum { REPORTS = 2 * STINT_SLOTS + 64 };
+enum { REPORTS = 2 * STINT_PLACES + 64 };
 
 static struct {
   struct stint_message message;

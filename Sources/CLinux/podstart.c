@@ -13,6 +13,7 @@
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include "pod.h"
@@ -110,6 +111,28 @@ __attribute__((constructor)) static void run_as_pod_init(int argc, char **argv) 
   stint_pod_init(1, deadline, argv[3]);
 }
 
+int stint_message_socket(const char *path, int listens) {
+  struct sockaddr_un address = {.sun_family = AF_UNIX};
+  if (strlen(path) >= sizeof address.sun_path) return errno = ENAMETOOLONG, -1;
+  strcpy(address.sun_path, path);
+  int made = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+  if (made < 0) return -1;
+  int result;
+  if (listens) {
+    unlink(path);
+    // Nobody can connect between bind and listen, so the mode is right before the first connection.
+    result = bind(made, (struct sockaddr *)&address, sizeof address);
+    if (result == 0) result = chmod(path, 0600);
+    if (result == 0) result = listen(made, 128);
+  } else {
+    result = connect(made, (struct sockaddr *)&address, sizeof address);
+  }
+  if (result == 0) return made;
+  int error = errno;
+  close(made);
+  return errno = error, -1;
+}
+
 int stint_control_pair(int pair[2]) {
   if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) != 0) return -1;
   if (fcntl(pair[0], F_SETFL, O_NONBLOCK) == 0) return 0;
@@ -129,9 +152,9 @@ long stint_packet_send(int socket, const struct stint_message *header, const voi
   message.msg_iovlen = length > 0 ? 2 : 1;
   union {
     struct cmsghdr header;
-    char room[CMSG_SPACE(2 * sizeof(int))];
+    char room[CMSG_SPACE(STINT_STREAMS * sizeof(int))];
   } control;
-  if (count > 2) count = 2;
+  if (count > STINT_STREAMS) count = STINT_STREAMS;
   if (count > 0) {
     memset(&control, 0, sizeof control);
     message.msg_control = &control;
@@ -145,7 +168,8 @@ long stint_packet_send(int socket, const struct stint_message *header, const voi
   return stint_call(SYS_sendmsg, socket, (long)&message, MSG_DONTWAIT | MSG_NOSIGNAL, 0, 0);
 }
 
-long stint_packet_receive(int socket, struct stint_message *header, void *payload, size_t room, int descriptors[2]) {
+long stint_packet_receive(int socket, struct stint_message *header, void *payload, size_t room,
+                          int descriptors[STINT_STREAMS]) {
   struct iovec parts[2] = {{header, sizeof *header}, {payload, room}};
   struct msghdr message;
   memset(&message, 0, sizeof message);
@@ -153,17 +177,18 @@ long stint_packet_receive(int socket, struct stint_message *header, void *payloa
   message.msg_iovlen = 2;
   union {
     struct cmsghdr header;
-    char room[CMSG_SPACE(2 * sizeof(int))];
+    char room[CMSG_SPACE(STINT_STREAMS * sizeof(int))];
   } control;
   message.msg_control = &control;
   message.msg_controllen = sizeof control;
-  descriptors[0] = descriptors[1] = -1;
+  for (int stream = 0; stream < STINT_STREAMS; stream++) descriptors[stream] = -1;
   long size = stint_call(SYS_recvmsg, socket, (long)&message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC, 0, 0);
   if (size < 0) return size;
   struct cmsghdr *rights = CMSG_FIRSTHDR(&message);
   if (rights != NULL && rights->cmsg_type == SCM_RIGHTS) {
     size_t length = rights->cmsg_len - CMSG_LEN(0);
-    memcpy(descriptors, CMSG_DATA(rights), length <= 2 * sizeof(int) ? length : 2 * sizeof(int));
+    size_t most = STINT_STREAMS * sizeof(int);
+    memcpy(descriptors, CMSG_DATA(rights), length <= most ? length : most);
   }
   return size < (long)sizeof *header ? -EPIPE : size - (long)sizeof *header;
 }
@@ -180,6 +205,6 @@ ssize_t stint_message_send(int socket, const struct stint_message *header, const
 }
 
 ssize_t stint_message_receive(int socket, struct stint_message *header, void *payload, size_t room,
-                              int descriptors[2]) {
+                              int descriptors[STINT_STREAMS]) {
   return with_errno(stint_packet_receive(socket, header, payload, room, descriptors));
 }

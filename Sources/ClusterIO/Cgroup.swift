@@ -1,5 +1,5 @@
-// Owns: cgroup v2 directories for pods: finding a place for them, freezing, and reuse, as making one is costly.
-// It must not know why a pod is frozen. No resource controllers are used, so the host's own layout stays as it is.
+// Owns: cgroup v2 directories for pods: freezing, and reuse, as making one is costly. It must not know why a pod is
+// frozen. No resource controllers are used here, so the host's own layout stays as it is: those are LimitPool's.
 
 import CLinux
 import Glibc
@@ -8,19 +8,27 @@ import Glibc
 package final class PodCgroup {
   /// Its directory.
   package let path: String
-  /// A descriptor of the directory, to start the pod in.
+  /// A descriptor of the directory to start the pod in: its own, or a leaf of it.
   let descriptor: Int32
   /// Its event file, kept open: it is read for every pod.
   private let eventFile: Int32
   /// Whether it was asked to freeze since it was last thawed.
   private(set) var mayBeFrozen = false
 
-  fileprivate init(path: String) throws(IOError) {
+  /// `leaf`: the pod is started in a directory of this name below it, since a cgroup that hands controllers on may have
+  /// no processes of its own.
+  init(path: String, leaf: String? = nil, handing controllers: Set<CgroupController> = []) throws(IOError) {
     self.path = path
     guard mkdir(path, 0o755) == 0 || errno == EEXIST else { throw IOError.last("make cgroup", path) }
-    descriptor = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
-    guard descriptor >= 0 else { throw IOError.last("open", path) }
-    eventFile = openat(descriptor, "cgroup.events", O_RDONLY | O_CLOEXEC)
+    var start = path
+    if let leaf {
+      start = "\(path)/\(leaf)"
+      guard mkdir(start, 0o755) == 0 || errno == EEXIST else { throw IOError.last("make cgroup", start) }
+      guard CgroupPlaces.hands(controllers, onFrom: path) else { throw IOError.last("hand controllers on", path) }
+    }
+    descriptor = open(start, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+    guard descriptor >= 0 else { throw IOError.last("open", start) }
+    eventFile = open("\(path)/cgroup.events", O_RDONLY | O_CLOEXEC)
     guard eventFile >= 0 else { throw IOError.last("open", "\(path)/cgroup.events") }
   }
 
@@ -32,7 +40,7 @@ package final class PodCgroup {
   /// Asks the kernel to freeze or thaw all its processes; `isFrozen` says when they are.
   package func setFrozen(_ frozen: Bool) throws(IOError) {
     if frozen { mayBeFrozen = true }
-    try write("cgroup.freeze", frozen ? "1" : "0")
+    try CgroupFiles.write("\(path)/cgroup.freeze", frozen ? "1" : "0")
     mayBeFrozen = frozen
   }
 
@@ -43,20 +51,13 @@ package final class PodCgroup {
   package var isPopulated: Bool { !events().contains("populated 0") }
 
   /// Its event file, for `EventLoop.Interest.priority`; -1 on failure.
-  func openEvents() -> Int32 { openat(descriptor, "cgroup.events", O_RDONLY | O_CLOEXEC) }
+  func openEvents() -> Int32 { open("\(path)/cgroup.events", O_RDONLY | O_CLOEXEC) }
 
   private func events() -> [Substring] {
     let bytes = [UInt8](unsafeUninitializedCapacity: 256) { buffer, count in
       count = max(0, pread(eventFile, buffer.baseAddress, buffer.count, 0))
     }
     return String(decoding: bytes, as: UTF8.self).split(separator: "\n")
-  }
-
-  private func write(_ name: String, _ text: String) throws(IOError) {
-    let file = openat(descriptor, name, O_WRONLY | O_CLOEXEC)
-    guard file >= 0 else { throw IOError.last("open", "\(path)/\(name)") }
-    defer { close(file) }
-    try Files.writeAll(file, Array(text.utf8), path: "\(path)/\(name)")
   }
 }
 
@@ -71,7 +72,7 @@ package final class CgroupPool {
   /// Fails with ENOENT where no cgroup v2 is mounted, with EACCES or EROFS where it is not ours to write: then pods are
   /// frozen by SIGSTOP.
   package init(name: String) throws(IOError) {
-    path = "\(try CgroupPool.ownDirectory())/\(try Self.directoryName(name))"
+    path = "\(try CgroupPlaces.unified())/\(try Self.directoryName(name))"
     guard mkdir(path, 0o755) == 0 || errno == EEXIST else { throw IOError.last("make cgroup", path) }
     // The root's children have it from kernel 5.2 on.
     guard Files.exists("\(path)/cgroup.freeze") else {
@@ -105,7 +106,11 @@ package final class CgroupPool {
   /// Removes what killed owners of pools left beside this process' own cgroup: any pool whose maker is proven gone, as
   /// far as it is empty. A pool that was made in another PID namespace is left alone: its maker cannot be seen here.
   package static func removeRemains() {
-    guard let directory = try? ownDirectory(), let namespace = try? ProcessIdentity.namespace() else { return }
+    if let directory = try? CgroupPlaces.unified() { removeRemains(in: directory) }
+  }
+
+  static func removeRemains(in directory: String) {
+    guard let namespace = try? ProcessIdentity.namespace() else { return }
     for name in (try? Files.list(directory)) ?? [] where name.hasPrefix("stint-") {
       let parts = name.split(separator: ".")
       guard parts.count == 4, parts[3] == namespace, let pid = Int32(parts[1]), let start = UInt64(parts[2]),
@@ -116,32 +121,19 @@ package final class CgroupPool {
   }
 
   /// `name.PID.START.NAMESPACE`: cgroups do not outlive the kernel, so no boot id is needed.
-  private static func directoryName(_ name: String) throws(IOError) -> String {
+  static func directoryName(_ name: String) throws(IOError) -> String {
     guard let own = ProcessIdentity.read(pid: getpid()) else {
       throw IOError(code: ESRCH, operation: "read", subject: "/proc/self")
     }
     return "\(name).\(own.pid).\(own.startTime).\(try ProcessIdentity.namespace())"
   }
 
-  private static func removeEmpty(_ path: String) {
-    for child in (try? Files.list(path)) ?? [] where child.hasPrefix("pod-") { rmdir("\(path)/\(child)") }
+  /// The pool's directory with those of its pods and their containers, as far as no process is in them.
+  static func removeEmpty(_ path: String) {
+    for pod in (try? Files.list(path)) ?? [] where pod.hasPrefix("pod-") {
+      for container in (try? Files.list("\(path)/\(pod)")) ?? [] { rmdir("\(path)/\(pod)/\(container)") }
+      rmdir("\(path)/\(pod)")
+    }
     rmdir(path)
-  }
-
-  /// The directory of this process' cgroup in the v2 hierarchy, also where v1 is mounted beside it.
-  private static func ownDirectory() throws(IOError) -> String {
-    let mounts = String(decoding: try Files.read("/proc/self/mountinfo"), as: UTF8.self)
-    var mount: (root: String, point: String)?
-    for line in mounts.split(separator: "\n") where line.contains(" - cgroup2 ") {
-      let fields = line.split(separator: " ")
-      if fields.count > 4 { mount = (String(fields[3]), String(fields[4])) }
-    }
-    guard let mount else { throw IOError(code: ENOENT, operation: "cgroup", subject: "no cgroup v2 is mounted") }
-    var own = "/"
-    for line in try Files.readLine("/proc/self/cgroup").split(separator: "\n") where line.hasPrefix("0::") {
-      own = String(line.dropFirst(3))
-    }
-    if mount.root != "/", own.hasPrefix(mount.root) { own = String(own.dropFirst(mount.root.count)) }
-    return own == "/" || own.isEmpty ? mount.point : mount.point + own
   }
 }

@@ -37,12 +37,18 @@ package final class Connection {
   package var onBytes: (([UInt8]) -> Void)?
   /// Called exactly once, last, also after a local `close`. Drops all handlers after it.
   package var onClose: ((CloseReason) -> Void)?
+  /// Called once, instead of closing, when the other side sends no more; what waits for it still goes out, and the
+  /// connection stays until it is closed here.
+  package var onInputEnd: (() -> Void)?
   /// Called when output was waiting and all of it has gone: room for more of a long answer.
   package var onDrained: (() -> Void)?
   /// Most bytes that may wait to be sent; beyond it the connection closes as `slowPeer`.
   package var outputLimit: Int
   /// Bytes that wait to be sent.
   package var pendingOutput: Int { output.count }
+  /// Whether a connection that is not read (`setReading`) ends as soon as the other side says that it sends no more,
+  /// with what it had sent before unread: for connections on which that means that it has gone.
+  package var endsUnread = false { didSet { updateInterest() } }
   /// Whether it has not been closed (it may still be connecting).
   package private(set) var isOpen = true
   /// The other side's address for the log: `HOST:PORT`, or the path of a unix socket.
@@ -64,6 +70,8 @@ package final class Connection {
   private var isReading = true
   private var isFlushScheduled = false
   private var closesAfterFlush = false
+  private var isOutputEnded = false
+  private var isInputEnded = false
   private var interest: EventLoop.Interest
 
   /// Takes over a connected socket (`connecting`: one whose connect is under way) and watches it.
@@ -112,6 +120,22 @@ package final class Connection {
     setsockopt(descriptor, Int32(IPPROTO_TCP), Int32(TCP_USER_TIMEOUT), &value, 4)
   }
 
+  /// Has the kernel ask a silent other side whether it is there, so that one that has vanished ends the connection
+  /// within about `seconds`.
+  package func setKeepAlive(seconds: Int32) {
+    for (option, value) in [(TCP_KEEPIDLE, seconds / 2), (TCP_KEEPINTVL, max(1, seconds / 8)), (TCP_KEEPCNT, 4)] {
+      var value = value
+      setsockopt(descriptor, Int32(IPPROTO_TCP), Int32(option), &value, 4)
+    }
+  }
+
+  /// Says to the other side that nothing more comes, once all output has gone; it may still send. Not with TLS.
+  package func endOutput() {
+    guard isOpen, !isOutputEnded else { return }
+    isOutputEnded = true
+    if pendingOutput == 0, !isConnecting { Glibc.shutdown(descriptor, Int32(SHUT_WR)) }
+  }
+
   /// From now on the socket carries TLS. Call it before the first byte: when accepted, or right after `connect`.
   /// `name`: by which the server is meant to be reached, and which its certificate must have; nil: an address.
   package func startTLS(_ context: TLSContext, name: String? = nil) throws(IOError) {
@@ -130,7 +154,7 @@ package final class Connection {
 
   /// Queues `bytes`; they are written at the end of the turn. Does nothing after `close`.
   package func send(_ bytes: [UInt8]) {
-    guard isOpen, !closesAfterFlush, !bytes.isEmpty else { return }
+    guard isOpen, !closesAfterFlush, !isOutputEnded, !bytes.isEmpty else { return }
     if pendingOutput + bytes.count > outputLimit {
       // The caller may be in the middle of a step: tell it at the turn's end, as a failed write would be told.
       output.removeAll()
@@ -155,7 +179,7 @@ package final class Connection {
 
   /// Stops (or resumes) reading, to hold a fast sender back. Hang-ups of the socket are still seen.
   package func setReading(_ reading: Bool) {
-    isReading = reading
+    isReading = reading && !isInputEnded
     updateInterest()
   }
 
@@ -174,6 +198,15 @@ package final class Connection {
     }
   }
 
+  /// Closes it so that the other side learns of it at once, also one that does not read: an end stands behind bytes
+  /// that it has no room for, a reset does not.
+  package func abort() {
+    guard isOpen else { return }
+    var value = linger(l_onoff: 1, l_linger: 0)
+    setsockopt(descriptor, SOL_SOCKET, SO_LINGER, &value, socklen_t(MemoryLayout<linger>.size))
+    close()
+  }
+
   private func scheduleFlush() {
     guard !isFlushScheduled, !isConnecting, !interest.contains(.writable) else { return }
     isFlushScheduled = true
@@ -188,10 +221,10 @@ package final class Connection {
       if !ready.isDisjoint(with: [.writable, .hangup]) { finishConnecting() }
       return
     }
-    if ready.contains(.readable) || ready.contains(.hangup), isOpen {
+    if !ready.isDisjoint(with: [.readable, .hangup, .departure]), isOpen {
       if isReading {
         receive()
-      } else if ready.contains(.hangup) {
+      } else if !ready.isDisjoint(with: [.hangup, .departure]) {
         finish(.endOfStream)
       }
     }
@@ -206,6 +239,7 @@ package final class Connection {
     isConnecting = false
     updateInterest()
     onOpen?()
+    if isOpen, isOutputEnded, pendingOutput == 0 { Glibc.shutdown(descriptor, Int32(SHUT_WR)) }
     if isOpen, pendingOutput > 0 { flush() }
   }
 
@@ -220,8 +254,16 @@ package final class Connection {
       if errno == EAGAIN || errno == EINTR { return }
       return finish(.failed(IOError.last("receive", peer)))
     }
-    if count == 0 { return finish(.endOfStream) }
+    if count == 0 { return inputEnded() }
     received(UnsafeRawBufferPointer(rebasing: buffer[..<count]))
+  }
+
+  private func inputEnded() {
+    guard let handler = onInputEnd, tls == nil else { return finish(.endOfStream) }
+    onInputEnd = nil
+    isInputEnded = true
+    setReading(false)
+    handler()
   }
 
   private func received(_ bytes: UnsafeRawBufferPointer) {
@@ -259,13 +301,14 @@ package final class Connection {
     updateInterest()
     if pendingOutput > 0 { return }
     if closesAfterFlush { return finish(.local) }
+    if hadOutput, isOutputEnded { Glibc.shutdown(descriptor, Int32(SHUT_WR)) }
     if hadOutput { onDrained?() }
   }
 
   private func updateInterest() {
     guard isOpen, !isConnecting else { return }
     var wanted: EventLoop.Interest = []
-    if isReading { wanted.insert(.readable) }
+    if isReading { wanted.insert(.readable) } else if endsUnread { wanted.insert(.departure) }
     if pendingOutput > 0, !isFlushScheduled { wanted.insert(.writable) }
     guard wanted != interest else { return }
     interest = wanted
@@ -289,6 +332,7 @@ package final class Connection {
     onBytes = nil
     onClose = nil
     onDrained = nil
+    onInputEnd = nil
     handler?(reason)
   }
 }

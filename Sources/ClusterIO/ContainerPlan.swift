@@ -2,6 +2,7 @@
 // It must not know volumes, images or manifests: the agent turns those into mount operations.
 
 import CLinux
+import ClusterProto
 import Glibc
 
 /// One step of making a container's file system, executed in its own mount namespace. Sources are the host's paths;
@@ -10,7 +11,10 @@ import Glibc
 package enum MountOperation: Equatable, Sendable {
   /// `source`, or what `below` names inside it (it may not lead out of it), with its submounts, on `destination`.
   /// `asUser`: looked up with the rights of the plan's user, so that a directory closed to it keeps it out.
-  case bind(source: String, below: String = "", destination: String, readOnly: Bool = false, asUser: Bool = false)
+  /// `noDevices`: device files in it open nothing.
+  case bind(
+    source: String, below: String = "", destination: String, readOnly: Bool = false, asUser: Bool = false,
+    noDevices: Bool = false)
   /// An empty tmpfs; options as mount's, such as `size=64m,mode=1777`.
   case tmpfs(destination: String, options: String = "")
   /// A directory with its parents, if it is not there.
@@ -27,8 +31,49 @@ package enum MountOperation: Equatable, Sendable {
   case newRoot(path: String)
   /// Makes the new root the container's root; the last step but `proc`.
   case pivot
-  /// The pod's own /proc. `PodProcess` adds it to every plan where it makes the namespaces itself.
+  /// The pod's own /proc, or the container's. `PodProcess` adds it where it makes the namespaces itself and the plan
+  /// does not say where.
   case proc(destination: String)
+  /// The new root: `names` of directories in `layers`, the highest first, under a layer for the container's changes.
+  /// `place`: an empty directory of the host's that gets that layer, or, `inMemory`, that a tmpfs is mounted on.
+  case image(layers: String, names: [String], place: String, inMemory: Bool)
+  /// The kernel's /sys.
+  case sysfs(destination: String, readOnly: Bool = true)
+  /// A devpts of the container's own.
+  case terminals(destination: String)
+  /// The pod's message queues.
+  case queues(destination: String)
+  /// Hides a file or directory, if it is there.
+  case mask(path: String)
+  /// Makes it and what is mounted below it read-only, if it is there; of `/` the root's own file system alone.
+  case seal(path: String)
+  /// The pod's host name; with `ContainerPlan.Confinement`, which gives the pod one of its own.
+  case hostName(String)
+}
+
+/// What holds a container's processes apart from the host, beside its file system.
+package struct Confinement: Equatable, Sendable {
+  /// The capabilities that its processes may ever have, a bit each by the kernel's number.
+  package var capabilities: UInt64
+  /// Set-uid programs and file capabilities give nothing.
+  package var noNewPrivileges = false
+  /// A PID namespace of its own, its command the first process; else the pod's.
+  package var ownProcesses = true
+  /// System V IPC and message queues that the pod's containers share, and not the host's.
+  package var podIPC = true
+  /// A compiled seccomp filter (`struct sock_filter` each); empty: every system call is allowed.
+  package var filter: [UInt8] = []
+
+  /// Confined with nothing but the capabilities named.
+  package init(capabilities: UInt64) { self.capabilities = capabilities }
+
+  fileprivate var flags: UInt32 {
+    var flags = STINT_PLAN_CONFINED.rawValue | STINT_PLAN_POD_UTS.rawValue
+    if noNewPrivileges { flags |= STINT_PLAN_NO_NEW_PRIVILEGES.rawValue }
+    if ownProcesses { flags |= STINT_PLAN_OWN_PROCESSES.rawValue }
+    if podIPC { flags |= STINT_PLAN_POD_IPC.rawValue }
+    return flags
+  }
 }
 
 /// A container's process and surroundings.
@@ -47,8 +92,14 @@ package struct ContainerPlan: Equatable, Sendable {
   package var groups: [UInt32] = []
   /// `oom_score_adj`, -1000...1000; nil keeps the keeper's.
   package var oomScoreAdjust: Int32?
+  /// The `cgroup.procs` files of the cgroups that it is in; empty: the pod's own.
+  package var cgroups: [String] = []
   /// How its file system is made, in order.
   package var mounts: [MountOperation] = []
+  /// How it is held apart from the host; nil: a program of the host's, in the pod's namespaces.
+  package var confinement: Confinement?
+  /// Of a process that is started in a container: its streams are a terminal of this size.
+  package var terminal: TerminalSize?
 
   /// A plan with nothing but a command.
   package init(arguments: [String], environment: [String] = []) {
@@ -61,7 +112,7 @@ package struct ContainerPlan: Equatable, Sendable {
   func encoded(mountingProc: Bool) throws(IOError) -> [UInt8] {
     guard !arguments.isEmpty else { throw IOError(code: EINVAL, operation: "container plan", subject: "empty command") }
     // Before a pivot paths are the host's: the pod's /proc goes in last, over whatever the root brought along.
-    let operations = mountingProc ? mounts + [.proc(destination: "/proc")] : mounts
+    let operations = mountingProc && !mountsProc ? mounts + [.proc(destination: "/proc")] : mounts
     var encoder = PlanEncoder()
     encoder.append(Int32(truncatingIfNeeded: userID.map(Int64.init) ?? -1))
     encoder.append(Int32(truncatingIfNeeded: groupID.map(Int64.init) ?? -1))
@@ -69,15 +120,32 @@ package struct ContainerPlan: Equatable, Sendable {
     for count in [arguments.count, environment.count, groups.count, operations.count] {
       encoder.append(Int32(truncatingIfNeeded: count))
     }
+    let capabilities = confinement?.capabilities ?? 0
+    let filter = confinement?.filter ?? []
+    let flags = (confinement?.flags ?? 0) | (terminal == nil ? 0 : STINT_PLAN_TERMINAL.rawValue)
+    let size = UInt32(terminal?.columns ?? 0) | UInt32(terminal?.rows ?? 0) << 16
+    let words = [
+      flags, UInt32(truncatingIfNeeded: capabilities), UInt32(truncatingIfNeeded: capabilities >> 32),
+      UInt32(filter.count), size, UInt32(cgroups.count),
+    ]
+    for word in words { encoder.append(Int32(bitPattern: word)) }
     for text in arguments { try encoder.append(text) }
     for text in environment { try encoder.append(text) }
     try encoder.append(directory)
+    for file in cgroups { try encoder.append(file) }
     for group in groups { encoder.append(Int32(bitPattern: group)) }
+    encoder.bytes.append(contentsOf: filter)
     for operation in operations { try encoder.append(operation) }
     guard encoder.bytes.count <= Int(STINT_PLAN_LIMIT) else {
       throw IOError(code: E2BIG, operation: "container plan", subject: "arguments, environment and mounts")
     }
     return encoder.bytes
+  }
+
+  private var mountsProc: Bool {
+    mounts.contains { operation in
+      if case .proc = operation { true } else { false }
+    }
   }
 }
 
@@ -96,8 +164,9 @@ private struct PlanEncoder {
 
   mutating func append(_ operation: MountOperation) throws(IOError) {
     switch operation {
-    case .bind(let source, let below, let destination, let readOnly, let asUser):
-      let flags = (readOnly ? STINT_BIND_READ_ONLY.rawValue : 0) | (asUser ? STINT_BIND_AS_USER.rawValue : 0)
+    case .bind(let source, let below, let destination, let readOnly, let asUser, let noDevices):
+      var flags = (readOnly ? STINT_BIND_READ_ONLY.rawValue : 0) | (asUser ? STINT_BIND_AS_USER.rawValue : 0)
+      if noDevices { flags |= STINT_BIND_NO_DEVICES.rawValue }
       try append(STINT_BIND, flags: Int32(bitPattern: flags), source, destination, below)
     case .tmpfs(let destination, let options): try append(STINT_TMPFS, "", destination, options)
     case .makeDirectory(let path, let mode): try append(STINT_MAKE_DIRECTORY, mode: mode, "", path)
@@ -108,6 +177,16 @@ private struct PlanEncoder {
     case .newRoot(let path): try append(STINT_NEW_ROOT, path, "")
     case .pivot: try append(STINT_PIVOT, "", "")
     case .proc(let destination): try append(STINT_PROC, "", destination)
+    case .image(let layers, let names, let place, let inMemory):
+      let flags = inMemory ? STINT_IMAGE_IN_MEMORY.rawValue : 0
+      try append(
+        STINT_IMAGE, flags: Int32(bitPattern: flags), layers, place, names.joined(separator: ":"))
+    case .sysfs(let destination, let readOnly): try append(STINT_SYSFS, mode: readOnly ? 0 : 0o200, "", destination)
+    case .terminals(let destination): try append(STINT_TERMINALS, "", destination)
+    case .queues(let destination): try append(STINT_QUEUES, "", destination)
+    case .mask(let path): try append(STINT_MASK, "", path)
+    case .seal(let path): try append(STINT_SEAL, "", path)
+    case .hostName(let name): try append(STINT_HOST_NAME, name, "")
     }
   }
 

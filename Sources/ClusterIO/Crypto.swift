@@ -13,6 +13,13 @@ package enum Crypto {
     return bytes
   }
 
+  /// SHA-1, 20 bytes: no longer fit for any proof, and what WebSocket's opening asks for.
+  package static func sha1(_ bytes: [UInt8]) -> [UInt8] {
+    var digest = [UInt8](repeating: 0, count: 20)
+    SHA1(bytes, bytes.count, &digest)
+    return digest
+  }
+
   /// Whether both are the same, in a time that does not tell where they differ.
   package static func equal(_ left: [UInt8], _ right: [UInt8]) -> Bool {
     left.count == right.count && CRYPTO_memcmp(left, right, left.count) == 0

@@ -20,6 +20,8 @@ package final class EventLoop {
     package static let priority = Interest(rawValue: 4)
     /// The other side hung up or the descriptor failed. Always reported, never asked for.
     package static let hangup = Interest(rawValue: 8)
+    /// The other side said that it sends no more (EPOLLRDHUP).
+    package static let departure = Interest(rawValue: 16)
   }
 
   private struct Registration {
@@ -165,6 +167,7 @@ package final class EventLoop {
     if interest.contains(.readable) { event.events |= EPOLLIN.rawValue }
     if interest.contains(.writable) { event.events |= EPOLLOUT.rawValue }
     if interest.contains(.priority) { event.events |= EPOLLPRI.rawValue }
+    if interest.contains(.departure) { event.events |= EPOLLRDHUP.rawValue }
     let generation = UInt64(registrations[Int(descriptor)].generation)
     event.data.u64 = generation << 32 | UInt64(UInt32(bitPattern: descriptor))
     return event
@@ -175,6 +178,7 @@ package final class EventLoop {
     if bits & EPOLLIN.rawValue != 0 { ready.insert(.readable) }
     if bits & EPOLLOUT.rawValue != 0 { ready.insert(.writable) }
     if bits & EPOLLPRI.rawValue != 0 { ready.insert(.priority) }
+    if bits & EPOLLRDHUP.rawValue != 0 { ready.insert(.departure) }
     if bits & (EPOLLHUP.rawValue | EPOLLERR.rawValue) != 0 { ready.insert(.hangup) }
     return ready
   }

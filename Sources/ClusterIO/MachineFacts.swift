@@ -40,6 +40,12 @@ package struct MachineFacts: Equatable, Sendable {
       kernelRelease: text(of: &names.release), osImage: prettyName(), architecture: kubernetesName(machine))
   }
 
+  /// `architecture` alone: nothing of it is on a disk.
+  package static func readArchitecture() -> String {
+    var names = utsname()
+    return uname(&names) == 0 ? kubernetesName(text(of: &names.machine)) : "unknown"
+  }
+
   private static func kubernetesName(_ machine: String) -> String {
     switch machine {
     case "x86_64": "amd64"

@@ -35,13 +35,27 @@ package final class PodProcess {
 
   /// Why a container did not start.
   package struct StartFailure: Error, Equatable, Sendable, CustomStringConvertible {
-    /// Where: `plan`, `clone`, `mount`, `workingDir`, `user`, `streams` or `exec`.
+    /// Where: `plan`, `clone`, `mount`, `workingDir`, `user`, `streams`, `exec`, `interpreter`, `join`,
+    /// `terminal` or `cgroup`.
     package let stage: String
     /// What failed and why; its subject names the path or command.
     package let error: IOError
     /// `stage: subject: message`.
     package var description: String { "\(stage): \(error.subject): \(error.message)" }
   }
+
+  /// What is told of a process that was to be started in a container.
+  package enum ExecWord: Equatable, Sendable {
+    /// Its command runs.
+    case started
+    /// Nothing of it ran.
+    case failed(StartFailure)
+    /// It ended; what it has started may go on in the container.
+    case exited(ProcessExit)
+  }
+
+  /// How many processes may be started in its containers at once, beside the containers' own.
+  package static let execPlaces = Int(STINT_EXECS)
 
   /// How a pod ended.
   package struct Gone: Equatable, Sendable {
@@ -57,6 +71,8 @@ package final class PodProcess {
   package var onExited: ((_ slot: Int, ProcessExit) -> Void)?
   /// A container did not start.
   package var onStartFailed: ((_ slot: Int, StartFailure) -> Void)?
+  /// What became of a process that was to be started in a container; a failure or an exit is the last word of it.
+  package var onExec: ((_ place: Int, ExecWord) -> Void)?
   /// Whether everything in the pod stands still: the answer to `freeze`, and unasked when its own deadline was over.
   package var onFrozen: ((Bool) -> Void)?
   /// Every process of the pod is dead and reaped. Called once, last.
@@ -75,6 +91,8 @@ package final class PodProcess {
     var payload: ArraySlice<UInt8>
     var descriptors: [Int32]
   }
+
+  private static let firstExec = Int(STINT_SLOTS)
 
   private let loop: EventLoop
   private let mountsProc: Bool
@@ -133,15 +151,40 @@ package final class PodProcess {
       close(errors)
       throw error
     }
+    send(STINT_START, bytes, slot: slot, [output, errors])
+  }
+
+  private func send(
+    _ type: stint_message_type, _ plan: [UInt8], slot: Int, extra: Int32 = 0, _ streams: [Int32]
+  ) {
     let limit = Int(STINT_PART_LIMIT)
-    var rest = bytes[...]
-    send(STINT_START, slot: slot, value: Int32(bytes.count), payload: rest.prefix(limit), [output, errors])
+    var rest = plan[...]
+    send(type, slot: slot, value: Int32(plan.count), extra: extra, payload: rest.prefix(limit), streams)
     rest = rest.dropFirst(limit)
     while !rest.isEmpty {
       send(STINT_PART, slot: slot, payload: rest.prefix(limit))
       rest = rest.dropFirst(limit)
     }
   }
+
+  /// Starts a process in the container of that slot, at a free `place` (0..<`execPlaces`; free again after the last
+  /// word of it), with the container's own plan but its arguments, terminal and mounts. `streams`: its standard input,
+  /// output and error, or, with a terminal, one socket (as `stint_message_socket` makes them) that the terminal's other
+  /// end is sent on. They are taken over, also when it fails.
+  package func startExec(place: Int, inContainer slot: Int, _ plan: ContainerPlan, streams: [Int32]) throws(IOError) {
+    let bytes: [UInt8]
+    do throws(IOError) {
+      guard control >= 0 else { throw IOError(code: ESRCH, operation: "exec", subject: "the pod is gone") }
+      bytes = try plan.encoded(mountingProc: false)
+    } catch {
+      for descriptor in streams { close(descriptor) }
+      throw error
+    }
+    send(STINT_EXEC, bytes, slot: Self.firstExec + place, extra: Int32(slot), streams)
+  }
+
+  /// Kills such a process, and nothing else.
+  package func killExec(place: Int) { send(STINT_KILL, slot: Self.firstExec + place) }
 
   /// Sends a signal to a container's main process.
   package func signal(slot: Int, _ signal: Int32) { send(STINT_SIGNAL, slot: slot, value: signal) }
@@ -207,7 +250,8 @@ package final class PodProcess {
       arguments: [
         "bwrap", "--unshare-user", "--unshare-pid", "--as-pid-1", "--die-with-parent", "--dev-bind", "/", "/", "--proc",
         "/proc", "--cap-add", "CAP_SYS_ADMIN", "--cap-add", "CAP_SYS_PTRACE",
-        "--cap-add", "CAP_DAC_OVERRIDE", "--", "/proc/self/fd/5", "pod-init", "\(pod.deadline.index)",
+        "--cap-add", "CAP_DAC_OVERRIDE", "--cap-add", "CAP_SYS_CHROOT", "--", "/proc/self/fd/5", "pod-init",
+        "\(pod.deadline.index)",
         pod.marker?.name ?? PodMarker.plainName,
       ], environment: [])
     options.descriptors = [
@@ -225,9 +269,10 @@ package final class PodProcess {
   }
 
   private func send(
-    _ type: stint_message_type, slot: Int = 0, value: Int32 = 0, payload: ArraySlice<UInt8> = [], _ pass: [Int32] = []
+    _ type: stint_message_type, slot: Int = 0, value: Int32 = 0, extra: Int32 = 0, payload: ArraySlice<UInt8> = [],
+    _ pass: [Int32] = []
   ) {
-    let header = stint_message(type: type.rawValue, slot: UInt32(truncatingIfNeeded: slot), value: value, extra: 0)
+    let header = stint_message(type: type.rawValue, slot: UInt32(truncatingIfNeeded: slot), value: value, extra: extra)
     waiting.append(Message(header: header, payload: payload, descriptors: pass))
     sendWaiting()
   }
@@ -267,7 +312,7 @@ package final class PodProcess {
   private func receive() {
     while control >= 0 {
       var header = stint_message()
-      var passed: [Int32] = [-1, -1]
+      var passed = [Int32](repeating: -1, count: Int(STINT_STREAMS))
       let size = receiveBuffer.withUnsafeMutableBytes {
         stint_message_receive(control, &header, $0.baseAddress, $0.count, &passed)
       }
@@ -284,14 +329,25 @@ package final class PodProcess {
     let slot = Int(message.slot)
     switch message.type {
     case STINT_HELLO.rawValue: meetInit(passed[0])
+    case STINT_STARTED.rawValue where slot >= Self.firstExec: onExec?(slot - Self.firstExec, .started)
+    case STINT_EXITED.rawValue where slot >= Self.firstExec:
+      onExec?(slot - Self.firstExec, .exited(ProcessExit(waitStatus: message.value)))
     case STINT_STARTED.rawValue: onStarted?(slot, message.value)
     case STINT_EXITED.rawValue: onExited?(slot, ProcessExit(waitStatus: message.value))
     case STINT_FAILED.rawValue:
-      let stages = ["?", "plan", "clone", "mount", "workingDir", "user", "streams", "exec", "interpreter"]
+      let stages = [
+        "?", "plan", "clone", "mount", "workingDir", "user", "streams", "exec", "interpreter", "join", "terminal",
+        "cgroup",
+      ]
       let stage = stages.indices.contains(Int(message.extra)) ? stages[Int(message.extra)] : "?"
       let subject = String(decoding: detail, as: UTF8.self)
-      onStartFailed?(
-        slot, StartFailure(stage: stage, error: IOError(code: message.value, operation: stage, subject: subject)))
+      let failure = StartFailure(
+        stage: stage, error: IOError(code: message.value, operation: stage, subject: subject))
+      if slot >= Self.firstExec {
+        onExec?(slot - Self.firstExec, .failed(failure))
+      } else {
+        onStartFailed?(slot, failure)
+      }
     // Said before it heard of the last thaw: it runs, or says again that it does not.
     case STINT_STOPPED.rawValue where message.extra != thaws: break
     case STINT_STOPPED.rawValue: onFrozen?(message.value == 0)
@@ -333,6 +389,7 @@ package final class PodProcess {
     onStarted = nil
     onExited = nil
     onStartFailed = nil
+    onExec = nil
     onFrozen = nil
     onGone = nil
     handler?(Gone(exit: exit, message: message))

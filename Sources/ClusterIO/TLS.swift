@@ -158,20 +158,25 @@ extension TLSContext {
 }
 
 /// Bytes in a row that are taken from the front.
-final class ByteQueue {
+package final class ByteQueue {
   private var bytes: [UInt8] = []
   private var start = 0
   /// Room that an empty queue keeps. More would be held for each of thousands of connections.
   private static let keptCapacity = 4 * 1024
 
-  var count: Int { bytes.count - start }
+  /// Bytes that wait.
+  package var count: Int { bytes.count - start }
 
-  func append(_ added: [UInt8]) { bytes.append(contentsOf: added) }
+  /// An empty one.
+  package init() {}
+
+  /// Puts bytes behind the others.
+  package func append(_ added: [UInt8]) { bytes.append(contentsOf: added) }
 
   func append(_ added: UnsafeRawBufferPointer) { bytes.append(contentsOf: added) }
 
   /// Shows what is there; `body` says how much of it was taken, nothing or less when none could be.
-  func take(_ body: (UnsafeRawBufferPointer) -> Int) -> Int {
+  package func take(_ body: (UnsafeRawBufferPointer) -> Int) -> Int {
     let taken = bytes.withUnsafeBytes { body(UnsafeRawBufferPointer(rebasing: $0[start...])) }
     guard taken > 0 else { return taken }
     start += taken
@@ -184,7 +189,8 @@ final class ByteQueue {
     return taken
   }
 
-  func removeAll() {
+  /// Drops all of them.
+  package func removeAll() {
     bytes.removeAll(keepingCapacity: bytes.capacity <= ByteQueue.keptCapacity)
     start = 0
   }

@@ -77,6 +77,18 @@ int stint_become_subreaper(void);
 // A pipe, closed on exec, whose reading end does not block; 0, or -1 and errno.
 int stint_output_pipe(int ends[2]);
 
+// 1 where this process' program lies on a read-only mount, so that nobody changes it by /proc/PID/exe: 0 if not.
+int stint_is_sealed(void);
+
+// Executes this process' program anew from a read-only mount that only this process has (Linux 5.12, root): containers,
+// which begin as clones of it, could else change the file by /proc/self/exe (CVE-2019-5736). Returns only on an error:
+// -1 and errno.
+int stint_seal(char *const arguments[]);
+
+// 0 where the way to `path` leads through one of the links in /proc (cwd, root, exe, fd) that reach what no name does,
+// or through too many links; else 1, whether it is there or not.
+int stint_is_plain(const char *path);
+
 // Makes the directory (or empty file) `path` below `directory`, with its parents, unless it is there; directories get
 // `mode`. Follows no symbolic link: whoever writes in `directory` cannot lead it elsewhere. 0, or -1 and errno.
 int stint_make_below(const char *directory, const char *path, int is_directory, uint32_t mode);

@@ -9,6 +9,9 @@
 
 enum {
   STINT_SLOTS = 128,               // containers of a pod that may run at once
+  STINT_EXECS = 96,                // and processes started in them; the first has the number STINT_SLOTS
+  STINT_PLACES = STINT_SLOTS + STINT_EXECS,
+  STINT_STREAMS = 3,               // descriptors that a message may pass
   STINT_PART_LIMIT = 48 * 1024,    // payload bytes of one message
   STINT_PLAN_LIMIT = 4 << 20,      // bytes of a whole plan
   STINT_DETAIL_LIMIT = 480,        // bytes of STINT_FAILED's text
@@ -30,6 +33,8 @@ enum stint_message_type {
   STINT_KILL = 4,        // slot: SIGKILL to every process of the container
   STINT_STOP_ALL = 5,    // SIGSTOP to every process of the pod, until none runs; answered by STINT_STOPPED
   STINT_CONTINUE_ALL = 6, // undoes it, and what the init stopped at its own deadline; containers wait for it to start
+  STINT_EXEC = 7,         // as START, of a process in a container that runs: slot from STINT_SLOTS on; extra = the
+                          // container's slot; passes its three streams, or with a terminal a socket for its other end
   // init to keeper
   STINT_HELLO = 16,      // sent by a pod init under bubblewrap only: passes a pidfd of itself; value is 0
   STINT_STARTED = 17,    // slot; value = the main process' id inside the pod
@@ -37,6 +42,8 @@ enum stint_message_type {
   STINT_FAILED = 19,     // slot; value = errno; extra = stint_stage; payload = what it was done to
   STINT_STOPPED = 20,    // value = processes that still run (0: all stopped); extra = STINT_CONTINUE_ALLs obeyed so
                          // far; comes unasked when the pod's own deadline is over
+  // a process with a terminal to whom passed the socket
+  STINT_TERMINAL = 32,   // passes the terminal's other end
 };
 
 // Where a container's start failed.
@@ -49,6 +56,9 @@ enum stint_stage {
   STINT_STAGE_STREAMS = 6,
   STINT_STAGE_EXEC = 7,
   STINT_STAGE_INTERPRETER = 8, // the command is there; what its first line (or its ELF header: empty) names is not
+  STINT_STAGE_JOIN = 9,        // the container that it was to run in does not run
+  STINT_STAGE_TERMINAL = 10,
+  STINT_STAGE_CGROUP = 11,     // a limit cannot be kept: better not started than without it
 };
 
 struct stint_message {
@@ -58,8 +68,10 @@ struct stint_message {
   int32_t extra;
 };
 
-// A plan is this header, then NUL-terminated strings: arguments, environment, working directory; then group_count
-// uint32_t; then each mount operation: a stint_operation and its strings source, destination, detail.
+// A plan is this header, then NUL-terminated strings: arguments, environment, working directory, the `cgroup.procs`
+// files of cgroup_count cgroups that the container is in; then group_count
+// uint32_t; then filter_length bytes of a seccomp filter (struct sock_filter each); then each mount operation: a
+// stint_operation and its strings source, destination, detail.
 struct stint_plan {
   int32_t user;             // -1: as the keeper
   int32_t group;            // -1: as the keeper
@@ -68,17 +80,36 @@ struct stint_plan {
   uint32_t environment_count;
   uint32_t group_count;
   uint32_t operation_count;
+  uint32_t flags;                // stint_plan_flag
+  uint32_t capabilities[2];      // with CONFINED: the bounding set, a bit each, the lower half first
+  uint32_t filter_length;        // 0: no filter
+  uint16_t columns, rows;        // of its terminal, with STINT_PLAN_TERMINAL
+  uint32_t cgroup_count;
+};
+
+enum stint_plan_flag {
+  STINT_PLAN_CONFINED = 1,          // its capabilities are bounded, and no_new_privs is set only where asked for
+  STINT_PLAN_NO_NEW_PRIVILEGES = 2, // set-uid programs give nothing
+  STINT_PLAN_OWN_PROCESSES = 4,     // a PID namespace of the container's own, its command the first process
+  STINT_PLAN_POD_UTS = 8,           // the pod has a host name of its own, shared by its containers
+  STINT_PLAN_POD_IPC = 16,          // and System V IPC and message queues
+  STINT_PLAN_TERMINAL = 32,         // its streams are a terminal (STINT_EXEC only)
 };
 
 struct stint_operation {
   uint32_t kind;  // stint_operation_kind
-  uint32_t flags; // stint_bind_flag (bind)
+  uint32_t flags; // stint_bind_flag (bind), stint_image_flag (image)
   uint32_t mode;  // permissions of what is made
 };
 
 enum stint_bind_flag {
   STINT_BIND_READ_ONLY = 1,
   STINT_BIND_AS_USER = 2, // its source is looked up with the rights of the plan's user, where it has one
+  STINT_BIND_NO_DEVICES = 4, // device files in it open nothing
+};
+
+enum stint_image_flag {
+  STINT_IMAGE_IN_MEMORY = 1, // what the container changes is kept in a tmpfs
 };
 
 // Executed in order in the container's own mount namespace. Sources are paths of the host; destinations are resolved
@@ -94,7 +125,17 @@ enum stint_operation_kind {
   STINT_MIRROR = 7,         // a tmpfs on destination with source's entries bound in
   STINT_NEW_ROOT = 8,       // destinations are below source from here on
   STINT_PIVOT = 9,          // makes the new root the container's root
-  STINT_PROC = 10,          // the pod's own /proc on destination
+  STINT_PROC = 10,          // the pod's own /proc on destination, or the container's
+  STINT_IMAGE = 11,         // the new root: layers (detail: their names in source, the highest first, with a colon
+                            // between two) under a layer for changes; destination has `upper`, `work` and `root` for it,
+                            // or, in memory, is a directory to mount on
+  STINT_SYSFS = 12,         // /sys on destination, read-only unless mode is 0200
+  STINT_TERMINALS = 13,     // a devpts of the container's own
+  STINT_QUEUES = 14,        // the pod's message queues
+  STINT_MASK = 15,          // hides destination, if it is there
+  STINT_SEAL = 16,          // makes destination, and what is mounted below it, read-only, if it is there; "/": the root's
+                            // own file system alone
+  STINT_HOST_NAME = 17,     // the pod's host name is source
 };
 
 // A table of `count` deadlines (a memory file); its descriptor, or -1 and errno. Only a keeper and its pod inits have
@@ -116,14 +157,21 @@ void stint_deadline_set(int64_t *word, int64_t boottime_nanoseconds);
 // what tells it when it has no descriptors any more. Its id, and *pidfd; or -1 and errno.
 pid_t stint_pod_start(int control, int marker, int cgroup, const int64_t *deadline, const char *name, int *pidfd);
 
-// sendmsg with up to two descriptors; the message's size, or -1 and errno. Never waits.
+// sendmsg with up to STINT_STREAMS descriptors; the message's size, or -1 and errno. Never waits.
 ssize_t stint_message_send(int socket, const struct stint_message *header, const void *payload, size_t length,
                            const int *descriptors, int count);
 
 // recvmsg: payload bytes (its room is `room`), 0 payload for a bare header, -1 and errno (EPIPE at the end).
 // The passed descriptors, close-on-exec, are in `descriptors`; -1 where none came. Never waits.
 ssize_t stint_message_receive(int socket, struct stint_message *header, void *payload, size_t room,
-                              int descriptors[2]);
+                              int descriptors[STINT_STREAMS]);
+
+// A socket for messages, connected to the one at `path` (at most 107 bytes), or (`listens`) one that waits there for such
+// connections, with mode 0600. Close-on-exec, never waits. -1 and errno.
+int stint_message_socket(const char *path, int listens);
+
+// Gives a terminal that was passed another size; 0, or -1 and errno.
+int stint_terminal_resize(int terminal, uint16_t columns, uint16_t rows);
 
 // Two connected sockets for a pod's control, close-on-exec, the keeper's end (first) non-blocking. 0, or -1 and errno.
 int stint_control_pair(int pair[2]);

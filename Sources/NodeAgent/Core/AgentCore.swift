@@ -33,6 +33,8 @@ package struct AgentCore {
     var fencesFully: Bool
     var fencingDetail: String
     var concern = ""
+    /// nil: it is of a version that bounds nothing.
+    var limits: LimitAbilities?
   }
 
   private(set) var configuration: AgentConfiguration
@@ -55,6 +57,12 @@ package struct AgentCore {
   var lastPreparation: Int64 = 0
   var lastShortening: Int64 = 0
   var disk = DiskWatch()
+  var usage = UsageWatch()
+  var devices: DeviceLedger
+  /// What is fetched for whom; without images nobody asks it.
+  var pulls: ImagePulls
+  var garbage: ImageGarbage
+  var images = ImageTelling()
   /// When the tokens of attempts are asked for again.
   var tokensDue = TimerQueue<AttemptNumber>()
   var effects: [AgentEffect] = []
@@ -79,6 +87,9 @@ package struct AgentCore {
   package init(configuration: AgentConfiguration, seed: UInt64) {
     self.configuration = configuration
     random = SplitMix64(seed: seed)
+    pulls = ImagePulls(configuration.images)
+    garbage = ImageGarbage(configuration.images)
+    devices = DeviceLedger(configuration.devices)
     highestIncarnation = configuration.highestIncarnation
     incarnationMark = configuration.incarnationMark
     retained = Set(configuration.retainedLogs)
@@ -109,7 +120,16 @@ package struct AgentCore {
     case .preparationFailed(let attempt, let number, let container, let reason, let message, let retryable):
       let failure = PreparationFailure(container: container, reason: reason, message: message, isRetryable: retryable)
       preparationFailed(attempt, number, failure, now)
-    case .diskAnswered(let number, let room): diskAnswered(number, room, now)
+    case .images(let records): take(records, now)
+    case .imagePulled(let number, let record, let milliseconds, let bytes):
+      follow(pulls.pulled(number, record, milliseconds: milliseconds, bytes: bytes, at: now.boot), now)
+      imagesChanged(now)
+    case .imagePullFailed(let number, let message):
+      follow(pulls.failed(number, message: ImageTelling.bounded(message), at: now.boot), now)
+    case .diskAnswered(let number, let room):
+      diskAnswered(number, room, now)
+      if let room { collectImages(room, now) }
+    case .nodeMeasured(let reading): usage.node = reading
     case .stopRequested: leave()
     case .shutDownRequested(let grace): shutDown(graceMilliseconds: grace)
     }
@@ -136,6 +156,7 @@ package struct AgentCore {
       keeperLink = .connecting
       effects.append(.connectKeeper(keeperConnection))
     }
+    passImages(now)
     switch coordinatorLink {
     case .connecting(let until), .registering(let until):
       let patience = (configuration.handshakeMilliseconds + 999) / 1_000
@@ -143,6 +164,7 @@ package struct AgentCore {
     case .up:
       beatIfDue(now)
       askForTokens(now)
+      measureIfDue(now)
     case .down: break
     }
     if case .down(let until) = coordinatorLink, keeperLink == .ready, until <= now.boot {
@@ -150,6 +172,7 @@ package struct AgentCore {
       coordinatorLink = .connecting(until: now.boot + configuration.handshakeMilliseconds)
       effects.append(.connectCoordinator(coordinatorConnection))
     }
+    orderImages(now)
     let next = nextWake()
     if next != wake {
       wake = next
@@ -158,12 +181,12 @@ package struct AgentCore {
   }
 
   private mutating func nextWake() -> BootTime? {
-    var next: BootTime?
-    if case .down(let until) = keeperLink { next = until }
+    var next = pulls.nextWake()
+    if case .down(let until) = keeperLink { next = earliest(next, until) }
     switch coordinatorLink {
     case .down(let until): if keeperLink == .ready { next = earliest(next, until) }
     case .connecting(let until), .registering(let until): next = earliest(next, until)
-    case .up: next = earliest(earliest(next, session?.nextWake), tokensDue.earliest())
+    case .up: next = earliest(earliest(earliest(next, session?.nextWake), tokensDue.earliest()), usage.due)
     }
     return next
   }
@@ -211,6 +234,8 @@ extension AgentCore {
         effects.append(.log("the keeper: \(fencesFully ? "pods can be started again: " : "")\(detail)"))
       }
       lacksSandbox = !fencesFully
+    case .limits(let abilities): identity?.limits = abilities
+    case .devices(let held): for attempt in held.keys.sorted() { devices.note(attempt, held[attempt] ?? [:]) }
     case .proven(let proven): note(proven)
     case .concern(let text):
       guard keeperLink == .loading else { return }
@@ -226,6 +251,7 @@ extension AgentCore {
       } else if keeperLink == .loading || keeperLink == .ready {
         take(reports, now)
       }
+    case .usage(let pods): take(pods, now)
     case .shortened(let number, let settle):
       // One of an earlier session says nothing of what that session's later answers gave.
       if let session, session.shortening == number { self.session?.settlesAt = now.boot + max(0, settle) }
@@ -250,7 +276,8 @@ extension AgentCore {
     identity = nil
     effects.append(.log("the keeper is gone: \(reason)"))
     if coordinatorIsOpen { effects.append(.disconnectCoordinator(failure: nil)) }
-    dropCoordinator(until: now.boot)
+    dropCoordinator(until: now.boot, now)
+    for number in attempts.keys.sorted() { pulls.release(number, keeps: true, at: now.boot) }
     attempts = [:]
     inventoryDigest = SetDigest()
   }
@@ -300,18 +327,25 @@ extension AgentCore {
         reason: identity.concern.isEmpty ? "KeeperIsWhole" : "KeeperHasConcern",
         message: identity.concern.isEmpty ? "the keeper could do all that it has to at its start" : identity.concern,
         lastTransition: now.wall, lastProbe: now.wall))
+    let limits = (identity.limits ?? LimitAbilities()).words
+    conditions.set(
+      Condition(
+        type: LimitAbilities.condition, status: limits.status, reason: limits.reason, message: limits.message,
+        lastTransition: now.wall, lastProbe: now.wall))
     effects.append(
       .send(
         .register(
           Registration(
             node: configuration.node, machineID: configuration.machineID, bootID: configuration.bootID,
             keeper: identity.keeper, sweptKeepers: identity.sweptKeepers, capacity: configuration.capacity,
-            labels: configuration.labels, address: configuration.address, info: configuration.info,
+            labels: configuration.labels.merging(configuration.images.labels),
+            address: configuration.address, info: configuration.info,
             conditions: conditions, fencesFully: identity.fencesFully, highestIncarnation: highestIncarnation,
             highestAttempt: highestAttempt, hardwareID: configuration.hardwareID, directory: identity.directory,
             // CLOCK_BOOTTIME begins with the kernel.
             uptimeMilliseconds: max(0, now.boot.milliseconds), incarnationMark: incarnationMark,
-            rememberedCluster: configuration.rememberedCluster, provenAttempt: provenAttempt))))
+            rememberedCluster: configuration.rememberedCluster, provenAttempt: provenAttempt,
+            reserved: configuration.reserved))))
   }
 
   /// C4: told back at the next registration.
@@ -328,13 +362,15 @@ extension AgentCore {
     case (.refused(let reason, let retry), .registering), (.refused(let reason, let retry), .up):
       tellRefusal("the coordinator refuses this agent: \(reason)", now)
       effects.append(.disconnectCoordinator(failure: nil))
-      dropCoordinator(until: now.boot + (retry.map { max(1, $0) } ?? refusedPause()))
+      dropCoordinator(until: now.boot + (retry.map { max(1, $0) } ?? refusedPause()), now)
     case (.answer(let answer), .up): hear(answer, now)
     case (.assignments(let assignments), .up):
       take(assignments, now)
       reconcile(assignments.map(\.attempt), now)
     case (.tokens(let fresh), .up): take(fresh, now)
+    case (.measure(let milliseconds), .up): measure(for: milliseconds, now)
     case (.logs(let request), .up): effects.append(.serveLogs(request))
+    case (.stream(let request), .up): effects.append(.serveStream(request))
     case (.purge(let purged), .up): purge(purged)
     default: break
     }
@@ -351,7 +387,7 @@ extension AgentCore {
         : "older than \(highestIncarnation), which this node has seen"
       tellRefusal("the coordinator's incarnation \(incarnation) is \(problem)", now)
       effects.append(.disconnectCoordinator(failure: nil))
-      dropCoordinator(until: now.boot + refusedPause())
+      dropCoordinator(until: now.boot + refusedPause(), now)
       return false
     }
     if incarnation > highestIncarnation || incarnationMark.isEmpty && !mark.isEmpty {
@@ -372,6 +408,7 @@ extension AgentCore {
     beat(now)
     sendReports(attempts.values.compactMap(\.report))
     sendRetained()
+    images.isListTold = false
   }
 
   /// The same reason may come at each try.
@@ -384,10 +421,10 @@ extension AgentCore {
   mutating func loseCoordinator(failure: String? = nil, isFinal: Bool = false, _ now: Now) {
     guard coordinatorIsOpen else { return }
     if let failure { effects.append(.disconnectCoordinator(failure: failure)) }
-    if isFinal { return dropCoordinator(until: now.boot + refusedPause()) }
+    if isFinal { return dropCoordinator(until: now.boot + refusedPause(), now) }
     let until = now.boot + pause(failures: coordinatorFailures)
     coordinatorFailures += 1
-    dropCoordinator(until: until)
+    dropCoordinator(until: until, now)
   }
 
   /// An answer has come: the connection is good.
@@ -398,9 +435,10 @@ extension AgentCore {
   }
 
   /// Ends the session.
-  private mutating func dropCoordinator(until: BootTime) {
+  private mutating func dropCoordinator(until: BootTime, _ now: Now) {
     coordinatorLink = .down(until: until)
     session = nil
-    forgetUnstarted()
+    usage.forget()
+    forgetUnstarted(now)
   }
 }

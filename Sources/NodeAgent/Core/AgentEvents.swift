@@ -31,9 +31,18 @@ package enum AgentEvent: Equatable, Sendable {
   /// changed body helps.
   case preparationFailed(
     AttemptNumber, number: Int64, container: String, reason: String, message: String, retryable: Bool)
+  /// The images that are whole on the node: before the first pod can be prepared, and after each change that no
+  /// `imagePulled` told.
+  case images([ImageRecord])
+  /// Answers to `pullImage`. The image is whole; how long that took, and how many bytes its registry says that it has.
+  case imagePulled(PullNumber, ImageRecord, milliseconds: Int64, bytes: Int64)
+  /// It could not be had; why, in the fetcher's words.
+  case imagePullFailed(PullNumber, message: String)
   /// Answer to `probeDisk` of that number: the disk of the data directory answers, and has so much room; nil: it did
   /// not say.
   case diskAnswered(Int64, room: DiskRoom? = nil)
+  /// Answer to `measureNode`: nil: the machine does not tell.
+  case nodeMeasured(Usage?)
   /// The wake-up that the last `wake` effect asked for, or later.
   case timer
   /// SIGTERM: leave keeper and pods running and go.
@@ -60,8 +69,17 @@ package enum AgentEffect: Equatable, Sendable {
   /// To the coordinator's latest connection.
   case send(AgentMessage)
   /// Let the worker make the volumes and the plan (PodPlanner) of this attempt; answer `prepared` or
-  /// `preparationFailed` with `number`.
-  case prepare(Assignment, number: Int64)
+  /// `preparationFailed` with `number`. `images`: by the manifest's words for them; a container whose image is not
+  /// among them runs the host's programs.
+  case prepare(Assignment, number: Int64, images: [String: ImageRecord])
+  /// Fetch and unpack this image, whatever is there of it, with one of these credentials after the other, or without
+  /// any when there are none; answer `imagePulled` or `imagePullFailed` with that number. An image whose digest is on
+  /// the node already is not fetched again.
+  case pullImage(PullNumber, ImageReference, [RegistryCredential])
+  /// Nobody waits for it any more: end it. No answer is needed.
+  case cancelPull(PullNumber)
+  /// Remove the image with this id; `images` follows. One that is pulled again meanwhile is there afterwards.
+  case removeImage(String)
   /// Put these tokens in the place of those that the attempt's volumes have.
   case writeTokens(AttemptNumber, [PodToken])
   /// Drop the volumes of this attempt, after stopping a preparation of it that still goes on. Logs stay. A later
@@ -74,11 +92,15 @@ package enum AgentEffect: Equatable, Sendable {
   case deleteLogs([AttemptNumber])
   /// Answer this on a connection of its own.
   case serveLogs(LogRequest)
+  /// Open this on a connection of its own.
+  case serveStream(PodStreamRequest)
   /// Write the highest incarnation seen, and its mark, to the data directory (C4); no sync needed.
   case remember(incarnation: Int64, mark: String)
   /// Write a few bytes to the data directory's disk and look how much room it has, on a thread that it may hold up;
   /// answer `diskAnswered` with that number once it is done, also when it failed at once. At most one is under way.
   case probeDisk(Int64)
+  /// Read what the machine has used; answer `nodeMeasured`.
+  case measureNode
   /// A line for the operator's log.
   case log(String)
   /// Call `timer` at this time of the boot clock; replaces the one before. nil: no wake needed.
@@ -138,6 +160,12 @@ package struct AgentConfiguration: Equatable, Sendable {
   /// A disk that had too little room is said to have enough again once it had for so long (kubelet's
   /// eviction-pressure-transition-period).
   package var diskPressureMilliseconds: Int64 = 300_000
+  /// What it does with images.
+  package var images = ImageSettings()
+  /// The extended resources that it offers; `capacity` has their numbers.
+  package var devices: [DeviceOffer] = []
+  /// What of the machine is kept from pods; `capacity` is without it.
+  package var reserved: NodeReserve?
   /// Of the disk of the data directory, as the agent began; nil: it did not say.
   package var diskRoom: DiskRoom?
 

@@ -17,6 +17,8 @@ struct LocalAttempt {
   enum Progress: Equatable {
     /// Nothing of ours: not yet looked at, or adopted from a keeper that runs it.
     case none
+    /// Its images are fetched, or cannot be had. What the keeper shows for that; when its body is asked for anew.
+    case imagesAwaited(PreparationFailure, retryAt: BootTime?)
     case preparing(number: Int64)
     case prepared(PodPlan)
     /// The keeper was asked to start it under that lease, in that session, and has not said yet that it did.
@@ -39,7 +41,7 @@ struct LocalAttempt {
   var isKnownToKeeper: Bool {
     if report != nil { return true }
     switch progress {
-    case .startSent, .unprepared: return true
+    case .startSent, .unprepared, .imagesAwaited: return true
     case .none, .preparing, .prepared: return false
     }
   }
@@ -75,6 +77,7 @@ extension AgentCore {
       if !shown.isUnstarted {
         attempts[number]?.progress = .none
         attempts[number]?.assignment = nil
+        releaseImages(of: shown, now)
       }
       retained.insert(number)
       fresh.append(shown)
@@ -108,21 +111,31 @@ extension AgentCore {
       switch attempt.progress {
       case .none where !attempt.isAdopted: break
       case .unprepared(let failure) where failure.isRetryable || attempt.assignment != assignment: break
+      case .imagesAwaited: break
       default: continue
       }
       attempts[number, default: LocalAttempt()].assignment = assignment
       noteTokens(assignment.tokens, of: number, now)
       guard !isShuttingDown else { continue }
-      lastPreparation += 1
-      attempts[number]?.progress = .preparing(number: lastPreparation)
       attempts[number]?.fetchedAt = nil
-      effects.append(.prepare(assignment, number: lastPreparation))
+      askForImages(of: assignment, now)
     }
   }
 
+  /// All that it needs before its volumes and its plan is there.
+  mutating func beginPreparation(_ assignment: Assignment, images: [String: ImageRecord]) {
+    lastPreparation += 1
+    attempts[assignment.attempt]?.progress = .preparing(number: lastPreparation)
+    effects.append(.prepare(assignment, number: lastPreparation, images: images))
+  }
+
   mutating func prepared(_ number: AttemptNumber, _ preparation: Int64, _ plan: PodPlan, _ now: Now) {
-    guard attempts[number]?.progress == .preparing(number: preparation) else { return }
-    attempts[number]?.progress = .prepared(plan)
+    guard let attempt = attempts[number], attempt.progress == .preparing(number: preparation),
+      let assignment = attempt.assignment
+    else { return }
+    let (whole, failure) = handDevices(plan, to: assignment)
+    if let failure { return preparationFailed(number, preparation, failure, now) }
+    attempts[number]?.progress = .prepared((whole ?? plan).naming(pulls.found(for: number)))
     reconcile([number], now)
   }
 
@@ -134,28 +147,35 @@ extension AgentCore {
     else { return }
     attempts[number]?.progress = .unprepared(failure)
     attempts[number]?.fetchedAt = now.boot
+    tellWaiting(assignment, failure, leaseEnd: attempt.leaseEnd)
+    reconcile([number], now)
+  }
+
+  /// The keeper shows why the attempt does not start yet.
+  mutating func tellWaiting(_ assignment: Assignment, _ failure: PreparationFailure, leaseEnd: BootTime) {
     effects.append(
       .keeper(
         .unprepared(
           assignment, container: failure.container, reason: failure.reason, message: failure.message,
-          leaseEnd: attempt.leaseEnd)))
-    reconcile([number], now)
+          leaseEnd: leaseEnd)))
   }
 
   /// The session is over: what the keeper was never asked to start has to be assigned anew (K1).
-  mutating func forgetUnstarted() {
+  mutating func forgetUnstarted(_ now: Now) {
     for number in attempts.keys.sorted() {
       attempts[number]?.stopSent = nil
       attempts[number]?.fetchedAt = nil
       switch attempts[number]?.progress {
-      case .preparing, .prepared, .unprepared: cancel(number)
+      // The next session wants the same images.
+      case .imagesAwaited, .preparing, .prepared, .unprepared: cancel(number, keepsPulls: true, now)
       default: break
       }
     }
   }
 
   /// Drops the preparation of an attempt that was never started.
-  private mutating func cancel(_ number: AttemptNumber) {
+  private mutating func cancel(_ number: AttemptNumber, keepsPulls: Bool = false, _ now: Now) {
+    pulls.release(number, keeps: keepsPulls, at: now.boot)
     effects.append(.cleanUp(number))
     attempts[number]?.progress = .none
     attempts[number]?.assignment = nil
@@ -180,8 +200,8 @@ extension AgentCore {
     for number in numbers {
       switch session.desired[number] {
       case .run: if !isShuttingDown, needsBody(number, now) { bodies.append(number) }
-      case .stop(let grace): stop(number, grace: max(0, grace))
-      case nil: if session.isComplete { stopUnwanted(number) }
+      case .stop(let grace): stop(number, grace: max(0, grace), now)
+      case nil: if session.isComplete { stopUnwanted(number, now) }
       }
     }
     for number in bodies { attempts[number, default: LocalAttempt()].fetchedAt = now.boot }
@@ -194,6 +214,10 @@ extension AgentCore {
     if attempt.isAdopted { return false }
     switch attempt.progress {
     case .preparing: return false
+    case .imagesAwaited(_, let retryAt):
+      guard let retryAt else { return false }
+      let again = attempt.fetchedAt.map { $0 + configuration.preparationRetryMilliseconds } ?? retryAt
+      return isDue(max(retryAt, again), now)
     case .prepared(let plan):
       start(number, plan, now)
       return false
@@ -207,13 +231,17 @@ extension AgentCore {
       return true
     case .none, .unprepared:
       guard let fetchedAt = attempt.fetchedAt else { return true }
-      let due = fetchedAt + configuration.preparationRetryMilliseconds
-      if due > now.boot {
-        let present = session?.retryAt
-        session?.retryAt = earliest(present, due)
-      }
-      return due <= now.boot
+      return isDue(fetchedAt + configuration.preparationRetryMilliseconds, now)
     }
+  }
+
+  /// Whether that time has come; if not, it is looked at again then.
+  private mutating func isDue(_ time: BootTime, _ now: Now) -> Bool {
+    if time > now.boot {
+      let present = session?.retryAt
+      session?.retryAt = earliest(present, time)
+    }
+    return time <= now.boot
   }
 
   /// Hands the attempt to the keeper under a lease that has not ended; else it waits for the next renewal.
@@ -228,11 +256,11 @@ extension AgentCore {
 
   /// Passes the coordinator's stop on, once a grace. The keeper is the one authority: it answers for an attempt that
   /// it never started with a terminal report too, and will never start it.
-  private mutating func stop(_ number: AttemptNumber, grace: Int64) {
+  private mutating func stop(_ number: AttemptNumber, grace: Int64, _ now: Now) {
     let attempt = attempts[number] ?? LocalAttempt()
     guard attempt.report?.isTerminal != true, attempt.stopSent != grace else { return }
     switch attempt.progress {
-    case .preparing, .prepared, .unprepared: cancel(number)
+    case .imagesAwaited, .preparing, .prepared, .unprepared: cancel(number, now)
     case .none, .startSent: break
     }
     attempts[number, default: LocalAttempt()].stopSent = grace
@@ -240,13 +268,14 @@ extension AgentCore {
   }
 
   /// Unknown to the coordinator: stopped when it runs here, forgotten when it was never started.
-  private mutating func stopUnwanted(_ number: AttemptNumber) {
+  private mutating func stopUnwanted(_ number: AttemptNumber, _ now: Now) {
     guard let attempt = attempts[number], attempt.report?.isTerminal != true else { return }
     if attempt.isKnownToKeeper {
-      stop(number, grace: Self.ownGrace)
+      stop(number, grace: Self.ownGrace, now)
     } else if attempt.progress != .none {
-      cancel(number)
+      cancel(number, now)
     } else if attempt.stopSent == nil {
+      pulls.release(number, keeps: false, at: now.boot)
       attempts[number] = nil
     }
   }

@@ -1,5 +1,5 @@
 // One container of a pod as the keeper sees it: its runs, its restarts and their backoff, and the status that users
-// see. Knows nothing of pods beyond the restart policy that it is asked about.
+// see. Knows nothing of pods beyond the restart policy that it is asked about, behind the container's own.
 
 import ClusterProto
 
@@ -19,6 +19,8 @@ struct ContainerSlot {
   let image: String
   let isInit: Bool
   let isSidecar: Bool
+  /// The container's own restartPolicy; nil: its pod's decides.
+  let ownPolicy: RestartPolicy?
   /// nil until the agent's plan is there.
   var container: PodPlan.Container?
   var run = Run.idle
@@ -38,7 +40,8 @@ struct ContainerSlot {
   /// Set by the agent when it could not prepare the container.
   var waiting: (reason: String, message: String)?
 
-  init(name: String, image: String, isInit: Bool, isSidecar: Bool) {
+  init(name: String, image: String, isInit: Bool, isSidecar: Bool, ownPolicy: RestartPolicy?) {
+    self.ownPolicy = ownPolicy
     self.name = name
     self.image = image
     self.isInit = isInit
@@ -61,7 +64,7 @@ struct ContainerSlot {
   /// Whether a run that ended so is followed by another (Kubernetes' ShouldContainerBeRestarted, and sidecars always).
   func restarts(after exitCode: Int64, policy: RestartPolicy) -> Bool {
     if isSidecar { return true }
-    switch policy {
+    switch ownPolicy ?? policy {
     case .never: return false
     case .onFailure: return exitCode != 0
     case .always: return isInit ? exitCode != 0 : true
@@ -95,7 +98,9 @@ struct ContainerSlot {
   /// PodInitializing in a pod that has init containers, else with ContainerCreating.
   func status(podHasInit: Bool, pod: String, ending: Bool) -> ContainerStatus {
     let notYet = ContainerState.waiting(reason: podHasInit ? "PodInitializing" : "ContainerCreating", message: "")
-    var shown = ContainerStatus(name: name, image: image, state: notYet, restartCount: restarts)
+    // From the plan on, before the first run too: by it an agent that comes later knows what is in use.
+    let (image, id) = (container?.shownImage?.name ?? image, container?.shownImage?.id ?? "")
+    var shown = ContainerStatus(name: name, image: image, imageID: id, state: notYet, restartCount: restarts)
     shown.started = false
     switch run {
     case .idle:
@@ -130,16 +135,17 @@ struct ContainerSlot {
   }
 
   static let noCommand =
-    "container has no command: image entry points are not run yet, name the program in `command`"
+    "container has no command, and the host has no entry point: name the program in `command`"
 }
 
 extension ContainerState.Termination {
-  /// How a process ended. A signal n shows as exit code 128 + n.
-  static func exited(code: Int64, signal: Int64, message: String, since: WallTime, at: WallTime)
-    -> Self
-  {
+  /// How a process ended. A signal n shows as exit code 128 + n. As in containerd, a container in which memory ran out
+  /// has that reason whatever its first process made of it.
+  static func exited(
+    code: Int64, signal: Int64, message: String, outOfMemory: Bool = false, since: WallTime, at: WallTime
+  ) -> Self {
     let shown = signal > 0 ? 128 &+ signal : code
-    let reason = shown == 0 ? "Completed" : "Error"
+    let reason = outOfMemory ? "OOMKilled" : shown == 0 ? "Completed" : "Error"
     return Self(
       exitCode: shown, signal: max(0, signal), reason: reason, message: message, startedAt: since, finishedAt: at)
   }
@@ -163,17 +169,17 @@ extension ContainerState.Termination {
     switch failure.errorNumber {
     case noEntry where command.contains("/"):
       end.exitCode = 127
-      end.message = "exec: \"\(command)\": stat \(command): no such file or directory"
+      end.message = "exec: \(DownwardAPI.quoted(command)): stat \(command): no such file or directory"
     case noEntry:
       end.exitCode = 127
-      end.message = "exec: \"\(command)\": executable file not found in $PATH"
+      end.message = "exec: \(DownwardAPI.quoted(command)): executable file not found in $PATH"
     case noAccess:
       end.exitCode = 126
-      end.message = "exec: \"\(command)\": permission denied"
+      end.message = "exec: \(DownwardAPI.quoted(command)): permission denied"
     default:
       end.exitCode = 126
       let detail = failure.detail.isEmpty ? "errno \(failure.errorNumber)" : failure.detail
-      end.message = "exec: \"\(command)\": \(detail)"
+      end.message = "exec: \(DownwardAPI.quoted(command)): \(detail)"
     }
     return end
   }
@@ -181,11 +187,11 @@ extension ContainerState.Termination {
   /// A command that is there, and cannot run for what it names itself.
   private static func interpreterMessage(_ interpreter: String, command: String) -> String {
     if interpreter.isEmpty {
-      return "exec: \"\(command)\": the loader that the program asks for: no such file or directory"
+      return "exec: \(DownwardAPI.quoted(command)): the loader that the program asks for: no such file or directory"
     }
     let hint = interpreter.utf8.last == 13 ? " (the script has Windows line ends)" : ""
-    return
-      "exec: \"\(command)\": its interpreter \(DownwardAPI.quoted(interpreter)): no such file or directory\(hint)"
+    let shown = DownwardAPI.quoted(interpreter)
+    return "exec: \(DownwardAPI.quoted(command)): its interpreter \(shown): no such file or directory\(hint)"
   }
 
   /// Was alive when the whole pod was killed.

@@ -55,10 +55,13 @@ struct EnvironmentBuilder {
   static let nativePort = "STINT_SERVICE_PORT"
   static let defaultPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
-  /// The variables, sorted by name.
-  func variables(of container: ContainerSpec) throws(PlanningError) -> StringMap {
+  /// As kubelet names the pod in messages.
+  var podLabel: String { "\(assignment.podName)_\(assignment.namespace)(\(assignment.podUID))" }
+
+  /// The variables, sorted by name. `inImage`: its PATH is the image's.
+  func variables(of container: ContainerSpec, inImage: Bool = false) throws(PlanningError) -> StringMap {
     var result = GrowingEnvironment()
-    try result.set("PATH", Self.defaultPath, container.name)
+    if !inImage { try result.set("PATH", Self.defaultPath, container.name) }
     try result.set("HOSTNAME", hostname, container.name)
     try result.set(Self.fencingToken, String(assignment.attempt), container.name)
     if let api = assignment.api {

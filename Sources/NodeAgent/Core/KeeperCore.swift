@@ -28,6 +28,7 @@ package struct KeeperCore {
   /// Starts that wait for the journal, by the number of their `journal` effect.
   private var recording: [(number: Int64, attempt: AttemptNumber)] = []
   var sandbox = SandboxWatch()
+  var execs = KeeperExecs()
 
   /// Reports and entries a message carries at most, so that a frame stays under its limit.
   private static let page = 64
@@ -58,16 +59,18 @@ package struct KeeperCore {
     case .podStartFailed(let attempt, let message):
       doubtSandbox(now.boot)
       on(attempt, &touched) { $0.unstartable(message, &turn) }
+      endExecs(of: attempt, &turn)
     case .containerStarted(let run): on(run.attempt, &touched) { $0.containerStarted(run, &turn) }
     case .containerStartFailed(let run, let failure):
       on(run.attempt, &touched) { $0.containerFailedToStart(run, failure, &turn) }
-    case .containerExited(let run, let code, let signal, let message):
+    case .containerExited(let run, let code, let signal, let message, let outOfMemory):
       on(run.attempt, &touched) {
-        $0.containerExited(run, code: code, signal: signal, message: message, &turn)
+        $0.containerExited(run, code: code, signal: signal, message: message, outOfMemory: outOfMemory, &turn)
       }
     case .podGone(let attempt):
       if let pod = pods[attempt], pod.ending == nil { doubtSandbox(now.boot) }
       on(attempt, &touched) { $0.gone(&turn) }
+      endExecs(of: attempt, &turn)
     case .podFrozen(let attempt): on(attempt, &touched) { $0.frozen(&turn) }
     case .freezeFailed(let attempt, let message):
       turn.effects.append(.log("attempt \(attempt) cannot be frozen and is killed instead: \(message)"))
@@ -78,6 +81,10 @@ package struct KeeperCore {
       start.sweptKeepers = swept
       start.concern = concern
       turn.effects.append(.endAgentConnection)
+    case .exec(let number, let request): exec(number, request, &turn)
+    case .execClosed(let number): execClosed(number, &turn)
+    case .execTold(let number, let word): execTold(number, word, &turn)
+    case .measured(let pods): if isAgentConnected { turn.effects.append(.reply(.usage(pods))) }
     case .sandboxProbed(let works, let detail): sandboxProbed(works: works, detail: detail, &turn)
     }
     settleSandbox(&turn)
@@ -164,6 +171,7 @@ extension KeeperCore {
       let known = attempts.filter { memory.ended[$0] != nil }
       guard !known.isEmpty else { return }
       turn.effects.append(contentsOf: memory.record([.acknowledged(known)]))
+    case .measure: turn.effects.append(.measure)
     case .shutDown(let grace):
       isShuttingDown = true
       for attempt in pods.keys.sorted() {
@@ -181,6 +189,9 @@ extension KeeperCore {
         .hello(
           keeper: start.keeper, directory: start.directory, sweptKeepers: start.sweptKeepers,
           highestAttempt: memory.highestAttempt, fencesFully: start.fencesFully, fencingDetail: start.fencingDetail)))
+    if let limits = start.limits { turn.effects.append(.reply(.limits(limits))) }
+    let devices = pods.compactMapValues { $0.plan?.devices }.filter { !$0.value.isEmpty }
+    if !devices.isEmpty { turn.effects.append(.reply(.devices(devices))) }
     if let proven = memory.proven { turn.effects.append(.reply(.proven(proven))) }
     if !start.concern.isEmpty { turn.effects.append(.reply(.concern(start.concern))) }
     let reports = Array(memory.ended.values) + pods.values.compactMap(\.reported)

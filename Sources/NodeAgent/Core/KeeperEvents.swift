@@ -57,7 +57,8 @@ package enum KeeperEvent: Equatable, Sendable {
   case containerStarted(ContainerRun)
   case containerStartFailed(ContainerRun, StartFailure)
   /// The container's first process ended. `signal` 0: it exited by itself. `message`: its termination log, or empty.
-  case containerExited(ContainerRun, exitCode: Int64, signal: Int64, message: String)
+  /// `outOfMemory`: the kernel has ended some process of this run, this or another, at a limit of memory.
+  case containerExited(ContainerRun, exitCode: Int64, signal: Int64, message: String, outOfMemory: Bool = false)
   /// The pod's init is reaped and its PID namespace empty: every process of the attempt is proven dead. Comes also
   /// unasked.
   case podGone(AttemptNumber)
@@ -73,6 +74,14 @@ package enum KeeperEvent: Equatable, Sendable {
   case startSettled(sweptKeepers: [String], concern: String)
   /// Answer to `probeSandbox`: whether a pod can be started now, and how, or why not and what to do.
   case sandboxProbed(works: Bool, detail: String)
+  /// A connection to the exec socket wants a process in a container.
+  case exec(ExecNumber, ExecRequest)
+  /// It was closed by the other side.
+  case execClosed(ExecNumber)
+  /// Of a process that `startExec` asked for: `started` and then an end, or an end alone. None comes after `podGone`.
+  case execTold(ExecNumber, ExecWord)
+  /// Answer to `measure`.
+  case measured([AttemptUsage])
   /// The wake-up that the last `wake` effect asked for, or later.
   case timer
 }
@@ -102,10 +111,18 @@ package enum KeeperEffect: Equatable, Sendable {
   case freezePod(AttemptNumber)
   /// Answer `podThawed`.
   case thawPod(AttemptNumber)
+  /// Start a process in that run of a container, with the streams that its connection brought; answer `execTold`.
+  case startExec(ExecNumber, ContainerRun, arguments: [String], terminal: TerminalSize?)
+  /// SIGKILL to that process alone; nothing when it has ended.
+  case killExec(ExecNumber, AttemptNumber)
+  /// To its connection, which is closed behind an end.
+  case answerExec(ExecNumber, ExecReply)
   /// To the agent's newest connection.
   case reply(KeeperReply)
   /// End the agent's connection: it comes back, and the next hello says what is another than before.
   case endAgentConnection
+  /// Read what the pods' running containers have used; answer `measured`.
+  case measure
   /// Try whether an empty pod can be started, and how; answer `sandboxProbed`.
   case probeSandbox
   /// K4: (re)arm the kernel timer that kills the keeper itself at this time; nil: disarm.
@@ -176,12 +193,16 @@ package struct KeeperStart: Equatable, Sendable {
   package var records: [KeeperRecord]
   /// What it could not do at its start; empty: nothing.
   package var concern: String
+  /// What it can hold pods to; nil: it does not say.
+  package var limits: LimitAbilities?
 
   /// Takes each value as it stands; without any, the defaults.
   package init(
     keeper: String, directory: String = "", sweptKeepers: [String] = [], fencesFully: Bool = true,
-    fencingDetail: String = "", records: [KeeperRecord] = [], concern: String = ""
+    fencingDetail: String = "", records: [KeeperRecord] = [], concern: String = "",
+    limits: LimitAbilities? = nil
   ) {
+    self.limits = limits
     self.keeper = keeper
     self.directory = directory
     self.sweptKeepers = sweptKeepers

@@ -107,7 +107,7 @@ extension KeeperPod {
     guard case .running = slots[position].run, !slots[position].signalled else { return }
     slots[position].signalled = true
     let run = ContainerRun(attempt: attempt, slot: position, restart: slots[position].restarts)
-    turn.effects.append(.signal(run, Self.sigterm))
+    turn.effects.append(.signal(run, slots[position].container?.root?.stopSignal ?? Self.sigterm))
   }
 
   private mutating func start(_ position: Int, _ turn: inout KeeperTurn) {
@@ -162,13 +162,13 @@ extension KeeperPod {
   }
 
   mutating func containerExited(
-    _ run: ContainerRun, code: Int64, signal: Int64, message: String, _ turn: inout KeeperTurn
+    _ run: ContainerRun, code: Int64, signal: Int64, message: String, outOfMemory: Bool, _ turn: inout KeeperTurn
   ) {
     guard let position = index(of: run) else { return }
     finish(
       position,
       .exited(
-        code: code, signal: signal, message: message,
+        code: code, signal: signal, message: message, outOfMemory: outOfMemory,
         since: startTime(of: position, turn.now),
         at: turn.now.wall), &turn)
   }

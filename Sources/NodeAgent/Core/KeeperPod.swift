@@ -87,9 +87,21 @@ struct KeeperPod {
     acceptedAt = now
     initCount = spec.initContainers.count
     self.leaseEnd = leaseEnd
-    slots =
-      spec.initContainers.map { ContainerSlot(name: $0.name, image: $0.image, isInit: true, isSidecar: $0.isSidecar) }
-      + spec.containers.map { ContainerSlot(name: $0.name, image: $0.image, isInit: false, isSidecar: false) }
+    slots = Self.slots(of: spec)
+  }
+
+  private static func slots(of spec: PodSpec) -> [ContainerSlot] {
+    func policies(_ list: String) -> [RestartPolicy?] {
+      (spec.json[list]?.arrayValue ?? []).map { container in
+        container["restartPolicy"]?.stringValue.flatMap { RestartPolicy(rawValue: $0) }
+      }
+    }
+    return zip(spec.initContainers, policies("initContainers")).map {
+      ContainerSlot(name: $0.name, image: $0.image, isInit: true, isSidecar: $0.isSidecar, ownPolicy: $1)
+    }
+      + zip(spec.containers, policies("containers")).map {
+        ContainerSlot(name: $0.name, image: $0.image, isInit: false, isSidecar: false, ownPolicy: $1)
+      }
   }
 
   /// Takes the plan; false when it does not have the spec's containers.

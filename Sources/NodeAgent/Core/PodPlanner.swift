@@ -25,16 +25,24 @@ package struct PodPlace: Equatable, Sendable {
   package var podDirectory: String
   /// Host path of each volume of the spec, by volume name.
   package var volumes: [String: String]
+  /// The images of its containers, by the name that the manifest gives them; one that is not here runs the host's
+  /// programs.
+  package var images: [String: PlacedImage]
+  /// The most processes of a pod; nil: no bound.
+  package var podProcesses: Int64?
 
   /// Takes each value as it stands.
   package init(
-    node: String, address: String, capacity: NodeCapacity, podDirectory: String, volumes: [String: String]
+    node: String, address: String, capacity: NodeCapacity, podDirectory: String, volumes: [String: String],
+    images: [String: PlacedImage] = [:], podProcesses: Int64? = nil
   ) {
+    self.podProcesses = podProcesses
     self.node = node
     self.address = address
     self.capacity = capacity
     self.podDirectory = podDirectory
     self.volumes = volumes
+    self.images = images
   }
 }
 
@@ -65,30 +73,44 @@ package enum PodPlanner {
     for container in spec.containers {
       containers.append(try plan(container, of: spec, environment, place, &room))
     }
-    return PodPlan(
+    var result = PodPlan(
       initContainers: initContainers, containers: containers, restartPolicy: spec.restartPolicy,
       terminationGraceMilliseconds: milliseconds(spec.terminationGracePeriodSeconds),
       activeDeadlineMilliseconds: spec.activeDeadlineSeconds.map(milliseconds),
       hostname: hostname(assignment), podDirectory: place.podDirectory)
+    result.limits = PodLimits(of: spec, at: place).pod
+    return result
   }
 
   private static func plan(
     _ container: ContainerSpec, of spec: PodSpec, _ environment: EnvironmentBuilder, _ place: PodPlace,
     _ room: inout Int
   ) throws(PlanningError) -> PodPlan.Container {
-    let variables = try environment.variables(of: container)
+    let merge = place.images[container.image].map { image in
+      ImageMerge(
+        image: image.record, directories: image.directories, container: container, spec: spec,
+        pod: environment.podLabel)
+    }
+    if merge == nil { try refuseConfined(container, of: spec) }
+    let variables = try environment.variables(of: container, inImage: merge != nil)
     let lookUp = { (name: String) -> String? in variables[name] }
-    let environment = variables.map { "\($0.key)=\($0.value)" }
+    let (root, home) = try merge?.root() ?? (nil, "")
+    let environment = merge?.environment(variables, home: home) ?? variables.map { "\($0.key)=\($0.value)" }
     var programRoom = PlanLimits.container
     for text in environment { try take(text.utf8.count + 1, &programRoom, &room, container.name) }
-    // Without a command the arguments belong to the image's entry point, which is not run yet.
-    let words = container.command.isEmpty ? [] : container.command + container.arguments
+    // Without a command the arguments belong to the image's entry point, which the host does not have.
+    let words = container.command.isEmpty && merge == nil ? [] : container.command + container.arguments
     var arguments: [String] = []
     for (index, word) in words.enumerated() {
       let field = index < container.command.count ? "command[\(index)]" : "args[\(index - container.command.count)]"
       let argument = try expand(word, field, limit: PlanLimits.text, in: container.name, lookUp)
       try take(argument.utf8.count + 1, &programRoom, &room, container.name)
       arguments.append(argument)
+    }
+    if let merge {
+      arguments = try merge.arguments(
+        command: Array(arguments.prefix(container.command.count)),
+        arguments: Array(arguments.dropFirst(container.command.count)))
     }
     var mounts: [PodPlan.Mount] = []
     for mount in container.mounts {
@@ -110,12 +132,36 @@ package enum PodPlanner {
       messagePath = PathText.withinRoot(messagePath)
       try check(messagePath, "the termination message", container.name)
     }
-    return PodPlan.Container(
+    var result = PodPlan.Container(
       name: container.name, image: container.image,
       arguments: arguments, environment: environment,
-      workingDirectory: PathText.withinRoot(container.workingDirectory ?? ""), mounts: mounts,
+      workingDirectory: merge?.workingDirectory ?? PathText.withinRoot(container.workingDirectory ?? ""),
+      mounts: merge == nil ? mounts : mounts + networkFiles(place, beside: mounts),
       isSidecar: container.isSidecar, terminationMessagePath: messagePath,
-      fallsBackToLogs: container.fallsBackToLogs)
+      fallsBackToLogs: container.fallsBackToLogs, root: root)
+    let limits = PodLimits(of: spec, at: place)
+    result.limits = limits.container(container)
+    result.oomScore = limits.oomScore(container)
+    return result
+  }
+
+  /// What would not hold of a program of the host is not run as one, whoever has put the pod here.
+  private static func refuseConfined(_ container: ContainerSpec, of spec: PodSpec) throws(PlanningError) {
+    guard let member = container.security.confining.first ?? spec.security.confining.first else { return }
+    throw PlanningError(
+      container: container.name, reason: configError,
+      message: "securityContext.\(member) holds of containers of images alone, and here this one is a program of the "
+        + "host")
+  }
+
+  /// What kubelet writes for each pod, in the place of the image's.
+  private static func networkFiles(_ place: PodPlace, beside mounts: [PodPlan.Mount]) -> [PodPlan.Mount] {
+    NetworkFiles.names.compactMap { name in
+      let path = "/etc/\(name)"
+      if mounts.contains(where: { $0.path == path }) { return nil }
+      return PodPlan.Mount(
+        source: "\(place.podDirectory)/\(NetworkFiles.directory)/\(name)", subPath: nil, path: path, readOnly: false)
+    }
   }
 
   /// Takes `bytes` of what the container and the pod may still hold.
@@ -183,7 +229,7 @@ package enum PodPlanner {
   }
 
   /// spec.hostname, else the pod's name cut to the 63 characters that a host name may have.
-  private static func hostname(_ assignment: Assignment) -> String {
+  static func hostname(_ assignment: Assignment) -> String {
     if let name = assignment.hostname ?? assignment.spec.hostname, !name.isEmpty { return name }
     var name = String(assignment.podName.prefix(63))
     while let last = name.last, last == "-" || last == "." { name.removeLast() }

@@ -27,6 +27,12 @@ package struct AgentOptions: Sendable {
   package var memoryBytes: Int64?
   /// How many pods it takes at once.
   package var pods: Int64 = 110
+  /// The most processes of a pod; nil: no bound.
+  package var podProcesses: Int64?
+  /// What is kept from pods; nil: nothing.
+  package var reserved: NodeReserve?
+  /// Extended resources that it hands out.
+  package var devices: [DeviceOffer] = []
   /// The node's own labels.
   package var labels = StringMap()
   /// The node's address; nil: the one that the coordinator is reached from.
@@ -39,6 +45,8 @@ package struct AgentOptions: Sendable {
   package var diskPressureMilliseconds: Int64 = 300_000
   /// Bytes of log kept for a container; the oldest go beyond it.
   package var logLimit = LogFile.usualLimit
+  /// What it does with images.
+  package var images = ImageSettings()
   /// An agent whose data directory is not at its path for so long ends.
   package var lostDirectoryMilliseconds: Int64 = 10_000
   /// The agent's version.
@@ -69,12 +77,16 @@ package final class AgentHost {
   private var core: AgentCore
   private let worker: PreparationWorker
   private var statuses: [AttemptNumber: PodStatus] = [:]
+  private var frozen: Set<AttemptNumber> = []
   /// Attempts told since a keeper's hello, while its first inventory comes; nil afterwards.
   private var inventory: Set<AttemptNumber>?
   private var keeper: FrameLink?
   private var launcher: KeeperLauncher?
   private var coordinator: CoordinatorLink?
   private let logs: LogStreams
+  private lazy var streams = PodStreams(loop: loop, paths: paths, logs: logs)
+  /// nil: containers run the host's programs.
+  private var images: AgentImageHost?
   private var signals: Signals?
   private var timer: LoopTimer?
   private let queue = StepQueue<AgentEvent>()
@@ -92,8 +104,10 @@ package final class AgentHost {
       DescriptorLimit.raise()
       let host = try AgentHost(options)
       host.handle(.started)
+      host.images?.tell()
       try host.loop.run(until: { host.isDone })
       host.worker.stop()
+      host.images?.stop()
       HostLog.flush()
       return host.isLost ? 1 : 0
     } catch {
@@ -128,7 +142,8 @@ package final class AgentHost {
     signals = try Signals(loop: loop, [SIGTERM, SIGINT, SIGHUP, SIGUSR1]) { handler($0) }
     worker = try PreparationWorker(
       paths: paths, node: options.name, address: configuration.address,
-      capacity: configuration.capacity, user: try PodUser.named(options.podUser))
+      capacity: configuration.capacity, user: try PodUser.named(options.podUser),
+      podProcesses: options.podProcesses)
     names = try NameResolver(loop: loop)
     identity = try AgentIdentity(
       loop: loop, names: names, options: options, paths: paths, worker: worker, addresses: addresses)
@@ -139,6 +154,9 @@ package final class AgentHost {
     }
     timer = loop.makeTimer { [unowned self] in handle(.timer) }
     try worker.attach(to: loop) { [unowned self] event in handle(event) }
+    if options.images.mode == .on {
+      images = try AgentImageHost(paths: paths, options.images, loop: loop) { [unowned self] event in handle(event) }
+    }
     identity.send = { [unowned self] message in coordinator?.send(message) }
     identity.onMoved = { [unowned self] in
       guard let link = coordinator else { return }
@@ -152,6 +170,18 @@ package final class AgentHost {
     try DirectoryWatch.begin(
       loop: loop, path: paths.agentLock, patienceMilliseconds: options.lostDirectoryMilliseconds
     ) { [unowned self] in leaveLostDirectory() }
+  }
+
+  private func prepare(_ assignment: Assignment, _ number: Int64, _ records: [String: ImageRecord]) {
+    let placed = images?.placed(records) ?? [:]
+    if placed.count < records.count {
+      // Somebody removed it by hand since it was found: the attempt asks for it anew.
+      return handle(
+        .preparationFailed(
+          assignment.attempt, number: number, container: "", reason: "CreateContainerError",
+          message: "an image of the pod was removed from the node", retryable: true))
+    }
+    if let event = worker.prepare(assignment, number: number, images: placed) { handle(event) }
   }
 
   /// The data directory, as this agent's alone.
@@ -181,15 +211,24 @@ package final class AgentHost {
   private static func configuration(
     _ options: AgentOptions, facts: MachineFacts, memory: AgentMemory, paths: NodePaths
   ) throws(IOError) -> AgentConfiguration {
-    let capacity = NodeCapacity(
+    var capacity = NodeCapacity(
       cpuMillicores: options.cpuMillicores ?? Int64(facts.processors) * 1000,
-      memoryBytes: options.memoryBytes ?? Int64(clamping: facts.memory), pods: options.pods)
+      memoryBytes: options.memoryBytes ?? Int64(clamping: facts.memory), pods: options.pods,
+      extended: options.devices.map { ResourceAmount(name: $0.name, amount: $0.count) })
+    if let reserved = options.reserved {
+      capacity.cpuMillicores -= reserved.cpuMillicores
+      capacity.memoryBytes -= reserved.memoryBytes
+      guard capacity.cpuMillicores > 0, capacity.memoryBytes > 0 else {
+        throw IOError(operation: "--reserve", subject: "the node's cpu and memory", message: "nothing is left for pods")
+      }
+    }
     let info: JSON = [
       "machineID": .string(facts.machineID),
       "systemUUID": .string(facts.hardwareID.isEmpty ? facts.machineID : facts.hardwareID),
       "bootID": .string(facts.bootID),
       "kernelVersion": .string(facts.kernelRelease), "osImage": .string(facts.osImage),
-      "containerRuntimeVersion": .string("stint://\(options.version)"), "kubeletVersion": .string(options.version),
+      "containerRuntimeVersion": .string(options.images.mode.runtimeVersion(options.version)),
+      "kubeletVersion": .string(options.version),
       "kubeProxyVersion": "", "operatingSystem": "linux", "architecture": .string(facts.architecture),
     ]
     var configuration = AgentConfiguration(
@@ -199,6 +238,10 @@ package final class AgentHost {
     configuration.highestIncarnation = memory.highestIncarnation
     configuration.incarnationMark = memory.incarnationMark
     configuration.rememberedCluster = memory.cluster
+    configuration.images = options.images
+    configuration.devices = options.devices
+    configuration.reserved = options.reserved
+    configuration.images.hasOneUser = options.podUser != nil
     configuration.diskPressureMilliseconds = options.diskPressureMilliseconds
     // The first heartbeat has to say it: pods would be assigned until the second.
     configuration.diskRoom = DiskProbe.room(paths.data)
@@ -216,7 +259,7 @@ package final class AgentHost {
     case .connectKeeper(let number): connectKeeper(number, launches: true)
     case .findKeeper(let number): connectKeeper(number, launches: false)
     case .keeper(let request):
-      if case .acknowledge(let attempts) = request { for attempt in attempts { statuses[attempt] = nil } }
+      if case .acknowledge(let attempts) = request { for attempt in attempts { forget(attempt) } }
       keeper?.send(request.lean(&leanSpec).json)
     case .connectCoordinator(let number): connectCoordinator(number)
     case .disconnectCoordinator(let failure):
@@ -230,15 +273,20 @@ package final class AgentHost {
       coordinator?.close()
       coordinator = nil
     case .send(let message): coordinator?.send(message.json)
-    case .prepare(let assignment, let number):
-      if let event = worker.prepare(assignment, number: number) { handle(event) }
+    case .prepare(let assignment, let number, let records):
+      prepare(assignment, number, records)
     case .writeTokens(let attempt, let tokens): worker.write(tokens, of: attempt)
     case .cleanUp(let attempt): worker.cleanUp(attempt)
     case .cleanUpExcept(let attempts): worker.cleanUpExcept(attempts)
     case .deleteLogs(let attempts): worker.deleteLogs(attempts)
     case .serveLogs(let request): serve(request)
+    case .serveStream(let request): serve(request)
     case .remember(let incarnation, let mark): disk.remember(incarnation: incarnation, mark: mark, cluster: cluster)
+    case .pullImage(let number, let reference, let credentials): images?.pull(number, reference, credentials)
+    case .cancelPull(let number): images?.cancel(number)
+    case .removeImage(let id): images?.remove(id)
     case .probeDisk(let number): disk.probe(number)
+    case .measureNode: handle(.nodeMeasured(UsageReader.machine()))
     case .log(let line): HostLog.line("agent: \(line)")
     case .wake(let time): timer?.arm(at: time.map { $0.nanoseconds })
     case .exit:
@@ -298,13 +346,24 @@ package final class AgentHost {
   private func note(_ reply: KeeperReply) {
     switch reply {
     case .hello: inventory = []
-    case .shortened, .concern, .proven: break
+    case .shortened, .concern, .proven, .limits, .devices, .usage: break
     case .reports(let reports):
-      for report in reports { statuses[report.attempt] = report.status }
+      for report in reports {
+        statuses[report.attempt] = report.status
+        if report.frozen { frozen.insert(report.attempt) } else { frozen.remove(report.attempt) }
+      }
       guard let known = inventory else { return }
       inventory = reports.isEmpty ? nil : known.union(reports.map(\.attempt))
-      if reports.isEmpty { statuses = statuses.filter { known.contains($0.key) } }
+      if reports.isEmpty {
+        statuses = statuses.filter { known.contains($0.key) }
+        frozen.formIntersection(known)
+      }
     }
+  }
+
+  private func forget(_ attempt: AttemptNumber) {
+    statuses[attempt] = nil
+    frozen.remove(attempt)
   }
 
   private func connectCoordinator(_ number: ConnectionNumber) {
@@ -415,13 +474,24 @@ package final class AgentHost {
     guard let tls = identity.tls, let address = addresses.last else { return }
     let link = CoordinatorLink(
       loop: loop, names: names, address: address, tls: tls, role: .logs, stream: request.stream)
-    logs.serve(request, link) { [unowned self] in isLive(request, restart: $0) }
+    logs.serve(request, link) { [unowned self] in isLive(request.attempt, request.container, restart: $0) }
+  }
+
+  private func serve(_ request: PodStreamRequest) {
+    guard let tls = identity.tls, let address = addresses.last else { return }
+    let link = CoordinatorLink(
+      loop: loop, names: names, address: address, tls: tls, role: .stream, stream: request.stream)
+    let refusal = PodEntrance.refusal(
+      request, status: statuses[request.attempt], isFrozen: frozen.contains(request.attempt))
+    streams.serve(request, link, refusal: refusal) { [unowned self] in
+      isLive(request.attempt, request.options.container, restart: $0)
+    }
   }
 
   /// Whether that run of the container may still write: the keeper holds the pod, and the run has not ended.
-  private func isLive(_ request: LogRequest, restart: Int64) -> Bool {
-    guard let status = statuses[request.attempt], !status.phase.isTerminal,
-      let container = (status.containers + status.initContainers).first(where: { $0.name == request.container })
+  private func isLive(_ attempt: AttemptNumber, _ name: String, restart: Int64) -> Bool {
+    guard let status = statuses[attempt], !status.phase.isTerminal,
+      let container = (status.containers + status.initContainers).first(where: { $0.name == name })
     else { return false }
     guard container.restartCount == restart else { return container.restartCount < restart }
     if case .waiting = container.state { return container.lastTermination == nil }

@@ -1,4 +1,5 @@
-// A connection to the coordinator with its hello done: used for the agent's session and for each log stream.
+// A connection to the coordinator with its hello done: used for the agent's session, for each log and each stream into
+// a pod.
 // Knows TLS and the hello, not what is said after it.
 
 import ClusterIO
@@ -18,6 +19,8 @@ final class CoordinatorLink {
   /// The hello is over.
   var onOpen: ((HandshakeResult) -> Void)?
   var onMessage: ((JSON) -> Void)?
+  /// Role stream: what comes after the hello.
+  var onFrame: (([UInt8]) -> Void)?
   /// The coordinator's word on why not, before `onClosed`.
   var onRefused: ((ProtocolError) -> Void)?
   /// Called once, last.
@@ -108,6 +111,8 @@ final class CoordinatorLink {
   func send(_ message: JSON) { if isOpen { link?.send(message) } }
   func send(payload: [UInt8]) { if isOpen { link?.send(payload: payload) } }
 
+  func setReading(_ reading: Bool) { link?.setReading(reading) }
+
   func close(afterFlush: Bool = false) {
     if let lookUp { names.cancel(lookUp) }
     lookUp = nil
@@ -128,7 +133,7 @@ final class CoordinatorLink {
     }
     connection.onOpen = { [self] in
       // A log's reader may take its time: the coordinator makes no room then, and that is no failure.
-      if role != .logs { link.setUserTimeout(milliseconds: 10_000) }
+      if role == .agent { link.setUserTimeout(milliseconds: 10_000) }
       link.send(handshake.hello)
     }
   }
@@ -143,6 +148,10 @@ final class CoordinatorLink {
       let result = try handshake.receive(message)
       isOpen = true
       note(works: true)
+      if role == .stream {
+        link?.beginStream()
+        link?.onFrame = { [self] frame in onFrame?(frame) }
+      }
       onOpen?(result)
     } catch {
       onRefused?(error)
@@ -160,6 +169,7 @@ final class CoordinatorLink {
     onOpen = nil
     onRefused = nil
     onMessage = nil
+    onFrame = nil
     link = nil
     handler?(isOpen ? reason : (problems + [reason]).joined(separator: "; "))
   }

@@ -1,4 +1,5 @@
-// Messages over a connection, those longer than a frame in parts; closes on what is no message. Knows no message.
+// Messages over a connection, those longer than a frame in parts, or bare frames; closes on what is neither. Knows no
+// message.
 
 import ClusterIO
 import ClusterProto
@@ -8,6 +9,8 @@ final class FrameLink {
   private let connection: Connection
   private var stream = MessageStream(messageLimit: MessageLimits.fromCoordinator)
   var onMessage: ((JSON) -> Void)?
+  /// Once it is set, frames go there as they are, and are no messages.
+  var onFrame: (([UInt8]) -> Void)?
   var onClosed: ((String) -> Void)?
 
   init(_ connection: Connection) {
@@ -27,6 +30,14 @@ final class FrameLink {
 
   func setUserTimeout(milliseconds: UInt32) { connection.setUserTimeout(milliseconds: milliseconds) }
 
+  /// For connections of one stream: held back by not being read, and over once the other side has gone.
+  func beginStream() {
+    connection.endsUnread = true
+    connection.setKeepAlive(seconds: 60)
+  }
+
+  func setReading(_ reading: Bool) { connection.setReading(reading) }
+
   /// Sends one message.
   func send(_ message: JSON) { connection.send(MessageWriter.frames(message)) }
 
@@ -43,9 +54,14 @@ final class FrameLink {
   private func receive(_ bytes: [UInt8]) {
     stream.append(bytes)
     do throws(ProtocolError) {
-      while let message = try stream.next() {
-        guard connection.isOpen else { return }
-        onMessage?(message)
+      while connection.isOpen {
+        if let onFrame {
+          guard let frame = try stream.nextFrame() else { return }
+          onFrame(frame)
+        } else {
+          guard let message = try stream.next() else { return }
+          onMessage?(message)
+        }
       }
     } catch {
       fail(error.message)
@@ -61,6 +77,7 @@ final class FrameLink {
     let handler = onClosed
     onClosed = nil
     onMessage = nil
+    onFrame = nil
     handler?(reason)
   }
 }

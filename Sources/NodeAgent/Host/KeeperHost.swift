@@ -40,11 +40,13 @@ package final class KeeperHost {
   private let storage: PodStorage
   private var surroundings: PodSurroundings
   private var cgroups: CgroupPool?
+  private let limits: LimitPool
   /// Why no pod can be started here; nil: they can.
   private var obstacle: String?
   private var runners: [AttemptNumber: PodRunner] = [:]
   private var link: FrameLink?
   private var reports: ReportBatch?
+  private var execs: KeeperExecSocket?
   private var listener: Listener?
   private var signals: Signals?
   private var timer: LoopTimer?
@@ -60,10 +62,12 @@ package final class KeeperHost {
 
   /// Runs until done; the process' exit status. Prints why it cannot start.
   package static func run(_ options: KeeperOptions) -> Int32 {
+    seal()
     do throws(IOError) {
       let host = try KeeperHost(options)
       try host.loop.run(until: { host.isDone })
       host.cgroups?.remove()
+      host.limits.remove()
       HostLog.flush()
       return 0
     } catch {
@@ -73,6 +77,16 @@ package final class KeeperHost {
       HostLog.flush()
       return 1
     }
+  }
+
+  /// Containers of images begin as clones of this process: they must not be able to change its program. Where that
+  /// cannot be had, none of them is started (`PodStorage`).
+  private static func seal() {
+    guard geteuid() == 0, stint_is_sealed() == 0 else { return }
+    let words = CommandLine.arguments.map { strdup($0) } + [nil]
+    _ = words.withUnsafeBufferPointer { stint_seal($0.baseAddress) }
+    HostLog.line("keeper: containers of images are not started: \(IOError.last("seal this program"))")
+    for word in words { free(word) }
   }
 
   private init(_ options: KeeperOptions) throws(IOError) {
@@ -105,9 +119,10 @@ package final class KeeperHost {
       home: user?.home ?? PodUser.home(of: geteuid()), deadlines: deadlines)
     obstacle = sandbox.works ? nil : sandbox.detail
     if sandbox.isolation == .namespaces, options.usesCgroups {
-      CgroupPool.removeRemains()
+      LimitPool.removeRemains()
       cgroups = try? CgroupPool(name: Self.poolName(identity))
     }
+    limits = LimitPool(name: Self.poolName(identity), isUsed: sandbox.isolation == .namespaces && options.usesCgroups)
     var configuration = KeeperConfiguration()
     configuration.frozenKillMilliseconds = options.frozenKillMilliseconds
     configuration.idleExitMilliseconds = options.idleExitMilliseconds
@@ -115,7 +130,8 @@ package final class KeeperHost {
     core = KeeperCore(
       KeeperStart(
         keeper: identity, directory: register.entry.mark, sweptKeepers: remains.provenKeepers,
-        fencesFully: sandbox.works, fencingDetail: sandbox.detail, records: records, concern: remains.concern),
+        fencesFully: sandbox.works, fencingDetail: sandbox.detail, records: records, concern: remains.concern,
+        limits: limits.abilities),
       configuration: configuration)
     MemoryPressure.spareKeeper()
     // A pod costs about six descriptors; the usual soft limit of 1024 would end at 170 pods.
@@ -137,6 +153,7 @@ package final class KeeperHost {
     listener = try Listener(loop: loop, at: .unix(path: paths.keeperSocket)) { [unowned self] connection in
       accept(connection)
     }
+    execs = try KeeperExecSocket(loop: loop, path: paths.execSocket) { [unowned self] event in handle(event) }
     try DirectoryWatch.begin(
       loop: loop, path: options.data, patienceMilliseconds: options.lostDirectoryMilliseconds
     ) { [unowned self] in
@@ -238,8 +255,13 @@ package final class KeeperHost {
       if let runner = runners[attempt] { runner.kill() } else { handle(.podGone(attempt)) }
     case .freezePod(let attempt): runners[attempt]?.freeze()
     case .thawPod(let attempt): runners[attempt]?.thaw()
+    case .startExec(let number, let run, let arguments, let terminal):
+      startExec(number, run, arguments, terminal)
+    case .killExec(let number, let attempt): runners[attempt]?.killExec(number)
+    case .answerExec(let number, let reply): execs?.answer(number, reply)
     case .reply(let reply): say(reply)
     case .endAgentConnection: link?.close()
+    case .measure: handle(.measured(runners.keys.sorted().compactMap { runners[$0]?.usage() }))
     case .probeSandbox: probe.begin { [unowned self] in take($0) }
     case .armDeathTimer(let time): armDeathTimer(time)
     case .log(let line): HostLog.line("keeper: \(line)")
@@ -280,15 +302,20 @@ package final class KeeperHost {
 
   private func startPod(_ attempt: AttemptNumber, _ plan: PodPlan, _ deadline: BootTime) {
     if let obstacle { return handle(.podStartFailed(attempt, message: obstacle)) }
-    let cgroup = surroundings.isolation == .namespaces ? try? cgroups?.take() : nil
+    var limited: LimitedPod?
+    var cgroup: PodCgroup?
     do throws(IOError) {
+      limited = try limitedPod(plan)
+      if surroundings.isolation == .namespaces, limited?.cgroup == nil { cgroup = try? cgroups?.take() }
       let runner = try PodRunner(
-        attempt, plan: plan, deadline: deadline, surroundings: surroundings, cgroup: cgroup
+        attempt, plan: plan, deadline: deadline, surroundings: surroundings, cgroup: limited?.cgroup ?? cgroup,
+        limited: limited
       ) { [unowned self] event in handle(event) }
       runners[attempt] = runner
       runner.watchEnd { [unowned self] message in
         runners[attempt] = nil
         if let cgroup { cgroups?.giveBack(cgroup) }
+        if let limited { limits.giveBack(limited) }
         guard !message.isEmpty else { return handle(.podGone(attempt)) }
         let said = "bubblewrap: \(message.split(separator: "\n").joined(separator: ", "))"
         HostLog.line("keeper: attempt \(attempt): \(said)")
@@ -297,8 +324,26 @@ package final class KeeperHost {
       handle(.podStarted(attempt))
     } catch {
       if let cgroup { cgroups?.giveBack(cgroup) }
+      if let limited { limits.giveBack(limited) }
       handle(.podStartFailed(attempt, message: error.description))
     }
+  }
+
+  private func startExec(_ number: ExecNumber, _ run: ContainerRun, _ arguments: [String], _ terminal: TerminalSize?) {
+    let streams = execs?.takeStreams(of: number) ?? []
+    guard let runner = runners[run.attempt], !streams.isEmpty else {
+      for descriptor in streams { close(descriptor) }
+      return handle(.execTold(number, .failed(.gone, containerEnded: true)))
+    }
+    runner.startExec(number, run, arguments, terminal, streams: streams)
+  }
+
+  /// Only a pod that is to be held to something that this machine can hold it to has cgroups for it.
+  private func limitedPod(_ plan: PodPlan) throws(IOError) -> LimitedPod? {
+    guard surroundings.isolation == .namespaces, let own = plan.limits else { return nil }
+    let containers = (plan.initContainers + plan.containers).compactMap(\.limits)
+    guard ([own] + containers).contains(where: { limits.bounds($0) }) else { return nil }
+    return try limits.take(own, containers: containers)
   }
 
   private func take(_ answer: SandboxProbe.Answer) {

@@ -1,5 +1,6 @@
-// Sends containers' logs to the coordinator, each on a connection of its own, as fast as it is taken, and follows those
-// that are to be followed. The files are read on a thread that the disk may hold up; the loop never waits for it.
+// Sends containers' logs to the coordinator, each on a connection of its own, or to who is attached to a container, as
+// fast as it is taken, and follows those that are to be followed. The files are read on a thread that the disk may hold
+// up; the loop never waits for it.
 
 import ClusterIO
 import ClusterProto
@@ -27,13 +28,44 @@ final class LogStreams {
   func serve(
     _ request: LogRequest, _ link: CoordinatorLink, isLive: @escaping (_ restart: Int64) -> Bool
   ) {
+    let sink = LogSink(
+      send: { link.send(payload: LogFrame.bytes($0).payload) }, pendingOutput: { link.pendingOutput },
+      finish: { code, message in
+        link.send(payload: LogFrame.end(code: code, message: message).payload)
+        link.close(afterFlush: true)
+      })
+    let close = open(request, sink, isLive: isLive)
+    link.onOpen = { [weak self] _ in
+      link.onDrained = { [weak self] in self?.pump(request.stream) }
+      self?.pump(request.stream)
+    }
+    link.onClosed = { _ in close() }
+  }
+
+  /// Follows a log to `sink`, from the first `pump` of its stream on; the result ends it.
+  func open(
+    _ request: LogRequest, _ sink: LogSink, isLive: @escaping (_ restart: Int64) -> Bool
+  ) -> () -> Void {
     let reading = LogReading(request, paths: paths, thread: thread, pieces: pieces)
-    streams[request.stream] = LogStream(
-      loop: loop, request: request, link: link, reading: reading, isLive: isLive
-    ) {
-      [unowned self] in streams[request.stream] = nil
+    let stream = LogStream(loop: loop, request: request, sink: sink, reading: reading, isLive: isLive)
+    streams[request.stream] = stream
+    return { [weak self] in
+      stream.close()
+      self?.streams[request.stream] = nil
     }
   }
+
+  /// Its sink takes more.
+  func pump(_ stream: String) { streams[stream]?.pump() }
+}
+
+/// Where a log goes.
+struct LogSink {
+  /// Pieces of at most `LogFrame.largestPiece`.
+  var send: ([UInt8]) -> Void
+  var pendingOutput: () -> Int
+  /// Once, last: the code as HTTP's, and why where it is not 200.
+  var finish: (_ code: Int, _ message: String) -> Void
 }
 
 /// What the thread has read for a stream.
@@ -101,7 +133,7 @@ private final class LogStream {
   private static let followNanoseconds: Int64 = 100_000_000
 
   private let request: LogRequest
-  private let link: CoordinatorLink
+  private let sink: LogSink
   private let reading: LogReading
   private let isLive: (_ restart: Int64) -> Bool
   private var timer: LoopTimer?
@@ -112,27 +144,24 @@ private final class LogStream {
   private var isOver = false
 
   init(
-    loop: EventLoop, request: LogRequest, link: CoordinatorLink, reading: LogReading,
-    isLive: @escaping (_ restart: Int64) -> Bool, ended: @escaping () -> Void
+    loop: EventLoop, request: LogRequest, sink: LogSink, reading: LogReading,
+    isLive: @escaping (_ restart: Int64) -> Bool
   ) {
     self.request = request
-    self.link = link
+    self.sink = sink
     self.reading = reading
     self.isLive = isLive
     timer = loop.makeTimer { [weak self] in self?.pump() }
-    link.onOpen = { [unowned self] _ in
-      link.onDrained = { [weak self] in self?.pump() }
-      pump()
-    }
-    link.onClosed = { [unowned self] _ in
-      timer?.arm(at: nil)
-      reading.close()
-      ended()
-    }
   }
 
-  private func pump() {
-    guard !isWaiting, !isOver, link.pendingOutput < Self.bufferLimit else { return }
+  func close() {
+    isOver = true
+    timer?.arm(at: nil)
+    reading.close()
+  }
+
+  func pump() {
+    guard !isWaiting, !isOver, sink.pendingOutput() < Self.bufferLimit else { return }
     timer?.arm(at: nil)
     // Asked before reading: what was written while it lived is in the file when it lives no more.
     mayGrow = request.follow && !request.previous && restart.map(isLive) ?? true
@@ -146,7 +175,7 @@ private final class LogStream {
     if let problem = piece.problem { return finish(code: 400, message: problem) }
     var rest = piece.bytes[...]
     while !rest.isEmpty {
-      link.send(payload: LogFrame.bytes(Array(rest.prefix(LogFrame.largestPiece))).payload)
+      sink.send(Array(rest.prefix(LogFrame.largestPiece)))
       rest = rest.dropFirst(LogFrame.largestPiece)
     }
     let isFirst = restart == nil
@@ -160,7 +189,6 @@ private final class LogStream {
   private func finish(code: Int, message: String) {
     isOver = true
     timer?.arm(at: nil)
-    link.send(payload: LogFrame.end(code: code, message: message).payload)
-    link.close(afterFlush: true)
+    sink.finish(code, message)
   }
 }

@@ -1,16 +1,23 @@
-// Whom the kernel ends when memory runs out. Knows nothing of how much anybody uses: equal scores let the biggest go.
+// Whom the kernel ends when memory runs out: kubelet's scores, the keeper behind all pods. Knows nothing of how much
+// anybody uses.
 
 import Glibc
 
 enum MemoryPressure {
-  /// Of containers and of the agent. With the same score the bigger one goes: an agent that eats memory goes before
-  /// the innocent pods beside it, whose keeper does not need it, and a pod that does goes before the agent.
+  /// Of the agent, and of containers whose agent says nothing. An agent that eats memory goes before the innocent pods
+  /// beside it, whose keeper does not need it; only pods that asked for less than half of the node go before.
   static let expendable: Int32 = 500
+
+  /// A container's score. One that nothing bounds never counts among those that come last, whatever it asked for.
+  static func score(_ score: Int64?, isBounded: Bool) -> Int32 {
+    guard let score else { return expendable }
+    return Int32(clamping: isBounded ? score : max(score, 0))
+  }
 
   /// The keeper's death is the death of all its pods. Only root may go below the usual score; without, the keeper goes
   /// back from what it has of the agent that started it.
   static func spareKeeper() {
-    if !set("-500") { _ = set("0") }
+    if !set("-999") { _ = set("0") }
   }
 
   static func offerAgent() { _ = set("\(expendable)") }

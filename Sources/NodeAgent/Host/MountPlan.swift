@@ -1,8 +1,10 @@
 // From a container's mounts to mount operations: which paths the host has, which must be made inside the pod's own
-// root. Nothing is ever made on the host: a missing top-level path gets a mirrored root, a deeper one an overlay of
-// the nearest directory. Only in the pod's own volumes are missing mount points made, and in any volume a missing
-// subPath, as kubelet does. A missing working directory is made like a mount point, as runtimes do. What lies outside
-// the node's own directory is looked up and made with the pod user's rights.
+// root. Nothing is made on the host outside of volumes: a missing top-level path gets a mirrored root, a deeper one an
+// overlay of the nearest directory. In volumes, the host's too, missing mount points and subPaths are made, as kubelet
+// and runtimes do, but in a hostPath that is mounted read-only: an overlay there would swallow what the pod writes, and
+// hide what the host has mounted in it. A missing working directory is made like a mount point, as runtimes do. What
+// lies outside the node's own directory is looked up and made with the pod user's rights. Whatever covers others is
+// mounted before them, so no volume is hidden.
 
 import CLinux
 import ClusterIO
@@ -16,30 +18,31 @@ struct MountPlan {
     /// The volume, and what of it is mounted (empty: all).
     var volume: String
     var below: String
-    var isOwn: Bool
     /// Not the node's: a path of the host's that the manifest names.
     var isHost: Bool
     var isReadOnly: Bool
+    /// Makes its mount point, where that is in something that covers.
+    var point: MountOperation?
 
     var source: String { below.isEmpty ? volume : volume + "/" + below }
   }
 
-  private(set) var operations: [MountOperation] = []
-  private var overlaid: [String] = []
+  /// Directories of the host that an overlay covers, before any volume is mounted.
+  private var covered: [String] = []
   private var placed: [Placed] = []
+  /// Makes the working directory.
+  private var last: MountOperation?
   private let hasOwnRoot: Bool
-  private let podDirectory: String
   private let data: String
   private let user: PodUser?
   /// Mount points of the host, for an overlay that would hide them; read only when there is one.
   private let hostMounts: [String]
 
   /// `rootDirectory`: an empty directory of the host that a mirrored root may be mounted on (privately).
-  /// `podDirectory`: sources below it are the pod's own volumes. `data`: the node's own directory, from which
-  /// preparing takes no hostPath of a `user`, since it is closed to all but root. Call it just before the container
-  /// starts: it looks at what earlier containers left in the volumes.
+  /// `data`: the node's own directory, from which preparing takes no hostPath of a `user`, since it is closed to all
+  /// but root. Call it just before the container starts: it looks at what earlier containers left in the volumes.
   static func operations(
-    for container: PodPlan.Container, podDirectory: String, data: String, user: PodUser?, rootDirectory: String
+    for container: PodPlan.Container, data: String, user: PodUser?, rootDirectory: String
   ) -> [MountOperation] {
     let directory = normalized(container.workingDirectory)
     guard !container.mounts.isEmpty || !isDirectory(directory) else { return [] }
@@ -52,11 +55,10 @@ struct MountPlan {
       nearestDirectory(of: $0) == "/" && !Files.exists($0)
     }
     func made(ownRoot: Bool, _ hostMounts: [String]) -> MountPlan {
-      MountPlan(
-        mounts, directory, ownRoot: ownRoot, podDirectory: podDirectory, data: data, user: user, hostMounts: hostMounts)
+      MountPlan(mounts, directory, ownRoot: ownRoot, data: data, user: user, hostMounts: hostMounts)
     }
     let plan = made(ownRoot: lacksTop, [])
-    let hidden = plan.overlaid.isEmpty ? [] : mountPoints(below: plan.overlaid)
+    let hidden = plan.covered.isEmpty ? [] : mountPoints(below: plan.covered)
     let needsRoot = lacksTop || !hidden.isEmpty
     let result = hidden.isEmpty ? plan : made(ownRoot: true, hidden)
     guard needsRoot else { return result.operations }
@@ -65,11 +67,9 @@ struct MountPlan {
   }
 
   private init(
-    _ mounts: [PodPlan.Mount], _ directory: String, ownRoot: Bool, podDirectory: String, data: String, user: PodUser?,
-    hostMounts: [String]
+    _ mounts: [PodPlan.Mount], _ directory: String, ownRoot: Bool, data: String, user: PodUser?, hostMounts: [String]
   ) {
     hasOwnRoot = ownRoot
-    self.podDirectory = podDirectory
     self.data = data
     self.user = user
     self.hostMounts = hostMounts
@@ -77,20 +77,31 @@ struct MountPlan {
     makeWorkingDirectory(directory)
   }
 
+  private var operations: [MountOperation] {
+    var result: [MountOperation] = []
+    for directory in covered.sorted() {
+      result.append(.overlay(destination: directory))
+      // An overlay shows one file system: what the host has mounted below it is put back.
+      let below = Self.resolved(directory) + "/"
+      for point in hostMounts where point.hasPrefix(below) { result.append(.bind(source: point, destination: point)) }
+    }
+    for mount in placed {
+      if let point = mount.point { result.append(point) }
+      result.append(
+        .bind(
+          source: mount.volume, below: mount.below, destination: mount.path, readOnly: mount.isReadOnly,
+          asUser: mount.isHost))
+    }
+    if let last { result.append(last) }
+    return result
+  }
+
   /// What is there and no directory is the start's to refuse, by name.
   private mutating func makeWorkingDirectory(_ directory: String) {
     let (outer, seen) = lookUp(directory)
     guard !Files.exists(seen) else { return }
-    guard let outer else { return prepare(directory, outer: nil, isDirectory: true) }
-    // In a volume, also one of the host's: covering it would keep the container's writes from it.
-    if !outer.isReadOnly {
-      make(outer.below + directory.dropFirst(outer.path.count), in: outer, mode: 0o755)
-    }
-  }
-
-  /// Makes a directory in a volume. A failure shows as the mount's own, which names the path.
-  private func make(_ path: String, in volume: Placed, mode: UInt32) {
-    _ = asUser(of: volume) { stint_make_below(volume.volume, path, 1, mode) }
+    // One that is missing in a volume that cannot be written is the start's to refuse as well.
+    if outer.map({ placed[$0].isReadOnly }) != true { last = prepare(directory, outer: outer, isDirectory: true) }
   }
 
   /// With the rights that count in this volume; nil: they cannot be had, and nothing was done.
@@ -99,21 +110,21 @@ struct MountPlan {
     return user.acting(body)
   }
 
-  /// The mount that holds a path of the container's, and what the host calls it, through the mounts placed so far.
-  private func lookUp(_ path: String) -> (outer: Placed?, seen: String) {
-    if let exact = placed.last(where: { $0.path == path }) { return (exact, exact.source) }
-    let outer = placed.last { PathText.isBelow(path, $0.path) }
-    return (outer, outer.map { $0.source + path.dropFirst($0.path.count) } ?? path)
+  /// The place of the mount that holds a path of the container's, and what the host calls the path, through the mounts
+  /// placed so far.
+  private func lookUp(_ path: String) -> (outer: Int?, seen: String) {
+    if let exact = placed.lastIndex(where: { $0.path == path }) { return (exact, placed[exact].source) }
+    let outer = placed.lastIndex { PathText.isBelow(path, $0.path) }
+    return (outer, outer.map { placed[$0].source + path.dropFirst(placed[$0].path.count) } ?? path)
   }
 
   private static func isDirectory(_ path: String) -> Bool { (try? Files.status(path))?.isDirectory == true }
 
   private mutating func place(_ mount: PodPlan.Mount) {
     let below = mount.subPath ?? ""
-    let isOwn = PathText.isBelow(mount.source, podDirectory)
-    let new = Placed(
-      path: mount.path, volume: mount.source, below: below, isOwn: isOwn && !mount.readOnly,
-      isHost: !PathText.isBelow(mount.source, data), isReadOnly: mount.readOnly)
+    var new = Placed(
+      path: mount.path, volume: mount.source, below: below, isHost: !PathText.isBelow(mount.source, data),
+      isReadOnly: mount.readOnly)
     let isDirectory =
       asUser(of: new) {
         if !below.isEmpty, !Files.exists(new.source), let volume = try? Files.status(mount.source), volume.isDirectory {
@@ -123,42 +134,35 @@ struct MountPlan {
       } ?? true
     let (outer, seen) = lookUp(mount.path)
     if (try? Files.status(seen))?.isDirectory != isDirectory {
-      prepare(mount.path, outer: outer, isDirectory: isDirectory)
+      new.point = prepare(mount.path, outer: outer, isDirectory: isDirectory)
     }
-    operations.append(
-      .bind(
-        source: mount.source, below: below, destination: mount.path, readOnly: mount.readOnly, asUser: new.isHost))
     placed.append(new)
   }
 
-  /// Makes the mount point, after covering the nearest directory that is there with something of the pod's own.
-  private mutating func prepare(_ path: String, outer: Placed?, isDirectory: Bool) {
-    if let outer, outer.isOwn {
+  /// Makes the path in the volume that it lies in; where it lies in none, covers the nearest directory that is there
+  /// with something of the pod's own, and says how the path is made in it. In a hostPath that is read-only nothing is
+  /// made: that the operation says.
+  private mutating func prepare(_ path: String, outer: Int?, isDirectory: Bool) -> MountOperation? {
+    if let volume = outer.map({ placed[$0] }), !volume.isReadOnly || !volume.isHost {
       // A failure shows as the mount's own, which names the path.
-      _ = stint_make_below(outer.volume, outer.below + path.dropFirst(outer.path.count), isDirectory ? 1 : 0, 0o755)
-      return
-    }
-    let nearest = outer.map { nearestInside($0, path) } ?? Self.nearestDirectory(of: path)
-    let isOwn = nearest == "/" && hasOwnRoot
-    if !isOwn, !overlaid.contains(where: { nearest == $0 || PathText.isBelow(nearest, $0) }) {
-      operations.append(.overlay(destination: nearest))
-      overlaid.append(nearest)
-      // An overlay shows one file system: what the host has mounted below is put back.
-      for point in hostMounts where outer == nil && point.hasPrefix(Self.resolved(nearest) + "/") {
-        operations.append(.bind(source: point, destination: point))
+      _ = asUser(of: volume) {
+        stint_make_below(
+          volume.volume, volume.below + path.dropFirst(volume.path.count), isDirectory ? 1 : 0, 0o755)
       }
+      return nil
     }
-    operations.append(isDirectory ? .makeDirectory(path: path) : .makeFile(path: path))
+    if outer == nil {
+      let nearest = Self.nearestDirectory(of: path)
+      if nearest != "/" || !hasOwnRoot { cover(nearest) }
+    }
+    return isDirectory ? .makeDirectory(path: path) : .makeFile(path: path)
   }
 
-  private func nearestInside(_ outer: Placed, _ path: String) -> String {
-    var candidate = Files.split(path).parent
-    while candidate.utf8.count > outer.path.utf8.count {
-      let seen = outer.source + candidate.dropFirst(outer.path.count)
-      if (try? Files.status(seen))?.isDirectory == true { return candidate }
-      candidate = Files.split(candidate).parent
-    }
-    return outer.path
+  /// One overlay covers all directories below it.
+  private mutating func cover(_ directory: String) {
+    guard !covered.contains(where: { directory == $0 || PathText.isBelow(directory, $0) }) else { return }
+    covered.removeAll { PathText.isBelow($0, directory) }
+    covered.append(directory)
   }
 
   /// The deepest directory on the way to `path` that the host has.

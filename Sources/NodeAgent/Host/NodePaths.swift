@@ -16,6 +16,8 @@ package struct NodePaths: Sendable {
   package var keeperLock: String { data + "/keeper.lock" }
   /// Where the keeper listens for its agent.
   package var keeperSocket: String { data + "/keeper.sock" }
+  /// Where the keeper listens for who wants a process in a container.
+  package var execSocket: String { data + "/exec.sock" }
   /// What the keeper did, for its successor.
   package var keeperJournal: String { data + "/keeper.journal" }
   /// Lines of the keeper's own log.
@@ -39,6 +41,13 @@ package struct NodePaths: Sendable {
 
   /// Termination messages of running containers, a file each.
   package var messages: String { data + "/messages" }
+
+  /// Images: layers, records of which are whole, and what is on its way.
+  package var images: String { data + "/images" }
+  /// What running containers of images have changed in their roots, a directory each.
+  package var roots: String { data + "/roots" }
+  /// Layers of images, a directory each.
+  package var layers: String { data + "/images/layers" }
 
   /// Volumes of one attempt.
   package func pod(_ attempt: AttemptNumber) -> String { "\(pods)/\(attempt)" }

@@ -21,6 +21,22 @@ struct PodSurroundings {
   var deadlines: DeadlineTable
   /// Room for what is read from a pipe at once, for whichever is reading.
   let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 65_536, alignment: 16)
+
+  /// Who a container of an image runs as and what it may do. Where pods run as one user, or are root only in a user
+  /// namespace of that user's, the image's own users are that one, and nothing makes them more.
+  func confine(_ plan: inout ContainerPlan, _ root: ContainerRoot) throws(IOError) {
+    plan.userID = user?.userID ?? root.userID
+    plan.groupID = user?.groupID ?? root.groupID
+    plan.groups = user?.groups ?? root.groups
+    var confinement = Confinement(capabilities: user == nil ? root.capabilities : 0)
+    confinement.noNewPrivileges = root.noNewPrivileges || user != nil
+    confinement.ownProcesses = root.ownProcesses
+    confinement.podIPC = root.podIPC
+    if root.seccomp == .runtimeDefault {
+      confinement.filter = try SeccompFilters.runtimeDefault(capabilities: confinement.capabilities)
+    }
+    plan.confinement = confinement
+  }
 }
 
 /// What a container writes, on its way from its pipe to its log. Who writes is not held up for longer than a second by
@@ -126,17 +142,24 @@ final class PodRunner {
   private let plan: PodPlan
   private let process: PodProcess
   private let report: (KeeperEvent) -> Void
+  private let memory: MemoryWatch
+  private let limited: LimitedPod?
+  /// Of each container that runs: its first process' id inside the pod.
+  private var running: [Int: Int32] = [:]
   private var starting: [ContainerRun: PodPlan.Container] = [:]
   private var outputs: [Int: ContainerOutput] = [:]
   private var closing: [ContainerRun: Closing] = [:]
+  private let execs = PodExecs()
   /// Every process is dead; called when nothing is being closed any more.
   private var gone: (() -> Void)?
 
   /// Starts the pod's init, which holds `deadline` by itself. `report` gets the core's events, always from the loop.
   init(
     _ attempt: AttemptNumber, plan: PodPlan, deadline: BootTime, surroundings: PodSurroundings, cgroup: PodCgroup?,
-    report: @escaping (KeeperEvent) -> Void
+    limited: LimitedPod?, report: @escaping (KeeperEvent) -> Void
   ) throws(IOError) {
+    self.limited = limited
+    memory = MemoryWatch(limited, loop: surroundings.loop)
     self.attempt = attempt
     self.plan = plan
     self.surroundings = surroundings
@@ -146,11 +169,16 @@ final class PodRunner {
     options.marker = surroundings.marker
     options.cgroup = cgroup
     process = try PodProcess(loop: surroundings.loop, options: options)
-    process.onStarted = { [unowned self] slot, _ in
+    memory.kill = { [unowned self] slot in process.killContainer(slot: slot) }
+    process.onStarted = { [unowned self] slot, pid in
+      running[slot] = pid
       if let run = outputs[slot]?.run { report(.containerStarted(run)) }
     }
     process.onExited = { [unowned self] slot, status in exited(slot, status) }
     process.onStartFailed = { [unowned self] slot, failure in startFailed(slot, failure) }
+    process.onExec = { [unowned self] place, word in
+      if let number = execs.number(at: place, word) { report(.execTold(number, PodExecs.told(word))) }
+    }
     process.onFrozen = { isFrozen in
       report(isFrozen ? .podFrozen(attempt) : .freezeFailed(attempt, message: "processes still run"))
     }
@@ -160,15 +188,34 @@ final class PodRunner {
   func watchEnd(_ gone: @escaping (String) -> Void) {
     process.onGone = { [self] end in
       starting = [:]
-      for slot in outputs.keys.sorted() { closeOutput(slot) { _ in } }
+      for slot in outputs.keys.sorted() {
+        guard memory.ended(slot), let run = outputs[slot]?.run else {
+          closeOutput(slot) { _ in }
+          continue
+        }
+        // A limit that not even a start fits in takes the pod's init along, whose memory the start shares.
+        closeOutput(slot, failed: true) { [self] message in
+          report(.containerExited(run, exitCode: 137, signal: 9, message: message, outOfMemory: true))
+        }
+      }
       self.gone = { gone(end.message) }
       endIfGone()
     }
   }
 
+  /// What its running containers have used; nil: none runs.
+  func usage() -> AttemptUsage? {
+    guard !running.isEmpty else { return nil }
+    var containers: [String: Usage] = [:]
+    for (slot, usage) in UsageReader.pod(process, limited: limited, containers: running) {
+      if let name = plan.container(in: slot)?.name { containers[name] = usage }
+    }
+    return AttemptUsage(attempt: attempt, containers: containers)
+  }
+
   func start(_ run: ContainerRun, _ container: PodPlan.Container) {
     starting[run] = container
-    if let ready = surroundings.storage.prepare(run, container, podDirectory: plan.podDirectory) {
+    if let ready = surroundings.storage.prepare(run, container, hostname: plan.hostname) {
       prepared(run, ready)
     }
   }
@@ -202,13 +249,52 @@ final class PodRunner {
       surroundings: surroundings)
     outputs[run.slot] = output
     output.resume()
+    let plan: ContainerPlan
+    do throws(IOError) {
+      plan = try containerPlan(
+        container, preparation.mounts, cgroups: try memory.enter(run.slot, container.limits ?? ResourceLimits()))
+    } catch {
+      close(pipes[1])
+      close(errors)
+      return closeOutput(run.slot) { [self] _ in startFailed(run, .other, error.code, error.description) }
+    }
     do throws(IOError) {
       try process.startContainer(
-        slot: run.slot, containerPlan(container, preparation.mounts), output: pipes[1],
-        errors: errors)
+        slot: run.slot, plan, output: pipes[1], errors: errors)
     } catch {
       closeOutput(run.slot) { [self] _ in startFailed(run, .other, error.code, error.description) }
     }
+  }
+
+  /// Takes over `streams`. What fails at once is told as what fails later.
+  func startExec(
+    _ number: ExecNumber, _ run: ContainerRun, _ arguments: [String], _ terminal: TerminalSize?, streams: [Int32]
+  ) {
+    guard var container = plan.container(in: run.slot), let place = execs.takePlace(for: number) else {
+      for descriptor in streams { close(descriptor) }
+      let failure = StartFailure(stage: .other, errorNumber: EAGAIN, detail: IOError.text(EAGAIN))
+      return report(.execTold(number, .failed(failure)))
+    }
+    container.arguments = arguments
+    do throws(IOError) {
+      var wanted: ContainerPlan
+      do throws(IOError) {
+        wanted = try containerPlan(container, [], cgroups: memory.files(of: run.slot))
+      } catch {
+        for descriptor in streams { close(descriptor) }
+        throw error
+      }
+      wanted.terminal = terminal
+      try process.startExec(place: place, inContainer: run.slot, wanted, streams: streams)
+    } catch {
+      execs.giveBack(place)
+      let failure = StartFailure(stage: .other, errorNumber: error.code, detail: error.description)
+      report(.execTold(number, .failed(failure)))
+    }
+  }
+
+  func killExec(_ number: ExecNumber) {
+    if let place = execs.place(of: number) { process.killExec(place: place) }
   }
 
   func signal(_ run: ContainerRun, _ number: Int32) { process.signal(slot: run.slot, number) }
@@ -224,26 +310,31 @@ final class PodRunner {
     report(.podThawed(attempt))
   }
 
-  private func containerPlan(_ container: PodPlan.Container, _ mounts: [MountOperation])
-    -> ContainerPlan
-  {
+  private func containerPlan(
+    _ container: PodPlan.Container, _ mounts: [MountOperation], cgroups: [String]
+  ) throws(IOError) -> ContainerPlan {
     var result = ContainerPlan(arguments: container.arguments, environment: container.environment)
+    result.directory = container.workingDirectory
+    result.cgroups = cgroups
+    result.oomScoreAdjust = MemoryPressure.score(container.oomScore, isBounded: memory.bounds(container.limits))
+    result.mounts = mounts
+    if let root = container.root {
+      try surroundings.confine(&result, root)
+      return result
+    }
     // As runtimes do: the manifest's own wins, and kubelet's expansion of $(HOME) does not know it.
     if !container.environment.contains(where: { $0.hasPrefix("HOME=") }) {
       result.environment.append("HOME=\(surroundings.home)")
     }
-    result.directory = container.workingDirectory
     result.userID = surroundings.user?.userID
     result.groupID = surroundings.user?.groupID
     result.groups = surroundings.user?.groups ?? []
-    // Memory pressure ends pods before the keeper that holds their deadlines.
-    result.oomScoreAdjust = MemoryPressure.expendable
-    result.mounts = mounts
     return result
   }
 
   /// Ends the run's output; `done` gets its termination message, which is empty when the disk gives none in time.
   private func closeOutput(_ slot: Int, failed: Bool = false, _ done: @escaping (String) -> Void) {
+    running[slot] = nil
     guard let output = outputs.removeValue(forKey: slot) else { return done("") }
     let run = output.run
     // Every writer is dead or being killed: what is in the pipe is all there will be.
@@ -253,6 +344,7 @@ final class PodRunner {
     closing[run] = Closing(timer: timer, done: done)
     let containers = plan.initContainers.count + plan.containers.count
     surroundings.storage.close(output.log, output.message, failed: failed, containers: containers)
+    if plan.container(in: slot)?.root != nil { surroundings.storage.removeRoot(of: run) }
   }
 
   private func closed(_ run: ContainerRun, _ message: String) {
@@ -270,24 +362,38 @@ final class PodRunner {
 
   private func exited(_ slot: Int, _ status: ProcessExit) {
     guard let run = outputs[slot]?.run else { return }
+    let outOfMemory = memory.ended(slot)
     closeOutput(slot, failed: status != .exited(code: 0)) { [self] message in
       switch status {
       case .exited(let code):
         report(
-          .containerExited(
-            run, exitCode: Int64(code), signal: 0, message: message))
+          .containerExited(run, exitCode: Int64(code), signal: 0, message: message, outOfMemory: outOfMemory))
       case .signaled(let number):
         report(
           .containerExited(
-            run, exitCode: 128 + Int64(number), signal: Int64(number),
-            message: message))
+            run, exitCode: 128 + Int64(number), signal: Int64(number), message: message, outOfMemory: outOfMemory))
       }
     }
   }
 
   private func startFailed(_ slot: Int, _ failure: PodProcess.StartFailure) {
     guard let run = outputs[slot]?.run else { return }
-    let stage: StartFailure.Stage =
+    _ = memory.ended(slot)
+    closeOutput(slot) { [self] _ in report(.containerStartFailed(run, StartFailure(failure))) }
+  }
+
+  private func startFailed(_ run: ContainerRun, _ stage: StartFailure.Stage, _ code: Int32, _ detail: String) {
+    report(.containerStartFailed(run, StartFailure(stage: stage, errorNumber: code, detail: detail)))
+  }
+}
+
+extension StartFailure {
+  /// The container that a process was to be started in is not there any more.
+  static let gone = StartFailure(stage: .other, errorNumber: ESRCH, detail: "")
+
+  /// What the pod's init said.
+  init(_ failure: PodProcess.StartFailure) {
+    let stage: Stage =
       switch failure.stage {
       case "mount": .mount
       case "workingDir": .workingDirectory
@@ -302,10 +408,6 @@ final class PodRunner {
       case .workingDirectory: "chdir to workingDir \"\(subject)\": \(failure.error.message)"
       default: "\(subject): \(failure.error.message)"
       }
-    closeOutput(slot) { [self] _ in startFailed(run, stage, failure.error.code, detail) }
-  }
-
-  private func startFailed(_ run: ContainerRun, _ stage: StartFailure.Stage, _ code: Int32, _ detail: String) {
-    report(.containerStartFailed(run, StartFailure(stage: stage, errorNumber: code, detail: detail)))
+    self.init(stage: stage, errorNumber: failure.error.code, detail: detail)
   }
 }

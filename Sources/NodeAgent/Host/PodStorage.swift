@@ -2,6 +2,7 @@
 // termination messages, and what a start has to look up among the host's paths. Knows no states and no deadlines.
 
 import AgentCore
+import CLinux
 import ClusterIO
 import ClusterProto
 import Glibc
@@ -49,6 +50,8 @@ final class PodStorage: Sendable {
     self.rootDirectory = rootDirectory
     self.logLimit = logLimit
     messages = try TerminationFiles(paths)
+    // Of a former keeper, whose pods are gone.
+    try Files.removeTree(paths.roots)
     // An empty directory of the machine's own, in memory as /run is: with a /run of its own each container would lose
     // the sockets in it.
     try? Files.makeDirectory(PodToken.usualPath, mode: 0o755)
@@ -70,13 +73,13 @@ final class PodStorage: Sendable {
   }
 
   /// What a start needs, where no file has to be looked at for it; else nil, and `prepared` follows.
-  func prepare(_ run: ContainerRun, _ planned: PodPlan.Container, podDirectory: String) -> Preparation? {
-    let container = mountable(planned)
+  func prepare(_ run: ContainerRun, _ planned: PodPlan.Container, hostname: String) -> Preparation? {
+    let container = planned.root == nil ? mountable(planned) : planned
     let spare = messages.spare(for: container)
     refill()
     let message = TerminationMessage(run, container, path: spare)
     let isReady = spare != nil || !messages.isUsable(container)
-    if run.restart == 0, isReady, let known = tokenMounts(container) {
+    if planned.root == nil, run.restart == 0, isReady, let known = tokenMounts(container) {
       if let mount = message.soleMount { return Preparation(message: message, mounts: [mount] + known) }
       if spare == nil, known.isEmpty { return Preparation(message: message, mounts: []) }
     }
@@ -91,11 +94,48 @@ final class PodStorage: Sendable {
       }
       let directory = paths.logs(run.attempt, container: container.name)
       LogFile.begin(directory: directory, restart: run.restart)
-      let mounts = MountPlan.operations(
-        for: message.mounted, podDirectory: podDirectory, data: paths.data, user: user, rootDirectory: rootDirectory)
-      words.post(.prepared(run, Preparation(message: message, mounts: mounts)))
+      do throws(IOError) {
+        let mounts = try mounts(of: message.mounted, run, hostname: hostname)
+        words.post(.prepared(run, Preparation(message: message, mounts: mounts)))
+      } catch {
+        removeRoot(of: run)
+        words.post(.unprepared(run, error))
+      }
     }
     return nil
+  }
+
+  private func mounts(of container: PodPlan.Container, _ run: ContainerRun, hostname: String) throws(IOError)
+    -> [MountOperation]
+  {
+    guard let root = container.root else {
+      return MountPlan.operations(for: container, data: paths.data, user: user, rootDirectory: rootDirectory)
+    }
+    guard geteuid() != 0 || stint_is_sealed() != 0 else {
+      throw IOError(
+        operation: "start", subject: container.name,
+        message: "this kernel cannot keep the node's program from what a container does to it: images need Linux 5.12")
+    }
+    let place = place(of: run)
+    try Files.removeTree(place)
+    try Files.makeDirectory(place)
+    try RootLayers.claim(root.layers, for: place, in: ImageStore(directory: paths.images))
+    return try RootPlan.operations(
+      for: container, root, layers: paths.layers, place: place, hostname: hostname, data: paths.data, user: user)
+  }
+
+  private func place(of run: ContainerRun) -> String { "\(paths.roots)/\(run.attempt)-\(run.slot)-\(run.restart)" }
+
+  /// What a run's container has changed in its root, once no process of it is left.
+  func removeRoot(of run: ContainerRun) {
+    let place = place(of: run)
+    starts.post(key: run.attempt) {
+      do throws(IOError) {
+        try Files.removeTree(place)
+      } catch {
+        HostLog.line("keeper: \(error)")
+      }
+    }
   }
 
   /// Without the mount that nobody asked for where it cannot be.
@@ -136,6 +176,7 @@ final class PodStorage: Sendable {
 
   /// What was prepared for a pod that is gone meanwhile.
   func discard(_ preparation: Preparation) {
+    removeRoot(of: preparation.message.run)
     logs.post { [self] in _ = preparation.message.read(failed: false, containers: 1, files: messages, paths: paths) }
   }
 

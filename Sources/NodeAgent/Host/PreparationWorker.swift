@@ -14,10 +14,13 @@ final class PreparationWorker {
 
   private let results: Mailbox<AgentEvent>
   private let paths: NodePaths
-  private let node: String
+  /// What all pods' places have in common.
+  private var node: PodPlace
   /// podIP and hostIP of what is prepared from now on.
-  var address: String
-  private let capacity: NodeCapacity
+  var address: String {
+    get { node.address }
+    set { node.address = newValue }
+  }
   /// Attempts with something under DATA/pods: the others cost no system call at the end.
   private var prepared: Set<AttemptNumber>
   /// Those of them that have the usual volume of their token alone: nothing has to be removed.
@@ -29,13 +32,15 @@ final class PreparationWorker {
   /// Of those at once, so that a disk that stays broken costs each clean-up little.
   private static let retries = 4
 
-  /// `user`: who pods run as, where that is not this process' own.
-  init(paths: NodePaths, node: String, address: String, capacity: NodeCapacity, user: PodUser? = nil) throws(IOError) {
+  /// `user`: who pods run as, where that is not this process' own. `podProcesses`: as `PodPlace` has it.
+  init(
+    paths: NodePaths, node: String, address: String, capacity: NodeCapacity, user: PodUser? = nil,
+    podProcesses: Int64? = nil
+  ) throws(IOError) {
     self.paths = paths
     self.user = user
-    self.node = node
-    self.address = address
-    self.capacity = capacity
+    self.node = PodPlace(
+      node: node, address: address, capacity: capacity, podDirectory: "", volumes: [:], podProcesses: podProcesses)
     pool = try WorkerPool(name: "stint-volumes", limit: Self.threads)
     results = try Mailbox()
     slots = try TokenSlots(directory: paths.tokens)
@@ -49,14 +54,14 @@ final class PreparationWorker {
     try loop.attach(results) { events in for event in events { handler(event) } }
   }
 
-  /// Makes volumes and plan. A pod without volumes is planned at once and its event returned; else it follows by the
-  /// handler.
-  func prepare(_ assignment: Assignment, number: Int64) -> AgentEvent? {
-    if assignment.spec.volumes.isEmpty { return plan(assignment, number: number, volumes: [:]) }
-    if prepared.insert(assignment.attempt).inserted, assignment.spec.volumes.allSatisfy(TokenSlots.serves) {
-      bare.insert(assignment.attempt)
-    }
-    let work = Preparation(paths: paths, node: node, address: address, capacity: capacity, slots: slots, user: user)
+  /// Makes volumes and plan. A pod without volumes and images is planned at once and its event returned; else it
+  /// follows by the handler. `images`: of its containers, by the manifest's names for them.
+  func prepare(_ assignment: Assignment, number: Int64, images: [String: PlacedImage]) -> AgentEvent? {
+    let spec = assignment.spec
+    if spec.volumes.isEmpty, images.isEmpty { return plan(assignment, number: number, volumes: [:]) }
+    let isBare = images.isEmpty && spec.volumes.allSatisfy { TokenSlots.serves($0, of: spec) }
+    if prepared.insert(assignment.attempt).inserted, isBare { bare.insert(assignment.attempt) }
+    let work = Preparation(paths: paths, node: node, slots: slots, user: user, images: images)
     pool.post(key: assignment.attempt) { [results] in
       results.post(work.run(assignment, number: number))
     }
@@ -115,7 +120,7 @@ final class PreparationWorker {
     pool.post(key: Self.noAttempt) { [node] in
       do throws(IOError) {
         if let authority {
-          done(.success(try Identity.local(directory: directory, node: node, coordinator: authority)))
+          done(.success(try Identity.local(directory: directory, node: node.node, coordinator: authority)))
         } else {
           done(.success(try Identity(directory: directory)))
         }
@@ -132,7 +137,7 @@ final class PreparationWorker {
   ) {
     pool.post(key: Self.noAttempt) { [node] in
       do throws(IOError) {
-        done(.success(try Identity.issue(node: node, coordinator: authority, key: key)))
+        done(.success(try Identity.issue(node: node.node, coordinator: authority, key: key)))
       } catch {
         done(.failure(error))
       }
@@ -170,7 +175,7 @@ final class PreparationWorker {
   }
 
   private func plan(_ assignment: Assignment, number: Int64, volumes: [String: String]) -> AgentEvent {
-    Preparation(paths: paths, node: node, address: address, capacity: capacity, slots: slots, user: user)
+    Preparation(paths: paths, node: node, slots: slots, user: user)
       .plan(assignment, number: number, volumes: volumes)
   }
 
@@ -205,16 +210,16 @@ private final class Unremoved: Sendable {
 /// One preparation; safe to run on any thread.
 private struct Preparation: Sendable {
   var paths: NodePaths
-  var node: String
-  var address: String
-  var capacity: NodeCapacity
+  var node: PodPlace
   var slots: TokenSlots
   var user: PodUser?
+  var images: [String: PlacedImage] = [:]
 
   func run(_ assignment: Assignment, number: Int64) -> AgentEvent {
     do throws(VolumeError) {
       let volumes = try Volumes.make(
         assignment, paths: paths, place: place(of: assignment, volumes: [:]), slots: slots, user: user)
+      if !images.isEmpty { try writeNetworkFiles(assignment) }
       return plan(assignment, number: number, volumes: volumes)
     } catch {
       return .preparationFailed(
@@ -234,8 +239,19 @@ private struct Preparation: Sendable {
     }
   }
 
+  private func writeNetworkFiles(_ assignment: Assignment) throws(VolumeError) {
+    do throws(IOError) {
+      try NetworkFileWriter.write(assignment, address: node.address, paths: paths)
+    } catch {
+      throw VolumeError(reason: "CreateContainerConfigError", message: "\(error)", retryable: true)
+    }
+  }
+
   private func place(of assignment: Assignment, volumes: [String: String]) -> PodPlace {
-    PodPlace(
-      node: node, address: address, capacity: capacity, podDirectory: paths.pod(assignment.attempt), volumes: volumes)
+    var place = node
+    place.podDirectory = paths.pod(assignment.attempt)
+    place.volumes = volumes
+    place.images = images
+    return place
   }
 }

@@ -43,7 +43,7 @@ final class TerminationFiles: Sendable {
   /// missing: a /dev of the container's own for it alone would cost more than it gives.
   func isUsable(_ container: PodPlan.Container) -> Bool {
     let target = container.terminationMessagePath
-    return target.hasPrefix("/") && (target != Self.usualPath || hasUsualPath)
+    return target.hasPrefix("/") && (container.root != nil || target != Self.usualPath || hasUsualPath)
   }
 
   /// An empty file that was made ahead; nil: there is none, or none is wanted. Looks at no disk.

@@ -61,8 +61,17 @@ final class TokenSlots: Sendable {
   /// Attempts that have one.
   var owners: [AttemptNumber] { slots.withLock { $0.taken.keys.sorted() } }
 
-  /// Whether the volume is the usual one, and nobody's own of that name.
-  static func serves(_ volume: VolumeSpec) -> Bool { volume == Self.volume }
+  /// Whether the volume is the usual one, nobody's own of that name, of no group, and nothing is mounted in it: mount
+  /// points are made in a volume, and the next pod would find them.
+  static func serves(_ volume: VolumeSpec, of spec: PodSpec) -> Bool {
+    guard volume == Self.volume, spec.security.fsGroup == nil else { return false }
+    return !(spec.containers + spec.initContainers).contains { container in
+      let points = (container.mounts.map(\.mountPath) + [container.terminationMessagePath]).map(MountPlan.normalized)
+      return container.mounts.contains { mount in
+        mount.name == volume.name && points.contains { PathText.isBelow($0, MountPlan.normalized(mount.mountPath)) }
+      }
+    }
+  }
 
   /// The directory of an attempt; nil: it has none.
   func path(of attempt: AttemptNumber) -> String? {

@@ -1,6 +1,7 @@
 // Makes the volumes of an attempt under DATA/pods/ATTEMPT and says where each lies. Slow work: runs on the agent's
 // worker thread. Knows nothing of mounts inside the pod; that is MountPlan's.
 
+import CLinux
 import AgentCore
 import ClusterIO
 import ClusterProto
@@ -62,6 +63,10 @@ enum Volumes {
           reason: "FailedMount", message: "volume \"\(volume.name)\": \(kind) volumes are not run by this version",
           retryable: false)
       }
+      if let group = assignment.spec.security.fsGroup, user == nil, volume.isOfNode {
+        try VolumeGroup(group: UInt32(truncatingIfNeeded: group), isReadOnly: volume.isWritten)
+          .own(directory, volume.name)
+      }
     }
     return result
   }
@@ -70,7 +75,8 @@ enum Volumes {
   private static func usual(
     _ volume: VolumeSpec, _ assignment: Assignment, _ slots: TokenSlots
   ) throws(VolumeError) -> String? {
-    guard TokenSlots.serves(volume), let token = assignment.tokens.first(where: { $0.volume == volume.name })?.text,
+    guard TokenSlots.serves(volume, of: assignment.spec),
+      let token = assignment.tokens.first(where: { $0.volume == volume.name })?.text,
       let authority = assignment.references["configmaps/kube-root-ca.crt"]?["data"]?["ca.crt"]?.stringValue
     else { return nil }
     do throws(IOError) {
@@ -82,7 +88,7 @@ enum Volumes {
   }
 
   /// kubelet's words; the reason is the one that it shows on a container while volumes are missing.
-  private static func setUpFailure(_ volume: String, _ what: String, retryable: Bool = true) -> VolumeError {
+  static func setUpFailure(_ volume: String, _ what: String, retryable: Bool = true) -> VolumeError {
     VolumeError(
       reason: "ContainerCreating", message: "MountVolume.SetUp failed for volume \"\(volume)\" : \(what)",
       retryable: retryable)
@@ -248,6 +254,9 @@ enum Volumes {
     }
     let done: Void? = try user.acting { () throws(VolumeError) in
       var facts = stat()
+      guard stint_is_plain(path) != 0 else {
+        throw setUpFailure(volume, "hostPath \(path) leads through a link of /proc to what it does not name")
+      }
       if stat(path, &facts) != 0, errno == EACCES {
         throw setUpFailure(volume, "hostPath \(path) is closed to the user that pods run as here (--pod-user)")
       }

@@ -1,0 +1,5 @@
+#include <archive.h>
+#include <archive_entry.h>
+// What entries of an archive are given on a disk, and Swift's Glibc module lacks.
+#include <sys/xattr.h>
+extern int syncfs(int);

@@ -1,0 +1,115 @@
+// From a container of an image to mount operations: its layers as the root, the kernel's file systems in it as
+// container runtimes give them (what is hidden and read-only too), the files that kubelet writes, and the pod's
+// volumes. Missing mount points are made in the container's own layer, or, inside a volume, in that volume, as runtimes
+// do.
+
+import CLinux
+import ClusterIO
+import ClusterProto
+import Glibc
+
+/// Mount operations of containers that have an image.
+enum RootPlan {
+  /// The host's device files that every container has.
+  private static let devices = ["null", "zero", "full", "random", "urandom", "tty"]
+  private static let links = [
+    "fd": "/proc/self/fd", "stdin": "/proc/self/fd/0", "stdout": "/proc/self/fd/1", "stderr": "/proc/self/fd/2",
+    "ptmx": "pts/ptmx", "core": "/proc/kcore",
+  ]
+  /// What tells a container of its host, or lets it change it.
+  private static let masked = [
+    "/proc/asound", "/proc/acpi", "/proc/kcore", "/proc/keys", "/proc/latency_stats", "/proc/timer_list",
+    "/proc/timer_stats", "/proc/sched_debug", "/proc/scsi", "/proc/interrupts", "/sys/firmware",
+    "/sys/devices/virtual/powercap",
+  ]
+  private static let sealed = ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"]
+
+  private struct Placed {
+    var path: String
+    var source: String
+    var isReadOnly: Bool
+  }
+
+  /// The operations, in order. `place`: where its changes are kept; in memory for a root that takes none. Throws where
+  /// a volume's subPath cannot be made.
+  static func operations(
+    for container: PodPlan.Container, _ root: ContainerRoot, layers: String, place: String, hostname: String,
+    data: String, user: PodUser?
+  ) throws(IOError) -> [MountOperation] {
+    var result: [MountOperation] = [
+      .image(layers: layers, names: root.layers, place: place, inMemory: root.isReadOnly),
+      .makeDirectory(path: "/proc"),
+      .makeDirectory(path: "/dev"), .makeDirectory(path: "/sys"), .proc(destination: "/proc"),
+    ]
+    result += root.isPrivileged ? [.bind(source: "/dev", destination: "/dev")] : ownDevices(root)
+    result.append(.sysfs(destination: "/sys", readOnly: !root.isPrivileged))
+    if !root.isPrivileged, !root.unmasksProc {
+      result += masked.map { .mask(path: $0) } + sealed.map { .seal(path: $0) }
+    }
+    result += try volumes(container, isPrivileged: root.isPrivileged, data: data, user: user)
+    if container.workingDirectory != "/" { result.append(.makeDirectory(path: container.workingDirectory)) }
+    if root.isReadOnly { result.append(.seal(path: "/")) }
+    return result + [.hostName(hostname), .pivot]
+  }
+
+  private static func ownDevices(_ root: ContainerRoot) -> [MountOperation] {
+    var result: [MountOperation] = [.tmpfs(destination: "/dev", options: "mode=755,size=65536k")]
+    // Nodes made in a container's own file system would open whatever device the container likes: none of its file
+    // systems has any, and these are the host's: read-only, so that their modes and owners stay. What a device takes is
+    // no change of its file.
+    for name in devices {
+      result += [
+        .makeFile(path: "/dev/\(name)", mode: 0o666),
+        .bind(source: "/dev/\(name)", destination: "/dev/\(name)", readOnly: true),
+      ]
+    }
+    for name in links.keys.sorted() {
+      if let target = links[name] { result.append(.symbolicLink(path: "/dev/\(name)", target: target)) }
+    }
+    result += [
+      .makeDirectory(path: "/dev/pts"), .terminals(destination: "/dev/pts"), .makeDirectory(path: "/dev/shm"),
+      .tmpfs(destination: "/dev/shm", options: "mode=1777,size=65536k"),
+    ]
+    if root.podIPC { result += [.makeDirectory(path: "/dev/mqueue"), .queues(destination: "/dev/mqueue")] }
+    return result
+  }
+
+  private static func volumes(_ container: PodPlan.Container, isPrivileged: Bool, data: String, user: PodUser?)
+    throws(IOError) -> [MountOperation]
+  {
+    var placed: [Placed] = []
+    var result: [MountOperation] = []
+    let mounts = container.mounts.map { mount in
+      var normal = mount
+      normal.path = MountPlan.normalized(mount.path)
+      return normal
+    }
+    for mount in mounts.sorted(by: { $0.path < $1.path }) {
+      let below = mount.subPath ?? ""
+      let source = below.isEmpty ? mount.source : "\(mount.source)/\(below)"
+      let isHost = !PathText.isBelow(mount.source, data)
+      if !below.isEmpty, !Files.exists(source), !isHost || user == nil { try makeSubPath(mount.source, below) }
+      let isDirectory = (try? Files.status(source))?.isDirectory ?? true
+      if let outer = placed.last(where: { PathText.isBelow(mount.path, $0.path) }) {
+        // What fails here shows as the mount's own failure, which names the path.
+        let inside = String(mount.path.dropFirst(outer.path.count))
+        if !outer.isReadOnly { _ = stint_make_below(outer.source, inside, isDirectory ? 1 : 0, 0o755) }
+      } else {
+        result.append(isDirectory ? .makeDirectory(path: mount.path) : .makeFile(path: mount.path))
+      }
+      result.append(
+        .bind(
+          source: mount.source, below: below, destination: mount.path, readOnly: mount.readOnly,
+          asUser: isHost && user != nil, noDevices: !isPrivileged))
+      placed.append(Placed(path: mount.path, source: source, isReadOnly: mount.readOnly))
+    }
+    return result
+  }
+
+  private static func makeSubPath(_ volume: String, _ below: String) throws(IOError) {
+    guard let status = try? Files.status(volume), status.isDirectory else { return }
+    guard stint_make_below(volume, below, 1, status.mode & 0o7777) == 0 else {
+      throw IOError.last("make subPath \"\(below)\" in", volume)
+    }
+  }
+}

@@ -6,6 +6,8 @@ package enum APIVerb: String, Sendable, CaseIterable {
   case get, list, watch, create, update, patch, delete, deletecollection
   /// Log of a pod's container (`pods/log`): streams bytes, not objects.
   case log
+  /// Into a running pod (`pods/exec`, `pods/attach`, `pods/portforward`): bytes both ways, not objects.
+  case connect
 }
 
 /// How a patch is meant, by its media type.

@@ -3,6 +3,11 @@
 // Never traps.
 
 extension AgentMessage {
+  /// What stands in an agent's message as its `type`: the one list of what agents may say.
+  package enum Name: String, CaseIterable, Sendable {
+    case register, heartbeat, reports, fetch, tokens, retained, events, images, usage
+  }
+
   /// The message as the frame's JSON.
   package var json: JSON {
     switch self {
@@ -18,6 +23,9 @@ extension AgentMessage {
     case .fetch(let attempts): return ["type": "fetch", "attempts": .integers(attempts)]
     case .tokens(let attempts): return ["type": "tokens", "attempts": .integers(attempts)]
     case .retained(let attempts): return ["type": "retained", "attempts": .integers(attempts)]
+    case .events(let facts): return ["type": "events", "events": .array(facts.map(\.json))]
+    case .usage(let report): return report.json
+    case .images(let images): return ["type": "images", "images": .array(images.map(\.json))]
     }
   }
 
@@ -25,15 +33,18 @@ extension AgentMessage {
   package init(json: JSON) throws(MessageError) {
     let reader = try MessageReader(json, "agent message")
     let type = try reader.string("type")
-    switch type {
-    case "register": self = .register(try Registration(json: json, type))
-    case "heartbeat": self = .heartbeat(try Heartbeat(json: json, type))
-    case "reports":
+    guard let name = Name(rawValue: type) else { throw MessageError("unknown agent message type \"\(type)\"") }
+    switch name {
+    case .register: self = .register(try Registration(json: json, type))
+    case .heartbeat: self = .heartbeat(try Heartbeat(json: json, type))
+    case .reports:
       self = .reports(try MessageReader(json, type).list("reports", AttemptReport.init(json:_:)))
-    case "fetch": self = .fetch(try MessageReader(json, type).list("attempts", MessageReader.integer))
-    case "tokens": self = .tokens(try MessageReader(json, type).list("attempts", MessageReader.integer))
-    case "retained": self = .retained(try MessageReader(json, type).list("attempts", MessageReader.integer))
-    default: throw MessageError("unknown agent message type \"\(type)\"")
+    case .fetch: self = .fetch(try MessageReader(json, type).list("attempts", MessageReader.integer))
+    case .tokens: self = .tokens(try MessageReader(json, type).list("attempts", MessageReader.integer))
+    case .retained: self = .retained(try MessageReader(json, type).list("attempts", MessageReader.integer))
+    case .events: self = .events(try MessageReader(json, type).list("events", PodFact.init(json:_:)))
+    case .usage: self = .usage(try UsageReport(json: json, type))
+    case .images: self = .images(try MessageReader(json, type).list("images", NodeImage.init(json:_:)))
     }
   }
 }
@@ -59,10 +70,15 @@ extension CoordinatorMessage {
       return result
     case .assignments(let assignments):
       return ["type": "assignments", "assignments": .array(assignments.map(\.json))]
+    case .measure(let milliseconds): return ["type": "measure", "milliseconds": .int(milliseconds)]
     case .tokens(let tokens): return ["type": "tokens", "tokens": .array(tokens.map(\.json))]
     case .logs(let request):
       var result = request.json
       result["type"] = "logs"
+      return result
+    case .stream(let request):
+      var result = request.json
+      result["type"] = "stream"
       return result
     case .purge(let attempts): return ["type": "purge", "attempts": .integers(attempts)]
     }
@@ -83,8 +99,10 @@ extension CoordinatorMessage {
         reason: try reader.string("reason"), retryMilliseconds: try reader.optionalInteger("retryMilliseconds"))
     case "answer": self = .answer(try Answer(json: json, type))
     case "assignments": self = .assignments(try reader.list("assignments", Assignment.reader()))
+    case "measure": self = .measure(milliseconds: try reader.integer("milliseconds"))
     case "tokens": self = .tokens(try reader.list("tokens", AttemptTokens.init(json:_:)))
     case "logs": self = .logs(try LogRequest(json: json, type))
+    case "stream": self = .stream(try PodStreamRequest(json: json, type))
     case "purge": self = .purge(try reader.list("attempts", MessageReader.integer))
     default: throw MessageError("unknown coordinator message type \"\(type)\"")
     }
@@ -216,17 +234,34 @@ extension Registration {
     if !rememberedCluster.isEmpty { result["rememberedCluster"] = .string(rememberedCluster) }
     if !incarnationMark.isEmpty { result["incarnationMark"] = .string(incarnationMark) }
     if let provenAttempt { result["provenAttempt"] = provenAttempt.json }
+    if !capacity.extended.isEmpty {
+      var extended: JSON = .object(JSONObject())
+      for resource in capacity.extended { extended[resource.name] = .int(resource.amount) }
+      result["extended"] = extended
+    }
+    if let reserved {
+      result["reserved"] = ["cpuMillicores": .int(reserved.cpuMillicores), "memoryBytes": .int(reserved.memoryBytes)]
+    }
     if let uptimeMilliseconds { result["uptimeMilliseconds"] = .int(uptimeMilliseconds) }
     return result
   }
 
   init(json: JSON, _ what: String) throws(MessageError) {
     let reader = try MessageReader(json, what)
+    // As a resource list, which it is but for the text of its numbers.
+    let extended = ResourceAmount.list(json["extended"])
     let capacity = try reader.member("capacity") { (json, what) throws(MessageError) in
       let reader = try MessageReader(json, what)
       return NodeCapacity(
         cpuMillicores: try reader.integer("cpuMillicores"), memoryBytes: try reader.integer("memoryBytes"),
-        pods: try reader.integer("pods"))
+        pods: try reader.integer("pods"), extended: extended)
+    }
+    let reserved = try json["reserved"].map { (json) throws(MessageError) in
+      let reader = try MessageReader(json, what)
+      return NodeReserve(
+        cpuMillicores: max(0, try reader.integer("cpuMillicores")),
+        memoryBytes: max(0, try reader.integer("memoryBytes"))
+      )
     }
     let conditions = try reader.list("conditions") { (json, what) throws(MessageError) in
       let reader = try MessageReader(json, what)
@@ -246,7 +281,7 @@ extension Registration {
       incarnationMark: try reader.optionalString("incarnationMark") ?? "",
       rememberedCluster: try reader.optionalString("rememberedCluster") ?? "",
       provenAttempt: reader.optional("provenAttempt") == nil
-        ? nil : try reader.member("provenAttempt", ProvenAttempt.init(json:_:)))
+        ? nil : try reader.member("provenAttempt", ProvenAttempt.init(json:_:)), reserved: reserved)
   }
 }
 

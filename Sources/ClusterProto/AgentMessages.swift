@@ -233,6 +233,8 @@ package struct Registration: Equatable, Sendable {
   package var highestAttempt: AttemptNumber
   /// The highest one that came with a proof; nil: none did.
   package var provenAttempt: ProvenAttempt?
+  /// What of the machine is kept from pods; `capacity` is without it.
+  package var reserved: NodeReserve?
 
   /// Takes each value as it stands.
   package init(
@@ -240,8 +242,9 @@ package struct Registration: Equatable, Sendable {
     labels: StringMap, address: String, info: JSON, conditions: [Condition], fencesFully: Bool,
     highestIncarnation: Int64, highestAttempt: AttemptNumber, hardwareID: String = "", directory: String = "",
     uptimeMilliseconds: Int64? = nil, incarnationMark: String = "", rememberedCluster: String = "",
-    provenAttempt: ProvenAttempt? = nil
+    provenAttempt: ProvenAttempt? = nil, reserved: NodeReserve? = nil
   ) {
+    self.reserved = reserved
     self.node = node
     self.machineID = machineID
     self.bootID = bootID
@@ -314,6 +317,12 @@ package enum AgentMessage: Equatable, Sendable {
   case retained([AttemptNumber])
   /// Asks for fresh tokens of attempts that run here; the coordinator answers `tokens`.
   case tokens([AttemptNumber])
+  /// What happened to pods, for people; of a node that runs images. What is lost is lost.
+  case events([PodFact])
+  /// The images of a node that runs them, the largest ones; replaces what was said before.
+  case images([NodeImage])
+  /// What pods and node use, while `measure` asks for it.
+  case usage(UsageReport)
 }
 
 /// The answer to a heartbeat, or a push between heartbeats (then `sequence` is the last heartbeat's again).
@@ -410,9 +419,13 @@ package enum CoordinatorMessage: Equatable, Sendable {
   case refused(reason: String, retryMilliseconds: Int64?)
   case answer(Answer)
   case assignments([Assignment])
+  /// Tell what pods and node use, from now on for so long. Only to an agent that has said what limits it enforces.
+  case measure(milliseconds: Int64)
   /// Fresh tokens, as they were asked for.
   case tokens([AttemptTokens])
   case logs(LogRequest)
+  /// Open a stream into a pod on a connection of its own.
+  case stream(PodStreamRequest)
   /// The pods of these attempts are gone: delete their logs.
   case purge([AttemptNumber])
 }

@@ -4,6 +4,8 @@
 /// Who opens a connection, and with it what may be said on it.
 package enum ProtocolRole: String, Sendable, CaseIterable {
   case agent, client, logs
+  /// One stream into a pod: of the agent that was asked for it, or of the client that asked.
+  case stream
   /// Has no certificate and asks for one, by one message.
   case join
 }
@@ -20,7 +22,7 @@ package struct HandshakeResult: Equatable, Sendable {
   package var incarnation: Int64
   /// Names this connection; of an agent, its session.
   package var session: String
-  /// Role logs: the log request that this connection answers.
+  /// Roles logs and stream: the request that this connection answers.
   package var stream: String
   /// The coordinator's version, as it tells it to the other side; empty where it does not.
   package var program = ""
@@ -119,7 +121,8 @@ package struct HandshakeServer: Sendable {
     let cluster = message["cluster"]?.stringValue ?? ""
     guard Handshake.isName(cluster) else { throw .missing("cluster", in: "hello") }
     let stream = message["stream"]?.stringValue ?? ""
-    guard Handshake.isName(stream), (role == .logs) == !stream.isEmpty else { throw .missing("stream", in: "hello") }
+    let isOfStream = role == .logs || role == .stream
+    guard Handshake.isName(stream), isOfStream == !stream.isEmpty else { throw .missing("stream", in: "hello") }
     let token = message["token"]?.stringValue ?? ""
     return Handshake.Hello(versions: first...last, role: role, cluster: cluster, stream: stream, token: token)
   }
@@ -129,7 +132,8 @@ package struct HandshakeServer: Sendable {
 package struct HandshakeClient: Sendable {
   private let sent: Handshake.Hello
 
-  /// `cluster`: the one to insist on, or empty. `stream`: role logs only. `token`: of a client without a certificate.
+  /// `cluster`: the one to insist on, or empty. `stream`: roles logs and stream only. `token`: of a client without a
+  /// certificate.
   package init(role: ProtocolRole, cluster: String = "", stream: String = "", token: String = "") {
     sent = Handshake.Hello(
       versions: Handshake.versions, role: role, cluster: cluster, stream: stream, token: token)

@@ -60,11 +60,12 @@ extension JSON {
     if case .string(let value) = self { value } else { nil }
   }
 
-  /// A whole number: an `int`, or a `double` that is integral and fits, else nil.
+  /// A whole number: an `int`, or a `double` that is integral and within 2^53, else nil: beyond that a double stands
+  /// for several whole numbers, and so -2^63 for what is less than any Int64.
   package var intValue: Int64? {
     switch self {
     case .int(let value): value
-    case .double(let value): Int64(exactly: value)
+    case .double(let value): value.magnitude <= 9_007_199_254_740_992 ? Int64(exactly: value) : nil
     default: nil
     }
   }

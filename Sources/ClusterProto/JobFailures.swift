@@ -31,10 +31,12 @@ package struct JobFailure: Equatable, Sendable {
 
   /// Of a pod whose restarts were too many: how its container ended before the last of them. Nil: it was not restarted.
   package init?(restarted pod: Pod, index: Int64?) {
-    let all = pod.status.containers + pod.status.initContainers
-    guard let container = all.first(where: { $0.restartCount > 0 && ($0.lastTermination?.exitCode ?? 0) != 0 }),
-      let end = container.lastTermination
-    else { return nil }
+    let restarted = (pod.status.containers + pod.status.initContainers).filter { $0.restartCount > 0 }
+    // While the next run has not begun, the end before it is still the container's state.
+    let ends = restarted.flatMap { one in
+      [one.state.termination, one.lastTermination].compactMap { $0 }.map { (container: one, end: $0) }
+    }
+    guard let (container, end) = ends.first(where: { $0.end.exitCode != 0 }) else { return nil }
     self.init(pod, index: index, at: end.finishedAt)
     what = Self.text(container.name, end) + "; restarted \(container.restartCount) times"
   }

@@ -25,6 +25,7 @@ extension KeeperRequest {
       return ["type": "stop", "attempt": .int(attempt), "graceMilliseconds": .int(grace)]
     case .thaw(let attempt): return ["type": "thaw", "attempt": .int(attempt)]
     case .acknowledge(let attempts): return ["type": "acknowledge", "attempts": .integers(attempts)]
+    case .measure: return ["type": "measure"]
     case .shutDown(let grace): return ["type": "shutDown", "graceMilliseconds": .int(grace)]
     }
   }
@@ -54,6 +55,7 @@ extension KeeperRequest {
       self = .stop(try reader.integer("attempt"), graceMilliseconds: try reader.integer("graceMilliseconds"))
     case "thaw": self = .thaw(try reader.integer("attempt"))
     case "acknowledge": self = .acknowledge(try reader.list("attempts", MessageReader.integer))
+    case "measure": self = .measure
     case "shutDown": self = .shutDown(graceMilliseconds: try reader.integer("graceMilliseconds"))
     default: throw MessageError("unknown keeper request type \"\(type)\"")
     }
@@ -69,9 +71,17 @@ extension KeeperReply {
         "type": "hello", "keeper": .string(keeper), "directory": .string(directory), "sweptKeepers": .strings(swept),
         "highestAttempt": .int(highest), "fencesFully": .bool(fencesFully), "fencingDetail": .string(detail),
       ]
+    case .limits(let abilities): ["type": "limits", "limits": abilities.json]
+    case .devices(let held):
+      [
+        "type": "devices",
+        "pods": .array(
+          held.keys.sorted().map { ["attempt": .int($0), "devices": PodPlan.json(held[$0] ?? [:])] }),
+      ]
     case .concern(let text): ["type": "concern", "text": .string(text)]
     case .proven(let proven): ["type": "proven", "proven": proven.json]
     case .reports(let reports): ["type": "reports", "reports": .array(reports.map(\.json))]
+    case .usage(let pods): ["type": "usage", "pods": .array(pods.map(\.json))]
     case .shortened(let number, let settle):
       ["type": "shortened", "number": .int(number), "settleMilliseconds": .int(settle)]
     }
@@ -88,9 +98,17 @@ extension KeeperReply {
         sweptKeepers: try reader.list("sweptKeepers", MessageReader.string),
         highestAttempt: try reader.integer("highestAttempt"), fencesFully: try reader.boolean("fencesFully"),
         fencingDetail: try reader.string("fencingDetail"))
+    case "limits": self = .limits(try reader.member("limits", LimitAbilities.init(json:_:)))
+    case "devices":
+      var held: [AttemptNumber: [String: [Int64]]] = [:]
+      for pod in json["pods"]?.arrayValue ?? [] {
+        held[try MessageReader(pod, type).integer("attempt")] = PodPlan.devices(pod["devices"])
+      }
+      self = .devices(held)
     case "concern": self = .concern(try reader.string("text"))
     case "proven": self = .proven(try reader.member("proven", ProvenAttempt.init(json:_:)))
     case "reports": self = .reports(try reader.list("reports", AttemptReport.init(json:_:)))
+    case "usage": self = .usage(try reader.list("pods", AttemptUsage.init(json:_:)))
     case "shortened":
       self = .shortened(
         number: try reader.integer("number"), settleMilliseconds: try reader.integer("settleMilliseconds"))
@@ -109,6 +127,22 @@ extension PodPlan {
       "podDirectory": .string(podDirectory),
     ]
     if let activeDeadlineMilliseconds { result["activeDeadlineMilliseconds"] = .int(activeDeadlineMilliseconds) }
+    if let limits { result["limits"] = limits.json }
+    if !devices.isEmpty { result["devices"] = Self.json(devices) }
+    return result
+  }
+
+  fileprivate static func json(_ devices: [String: [Int64]]) -> JSON {
+    var result: JSON = .object(JSONObject())
+    for name in devices.keys.sorted() { result[name] = .integers(devices[name] ?? []) }
+    return result
+  }
+
+  fileprivate static func devices(_ json: JSON?) -> [String: [Int64]] {
+    var result: [String: [Int64]] = [:]
+    for (name, ids) in json?.objectValue ?? JSONObject() {
+      result[name] = (ids.arrayValue ?? []).compactMap(\.intValue)
+    }
     return result
   }
 
@@ -124,6 +158,8 @@ extension PodPlan {
       terminationGraceMilliseconds: try reader.integer("terminationGraceMilliseconds"),
       activeDeadlineMilliseconds: try reader.optionalInteger("activeDeadlineMilliseconds"),
       hostname: try reader.string("hostname"), podDirectory: try reader.string("podDirectory"))
+    if reader.optional("limits") != nil { limits = try reader.member("limits", ResourceLimits.init(json:_:)) }
+    devices = Self.devices(json["devices"])
   }
 }
 
@@ -136,6 +172,10 @@ extension PodPlan.Container {
     ]
     if !terminationMessagePath.isEmpty { result["terminationMessagePath"] = .string(terminationMessagePath) }
     if fallsBackToLogs { result["fallsBackToLogs"] = true }
+    if let shownImage { result["shownImage"] = ["name": .string(shownImage.name), "id": .string(shownImage.id)] }
+    if let root { result["root"] = root.json }
+    if let limits { result["limits"] = limits.json }
+    if let oomScore { result["oomScore"] = .int(oomScore) }
     return result
   }
 
@@ -148,7 +188,16 @@ extension PodPlan.Container {
       workingDirectory: try reader.string("workingDirectory"),
       mounts: try reader.list("mounts", PodPlan.Mount.init(json:_:)), isSidecar: try reader.boolean("isSidecar"),
       terminationMessagePath: try reader.optionalString("terminationMessagePath") ?? "",
-      fallsBackToLogs: try reader.flag("fallsBackToLogs"))
+      fallsBackToLogs: try reader.flag("fallsBackToLogs"),
+      root: reader.optional("root") == nil ? nil : try reader.member("root", ContainerRoot.init(json:_:)))
+    if reader.optional("limits") != nil { limits = try reader.member("limits", ResourceLimits.init(json:_:)) }
+    oomScore = try reader.optionalInteger("oomScore")
+    if reader.optional("shownImage") != nil {
+      shownImage = try reader.member("shownImage") { (json, what) throws(MessageError) in
+        let reader = try MessageReader(json, what)
+        return PodPlan.ShownImage(name: try reader.string("name"), id: try reader.string("id"))
+      }
+    }
   }
 }
 

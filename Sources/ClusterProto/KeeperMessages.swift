@@ -26,6 +26,8 @@ package enum KeeperRequest: Equatable, Sendable {
   case thaw(AttemptNumber)
   /// Terminal reports that the coordinator holds durably.
   case acknowledge([AttemptNumber])
+  /// Read what pods use; answered by `usage`. Only to a keeper that has said `limits`.
+  case measure
   /// `stint agent --stop`: end every pod (grace), then exit.
   case shutDown(graceMilliseconds: Int64)
 }
@@ -36,11 +38,17 @@ package enum KeeperReply: Equatable, Sendable {
   case hello(
     keeper: String, directory: String, sweptKeepers: [String], highestAttempt: AttemptNumber, fencesFully: Bool,
     fencingDetail: String)
+  /// After `hello`: what it can hold pods to. A keeper of an older version says nothing, and holds them to nothing.
+  case limits(LimitAbilities)
+  /// After `hello`: which ones of the node's extended resources its pods have.
+  case devices([AttemptNumber: [String: [Int64]]])
   /// After `hello`, only from a keeper that has one: what it could not do at its start, for the node's people.
   case concern(String)
   /// After `hello`, only from a keeper that has one: the highest attempt that it was given with a proof.
   case proven(ProvenAttempt)
   case reports([AttemptReport])
+  /// What each pod's running containers have used so far.
+  case usage([AttemptUsage])
   /// The shorter leases hold in the keeper and its death timer; in each pod's init so many milliseconds from now.
   case shortened(number: Int64, settleMilliseconds: Int64)
 }
@@ -54,6 +62,8 @@ package struct PodPlan: Equatable, Sendable {
     package var name: String
     /// The image as the manifest names it.
     package var image: String
+    /// What its status says of the image that it runs in; nil: it runs in none.
+    package var shownImage: ShownImage?
     /// Empty: the image's entry point would be needed; the container waits with CreateContainerConfigError.
     package var arguments: [String]
     /// The whole environment, `NAME=value` each.
@@ -68,11 +78,18 @@ package struct PodPlan: Equatable, Sendable {
     package var terminationMessagePath: String
     /// A failed run without a message shows its log's end.
     package var fallsBackToLogs: Bool
+    /// The image's root that it runs in; nil: a program of the host's.
+    package var root: ContainerRoot?
+    /// What its processes are held to beside the pod's others; nil: nothing.
+    package var limits: ResourceLimits?
+    /// Its `oom_score_adj`; nil: of an agent that says none.
+    package var oomScore: Int64?
 
     /// Takes each value as it stands.
     package init(
       name: String, image: String, arguments: [String], environment: [String], workingDirectory: String,
-      mounts: [Mount], isSidecar: Bool, terminationMessagePath: String = "", fallsBackToLogs: Bool = false
+      mounts: [Mount], isSidecar: Bool, terminationMessagePath: String = "", fallsBackToLogs: Bool = false,
+      root: ContainerRoot? = nil
     ) {
       self.name = name
       self.image = image
@@ -83,6 +100,21 @@ package struct PodPlan: Equatable, Sendable {
       self.isSidecar = isSidecar
       self.terminationMessagePath = terminationMessagePath
       self.fallsBackToLogs = fallsBackToLogs
+      self.root = root
+    }
+  }
+
+  /// An image as a container's status shows it.
+  package struct ShownImage: Equatable, Sendable {
+    /// Its complete name.
+    package var name: String
+    /// Its name with a digest, or its own id.
+    package var id: String
+
+    /// Takes both as they stand.
+    package init(name: String, id: String) {
+      self.name = name
+      self.id = id
     }
   }
 
@@ -118,8 +150,19 @@ package struct PodPlan: Equatable, Sendable {
   package var activeDeadlineMilliseconds: Int64?
   /// The host name that the containers are told.
   package var hostname: String
-  /// Directory of this attempt on the node: volumes and logs.
+  /// Directory of this attempt on the node: volumes and logs. Keepers of an older version still read it.
   package var podDirectory: String
+  /// Which ones of the node's extended resources it has, by their names.
+  package var devices: [String: [Int64]] = [:]
+  /// What all its containers together are held to; nil: nothing, so no cgroup is made for it.
+  package var limits: ResourceLimits?
+
+  /// The container of a slot; init containers come first.
+  package func container(in slot: Int) -> Container? {
+    let position = slot - initContainers.count
+    if initContainers.indices.contains(slot) { return initContainers[slot] }
+    return containers.indices.contains(position) ? containers[position] : nil
+  }
 
   /// Takes each value as it stands.
   package init(

@@ -6,6 +6,7 @@ package enum Kind: String, CaseIterable, Hashable, Sendable, Comparable {
   case namespaces, nodes, configmaps, secrets, serviceaccounts, services, leases, priorityclasses, jobs, cronjobs, pods,
     events
   case roles, clusterroles, rolebindings, clusterrolebindings, poddisruptionbudgets, queues
+  case resourcequotas, limitranges
 
   // Inlined, what asks for one fact makes only that one.
   @inline(__always) private var facts: KindFacts {
@@ -25,6 +26,8 @@ package enum Kind: String, CaseIterable, Hashable, Sendable, Comparable {
     case .pods: KindFacts(name: "Pod", shortName: "po")
     case .events: KindFacts(name: "Event", shortName: "ev")
     case .queues: KindFacts(name: "Queue", group: "stint.dev", isNamespaced: false)
+    case .resourcequotas: KindFacts(name: "ResourceQuota", shortName: "quota")
+    case .limitranges: KindFacts(name: "LimitRange", shortName: "limits")
     case .roles: KindFacts(name: "Role", group: Kind.accessGroup)
     case .clusterroles: KindFacts(name: "ClusterRole", group: Kind.accessGroup, isNamespaced: false)
     case .rolebindings: KindFacts(name: "RoleBinding", group: Kind.accessGroup)

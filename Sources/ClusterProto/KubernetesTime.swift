@@ -27,9 +27,8 @@ package struct WallTime: Comparable, Hashable, Sendable {
 
   /// The time that many milliseconds later.
   package func adding(milliseconds: Int64) -> WallTime {
-    let (span, isLong) = milliseconds.multipliedReportingOverflow(by: 1_000_000)
-    let (sum, isFar) = nanoseconds.addingReportingOverflow(span)
-    return isLong || isFar ? (milliseconds > 0 ? .latest : .earliest) : WallTime(nanoseconds: sum)
+    // From one end to the other is more than 64 bits of nanoseconds hold.
+    WallTime(nanoseconds: Int64(clamping: Int128(nanoseconds) + Int128(milliseconds) * 1_000_000))
   }
 
   /// `self - other` in milliseconds.
@@ -80,7 +79,7 @@ package struct WallTime: Comparable, Hashable, Sendable {
     return "\(weekday), \(day) \(clock) +0000"
   }
 
-  /// Reads RFC 3339 with any offset and fraction; nil for anything else.
+  /// Reads RFC 3339 with any year, offset and fraction; nil for anything else.
   package init?(rfc3339 text: String) {
     var text = text
     guard let value = text.withUTF8({ Self.parse($0) }) else { return nil }
@@ -100,9 +99,7 @@ package struct WallTime: Comparable, Hashable, Sendable {
     guard let year = number(0..<4), bytes[4] == 45, let month = number(5..<7), bytes[7] == 45, let day = number(8..<10),
       bytes[10] == 84 || bytes[10] == 116, let hour = number(11..<13), bytes[13] == 58, let minute = number(14..<16),
       bytes[16] == 58, let second = number(17..<19), (1...12).contains(month),
-      day >= 1, day <= CivilDate.daysInMonth(year: year, month: month), hour < 24, minute < 60, second < 60,
-      year > 1700,
-      year < 2250
+      day >= 1, day <= CivilDate.daysInMonth(year: year, month: month), hour < 24, minute < 60, second < 60
     else { return nil }
     var position = 19
     var fraction: Int64 = 0
@@ -120,7 +117,9 @@ package struct WallTime: Comparable, Hashable, Sendable {
     guard position < bytes.count, let offset = Self.offset(bytes[position...]) else { return nil }
     let total =
       CivilDate.days(year: year, month: month, day: day) * 86_400 + hour * 3600 + minute * 60 + second - offset
-    return total * 1_000_000_000 + fraction
+    let (nanoseconds, isFar) = total.multipliedReportingOverflow(by: 1_000_000_000)
+    let (sum, isFarther) = nanoseconds.addingReportingOverflow(fraction)
+    return isFar || isFarther ? (total > 0 ? .max : .min) : sum
   }
 
   /// Seconds east of UTC of `Z` or `+hh:mm`.
@@ -261,9 +260,9 @@ package enum DurationText {
   }
 }
 
-/// Kubernetes' HumanDuration, as in AGE and DURATION columns.
+/// Kubernetes' HumanDuration, as in AGE and DURATION columns. A span of Go ends after 292 years.
 package func humanDuration(milliseconds: Int64) -> String {
-  let seconds = milliseconds / 1000
+  let seconds = min(milliseconds, Int64.max / 1_000_000) / 1000
   if seconds < -1 { return "<invalid>" }
   if seconds <= 0 { return "0s" }
   if seconds < 120 { return "\(seconds)s" }

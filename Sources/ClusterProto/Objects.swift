@@ -306,7 +306,9 @@ package struct NodeCapacity: Equatable, Sendable {
   }
 
   /// How much there is of an extended resource.
-  package func amount(of resource: String) -> Int64 { extended.first { $0.name == resource }?.amount ?? 0 }
+  package func amount(of resource: String) -> Int64 {
+    HostPort.capacity(resource) ?? extended.first { $0.name == resource }?.amount ?? 0
+  }
 
   /// Takes each value as it stands; from JSON, what is missing has its default.
   package init(json: JSON?) {
@@ -331,6 +333,20 @@ package struct NodeCapacity: Equatable, Sendable {
   }
 }
 
+/// What of a node's processors and memory is kept from pods, for the system and for its agent.
+package struct NodeReserve: Equatable, Sendable {
+  /// In thousandths of a processor.
+  package var cpuMillicores: Int64
+  /// In bytes.
+  package var memoryBytes: Int64
+
+  /// Takes both as they stand.
+  package init(cpuMillicores: Int64, memoryBytes: Int64) {
+    self.cpuMillicores = cpuMillicores
+    self.memoryBytes = memoryBytes
+  }
+}
+
 /// v1 Node.
 package struct Node: Equatable, Sendable {
   /// Its metadata.
@@ -339,14 +355,18 @@ package struct Node: Equatable, Sendable {
   package var unschedulable: Bool
   /// Its taints.
   package var taints: [Taint]
-  /// What it offers to pods.
+  /// What it offers to pods: status.allocatable.
   package var capacity: NodeCapacity
+  /// What status.capacity has beside that; nil: nothing.
+  package var reserved: NodeReserve?
   /// Conditions, in the order of their first appearance.
   package var conditions: [Condition]
   /// Address of the agent, shown as InternalIP.
   package var address: String
   /// status.nodeInfo as registered (machineID, bootID, kernelVersion, osImage, …).
   package var info: JSON
+  /// status.images, of a node that runs images.
+  package var images: [NodeImage]
   /// Members of spec that the coordinator does not read.
   package var otherSpec: JSONObject
 
@@ -359,6 +379,7 @@ package struct Node: Equatable, Sendable {
     conditions = []
     address = ""
     info = .object(JSONObject())
+    images = []
     otherSpec = JSONObject()
   }
 
@@ -367,13 +388,27 @@ package struct Node: Equatable, Sendable {
     meta = ObjectMeta(json: json["metadata"])
     unschedulable = json[path: ["spec", "unschedulable"]]?.boolValue ?? false
     taints = (json[path: ["spec", "taints"]]?.arrayValue ?? []).map { Taint(json: $0) }
-    capacity = NodeCapacity(json: json[path: ["status", "capacity"]])
+    var capacity = NodeCapacity(json: json[path: ["status", "capacity"]])
+    if let json = json[path: ["status", "allocatable"]] {
+      let allocatable = NodeCapacity(json: json)
+      let reserve = NodeReserve(
+        cpuMillicores: max(0, capacity.cpuMillicores - allocatable.cpuMillicores),
+        memoryBytes: max(0, capacity.memoryBytes - allocatable.memoryBytes))
+      if reserve != NodeReserve(cpuMillicores: 0, memoryBytes: 0) {
+        reserved = reserve
+        capacity.cpuMillicores -= reserve.cpuMillicores
+        capacity.memoryBytes -= reserve.memoryBytes
+      }
+    }
+    self.capacity = capacity
     conditions = (json[path: ["status", "conditions"]]?.arrayValue ?? []).map {
       Condition(json: $0, probeMember: "lastHeartbeatTime")
     }
     let addresses = json[path: ["status", "addresses"]]?.arrayValue ?? []
     address = addresses.first { $0["type"]?.stringValue == "InternalIP" }?["address"]?.stringValue ?? ""
     info = json[path: ["status", "nodeInfo"]] ?? .object(JSONObject())
+    let images = json[path: ["status", "images"]]?.arrayValue ?? []
+    self.images = NodeImage.shown(images.compactMap { try? NodeImage(json: $0, "image") })
     otherSpec = json["spec"]?.objectValue ?? JSONObject()
     otherSpec["unschedulable"] = nil
     otherSpec["taints"] = nil
@@ -384,10 +419,16 @@ package struct Node: Equatable, Sendable {
     var spec = otherSpec
     if unschedulable { spec["unschedulable"] = true }
     if !taints.isEmpty { spec["taints"] = .array(taints.map(\.json)) }
+    var whole = capacity
+    if let reserved {
+      whole.cpuMillicores = whole.cpuMillicores.addingSaturated(reserved.cpuMillicores)
+      whole.memoryBytes = whole.memoryBytes.addingSaturated(reserved.memoryBytes)
+    }
     var status: JSON = [
-      "capacity": capacity.json, "allocatable": capacity.json,
+      "capacity": whole.json, "allocatable": capacity.json,
       "conditions": .array(conditions.map { $0.json(probeMember: "lastHeartbeatTime") }), "nodeInfo": info,
     ]
+    if !images.isEmpty { status["images"] = .array(images.map(\.json)) }
     if !address.isEmpty {
       status["addresses"] = [
         ["type": "InternalIP", "address": .string(address)], ["type": "Hostname", "address": .string(meta.name)],

@@ -53,6 +53,8 @@ package struct ContainerSpec: Equatable, Sendable {
   package var name: String
   /// The image as written.
   package var image: String
+  /// When the image is fetched.
+  package var pullPolicy: ImagePullPolicy
   /// The program and its first arguments; empty: the image's.
   package var command: [String]
   /// More arguments.
@@ -69,6 +71,8 @@ package struct ContainerSpec: Equatable, Sendable {
   package var cpuMillicores: Int64
   /// Requested memory in bytes.
   package var memoryBytes: Int64
+  /// resources.limits of what a cgroup can hold it to.
+  package var limits: ContainerLimits
   /// Requests of extended resources, sorted by name.
   package var extendedResources: [ResourceAmount]
   /// True for an init container with `restartPolicy: Always` (a sidecar).
@@ -77,11 +81,18 @@ package struct ContainerSpec: Equatable, Sendable {
   package var terminationMessagePath: String
   /// terminationMessagePolicy FallbackToLogsOnError: without a message of its own a failed run shows its log's end.
   package var fallsBackToLogs: Bool
+  /// Its own securityContext.
+  package var security: SecuritySpec
+  /// lifecycle.stopSignal; nil: the image's.
+  package var stopSignal: String?
 
   /// Takes each value as it stands; from JSON, what is missing has its default.
   package init(json: JSON) {
     name = json["name"]?.stringValue ?? ""
     image = json["image"]?.stringValue ?? ""
+    pullPolicy =
+      json["imagePullPolicy"]?.stringValue.flatMap { ImagePullPolicy(rawValue: $0) }
+      ?? ImageReference.defaultPolicy(of: image)
     command = Self.strings(json["command"])
     arguments = Self.strings(json["args"])
     workingDirectory = json["workingDir"]?.stringValue
@@ -106,11 +117,14 @@ package struct ContainerSpec: Equatable, Sendable {
     }
     cpuMillicores = max(0, amount("cpu").flatMap { Quantity.parseMillis($0) } ?? 0)
     memoryBytes = max(0, amount("memory").flatMap { Quantity.parseBytes($0) } ?? 0)
+    limits = ContainerLimits(json: json[path: ["resources", "limits"]])
     let extended = ResourceAmount.list(json[path: ["resources", "requests"]])
     extendedResources = extended.isEmpty ? ResourceAmount.list(json[path: ["resources", "limits"]]) : extended
     isSidecar = json["restartPolicy"]?.stringValue == RestartPolicy.always.rawValue
     terminationMessagePath = json["terminationMessagePath"]?.stringValue ?? "/dev/termination-log"
     fallsBackToLogs = json["terminationMessagePolicy"]?.stringValue == "FallbackToLogsOnError"
+    security = SecuritySpec(json: json["securityContext"])
+    stopSignal = json[path: ["lifecycle", "stopSignal"]]?.stringValue
   }
 
   private static func strings(_ json: JSON?) -> [String] { (json?.arrayValue ?? []).compactMap(\.stringValue) }
@@ -205,6 +219,14 @@ package final class PodSpec: Sendable, Equatable {
   package let hostname: String?
   /// The account that its pods run as.
   package let serviceAccountName: String
+  /// Names of the Secrets with credentials for its images' registries, in their order.
+  package let imagePullSecrets: [String]
+  /// The pod's own securityContext.
+  package let security: SecuritySpec
+  /// Its containers see each other's processes.
+  package let sharesProcesses: Bool
+  /// Its containers use the host's System V IPC.
+  package let hostIPC: Bool
   /// Where it may run.
   package let scheduling: SchedulingSpec
   /// Effective scheduling request: max(sum of containers and sidecars, each init container beside the sidecars before
@@ -233,8 +255,16 @@ package final class PodSpec: Sendable, Equatable {
     activeDeadlineSeconds = json["activeDeadlineSeconds"]?.intValue
     hostname = json["hostname"]?.stringValue
     serviceAccountName = json["serviceAccountName"]?.stringValue ?? "default"
+    imagePullSecrets = (json["imagePullSecrets"]?.arrayValue ?? []).compactMap { $0["name"]?.stringValue }
+    security = SecuritySpec(json: json["securityContext"])
+    sharesProcesses = (json["shareProcessNamespace"]?.boolValue ?? false) || (json["hostPID"]?.boolValue ?? false)
+    hostIPC = json["hostIPC"]?.boolValue ?? false
     var scheduling = SchedulingSpec(json: json)
-    scheduling.resources = Self.extendedResources(initContainers, containers)
+    scheduling.resources =
+      Self.extendedResources(initContainers, containers) + HostPort.amounts(ofSpec: json)
+    let contexts = [security] + (initContainers + containers).map(\.security)
+    scheduling.isConfined = contexts.contains { !$0.confining.isEmpty }
+    scheduling.asksForRights = contexts.contains(where: \.asksForRights)
     self.scheduling = scheduling
     cpuMillicores = Self.effective(initContainers, containers, \.cpuMillicores)
     memoryBytes = Self.effective(initContainers, containers, \.memoryBytes)
@@ -251,6 +281,12 @@ package final class PodSpec: Sendable, Equatable {
     // Kubernetes' getMinTolerationTime: the smallest limit counts; one without a limit means no limit of its own.
     let limits = matching.compactMap(\.seconds)
     return limits.min().map { max(0, min($0, Int64(Int32.max))) * 1000 }
+  }
+
+  /// Whether some container names an image, where images are run.
+  package var namesImages: Bool {
+    !(containers.allSatisfy { ImageReference.isHost($0.image) }
+      && initContainers.allSatisfy { ImageReference.isHost($0.image) })
   }
 
   /// Higher goes first.

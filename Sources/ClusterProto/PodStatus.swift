@@ -148,8 +148,10 @@ package enum ContainerState: Equatable, Sendable {
 package struct ContainerStatus: Equatable, Sendable {
   /// The container's name.
   package var name: String
-  /// The image as the spec names it.
+  /// The image: its complete name once it runs in one, else as the spec names it.
   package var image: String
+  /// The image that it runs in, by its digest; empty: it runs in none, or not yet.
+  package var imageID: String
   /// What it does now.
   package var state: ContainerState
   /// How its run before this one ended.
@@ -163,11 +165,13 @@ package struct ContainerStatus: Equatable, Sendable {
 
   /// Takes each value as it stands; from JSON, what is missing has its default.
   package init(
-    name: String, image: String, state: ContainerState, lastTermination: ContainerState.Termination? = nil,
-    ready: Bool = false, started: Bool? = nil, restartCount: Int64 = 0
+    name: String, image: String, imageID: String = "", state: ContainerState,
+    lastTermination: ContainerState.Termination? = nil, ready: Bool = false, started: Bool? = nil,
+    restartCount: Int64 = 0
   ) {
     self.name = name
     self.image = image
+    self.imageID = imageID
     self.state = state
     self.lastTermination = lastTermination
     self.ready = ready
@@ -179,6 +183,7 @@ package struct ContainerStatus: Equatable, Sendable {
   package init(json: JSON) {
     name = json["name"]?.stringValue ?? ""
     image = json["image"]?.stringValue ?? ""
+    imageID = json["imageID"]?.stringValue ?? ""
     state = ContainerState(json: json["state"]) ?? .waiting(reason: "ContainerCreating", message: "")
     lastTermination = ContainerState(json: json["lastState"])?.termination
     ready = json["ready"]?.boolValue ?? false
@@ -190,8 +195,8 @@ package struct ContainerStatus: Equatable, Sendable {
   /// As the API shows it.
   package var json: JSON {
     var result: JSON = [
-      "name": .string(name), "image": .string(image), "imageID": "", "state": state.json, "ready": .bool(ready),
-      "restartCount": .int(restartCount),
+      "name": .string(name), "image": .string(image), "imageID": .string(imageID), "state": state.json,
+      "ready": .bool(ready), "restartCount": .int(restartCount),
     ]
     result["lastState"] = lastTermination.map { ContainerState.terminated($0).json } ?? .object(JSONObject())
     if let started { result["started"] = .bool(started) }

@@ -153,6 +153,10 @@ package struct SchedulingSpec: Hashable, Sendable {
   package var priority: Int64 = 0
   /// preemptionPolicy Never: it goes first and takes nobody's place.
   package var neverPreempts = false
+  /// Its security contexts say what only containers of images honour.
+  package var isConfined = false
+  /// Its containers ask for rights that a node without users of their own cannot give.
+  package var asksForRights = false
 
   /// Reads a spec; the requests are the caller's to add up.
   init(json: JSON) {

@@ -7,7 +7,7 @@ import ClusterProto
 package struct AuditEntry: Equatable, Sendable {
   /// What was done.
   package enum Deed: String, Sendable {
-    case join, token, user, refusal, role, delete, revoke, authority
+    case join, token, user, refusal, role, delete, revoke, authority, enter
   }
 
   /// Where something came from: an address, or the connection whose address the shell knows.
@@ -54,6 +54,8 @@ extension CoordinatorCore {
     let isRole = request.kind.group == "rbac.authorization.k8s.io"
     switch request.verb {
     case .get, .list, .watch, .log: return
+    // Not the command: what is typed may be secret. A forwarded port once, and not for each connection to it.
+    case .connect: if request.body?["port"] == nil { audit(.enter, request.inWords, by: request.subject) }
     case .delete, .deletecollection: audit(isRole ? .role : .delete, request.inWords, by: request.subject)
     case .create where request.subresource == "eviction": audit(.delete, request.inWords, by: request.subject)
     // Tokens are audited where they are made, with what they are good for.

@@ -136,6 +136,8 @@ package enum CoordinatorEffect: Equatable, Sendable {
   /// Ask that agent session for a container log, and pass the bytes to the request's client until either ends. The
   /// shell answers the client's `done`.
   case startLogs(RequestID, SessionID, LogRequest)
+  /// The same of a stream into a pod, whose bytes go both ways.
+  case startStream(RequestID, SessionID, PodStreamRequest)
   /// Call `timer` at this time of the boot clock; replaces the one before. nil: no wake needed.
   case wake(at: BootTime?)
   /// A line for the operator's log.

@@ -7,6 +7,7 @@ import ClusterProto
 /// Checks a coordinator's state after each step, remembering what must never go back.
 package struct InvariantChecker: Sendable {
   private struct PodMemory {
+    var uid: String
     var node: String?
     var rank: Int
     var spec: PodSpec
@@ -21,7 +22,7 @@ package struct InvariantChecker: Sendable {
     var spec: JobSpec
   }
 
-  private var pods: [String: PodMemory] = [:]
+  private var pods: [ObjectKey: PodMemory] = [:]
   private var jobs: [String: JobMemory] = [:]
   /// Of the step before: those above it are new in this one.
   private var lastAttempt: AttemptNumber?
@@ -60,13 +61,12 @@ package struct InvariantChecker: Sendable {
     var found: [String] = []
     checkIdentities(core, &found)
     var jobKeys: [ObjectKey] = []
+    let left = takeLeft(core, writes)
     for write in writes where write.table == .objects {
-      let parts = write.key.split(separator: "/", omittingEmptySubsequences: false).map { String($0) }
-      guard parts.count == 3 else { continue }
-      let key = ObjectKey(namespace: parts[1], name: parts[2])
-      if parts[0] == Kind.jobs.rawValue { jobKeys.append(key) }
-      guard parts[0] == Kind.pods.rawValue, let pod = core.state.pods[key] else { continue }
-      checkScheduling(of: pod, core, &found)
+      guard let (kind, key) = Self.object(write) else { continue }
+      if kind == .jobs { jobKeys.append(key) }
+      guard kind == .pods, let pod = core.state.pods[key] else { continue }
+      checkScheduling(of: pod, core, left, &found)
       if let seen = check(pod: key, core, &found) { pods[seen.0] = seen.1 }
       if let job = core.jobKey(owning: pod) { jobKeys.append(job) }
     }
@@ -79,11 +79,32 @@ package struct InvariantChecker: Sendable {
     return found
   }
 
+  private static func object(_ write: StoreWrite) -> (Kind, ObjectKey)? {
+    let parts = write.key.split(separator: "/", omittingEmptySubsequences: false).map { String($0) }
+    guard parts.count == 3, let kind = Kind(rawValue: parts[0]) else { return nil }
+    return (kind, ObjectKey(namespace: parts[1], name: parts[2]))
+  }
+
+  /// The nodes of pods that were there when the step began and are not now; what is gone is forgotten.
+  private mutating func takeLeft(_ core: CoordinatorCore, _ writes: [StoreWrite]) -> Set<String> {
+    var left: Set<String> = []
+    for write in writes where write.table == .objects {
+      guard let (kind, key) = Self.object(write), kind == .pods, let before = pods[key] else { continue }
+      let pod = core.state.pods[key]
+      let isThere = pod?.meta.uid == before.uid
+      if before.rank < 2, let node = before.node, !isThere || pod?.status.phase.isTerminal == true { left.insert(node) }
+      if !isThere { pods[key] = nil }
+    }
+    return left
+  }
+
   /// What the step's placements and preemptions have to be like.
-  private mutating func checkScheduling(of pod: Pod, _ core: CoordinatorCore, _ found: inout [String]) {
+  private mutating func checkScheduling(
+    of pod: Pod, _ core: CoordinatorCore, _ left: Set<String>, _ found: inout [String]
+  ) {
     guard let last = lastAttempt else { return }
-    if pod.status.fencingToken ?? 0 > last { core.checkPlacement(pod, &found) }
-    guard pod.isPreempted, pods[pod.meta.uid]?.isPreempted == false else { return }
+    if pod.status.fencingToken ?? 0 > last { core.checkPlacement(pod, left: left, &found) }
+    guard pod.isPreempted, pods[pod.meta.key]?.isPreempted == false else { return }
     preemptions += 1
     core.checkPreemption(pod, since: last, &found)
   }
@@ -110,13 +131,13 @@ package struct InvariantChecker: Sendable {
     }
   }
 
-  private func check(pod key: ObjectKey, _ core: CoordinatorCore, _ found: inout [String]) -> (String, PodMemory)? {
+  private func check(pod key: ObjectKey, _ core: CoordinatorCore, _ found: inout [String]) -> (ObjectKey, PodMemory)? {
     guard let pod = core.state.pods[key] else { return nil }
     let name = pod.meta.key.description
     let phase = pod.status.phase
     let rank = phase.isTerminal ? 2 : phase == .running ? 1 : 0
     if rank == 1, pod.nodeName == nil { found.append("I2: pod \(name) runs on no node") }
-    if let before = pods[pod.meta.uid] {
+    if let before = pods[key], before.uid == pod.meta.uid {
       if let node = before.node, pod.nodeName != node { found.append("I2: pod \(name) moved from \(node)") }
       if rank < before.rank { found.append("I3: the phase of pod \(name) went back to \(phase.rawValue)") }
       if pod.spec !== before.spec, pod.spec != before.spec { found.append("I4: the spec of pod \(name) changed") }
@@ -144,7 +165,11 @@ package struct InvariantChecker: Sendable {
     {
       found.append("I8: pod \(name) is being deleted and nothing will end that")
     }
-    return (pod.meta.uid, PodMemory(node: pod.nodeName, rank: rank, spec: pod.spec, isPreempted: pod.isPreempted))
+    return (
+      key,
+      PodMemory(
+        uid: pod.meta.uid, node: pod.nodeName, rank: rank, spec: pod.spec, isPreempted: pod.isPreempted)
+    )
   }
 
   private func check(job key: ObjectKey, _ core: CoordinatorCore, _ found: inout [String]) -> (String, JobMemory)? {

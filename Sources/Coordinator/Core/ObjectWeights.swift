@@ -48,7 +48,7 @@ extension CoordinatorCore {
       units += body.extent(upTo: Self.roundLimit * ObjectWeights.unit).bytes / ObjectWeights.unit
     }
     switch request.verb {
-    case .get, .list, .watch, .log, .deletecollection: break
+    case .get, .list, .watch, .log, .connect, .deletecollection: break
     case .create, .update, .patch, .delete:
       if let object = state[reference(request)] { units += weights.units(object) - 1 }
     }

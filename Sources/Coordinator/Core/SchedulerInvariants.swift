@@ -10,20 +10,22 @@ extension CoordinatorCore {
     var reader = self
     for (id, waiting) in fleet.scheduler.classes.all.sorted(by: { $0.key < $1.key })
     where waiting.standing == .parked && waiting.needs.pinnedNode.isEmpty {
+      // Room for a part of a gang is none.
+      if waiting.needs.gang > 0, reader.gangFit(waiting, id) < waiting.needs.gang { continue }
       let rules = reader.podRules(of: id)
       for name in fleet.nodes.keys.sorted() where !fleet.scheduler.classes.isOpen(name) {
         guard let record = fleet.nodes[name], record.takesPods,
           let node = state.nodes[ObjectKey(namespace: "", name: name)], suits(id, record, node),
-          rules?.refusal(node.meta.labels) == nil
+          rules?.refusal(node.meta.labels) == nil, !isKeptAway(id, rules, from: node)
         else { continue }
         found.append("I8: node \(name) has room for \(waiting.members.count) groups that wait, and nobody looks")
       }
     }
   }
 
-  /// I15 of a pod that got its node in this step: those that had one before it allow it there, seen pod by pod. Whom it
-  /// has to be near is not judged: they may go in the same step, after it was placed.
-  func checkPlacement(_ pod: Pod, _ found: inout [String]) {
+  /// I15 of a pod that got its node in this step: those that had one before it allow it there, seen pod by pod. `left`:
+  /// the nodes of those that went in this step, maybe after it was placed, and were maybe whom it had to be near.
+  func checkPlacement(_ pod: Pod, left: Set<String>, _ found: inout [String]) {
     guard let node = pod.nodeName, let token = pod.status.fencingToken, !pod.status.phase.isTerminal else { return }
     let here = labels(of: node)
     let rules = pod.spec.scheduling
@@ -37,6 +39,18 @@ extension CoordinatorCore {
     for question in questions.antiAffinity
     where others.contains(where: { isNear($0, question.topologyKey) && isAnswer($0, question) }) {
       found.append("I15: pod \(pod.meta.key) on \(node) is near pods that it must not be near")
+    }
+    for question in questions.affinity {
+      let key = question.topologyKey
+      let isFirst =
+        isAnswer(pod, question)
+        && !others.contains { isAnswer($0, question) && labels(of: $0.nodeName ?? "")[key] != nil }
+      let isServed =
+        others.contains { isNear($0, key) && isAnswer($0, question) }
+        || left.contains { here[key] != nil && labels(of: $0)[key] == here[key] }
+      if !isServed, !isFirst || here[key] == nil {
+        found.append("I15: pod \(pod.meta.key) on \(node) is not near those that it has to be near")
+      }
     }
     for other in others {
       let theirs = PodQuestions(other.spec.scheduling, Self.wholeIdentity(of: other)).antiAffinity

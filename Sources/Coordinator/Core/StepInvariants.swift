@@ -23,16 +23,25 @@ extension CoordinatorCore {
     case (.job(let before)?, .job(let after)?):
       let was = before.status
       let status = after.status
-      // An elastic Job that shrinks forgets the indexes that it has no more.
-      let isElastic = after.spec.isIndexed && after.spec.completions == after.spec.parallelism
-      mustHold(
-        (status.succeeded >= was.succeeded || isElastic) && status.failed >= was.failed,
-        "I5: a counter of Job \(after.meta.key) went back")
+      mustHold(Self.keepsCounters(was, after), "I5: a counter of Job \(after.meta.key) went back")
       mustHold(
         was.finishedCondition == nil || was.finishedCondition?.type == status.finishedCondition?.type,
         "I7: Job \(after.meta.key) is no longer \(was.finishedCondition?.type ?? "")")
     default: break
     }
+  }
+
+  /// An elastic Job that shrank forgets the indexes that it has no more, and no others. Whoever else runs a Job counts
+  /// as the API lets him.
+  private static func keepsCounters(_ was: JobStatus, _ after: Job) -> Bool {
+    let status = after.status
+    if after.spec.otherManager != nil { return true }
+    if status.failed < was.failed { return false }
+    if status.succeeded >= was.succeeded { return true }
+    guard after.spec.isIndexed, let completions = after.spec.completions else { return false }
+    var kept = was.completedIndexes
+    kept.trim(below: completions)
+    return kept.countShared(with: status.completedIndexes) == kept.count
   }
 
   /// I1 and promise 1 where an attempt is entered: a new number, and no other attempt of the pod.

@@ -427,6 +427,7 @@ package final class CoordinatorServer {
       case .reply(let request, let reply), .shown(let request, let reply, _): door.reply(reply, to: request)
       case .tell(let requests, let type, let object): door.tell(requests, WatchEvent(type, object))
       case .startLogs(let request, let session, let logs): door.startLogs(logs, of: session, for: request)
+      case .startStream(let request, let session, let wanted): door.startStream(wanted, of: session, for: request)
       case .issue, .issueRefused, .issueUser, .signToken:
         issuer.answer(effect, by: door)
       case .exchangeAuthority, .dropAuthority, .closeAuthority, .tellAuthorities: performOnAuthority(effect)

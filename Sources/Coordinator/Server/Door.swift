@@ -53,6 +53,9 @@ final class Door {
   /// When the crowd was last looked through: boot nanoseconds.
   private var crowdLook: Int64 = 0
   private lazy var relays = LogRelays(loop: loop, places: places) { [unowned self] request in forget(request) }
+  private lazy var podStreams = PodStreamRelays(loop: loop, places: places) { [unowned self] request in
+    forget(request)
+  }
   private lazy var deadlineTimer = loop.makeTimer { [unowned self] in expire() }
 
   /// Connections that may be in their hello at once, where the process may have enough files open.
@@ -204,6 +207,26 @@ final class Door {
     if isExpected { agent.send(CoordinatorMessage.logs(logs).json) }
   }
 
+  func startStream(_ wanted: PodStreamRequest, of session: SessionID, for request: RequestID) {
+    guard let open = requests[request] else { return }
+    guard let agent = sessions[session] else {
+      let status = ReplyStatus.failure(code: 500, message: "the node's agent is not connected")
+      return reply(.done(code: 500, object: status, warnings: []), to: request)
+    }
+    let client: any PodStreamClient
+    if let known = open.client.streamClient(of: open.clientID) {
+      client = known
+    } else if open.client is Peer {
+      client = NativeStreamClient(loop: loop, asker: open.client, clientID: open.clientID, stream: wanted.stream)
+    } else {
+      // Whoever asked has given it up since.
+      return forget(request)
+    }
+    let isExpected = podStreams.expect(
+      stream: wanted.stream, of: agent.subject, for: open.client.subject, client: client, request: request)
+    if isExpected { agent.send(CoordinatorMessage.stream(wanted).json) }
+  }
+
   /// Every connection closes when its output has gone.
   func closeAfterFlush() { for peer in peers.values { peer.connection.close(afterFlush: true) } }
 
@@ -222,7 +245,8 @@ final class Door {
     message: { [unowned self] (peer, message) throws(ProtocolError) in try receive(message, from: peer) },
     logFrame: { [unowned self] (peer, frame) throws(ProtocolError) in
       guard let stream = streams[ObjectIdentifier(peer)] else { return }
-      try relays.receive(frame, stream: stream)
+      guard peer.role == .stream else { return try relays.receive(frame, stream: stream) }
+      try podStreams.receive(frame, stream: stream, from: peer)
     },
     refused: { [unowned self] peer, error in
       logRefusal(peer, error)
@@ -235,7 +259,12 @@ final class Door {
       peers[ObjectIdentifier(peer)] = nil
       deadlines[ObjectIdentifier(peer)] = nil
     },
-    drained: { [unowned self] peer in relays.drained(peer) },
+    drained: { [unowned self] peer in
+      if peer.role == .stream, let stream = streams[ObjectIdentifier(peer)] {
+        return podStreams.drained(peer, stream: stream)
+      }
+      relays.drained(peer)
+    },
     held: { [unowned self] peer, isHeld in hold(peer, isHeld) })
 
   /// Who bears a token. Asked again for each request: the token may have died since.
@@ -252,7 +281,8 @@ final class Door {
   private func subject(of peer: Peer, _ result: HandshakeResult) throws(ProtocolError) -> Subject {
     if result.role == .join { return .joiner(from: peer.connection.peer) }
     let tls = peer.connection.tls
-    if tls?.peer == nil, result.role == .client, !result.token.isEmpty { return try bearer(of: result.token, peer) }
+    let isClient = result.role == .client || result.role == .stream
+    if tls?.peer == nil, isClient, !result.token.isEmpty { return try bearer(of: result.token, peer) }
     guard let proven = tls?.peer,
       let subject = Subject(
         commonName: proven.commonName, organizations: proven.organizations, key: proven.keyDigest,
@@ -265,7 +295,7 @@ final class Door {
           + "this cluster")
     }
     if let reason = revocation(subject) { throw ProtocolError(.unauthorized, reason) }
-    guard result.role == .client || subject.node != nil else {
+    guard isClient || subject.node != nil else {
       throw ProtocolError(
         .unauthorized, "\(JSON.string(subject.name).text) is no agent: an agent's certificate names its node")
     }
@@ -292,6 +322,16 @@ final class Door {
       do throws(ProtocolError) {
         try relays.attach(peer, stream: result.stream)
         streams[ObjectIdentifier(peer)] = result.stream
+      } catch {
+        peer.refuse(error)
+      }
+    case .stream:
+      do throws(ProtocolError) {
+        try podStreams.attach(peer, stream: result.stream)
+        streams[ObjectIdentifier(peer)] = result.stream
+        peer.connection.setKeepAlive(seconds: 60)
+        // What an agent has said is read to its end; a client that closes has gone.
+        peer.connection.endsUnread = peer.subject.node == nil
       } catch {
         peer.refuse(error)
       }
@@ -323,6 +363,7 @@ final class Door {
 
   func cancel(_ request: RequestID) {
     relays.cancel(request)
+    podStreams.cancel(request)
     forget(request)
     post(nil, .requestCancelled(request), nil)
   }
@@ -358,7 +399,9 @@ final class Door {
     }
     abandon(peer)
     ends.remove(peer)
-    if let stream = streams.removeValue(forKey: identity) { relays.sourceClosed(stream: stream) }
+    if let stream = streams.removeValue(forKey: identity) {
+      if peer.role == .stream { podStreams.closed(peer, stream: stream) } else { relays.sourceClosed(stream: stream) }
+    }
     unproven.remove(peer)
     places.remove(peer)
   }

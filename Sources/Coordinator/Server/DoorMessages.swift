@@ -37,7 +37,7 @@ extension Door {
   }
 
   /// Who may say what.
-  private static let agentTypes = ["register", "heartbeat", "reports", "fetch", "retained", "tokens", "renew"]
+  private static let agentTypes = AgentMessage.Name.allCases.map(\.rawValue) + ["renew"]
   private static let clientTypes = ["request", "joining", "users", "authority", "cancel"]
 
   /// A type of the other role is a mistake; one that nobody knows may come from a newer version, and the connection

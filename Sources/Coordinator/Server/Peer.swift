@@ -21,6 +21,8 @@ protocol ReplyTaker: AnyObject {
   func take(_ reply: APIReply, of id: Int64)
   /// An event of the watch with the taker's number `id`, which others may be told, too.
   func take(_ event: WatchEvent, of id: Int64)
+  /// The end of the stream that the request with the taker's number `id` asks for.
+  func streamClient(of id: Int64) -> (any PodStreamClient)?
 }
 
 /// One connection, from accept to close. Used on the loop's thread only.
@@ -30,6 +32,8 @@ final class Peer: ReplyTaker, SlowTaker, TurnTaker {
     case agent
     case client
     case logs
+    /// One stream into a pod, of its agent or of a client.
+    case stream
     /// Has proven nothing, and may say one thing.
     case joiner
     /// An error was sent; what still comes is dropped, so that the other side can read it before the socket closes.
@@ -44,7 +48,7 @@ final class Peer: ReplyTaker, SlowTaker, TurnTaker {
     var opened: (Peer, HandshakeResult) -> Void
     /// A message after the hello; throwing refuses the connection.
     var message: (Peer, JSON) throws(ProtocolError) -> Void
-    /// A frame of a log stream.
+    /// A frame of a log stream, or of a stream into a pod.
     var logFrame: (Peer, [UInt8]) throws(ProtocolError) -> Void
     var refused: (Peer, ProtocolError) -> Void
     var closed: (Peer, Connection.CloseReason) -> Void
@@ -62,6 +66,8 @@ final class Peer: ReplyTaker, SlowTaker, TurnTaker {
   var subject = Subject.anonymous
   /// The token by which it has proven that; empty: a certificate.
   private(set) var token = ""
+  /// What it is, after the hello.
+  private(set) var role: ProtocolRole?
   /// Why its token is nobody's, for the audit, where that is more than its holder is told.
   var problem = ""
   /// Refused because its name, or all together, have too many connections.
@@ -151,7 +157,7 @@ final class Peer: ReplyTaker, SlowTaker, TurnTaker {
   var isInHello: Bool {
     switch stage {
     case .hello, .joiner: true
-    case .agent, .client, .logs, .refused: false
+    case .agent, .client, .logs, .stream, .refused: false
     }
   }
   var isClient: Bool { if case .client = stage { true } else { false } }
@@ -179,6 +185,15 @@ final class Peer: ReplyTaker, SlowTaker, TurnTaker {
       count(bytes)
       if isFree { schedule() }
     }
+  }
+
+  /// Its streams have connections of their own.
+  func streamClient(of id: Int64) -> (any PodStreamClient)? { nil }
+
+  /// Sends a frame of a stream.
+  func send(payload: [UInt8]) {
+    guard connection.isOpen, !isRefused, let frame = try? Frame.encode(payload) else { return }
+    connection.send(frame)
   }
 
   private func schedule() {
@@ -293,7 +308,7 @@ final class Peer: ReplyTaker, SlowTaker, TurnTaker {
         }
         switch stage {
         case .refused: return
-        case .logs:
+        case .logs, .stream:
           guard let frame = try reader.nextFrame() else { return }
           try handler.logFrame(self, frame)
         case .hello(let handshake):
@@ -319,7 +334,10 @@ final class Peer: ReplyTaker, SlowTaker, TurnTaker {
 
   /// A log that was held back may have come whole with its end, and the connection's: at most what one read brings.
   private func takeRestOfLog() {
-    guard case .logs = stage else { return }
+    switch stage {
+    case .logs, .stream: break
+    case .hello, .agent, .client, .joiner, .refused: return
+    }
     // What is cut in the middle is no frame: its end was not said.
     while let frame = try? reader.nextFrame(), (try? handler.logFrame(self, frame)) != nil {}
   }
@@ -338,11 +356,13 @@ final class Peer: ReplyTaker, SlowTaker, TurnTaker {
   }
 
   private func open(_ result: HandshakeResult, _ welcome: JSON) {
+    role = result.role
     if result.role != .join { reader.finishHello(messageLimit: MessageLimits.toCoordinator) }
     switch result.role {
     case .agent: stage = .agent
     case .client: stage = .client
     case .logs: stage = .logs
+    case .stream: stage = .stream
     case .join: stage = .joiner
     }
     send(welcome)

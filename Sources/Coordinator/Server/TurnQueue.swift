@@ -85,7 +85,7 @@ package struct TurnQueue {
       case .shown(_, _, let version) where version <= versions.durable: free.append(effect)
       case .send, .closeSession:
         if mustWait { heldForAgents.append(Held(commit: needed, effect: effect)) } else { free.append(effect) }
-      case .reply, .shown, .tell, .startLogs, .issue, .issueRefused, .issueUser, .closeHolders,
+      case .reply, .shown, .tell, .startLogs, .startStream, .issue, .issueRefused, .issueUser, .closeHolders,
         .closeAuthority, .exchangeAuthority, .dropAuthority, .tellAuthorities, .tellCoordinators, .signToken, .audit,
         .stopped:
         if mustWait { held.append(Held(commit: needed, effect: effect)) } else { free.append(effect) }

@@ -40,9 +40,9 @@ extension CoordinatorCore {
     reply(id, .done(code: 201, object: status, warnings: warnings))
   }
 
-  /// As Kubernetes does, not for a pod that has not started, has ended, or is being deleted already.
+  /// As in Kubernetes every pod is marked, whether it runs or waits, has ended or is on its way out: what a failure
+  /// policy says of DisruptionTarget is meant for one that was still starting, too.
   private mutating func markEvicted(_ pod: Pod) {
-    guard !pod.status.phase.isTerminal, pod.status.phase != .pending, pod.meta.deletionTimestamp == nil else { return }
     let wall = now.wall
     updatePod(pod.meta.key) { pod in
       pod.status.set(
@@ -63,21 +63,25 @@ extension CoordinatorCore {
         message: "This pod has more than one PodDisruptionBudget, which the eviction subresource does not support.")
     }
     let verdict = verdict(of: key)
-    let healthy = verdict.healthy
     if !pod.status.isReady {
       let policy = state.other(.poddisruptionbudgets, key)?.body["spec"]?["unhealthyPodEvictionPolicy"]?.stringValue
-      if policy == "AlwaysAllow" || verdict.failure == nil && verdict.desired > 0 && healthy >= verdict.desired {
+      if policy == "AlwaysAllow" || verdict.failure == nil && verdict.desired > 0 && verdict.healthy >= verdict.desired
+      {
         return
       }
     }
     guard verdict.allowed == 0 else { return }
-    let cause =
-      verdict.failure.map {
-        "The disruption budget \(key.name) does not allow evicting pods currently because it failed sync: \($0)"
-      } ?? "The disruption budget \(key.name) needs \(verdict.desired) healthy pods and has \(healthy) currently"
     throw APIFailure(
       code: 429, reason: "TooManyRequests",
       message: "Cannot evict pod as it would violate the pod's disruption budget.",
-      details: ["causes": [["reason": "DisruptionBudget", "message": .string(cause)]]])
+      details: ["causes": [["reason": "DisruptionBudget", "message": .string(Self.refusal(by: key.name, verdict))]]])
+  }
+
+  private static func refusal(by name: String, _ verdict: BudgetVerdict) -> String {
+    let refuses = "The disruption budget \(name) does not allow evicting pods currently"
+    if let failure = verdict.failure { return "\(refuses) because it failed sync: \(failure)" }
+    // More than enough may be healthy where none are expected: pods that nothing controls, under maxUnavailable.
+    guard verdict.healthy <= verdict.desired else { return refuses }
+    return "The disruption budget \(name) needs \(verdict.desired) healthy pods and has \(verdict.healthy) currently"
   }
 }

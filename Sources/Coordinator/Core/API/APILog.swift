@@ -9,7 +9,7 @@ extension CoordinatorCore {
     guard case .pod(let pod)? = state[reference(request)] else { throw .notFound(.pods, request.name) }
     let options = request.options
     try checkLogOptions(options)
-    let container = try logContainer(options.container, pod)
+    let container = try containerName(options.container, pod)
     try checkLogState(pod, container, previous: options.previous)
     switch logTarget(forPod: pod.meta.key) {
     case .unreachable(let why):
@@ -49,7 +49,8 @@ extension CoordinatorCore {
       details: ["kind": "PodLogOptions", "causes": .array(errors.all.map(\.cause))])
   }
 
-  private func logContainer(_ given: String?, _ pod: Pod) throws(APIFailure) -> String {
+  /// The container that a request means, in Kubernetes' words where it is not clear.
+  func containerName(_ given: String?, _ pod: Pod) throws(APIFailure) -> String {
     let names = pod.spec.containers.map(\.name)
     let initial = pod.spec.initContainers.map(\.name)
     if let given, !given.isEmpty {

@@ -144,7 +144,8 @@ extension CoordinatorCore {
         stream.fields.matches({ SelectableFields.value($0, of: object) })
       else { continue }
       cost += self.cost(object, stream.request)
-      items.append(item(object, &stream))
+      guard let item = item(object, &stream) else { continue }
+      items.append(item)
       stream.last = key
       if let room = stream.room { stream.room = room - 1 }
     }
@@ -167,8 +168,10 @@ extension CoordinatorCore {
     }
   }
 
-  private mutating func item(_ object: APIObject, _ stream: inout APIStream) -> JSON {
+  /// nil: there is nothing to show of it.
+  private mutating func item(_ object: APIObject, _ stream: inout APIStream) -> JSON? {
     if stream.purpose == .deleteCollection { return deleteOne(object, &stream) }
+    if stream.request.isAboutUsage { return metrics(of: object, stream.request.form) }
     switch stream.request.form {
     case .object: return asRead(object).json
     case .metadata: return Self.partialMetadata(object.meta)
@@ -186,6 +189,7 @@ extension CoordinatorCore {
         meta["remainingItemCount"] = .int(Int64(stream.keys.count))
       }
     }
+    if stream.request.isAboutUsage { return MetricsGroup.frame(stream.request, meta) }
     switch stream.request.form {
     case .table: return Tables.frame(of: stream.request.kind, meta: meta)
     case .metadata: return ["kind": "PartialObjectMetadataList", "apiVersion": "meta.k8s.io/v1", "metadata": meta]

@@ -52,12 +52,18 @@ extension CoordinatorCore {
   private mutating func serve(_ request: APIRequest, _ id: RequestID) throws(APIFailure) {
     var request = request
     if !request.kind.isNamespaced { request.namespace = "" }
+    // The native protocol has no groups.
+    if request.subresource == MetricsGroup.part {
+      request.group = MetricsGroup.name
+      request.subresource = ""
+    }
     do throws(APIFailure) {
       try checkAccess(request)
     } catch {
       audit(.refusal, error.message, by: request.subject)
       throw error
     }
+    if request.isAboutUsage { return try metrics(request, id) }
     try checkSubresource(request)
     // Nothing is kept of a token.
     if request.subresource == "token" { return try requestToken(request, id) }
@@ -74,6 +80,7 @@ extension CoordinatorCore {
     case .delete: try delete(request, id)
     case .deletecollection: try deleteCollection(request, id)
     case .log: try log(request, id)
+    case .connect: try connect(request, id)
     }
   }
 
@@ -96,9 +103,9 @@ extension CoordinatorCore {
       }
       throw .methodNotAllowed(why)
     }
-    // A log is read by a verb of its own.
-    if served.name == "log" {
-      if request.verb == .log { return }
+    // A log is read by a verb of its own, and so is a pod entered.
+    if served.name == "log" || served.isEntrance {
+      if request.verb == (served.isEntrance ? .connect : .log) { return }
       throw .noSuchResource
     }
     if served.verbs.contains(request.verb.rawValue) { return }
@@ -108,6 +115,7 @@ extension CoordinatorCore {
   mutating func cancelRequest(_ id: RequestID) {
     api.streams[id] = nil
     api.reads[id] = nil
+    takeAwaiting(id)
     endWatch(id)
   }
 

@@ -195,6 +195,7 @@ extension CoordinatorCore {
 
   mutating func fireAPITimers() {
     while let timer = api.timers.popDue(at: now.boot) {
+      if timer.purpose == .usage { answerMetrics(waiting: [timer.id]) }
       guard let watch = api.watches[timer.id] else { continue }
       switch timer.purpose {
       case .end:
@@ -203,6 +204,7 @@ extension CoordinatorCore {
       case .bookmark:
         if watch.isCaughtUp { bookmark(timer.id) }
         api.timers.set(timer, at: now.boot + Self.bookmarkMilliseconds)
+      case .usage: break
       }
     }
   }

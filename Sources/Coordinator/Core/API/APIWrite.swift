@@ -128,6 +128,8 @@ extension CoordinatorCore {
     let made = try admitted(json, tree, request.kind)
     var object = made.object
     try checkGrant(object, over: nil, request)
+    if let problem = admissionProblem(object) { throw .forbidden(request.kind, name, problem) }
+    if let warning = podSecurityWarning(object) { warnings.append(warning) }
     object.meta.creationTimestamp = now.wall
     object.meta.managedFields = ownershipOfNew(made.given, record, request)
     if request.options.dryRun {
@@ -156,7 +158,7 @@ extension CoordinatorCore {
     rules.validateNew(json, &errors)
     rules.validateWith(json, nil, configuration, &errors)
     if !errors.isEmpty { throw .invalid(kind, meta.name, errors.all) }
-    let honesty = Honesty.inspect(tree, kind: kind, final: json)
+    let honesty = Honesty.inspect(tree, kind: kind, final: json, images: imageNodes, limits: limitNodes)
     if !honesty.errors.isEmpty { throw .invalid(kind, meta.name, honesty.errors.all) }
     rules.inherit(&json)
     try checkSize(json)
@@ -279,8 +281,12 @@ extension CoordinatorCore {
     MetaValidation.times(meta, before.meta, into: &errors)
     if !errors.isEmpty { throw .invalid(request.kind, request.name, errors.all) }
     try checkGrant(after, over: before, request)
+    if request.subresource.isEmpty { warnings += podSecurityWarnings(before, after) }
     after.meta.managedFields = ownershipAfter(after, before, record, request)
-    try checkSize(after.json)
+    let written = after.json
+    try checkSize(written)
+    // Memory knows parts of seconds. Who writes back what was read knows whole ones, and changes nothing.
+    if written == before.json { after = before }
     var stored = after
     if !request.options.dryRun {
       stored = update(before.reference) { $0 = after } ?? after
@@ -319,7 +325,8 @@ extension CoordinatorCore {
     if !errors.isEmpty { throw .invalid(request.kind, request.name, errors.all) }
     try rules.admitUpdate(json, before, self)
     if rules.isHonestAtUpdates {
-      let honesty = Honesty.inspect(tree, kind: request.kind, final: json)
+      let honesty = Honesty.inspect(
+        tree, kind: request.kind, final: json, images: imageNodes, limits: limitNodes)
       if !honesty.errors.isEmpty { throw .invalid(request.kind, request.name, honesty.errors.all) }
       warnings.append(contentsOf: honesty.warnings)
     }

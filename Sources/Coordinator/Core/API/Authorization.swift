@@ -99,10 +99,17 @@ extension CoordinatorCore {
 }
 
 extension AccessAttributes {
-  /// What a request asks for: a log is read, whatever its own verb is called.
+  /// What a request asks for: a log is read, whatever its own verb is called. Who enters a pod makes something in it,
+  /// by whatever method: with a right to read alone nobody shall run a command.
   package init(_ request: APIRequest) {
+    let verb: APIVerb =
+      switch request.verb {
+      case .log: .get
+      case .connect: .create
+      default: request.verb
+      }
     self.init(
-      verb: request.verb == .log ? APIVerb.get.rawValue : request.verb.rawValue,
+      verb: verb.rawValue,
       group: request.group ?? request.kind.group, resource: request.kind.plural,
       subresource: request.verb == .log ? "log" : request.subresource,
       namespace: request.kind.isNamespaced ? request.namespace : "", name: request.name)

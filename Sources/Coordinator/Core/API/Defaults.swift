@@ -8,7 +8,7 @@ enum Defaults {
     if json[key] == nil { json[key] = value }
   }
 
-  private static func each(_ json: inout JSON, _ key: String, _ change: (inout JSON) -> Void) {
+  static func each(_ json: inout JSON, _ key: String, _ change: (inout JSON) -> Void) {
     guard var values = json[key]?.arrayValue else { return }
     for index in values.indices { change(&values[index]) }
     json[key] = .array(values)
@@ -81,11 +81,8 @@ enum Defaults {
     set(&container, "terminationMessagePath", "/dev/termination-log")
     set(&container, "terminationMessagePolicy", "File")
     set(&container, "resources", .object(JSONObject()))
-    if let image = container["image"]?.stringValue, !image.isEmpty {
-      set(&container, "imagePullPolicy", .string(pullPolicy(image)))
-    } else {
-      set(&container, "imagePullPolicy", "IfNotPresent")
-    }
+    let policy = ImageReference.defaultPolicy(of: container["image"]?.stringValue ?? "")
+    set(&container, "imagePullPolicy", .string(policy.rawValue))
     each(&container, "ports") { set(&$0, "protocol", "TCP") }
     each(&container, "env") { variable in
       within(&variable, "valueFrom", downward)
@@ -102,14 +99,6 @@ enum Defaults {
         }
       }
     }
-  }
-
-  /// `Always` for the tag `latest` or none, else `IfNotPresent`.
-  private static func pullPolicy(_ image: String) -> String {
-    if image.contains("@") { return "IfNotPresent" }
-    let last = image.split(separator: "/").last ?? ""
-    guard let colon = last.lastIndex(of: ":") else { return "Always" }
-    return last[last.index(after: colon)...] == "latest" ? "Always" : "IfNotPresent"
   }
 
   /// SetDefaults_Pod: what a pod gets beyond its template.
@@ -150,31 +139,5 @@ enum Defaults {
     }
     if !tolerations.isEmpty { spec["tolerations"] = .array(tolerations) }
     return spec
-  }
-}
-
-extension Defaults {
-  /// Kubernetes' quality-of-service class of a pod spec: BestEffort without cpu and memory amounts, Guaranteed where
-  /// every
-  /// container's limits are set and equal its requests, else Burstable.
-  static func qosClass(podSpec: JSON) -> String {
-    let containers = (podSpec["containers"]?.arrayValue ?? []) + (podSpec["initContainers"]?.arrayValue ?? [])
-    var isGuaranteed = true
-    var isBestEffort = true
-    for container in containers {
-      for resource in ["cpu", "memory"] {
-        func amount(_ group: String) -> Int64? {
-          // A quantity may be written as a number.
-          let quantity = container[path: ["resources", group, resource]]
-          return (quantity?.stringValue ?? quantity?.text).flatMap { Quantity.parseMillis($0) }
-            .flatMap { $0 == 0 ? nil : $0 }
-        }
-        let limit = amount("limits")
-        let request = amount("requests") ?? limit
-        if request != nil { isBestEffort = false }
-        if limit == nil || request != limit { isGuaranteed = false }
-      }
-    }
-    return isBestEffort ? "BestEffort" : isGuaranteed ? "Guaranteed" : "Burstable"
   }
 }

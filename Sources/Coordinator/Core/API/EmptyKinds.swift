@@ -15,11 +15,16 @@ extension ServedResource {
     none("networking.k8s.io", "ingresses", "Ingress", "ing"),
   ]
 
-  /// What discovery shows: what is served, and what is only listed.
-  package static let discovered = (all + empty).sorted { ($0.group, $0.plural) < ($1.group, $1.plural) }
+  /// What discovery shows: what is served, what is only listed, and what is only measured.
+  package static let discovered = (all + empty + MetricsGroup.resources).sorted {
+    ($0.group, $0.plural) < ($1.group, $1.plural)
+  }
 
   /// The groups of discovery but the core group, sorted.
   package static let discoveredGroups = Set(discovered.map(\.group)).sorted().filter { !$0.isEmpty }
+
+  /// The version of a group.
+  package static func version(of group: String) -> String { group == MetricsGroup.name ? MetricsGroup.version : "v1" }
 
   private static func none(
     _ group: String, _ plural: String, _ kind: String, _ short: String, singular: String? = nil,

@@ -78,6 +78,14 @@ struct FieldErrors: Sendable {
     return moved
   }
 
+  /// Adds errors where they would stand: before those of these fields.
+  mutating func insert(_ others: FieldErrors, before fields: [String]) {
+    let place = told.firstIndex { error in fields.contains { error.field.hasPrefix($0) } } ?? told.count
+    told.insert(contentsOf: others.told, at: place)
+    count += others.count
+    told.removeLast(max(0, told.count - Self.limit))
+  }
+
   mutating func required(_ field: String, _ detail: String = "") {
     add(.required, field, detail.isEmpty ? "Required value" : "Required value: \(detail)")
   }

@@ -8,13 +8,24 @@ import ClusterProto
 struct Honesty {
   private(set) var warnings: [String] = []
   private(set) var errors = FieldErrors()
+  /// What the cluster's nodes do with images.
+  let images: ImageNodes
+  /// And with limits.
+  let limits: LimitNodes
+
+  init(images: ImageNodes, limits: LimitNodes = LimitNodes()) {
+    self.images = images
+    self.limits = limits
+  }
 
   static let notHonoured = "not honoured by this version, ignored"
   static let notSupported = "not supported by this version"
 
   /// `tree`: a decoded object before defaults; `final`: the same with defaults.
-  static func inspect(_ tree: DecodedTree, kind: Kind, final: JSON) -> Honesty {
-    var honesty = Honesty()
+  static func inspect(
+    _ tree: DecodedTree, kind: Kind, final: JSON, images: ImageNodes, limits: LimitNodes = LimitNodes()
+  ) -> Honesty {
+    var honesty = Honesty(images: images, limits: limits)
     for path in tree.refused { honesty.errors.forbidden(path, notSupported) }
     for path in tree.ignored { honesty.warn(path) }
     KindDescriptor.of(kind).writes.honesty(&honesty, tree, final)
@@ -25,7 +36,7 @@ struct Honesty {
     warnings.append("\(path): \(text)")
   }
 
-  private mutating func refuse(_ path: String, _ detail: String = Honesty.notSupported) {
+  mutating func refuse(_ path: String, _ detail: String = Honesty.notSupported) {
     errors.forbidden(path, detail)
   }
 
@@ -43,7 +54,7 @@ struct Honesty {
   /// What a Job of a CronJob's template would be told.
   mutating func jobTemplate(_ cron: JSON) {
     let path = "spec.jobTemplate.spec"
-    var inner = Honesty()
+    var inner = Honesty(images: images, limits: limits)
     inner.job([
       "metadata": cron["metadata"] ?? .null, "spec": cron[path: ["spec", "jobTemplate", "spec"]] ?? .null,
     ])
@@ -64,7 +75,7 @@ struct Honesty {
   }
 
   mutating func podSpec(_ spec: JSON, _ path: String) {
-    securityContext(spec["securityContext"] ?? .null, "\(path).securityContext")
+    security(spec, path)
     if spec["hostUsers"]?.boolValue == false { refuse("\(path).hostUsers") }
     if let system = spec[path: ["os", "name"]]?.stringValue, system != "linux" { refuse("\(path).os.name") }
     if let scheduler = spec["schedulerName"]?.stringValue, !["", "default-scheduler"].contains(scheduler) {
@@ -87,22 +98,13 @@ struct Honesty {
     if let policy = spec["dnsPolicy"]?.stringValue, policy == "None" { warn("\(path).dnsPolicy") }
     for list in ["initContainers", "containers"] {
       for (index, container) in (spec[list]?.arrayValue ?? []).enumerated() {
-        self.container(container, "\(path).\(list)[\(index)]")
+        self.container(container, "\(path).\(list)[\(index)]", isConfined: Self.isConfined(spec))
       }
     }
   }
 
-  private mutating func container(_ container: JSON, _ path: String) {
-    securityContext(container["securityContext"] ?? .null, "\(path).securityContext")
-    if container["securityContext"]?["allowPrivilegeEscalation"]?.boolValue == false {
-      refuse("\(path).securityContext.allowPrivilegeEscalation")
-    }
-    if (container["command"]?.arrayValue ?? []).isEmpty {
-      warn(
-        "\(path).command",
-        "not set; image entry points are not run by this version, so the pod will wait with "
-          + "CreateContainerConfigError")
-    }
+  private mutating func container(_ container: JSON, _ path: String, isConfined: Bool) {
+    image(container, path, isConfined: isConfined)
     resources(container["resources"] ?? .null, "\(path).resources")
     mountPoint(container["terminationMessagePath"], "\(path).terminationMessagePath")
     for (index, mount) in (container["volumeMounts"]?.arrayValue ?? []).enumerated() {
@@ -110,6 +112,22 @@ struct Honesty {
       if let mode = mount["recursiveReadOnly"]?.stringValue, !["", "Disabled"].contains(mode) {
         refuse("\(path).volumeMounts[\(index)].recursiveReadOnly")
       }
+    }
+  }
+
+  /// What runs is the host's program on a node without images, whatever the manifest names.
+  private mutating func image(_ container: JSON, _ path: String, isConfined: Bool) {
+    let isHost = ImageReference.isHost(container["image"]?.stringValue ?? "")
+    let hasCommand = !(container["command"]?.arrayValue ?? []).isEmpty
+    if isHost || images.on == 0 {
+      guard !hasCommand else { return }
+      let why = isHost ? "the host has no entry point" : "no node here runs images, so there is no entry point"
+      warn("\(path).command", "not set; \(why), and the pod will wait with CreateContainerConfigError")
+    } else if images.off > 0, !isConfined {
+      let what = hasCommand ? "runs a program of the host instead" : "has nothing to run and waits"
+      warn(
+        "\(path).image",
+        "\(images.off) of \(images.on + images.off) nodes run no images (--images=off): there the container \(what)")
     }
   }
 
@@ -132,7 +150,7 @@ struct Honesty {
         }
         switch name {
         case "cpu", "memory":
-          if group == "limits" { warn("\(path).limits.\(name)", "not enforced by this version") }
+          if group == "limits", let text = limits.warning(of: name) { warn("\(path).limits.\(name)", text) }
         case "ephemeral-storage": warn("\(path).\(group).\(name)")
         case _ where ResourceAmount.isExtended(name): break
         default:
@@ -141,13 +159,6 @@ struct Honesty {
           refuse("\(path).\(group)[\(name)]")
         }
       }
-    }
-  }
-
-  private mutating func securityContext(_ context: JSON, _ path: String) {
-    for name in ["seccompProfile", "appArmorProfile"] {
-      guard let type = context[path: [name, "type"]]?.stringValue, type != "Unconfined" else { continue }
-      refuse("\(path).\(name)")
     }
   }
 

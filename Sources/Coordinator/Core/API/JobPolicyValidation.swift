@@ -17,7 +17,11 @@ extension JobValidation {
     if spec["maxFailedIndexes"] != nil, spec["backoffLimitPerIndex"] == nil {
       errors.required("spec.backoffLimitPerIndex", "when maxFailedIndexes is specified")
     }
-    guard let manager = spec["managedBy"]?.stringValue else { return }
+    if let manager = spec["managedBy"]?.stringValue { managedBy(manager) }
+  }
+
+  /// IsDomainPrefixedPath, and a length.
+  private mutating func managedBy(_ manager: String) {
     let parts = manager.split(separator: "/", maxSplits: 1, omittingEmptySubsequences: false)
     if manager.isEmpty {
       errors.required("spec.managedBy")
@@ -27,8 +31,22 @@ extension JobValidation {
       for problem in Names.subdomainErrors(String(parts[0])) {
         errors.invalid("spec.managedBy", String(parts[0]), problem)
       }
+      if !parts[1].utf8.allSatisfy(Self.isPathByte) {
+        let rule = #"Invalid path (regex used for validation is '[A-Za-z0-9/\-._~%!$&'()*+,;=:]+')"#
+        errors.invalid("spec.managedBy", String(parts[1]), rule)
+      }
     }
     if manager.utf8.count > 63 { errors.tooLong("spec.managedBy", bytes: 63) }
+  }
+
+  /// What an HTTP path may have by RFC 3986.
+  private static func isPathByte(_ byte: UInt8) -> Bool {
+    switch byte {
+    case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
+      UInt8(ascii: "0")...UInt8(ascii: "9"):
+      return true
+    default: return "/-._~%!$&'()*+,;=:".utf8.contains(byte)
+    }
   }
 
   mutating func indexed(_ spec: JSON) {

@@ -1,6 +1,6 @@
 // What a client may write into a Job's status, with Kubernetes' messages: another controller's Job is driven by such
 // writes. Like Kubernetes, a rule that the stored status already breaks is not held against a write that leaves that
-// part alone. Must not know who writes.
+// part alone. And what of it is put right before it is kept. Must not know who writes.
 
 import ClusterProto
 
@@ -21,6 +21,7 @@ struct JobStatusValidation {
 
   mutating func check() {
     counters()
+    uncounted()
     terminalConditions()
     times()
     finished()
@@ -33,7 +34,7 @@ struct JobStatusValidation {
   }
 
   private func has(_ type: String, _ status: JobStatus? = nil) -> Bool {
-    (status ?? new).condition(type)?.isTrue == true
+    (status ?? new).conditions.contains { $0.type == type && $0.isTrue }
   }
 
   /// The condition is in the new status and was not in the old one.
@@ -46,6 +47,21 @@ struct JobStatusValidation {
     ]
     for (name, value) in counters where value < 0 {
       errors.invalid("status.\(name)", .int(value), JobValidation.notNegative)
+    }
+  }
+
+  /// Each pod is listed once, in one of the lists.
+  private mutating func uncounted() {
+    var seen: Set<String> = []
+    for name in ["succeeded", "failed"] {
+      for (position, uid) in (new.uncounted[name]?.arrayValue ?? []).enumerated() {
+        let field = "status.uncountedTerminatedPods.\(name)[\(position)]"
+        if uid.stringValue == "" {
+          errors.invalid(field, uid, "must not be empty")
+        } else if !seen.insert(uid.stringValue ?? "").inserted {
+          errors.duplicate(field, uid)
+        }
+      }
     }
   }
 
@@ -74,7 +90,7 @@ struct JobStatusValidation {
     if let start = new.startTime, let end = new.completionTime, end.seconds < start.seconds,
       new.completionTime != old.completionTime || new.startTime != old.startTime
     {
-      errors.invalid("status.completionTime", .string(end.rfc3339), "completionTime cannot be set before startTime")
+      errors.invalid("status.completionTime", .string(end.rfc3339), "must be equal to or after `startTime`")
     }
     conditions(
       !gains("Failed") || has("FailureTarget"),
@@ -97,7 +113,7 @@ struct JobStatusValidation {
     let lists = [new.uncounted["succeeded"], new.uncounted["failed"]]
     if lists.contains(where: { $0?.arrayValue?.isEmpty == false }), ends || new.uncounted != old.uncounted {
       errors.invalid(
-        "status.uncountedTerminatedPods", new.uncounted, "uncountedTerminatedPods needs to be empty for finished job")
+        "status.uncountedTerminatedPods", new.uncounted, "must be empty for finished job")
     }
     if new.terminating > 0, ends || new.terminating != old.terminating {
       errors.invalid("status.terminating", .int(new.terminating), "terminating>0 is invalid for finished job")
@@ -155,9 +171,10 @@ struct JobStatusValidation {
       errors.invalid("status.succeeded", .int(new.succeeded), "cannot decrease the succeeded counter")
     }
     if let time = new.completionTime, let before = old.completionTime, time.seconds != before.seconds {
-      errors.invalid("status.completionTime", .string(time.rfc3339), "completionTime cannot be mutated")
+      errors.invalid("status.completionTime", .string(time.rfc3339), "field is immutable")
     }
-    if let start = old.startTime, new.startTime?.seconds != start.seconds, !job.spec.suspend {
+    let resumes = has("Suspended", old) && new.condition("Suspended")?.status == "False"
+    if let start = old.startTime, new.startTime?.seconds != start.seconds, !job.spec.suspend, !resumes {
       errors.required("status.startTime", "startTime cannot be removed for unsuspended job")
     }
     conditions(
@@ -166,5 +183,36 @@ struct JobStatusValidation {
     conditions(
       !(has("Complete", old) && !has("SuccessCriteriaMet", old) && has("SuccessCriteriaMet")),
       "cannot set SuccessCriteriaMet=True for Job already has Complete=true conditions")
+  }
+}
+
+/// What of a status that a client writes is not its to take back. Kubernetes' controller would count from what it finds
+/// there, and stop for ever at its own rule that counters only rise, or run again what has succeeded.
+enum JobStatusKeeping {
+  /// Puts right the status of a Job that this coordinator runs: indexes that have ended stay ended, their number is
+  /// what `succeeded` says, and a condition stands once.
+  static func keep(_ status: inout JobStatus, of job: Job) {
+    guard job.spec.otherManager == nil else { return }
+    dropDoubles(&status.conditions)
+    guard job.spec.isIndexed else { return }
+    status.completedIndexes.formUnion(job.status.completedIndexes)
+    status.succeeded = status.completedIndexes.count
+    guard status.failedIndexes != nil || job.status.failedIndexes != nil else { return }
+    var failed = status.failedIndexes ?? IndexIntervals()
+    failed.formUnion(job.status.failedIndexes ?? IndexIntervals())
+    status.failedIndexes = failed.subtracting(status.completedIndexes)
+  }
+
+  /// Of conditions of one type the True one counts, as for Kubernetes' rules.
+  private static func dropDoubles(_ conditions: inout [Condition]) {
+    var result: [Condition] = []
+    for one in conditions {
+      if let position = result.firstIndex(where: { $0.type == one.type }) {
+        if one.isTrue, !result[position].isTrue { result[position] = one }
+      } else {
+        result.append(one)
+      }
+    }
+    conditions = result
   }
 }

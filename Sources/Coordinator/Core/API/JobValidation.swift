@@ -64,7 +64,12 @@ struct JobValidation {
       (JobLabels.jobName, name),
     ]
     for (key, value) in expected where labels[key]?.stringValue != value {
-      errors.invalid("spec.template.metadata.labels[\(key)]", labels, "must be '\(value)'")
+      let field = "spec.template.metadata.labels[\(key)]"
+      if labels[key] == nil {
+        errors.required(field, "must be '\(value)'")
+      } else {
+        errors.invalid(field, labels, "must be '\(value)'")
+      }
     }
     let generated = StringMap(json: .object(JSONObject(entries: expected.map { ($0.0, .string($0.1)) })))
     if !LabelSelector(json: spec["selector"]).matches(generated) {
@@ -136,6 +141,7 @@ struct JobValidation {
   mutating func update(_ new: JSON, _ old: Job) {
     generatedSelector(new["spec"] ?? .null, uid: old.meta.uid, name: old.meta.name)
     spec(new["spec"] ?? .null)
+    hostNames(new)
     let before = old.spec.json
     let spec = new["spec"] ?? .null
     let immutable = "field is immutable"

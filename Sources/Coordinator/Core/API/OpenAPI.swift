@@ -205,6 +205,7 @@ package enum OpenAPI {
     "PodFailurePolicyOnPodConditionsPattern": ["type", "status"], "SuccessPolicy": ["rules"],
     "PolicyRule": ["verbs"], "RoleBinding": ["roleRef"], "ClusterRoleBinding": ["roleRef"],
     "RoleRef": ["apiGroup", "kind", "name"], "Subject": ["kind", "name"], "Taint": ["key", "effect"],
-    "PriorityClass": ["value"], "JobCondition": ["type", "status"],
+    "PriorityClass": ["value"], "LimitRangeSpec": ["limits"], "LimitRangeItem": ["type"],
+    "ScopedResourceSelectorRequirement": ["scopeName", "operator"], "JobCondition": ["type", "status"],
   ]
 }

@@ -21,6 +21,9 @@ struct PodValidation {
     restartPolicy(spec, path)
     member(spec, "dnsPolicy", ["ClusterFirstWithHostNet", "ClusterFirst", "Default", "None"], path)
     MetaValidation.labels(spec["nodeSelector"], "\(path).nodeSelector", into: &errors)
+    var security = SecurityValidation()
+    security.pod(spec, path)
+    errors.append(security.errors)
     for name in ["serviceAccountName", "nodeName", "priorityClassName"] {
       guard let text = spec[name]?.stringValue, !text.isEmpty else { continue }
       for problem in Names.subdomainErrors(text) { errors.invalid("\(path).\(name)", text, problem) }
@@ -35,6 +38,10 @@ struct PodValidation {
     var scheduling = SchedulingValidation()
     scheduling.podSpec(spec, path)
     errors.append(scheduling.errors)
+    tolerations(spec, path)
+  }
+
+  mutating func tolerations(_ spec: JSON, _ path: String) {
     let tolerations = spec["tolerations"]?.arrayValue ?? []
     // Kubernetes has no such bound; each is held against each taint of each node.
     if tolerations.count > MetaValidation.listLimit {
@@ -64,22 +71,18 @@ struct PodValidation {
     let initial = spec["initContainers"]?.arrayValue ?? []
     if regular.isEmpty { errors.required("\(path).containers") }
     var names: Set<String> = []
+    let hostUsers = spec["hostUsers"]?.boolValue ?? true
     for (index, container) in regular.enumerated() {
       let at = "\(path).containers[\(index)]"
-      self.container(container, at)
+      self.container(container, hostUsers, at)
       unique(container, at, &names)
-      if let policy = container["restartPolicy"]?.stringValue {
-        errors.forbidden("\(at).restartPolicy", "may not be set for non-init containers")
-        _ = policy
-      }
+      ownRestartPolicy(container, at)
     }
     for (index, container) in initial.enumerated() {
       let at = "\(path).initContainers[\(index)]"
-      self.container(container, at)
+      self.container(container, hostUsers, at)
       unique(container, at, &names)
-      if let policy = container["restartPolicy"]?.stringValue, policy != "Always" {
-        errors.unsupported("\(at).restartPolicy", policy, ["Always"])
-      }
+      ownRestartPolicy(container, at)
       if container["restartPolicy"]?.stringValue == "Always" { continue }
       for forbidden in ["lifecycle", "livenessProbe", "readinessProbe", "startupProbe"]
       where container[forbidden] != nil {
@@ -88,12 +91,19 @@ struct PodValidation {
     }
   }
 
+  private mutating func ownRestartPolicy(_ container: JSON, _ at: String) {
+    let supported = ["Always", "Never", "OnFailure"]
+    if let policy = container["restartPolicy"]?.stringValue, !supported.contains(policy) {
+      errors.unsupported("\(at).restartPolicy", policy, supported)
+    }
+  }
+
   private mutating func unique(_ container: JSON, _ at: String, _ names: inout Set<String>) {
     guard let name = container["name"]?.stringValue, !name.isEmpty else { return }
     if !names.insert(name).inserted { errors.duplicate("\(at).name", name) }
   }
 
-  private mutating func container(_ container: JSON, _ at: String) {
+  private mutating func container(_ container: JSON, _ hostUsers: Bool, _ at: String) {
     let name = container["name"]?.stringValue ?? ""
     if name.isEmpty {
       errors.required("\(at).name")
@@ -122,6 +132,9 @@ struct PodValidation {
     var probes = ProbeValidation()
     probes.container(container, at)
     errors.append(probes.errors)
+    var security = SecurityValidation()
+    security.container(container, hostUsers: hostUsers, at)
+    errors.append(security.errors)
   }
 
   private mutating func ports(_ ports: [JSON], _ at: String) {

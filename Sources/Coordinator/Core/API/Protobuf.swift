@@ -79,7 +79,8 @@ package enum Protobuf {
   static let messages: [String: [UInt64: ProtobufField]] = {
     var result: [String: [UInt64: ProtobufField]] = [:]
     for line in Schema.lines([
-      metaTypes, jobTypes, podTypes, volumeTypes, statusTypes, otherTypes, serviceTypes, reviewTypes, accessTypes,
+      metaTypes, jobTypes, podTypes, volumeTypes, statusTypes, otherTypes, nodeTypes, serviceTypes,
+      reviewTypes, accessTypes,
     ]) {
       let words = line.split(separator: " ")
       guard words.count >= 2, words[1] == "=" else { continue }
@@ -89,6 +90,20 @@ package enum Protobuf {
     }
     return result
   }()
+
+  /// Fields by type whose zero is as good as absent, also in JSON: who reads an object and writes it back leaves them
+  /// out, and must not have changed it by that.
+  static let omitsZero: [String: Set<String>] = messages.mapValues { fields in
+    Set(fields.values.filter { !$0.isPointer && [.string, .int32, .int64, .bool].contains($0.type) }.map(\.name))
+  }
+
+  /// What a client that writes JSON leaves out: zeros of fields that are no pointers, and times that are not set.
+  static func isZero(_ value: JSON) -> Bool {
+    switch value {
+    case .null, .bool(false), .int(0), .string(""): true
+    default: false
+    }
+  }
 
   /// The message of a kind; nil for what is not decoded.
   private static func root(apiVersion: String, kind: String) -> String? {

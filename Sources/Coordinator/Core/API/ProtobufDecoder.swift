@@ -117,7 +117,7 @@ struct ProtobufDecoder {
         let value = try self.value(type, tag.wire, &cursor, inner)
         if field.name.isEmpty, case .object(let object) = value {
           members += object.map { ($0.key, $0.value) }
-        } else if field.isPointer || !Self.isZero(value) {
+        } else if field.isPointer || !Protobuf.isZero(value) {
           members.append((field.name, value))
         }
       }
@@ -129,14 +129,6 @@ struct ProtobufDecoder {
       members.append((fields[number]?.name ?? "", .object(JSONObject(entries: entries))))
     }
     return JSONObject(entries: members)
-  }
-
-  /// What a client that writes JSON leaves out: zeros of fields that are no pointers, and times that are not set.
-  private static func isZero(_ value: JSON) -> Bool {
-    switch value {
-    case .null, .bool(false), .int(0), .string(""): true
-    default: false
-    }
   }
 
   private func expect(

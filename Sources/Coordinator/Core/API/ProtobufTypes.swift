@@ -1,5 +1,6 @@
 // The protobuf table: the public field numbers of what clients may send in protobuf, as Kubernetes 1.37 has them.
-// One line a type, continued by indentation: `name=number:type`. `*`: a pointer in Kubernetes, whose zero counts.
+// One line a type, continued by indentation: `name=number:type`. `*`: a pointer in Kubernetes, or a field that its JSON
+// always has: zero counts.
 // `.`: a struct whose fields stand in its owner. `unserved`: known by name only.
 
 extension Protobuf {
@@ -100,7 +101,8 @@ extension Protobuf {
       livenessProbe=10:Probe readinessProbe=11:Probe lifecycle=12:Lifecycle terminationMessagePath=13:string
       imagePullPolicy=14:string securityContext=15:SecurityContext stdin=16:bool stdinOnce=17:bool tty=18:bool
       envFrom=19:[]EnvFromSource terminationMessagePolicy=20:string volumeDevices=21:unserved startupProbe=22:Probe
-      resizePolicy=23:unserved restartPolicy=24:*string restartPolicyRules=25:unserved
+      resizePolicy=23:[]ContainerResizePolicy restartPolicy=24:*string restartPolicyRules=25:unserved
+    ContainerResizePolicy = resourceName=1:string restartPolicy=2:string
     ContainerPort = name=1:string hostPort=2:int32 containerPort=3:int32 protocol=4:string hostIP=5:string
     EnvFromSource = prefix=1:string configMapRef=2:ConfigMapEnvSource secretRef=3:SecretEnvSource
     ConfigMapEnvSource = .=1:LocalObjectReference optional=2:*bool
@@ -123,10 +125,10 @@ extension Protobuf {
     ExecAction = command=1:[]string
     HTTPGetAction = path=1:string port=2:intOrString host=3:string scheme=4:string httpHeaders=5:[]HTTPHeader
       protocol=6:*string
-    HTTPHeader = name=1:string value=2:string
+    HTTPHeader = name=1:string value=2:*string
     TCPSocketAction = port=1:intOrString host=2:string
     GRPCAction = port=1:int32 service=2:*string mode=3:*string
-    SleepAction = seconds=1:int64
+    SleepAction = seconds=1:*int64
     """
 
   static let volumeTypes = """
@@ -189,7 +191,7 @@ extension Protobuf {
     Secret = metadata=1:ObjectMeta data=2:{}bytes type=3:string stringData=4:{}string immutable=5:*bool
     ServiceAccount = metadata=1:ObjectMeta secrets=2:[]ObjectReference imagePullSecrets=3:[]LocalObjectReference
       automountServiceAccountToken=4:*bool
-    PriorityClass = metadata=1:ObjectMeta value=2:int32 globalDefault=3:bool description=4:string
+    PriorityClass = metadata=1:ObjectMeta value=2:*int32 globalDefault=3:bool description=4:string
       preemptionPolicy=5:*string
     Lease = metadata=1:ObjectMeta spec=2:LeaseSpec
     LeaseSpec = holderIdentity=1:*string leaseDurationSeconds=2:*int32 acquireTime=3:microTime renewTime=4:microTime
@@ -204,12 +206,43 @@ extension Protobuf {
       reportingInstance=5:string action=6:string reason=7:string regarding=8:ObjectReference related=9:ObjectReference
       note=10:string type=11:string deprecatedSource=12:EventSource deprecatedFirstTimestamp=13:time
       deprecatedLastTimestamp=14:time deprecatedCount=15:int32
+    ResourceQuota = metadata=1:ObjectMeta spec=2:ResourceQuotaSpec status=3:ResourceQuotaStatus
+    ResourceQuotaSpec = hard=1:{}quantity scopes=2:[]string scopeSelector=3:ScopeSelector
+    ScopeSelector = matchExpressions=1:[]ScopedResourceSelectorRequirement
+    ScopedResourceSelectorRequirement = scopeName=1:*string operator=2:*string values=3:[]string
+    ResourceQuotaStatus = hard=1:{}quantity used=2:{}quantity
+    LimitRange = metadata=1:ObjectMeta spec=2:LimitRangeSpec
+    LimitRangeSpec = limits=1:[]LimitRangeItem
+    LimitRangeItem = type=1:*string max=2:{}quantity min=3:{}quantity default=4:{}quantity defaultRequest=5:{}quantity
+      maxLimitRequestRatio=6:{}quantity
     PodDisruptionBudget = metadata=1:ObjectMeta spec=2:PodDisruptionBudgetSpec status=3:PodDisruptionBudgetStatus
     PodDisruptionBudgetSpec = minAvailable=1:intOrString selector=2:LabelSelector maxUnavailable=3:intOrString
       unhealthyPodEvictionPolicy=4:*string
-    PodDisruptionBudgetStatus = observedGeneration=1:int64 disruptedPods=2:unserved disruptionsAllowed=3:int32
-      currentHealthy=4:int32 desiredHealthy=5:int32 expectedPods=6:int32 conditions=7:[]Condition
+    PodDisruptionBudgetStatus = observedGeneration=1:int64 disruptedPods=2:{}time disruptionsAllowed=3:*int32
+      currentHealthy=4:*int32 desiredHealthy=5:*int32 expectedPods=6:*int32 conditions=7:[]Condition
     Eviction = metadata=1:ObjectMeta deleteOptions=2:DeleteOptions
+    """
+
+  static let nodeTypes = """
+    Node = metadata=1:ObjectMeta spec=2:NodeSpec status=3:NodeStatus
+    NodeSpec = podCIDR=1:string externalID=2:string providerID=3:string unschedulable=4:bool taints=5:[]Taint
+      configSource=6:unserved podCIDRs=7:[]string
+    Taint = key=1:string value=2:string effect=3:string timeAdded=4:time
+    NodeStatus = capacity=1:{}quantity allocatable=2:{}quantity phase=3:string conditions=4:[]NodeCondition
+      addresses=5:[]NodeAddress daemonEndpoints=6:NodeDaemonEndpoints nodeInfo=7:NodeSystemInfo
+      images=8:[]ContainerImage volumesInUse=9:[]string volumesAttached=10:[]AttachedVolume
+      config=11:unserved runtimeHandlers=12:unserved
+      features=13:unserved
+    NodeCondition = type=1:string status=2:string lastHeartbeatTime=3:time lastTransitionTime=4:time reason=5:string
+      message=6:string
+    NodeAddress = type=1:string address=2:string
+    NodeDaemonEndpoints = kubeletEndpoint=1:DaemonEndpoint
+    DaemonEndpoint = Port=1:*int32
+    NodeSystemInfo = machineID=1:*string systemUUID=2:*string bootID=3:*string kernelVersion=4:*string osImage=5:*string
+      containerRuntimeVersion=6:*string kubeletVersion=7:*string kubeProxyVersion=8:*string operatingSystem=9:*string
+      architecture=10:*string swap=11:unserved
+    ContainerImage = names=1:[]string sizeBytes=2:int64
+    AttachedVolume = name=1:string devicePath=2:string
     """
 
   static let serviceTypes = """
@@ -228,8 +261,8 @@ extension Protobuf {
     LoadBalancerStatus = ingress=1:[]LoadBalancerIngress
     LoadBalancerIngress = ip=1:string hostname=2:string ipMode=3:*string ports=4:[]PortStatus
     PortStatus = port=1:int32 protocol=2:string error=3:*string
-    Condition = type=1:string status=2:string observedGeneration=3:int64 lastTransitionTime=4:time reason=5:string
-      message=6:string
+    Condition = type=1:*string status=2:*string observedGeneration=3:int64 lastTransitionTime=4:time reason=5:*string
+      message=6:*string
     """
 
   static let reviewTypes = """

@@ -1,6 +1,6 @@
 // Reads an untyped tree against the schema as Kubernetes' decoder does: the first wrong type ends it, unknown fields
-// are dropped and listed, nulls and empty lists and maps vanish. What the version does not honour is collected on the
-// way. Knows no rule beyond types.
+// are dropped and listed, nulls, empty lists and maps, and zeros that mean absence vanish. What the version does not
+// honour is collected on the way. Knows no rule beyond types.
 
 import ClusterProto
 
@@ -70,9 +70,15 @@ struct SchemaDecoder {
   private func mismatch(_ value: JSON, _ type: SchemaType, _ position: Position) -> APIFailure {
     var shown = value.typeName
     // Go shows the number itself only where a number of another kind was wanted.
-    if type == .int32 || type == .int64, value.doubleValue != nil { shown = "number \(value.text)" }
+    if type == .int32 || type == .int64, value.doubleValue != nil { shown = "number \(Self.literal(value))" }
     let field = position.goPath.isEmpty ? "value" : "struct field \(position.owner).\(position.goPath)"
     return failure("json: cannot unmarshal \(shown) into Go \(field) of type \(type.goName)", position)
+  }
+
+  /// A number as it was written, as far as that is known: what is whole and no integer had a point.
+  private static func literal(_ number: JSON) -> String {
+    guard case .double(let value) = number, Int64(exactly: value) != nil else { return number.text }
+    return number.text + ".0"
   }
 
   private mutating func value(_ json: JSON, _ type: SchemaType, _ position: Position) throws(APIFailure) -> JSON {
@@ -89,10 +95,10 @@ struct SchemaDecoder {
       guard case .bool = json else { throw mismatch(json, type, position) }
       return json
     case .int32, .int64:
-      guard let number = json.intValue, type == .int64 || Int32(exactly: number) != nil else {
+      guard case .int(let number) = json, type == .int64 || Int32(exactly: number) != nil else {
         throw mismatch(json, type, position)
       }
-      return .int(number)
+      return json
     case .quantity: return try quantity(json, position)
     case .time:
       guard case .string(let text) = json else { throw mismatch(json, .string, position) }
@@ -103,8 +109,8 @@ struct SchemaDecoder {
       return json
     case .intOrString:
       if case .string = json { return json }
-      guard let number = json.intValue, Int32(exactly: number) != nil else { throw mismatch(json, .int32, position) }
-      return .int(number)
+      guard case .int(let number) = json, Int32(exactly: number) != nil else { throw mismatch(json, .int32, position) }
+      return json
     case .list(let element): return try list(json, element, type, position)
     case .map(let element): return try map(json, element, type, position)
     case .named(let name): return try object(json, name, type, position)
@@ -167,6 +173,7 @@ struct SchemaDecoder {
       if item.isNull { continue }
       let decoded = try value(item, field.type, inner)
       if Self.isEmptyCollection(decoded, field.type), !Self.keptEmpty.contains(key) { continue }
+      if Protobuf.isZero(decoded), Protobuf.omitsZero[name]?.contains(key) == true { continue }
       if field.honour != .honoured, !Self.isEmpty(decoded) {
         if field.honour == .ignored { ignored.append(inner.path) } else { refused.append(inner.path) }
       }

@@ -50,7 +50,7 @@ extension Schema {
     PodSpec = volumes:[]Volume initContainers:[]Container containers:[]Container ephemeralContainers:[]any!
       restartPolicy:string terminationGracePeriodSeconds:int64 activeDeadlineSeconds:int64 dnsPolicy:string
       nodeSelector:{}string serviceAccountName:string serviceAccount:string automountServiceAccountToken:bool
-      nodeName:string hostNetwork:bool hostPID:bool~ hostIPC:bool~ shareProcessNamespace:bool
+      nodeName:string hostNetwork:bool hostPID:bool! hostIPC:bool shareProcessNamespace:bool
       securityContext:PodSecurityContext imagePullSecrets:[]LocalObjectReference hostname:string subdomain:string~
       affinity:Affinity schedulerName:string tolerations:[]Toleration hostAliases:[]HostAlias~ priorityClassName:string
       priority:int32 dnsConfig:PodDNSConfig~ readinessGates:[]PodReadinessGate~ runtimeClassName:string!
@@ -59,15 +59,15 @@ extension Schema {
       schedulingGates:[]PodSchedulingGate resourceClaims:[]any! resources:ResourceRequirements!
       hostnameOverride:string~
       workloadRef:any! schedulingGroup:any!
-    PodSecurityContext = seLinuxOptions:any! windowsOptions:any! runAsUser:int64! runAsGroup:int64! runAsNonRoot:bool!
-      supplementalGroups:[]int64! supplementalGroupsPolicy:string~ fsGroup:int64! sysctls:[]any!
-      fsGroupChangePolicy:string~ seccompProfile:SeccompProfile appArmorProfile:SeccompProfile
+    PodSecurityContext = seLinuxOptions:any! windowsOptions:any! runAsUser:int64 runAsGroup:int64 runAsNonRoot:bool
+      supplementalGroups:[]int64 supplementalGroupsPolicy:string fsGroup:int64 sysctls:[]any!
+      fsGroupChangePolicy:string seccompProfile:SeccompProfile appArmorProfile:SeccompProfile
       seLinuxChangePolicy:string~
-    SeccompProfile = type:string localhostProfile:string
-    SecurityContext = capabilities:Capabilities privileged:bool~ seLinuxOptions:any! windowsOptions:any!
-      runAsUser:int64! runAsGroup:int64! runAsNonRoot:bool! readOnlyRootFilesystem:bool!
-      allowPrivilegeEscalation:bool procMount:string~ seccompProfile:SeccompProfile appArmorProfile:SeccompProfile
-    Capabilities = add:[]string~ drop:[]string!
+    SeccompProfile = type:string localhostProfile:string!
+    SecurityContext = capabilities:Capabilities privileged:bool seLinuxOptions:any! windowsOptions:any!
+      runAsUser:int64 runAsGroup:int64 runAsNonRoot:bool readOnlyRootFilesystem:bool
+      allowPrivilegeEscalation:bool procMount:string seccompProfile:SeccompProfile appArmorProfile:SeccompProfile
+    Capabilities = add:[]string drop:[]string
     PodReadinessGate = conditionType:string
     PodSchedulingGate = name:string
     PodOS = name:string
@@ -216,6 +216,15 @@ extension Schema {
       reportingController:string reportingInstance:string action:string reason:string regarding:ObjectReference
       related:ObjectReference note:string type:string deprecatedSource:EventSource deprecatedFirstTimestamp:time
       deprecatedLastTimestamp:time deprecatedCount:int32
+    ResourceQuota = apiVersion:string kind:string metadata:ObjectMeta spec:ResourceQuotaSpec status:ResourceQuotaStatus
+    ResourceQuotaSpec = hard:{}quantity scopes:[]string scopeSelector:ScopeSelector
+    ScopeSelector = matchExpressions:[]ScopedResourceSelectorRequirement
+    ScopedResourceSelectorRequirement = scopeName:string operator:string values:[]string
+    ResourceQuotaStatus = hard:{}quantity used:{}quantity
+    LimitRange = apiVersion:string kind:string metadata:ObjectMeta spec:LimitRangeSpec
+    LimitRangeSpec = limits:[]LimitRangeItem
+    LimitRangeItem = type:string max:{}quantity min:{}quantity default:{}quantity defaultRequest:{}quantity
+      maxLimitRequestRatio:{}quantity
     PodDisruptionBudget = apiVersion:string kind:string metadata:ObjectMeta spec:PodDisruptionBudgetSpec
       status:PodDisruptionBudgetStatus
     PodDisruptionBudgetSpec = minAvailable:intOrString selector:LabelSelector maxUnavailable:intOrString

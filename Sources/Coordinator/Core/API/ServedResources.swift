@@ -12,6 +12,8 @@ package struct ServedSubresource: Equatable, Sendable {
   package var verbs: [String]
   /// The type of its bodies where that is another than the resource's: group, version v1, kind.
   package var type: (group: String, kind: String)?
+  /// Whether bytes go into a running pod there: a way in that reading alone does not open.
+  package var isEntrance = false
 
   static let status = ServedSubresource(name: "status", verbs: ["get", "patch", "update"])
 
@@ -21,7 +23,7 @@ package struct ServedSubresource: Equatable, Sendable {
   }
 }
 
-/// One resource of the API, version v1 of its group.
+/// One resource of the API.
 package struct ServedResource: Equatable, Sendable {
   /// The API group; empty for the core.
   package var group: String
@@ -37,6 +39,8 @@ package struct ServedResource: Equatable, Sendable {
   package var isNamespaced: Bool
   /// What may be asked of it.
   package var verbs: [String]
+  /// The version of its group, the only one.
+  package var version = "v1"
   /// What else the command line calls it.
   package var shortNames: [String] = []
   /// Whether `kubectl get all` shows it.

@@ -16,7 +16,7 @@ struct WatchScope: Hashable, Sendable {
 }
 
 struct WatchTimer: Hashable, Comparable, Sendable {
-  enum Purpose: Int, Sendable { case end, bookmark }
+  enum Purpose: Int, Sendable { case end, bookmark, usage }
   var id: RequestID
   var purpose: Purpose
 

@@ -97,13 +97,16 @@ enum BuiltIn {
     switch resource.tier {
     case .everyday, .visible:
       [resource.plural]
-        + resource.subresources.filter { $0.verbs.contains("get") }.map { "\(resource.plural)/\($0.name)" }
+        + parts(resource) { $0.verbs.contains("get") && !$0.isEntrance }
     case .sensitive, .rights, .cluster: []
     }
   }
 
   private static let editRules =
-    rules(reads) { $0.tier == .sensitive ? [$0.plural] : [] }
+    rules(reads) { resource in
+      // As in Kubernetes: who may enter a pod may do what the pod may.
+      resource.tier == .sensitive ? [resource.plural] : parts(resource, where: \.isEntrance)
+    }
     + rules(writes) { resource in
       guard resource.tier == .everyday || resource.tier == .sensitive else { return [] }
       return resource.verbs.contains("delete") ? [resource.plural] : []
@@ -111,8 +114,13 @@ enum BuiltIn {
     // As pods/eviction. Who writes a status is the cluster.
     + rules(["create"]) { resource in
       guard resource.tier == .everyday || resource.tier == .sensitive else { return [] }
-      return resource.subresources.filter { $0.verbs == ["create"] }.map { "\(resource.plural)/\($0.name)" }
+      return parts(resource) { $0.verbs == ["create"] || $0.isEntrance }
     } + [PolicyRule(verbs: ["impersonate"], groups: [""], resources: ["serviceaccounts"])]
+
+  /// The paths of a resource's parts that are such.
+  private static func parts(_ resource: ServedResource, where isSuch: (ServedSubresource) -> Bool) -> [String] {
+    resource.subresources.filter(isSuch).map { "\(resource.plural)/\($0.name)" }
+  }
 
   private static let adminRules =
     rules(writes + reads) { $0.tier == .rights && $0.verbs.contains("delete") ? [$0.plural] : [] }

@@ -14,11 +14,11 @@ extension CoordinatorCore {
     let key = ObjectKey(namespace: access.namespace, name: access.name)
     if access.resource == Kind.nodes.plural { return access.name == node }
     if access.resource == Kind.pods.plural { return state.pods[key]?.nodeName == node }
+    let runsImages = runsImages(node: node)
     for pod in state.boundPods[node] ?? InsertionSet() where pod.namespace == access.namespace {
       guard let spec = state.pods[pod]?.spec else { continue }
-      if Self.references(of: spec).contains(where: { $0.kind.plural == access.resource && $0.name == access.name }) {
-        return true
-      }
+      let references = Self.references(of: spec, runsImages: runsImages)
+      if references.contains(where: { $0.kind.plural == access.resource && $0.name == access.name }) { return true }
     }
     return false
   }

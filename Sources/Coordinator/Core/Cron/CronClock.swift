@@ -28,7 +28,10 @@ struct CronClock {
       let milliseconds = min(max(0, deadlineSeconds), 1_000_000_000_000) * 1_000
       base = max(base, now.adding(milliseconds: -milliseconds))
     }
-    guard let first = schedule.next(after: base, in: zone) else { return Found(isInvalid: true) }
+    guard let first = schedule.next(after: base, in: zone) else {
+      // Behind the end of all times there is none.
+      return Found(isInvalid: base <= now)
+    }
     if now < first { return Found() }
     guard let second = schedule.next(after: first, in: zone) else { return Found(isInvalid: true) }
     if now < second { return Found(latest: first) }

@@ -113,7 +113,9 @@ extension CoordinatorCore {
   /// nothing to start.
   private mutating func assignment(_ number: AttemptNumber, _ id: SessionID) -> (assignment: Assignment, bytes: Int)? {
     guard let attempt = fleet.attempts[number], let pod = ownPod(of: number, id) else { return nil }
-    let references = references(of: pod.spec, namespace: pod.meta.namespace)
+    let runsImages = runsImages(node: attempt.node)
+    let references = references(of: pod.spec, namespace: pod.meta.namespace, runsImages: runsImages)
+    if runsImages { tellMissingPullSecrets(pod, references, node: attempt.node) }
     let specBytes = fleet.scheduler.specBytes(of: pod.spec)
     let referenceBytes = JSON.object(references).roughBytes
     let tokens = tokens(of: pod)
@@ -130,9 +132,9 @@ extension CoordinatorCore {
 
   /// The ConfigMaps and Secrets that the spec names, as they are now. A missing one is left out: the agent shows
   /// the wait and asks again.
-  private func references(of spec: PodSpec, namespace: String) -> JSONObject {
+  private func references(of spec: PodSpec, namespace: String, runsImages: Bool) -> JSONObject {
     var result = JSONObject()
-    for (kind, name) in Self.references(of: spec) {
+    for (kind, name) in Self.references(of: spec, runsImages: runsImages) {
       let key = "\(kind.rawValue)/\(name)"
       guard result[key] == nil, let object = state.other(kind, ObjectKey(namespace: namespace, name: name)) else {
         continue
@@ -145,7 +147,8 @@ extension CoordinatorCore {
   }
 
   /// The ConfigMaps and Secrets that a spec names: all of these objects that its pod's node has a use for.
-  static func references(of spec: PodSpec) -> [(kind: Kind, name: String)] {
+  /// `runsImages`: the node does.
+  static func references(of spec: PodSpec, runsImages: Bool) -> [(kind: Kind, name: String)] {
     var result: [(kind: Kind, name: String)] = []
     func add(_ kind: Kind, _ name: String) { result.append((kind, name)) }
     for projection in spec.volumes.flatMap(\.projections) {
@@ -165,6 +168,7 @@ extension CoordinatorCore {
         if let name = source.secret { add(.secrets, name) }
       }
     }
+    if runsImages { for name in pullSecrets(of: spec) { add(.secrets, name) } }
     return result
   }
 

@@ -123,6 +123,10 @@ struct FleetSession: Sendable {
   /// Empty until registered.
   var node = ""
   var keeper = ""
+  /// The node's images, as it said last; nil: it has not.
+  var images: [NodeImage]?
+  /// How many Events it may still cause.
+  var allowance = CoordinatorCore.factAllowance
   var openedAt: BootTime
   /// Highest heartbeat taken; 0: none yet.
   var sequence: Int64 = 0
@@ -162,6 +166,8 @@ struct FleetSession: Sendable {
 enum FleetTimer: Hashable, Comparable, Sendable {
   /// The node's heartbeat may be overdue.
   case monitor(String)
+  /// A new node's agent should have said its first word.
+  case firstStatus(String)
   /// The toleration of a NoExecute taint ends.
   case evict(AttemptNumber)
   /// R passes.
@@ -245,6 +251,10 @@ struct FleetState: Sendable {
   var scheduler = SchedulerState()
   var preemption = PreemptionState()
   var topology = PodTopology()
+  /// Which nodes run images. Derives from the Nodes' labels.
+  var imageNodes = ImageNodes()
+  var limitNodes = LimitNodes()
+  var usage = FleetUsage()
   var joining = JoiningState()
   /// Where joiners are sent. Not persisted.
   var joinPoint: JoinPoint?
@@ -264,6 +274,9 @@ extension CoordinatorCore {
     case (.node(let before)?, .node(let after)?): observeNode(before, after)
     case (nil, .node(let after)?): observeNode(nil, after)
     case (.node(let before)?, nil):
+      fleet.imageNodes.note(before.meta.labels, nil)
+      fleet.limitNodes.note(before, nil)
+      fleet.usage.nodes[before.meta.name] = nil
       observeTopology(node: before.meta.name, nil)
       freeName(before.meta.name)
       nodeErased(before.meta.name)
@@ -290,6 +303,11 @@ extension CoordinatorCore {
     if waited, !waits || isMoved, let before { stopWaiting(before) }
     if waits, !waited || isMoved, let after { startWaiting(after) }
     observeNomination(before, after)
+    if let before, let after, before.spec.tolerations != after.spec.tolerations,
+      let number = fleet.attemptOfPod[after.meta.uid], let attempt = fleet.attempts[number]
+    {
+      fleet.changedNodes.add(attempt.node)
+    }
     if let key = (after ?? before)?.meta.key { observePlacement(key, after) }
     if after == nil, let before { podErased(before) }
     if let after, !after.spec.scheduling.gates.isEmpty, after.status.condition("PodScheduled") == nil {
@@ -305,6 +323,8 @@ extension CoordinatorCore {
   }
 
   private mutating func observeNode(_ before: Node?, _ after: Node) {
+    if before == nil { awaitFirstStatus(after) }
+    fleet.limitNodes.note(before, after)
     if before?.taints != after.taints || before?.unschedulable != after.unschedulable {
       fleet.changedNodes.add(after.meta.name)
     }
@@ -313,6 +333,7 @@ extension CoordinatorCore {
       || before?.meta.labels != after.meta.labels || before?.capacity != after.capacity
       || before?.isReady != after.isReady
     guard isRelevant else { return }
+    fleet.imageNodes.note(before?.meta.labels, after.meta.labels)
     if before?.meta.labels != after.meta.labels { observeTopology(node: after.meta.name, after.meta.labels) }
     nodeOpened(after.meta.name)
     noteNodesChanged()
@@ -355,6 +376,7 @@ extension CoordinatorCore {
     while let timer = fleet.timers.popDue(at: now.boot) {
       switch timer {
       case .monitor(let name): fleet.overdue.add(name)
+      case .firstStatus(let name): noteNeverPosted(name)
       case .evict(let number): fleet.evictions.add(number)
       case .fence(let number): fleet.fences.add(number)
       case .brake: releaseNextNode()

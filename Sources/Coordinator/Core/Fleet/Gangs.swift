@@ -5,6 +5,9 @@
 import ClusterProto
 
 extension CoordinatorCore {
+  /// Of the condition PodScheduled: other pods of the gang are missing, or held back.
+  static let incompleteReason = "GangIncomplete"
+
   /// How many pods of the group's Job are to be placed together now; 0: each by itself.
   func gangSize(of group: WaitingGroupKey) -> Int64 {
     // A pod that names its node does not wait for the scheduler's choice.
@@ -13,8 +16,44 @@ extension CoordinatorCore {
     else { return 0 }
     let tally = tally(of: job)
     guard tally.active.count == tally.unplaced else { return 0 }
-    let size = mostAtOnce(of: job)
+    let size = podsToCome(of: job, active: Int64(tally.active.count))
     return size > 1 ? size : 0
+  }
+
+  /// How many pods the Job will have at once, with those that it has: as many as its controller makes, or leaves it.
+  /// Indexes that have succeeded or failed, or are not to run, get none; one that waits for its turn does.
+  private func podsToCome(of job: Job, active: Int64) -> Int64 {
+    let most = mostAtOnce(of: job)
+    guard let completions = job.spec.completions else {
+      // The first success of such a Job is the last pod's that it makes.
+      return job.status.succeeded > 0 ? min(active, most) : most
+    }
+    guard job.spec.isIndexed else { return most }
+    let wanted = min(most, max(0, completions - job.status.succeeded))
+    var over = job.status.completedIndexes
+    over.formUnion(job.status.failedIndexes ?? IndexIntervals())
+    return min(wanted, max(active, completions - over.count(below: completions)))
+  }
+
+  /// Why a gang is not even tried, in words for its pods; nil: it is, or the Job's next step lets it go on.
+  func gangWait(_ group: WaitingGroupKey) -> (reason: String, message: String)? {
+    let size = gangSize(of: group)
+    guard size > 0 else { return nil }
+    let live = possiblyLiveCount(jobUID: group.jobUID)
+    if live > 0 {
+      return (
+        Self.heldReason,
+        "gang of \(size): \(live) attempts of earlier pods of the Job may still run: its pods are placed together once "
+          + "their end is proven"
+      )
+    }
+    let keys = activePods(ofJob: group.jobUID)
+    let ready = keys.count(where: mayBePlaced)
+    if Int64(keys.count) < size {
+      return (Self.incompleteReason, "gang of \(size): \(keys.count) of its pods exist: all are placed together")
+    }
+    guard Int64(keys.count) == size, ready < keys.count else { return nil }
+    return (Self.incompleteReason, "gang of \(size): \(ready) of its pods may be placed: all are placed together")
   }
 
   /// Places a gang, or says that it does not fit; nil: the group is none. Returns how many pods it looked at.
@@ -30,6 +69,7 @@ extension CoordinatorCore {
     guard Int64(keys.count) == size, possiblyLiveCount(jobUID: group.jobUID) == 0, keys.allSatisfy(mayBePlaced) else {
       fleet.scheduler.gated[group.jobUID, default: InsertionSet()].insert(group)
       fleet.scheduler.groups[group]?.isQueued = false
+      noteHeld(group)
       return 1
     }
     guard !isHolding, hasRoom(forAll: keys, group, id) else {
@@ -123,16 +163,16 @@ extension CoordinatorCore {
   /// Why a gang waits: how much of it fits, and why the nodes take no more.
   mutating func gangMessage(_ found: WaitingClass, _ id: WaitingClassID, _ total: Int, _ parts: String) -> String {
     let size = found.needs.gang
-    var fit: Int64 = 0
-    if let group = found.members.first {
-      if podRules(of: id) == nil {
-        fit = gangRoom(group, id, upTo: size)
-      } else {
-        var trial = self
-        fit = Int64(trial.placeAll(activePods(ofJob: group.jobUID)))
-      }
-    }
+    let fit = gangFit(found, id)
     let why = parts.isEmpty ? "" : ", \(parts)"
     return "0/\(total) nodes are available: gang of \(size): only \(fit) fit\(why)."
+  }
+
+  /// How many pods of the class's first gang fit now.
+  mutating func gangFit(_ found: WaitingClass, _ id: WaitingClassID) -> Int64 {
+    guard let group = found.members.first else { return 0 }
+    if podRules(of: id) == nil { return gangRoom(group, id, upTo: found.needs.gang) }
+    var trial = self
+    return Int64(trial.placeAll(activePods(ofJob: group.jobUID)))
   }
 }

@@ -28,7 +28,8 @@ extension CoordinatorCore {
       guard let pod = state.pods[key], isAside(pod), let index = Slot(of: pod)?.index else { continue }
       left -= 1
       tellHeld(
-        key, "An earlier attempt of index \(index) may still run: this pod is placed once its end is proven")
+        key, Self.heldReason,
+        "An earlier attempt of index \(index) may still run: this pod is placed once its end is proven")
     }
     while left > 0, let group = fleet.scheduler.heldGroups.next() { left -= tellHeld(group, limit: left) }
   }
@@ -39,9 +40,10 @@ extension CoordinatorCore {
       return 0
     }
     var told = 0
+    let gang = gangWait(group)
     while let key = pods.next() {
-      guard let pod = state.pods[key], pod.status.condition("PodScheduled")?.reason != Self.heldReason,
-        let most = fullAt(pod)
+      guard let pod = state.pods[key], let why = gang ?? fullWait(pod),
+        pod.status.condition("PodScheduled")?.message != why.message
       else { continue }
       guard told < limit else {
         fleet.scheduler.heldGroups.add(group)
@@ -50,21 +52,27 @@ extension CoordinatorCore {
       told += 1
       // Once it is let go it has to say what else it waits for.
       fleet.scheduler.groups[group]?.unmarked.add(key)
-      tellHeld(
-        key,
-        "The Job may run \(most) at once, and attempts whose pods are deleted or marked as ended may still run: "
-          + "this pod is placed once one of them is proven to have ended")
+      tellHeld(key, why.reason, why.message)
     }
     return told
   }
 
-  private mutating func tellHeld(_ key: ObjectKey, _ message: String) {
+  private func fullWait(_ pod: Pod) -> (reason: String, message: String)? {
+    guard let most = fullAt(pod) else { return nil }
+    return (
+      Self.heldReason,
+      "The Job may run \(most) at once, and attempts whose pods are deleted or marked as ended may still run: "
+        + "this pod is placed once one of them is proven to have ended"
+    )
+  }
+
+  private mutating func tellHeld(_ key: ObjectKey, _ reason: String, _ message: String) {
     let wall = now.wall
     let after = updatePod(key) { pod in
       guard Self.waitsForNode(pod) else { return }
       pod.status.set(
         Condition(
-          type: "PodScheduled", status: "False", reason: Self.heldReason, message: message, lastTransition: wall))
+          type: "PodScheduled", status: "False", reason: reason, message: message, lastTransition: wall))
     }
     guard let after else { return }
     recordEvent(

@@ -69,10 +69,7 @@ extension CoordinatorCore {
             message: "Kubelet stopped posting node status.", lastTransition: wall,
             lastProbe: node.conditions.first { $0.type == type }?.lastProbe))
       }
-      for effect in [Taint.noSchedule, Taint.noExecute]
-      where !node.taints.contains(where: { $0.key == Taint.unreachable && $0.effect == effect }) {
-        node.taints.append(Taint(key: Taint.unreachable, effect: effect, timeAdded: wall))
-      }
+      node.taintAsUnreachable(at: wall)
     }
     if let reason { outputs.append(.log("node \(name) is lost: \(reason)")) }
     if wasReady, let node {
@@ -116,7 +113,7 @@ extension CoordinatorCore {
     noteStanding(name)
     for number in fleet.nodes[name]?.attempts ?? InsertionSet() {
       fleet.timers.cancel(.fence(number))
-      fleet.timers.cancel(.evict(number))
+      cancelEviction(number)
     }
     let wasReady = state.nodes[ObjectKey(namespace: "", name: name)]?.isReady ?? false
     writeReady(name)
@@ -205,15 +202,26 @@ extension CoordinatorCore {
     guard let attempt = fleet.attempts[number], let pod = state.pods[attempt.pod], pod.meta.uid == attempt.podUID,
       pod.meta.deletionTimestamp == nil, let node,
       let delay = Self.evictionDelay(pod.spec.tolerations, node.taints)
-    else {
-      fleet.timers.cancel(.evict(number))
-      return
-    }
+    else { return cancelEviction(number) }
     let due = now.boot + delay
     // A second look never puts off what the first one set.
     if let before = fleet.timers.time(of: .evict(number)), before <= due { return }
     fleet.timers.set(.evict(number), at: due)
   }
+
+  /// The taint that would have ended the pod is gone, or the pod bears it now.
+  private mutating func cancelEviction(_ number: AttemptNumber) {
+    guard fleet.timers.time(of: .evict(number)) != nil else { return }
+    fleet.timers.cancel(.evict(number))
+    guard let attempt = fleet.attempts[number], let pod = state.pods[attempt.pod], pod.meta.uid == attempt.podUID,
+      pod.meta.deletionTimestamp == nil, !pod.status.phase.isTerminal
+    else { return }
+    recordEvent(
+      on: .pod(pod), type: .normal, reason: "TaintManagerEviction",
+      message: "Cancelling deletion of Pod \(attempt.pod)", component: Self.taintManager)
+  }
+
+  private static let taintManager = "taint-eviction-controller"
 
   /// Milliseconds until a pod with these tolerations is evicted; nil: never. The smallest limit counts
   /// (getMinTolerationTime).
@@ -242,7 +250,7 @@ extension CoordinatorCore {
     markDisrupted(attempt)
     recordEvent(
       on: .pod(pod), type: .normal, reason: "TaintManagerEviction",
-      message: "Marking for deletion Pod \(attempt.pod)", component: "taint-eviction-controller")
+      message: "Marking for deletion Pod \(attempt.pod)", component: Self.taintManager)
     deletePod(attempt.pod, graceSeconds: nil)
   }
 

@@ -32,8 +32,18 @@ extension CoordinatorCore {
     request <= 0 || Int128(request) + used <= Int128(capacity)
   }
 
+  private static let portText = "node(s) didn't have free ports for the requested pod ports"
+
+  private static func hasFreePorts(_ spec: PodSpec, _ usage: NodeUsage, _ capacity: NodeCapacity) -> Bool {
+    spec.scheduling.resources.allSatisfy { port in
+      HostPort.capacity(port.name) == nil
+        || isWithin(port.amount, usage.extended[port.name] ?? 0, capacity.amount(of: port.name))
+    }
+  }
+
   /// Why there is no room; nil: there is. What a node could not hold if it were empty is hopeless.
   static func roomRefusal(_ spec: PodSpec, _ usage: NodeUsage, _ capacity: NodeCapacity) -> NodeRefusal? {
+    if !hasFreePorts(spec, usage, capacity) { return NodeRefusal([portText], isHopeless: false) }
     var texts: [String] = []
     var isHopeless = false
     if usage.pods >= capacity.pods { texts.append("Too many pods") }
@@ -64,7 +74,24 @@ extension CoordinatorCore {
     if let taint = untoleratedTaint(spec, node) {
       return "node(s) had untolerated taint {\(taint.key): \(taint.value)}"
     }
-    return matchesSelection(spec, node) ? nil : NodeRefusal.nodeAffinity
+    return matchesSelection(spec, node) ? confinementProblem(spec, node) : NodeRefusal.nodeAffinity
+  }
+
+  /// Why the node would not hold the pod's containers to their security contexts; nil: it does, or none is there.
+  /// Kubernetes has no such nodes.
+  static func confinementProblem(_ spec: PodSpec, _ node: Node) -> String? {
+    guard spec.scheduling.isConfined || spec.scheduling.asksForRights else { return nil }
+    return confinementProblem(ofConfined: spec.scheduling.isConfined, node.meta.labels)
+  }
+
+  /// The same of a node with those labels; else than confined a pod asks for more rights.
+  static func confinementProblem(ofConfined isConfined: Bool, _ labels: StringMap) -> String? {
+    guard labels[ImageMode.label] == ImageMode.on.rawValue else {
+      // A program of the host has the rights of whoever runs pods there.
+      return isConfined ? "node(s) didn't run images, which the pod's securityContext needs" : nil
+    }
+    guard labels[ImageMode.usersLabel] == ImageMode.oneUser else { return nil }
+    return "node(s) ran every container as one user, whatever the pod's securityContext says"
   }
 
   /// The first taint that keeps the pod away.
@@ -123,6 +150,9 @@ extension CoordinatorCore {
     if !matchesSelection(spec, node) {
       return ("NodeAffinity", "Predicate NodeAffinity failed: \(NodeRefusal.nodeAffinity)")
     }
+    if let problem = confinementProblem(spec, node) {
+      return ("SecurityContext", "Predicate SecurityContext failed: \(problem)")
+    }
     let evicting = node.taints.contains { taint in
       taint.effect == Taint.noExecute && !spec.tolerations.contains { $0.tolerates(taint) }
     }
@@ -145,6 +175,7 @@ extension CoordinatorCore {
     {
       return found
     }
+    if !hasFreePorts(spec, usage, capacity) { return ("NodePorts", "Predicate NodePorts failed: \(portText)") }
     for resource in spec.scheduling.resources {
       let used = usage.extended[resource.name] ?? 0
       if let found = problem(resource.name, resource.amount, used, capacity.amount(of: resource.name)) { return found }

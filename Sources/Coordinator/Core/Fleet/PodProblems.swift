@@ -28,6 +28,8 @@ extension CoordinatorCore {
         switch reason {
         case "CreateContainerConfigError":
           tell(pod, "Failed", "Error: \(message)", node, "spec.\(list){\(container.name)}")
+        case "ErrImagePull", "ImagePullBackOff", "ErrImageNeverPull", "InvalidImageName":
+          tellImage(pod, container, reason, message, node, "spec.\(list){\(container.name)}")
         case "CrashLoopBackOff":
           let name = "\(pod.meta.name)_\(pod.meta.namespace)(\(pod.meta.uid))"
           let text = "Back-off restarting failed container \(container.name) in pod \(name)"
@@ -45,6 +47,20 @@ extension CoordinatorCore {
     }
   }
 
+  /// What the kubelet says of an image that cannot be had: what went wrong, then that the container waits for it.
+  private mutating func tellImage(
+    _ pod: Pod, _ container: ContainerStatus, _ reason: String, _ message: String, _ node: String, _ path: String
+  ) {
+    switch reason {
+    case "ErrImagePull": tell(pod, "Failed", "Failed to pull image \"\(container.image)\": \(message)", node, path)
+    case "ImagePullBackOff":
+      tell(pod, "BackOff", "Back-off pulling image \"\(container.image)\"", node, path, type: .normal)
+    case "ErrImageNeverPull": tell(pod, reason, message, node, path)
+    default: tell(pod, "InspectFailed", message, node, path)
+    }
+    tell(pod, "Failed", "Error: \(reason)", node, path)
+  }
+
   private mutating func recordEnd(of pod: Pod, _ node: String) {
     switch pod.status.reason {
     case "FailedCreatePodSandBox": tell(pod, pod.status.reason, pod.status.message, node)
@@ -53,7 +69,8 @@ extension CoordinatorCore {
     }
   }
 
-  private mutating func tell(
+  /// An Event of the pod by its node.
+  mutating func tell(
     _ pod: Pod, _ reason: String, _ message: String, _ node: String, _ fieldPath: String = "",
     type: EventType = .warning
   ) {

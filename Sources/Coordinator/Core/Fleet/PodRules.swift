@@ -24,6 +24,8 @@ struct PodRules: Sendable {
     var own: Int
     var maxSkew: Int64
     var isRequired: Bool
+    /// There are fewer domains than are asked for.
+    var isScarce: Bool
   }
 
   var affinity: [Counted] = []
@@ -36,7 +38,9 @@ struct PodRules: Sendable {
   /// The pod has questions itself: each placement changes the answers.
   var isOwn = false
 
-  private static let spreadText = "node(s) didn't match pod topology spread constraints"
+  static let spreadText = "node(s) didn't match pod topology spread constraints"
+  static let antiAffinityText = "node(s) didn't match pod anti-affinity rules"
+  static let repellingText = "node(s) didn't satisfy existing pods anti-affinity rules"
 
   /// Why the node is not for the pod; nil: it may be.
   func refusal(_ labels: StringMap) -> NodeRefusal? {
@@ -53,29 +57,12 @@ struct PodRules: Sendable {
       return NodeRefusal(["node(s) didn't match pod affinity rules"], isHopeless: true)
     }
     if antiAffinity.contains(where: { Self.isThere($0, labels) }) {
-      return NodeRefusal(["node(s) didn't match pod anti-affinity rules"], isHopeless: false)
+      return NodeRefusal([Self.antiAffinityText], isHopeless: false)
     }
     if repelling.contains(where: { Self.isThere($0, labels) }) {
-      return NodeRefusal(["node(s) didn't satisfy existing pods anti-affinity rules"], isHopeless: false)
+      return NodeRefusal([Self.repellingText], isHopeless: false)
     }
     return nil
-  }
-
-  /// As it is when pods are gone from a node with these labels: so many for each question of affinity and of spreading.
-  /// `answersItself`: the pod is one of those that its affinity asks for.
-  func without(affinity gone: [Int], spread goneOfSpread: [Int], _ labels: StringMap, answersItself: Bool) -> PodRules {
-    var left = self
-    for (index, count) in zip(left.affinity.indices, gone) {
-      guard let domain = labels[affinity[index].key], let there = left.affinity[index].counts[domain] else { continue }
-      left.affinity[index].counts[domain] = there > count ? there - count : nil
-    }
-    left.isFirst = isFirst || answersItself && left.affinity.allSatisfy(\.counts.isEmpty)
-    for (index, count) in zip(left.spread.indices, goneOfSpread) {
-      guard let domain = labels[spread[index].key], let there = left.spread[index].counts[domain] else { continue }
-      left.spread[index].counts[domain] = max(0, there - count)
-      left.spread[index].least = min(left.spread[index].least, max(0, there - count))
-    }
-    return left
   }
 
   private static func isThere(_ counted: Counted, _ labels: StringMap) -> Bool {
@@ -147,12 +134,7 @@ extension CoordinatorCore {
   /// Where a pod counts; nil: it waits, or has ended.
   static func placement(_ pod: Pod) -> PlacedPod? {
     guard let node = pod.nodeName, pod.status.fencingToken != nil, !pod.status.phase.isTerminal else { return nil }
-    let identity = PodIdentity(namespace: pod.meta.namespace, labels: pod.meta.labels)
-    let asks = pod.spec.scheduling.asksForPods
-    return PlacedPod(
-      node: node, namespace: pod.meta.namespace, labels: pod.meta.labels,
-      isEnding: pod.meta.deletionTimestamp != nil,
-      questions: asks ? PodQuestions(pod.spec.scheduling, identity) : nil)
+    return PlacedPod(pod, on: node)
   }
 
   mutating func observeTopology(node name: String, _ labels: StringMap?) {
@@ -269,7 +251,7 @@ extension CoordinatorCore {
     let isScarce = Int64(counts.count) < rule.minDomains
     return PodRules.Spread(
       key: rule.topologyKey, counts: counts, least: isScarce ? 0 : counts.values.min() ?? Int(Int32.max),
-      own: isSelf ? 1 : 0, maxSkew: rule.maxSkew, isRequired: rule.isRequired)
+      own: isSelf ? 1 : 0, maxSkew: rule.maxSkew, isRequired: rule.isRequired, isScarce: isScarce)
   }
 
   // MARK: - Waiting for other pods

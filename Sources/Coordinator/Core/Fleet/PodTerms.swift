@@ -116,6 +116,14 @@ struct PlacedPod: Equatable, Sendable {
   /// Being deleted: spreading does not count it.
   var isEnding: Bool
   var questions: PodQuestions?
+
+  init(_ pod: Pod, on node: String) {
+    let identity = PodIdentity(namespace: pod.meta.namespace, labels: pod.meta.labels)
+    self.node = node
+    (namespace, labels) = (pod.meta.namespace, pod.meta.labels)
+    isEnding = pod.meta.deletionTimestamp != nil
+    questions = pod.spec.scheduling.asksForPods ? PodQuestions(pod.spec.scheduling, identity) : nil
+  }
 }
 
 typealias QuestionID = Int

@@ -223,7 +223,7 @@ extension CoordinatorCore {
     let pods = podsWithoutRoom(of: id, spec)
     guard !pods.isEmpty else { return 0 }
     var touched = 0
-    let rules = podRules(of: id)
+    var rules = podRules(of: id)
     var plans = MinHeap(plans(spec, rules, id))
     for pod in pods {
       var isServed = false
@@ -237,6 +237,8 @@ extension CoordinatorCore {
         }
         touched += carryOut(fresh, for: pod)
         fleet.preemption.restsUntil[id] = now.boot + Self.lookAgainMilliseconds
+        // Spreading does not count who ends.
+        if rules != nil { rules = podRules(of: id) }
         plans.replaceFirst(with: plan(spec, rules, id, on: best.node))
         isServed = true
       }
@@ -285,61 +287,63 @@ extension CoordinatorCore {
       .filter { $0.priority < priority }
   }
 
-  /// What would be left of the node's usage without those of lower priority; nil: there are none.
-  func usageWithoutLower(_ spec: PodSpec, on name: String) -> NodeUsage? {
+  /// Why the end of all of lower priority on the node would not do; nil: it would, or there are none.
+  func problemWithoutLower(_ spec: PodSpec, _ rules: PodRules?, _ id: WaitingClassID, on node: Node) -> [String]? {
+    let name = node.meta.name
     guard let record = fleet.nodes[name] else { return nil }
     var usage = usage(of: record, name, for: spec.priority, nil)
+    var standing = rules.flatMap { self.standing(of: id, $0, at: node) }
     let lower = lower(than: spec.priority, on: name)
-    for attempt in lower { usage.add(attempt, sign: -1) }
-    return lower.isEmpty ? nil : usage
+    if lower.isEmpty { return nil }
+    let isNear = standing?.rules.distanceProblem != nil
+    for attempt in lower {
+      usage.add(attempt, sign: -1)
+      if isNear, let there = standing, let share = share(of: attempt, in: there, node.meta.labels) {
+        standing?.rules.add(share, -1)
+      }
+    }
+    return Self.roomRefusal(spec, usage, node.capacity)?.texts ?? standing?.rules.distanceProblem.map { [$0] }
   }
 
-  /// Who would have to go on the node, as few and as unimportant as possible; nil: that would not do. It makes room,
-  /// and no distance to other pods.
+  /// Who would have to go on the node, as few and as unimportant as possible; nil: that would not do. As in Kubernetes
+  /// all of lower priority are thought away, and those come back, the most important first, beside whom the pod fits.
   private mutating func plan(
     _ spec: PodSpec, _ rules: PodRules?, _ id: WaitingClassID, on name: String
   ) -> PreemptionPlan? {
     guard let record = fleet.nodes[name], record.takesPods,
-      let node = state.nodes[ObjectKey(namespace: "", name: name)], Self.rejection(of: spec, by: node) == nil,
-      rules?.refusal(node.meta.labels) == nil
+      let node = state.nodes[ObjectKey(namespace: "", name: name)], Self.rejection(of: spec, by: node) == nil
     else { return nil }
+    var standing: ClassAtNode?
+    if let rules {
+      standing = self.standing(of: id, rules, at: node)
+      if standing == nil { return nil }
+    }
     let lower = lower(than: spec.priority, on: name)
     fleet.preemption.looked += record.attempts.count
     guard !lower.isEmpty else { return nil }
+    let labels = node.meta.labels
     var usage = usage(of: record, name, for: spec.priority, nil)
-    for attempt in lower { usage.add(attempt, sign: -1) }
-    guard Self.fits(spec, usage, node.capacity) else { return nil }
+    let isOpen = standing?.rules.isOpen ?? false
+    func move(_ attempt: Attempt, _ sign: Int) {
+      usage.add(attempt, sign: Int64(sign))
+      guard isOpen, let there = standing, let share = share(of: attempt, in: there, labels) else { return }
+      standing?.rules.add(share, sign)
+    }
+    for attempt in lower { move(attempt, -1) }
+    // Whom the pod has to be near may come back below.
+    guard Self.fits(spec, usage, node.capacity), standing?.rules.distanceProblem == nil else { return nil }
     var plan = PreemptionPlan(node: name)
     // Those that end already end in any case.
     let (violating, others) = splitByBudgets(lower.filter(\.isRun).sorted { isSpared($0, before: $1) })
     for (attempts, violates) in [(violating, true), (others, false)] {
       for attempt in attempts {
-        usage.add(attempt, sign: 1)
-        if Self.fits(spec, usage, node.capacity) { continue }
-        usage.add(attempt, sign: -1)
+        move(attempt, 1)
+        if Self.fits(spec, usage, node.capacity), standing?.rules.distanceProblem == nil { continue }
+        move(attempt, -1)
         plan.add(attempt, violates: violates, isLast: isLastOfJob(attempt))
       }
     }
-    let gone = lower.filter { !$0.isRun || plan.victims.contains($0.number) }
-    return isAllowed(without: gone, rules, node, id) ? plan : nil
-  }
-
-  /// Whether the pod may still go to the node when these are gone: they may be all that it has to be near, and where
-  /// they were, others may be too few for another domain to be as full.
-  private func isAllowed(without gone: [Attempt], _ rules: PodRules?, _ node: Node, _ id: WaitingClassID) -> Bool {
-    guard let rules, rules.isOwn, let needs = fleet.scheduler.classes[id]?.needs, let identity = needs.identity else {
-      return true
-    }
-    let pods = gone.compactMap { fleet.topology.placed[$0.pod] }
-    let own = PodQuestions(needs.scheduling, identity)
-    func count(_ question: PodQuestion, steady: Bool) -> Int {
-      pods.count { !(steady && $0.isEnding) && fleet.topology.matches(question, $0.namespace, $0.labels) }
-    }
-    let left = rules.without(
-      affinity: own.affinity.map { count($0, steady: false) },
-      spread: own.spread.map { count($0.question, steady: true) }, node.meta.labels,
-      answersItself: own.affinity.allSatisfy { fleet.topology.matches($0, identity.namespace, identity.labels) })
-    return left.refusal(node.meta.labels) == nil
+    return standing?.rules.isMet ?? true ? plan : nil
   }
 
   private func isLastOfJob(_ attempt: Attempt) -> Bool {

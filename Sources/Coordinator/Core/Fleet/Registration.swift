@@ -50,6 +50,9 @@ extension CoordinatorCore {
       for number in numbers { fleet.sessions[session]?.fetches.add(number) }
       fleet.fetching.add(session)
     case .tokens(let numbers): wantTokens(numbers, session)
+    case .events(let facts): take(facts, from: session)
+    case .images(let images): take(images, from: session)
+    case .usage(let report): take(report, from: session)
     case .retained(let numbers):
       let gone = numbers.filter { !fleet.tokens.contains($0) && fleet.attempts[$0] == nil }
       guard !gone.isEmpty else { return }
@@ -156,13 +159,17 @@ extension CoordinatorCore {
       "kubernetes.io/hostname": registration.node, "kubernetes.io/os": "linux",
       "kubernetes.io/arch": registration.architecture,
     ])
+    let mode = registration.labels[ImageMode.label]
+    let images = mode == ImageMode.on.rawValue ? toldImages(registration.node) : []
     if state.nodes[key] == nil {
       var meta = ObjectMeta()
       meta.name = registration.node
       meta.labels = labels
       var node = Node(meta: meta, capacity: registration.capacity)
+      node.reserved = registration.reserved
       node.address = registration.address
       node.info = registration.info
+      node.images = images ?? []
       node.conditions = registration.conditions
       node.conditions.set(
         Condition(
@@ -177,12 +184,15 @@ extension CoordinatorCore {
     }
     updateNode(registration.node) { node in
       node.meta.labels = node.meta.labels.merging(labels)
-      // What somebody has written of devices stays: the agent knows none.
-      let devices = node.capacity.extended
+      // What somebody has written of devices stays, but for those that the agent itself hands out.
+      let devices = node.capacity.extended.filter { registration.capacity.amount(of: $0.name) == 0 }
       node.capacity = registration.capacity
-      node.capacity.extended = devices
+      node.capacity.extended = (devices + registration.capacity.extended).sorted { $0.name < $1.name }
+      node.reserved = registration.reserved
       node.address = registration.address
       node.info = registration.info
+      // Until it says what it has, what it had is shown; a node that runs none has none.
+      if let images { node.images = images }
       for condition in registration.conditions where !Self.ownConditions.contains(condition.type) {
         // Probe times alone are no change.
         guard let before = node.conditions.first(where: { $0.type == condition.type }) else {

@@ -55,6 +55,7 @@ package enum ReportBounds {
     var result: [ContainerStatus] = []
     for var container in reported where names.remove(container.name) != nil {
       container.image = cut(container.image, image)
+      container.imageID = cut(container.imageID, image)
       container.lastTermination = container.lastTermination.map { bounded($0, limit) }
       switch container.state {
       case .running: break

@@ -117,6 +117,11 @@ extension CoordinatorCore {
       }
       if rules?.isOwn != true { fleet.scheduler.classes.setOpen(result.map(\.name), id) }
     }
+    if fleet.topology.isOn, !fleet.preemption.onNode.isEmpty {
+      result.removeAll { found in
+        state.nodes[ObjectKey(namespace: "", name: found.name)].map { isKeptAway(id, rules, from: $0) } ?? false
+      }
+    }
     guard let rules else { return result }
     result.removeAll { rules.refusal(labels(ofNode: $0.name)) != nil }
     rules.prefer(&result) { labels(ofNode: $0) }
@@ -171,5 +176,7 @@ extension CoordinatorCore {
     recordEvent(
       on: .pod(after ?? pod), type: .normal, reason: "Scheduled",
       message: "Successfully assigned \(pod.meta.key) to \(name)", component: "default-scheduler")
+    // A taint that it bears for a time may be there already.
+    armEviction(number, state.nodes[ObjectKey(namespace: "", name: name)])
   }
 }

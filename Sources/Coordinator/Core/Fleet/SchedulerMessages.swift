@@ -109,20 +109,22 @@ extension CoordinatorCore {
     // Room is being made: there is no more to say of it.
     if fleet.preemption.classes[id] != nil { return text }
     for name in unhelped {
-      for reason in preemptionReasons(found, name) { helps[reason, default: 0] += 1 }
+      for reason in preemptionReasons(found, id, rules, name) { helps[reason, default: 0] += 1 }
     }
     if hopeless > 0 { helps["Preemption is not helpful for scheduling"] = hopeless }
     let advice = helps.keys.sorted().map { "\(helps[$0] ?? 0) \($0)" }.sorted().joined(separator: ", ")
     return "\(text) preemption: 0/\(total) nodes are available: \(advice)."
   }
 
-  /// Why the end of others would not do on a node that is full.
-  private func preemptionReasons(_ found: WaitingClass, _ name: String) -> [String] {
+  /// Why the end of others would not do on a node that is full, or where others are too near.
+  private func preemptionReasons(
+    _ found: WaitingClass, _ id: WaitingClassID, _ rules: PodRules?, _ name: String
+  ) -> [String] {
     let nobody = ["No preemption victims found for incoming pod"]
     guard let node = state.nodes[ObjectKey(namespace: "", name: name)],
-      fleet.preemption.hasLower(than: found.priority), let left = usageWithoutLower(found.spec, on: name)
+      fleet.preemption.hasLower(than: found.priority)
     else { return nobody }
-    return Self.roomRefusal(found.spec, left, node.capacity)?.texts ?? nobody
+    return problemWithoutLower(found.spec, rules, id, on: node) ?? nobody
   }
 
   /// All reasons of the first filter that refuses.
@@ -140,7 +142,10 @@ extension CoordinatorCore {
       return NodeRefusal(["node(s) were not ready"], isHopeless: true)
     }
     let usage = usage(of: record, name, for: found.priority, id)
-    return Self.roomRefusal(found.spec, usage, node.capacity) ?? rules?.refusal(node.meta.labels)
-      ?? NodeRefusal([], isHopeless: false)
+    if let refusal = Self.roomRefusal(found.spec, usage, node.capacity) ?? rules?.refusal(node.meta.labels) {
+      return refusal
+    }
+    let isKept = isKeptAway(id, rules, from: node)
+    return NodeRefusal(isKept ? [PodRules.repellingText] : [], isHopeless: false)
   }
 }

@@ -88,8 +88,8 @@ extension CoordinatorCore {
         order: fleet.scheduler.nextOrder(), classID: classID, queue: queuePriority(ofJob: key.jobUID), isQueued: false)
     }
     fleet.scheduler.groups[key]?.pods.add(pod.meta.key)
-    let told = pod.status.condition("PodScheduled")
-    if told == nil || told?.reason == Self.gatedReason || told?.reason == Self.heldReason {
+    let told = pod.status.condition("PodScheduled")?.reason
+    if told == nil || [Self.gatedReason, Self.heldReason, Self.incompleteReason].contains(told) {
       fleet.scheduler.groups[key]?.unmarked.add(pod.meta.key)
     }
     queue(key)

@@ -18,6 +18,8 @@ struct CronRound {
   var active: [JSON]
   var lastSchedule: WallTime?
   var lastSuccess: WallTime?
+  /// As they were written: a client may name times that no clock of ours shows.
+  private let given: JSON?
   /// The budget ended before the work did.
   var isCut = false
   var touched = 0
@@ -28,6 +30,7 @@ struct CronRound {
     self.limit = limit
     spec = cron.body["spec"] ?? .object(JSONObject())
     let status = cron.body["status"]
+    given = status
     active = status?["active"]?.arrayValue ?? []
     lastSchedule = status?["lastScheduleTime"]?.stringValue.flatMap { WallTime(rfc3339: $0) }
     lastSuccess = status?["lastSuccessfulTime"]?.stringValue.flatMap { WallTime(rfc3339: $0) }
@@ -40,9 +43,15 @@ struct CronRound {
   var status: JSON {
     var status: JSON = .object(JSONObject())
     if !active.isEmpty { status["active"] = .array(active) }
-    if let lastSchedule { status["lastScheduleTime"] = .string(lastSchedule.rfc3339) }
-    if let lastSuccess { status["lastSuccessfulTime"] = .string(lastSuccess.rfc3339) }
+    if let lastSchedule { status["lastScheduleTime"] = .string(text(lastSchedule, "lastScheduleTime")) }
+    if let lastSuccess { status["lastSuccessfulTime"] = .string(text(lastSuccess, "lastSuccessfulTime")) }
     return status
+  }
+
+  /// A time that stays is written as it stands.
+  func text(_ time: WallTime, _ field: String) -> String {
+    guard let text = given?[field]?.stringValue, WallTime(rfc3339: text) == time else { return time.rfc3339 }
+    return text
   }
 }
 
@@ -292,7 +301,9 @@ extension CoordinatorCore {
         "apiVersion": .string(Kind.jobs.apiVersion), "kind": .string(Kind.jobs.name), "metadata": meta,
         "spec": template["spec"] ?? .object(JSONObject()),
       ], ignored: [], refused: [])
-    return try admitted(tree.json, tree, .jobs).object
+    let object = try admitted(tree.json, tree, .jobs).object
+    if let problem = admissionProblem(object) { throw .forbidden(.jobs, name, problem) }
+    return object
   }
 
   // MARK: What brings a CronJob back

@@ -18,7 +18,8 @@ extension CoordinatorCore {
     guard workloads.cronsAhead.insert(key).inserted else { return }
     let patch: JSON = ["status": ["lastScheduleTime": .string(now.wall.rfc3339)]]
     let message =
-      "No run before \(last.rfc3339): status.lastScheduleTime says that the run of that time was made, and it is "
+      "No run before \(round.text(last, "lastScheduleTime")): status.lastScheduleTime says that the run of that time "
+      + "was made, and it is "
       + "\(now.wall.rfc3339) by the coordinator's clock. Set the clock right if it is wrong now; if it was wrong then: "
       + "kubectl patch cronjob \(key.name) -n \(key.namespace) --subresource=status --type=merge -p '\(patch.text)'"
     recordEvent(round, .warning, "LastScheduleInFuture", message)

@@ -29,6 +29,7 @@ extension CoordinatorCore {
   /// Brings one Job forward; touches at most `limit` pods and queues itself again when that was not enough. Returns
   /// how many it touched.
   mutating func syncJob(_ key: ObjectKey, limit: Int) -> Int {
+    defer { passQuotaOn(key) }
     guard let job = state.jobs[key], job.spec.otherManager == nil else { return 0 }
     workloads.synced = key
     defer { workloads.synced = nil }

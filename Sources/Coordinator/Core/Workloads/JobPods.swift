@@ -157,24 +157,45 @@ extension CoordinatorCore {
   private mutating func createPods(_ round: inout JobRound, count: Int64, indexes: [Int64]?) {
     guard count > 0, !isRefused(round.job) else { return }
     let spec = indexes == nil ? podSpec(of: round.job) : indexedSpec(of: round.job)
-    let quality = Defaults.qosClass(podSpec: spec.json)
+    if let problem = standingProblem(spec.json, namespace: round.job.meta.namespace) {
+      return refuse(round.job, Self.refusedName(of: round.job, indexes?.first), problem)
+    }
+    let quality = QualityOfService.of(spec).rawValue
     for position in 0..<Int(count) {
       guard round.remaining > 0 else {
         round.isCut = true
         return
       }
+      if let problem = quotaProblem(ofPod: spec, namespace: round.job.meta.namespace) {
+        return refuse(round.job, Self.refusedName(of: round.job, indexes?[position]), problem)
+      }
       round.touched += 1
       createPod(&round, spec: spec, quality: quality, index: indexes?[position])
     }
+    accept(round.job)
+  }
+
+  /// What pods' names are made of, before their last five characters. As in Kubernetes: an index always has its room in
+  /// the name, a dash alone only where the name leaves it.
+  private static func nameBase(of job: Job, _ index: Int64?) -> String {
+    guard let index else { return job.meta.name + "-" }
+    let ending = "-\(index)-"
+    return String(job.meta.name.prefix(58 - ending.utf8.count)) + ending
+  }
+
+  /// The name of a pod that may not be: the same at each try, so that the event is one.
+  private static func refusedName(of job: Job, _ index: Int64?) -> String {
+    let mixed = job.meta.uid.utf8.reduce(UInt64(14_695_981_039_346_656_037)) { ($0 ^ UInt64($1)) &* 1_099_511_628_211 }
+    return String(nameBase(of: job, index).prefix(58)) + Names.suffix(from: mixed)
   }
 
   private mutating func createPod(_ round: inout JobRound, spec: PodSpec, quality: String, index: Int64?) {
     let job = round.job
-    let ending = index.map { "-\($0)-" } ?? "-"
-    let prefix = String(job.meta.name.prefix(58 - ending.utf8.count)) + ending
     var meta = ObjectMeta()
     meta.namespace = job.meta.namespace
-    meta.generateName = prefix
+    let base = Self.nameBase(of: job, index)
+    meta.generateName = base
+    let prefix = String(base.prefix(58))
     meta.name = prefix + Names.suffix(from: random.next())
     while state.pods[meta.key] != nil { meta.name = prefix + Names.suffix(from: random.next()) }
     meta.labels = job.spec.templateLabels
@@ -183,6 +204,9 @@ extension CoordinatorCore {
       meta.annotations[JobAnnotation.startDeadline] == nil
     {
       meta.annotations[JobAnnotation.startDeadline] = seconds
+    }
+    if let note = workloads.memories[job.meta.uid]?.podSpec?.limitNote {
+      meta.annotations[NamespaceLimits.annotation] = note
     }
     meta.ownerReferences = [job.controllerReference]
     meta.finalizers =
@@ -234,6 +258,7 @@ extension CoordinatorCore {
     let mountsToken = mountsToken(job.spec.podSpec.json, namespace: job.meta.namespace)
     let pullSecrets = pullSecrets(job.spec.podSpec.json, namespace: job.meta.namespace)
     if let known = workloads.memories[job.meta.uid]?.podSpec, known.template == job.spec.podSpec,
+      known.limitsVersion == workloads.limitsVersion,
       TokenMount.isMounted(in: known.admitted.json) == mountsToken,
       known.admitted.json["imagePullSecrets"] == pullSecrets, priority.isHeld(by: known.admitted)
     {
@@ -241,11 +266,13 @@ extension CoordinatorCore {
     }
     var json = Defaults.admit(
       podSpec: job.spec.podSpec.json, tolerationSeconds: configuration.defaultTolerationSeconds)
+    let note = workloads.limits[job.meta.namespace]?.complete(&json)
     json["imagePullSecrets"] = pullSecrets
     if mountsToken { TokenMount.add(to: &json) }
     Self.admit(priority, into: &json)
     let admitted = PodSpec(json: json)
-    workloads.memories[job.meta.uid, default: JobMemory()].podSpec = (job.spec.podSpec, admitted)
+    workloads.memories[job.meta.uid, default: JobMemory()].podSpec = JobPodSpec(
+      template: job.spec.podSpec, admitted: admitted, limitsVersion: workloads.limitsVersion, limitNote: note)
     return admitted
   }
 }

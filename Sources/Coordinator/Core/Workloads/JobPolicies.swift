@@ -65,14 +65,17 @@ extension CoordinatorCore {
   /// What a failed pod means for its index, where each index has a limit: the index fails, or waits for its next pod.
   /// True when the pod stays uncounted until then.
   mutating func settle(_ index: Int64, of pod: Pod, _ verdict: FailureVerdict, _ round: inout JobRound) -> Bool {
-    guard let limit = round.job.spec.backoffLimitPerIndex, !round.isDecided, round.job.meta.deletionTimestamp == nil,
+    guard let limit = round.job.spec.backoffLimitPerIndex, round.job.meta.deletionTimestamp == nil,
       !round.status.completedIndexes.contains(index), round.status.failedIndexes?.contains(index) != true
     else { return false }
     let failures = Slot.count(Slot.failuresAnnotation, of: pod)
-    if verdict == .failsIndex || (verdict.isCounted && failures >= limit) {
+    // Also beside what ends the Job, but not the indexes of the pods that the ending Job stops.
+    let isStopped = round.isDecided && pod.meta.deletionTimestamp != nil
+    if verdict == .failsIndex || (verdict.isCounted && failures >= limit), !isStopped {
       round.status.failedIndexes?.insert(index)
       return false
     }
+    if round.isDecided { return false }
     let uid = round.job.meta.uid
     guard let tally = workloads.tallies[uid], !tally.indexed.indexes.contains(index) else { return false }
     let all = failures.addingSaturated(Slot.count(Slot.ignoredAnnotation, of: pod))

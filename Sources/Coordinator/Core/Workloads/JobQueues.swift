@@ -141,7 +141,9 @@ extension CoordinatorCore {
     guard let limit = limits.firstExceeded(by: amounts) else {
       return (JobAdmission.queued, "The Job waits in queue \(name)")
     }
-    let asked = QueueAmounts.text(QueueAmounts.Amount(name: limit.name, value: amounts[limit.name]))
+    let amount = QueueAmounts.Amount(name: limit.name, value: amounts[limit.name])
+    // A number of that size is the end of what can be counted.
+    let asked = (amount.value >= Int64.max ? "at least " : "") + QueueAmounts.text(amount)
     return (
       JobAdmission.queueTooSmall,
       "The Job never fits into queue \(name): it asks for \(limit.name) \(asked), the limit is "

@@ -149,13 +149,23 @@ extension JobTally: Equatable {
   private var uncounted: Set<ObjectKey> { Set(finished).union(deleted).union(held.keys) }
 }
 
+/// A template's spec with what admission adds.
+struct JobPodSpec: Sendable {
+  var template: PodSpec
+  var admitted: PodSpec
+  /// Of the LimitRanges that completed it.
+  var limitsVersion: Int
+  /// What they filled in, for an annotation.
+  var limitNote: String?
+}
+
 /// What the API does not show of a Job.
 struct JobMemory: Equatable, Sendable {
   var backoff = JobBackoff()
   /// When the active time began, by the boot clock; nil after a restart until it is asked for.
   var started: BootTime?
-  /// The template's spec with what admission adds, made once and shared by the pods.
-  var podSpec: (template: PodSpec, admitted: PodSpec)?
+  /// Made once and shared by the pods.
+  var podSpec: JobPodSpec?
   /// The same with what an Indexed Job adds.
   var indexedSpec: (admitted: PodSpec, indexed: PodSpec)?
   /// The completions that its indexes were last fitted to.

@@ -29,7 +29,9 @@ struct QueueAmounts: Equatable, Sendable {
     add(Self.pods, pods)
     add(Self.cpu, pods * Int128(spec.cpuMillicores))
     add(Self.memory, pods * Int128(spec.memoryBytes))
-    for resource in spec.scheduling.resources { add(resource.name, pods * Int128(resource.amount)) }
+    for resource in spec.scheduling.resources where HostPort.capacity(resource.name) == nil {
+      add(resource.name, pods * Int128(resource.amount))
+    }
   }
 
   /// Reads validated limits.

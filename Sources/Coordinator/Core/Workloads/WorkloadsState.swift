@@ -34,11 +34,17 @@ struct WorkloadsState: Sendable {
   /// The disk is nearly full: no Job gets a new pod.
   var isDiskScarce = false
   var budgets = BudgetState()
+  var quotas = QuotaState()
+  /// Jobs that are tried because a quota has more room: the next one follows unless they are refused again.
+  var quotaRetries = InsertionSet<ObjectKey>()
+  /// The LimitRanges of each namespace that has some; and how often there were others.
+  var limits: [String: NamespaceLimits] = [:]
+  var limitsVersion = 0
   /// What pods without a class get.
   var defaultPriority = PodPriority()
   var waiters = DependencyIndex()
   var queues = JobQueues()
-  /// Jobs whose pods have an account that is not there, by namespace.
+  /// Jobs whose pods are refused, by namespace: account or class is not there, or quotas and limits forbid them.
   var refused: [String: InsertionSet<ObjectKey>] = [:]
   /// Jobs that choose their own selector, by namespace: they may adopt pods.
   var manualJobs: [String: ManualJobs] = [:]
@@ -105,6 +111,7 @@ extension CoordinatorCore {
   mutating func workloadsObserve(_ change: ObjectChange) {
     guard let subject = change.subject else { return }
     countContents(change, of: subject)
+    countForQuotas(change)
     observeFurniture(change, of: subject)
     switch subject {
     case .pod:
@@ -120,11 +127,16 @@ extension CoordinatorCore {
     case .node: observeNode(change)
     case .other(let other):
       observeBudget(change)
+      observeQuota(change)
+      observeLimitRange(change)
       observePriorityClass(change)
       if other.kind == .events { observeEvent(change) }
       if other.kind == .queues { observeQueue(change) }
       if other.kind == .cronjobs { observeCronJob(change) }
-      if other.kind == .namespaces { observeNamespace(change) }
+      if other.kind == .namespaces {
+        observeNamespace(change)
+        observePodSecurity(change)
+      }
       if other.kind == .serviceaccounts, change.before == nil { refusalMayBeOver(in: other.meta.namespace) }
     }
     observeOwnership(change)
@@ -152,6 +164,8 @@ extension CoordinatorCore {
       let before = budget
       wakeHeldGang()
       budget -= syncBudgets(limit: budget)
+      budget -= syncQuotas(limit: budget)
+      budget -= retryInQuotas(limit: budget)
       budget -= removeDeleted(limit: budget)
       // Adopted first: what is not counted yet keeps its finalizer.
       budget -= adoptPods(limit: budget)

@@ -5,17 +5,8 @@ import ClusterIO
 import ClusterProto
 import CoordinatorCore
 
-/// How the parts of an answer are laid out.
-enum HTTPStyle: Equatable, Sendable {
-  /// One object, or the pieces of a list and then its frame; `member` holds the pieces: `items` or `rows`. `isBare`:
-  /// the pieces are objects of the list's kind, which they do not say again.
-  case object(member: String, isBare: Bool)
-  case watch
-  case log
-}
-
 /// One connection, from accept to close. Used on the loop's thread only.
-final class HTTPConnection: ReplyTaker, SlowTaker, TurnTaker {
+final class HTTPConnection: ReplyTaker, SlowTaker, TurnTaker, ByteSink {
   /// What a connection tells the door. All calls come from within a turn.
   struct Handler {
     var request: (HTTPConnection, HTTPRequest) -> Void
@@ -33,7 +24,7 @@ final class HTTPConnection: ReplyTaker, SlowTaker, TurnTaker {
     var held: (HTTPConnection, Bool) -> Void
   }
 
-  private enum Stage {
+  enum Stage {
     /// Waits for a request, or reads one.
     case reading
     /// The core has it; nothing was sent yet. `first`: list pieces that wait for the frame.
@@ -42,6 +33,8 @@ final class HTTPConnection: ReplyTaker, SlowTaker, TurnTaker {
     case streaming(HTTPStyle)
     /// The answer is whole, and in the outbox as far as it was not sent.
     case sending
+    /// Another protocol is spoken, which `session` knows.
+    case upgraded
     /// Nothing more is read: the rest is sent, then it closes.
     case ending
   }
@@ -61,12 +54,12 @@ final class HTTPConnection: ReplyTaker, SlowTaker, TurnTaker {
   /// Bytes of room that the door has given to the request's body.
   var bodyRoom = 0
   /// Boot nanoseconds by which the client must have done something, `Int64.max` while it owes nothing.
-  private(set) var deadline = Int64.max
+  var deadline = Int64.max
   /// Boot nanoseconds by which the core must have begun to answer.
-  private(set) var answerBy = Int64.max
+  var answerBy = Int64.max
 
-  private var parser = HTTPParser()
-  private var stage = Stage.reading
+  var parser = HTTPParser()
+  var stage = Stage.reading
   private var isLast = false
   /// A HEAD request: its answer has no body.
   private var isHead = false
@@ -74,6 +67,8 @@ final class HTTPConnection: ReplyTaker, SlowTaker, TurnTaker {
   var isPretty = false
   /// Whether answers are YAML. A list that streams has its items first, then its other members.
   var isYAML = false
+  /// What the connection is to speak once its request has been answered so, or speaks already.
+  var session: (any UpgradedSession)?
   /// Lays the answer's parts out for another group than that of the stored kind.
   private var shape: HTTPShape?
   private var isPumping = false
@@ -132,6 +127,7 @@ final class HTTPConnection: ReplyTaker, SlowTaker, TurnTaker {
     }
     connection.onBytes = { [unowned self] bytes in
       if case .ending = stage { return }
+      if case .upgraded = stage { session?.receive(bytes); return }
       parser.append(bytes)
       pump()
     }
@@ -143,6 +139,7 @@ final class HTTPConnection: ReplyTaker, SlowTaker, TurnTaker {
         deadline = Int64.max
       }
       handler.drained(self)
+      if case .upgraded = stage { session?.drained(); return }
       // Requests that waited until their answers would be taken.
       pump()
     }
@@ -153,6 +150,7 @@ final class HTTPConnection: ReplyTaker, SlowTaker, TurnTaker {
       giveBackRoom()
       handler.abandoned(self)
       handler.closed(self)
+      session = nil
     }
   }
 
@@ -236,6 +234,7 @@ final class HTTPConnection: ReplyTaker, SlowTaker, TurnTaker {
   private func done() {
     answerBy = Int64.max
     gzip = nil
+    session = nil
     release()
     if isLast {
       stage = .ending
@@ -319,7 +318,10 @@ final class HTTPConnection: ReplyTaker, SlowTaker, TurnTaker {
   /// Pipelined requests wait in the parser, but not without bound.
   private func adjustReading() {
     guard connection.isOpen else { return }
-    if case .ending = stage { return }
+    switch stage {
+    case .ending, .upgraded: return
+    case .reading, .asked, .streaming, .sending: break
+    }
     let isReading = if case .reading = stage { true } else { false }
     let isReady = isReading && !isWaitingToRead && connection.pendingOutput <= HTTPOutput.outputMark
     if isReady || parser.buffered > parser.headLimit { connection.setReading(isReady) }
@@ -329,12 +331,13 @@ final class HTTPConnection: ReplyTaker, SlowTaker, TurnTaker {
     subject.isAuthenticated ? HTTPConnection.requestNanoseconds : HTTPConnection.unprovenRequestNanoseconds
   }
 
-  private func giveBackRoom() { if bodyRoom > 0 { handler.bodyServed(self) } }
+  func giveBackRoom() { if bodyRoom > 0 { handler.bodyServed(self) } }
 
   // Answers.
 
   func take(_ reply: APIReply, of id: Int64) {
     guard connection.isOpen else { return }
+    if let session, session.take(reply, of: id) { return }
     take(shape?.apply(reply) ?? reply)
   }
 
@@ -362,7 +365,7 @@ final class HTTPConnection: ReplyTaker, SlowTaker, TurnTaker {
       if case .object(_, isBare: true) = style { return stream(.items(items.map { HTTPAnswer.bare($0) }), style) }
       stream(reply, style)
     case (.streaming(let style), _): stream(reply, style)
-    case (.reading, _), (.sending, _), (.ending, _): return
+    case (.reading, _), (.sending, _), (.upgraded, _), (.ending, _): return
     }
   }
 

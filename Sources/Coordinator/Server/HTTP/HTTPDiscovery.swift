@@ -15,7 +15,8 @@ enum HTTPDiscovery {
     case ("api", 2): return parts[1] == "v1" ? resources[""] : nil
     case ("apis", 1): return isAggregated ? aggregated : apis
     case ("apis", 2) where !parts[1].isEmpty: return group[parts[1]]
-    case ("apis", 3) where !parts[1].isEmpty && parts[2] == "v1": return resources[parts[1]]
+    case ("apis", 3) where !parts[1].isEmpty && parts[2] == ServedResource.version(of: parts[1]):
+      return resources[parts[1]]
     default: return nil
     }
   }
@@ -42,14 +43,16 @@ enum HTTPDiscovery {
     })
 
   private static func groupObject(_ name: String) -> JSON {
-    let version: JSON = ["groupVersion": .string("\(name)/v1"), "version": "v1"]
+    let own = ServedResource.version(of: name)
+    let version: JSON = ["groupVersion": .string("\(name)/\(own)"), "version": .string(own)]
     return ["name": .string(name), "versions": [version], "preferredVersion": version]
   }
 
   private static let resources = Dictionary(
     uniqueKeysWithValues: ([""] + groups).map { name in
       let list: JSON = [
-        "kind": "APIResourceList", "apiVersion": "v1", "groupVersion": .string(name.isEmpty ? "v1" : "\(name)/v1"),
+        "kind": "APIResourceList", "apiVersion": "v1",
+        "groupVersion": .string((name.isEmpty ? "" : "\(name)/") + ServedResource.version(of: name)),
         "resources": .array(ServedResource.discovered.filter { $0.group == name }.flatMap(resourceObjects)),
       ]
       return (name, HTTPFacts.Answer(list))
@@ -93,7 +96,10 @@ enum HTTPDiscovery {
       return [
         "metadata": metadata,
         "versions": [
-          ["version": "v1", "freshness": "Current", "resources": .array(resources.map(aggregatedResource))]
+          [
+            "version": .string(ServedResource.version(of: name)), "freshness": "Current",
+            "resources": .array(resources.map(aggregatedResource)),
+          ]
         ],
       ]
     }
@@ -106,7 +112,7 @@ enum HTTPDiscovery {
   }
 
   private static func typeObject(_ group: String, _ kind: String) -> JSON {
-    ["group": .string(group), "version": "v1", "kind": .string(kind)]
+    ["group": .string(group), "version": .string(ServedResource.version(of: group)), "kind": .string(kind)]
   }
 
   private static func aggregatedResource(_ resource: ServedResource) -> JSON {

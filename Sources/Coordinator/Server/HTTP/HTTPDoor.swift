@@ -21,7 +21,7 @@ final class HTTPDoor {
   var setAccepting: (Bool) -> Void = { _ in }
 
   private let loop: EventLoop
-  private let door: Door
+  let door: Door
   private var context: TLSContext
   private var hosts: Set<String>
   private let output: HTTPOutput
@@ -238,7 +238,7 @@ final class HTTPDoor {
   }
 
   /// Asks the core early, so that whoever may not is told that before what else is wrong. It asks itself again.
-  private func check(_ access: AccessAttributes, _ subject: Subject) throws(HTTPFailure) {
+  func check(_ access: AccessAttributes, _ subject: Subject) throws(HTTPFailure) {
     guard case .denied(let reason) = door.authorize(subject, access) else { return }
     let failure = APIFailure.denied(subject, access, reason)
     ServerLog.audit(.refusal, failure.message, who: subject.audited, from: subject.from)
@@ -262,7 +262,7 @@ final class HTTPDoor {
     client.answer(answer.code, bytes: answer.bytes, type: answer.type)
   }
 
-  private static let methodNotAllowed = HTTPFailure(
+  static let methodNotAllowed = HTTPFailure(
     405, "the server does not allow this method on the requested resource")
 
   private static func notFound(_ parts: [String]) -> HTTPFailure {
@@ -347,6 +347,7 @@ final class HTTPDoor {
       return client.answer(code, object)
     }
     guard let resource = HTTPResource(path) else { throw HTTPDoor.notFound(target.parts) }
+    if let purpose = resource.entrance { return try enter(purpose, resource, request, target, subject, client) }
     // Before the body, which may be of a kind that is not served either.
     if let why = ServedResource.refusal(resource.kind, subresource: resource.subresource) {
       throw HTTPFailure(405, why)
@@ -356,7 +357,7 @@ final class HTTPDoor {
       verb: verb, kind: resource.kind, namespace: resource.namespace, name: resource.name,
       subresource: resource.subresource)
     asked.subject = subject
-    asked.group = resource.isModernEvents ? EventsGroup.name : nil
+    asked.group = resource.isModernEvents ? EventsGroup.name : resource.isUsage ? MetricsGroup.name : nil
     // Who may not is told that before what else is wrong. The core asks itself; so a read, which has no body to
     // be looked at before that, is asked for here only when something else is wrong.
     let isRead = request.method == "GET"
@@ -388,8 +389,13 @@ final class HTTPDoor {
       }
     }
     client.expect(HTTPDoor.style(verb, form.form), shape: HTTPDoor.shape(form, resource.isModernEvents))
+    door.open(asked, id: nextNumber(), from: client)
+  }
+
+  /// Of a request, among all of this door's.
+  func nextNumber() -> Int64 {
     lastNumber += 1
-    door.open(asked, id: lastNumber, from: client)
+    return lastNumber
   }
 
   private static func notAcceptable(isPlain: Bool) -> HTTPFailure {

@@ -54,14 +54,17 @@ enum HTTPFacts {
 
   private static let version = Answer(pretty: [
     "major": "1", "minor": "31", "gitVersion": .string(gitVersion), "gitCommit": "", "gitTreeState": "clean",
-    "buildDate": "1970-01-01T00:00:00Z", "goVersion": "", "compiler": "swiftc", "platform": "linux",
+    "buildDate": "1970-01-01T00:00:00Z", "goVersion": "", "compiler": "swiftc",
+    "platform": .string("linux/\(MachineFacts.readArchitecture())"),
   ])
 
   private static let index = Answer(pretty: [
     "paths": .array(
-      (["/api", "/api/v1", "/apis"] + ServedResource.discoveredGroups.flatMap { ["/apis/\($0)", "/apis/\($0)/v1"] } + [
-        "/healthz", "/livez", "/openapi/v3", "/readyz", "/version",
-      ]).map { .string($0) })
+      (["/api", "/api/v1", "/apis"]
+        + ServedResource.discoveredGroups.flatMap { ["/apis/\($0)", "/apis/\($0)/\(ServedResource.version(of: $0))"] }
+        + [
+          "/healthz", "/livez", "/openapi/v3", "/readyz", "/version",
+        ]).map { .string($0) })
   ])
 
   // OpenAPI. Version 2 describes nothing: kubectl asks for it where version 3 lacks a kind, and would call its absence
@@ -81,13 +84,16 @@ enum HTTPFacts {
     return answer
   }()
 
+  /// What is measured has no schema here.
+  private static let described = [""] + ServedResource.discoveredGroups.filter { $0 != MetricsGroup.name }
+
   private static let documents = Dictionary(
-    uniqueKeysWithValues: ([""] + ServedResource.discoveredGroups).map { ($0, Answer(OpenAPI.document(group: $0))) })
+    uniqueKeysWithValues: described.map { ($0, Answer(OpenAPI.document(group: $0))) })
 
   private static let openAPI = Answer([
     "paths": .object(
       JSONObject(
-        entries: ([""] + ServedResource.discoveredGroups).map { name in
+        entries: described.map { name in
           let path = name.isEmpty ? "api/v1" : "apis/\(name)/v1"
           // Clients keep a document by its hash.
           let hash = documents[name].map { SHA256.hex(of: $0.bytes) } ?? ""

@@ -125,7 +125,7 @@ enum HTTPMedia {
       guard let only = documents.first, documents.count == 1 else {
         throw HTTPFailure(400, "a body is exactly one document")
       }
-      return only
+      return only.withWholeNumbers
     }
     do throws(JSONError) {
       let (value, duplicates) = try JSON.parseReportingDuplicates(bytes)
@@ -133,6 +133,19 @@ enum HTTPMedia {
       return value
     } catch {
       throw HTTPFailure(400, "couldn't get version/kind; json parse error: \(error.message)")
+    }
+  }
+}
+
+extension JSON {
+  /// What Go makes of YAML on its way to JSON: a whole number has no point, however it was written.
+  fileprivate var withWholeNumbers: JSON {
+    switch self {
+    case .double(let value): Int64(exactly: value).map { .int($0) } ?? self
+    case .array(let values): .array(values.map(\.withWholeNumbers))
+    case .object(let members):
+      .object(JSONObject(entries: members.map { ($0.key, $0.value.withWholeNumbers) }))
+    default: self
     }
   }
 }

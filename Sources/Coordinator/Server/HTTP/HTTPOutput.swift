@@ -68,6 +68,15 @@ final class WatchEvent {
   }
 }
 
+/// How the parts of an answer are laid out.
+enum HTTPStyle: Equatable, Sendable {
+  /// One object, or the pieces of a list and then its frame; `member` holds the pieces: `items` or `rows`. `isBare`:
+  /// the pieces are objects of the list's kind, which they do not say again.
+  case object(member: String, isBare: Bool)
+  case watch
+  case log
+}
+
 /// A way to lay replies of the core out.
 struct HTTPShape {
   /// Ways of one name are one.

@@ -80,6 +80,12 @@ struct HTTPParser {
   /// Whether a request has begun and is not complete.
   var isInRequest: Bool { if case .head = stage { buffered > 0 } else { true } }
 
+  /// What came behind the last request: another protocol's bytes.
+  mutating func takeRest() -> [UInt8] {
+    defer { (buffer, start, scanned) = ([], 0, 0) }
+    return Array(buffer[start...])
+  }
+
   mutating func append(_ bytes: [UInt8]) {
     if start > 0, start == buffer.count || start > 64 * 1024 {
       buffer.removeFirst(start)

@@ -90,11 +90,17 @@ struct HTTPResource: Equatable, Sendable {
   /// Whether it is the events of events.k8s.io: the stored events in another shape.
   var isModernEvents = false
 
+  /// Whether it is what of that kind is used (metrics.k8s.io).
+  var isUsage = false
+
   /// Reads `/api/v1/…` and `/apis/GROUP/v1/…`; nil for what names no resource that is served.
   init?(_ path: Path) {
-    guard path.version == "v1", let kind = Kind(rawValue: path.plural) else { return nil }
+    guard path.version == ServedResource.version(of: path.group), let kind = Kind(rawValue: path.plural) else {
+      return nil
+    }
     isModernEvents = kind == .events && path.group == EventsGroup.name
-    guard kind.group == path.group || isModernEvents else { return nil }
+    isUsage = path.group == MetricsGroup.name && MetricsGroup.measures(kind) && path.rest.count < 2
+    guard kind.group == path.group || isModernEvents || isUsage else { return nil }
     var rest = path.rest
     // What is proxied has a path of its own.
     if rest.dropFirst().first == "proxy" { rest = rest.prefix(2) }

@@ -14,7 +14,8 @@ extension Descriptions {
       env: Variables; they win over envFrom.
       resources: What the container asks of its node.
       resizePolicy: What a change of resources means for a container that runs.
-      restartPolicy: For init containers only: Always makes one that goes on beside the containers.
+      restartPolicy: Goes before the pod's, for this container alone. Always makes of an init container one that goes
+        on beside the containers.
       restartPolicyRules: Rules about exit codes that restart the container.
       volumeMounts: Where the pod's volumes appear.
       volumeDevices: Block devices.
@@ -87,7 +88,7 @@ extension Descriptions {
       key: The key.
       optional: The pod starts even where it is missing.
     ResourceRequirements: ResourceRequirements is what a container asks of its node.
-      limits: The most that it may use. Kept and shown; not enforced in this version.
+      limits: The most that it may use of cpu and memory; enforced where its node can, see the condition LimitsEnforced.
       requests: What the scheduler keeps free for it: cpu and memory. Other resources are refused or have no effect.
       claims: Devices that it uses.
     Probe: Probe is a check of a container. Without effect in this version.

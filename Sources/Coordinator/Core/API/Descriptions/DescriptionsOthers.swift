@@ -53,6 +53,30 @@ extension Descriptions {
       waiting: Jobs that wait.
       running: Jobs that were admitted and have not ended.
       used: What the admitted Jobs may take together.
+    ResourceQuota: ResourceQuota says how much a namespace may have in all.
+    ResourceQuotaSpec: ResourceQuotaSpec is what is bounded, and for which pods.
+      hard: How much there may be, by name: pods, cpu, memory, requests.NAME, limits.NAME, count/PLURAL.GROUP.
+      scopes: Conditions that all have to hold of a pod for it to count. They cannot be changed.
+      scopeSelector: The same with operators and values. It cannot be changed.
+    ScopeSelector: ScopeSelector is conditions that all have to hold.
+      matchExpressions: The conditions.
+    ScopedResourceSelectorRequirement: ScopedResourceSelectorRequirement is one condition on a pod.
+      scopeName: Terminating, NotTerminating, BestEffort, NotBestEffort, PriorityClass or CrossNamespacePodAffinity.
+      operator: In, NotIn, Exists or DoesNotExist.
+      values: Names of priority classes for In and NotIn.
+    ResourceQuotaStatus: ResourceQuotaStatus is how much is in use; written by the coordinator.
+      hard: How much there may be.
+      used: How much there is.
+    LimitRange: LimitRange says how much one container or pod of a namespace may have, and has when it says nothing.
+    LimitRangeSpec: LimitRangeSpec is the rules, one for each type.
+      limits: The rules.
+    LimitRangeItem: LimitRangeItem is the rule for one type of object.
+      type: Pod, Container or PersistentVolumeClaim, which has no effect here.
+      max: The most that may be a limit, by resource.
+      min: The least that may be a request, by resource.
+      default: Limits of containers that have none; max when absent.
+      defaultRequest: Requests of containers that have none; default, then min, when absent.
+      maxLimitRequestRatio: How many times its request a limit may be.
     PodDisruptionBudget: PodDisruptionBudget says how many pods evictions may take at once.
     PodDisruptionBudgetSpec: PodDisruptionBudgetSpec chooses pods and bounds what may be missing of them.
       minAvailable: So many have to stay, as a number. A share cannot be told of a Job's pods.
@@ -83,7 +107,7 @@ extension Descriptions {
       timeAdded: Since when, for NoExecute.
     NodeStatus: NodeStatus is how a node is, as its agent reports it.
       capacity: What the machine has: cpu, memory, pods.
-      allocatable: What pods may use of it: the same.
+      allocatable: What pods may use of it: all but what the agent keeps back (--reserve).
       phase: Never set.
       conditions: Ready and the node's troubles.
       addresses: The agent's address and the host name.

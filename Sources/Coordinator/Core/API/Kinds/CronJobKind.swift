@@ -35,7 +35,9 @@ extension KindDescriptor {
       validateWith: { json, before, configuration, errors in
         let zone = json[path: ["spec", "timeZone"]]?.stringValue
         guard let zone, zone != before?.json[path: ["spec", "timeZone"]]?.stringValue else { return }
-        CronJobValidation.zone(zone, configuration.zones, into: &errors)
+        var found = FieldErrors()
+        CronJobValidation.zone(zone, configuration.zones, into: &found)
+        errors.insert(found, before: CronJobValidation.behindZone)
       },
       honesty: { honesty, tree, final in
         honesty.jobTemplate(final)
@@ -147,6 +149,12 @@ enum CronJobValidation {
     errors.invalid("spec.\(name)", .int(number), JobValidation.notNegative)
   }
 
+  /// Fields that are looked at after the zone.
+  static let behindZone = [
+    "spec.concurrencyPolicy", "spec.jobTemplate", "spec.successfulJobsHistoryLimit", "spec.failedJobsHistoryLimit",
+    "metadata.name",
+  ]
+
   static func zone(_ name: String, _ zones: ZoneDatabase, into errors: inout FieldErrors) {
     let path = "spec.timeZone"
     if name.isEmpty { return errors.invalid(path, name, "timeZone must be nil or non-empty string") }
@@ -180,7 +188,7 @@ enum CronJobValidation {
       errors.invalid("\(path).selector", selector, "`selector` will be auto-generated")
     }
     if given["manualSelector"]?.boolValue == true {
-      errors.unsupported("\(path).manualSelector", "true", ["nil", "false"])
+      errors.unsupported("\(path).manualSelector", shown: "true", ["nil", "false"])
     }
   }
 }

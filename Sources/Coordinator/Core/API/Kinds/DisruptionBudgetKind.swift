@@ -34,7 +34,9 @@ extension KindDescriptor {
       }
       if !errors.isEmpty { throw .invalid(.poddisruptionbudgets, old.meta.name, errors.all) }
       var tree = old.json
-      tree["status"] = json ?? emptyBudget
+      var status = json ?? emptyBudget
+      for (name, zero) in emptyBudget.objectValue ?? JSONObject() where status[name] == nil { status[name] = zero }
+      tree["status"] = status
       return .other(GenericObject(kind: .poddisruptionbudgets, json: tree))
     })
 

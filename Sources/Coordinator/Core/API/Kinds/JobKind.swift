@@ -64,6 +64,7 @@ extension KindDescriptor {
       if !validation.errors.isEmpty { throw .invalid(.jobs, job.meta.name, validation.errors.all) }
       let own = job
       job.status = validation.new
+      JobStatusKeeping.keep(&job.status, of: own)
       JobHoldRules.keepAdmission(&job.status, of: own)
       return .job(job)
     },

@@ -43,6 +43,8 @@ final class KindDescriptor: Sendable {
     case .poddisruptionbudgets: disruptionBudgets
     case .jobs: jobs
     case .queues: queues
+    case .resourcequotas: resourceQuotas
+    case .limitranges: limitRanges
     case .cronjobs: cronJobs
     case .pods: pods
     case .events: events

@@ -32,7 +32,7 @@ extension KindDescriptor {
         }
         json["spec"] = old["spec"]
         json["status"] = old["status"]
-      }, validateNew: finalizers, validateUpdate: { json, _, errors in finalizers(json, into: &errors) }),
+      }, validateNew: namespace, validateUpdate: { json, _, errors in namespace(json, into: &errors) }),
     status: StatusRules { json, before throws(APIFailure) in
       guard case .other(let namespace) = before else { return before }
       try namespaceStatus(json, namespace)
@@ -42,7 +42,10 @@ extension KindDescriptor {
     },
     deletion: DeletionRules(keeps: ["default", "kube-public", "kube-system"]))
 
-  private static func finalizers(_ json: JSON, into errors: inout FieldErrors) {
+  private static func namespace(_ json: JSON, into errors: inout FieldErrors) {
+    for problem in PodSecurityPolicy.problems(StringMap(json: json[path: ["metadata", "labels"]])) {
+      errors.invalid("metadata.labels[\(problem.label)]", problem.value, problem.problem)
+    }
     MetaValidation.finalizers(json[path: ["spec", "finalizers"]], "spec.finalizers", into: &errors)
   }
 

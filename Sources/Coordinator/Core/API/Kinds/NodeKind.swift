@@ -86,7 +86,7 @@ extension KindDescriptor {
     .string(json?.stringValue.flatMap { $0.isEmpty ? nil : $0 } ?? "<unknown>")
   }
 
-  /// ValidateNode's rules for amounts; those of pods are whole.
+  /// ValidateNode's rules for amounts; those of pods and of extended resources are whole.
   private static func amounts(_ json: JSON, _ group: String, into errors: inout FieldErrors) {
     for (name, value) in json[path: ["status", group]]?.objectValue ?? JSONObject() {
       let text = value.stringValue ?? value.text
@@ -96,7 +96,8 @@ extension KindDescriptor {
         continue
       }
       if millis < 0 { errors.invalid(at, text, JobValidation.notNegative) }
-      if name == "pods", millis % 1000 != 0, millis < Int64.max { errors.invalid(at, text, "must be an integer") }
+      let isWhole = name == "pods" || ResourceAmount.isExtended(name)
+      if isWhole, millis % 1000 != 0, millis < Int64.max { errors.invalid(at, text, "must be an integer") }
     }
   }
 

@@ -7,11 +7,13 @@ extension KindDescriptor {
   static let pods = KindDescriptor(
     served: ServedRules(
       subresources: [
+        entrance("attach", "PodAttachOptions"),
         ServedSubresource(name: "eviction", verbs: ["create"], type: ("policy", "Eviction")),
-        ServedSubresource(name: "log", verbs: ["get"]), .status,
+        entrance("exec", "PodExecOptions"), ServedSubresource(name: "log", verbs: ["get"]),
+        entrance("portforward", "PodPortForwardOptions"), .status,
       ],
       unserved: [
-        "exec": nothingGoesIn, "attach": nothingGoesIn, "portforward": portsAreTheNodes, "proxy": portsAreTheNodes,
+        "proxy": portsAreTheNodes,
         "ephemeralcontainers": "a pod's containers are those that it was created with",
         "resize": "a pod keeps the resources that it was created with",
         "binding": "the coordinator alone assigns pods to nodes; choose them with nodeSelector",
@@ -25,6 +27,7 @@ extension KindDescriptor {
       write: { json, before in
         guard case .pod(var pod) = before else { return before }
         var status = PodStatus(json: json)
+        status.phase = phase(json, of: pod)
         // The fencing token is the coordinator's, not a client's.
         status.fencingToken = pod.status.fencingToken
         pod.status = status
@@ -34,8 +37,20 @@ extension KindDescriptor {
       writesOwners: false),
     deletion: DeletionRules(returnsObject: true))
 
-  private static let nothingGoesIn =
-    "nothing goes into a container that runs; read what it writes with kubectl logs"
+  /// The phase that a client writes. Kubernetes takes any word, and its kubelet puts right what is wrong: here a word
+  /// that is no phase is not kept, and a phase that the pod has left does not come back.
+  private static func phase(_ status: JSON?, of pod: Pod) -> PodPhase {
+    let old = pod.status.phase
+    guard let new = status?["phase"]?.stringValue.flatMap({ PodPhase(rawValue: $0) }) else { return old }
+    func rank(_ phase: PodPhase) -> Int { phase.isTerminal ? 2 : phase == .pending ? 0 : 1 }
+    return rank(new) < rank(old) || old.isTerminal ? old : new
+  }
+
+  /// GET is what WebSockets begin with.
+  private static func entrance(_ name: String, _ kind: String) -> ServedSubresource {
+    ServedSubresource(name: name, verbs: ["create", "get"], type: ("", kind), isEntrance: true)
+  }
+
   static let portsAreTheNodes = "a pod's ports are its node's: connect to them there"
 
   private static let podWrites = WriteRules(
@@ -50,9 +65,10 @@ extension KindDescriptor {
     complete: { json, configuration in
       let spec = json["spec"] ?? .object(JSONObject())
       json["spec"] = Defaults.admit(podSpec: spec, tolerationSeconds: configuration.defaultTolerationSeconds)
-      json["status"] = ["phase": "Pending", "qosClass": .string(Defaults.qosClass(podSpec: spec))]
+      json["status"] = ["phase": "Pending", "qosClass": .string(QualityOfService.of(PodSpec(json: spec)).rawValue)]
     },
     admit: { (json, core) throws(APIFailure) in
+      core.admitLimits(&json)
       try core.admitAccount(&json)
       try core.admitPriority(&json)
     },
@@ -132,9 +148,13 @@ extension KindDescriptor {
   private static func podUpdate(_ new: JSON, _ old: Pod, into errors: inout FieldErrors) {
     var frozenNew = new["spec"] ?? .null
     var frozenOld = old.json["spec"] ?? .null
-    let added = Set(frozenNew["tolerations"]?.arrayValue ?? [])
-    if !(frozenOld["tolerations"]?.arrayValue ?? []).allSatisfy({ added.contains($0) }) {
+    let kept = Set(withoutSeconds(frozenNew["tolerations"]))
+    if !withoutSeconds(frozenOld["tolerations"]).allSatisfy({ kept.contains($0) }) {
       errors.forbidden("spec.tolerations", "existing toleration can not be modified except its tolerationSeconds")
+    } else {
+      var validation = PodValidation()
+      validation.tolerations(frozenNew, "spec")
+      errors.append(validation.errors)
     }
     GatedPod.update(&frozenNew, &frozenOld, into: &errors)
     for name in ["activeDeadlineSeconds", "tolerations"] {
@@ -153,6 +173,14 @@ extension KindDescriptor {
         "pod updates may not change fields other than `spec.containers[*].image`,`spec.initContainers[*].image`,"
           + "`spec.activeDeadlineSeconds`,`spec.tolerations` (only additions to existing tolerations),"
           + "`spec.terminationGracePeriodSeconds` (allow it to be set to 1 if it was previously negative)")
+    }
+  }
+
+  private static func withoutSeconds(_ tolerations: JSON?) -> [JSON] {
+    (tolerations?.arrayValue ?? []).map { toleration in
+      var toleration = toleration
+      toleration["tolerationSeconds"] = nil
+      return toleration
     }
   }
 

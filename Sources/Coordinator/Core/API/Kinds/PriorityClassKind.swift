@@ -14,7 +14,10 @@ extension KindDescriptor {
       return [name, body["value"] ?? 0, body["globalDefault"] ?? false, age, body["preemptionPolicy"] ?? ""]
     },
     writes: WriteRules(
-      defaults: { Defaults.set(&$0, "preemptionPolicy", "PreemptLowerPriority") },
+      defaults: {
+        Defaults.set(&$0, "value", 0)
+        Defaults.set(&$0, "preemptionPolicy", "PreemptLowerPriority")
+      },
       admit: { (json, core) throws(APIFailure) in try core.admitPriorityClass(json) }, validateNew: priorityClass,
       validateUpdate: { json, before, errors in
         if json["value"] != before.json["value"] { errors.forbidden("value", "may not be changed in an update.") }

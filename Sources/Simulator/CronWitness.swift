@@ -33,11 +33,11 @@ final class CronWitness {
     for row in rows where row.table == .objects && row.key.hasPrefix(Self.jobPrefix) {
       if let uid = (try? JSON(parsing: row.value))?[path: ["metadata", "uid"]]?.stringValue { seen.insert(uid) }
     }
-    committed(rows.map { StoreWrite(table: $0.table, key: $0.key, value: $0.value) })
+    committed(rows.map { StoreWrite(table: $0.table, key: $0.key, value: $0.value) }, isWhole: true)
   }
 
-  /// One transaction is durable.
-  func committed(_ writes: [StoreWrite]) {
+  /// One transaction is durable. `isWhole`: it is all of a store, and runs of before may be gone.
+  func committed(_ writes: [StoreWrite], isWhole: Bool = false) {
     let objects = writes.filter { $0.table == .objects }
     let crons = objects.filter { $0.key.hasPrefix(Self.cronPrefix) }.compactMap { write in
       write.value.flatMap { try? JSON(parsing: $0) }.map { (String(write.key.dropFirst(Self.cronPrefix.count)), $0) }
@@ -52,7 +52,8 @@ final class CronWitness {
     for write in objects where write.key.hasPrefix(Self.jobPrefix) {
       if let owner = note(write, suspended) { touched.append(owner) }
     }
-    for (name, json) in crons { noteSchedule(name, json["status"]) }
+    let runs = isWhole ? nil : Set(objects.map(\.key))
+    for (name, json) in crons { noteSchedule(name, json["status"], runs) }
     for name in touched {
       guard let plan = plans[name], plan.policy != "Allow", plan.active.count > 1 else { continue }
       world.violated("H8: \(plan.active.count) runs of \(name) go on at once, its policy is \(plan.policy)")
@@ -60,7 +61,7 @@ final class CronWitness {
   }
 
   private static let cronPrefix = "\(Kind.cronjobs.rawValue)/default/"
-  private static let jobPrefix = "\(Kind.jobs.rawValue)/default/cron-"
+  static let jobPrefix = "\(Kind.jobs.rawValue)/default/cron-"
 
   private func note(_ name: String, _ spec: JSON?) {
     plans[name, default: Plan()].policy = spec?["concurrencyPolicy"]?.stringValue ?? ""
@@ -68,12 +69,17 @@ final class CronWitness {
     plans[name]?.isSuspended = spec?["suspend"]?.boolValue == true
   }
 
-  /// A run may have come and gone within a step: then its due time alone tells of it.
-  private func noteSchedule(_ name: String, _ status: JSON?) {
-    guard let last = status?["lastScheduleTime"]?.stringValue.flatMap({ WallTime(rfc3339: $0) })?.seconds else {
-      return
+  /// A due time is noted with its run, never without: a crash between the two would leave it without one for good. The
+  /// run may have come and gone within a step: then its row is deleted in the same transaction. `rows`: all that this
+  /// one touches.
+  private func noteSchedule(_ name: String, _ status: JSON?, _ rows: Set<String>?) {
+    guard let last = status?["lastScheduleTime"]?.stringValue.flatMap({ WallTime(rfc3339: $0) })?.seconds,
+      last > plans[name]?.ticks.last ?? .min
+    else { return }
+    if let rows, !rows.contains("\(Kind.jobs.rawValue)/default/\(name)-\(last / 60)") {
+      world.violated("H7: \(name) says that it ran for \(last), and no run of that time is written with it")
     }
-    if last > plans[name]?.ticks.last ?? .min { plans[name]?.ticks.append(last) }
+    plans[name]?.ticks.append(last)
   }
 
   /// Whose run it is.

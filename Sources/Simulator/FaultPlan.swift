@@ -52,6 +52,7 @@ final class FaultPlan {
     disks.heal()
     cluster.coordinator.start()
     for node in cluster.nodes {
+      node.images?.heal()
       node.lies = false
       node.resume()
       node.powerOn()

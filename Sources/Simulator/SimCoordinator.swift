@@ -45,6 +45,8 @@ final class SimCoordinator {
   var losesNoPod = false
   /// Planted fault: the status of a CronJob is written apart from its run, and no crash leaves it.
   var splitsRuns = false
+  /// For another: a due time is noted in one transaction, and its run made in the next.
+  var writesRunsLater = false
   /// The disk under the store hangs: no commit ends, and the store's thread takes no SIGKILL, until `diskBack`.
   private var isDiskHung = false
   /// A SIGKILL waits for that: nothing is handled any more, but the connections and the store's lock are still held.
@@ -133,8 +135,12 @@ final class SimCoordinator {
   }
 
   private func keep(_ writes: [StoreWrite]) {
-    store.apply(writes)
-    committed?(writes)
+    let runs = writesRunsLater ? writes.filter { $0.table == .objects && $0.key.hasPrefix(CronWitness.jobPrefix) } : []
+    let others = runs.isEmpty ? writes : writes.filter { write in !runs.contains { $0.key == write.key } }
+    for part in [others, runs] where !part.isEmpty {
+      store.apply(part)
+      committed?(part)
+    }
   }
 
   /// The disk is lost with the process, and another one holds an earlier store. False: the process does not go.

@@ -38,6 +38,8 @@ final class SimNode {
   private var diskWork: [() -> Void] = []
   private var held: [AgentEvent] = []
   private var isOff = false
+  /// Where containers run in images.
+  var images: SimImages? { didSet { images?.tell = { [unowned self] event in take(event) } } }
   /// Effects that concern the coordinator's connection.
   var network: ((SimNode, AgentEffect) -> Void)?
   /// The agent process is gone, its connections with it.
@@ -114,6 +116,7 @@ final class SimNode {
     configuration.labels["zone"] = index % 2 == 0 ? "a" : "b"
     configuration.highestIncarnation = keeper.directory.highestIncarnation
     configuration.incarnationMark = keeper.directory.incarnationMark
+    if let images { configuration.images = images.begin() }
     core = AgentCore(configuration: configuration, seed: world.random.next())
     isPaused = false
     isHung = false
@@ -137,6 +140,7 @@ final class SimNode {
     guard core != nil else { return }
     world.record("node \(index) agent dies")
     core = nil
+    images?.agentEnded()
     epoch += 1
     let number = keeperConnection
     let keeper = keeper
@@ -214,7 +218,11 @@ final class SimNode {
       held.append(event)
       return
     }
+    if let images, case .keeper(_, .reports(let reports)) = event {
+      for report in reports where report.isTerminal { images.release(report.attempt) }
+    }
     guard let effects = core?.step(event, at: clocks.machine.now(world)) else { return }
+    if images != nil, let problem = core?.imageProblems.first { world.violated("I20: node \(index): \(problem)") }
     for effect in effects {
       guard core != nil else { return }
       perform(effect)
@@ -271,10 +279,19 @@ final class SimNode {
       world.after(arrival(&toKeeper)) { [self] in
         if keeper.connection == number { keeper.take(.request(request)) }
       }
-    case .connectCoordinator, .disconnectCoordinator, .send, .serveLogs: network?(self, effect)
-    case .prepare(let assignment, let number): prepare(assignment, number)
-    case .probeDisk(let number): fromDisk(world.pick(20...2_000), .diskAnswered(number))
-    case .cleanUp, .cleanUpExcept, .deleteLogs, .writeTokens, .log: break
+    case .connectCoordinator, .disconnectCoordinator, .send, .serveLogs, .serveStream: network?(self, effect)
+    case .prepare(let assignment, let number, let given):
+      images?.prepare(assignment, given)
+      prepare(assignment, number)
+    case .pullImage(let number, let reference, _): images?.pull(number, reference)
+    case .cancelPull(let number): images?.cancel(number)
+    case .removeImage(let id): images?.remove(id)
+    case .probeDisk(let number): fromDisk(world.pick(20...2_000), .diskAnswered(number, room: images?.room()))
+    // Volumes go when nobody runs or wants the attempt: so may its images.
+    case .cleanUp(let attempt): images?.release(attempt)
+    case .cleanUpExcept(let attempts): images?.releaseAll(but: attempts)
+    case .measureNode: later(1, .nodeMeasured(Usage(cpu: world.now, memory: 0)))
+    case .deleteLogs, .writeTokens, .log: break
     case .remember(let incarnation, let mark):
       guard incarnation >= keeper.directory.highestIncarnation else { break }
       keeper.directory.highestIncarnation = incarnation

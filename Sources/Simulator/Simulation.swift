@@ -25,6 +25,8 @@ package struct SimulationReport: Sendable {
   package var starts: Int
   /// How many pods were frozen.
   package var freezes: Int
+  /// How many images were fetched.
+  package var pulls: Int
   /// Empty: everything held.
   package var violations: [String]
   /// The last lines of the trace before the first violation.
@@ -56,6 +58,10 @@ package struct Simulation {
   package var plantedRestore: PlantedRestore?
   /// For the same test: CronJobs forget their runs when the coordinator crashes.
   package var splitsRuns = false
+  /// For the same test: a due time is noted in one transaction, and its run made in the next.
+  package var writesRunsLater = false
+  /// For the same test: CronJobs stay suspended that are judged as if they went on.
+  package var leavesCronsSuspended = false
   /// A backup is made and restored every few minutes.
   package var restoresOften = false
 
@@ -79,7 +85,9 @@ package struct Simulation {
     let cluster = SimCluster(world: world, nodeCount: Int(world.pick(3...5)), configuration: configuration)
     cluster.coordinator.sendsBeforeCommit = sendsBeforeCommit
     cluster.coordinator.splitsRuns = splitsRuns
+    cluster.coordinator.writesRunsLater = writesRunsLater
     for node in cluster.nodes { node.keeper.inits.holdNothing = leavesDeadlinesToKeeper }
+    giveImages(to: cluster)
     let drawn = drawnFaults
     cluster.coordinator.losesNoPod = drawn == .coordinatorPauses
     cluster.coordinator.hidesPauses = hidesPauses
@@ -89,6 +97,7 @@ package struct Simulation {
     let workload = Workload(cluster: cluster)
     let owners = OwnershipWorkload(cluster: cluster)
     let crons = CronWorkload(cluster: cluster)
+    crons.leavesSuspended = leavesCronsSuspended
     let waiting = WaitingWorkload(cluster: cluster)
     let restores = RestoreFaults(cluster: cluster, often: restoresOften, planted: plantedRestore)
     let exchanges = exchangesAuthority ? SimAuthorities(cluster: cluster, seed: seed) : nil
@@ -121,13 +130,13 @@ package struct Simulation {
       faults: faults.count + doubles.count + restores.count, restores: restores.count,
       preemptions: cluster.coordinator.preemptions, exchanges: exchanges?.count ?? 0, starts: cluster.ledger.starts,
       freezes: cluster.ledger.freezes,
-      violations: world.violations,
+      pulls: cluster.nodes.reduce(0) { $0 + ($1.images?.pulls ?? 0) }, violations: world.violations,
       tail: world.violations.isEmpty ? [] : world.tail)
   }
 
   private var isPlanted: Bool {
-    sendsBeforeCommit || leavesDeadlinesToKeeper || hidesPauses || forgerHasKey || splitsRuns || plantedEvidence != nil
-      || plantedRestore != nil
+    sendsBeforeCommit || leavesDeadlinesToKeeper || hidesPauses || forgerHasKey || splitsRuns || writesRunsLater
+      || leavesCronsSuspended || plantedEvidence != nil || plantedRestore != nil
   }
 
   /// In one world of eight nothing fails but the coordinator, which stands now and then.
@@ -140,6 +149,14 @@ package struct Simulation {
     !isPlanted && drawnFaults == .all && !restoresOften && seed % 3 == 0
   }
 
+  /// In a fourth of the worlds containers run in images that have to be fetched.
+  private var pullsImages: Bool { !isPlanted && drawnFaults == .all && !restoresOften && seed % 4 == 2 }
+
+  private func giveImages(to cluster: SimCluster) {
+    guard pullsImages else { return }
+    for node in cluster.nodes { node.images = SimImages(world: cluster.world, node: node.index, seed: seed) }
+  }
+
   private func settle(
     _ cluster: SimCluster, _ faults: FaultPlan, _ workload: Workload, _ owners: OwnershipWorkload,
     _ crons: CronWorkload, _ waiting: WaitingWorkload
@@ -147,6 +164,7 @@ package struct Simulation {
     let world = cluster.world
     faults.heal()
     workload.end()
+    waiting.end()
     crons.end()
     var open: [String]? = nil
     var minutes: TrueTime = 0

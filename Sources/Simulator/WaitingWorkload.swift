@@ -1,6 +1,7 @@
-// Simulated users of Jobs that wait: chains of Jobs, some in a queue, some gangs, some after a Job that fails; and how
-// each of them must end. That none begins before its turn is looked at after each step (WaitingInvariants). Each word
-// is repeated until it is answered.
+// Simulated users of Jobs that wait: chains of Jobs, some in a queue, some gangs, some with indexes of which not all
+// run or some fail, some after a Job that fails; who delete their pods, suspend and resume them; and how each must end.
+// That none begins before its turn is looked at after each step (WaitingInvariants). Each word is repeated until
+// answered.
 
 import ClusterProto
 import CoordinatorCore
@@ -8,12 +9,25 @@ import CoordinatorCore
 final class WaitingWorkload {
   private struct Wish {
     var name: String
-    var fails: Bool
+    /// How often its program fails, in percent.
+    var failPercent: Int64
     var annotations: StringMap
     /// The Job that it waits for, and how that has to end.
     var other: (name: String, outcome: JobDependency.Outcome)?
     var pods: Int64
+    var completions: Int64
+    var isIndexed: Bool
+    /// The first failure of an index is its last.
+    var failsIndexes = false
     var isAcknowledged = false
+
+    var fails: Bool { failPercent == 100 }
+
+    /// How the Job may end once it has begun.
+    var ends: [String] {
+      if fails { return [failsIndexes ? "FailedIndexes" : "BackoffLimitExceeded"] }
+      return failPercent > 0 ? ["FailedIndexes", "CompletionsReached"] : ["CompletionsReached"]
+    }
   }
 
   private static let queue = "waiting"
@@ -24,6 +38,9 @@ final class WaitingWorkload {
   private let count: Int
   /// What was answered may be gone.
   private var isForgotten = false
+  private var isOver = false
+  /// Names in the order of their acknowledgements.
+  private var begun: [String] = []
 
   init(cluster: SimCluster) {
     self.cluster = cluster
@@ -45,11 +62,22 @@ final class WaitingWorkload {
       draw(number)
       world.after(world.pick(1_000_000...600_000_000)) { [self] in submit(number) }
     }
+    scheduleMeddling()
+  }
+
+  /// Nobody meddles any more.
+  func end() {
+    isOver = true
+    for wish in wishes where wish.isAcknowledged { suspend(wish.name, false) {} }
   }
 
   private func draw(_ number: Int) {
     let name = "wait-\(number)"
-    var wish = Wish(name: name, fails: world.chance(0.2), annotations: [:], pods: world.pick(1...3))
+    let pods = world.pick(1...3)
+    var wish = Wish(
+      name: name, failPercent: world.chance(0.2) ? 100 : 0, annotations: [:], pods: pods,
+      completions: pods + world.pick(0...2), isIndexed: world.chance(0.5))
+    if wish.isIndexed { drawIndexes(&wish) }
     if world.chance(0.6) { wish.annotations[JobAnnotation.queue] = Self.queue }
     if world.chance(0.4) { wish.annotations[JobAnnotation.gang] = "true" }
     if number > 0, world.chance(0.6) {
@@ -62,18 +90,72 @@ final class WaitingWorkload {
     cluster.ledger.allow(job: name, atOnce: Int(wish.pods))
   }
 
+  /// Some of its indexes do not run, some fail for good while others go on.
+  private func drawIndexes(_ wish: inout Wish) {
+    if world.chance(0.4) {
+      wish.failsIndexes = true
+      if !wish.fails { wish.failPercent = 40 }
+    }
+    guard world.chance(0.4) else { return }
+    var chosen = IndexIntervals()
+    for index in 0..<wish.completions where world.chance(0.5) { chosen.insert(index) }
+    // With none that runs it would succeed at once.
+    if chosen.isEmpty { chosen.insert(0) }
+    wish.annotations[JobAnnotation.indexes] = chosen.text
+  }
+
+  private func scheduleMeddling() {
+    world.after(world.delay(mean: 10_000_000)) { [self] in
+      guard !isOver else { return }
+      // Of older ones most have ended.
+      if let name = world.choose(Array(begun.suffix(3))) {
+        if world.chance(0.3) {
+          suspend(name, true) { [self] in
+            world.after(world.pick(1_000_000...40_000_000)) { [self] in suspend(name, false) {} }
+          }
+        } else {
+          deletePod(of: name)
+        }
+      }
+      scheduleMeddling()
+    }
+  }
+
+  private func suspend(_ name: String, _ isSuspended: Bool, _ done: @escaping () -> Void) {
+    var options = APIOptions()
+    options.patchKind = .merge
+    let request = APIRequest(
+      verb: .patch, kind: .jobs, namespace: "default", name: name, options: options,
+      body: ["spec": ["suspend": .bool(isSuspended)]])
+    world.record("\(isSuspended ? "suspend" : "resume") \(name)")
+    insist(request) { _ in done() }
+  }
+
+  private func deletePod(of job: String) {
+    var options = APIOptions()
+    options.labelSelector = "batch.kubernetes.io/job-name=\(job)"
+    cluster.request(APIRequest(verb: .list, kind: .pods, namespace: "default", options: options)) {
+      [self] _, list in
+      guard let name = world.choose(list["items"]?.arrayValue ?? [])?[path: ["metadata", "name"]]?.stringValue else {
+        return
+      }
+      world.record("delete pod \(name)")
+      cluster.request(APIRequest(verb: .delete, kind: .pods, namespace: "default", name: name)) { _, _ in }
+    }
+  }
+
   /// The coordinator's store is older than what it has answered.
   func storeWasRestored() { isForgotten = true }
 
   private func submit(_ number: Int) {
     let wish = wishes[number]
     let length = world.pick(100...20_000)
-    let arguments = ["sim", wish.name, String(length), String(length + 5_000), wish.fails ? "100" : "0"]
-    let body: JSON = [
+    let arguments = ["sim", wish.name, String(length), String(length + 5_000), String(wish.failPercent)]
+    var body: JSON = [
       "apiVersion": "batch/v1", "kind": "Job",
       "metadata": ["name": .string(wish.name), "annotations": wish.annotations.json],
       "spec": [
-        "parallelism": .int(wish.pods), "completions": .int(wish.pods + world.pick(0...2)),
+        "parallelism": .int(wish.pods), "completions": .int(wish.completions),
         "backoffLimit": .int(wish.fails ? 0 : 1_000),
         "template": [
           "spec": [
@@ -88,10 +170,16 @@ final class WaitingWorkload {
         ],
       ],
     ]
+    if wish.isIndexed { body[path: ["spec", "completionMode"]] = "Indexed" }
+    if wish.failsIndexes {
+      body[path: ["spec", "backoffLimit"]] = nil
+      body[path: ["spec", "backoffLimitPerIndex"]] = 0
+    }
     world.record("submit \(wish.name) \(wish.annotations.json.text)")
     insist(APIRequest(verb: .create, kind: .jobs, namespace: "default", body: body)) { [self] code in
       if code != 201, code != 409 { world.violated("creating \(wish.name) is answered \(code)") }
       wishes[number].isAcknowledged = true
+      begun.append(wish.name)
     }
   }
 
@@ -135,7 +223,9 @@ final class WaitingWorkload {
       }
       isMet = other.outcome == .any || (before.type == "Failed") == (other.outcome == .failure)
     }
-    let wanted = !isMet ? JobAdmission.neverMet : wish.fails ? "BackoffLimitExceeded" : "CompletionsReached"
-    if end.reason != wanted { world.violated("H13: \(wish.name) has ended by \(end.reason), not by \(wanted)") }
+    let wanted = isMet ? wish.ends : [JobAdmission.neverMet]
+    if !wanted.contains(end.reason) {
+      world.violated("H13: \(wish.name) has ended by \(end.reason), not by \(wanted.joined(separator: " or "))")
+    }
   }
 }

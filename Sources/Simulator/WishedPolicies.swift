@@ -4,7 +4,7 @@
 import ClusterProto
 
 struct WishedPolicies {
-  private var isIndexed = false
+  private(set) var isIndexed = false
   private var limitPerIndex: Int64?
   private var maxFailedIndexes: Int64?
   private var ignoresDisruptions = false
@@ -14,6 +14,10 @@ struct WishedPolicies {
   private var failureAction: String?
   /// So many indexes are enough.
   private(set) var enough: Int64?
+  /// What batch/v1 has no field for.
+  private var annotations = StringMap()
+  /// Indexes that are not to run.
+  private var leftOut = IndexIntervals()
 
   init() {}
 
@@ -25,10 +29,47 @@ struct WishedPolicies {
       if limitPerIndex != nil, world.chance(0.3) { maxFailedIndexes = world.pick(0...completions) }
       if world.chance(0.3) { enough = world.pick(1...completions) }
     }
+    drawAnnotations(world, completions)
     if world.chance(0.3) { ignoresDisruptions = true }
     if world.chance(0.3) { waitsForEnds = true }
     guard failsAlways, world.chance(0.5) else { return }
     failureAction = limitPerIndex == nil || world.chance(0.5) ? "FailJob" : "FailIndex"
+  }
+
+  private mutating func drawAnnotations(_ world: World, _ completions: Int64?) {
+    if world.chance(0.3) {
+      annotations[JobAnnotation.backoff] =
+        "initial=\(world.pick(0...20))s,factor=\(world.pick(1...3)).5,max=\(world.pick(20...40))s,jitter=0.3"
+      // With Kubernetes' pauses a busy cluster would let the Jobs wait for hours.
+      if world.chance(0.5) { annotations[JobAnnotation.startDeadline] = String(world.pick(20...120)) }
+    }
+    if world.chance(0.3) { annotations[JobAnnotation.ttlAfterFailure] = String(world.pick(0...60)) }
+    guard isIndexed, enough == nil, let completions, world.chance(0.4) else { return }
+    var chosen = IndexIntervals()
+    for index in 0..<completions where world.chance(0.6) { chosen.insert(index) }
+    if chosen.isEmpty { return }
+    annotations[JobAnnotation.indexes] = chosen.text
+    leftOut = chosen.inverted(below: completions)
+  }
+
+  /// A failed Job goes by itself.
+  var failedGoes: Bool { annotations[JobAnnotation.ttlAfterFailure] != nil }
+
+  /// Successes that the status shows and that ran.
+  func ownSuccesses(_ status: JobStatus) -> Int64 { status.succeeded - leftOut.count }
+
+  /// What is wrong with the annotations and what they come to, of a Job that has ended.
+  func problem(of job: JSON, _ status: JobStatus, isMeddledWith: Bool) -> String? {
+    let kept = job[path: ["metadata", "annotations", JobAnnotation.failures]]?.stringValue ?? ""
+    let lines = kept.split(separator: "\n").count
+    if lines > JobFailures.limit { return "keeps \(lines) failures" }
+    if status.failed > 0, lines == 0, !isMeddledWith { return "keeps nothing of \(status.failed) failures" }
+    if leftOut.countShared(with: status.completedIndexes) != leftOut.count { return "was to leave out \(leftOut.text)" }
+    return nil
+  }
+
+  func annotate(_ metadata: inout JSON) {
+    if !annotations.isEmpty { metadata["annotations"] = annotations.json }
   }
 
   /// Kubernetes takes a failure policy only with this; limits of an index are reached only by pods that fail.

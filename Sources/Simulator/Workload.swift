@@ -129,9 +129,9 @@ final class Workload {
     if let completions = wish.completions { spec["completions"] = .int(completions) }
     wish.policies.add(to: &spec)
     wish.placement.add(to: &spec)
-    let body: JSON = [
-      "apiVersion": "batch/v1", "kind": "Job", "metadata": ["name": .string(wish.name)], "spec": spec,
-    ]
+    var metadata: JSON = ["name": .string(wish.name)]
+    wish.policies.annotate(&metadata)
+    let body: JSON = ["apiVersion": "batch/v1", "kind": "Job", "metadata": metadata, "spec": spec]
     world.record("submit \(wish.name)")
     cluster.request(APIRequest(verb: .create, kind: .jobs, namespace: "default", body: body)) { [self] code, object in
       if code == 201 || code == 409 {
@@ -166,9 +166,25 @@ final class Workload {
     case 4 where world.chance(0.5): takeAway(["labels": .null], from: name)
     case 5:
       world.record("write the status of \(name)")
-      patch(.jobs, name, ["status": ["active": .int(world.pick(0...9)), "ready": 0]], subresource: "status")
+      patch(.jobs, name, ["status": wrongStatus(of: wishes[index])], subresource: "status")
     default: deletePod(of: name)
     }
+  }
+
+  /// Whatever of it is taken, the controller goes on with what it knows. No successes that nobody had: those would
+  /// stand.
+  private func wrongStatus(of wish: Wish) -> JSON {
+    var drawn: [JSON] = [
+      ["active": .int(world.pick(0...9)), "ready": 0], ["failed": .int(world.pick(0...4))], ["conditions": []],
+      ["startTime": .null, "terminating": 3], ["succeeded": 0],
+    ]
+    if wish.policies.isIndexed {
+      drawn += [
+        ["completedIndexes": ""], ["completedIndexes": .null, "failedIndexes": .null, "succeeded": 0],
+        ["succeeded": .int(world.pick(0...9))],
+      ]
+    }
+    return world.choose(drawn) ?? .null
   }
 
   /// Changes the Job's spec, and takes it back a while later.
@@ -249,6 +265,7 @@ final class Workload {
       for wish in wishes where wish.isAcknowledged {
         if wish.isDeleted { continue }
         guard let job = byName[wish.name] else {
+          if wish.program.failPercent == 100, wish.policies.failedGoes { continue }
           world.violated("H1: \(wish.name) was acknowledged and is gone")
           continue
         }
@@ -262,10 +279,13 @@ final class Workload {
   private func judge(_ wish: Wish, _ job: JSON) -> Bool {
     let status = JobStatus(json: job["status"])
     let real = cluster.ledger.successes[wish.name] ?? 0
-    if status.succeeded > real {
+    if wish.policies.ownSuccesses(status) > real {
       world.violated("H2: \(wish.name) shows \(status.succeeded) successes, \(real) were real")
     }
     guard let condition = status.finishedCondition else { return false }
+    if let problem = wish.policies.problem(of: job, status, isMeddledWith: wish.isMeddledWith) {
+      world.violated("\(wish.name) \(problem)")
+    }
     let failsAlways = wish.program.failPercent == 100
     if condition.type == "Complete" {
       if failsAlways, !wish.isMeddledWith { world.violated("\(wish.name) is Complete and cannot be") }

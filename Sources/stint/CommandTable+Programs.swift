@@ -1,6 +1,8 @@
 // Owns: the part of the command list that starts programs (cluster, coordinator, agent, simulator) or needs no cluster.
 // It must not know how any of them works.
 
+import ClusterProto
+
 extension CommandTable {
   /// Of commands whose output is a secret.
   static let secretFile = Flag(
@@ -9,6 +11,10 @@ extension CommandTable {
   private static let dataDefault = "$XDG_DATA_HOME/stint, else ~/.local/share/stint, without HOME /var/lib/stint"
   private static let logLimit = Flag(
     "log-limit", .text("QUANTITY"), initial: "10Mi", "Log kept of a container's run; what is older goes")
+
+  private static let images = Flag(
+    "images", .choice([ImageMode.on.rawValue, ImageMode.off.rawValue]), initial: "on as root, else off",
+    "Run containers in their images; off, or with image: host, they are programs of the machine")
 
   static let clusterCommands: [Command] = [
     Command(
@@ -25,7 +31,7 @@ extension CommandTable {
         Flag(
           "api", .text("HOST:PORT"), initial: "\(Endpoint.defaultAPI), or a free port when --listen is another",
           "Where the Kubernetes API is served for kubectl"),
-      ] + timing + [logLimit, help],
+      ] + timing + [logLimit, images, help],
       details: """
         Starts a coordinator and agents as processes of their own, waits until every node is Ready and says how to
         talk to the cluster. Ctrl-C ends the pods, the agents and the coordinator, in that order; a second one ends
@@ -82,6 +88,18 @@ extension CommandTable {
         Flag("cpu", .text("QUANTITY"), initial: "the machine's", "Processors to offer"),
         Flag("memory", .text("QUANTITY"), initial: "the machine's", "Memory to offer"),
         Flag("pods", .integer("N"), initial: "110", "Most pods at a time"),
+        Flag(
+          "reserve", .text("RESOURCE=QUANTITY,…"), initial: "nothing",
+          "What of cpu and memory is kept from pods, as cpu=500m,memory=1Gi"),
+        Flag(
+          "resource", .text("NAME=N"), repeats: true,
+          "Offer N of an extended resource; a name without a domain is stint.dev/NAME; may be repeated"),
+        Flag(
+          "resource-env", .text("NAME=VARIABLE"), repeats: true,
+          "Tell containers by this variable which ones of --resource they have, as 0,1; may be repeated"),
+        Flag(
+          "pod-pids-limit", .integer("N"), initial: "-1", "Most processes and threads of a pod; -1: as many as it likes"
+        ),
         Flag("label", .text("KEY=VALUE"), repeats: true, "Label of the node; may be repeated"),
         Flag(
           "node-ip", .text("ADDRESS"), initial: "the one that reaches the coordinator",
@@ -91,7 +109,12 @@ extension CommandTable {
         Flag(
           "disk-pressure-transition", .duration, initial: "5m",
           "How long a disk that was nearly full must have room before the node takes pods again"),
-        logLimit,
+        logLimit, images,
+        Flag(
+          "max-parallel-pulls", .integer("N"), initial: "3", "With --images=on: most images that are fetched at once"),
+        Flag(
+          "image-maximum-age", .duration, initial: "none",
+          "With --images=on: an image that no pod has used for so long is removed, whatever room the disk has"),
         Flag("stop", "End the agent that runs on this data directory, with its pods"), help,
       ],
       details: """
@@ -135,10 +158,14 @@ extension CommandTable {
       flags: [
         Flag("quick", "Smaller sizes, for a first look"),
         Flag(
-          "only", .choice(["idle", "jobs", "fleet", "history", "indexes", "api", "crowd", "access", "mount"]),
+          "only",
+          .choice([
+            "idle", "jobs", "fleet", "history", "indexes", "queues", "api", "crowd", "access", "mount", "images",
+          ]),
           repeats: true,
-          "Only these figures: an idle cluster, real Jobs, a thousand agents, finished pods, the Kubernetes API, "
-            + "crowds that connect at once, what roles cost, what pods' tokens cost; may be repeated"),
+          "Only these figures: an idle cluster, real Jobs, a thousand agents, finished pods, Indexed Jobs, Jobs that "
+            + "wait in queues, the Kubernetes API, crowds that connect at once, what roles cost, what pods' tokens "
+            + "cost, pods of an image; may be repeated"),
         Flag(
           "beside", .file,
           "Another build of stint: measure Jobs and reads of both in turn, and give this one's as a share of its"),
@@ -192,6 +219,28 @@ extension CommandTable {
       examples: [
         ("stint restore /root/stint.backup --data /var/lib/stint", "Then: stint coordinator --data /var/lib/stint")
       ], run: BackupCommand.restore),
+    Command(
+      name: "image", summary: "Bring images to a node from files, list and remove those that it has",
+      operands: "(load FILE… | ls | rm IMAGE…)", operand: .words(ImageCommand.words), count: 1...1000,
+      flags: [
+        Flag(
+          "data", .directory, initial: "/var/lib/stint-agent where it is, else that of `stint up`",
+          "Data directory of an agent, or of `stint up`: then each of its nodes is meant"),
+        Flag("tag", .text("NAME:TAG"), "With load: what an image is called, if the file does not say"),
+        Flag("output", "o", .choice(["json"]), "With ls: print as JSON"), help,
+      ],
+      details: """
+        FILE is what `docker save`, `podman save` or `skopeo copy … docker-archive:` make, an OCI layout (a directory),
+        or an archive of one; skopeo reads it. All images in it are taken, with all their names. An agent that runs
+        notices. rm takes a name away, and removes the image with its last name; an id removes it at once. Layers that
+        other images have stay. An image that a container runs on is not removed.
+        """,
+      examples: [
+        ("docker save busybox:1.36 -o busybox.tar && stint image load busybox.tar", "From a machine that has Docker"),
+        ("stint image load layout/ --tag tools:1 --data /var/lib/stint-agent", "From an OCI layout without names"),
+        ("stint image ls", "Names, ids and sizes"),
+        ("stint image rm busybox:1.36", "Make room"),
+      ], run: ImageCommand.run),
     Command(
       name: "version", summary: "Print the versions of this program and of the coordinator",
       flags: [

@@ -223,6 +223,43 @@ extension CommandTable {
         ("stint logs demo-x7k2p --previous", "What the container wrote before it was restarted"),
       ], run: LogsCommand.run),
     Command(
+      name: "exec", summary: "Run a command in a container that runs", operands: "(POD | job/NAME) -- COMMAND…",
+      operand: .pod, count: 2...1000,
+      flags: [
+        Flag("container", "c", .text("CONTAINER"), "Which container, where a pod has several"),
+        Flag("stdin", "i", "Pass standard input on to the command"),
+        Flag("tty", "t", "Give the command a terminal: this one"), namespace,
+      ] + connection,
+      details: """
+        The command has the container's environment, user, limits and files, and ends with it. Where this program
+        ends, or its connection, the command is killed. The exit status is the command's.
+        """,
+      examples: [
+        ("stint exec demo-x7k2p -- ls -l", "Run a command in the pod's container"),
+        ("stint exec -it job/demo -- sh", "A shell in the first pod of a Job that runs"),
+        ("stint exec -i demo-x7k2p -- sh -c 'cat > /tmp/in' < file", "Hand something in"),
+      ], run: ExecCommand.run),
+    Command(
+      name: "cp", summary: "Copy files between this machine and a container",
+      operands: "(POD:PATH PATH | PATH POD:PATH)",
+      operand: .none, count: 2...2,
+      flags: [Flag("container", "c", .text("CONTAINER"), "Which container, where a pod has several"), namespace]
+        + connection,
+      details: "Both sides need tar. A target that is a folder gets the copy inside it.",
+      examples: [
+        ("stint cp demo-x7k2p:/tmp/out.csv .", "Fetch a file"),
+        ("stint cp input/ demo-x7k2p:/tmp/input", "Bring a folder"),
+      ], run: CopyCommand.run),
+    Command(
+      name: "port-forward", summary: "Lead ports of this machine to ports of a pod",
+      operands: "(POD | job/NAME) [LOCAL:]REMOTE…", operand: .pod, count: 2...100,
+      flags: [Flag("address", .text("ADDRESS"), initial: "127.0.0.1", "Where to listen"), namespace] + connection,
+      details: "Goes on until it is interrupted. A pod's ports are its node's, those of other programs there too.",
+      examples: [
+        ("stint port-forward demo-x7k2p 8080", "http://localhost:8080 is the pod's port 8080"),
+        ("stint port-forward job/demo :80", "Any free port here; it is printed"),
+      ], run: PortForwardCommand.run),
+    Command(
       name: "wait", summary: "Wait until Jobs (or other objects) are where they should be",
       operands: "(KIND/NAME… | KIND NAME… | KIND -l SELECTOR | KIND --all)", operand: .kindAndNames, count: 1...1000,
       flags: [
@@ -250,6 +287,20 @@ extension CommandTable {
         Flag("timeout", .duration, initial: "no limit", "With --watch: when to stop"), namespace, allNamespaces,
       ] + connection,
       examples: [("stint events --for job/demo", "What happened to a Job")], run: EventsCommand.run),
+    Command(
+      name: "top", summary: "Show what pods or nodes use now", operands: "(pods | nodes) [NAME]",
+      operand: .words(TopCommand.words), count: 1...2,
+      flags: [
+        selector, namespace, allNamespaces, Flag("containers", "Of pods: a line for each container"),
+        Flag("no-headers", "Leave out the line of column names"),
+      ] + connection,
+      details: """
+        Nodes measure only while somebody asks: the first answer takes a second or two.
+        """,
+      examples: [
+        ("stint top nodes", "What each machine has to do"), ("stint top pods -A", "And who makes it do that"),
+      ],
+      run: TopCommand.run),
     Command(
       name: "cordon", summary: "Give nodes no more pods", operands: "NODE…", operand: .node, count: 1...1000,
       flags: connection, examples: [("stint cordon node-2", "Leave its pods, add none")], run: NodeCommand.cordon),

@@ -4,22 +4,19 @@
 enum KubectlCommands {
   /// Those that work on a stint cluster.
   private static let working: Set<String> = [
-    "annotate", "api-resources", "api-versions", "auth", "cluster-info", "config", "diff", "edit", "explain", "label",
+    "annotate", "api-resources", "attach", "api-versions", "auth", "cluster-info", "config", "diff", "edit", "explain",
+    "label",
     "proxy", "replace", "run", "taint",
   ]
 
   /// Those that do not, and why.
-  private static let refused: [String: String] = {
-    let inside = "nothing goes into a container that runs; `stint logs` shows what it writes"
-    let network = "a pod's ports are its node's: connect to them there"
-    return [
-      "exec": inside, "attach": inside, "cp": inside, "debug": inside, "port-forward": network, "expose": network,
-      "scale": "a Job runs more pods at a time with `stint patch job NAME -p '{\"spec\":{\"parallelism\":4}}'`",
-      "autoscale": "there are only Jobs and pods", "rollout": "there are only Jobs and pods",
-      "set": "a Job's template does not change; `stint patch` changes other fields",
-      "top": "usage is not measured; `stint describe node` shows what is requested",
-    ]
-  }()
+  private static let refused: [String: String] = [
+    "debug": "a pod's containers are those that it was created with; `stint exec` runs a command in one",
+    "expose": "a pod's ports are its node's: connect to them there, or with `stint port-forward`",
+    "scale": "a Job runs more pods at a time with `stint patch job NAME -p '{\"spec\":{\"parallelism\":4}}'`",
+    "autoscale": "there are only Jobs and pods", "rollout": "there are only Jobs and pods",
+    "set": "a Job's template does not change; `stint patch` changes other fields",
+  ]
 
   /// What to do instead; nil for words that kubectl does not know either, or that stint has.
   static func answer(to word: String) -> String? {

@@ -32,6 +32,9 @@ package struct FuzzReport: Sendable {
 package struct CoordinatorFuzz {
   private static let nodes = ["node-0", "node-1", "node-2"]
   private static let names = ["a", "b", "c", "d", "node-0", "node-1", "default"]
+  private static let stream: JSON = [
+    "container": "c", "command": ["true", "x"], "stdin": true, "stdout": true, "tty": false, "port": 80,
+  ]
   private static let subresources = ["", "", "", "status", "status", "eviction", "log", "scale", "finalize", "token"]
   /// Inputs between two starts on the stored rows, and between two empty ones.
   private static let life = 500
@@ -71,7 +74,7 @@ package struct CoordinatorFuzz {
     for number in 1...max(1, inputs) {
       if number % Self.life == 0 { restart(empty: number % Self.world == 0) }
       passTime()
-      if numbers.oneIn(3) { speak() } else { ask() }
+      if numbers.oneIn(3) { speak() } else if numbers.oneIn(6) { writeStatus() } else { ask() }
     }
     return report
   }
@@ -84,6 +87,7 @@ package struct CoordinatorFuzz {
     let name = numbers.pick(Self.names)
     var body = FuzzBodies.objects[kind] ?? .null
     body[path: ["metadata", "name"]] = .string(name)
+    if kind == .jobs, numbers.oneIn(2) { FuzzBodies.addIndexes(to: &body) }
     var request = APIRequest(
       verb: verb, kind: kind, namespace: kind.isNamespaced ? "default" : "", name: verb == .create ? "" : name,
       subresource: verb == .create ? "" : numbers.pick(Self.subresources), options: options(verb))
@@ -92,7 +96,48 @@ package struct CoordinatorFuzz {
     } else if verb == .update || verb == .create || verb == .patch {
       request.body = numbers.mutate(body, most: 4)
     }
+    if verb == .connect, numbers.oneIn(2) {
+      request.kind = .pods
+      request.subresource = numbers.pick(PodStreamPurpose.allCases).rawValue
+      request.body = numbers.mutate(Self.stream, most: 3)
+    }
     request.form = numbers.pick([.object, .object, .table, .metadata])
+    send(request)
+  }
+
+  /// A status that may be one, of a Job or of a pod: nothing that is wrong in it may stop the coordinator.
+  private mutating func writeStatus() {
+    var options = APIOptions()
+    options.patchKind = .merge
+    let pod = numbers.oneIn(3) ? anyPod() : nil
+    var status: JSON = .object(JSONObject())
+    if pod != nil {
+      status["phase"] = numbers.pick(["Pending", "Running", "Succeeded", "Failed", "Unknown", "", "Bogus"])
+    } else {
+      for (field, values) in FuzzBodies.jobStatus where numbers.oneIn(3) { status[field] = numbers.pick(values) }
+      if numbers.oneIn(3) { status["conditions"] = .array([condition(), condition()]) }
+    }
+    send(
+      APIRequest(
+        verb: .patch, kind: pod == nil ? .jobs : .pods, namespace: "default", name: pod ?? numbers.pick(Self.names),
+        subresource: "status", options: options, body: ["status": status]))
+  }
+
+  private mutating func condition() -> JSON {
+    let types = ["Complete", "Failed", "FailureTarget", "SuccessCriteriaMet", "Suspended", JobAdmission.condition]
+    return [
+      "type": .string(numbers.pick(types)), "status": numbers.pick(["True", "True", "False"]),
+      "lastTransitionTime": "2026-11-23T10:00:00Z",
+    ]
+  }
+
+  private mutating func anyPod() -> String? {
+    let prefix = "\(StoreTable.objects.rawValue) pods/default/"
+    let names = rows.keys.filter { $0.hasPrefix(prefix) }.sorted()
+    return names.isEmpty ? nil : String(numbers.pick(names).dropFirst(prefix.count))
+  }
+
+  private mutating func send(_ request: APIRequest) {
     let id = nextRequest
     nextRequest += 1
     report.inputs += 1

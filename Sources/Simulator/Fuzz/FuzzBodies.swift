@@ -66,6 +66,8 @@ enum FuzzBodies {
     .poddisruptionbudgets:
       #""spec":{"minAvailable":1,"selector":{"matchLabels":{"a":"b"}}},"status":{"expectedPods":3}"#,
     .queues: #""spec":{"priority":5,"limits":{"jobs":"5","cpu":"9","example.com/a":"3"},"weights":{"default":3}}"#,
+    .resourcequotas: #""spec":{"hard":{"pods":"50","requests.cpu":"90","count/jobs.batch":"70"}}"#,
+    .limitranges: #""spec":{"limits":[{"type":"Container","default":{"cpu":"500m"},"max":{"cpu":"2"}}]}"#,
     .priorityclasses: #""value":5,"globalDefault":false"#,
     .services: #""spec":{"ports":[{"port":80,"targetPort":81,"nodePort":0,"protocol":"TCP"}]}"#,
     .events: #"""
@@ -93,6 +95,23 @@ enum FuzzBodies {
     }
     return result
   }()
+
+  /// Values of a Job's status that may be taken.
+  static let jobStatus: [(String, [JSON])] = [
+    ("active", [0, 1, 9]), ("ready", [0, 1]), ("terminating", [0, 2]), ("succeeded", [0, 1, 2, 3, 9, 2_147_483_647]),
+    ("failed", [0, 1, 3, 2_147_483_647]), ("completedIndexes", ["", "0", "0-2", "1,3", "0-9", .null]),
+    ("failedIndexes", ["", "0", "1,3", .null]), ("startTime", ["2026-11-23T10:00:00Z", .null]),
+    ("completionTime", ["2026-11-23T10:00:00Z", "9999-12-31T23:59:59Z", .null]),
+  ]
+
+  /// Makes an Indexed Job of it.
+  static func addIndexes(to job: inout JSON) {
+    job[path: ["spec", "completionMode"]] = "Indexed"
+    job[path: ["spec", "backoffLimitPerIndex"]] = 1
+    job[path: ["spec", "template", "spec", "restartPolicy"]] = "Never"
+    job[path: ["status", "completedIndexes"]] = "0,2"
+    job[path: ["status", "failedIndexes"]] = "1"
+  }
 
   static let status = parse(podStatus)
   static let spec = parse(podSpec)

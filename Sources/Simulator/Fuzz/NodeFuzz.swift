@@ -115,7 +115,7 @@ package struct NodeFuzz {
         answerNumber = 0
         toAgent(.coordinatorOpened(number))
       case .send(.heartbeat(let heartbeat)): sequence = heartbeat.sequence
-      case .prepare(let assignment, let number): prepare(assignment, number)
+      case .prepare(let assignment, let number, _): prepare(assignment, number)
       default: break
       }
     }
@@ -146,7 +146,20 @@ package struct NodeFuzz {
     guard let request = try? KeeperRequest(json: json) else { return }
     report.accepted += 1
     toKeeper(.request(request))
+    if numbers.oneIn(3) { tellExec() }
     if numbers.oneIn(3) { toKeeper(.timer) }
+  }
+
+  private mutating func tellExec() {
+    let number = Int64(numbers.random.below(20))
+    let whole = ExecRequest(
+      attempt: Int64(numbers.random.below(12) + 1), container: numbers.oneIn(5) ? "none" : "main",
+      arguments: ["/bin/true"], terminal: numbers.oneIn(2) ? nil : TerminalSize(columns: 80, rows: 24)
+    ).json
+    let json = numbers.oneIn(3) ? whole : numbers.mutate(whole, most: 2)
+    if let request = try? ExecRequest(json: json) { toKeeper(.exec(number, request)) }
+    if numbers.oneIn(3) { toKeeper(.execClosed(number)) }
+    if numbers.oneIn(3) { toKeeper(.execTold(number, .exited(code: numbers.integer()))) }
   }
 
   private mutating func keeperRequest() -> JSON {
@@ -182,12 +195,15 @@ package struct NodeFuzz {
         if numbers.oneIn(2) {
           toKeeper(
             .containerExited(
-              run, exitCode: numbers.integer(), signal: numbers.integer(), message: ""))
+              run, exitCode: numbers.integer(), signal: numbers.integer(), message: "",
+              outOfMemory: numbers.oneIn(3)))
         }
       case .journal(_, let number):
         toKeeper(.journaled(number, error: numbers.oneIn(20) ? "no space left on device" : nil))
       case .killPod(let attempt): toKeeper(.podGone(attempt))
       case .freezePod(let attempt): toKeeper(.podFrozen(attempt))
+      case .startExec(let number, _, _, _): if numbers.oneIn(2) { toKeeper(.execTold(number, .started)) }
+      case .killExec(let number, _): toKeeper(.execTold(number, .exited(code: 137)))
       case .thawPod(let attempt): toKeeper(.podThawed(attempt))
       case .reply(let reply): toAgent(.keeper(keeperConnection, reply))
       case .exit: keeper = Self.keeper()

@@ -115,11 +115,13 @@ final class BenchCluster {
     return AgentStop.holder(of: "\(data)/coordinator/lock") ?? 0
   }
 
+  /// The data directory of each agent.
+  var agentData: [String] { agentCount > 0 ? (1...agentCount).map { "\(data)/agents/node-\($0)" } : [] }
+
   /// Agent and keeper of each node.
   var agents: [[Int32]] {
-    guard agentCount > 0 else { return [] }
-    return (1...agentCount).map { number in
-      let paths = NodePaths(data: "\(data)/agents/node-\(number)")
+    agentData.map { data in
+      let paths = NodePaths(data: data)
       return [paths.agentLock, paths.keeperLock].compactMap { AgentStop.holder(of: $0) }
     }
   }
@@ -151,14 +153,16 @@ final class BenchCluster {
 
 /// The manifests that are measured.
 enum BenchManifest {
-  /// A Job of `/bin/true` (or another command); its pods get the usual token, or `token` says that they do not.
+  /// A Job of `/bin/true` (or another command), of the host or an image; its pods get the usual token, or `token` says
+  /// that they do not.
   static func job(
-    _ name: String, completions: Int = 1, parallelism: Int = 1, command: [String] = ["/bin/true"], token: Bool = true
+    _ name: String, completions: Int = 1, parallelism: Int = 1, command: [String] = ["/bin/true"], token: Bool = true,
+    image: String = "host"
   ) -> JSON {
     var pod: JSON = [
       "restartPolicy": "Never",
       "containers": [
-        ["name": "main", "image": "none", "command": .array(command.map { .string($0) })]
+        ["name": "main", "image": .string(image), "command": .array(command.map { .string($0) })]
       ],
     ]
     if !token { pod["automountServiceAccountToken"] = false }

@@ -47,9 +47,10 @@ enum BenchCommand {
   static let groups = [
     Group(name: "idle", measure: IdleBench.run), Group(name: "jobs", measure: JobBench.run),
     Group(name: "fleet", measure: FleetBench.run), Group(name: "history", measure: HistoryBench.run),
-    Group(name: "indexes", measure: IndexBench.run),
+    Group(name: "indexes", measure: IndexBench.run), Group(name: "queues", measure: QueueBench.run),
     Group(name: "api", measure: APIBench.run), Group(name: "crowd", measure: CrowdBench.run),
     Group(name: "access", measure: AccessBench.run), Group(name: "mount", measure: MountBench.run),
+    Group(name: "images", measure: ImageBench.run),
   ]
 
   /// What is measured of this build and of another one in turn.

@@ -228,6 +228,8 @@ extension APIRequest {
     case .get, .list, .watch, .log: true
     case .patch: options.patchKind == .merge && options.resourceVersion == nil
     case .create, .update, .delete, .deletecollection: options.dryRun
+    // What it starts in a pod may have run.
+    case .connect: false
     }
   }
 }

@@ -294,11 +294,14 @@ enum ClientProof: Equatable {
   case token(String, authority: [UInt8])
 
   /// What its connections are secured by, and the hello on them.
-  func opening() throws(IOError) -> (tls: TLSContext, handshake: HandshakeClient) {
-    switch self {
-    case .certificate(let identity): (try TLSContext(native: identity), HandshakeClient(role: .client))
+  /// `stream`: of which stream into a pod they are; empty: of none.
+  func opening(stream: String = "") throws(IOError) -> (tls: TLSContext, handshake: HandshakeClient) {
+    let role: ProtocolRole = stream.isEmpty ? .client : .stream
+    return switch self {
+    case .certificate(let identity):
+      (try TLSContext(native: identity), HandshakeClient(role: role, stream: stream))
     case .token(let token, let authority):
-      (try TLSContext(bearer: authority), HandshakeClient(role: .client, token: token))
+      (try TLSContext(bearer: authority), HandshakeClient(role: role, stream: stream, token: token))
     }
   }
 }

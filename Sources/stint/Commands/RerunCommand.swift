@@ -1,5 +1,5 @@
-// Owns: `rerun`: a copy of a Job that has ended, whole or only for the indexes that have not succeeded. It must not
-// know how the copy runs.
+// Owns: `rerun`: a copy of a Job that has ended, whole or only for the indexes that have not succeeded, without what
+// would end it before it begins or hold it for ever. It must not know how the copy runs.
 
 import ClusterProto
 
@@ -20,9 +20,16 @@ enum RerunCommand {
     if context.arguments.has("failed-indexes") {
       let indexes = try failedIndexes(of: job, succeeded: end.succeeded, name)
       copy[path: ["metadata", "annotations", JobAnnotation.indexes]] = .string(indexes)
-      // It was met by the indexes that succeeded, which count: the Job would end before it begins.
-      if end.succeeded { copy[path: ["spec", "successPolicy"]] = nil }
       context.console.note("runs again: indexes \(indexes)")
+      if leaveOutPolicy(of: job, indexes: indexes, &copy) {
+        context.console.note(
+          "left out: successPolicy, which the indexes that do not run again meet: the Job would end before it begins")
+      }
+    }
+    let met = try leaveOutDependencies(of: job, context, &copy)
+    if !met.isEmpty {
+      context.console.note(
+        "left out: \(JobAnnotation.dependsOn) \(met.joined(separator: ",")), which the Job has waited for")
     }
     return try ApplyCommand.make(.jobs, context) { attempt in
       guard attempt <= attempts else { return nil }
@@ -56,6 +63,37 @@ enum RerunCommand {
     return [
       "apiVersion": .string(Kind.jobs.apiVersion), "kind": .string(Kind.jobs.name), "metadata": metadata, "spec": spec,
     ]
+  }
+
+  /// The indexes that do not run count as succeeded: true where they alone meet the policy, which is gone then.
+  private static func leaveOutPolicy(of job: JSON, indexes: String, _ copy: inout JSON) -> Bool {
+    let spec = JobSpec(json: job["spec"] ?? .null)
+    let counted = IndexIntervals(text: indexes).inverted(below: spec.completions ?? 0)
+    guard spec.successRules.contains(where: { $0.isMet(by: counted) }) else { return false }
+    copy[path: ["spec", "successPolicy"]] = nil
+    return true
+  }
+
+  /// What the Job had waited for when it began has come, and may be gone: nobody waits for it again. What single
+  /// indexes waited for is looked at anew, as long as it is there. Returns what is left out.
+  private static func leaveOutDependencies(
+    of job: JSON, _ context: Context, _ copy: inout JSON
+  ) throws -> [String] {
+    let path = ["metadata", "annotations", JobAnnotation.dependsOn]
+    guard let text = job[path: path]?.stringValue, hasBegun(JobStatus(json: job["status"])),
+      let all = try? JobDependency.list(text)
+    else { return [] }
+    var kept: [String] = []
+    for one in all where one.isOfIndexes {
+      if try context.cluster().find(.jobs, context.namespace, one.job) != nil { kept.append(one.text) }
+    }
+    copy[path: path] = kept.isEmpty ? nil : .string(kept.joined(separator: ","))
+    return all.map(\.text).filter { !kept.contains($0) }
+  }
+
+  private static func hasBegun(_ status: JobStatus) -> Bool {
+    status.startTime != nil || status.condition(JobAdmission.condition)?.isTrue == true || status.succeeded > 0
+      || status.failed > 0
   }
 
   private static let generatedLabels = [

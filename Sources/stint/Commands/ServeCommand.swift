@@ -95,6 +95,12 @@ enum ServeCommand {
     options.memoryBytes = try quantity("memory", arguments, Quantity.parseBytes)
     options.pods = arguments.integer("pods") ?? options.pods
     guard options.pods > 0 else { throw arguments.problem("--pods must be at least 1") }
+    options.reserved = try AgentResources.reserve(arguments)
+    options.devices = try AgentResources.offers(arguments)
+    if let most = arguments.integer("pod-pids-limit"), most != -1 {
+      guard most > 0 else { throw arguments.problem("--pod-pids-limit must be -1 or at least 1") }
+      options.podProcesses = most
+    }
     options.labels = try labels(arguments, node: options.name)
     if let address = arguments.value("node-ip") {
       guard let address = SocketAddress.canonicalAddress(address),
@@ -110,6 +116,7 @@ enum ServeCommand {
       }
     }
     options.logLimit = try logLimit(arguments) ?? options.logLimit
+    options.images = try images(arguments)
     options.frozenKillMilliseconds = try frozenKill(arguments) ?? options.frozenKillMilliseconds
     options.diskPressureMilliseconds =
       arguments.milliseconds("disk-pressure-transition") ?? options.diskPressureMilliseconds
@@ -180,6 +187,25 @@ enum ServeCommand {
     guard let milliseconds = arguments.milliseconds("frozen-kill") else { return nil }
     guard milliseconds >= 1_000 else { throw arguments.problem("--frozen-kill must be at least 1s") }
     return milliseconds
+  }
+
+  private static func images(_ arguments: Arguments) throws -> ImageSettings {
+    var settings = ImageSettings()
+    settings.mode =
+      arguments.value("images").flatMap { ImageMode(rawValue: $0) } ?? ImageMode.usual(asRoot: geteuid() == 0)
+    if let most = arguments.integer("max-parallel-pulls") {
+      guard (1...1_000).contains(most) else {
+        throw arguments.problem("--max-parallel-pulls must be between 1 and 1000")
+      }
+      settings.parallelPulls = Int(most)
+    }
+    if let age = arguments.milliseconds("image-maximum-age") {
+      guard age >= settings.minimumAgeMilliseconds else {
+        throw arguments.problem("--image-maximum-age must be at least 2m")
+      }
+      settings.maximumAgeMilliseconds = age
+    }
+    return settings
   }
 
   /// Smaller files would be rotated at each line.

@@ -78,6 +78,7 @@ final class UpCommand {
     if try ServeCommand.logLimit(arguments) != nil {
       command.agentSettings = ["--log-limit", arguments.value("log-limit") ?? ""]
     }
+    if let images = arguments.value("images") { command.agentSettings += ["--images", images] }
     return try command.run(settings, address)
   }
 

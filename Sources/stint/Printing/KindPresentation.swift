@@ -33,7 +33,9 @@ struct KindPresentation: Sendable {
     case .roles, .clusterroles: KindPresentation(describe: { describer, role, _ in describer.role(role) }, events: nil)
     case .rolebindings, .clusterrolebindings:
       KindPresentation(describe: { describer, binding, _ in describer.roleBinding(binding) }, events: nil)
-    case .namespaces, .serviceaccounts, .services, .leases, .priorityclasses, .poddisruptionbudgets, .queues:
+    case .queues: KindPresentation(describe: { describer, queue, _ in describer.queue(queue) })
+    case .namespaces, .serviceaccounts, .services, .leases, .priorityclasses, .poddisruptionbudgets,
+      .resourcequotas, .limitranges:
       KindPresentation()
     }
   }

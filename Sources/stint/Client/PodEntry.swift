@@ -1,0 +1,155 @@
+// Owns: the command line's way into a pod: which pod a word means, the request for a stream, and the connection that
+// carries its frames. It must not know what goes through it.
+
+import ClusterIO
+import ClusterProto
+import Glibc
+
+/// Opens streams into pods. One control connection stays open beside them; with it they end.
+final class PodEntry {
+  let loop: EventLoop
+  let cluster: Cluster
+  private let context: Context
+  private let endpoint: Endpoint
+
+  init(_ context: Context) throws {
+    self.context = context
+    loop = try EventLoop()
+    endpoint = Endpoint(arguments: context.arguments, environment: context.environment)
+    if let server = endpoint.server, SocketAddress(parsing: server) == nil {
+      throw CommandError("error: the coordinator's address \"\(server)\" is not HOST:PORT")
+    }
+    cluster = NativeClient.makeCluster(endpoint, context.console, loop: loop)
+  }
+
+  /// The pod that a word names: `NAME`, `pod/NAME`, or the first that runs of `job/NAME`.
+  func pod(_ word: String) throws -> String {
+    guard let slash = word.firstIndex(of: "/") else { return word }
+    let target = try Target.parse([word])[0]
+    let name = String(word[word.index(after: slash)...])
+    switch KindPresentation.of(target.kind).running {
+    case .itself: return name
+    case .pods:
+      let job = try cluster.get(target.kind, context.namespace, name)
+      let selector = LabelText.selector(job[path: ["spec", "selector"]])
+      let pods = try cluster.list(.pods, context.namespace, labels: selector)["items"]?.arrayValue ?? []
+      let running = pods.filter { $0[path: ["status", "phase"]] == "Running" }
+      guard let pod = running.first?[path: ["metadata", "name"]]?.stringValue else {
+        throw CommandError("error: no pod of \(word) runs\(pods.isEmpty ? "" : " any more, or yet")")
+      }
+      return pod
+    case nil: throw CommandError("error: there is no way into \(target.kind.qualifiedPlural): name a pod or a job")
+    }
+  }
+
+  /// Opens a stream; the coordinator's refusal is thrown as `StatusError`.
+  func open(_ purpose: PodStreamPurpose, pod: String, _ options: PodStreamOptions) throws -> PodStreamConnection {
+    let request = APIRequest(
+      verb: .connect, kind: .pods, namespace: context.namespace, name: pod, subresource: purpose.rawValue,
+      body: options.json)
+    let answer = try cluster.send(request)
+    guard let stream = answer.object["stream"]?.stringValue else {
+      throw CommandError("error: the coordinator names no stream: it is another version's")
+    }
+    return try PodStreamConnection(loop: loop, endpoint: endpoint, stream: stream)
+  }
+
+  /// Turns the loop until that holds.
+  func run(until isDone: () -> Bool) throws { while !isDone() { try loop.runOnce(timeoutMilliseconds: -1) } }
+}
+
+/// One stream's connection to the coordinator.
+final class PodStreamConnection {
+  /// A frame of the pod's.
+  var onFrame: ((PodStreamFrame) -> Void)?
+  /// All that was sent has gone.
+  var onDrained: (() -> Void)?
+  /// Once, last, where no `end` has come: why.
+  var onLost: ((String) -> Void)?
+
+  private let connection: Connection
+  private let handshake: HandshakeClient
+  private var reader = MessageStream()
+  private var isOpen = false
+  /// What waits for the hello.
+  private var early: [PodStreamFrame] = []
+  /// Bytes that wait for the coordinator beyond which nothing more is to be sent.
+  static let mark = 256 * 1024
+
+  fileprivate init(loop: EventLoop, endpoint: Endpoint, stream: String) throws {
+    let access = try endpoint.read()
+    let (tls, handshake) = try access.proof().opening(stream: stream)
+    self.handshake = handshake
+    let server = try endpoint.server ?? access.nativeAddress()
+    guard let address = SocketAddress(parsing: server) else {
+      throw CommandError("error: the coordinator's address \"\(server)\" is not HOST:PORT")
+    }
+    let candidates: [SocketAddress]
+    do throws(NameLookup.Failure) {
+      candidates = try NameLookup.addresses(of: address)
+    } catch {
+      throw CommandError("error: \(error.message)")
+    }
+    connection = try Connection.connect(loop: loop, to: candidates[0], outputLimit: 4 << 20)
+    try connection.startTLS(tls, name: address.name)
+    connection.setKeepAlive(seconds: 60)
+    connection.onOpen = { [unowned self] in connection.send(MessageWriter.frames(handshake.hello)) }
+    connection.onBytes = { [unowned self] bytes in take(bytes) }
+    connection.onDrained = { [unowned self] in if isOpen { onDrained?() } }
+    // The loop holds the connection, and this closure this: until it closes.
+    connection.onClose = { [self] reason in lost(reason.description) }
+  }
+
+  /// More waits than is taken: send no more before `onDrained`.
+  var isBehind: Bool { !early.isEmpty || connection.pendingOutput > Self.mark }
+
+  func send(_ frame: PodStreamFrame) {
+    guard isOpen else { return early.append(frame) }
+    guard let bytes = try? Frame.encode(frame.payload) else { return }
+    connection.send(bytes)
+  }
+
+  func setReading(_ reading: Bool) { connection.setReading(reading) }
+
+  /// Ends it; nothing is told any more.
+  func close() {
+    onFrame = nil
+    onDrained = nil
+    onLost = nil
+    connection.close()
+  }
+
+  private func lost(_ reason: String) {
+    let handler = onLost
+    onLost = nil
+    handler?(reason)
+  }
+
+  private func take(_ bytes: [UInt8]) {
+    reader.append(bytes)
+    do throws(ProtocolError) {
+      while connection.isOpen {
+        if isOpen {
+          guard let frame = try reader.nextFrame() else { return }
+          onFrame?(try PodStreamFrame(payload: frame))
+        } else {
+          guard let message = try reader.next() else { return }
+          _ = try handshake.receive(message)
+          reader.finishHello(messageLimit: MessageLimits.fromCoordinator)
+          opened()
+        }
+      }
+    } catch {
+      lost(error.message)
+      connection.close()
+    }
+  }
+
+  private func opened() {
+    isOpen = true
+    let waiting = early
+    early = []
+    for frame in waiting { send(frame) }
+    if !waiting.isEmpty, connection.pendingOutput == 0 { onDrained?() }
+  }
+}

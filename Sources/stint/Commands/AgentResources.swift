@@ -1,0 +1,78 @@
+// Owns: the agent's flags about what it offers and keeps back: texts to numbers. It must not know who gets what.
+
+import AgentCore
+import ClusterProto
+
+/// `--reserve`, `--resource` and `--resource-env`.
+enum AgentResources {
+  /// Where a resource's name has no domain.
+  private static let domain = "stint.dev/"
+
+  /// What is kept from pods; nil: nothing is.
+  static func reserve(_ arguments: Arguments) throws -> NodeReserve? {
+    guard let text = arguments.value("reserve") else { return nil }
+    var reserve = NodeReserve(cpuMillicores: 0, memoryBytes: 0)
+    for part in text.split(separator: ",", omittingEmptySubsequences: false) {
+      let (name, amount) = try pair(String(part), "reserve", arguments)
+      switch name {
+      case "cpu": reserve.cpuMillicores = try quantity(amount, Quantity.parseMillis, "reserve", arguments)
+      case "memory": reserve.memoryBytes = try quantity(amount, Quantity.parseBytes, "reserve", arguments)
+      default: throw arguments.problem("--reserve: \"\(name)\": only cpu and memory can be kept back")
+      }
+    }
+    return reserve
+  }
+
+  /// What is handed out, sorted by name.
+  static func offers(_ arguments: Arguments) throws -> [DeviceOffer] {
+    var offers: [DeviceOffer] = []
+    for text in arguments.values("resource") {
+      let (given, amount) = try pair(text, "resource", arguments)
+      let name = try qualified(given, arguments)
+      guard let count = Int64(amount), (1...1_000).contains(count) else {
+        throw arguments.problem("--resource: \"\(text)\": how many must be between 1 and 1000")
+      }
+      guard !offers.contains(where: { $0.name == name }) else {
+        throw arguments.problem("--resource: \"\(name)\" is given twice")
+      }
+      offers.append(DeviceOffer(name: name, count: count))
+    }
+    for text in arguments.values("resource-env") {
+      let (given, variable) = try pair(text, "resource-env", arguments)
+      let name = try qualified(given, arguments)
+      guard let place = offers.firstIndex(where: { $0.name == name }) else {
+        throw arguments.problem("--resource-env: there is no --resource \(given)")
+      }
+      guard !variable.contains("="), !variable.utf8.contains(0) else {
+        throw arguments.problem("--resource-env: \"\(variable)\" is no name of a variable")
+      }
+      offers[place].variable = variable
+    }
+    return offers.sorted { $0.name < $1.name }
+  }
+
+  private static func qualified(_ name: String, _ arguments: Arguments) throws -> String {
+    let whole = name.contains("/") ? name : domain + name
+    guard ResourceAmount.isExtended(whole), Names.labelKeyErrors(whole).isEmpty else {
+      throw arguments.problem("--resource: \"\(name)\" is no name of an extended resource, such as example.com/gpu")
+    }
+    return whole
+  }
+
+  private static func pair(_ text: String, _ flag: String, _ arguments: Arguments) throws -> (String, String) {
+    let parts = text.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false).map(String.init)
+    guard parts.count == 2, !parts[0].isEmpty, !parts[1].isEmpty else {
+      throw arguments.problem("--\(flag): \"\(text)\" is not NAME=VALUE")
+    }
+    return (parts[0], parts[1])
+  }
+
+  private static func quantity(
+    _ text: String, _ parse: (String) -> Int64?, _ flag: String, _ arguments: Arguments
+  ) throws -> Int64 {
+    guard let value = parse(text), value >= 0 else {
+      throw arguments.problem("--\(flag): \"\(text)\" is no quantity")
+    }
+    return value
+  }
+}

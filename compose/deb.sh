@@ -76,7 +76,7 @@ Version: $version
 Architecture: $architecture
 Maintainer: Stint <stint@localhost>
 Depends: $libraries
-Recommends: bubblewrap
+Recommends: bubblewrap, skopeo
 Section: admin
 Priority: optional
 Description: runs Kubernetes Jobs without Kubernetes

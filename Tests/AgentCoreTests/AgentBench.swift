@@ -146,7 +146,7 @@ extension [AgentEffect] {
     sent.flatMap { message -> [AttemptNumber] in if case .fetch(let attempts) = message { attempts } else { [] } }
   }
   var preparations: [(attempt: AttemptNumber, number: Int64)] {
-    compactMap { if case .prepare(let body, let number) = $0 { (body.attempt, number) } else { nil } }
+    compactMap { if case .prepare(let body, let number, _) = $0 { (body.attempt, number) } else { nil } }
   }
   var renewed: [AttemptNumber]? {
     requests.compactMap { if case .renew(_, let attempts) = $0 { attempts } else { nil } }.last

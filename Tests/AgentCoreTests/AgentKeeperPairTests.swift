@@ -28,7 +28,7 @@ struct NodeBench {
       case .keeper(let request):
         keeper.now = agent.now
         try settle(keeper.request(try KeeperRequest(json: try JSON(parsing: request.json.text))))
-      case .prepare(let body, let number):
+      case .prepare(let body, let number, _):
         if let message = missing[body.attempt] {
           let failure = AgentEvent.preparationFailed(
             body.attempt, number: number, container: "main", reason: "CreateContainerConfigError", message: message,

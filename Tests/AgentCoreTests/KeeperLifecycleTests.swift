@@ -127,6 +127,35 @@ import Testing
 
   // MARK: Restarts
 
+  @Test(
+    "a container's own restartPolicy goes before the pod's",
+    arguments: [
+      (RestartPolicy.never, RestartPolicy.onFailure, 1, true), (.never, .onFailure, 0, false),
+      (.never, .always, 0, true), (.onFailure, .never, 1, false), (.always, .onFailure, 0, false),
+    ] as [(RestartPolicy, RestartPolicy, Int64, Bool)])
+  func ownPolicy(_ pod: RestartPolicy, _ own: RestartPolicy, _ code: Int64, _ restarts: Bool) throws {
+    var bench = KeeperBench()
+    var main = container("main")
+    main["restartPolicy"] = .string(own.rawValue)
+    try bench.run(assignment(spec: podSpec(policy: pod, containers: [main])))
+    let effects = bench.exit(0, code: code)
+    #expect(effects.startedNames == (restarts ? ["main"] : []))
+    #expect(effects.contains(.killPod(1)) != restarts, "a pod whose container does not run again has ended")
+  }
+
+  @Test("an init container that may restart by itself is tried again in a pod of Never")
+  func ownPolicyOfInit() throws {
+    var bench = KeeperBench()
+    var first = container("one")
+    first["restartPolicy"] = "OnFailure"
+    let spec = podSpec(initContainers: [first])
+    bench.confirm(try bench.start(assignment(spec: spec)))
+    let again = bench.exit(0, code: 3)
+    #expect(again.startedNames == ["one"])
+    bench.confirm(again)
+    #expect(bench.exit(0, restart: 1).startedNames == ["main"])
+  }
+
   @Test("OnFailure restarts at once, then after 10 s, 20 s, … up to 300 s, with kubelet's message")
   func crashLoop() throws {
     var bench = KeeperBench()
@@ -206,7 +235,7 @@ import Testing
       Issue.record("it does not wait")
       return
     }
-    #expect(reason == "CreateContainerConfigError" && message.contains("entry points are not run yet"))
+    #expect(reason == "CreateContainerConfigError" && message.contains("the host has no entry point"))
   }
 
   // MARK: Sidecars

@@ -38,6 +38,23 @@ import Testing
     }
   }
 
+  @Test(
+    "a program of the host is not run where its security context would not hold, the pod's or its own",
+    arguments: [
+      ["runAsUser": 0], ["runAsNonRoot": true], ["seccompProfile": ["type": "RuntimeDefault"]],
+    ] as [JSON])
+  func confined(context: JSON) {
+    for (container, spec) in [(["securityContext": context], [:]), ([:], ["securityContext": context])]
+      as [(JSON, JSON)]
+    {
+      let error = #expect(throws: PlanningError.self) { try planned(container, spec: spec) }
+      #expect(error?.reason == "CreateContainerConfigError" && error?.container == "main")
+      #expect(
+        error?.message.hasSuffix("holds of containers of images alone, and here this one is a program of the host")
+          == true)
+    }
+  }
+
   private let maps: JSONObject = ["configmaps/cm": ["data": ["key": "value", "bad=name": "x", "other": "o"]]]
 
   @Test("a missing ConfigMap or key fails in kubelet's words, an optional one leaves the variable out")

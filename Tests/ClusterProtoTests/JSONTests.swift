@@ -59,6 +59,10 @@ struct JSONTests {
     #expect(JSON.double(3).intValue == 3)
     #expect(JSON.double(3.5).intValue == nil)
     #expect(JSON.double(1e300).intValue == nil)
+    #expect(try JSON(parsing: "9223372036854775808").intValue == nil)
+    #expect(try JSON(parsing: "-9223372036854775809").intValue == nil)
+    #expect(JSON.double(-9_007_199_254_740_992).intValue == -9_007_199_254_740_992)
+    #expect(JSON.double(9_007_199_254_740_994).intValue == nil)
     #expect(JSON.double(.infinity).text == "null")
   }
 

@@ -43,6 +43,8 @@ struct TimeTests {
         #expect((boot - BootTime(milliseconds: second) > 0) == (first > second))
       }
     }
+    // From one end to the other is more than nanoseconds count.
+    #expect(WallTime.earliest.adding(milliseconds: 11_000_000_000_000).rfc3339.hasPrefix("2049-"))
     // A grace of 10^10 s.
     let grace = WallTime(nanoseconds: 1_795_000_000_000_000_000).adding(milliseconds: 10_000_000_000_000)
     #expect(grace.rfc3339 == "2249-12-31T23:59:59Z")
@@ -65,10 +67,21 @@ struct TimeTests {
       "", "2026-11-23", "2026-11-23T12:00:00", "2026-13-01T00:00:00Z", "2026-02-29T00:00:00Z", "2026-04-31T00:00:00Z",
       "2100-02-29T00:00:00Z", "2026-00-10T00:00:00Z", "2026-01-00T00:00:00Z", "2026-01-01T24:00:00Z",
       "2026-01-01T00:60:00Z", "2026-01-01T00:00:60Z", "2026-01-01 00:00:00Z", "2026-01-01T00:00:00.Z",
-      "2026-01-01T00:00:00+0200", "2026-01-01T00:00:00Zx", "0001-01-01T00:00:00Z", "9999-01-01T00:00:00Z",
+      "2026-01-01T00:00:00+0200", "2026-01-01T00:00:00Zx",
     ])
   func refusals(text: String) {
     #expect(WallTime(rfc3339: text) == nil)
+  }
+
+  @Test("moments beyond what can be held are its ends")
+  func ends() {
+    for text in ["0000-01-01T00:00:00Z", "0001-01-01T00:00:00Z", "1677-01-01T00:00:00Z", "1700-12-31T23:59:59.5Z"] {
+      #expect(WallTime(rfc3339: text) == .earliest, "\(text)")
+    }
+    for text in ["2250-01-01T00:00:00Z", "2262-04-11T23:47:16.9Z", "2262-04-12T00:00:00Z", "9999-12-31T23:59:59-24:60"]
+    {
+      #expect(WallTime(rfc3339: text) == .latest, "\(text)")
+    }
   }
 
   @Test("random moments read back as themselves, in order")
@@ -125,6 +138,7 @@ struct TimeTests {
       (10_800_000, "3h"), (10_860_000, "3h1m"), (28_799_000, "7h59m"), (28_800_000, "8h"), (172_799_000, "47h"),
       (172_800_000, "2d"), (176_400_000, "2d1h"), (691_199_000, "7d23h"), (691_200_000, "8d"), (63_071_999_000, "729d"),
       (63_072_000_000, "2y"), (63_158_400_000, "2y1d"), (252_287_999_000, "7y364d"), (252_288_000_000, "8y"),
+      (10_000_000_000_000, "292y"), (.max, "292y"),
     ] as [(Int64, String)])
   func ages(milliseconds: Int64, text: String) {
     #expect(humanDuration(milliseconds: milliseconds) == text)

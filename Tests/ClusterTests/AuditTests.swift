@@ -133,7 +133,7 @@ struct AuditTests {
           "restartPolicy": "Never",
           "containers": [
             [
-              "name": "main", "image": "none", "command": ["sh", "-c", "test -n \"$A\""],
+              "name": "main", "image": "host", "command": ["sh", "-c", "test -n \"$A\""],
               "env": [["name": "A", "valueFrom": ["secretKeyRef": ["name": "s", "key": "a"]]]],
             ]
           ],

@@ -64,7 +64,10 @@ struct CommandLineParsingTests {
         "stint has no \"edit\", but kubectl works: stint kubeconfig --to stint.yaml, then kubectl --kubeconfig "
           + "stint.yaml edit"
       ),
-      ("exec pod", "there is no \"exec\": nothing goes into a container that runs; `stint logs` shows what it writes"),
+      (
+        "expose pod",
+        "there is no \"expose\": a pod's ports are its node's: connect to them there, or with `stint port-forward`"
+      ),
       ("gte jobs", "unknown command \"gte\"; did you mean \"get\"?"),
       ("frobnicate", "unknown command \"frobnicate\""),
       ("get jobs --ouput wide", "get: unknown flag --ouput; did you mean --output?"),

@@ -47,7 +47,7 @@ struct PodSourceTests {
         ["name": "scratch", "mountPath": "/scratch"],
       ])
     spec["containers"] = [container]
-    var first: JSON = ["name": "first", "image": "none", "command": ["sh", "-c", "echo $POD_NAME > /mine/who"]]
+    var first: JSON = ["name": "first", "image": "host", "command": ["sh", "-c", "echo $POD_NAME > /mine/who"]]
     first["env"] = [["name": "POD_NAME", "valueFrom": ["fieldRef": ["fieldPath": "metadata.name"]]]]
     first["volumeMounts"] = [["name": "scratch", "mountPath": "/mine", "subPathExpr": "$(POD_NAME)"]]
     spec["initContainers"] = [first]

@@ -152,7 +152,8 @@ struct UpTests {
 
   private func up(_ cluster: TestCluster, _ number: Int, _ more: String...) throws -> Program {
     let program = try Program(
-      ["up", "--agents", "2", "--data", cluster.directory, "--listen", cluster.server] + more,
+      ["up", "--agents", "2", "--data", cluster.directory, "--listen", cluster.server, "--images", "off"]
+        + more,
       output: "\(cluster.directory)/up-\(number)")
     try eventually("the cluster is up", seconds: 60, seen: { program.text }) {
       try check(program.isRunning, "it ended: \(program.text)")

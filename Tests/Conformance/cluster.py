@@ -104,7 +104,8 @@ class Cluster:
         with open(self.log, "wb") as log:
             self.process = subprocess.Popen(
                 [binary(), "up", "--agents", str(self.agents), "--data", self.directory / "data",
-                 "--listen", f"127.0.0.1:{port}", "--overcommit", "--restart=false", *self.settings],
+                 "--listen", f"127.0.0.1:{port}", "--overcommit", "--restart=false", "--images", "off",
+                 *self.settings],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=self.environment(), start_new_session=True)
         deadline = time.monotonic() + 60
         while b"KUBECONFIG=" not in self.log.read_bytes():

@@ -27,7 +27,9 @@ import Testing
 
   @Test("a kind that discovery shows is in its group's document, also one of which there are none")
   func discovered() {
-    for resource in ServedResource.discovered where resource.verbs.contains("list") {
+    // What is used has no schema here, as it has none without a metrics-server.
+    for resource in ServedResource.discovered
+    where resource.verbs.contains("list") && resource.group != MetricsGroup.name {
       let document = OpenAPI.document(group: resource.group)
       let isThere = (document["paths"]?.objectValue ?? JSONObject()).contains { path, operations in
         path.hasSuffix("/\(resource.plural)")

@@ -49,7 +49,44 @@ import Testing
     #expect(harness.problems().isEmpty)
   }
 
-  @Test("a pod that waits goes at once, without a condition; a missing one is 404")
+  @Test("a pod that is still starting, one that has ended and one that goes already are marked as one that runs is")
+  func everyPhase() throws {
+    var harness = try FleetHarness()
+    harness.join(FakeAgent("a"))
+    for name in ["starting", "ended", "going"] { harness.addPod(name) }
+    for name in ["ended", "going"] {
+      harness.core.update(ObjectReference(kind: .pods, key: ObjectKey(namespace: "default", name: name))) {
+        $0.meta.finalizers = ["example.com/hold"]
+      }
+    }
+    harness.report("a", try #require(harness.attempt(of: "ended")), revision: 1, .succeeded)
+    harness.core.deletePod(ObjectKey(namespace: "default", name: "going"), graceSeconds: 30)
+    harness.step([])
+    for (index, name) in ["starting", "ended", "going"].enumerated() {
+      harness.step([.request(RequestID(910 + index), request(name, eviction(name)))])
+      #expect(answer(harness, RequestID(910 + index))?.code == 201)
+      #expect(harness.pod(name)?.status.condition("DisruptionTarget")?.reason == "EvictionByEvictionAPI", "\(name)")
+      #expect(harness.pod(name)?.meta.deletionTimestamp != nil)
+    }
+  }
+
+  @Test("a Job whose policy ignores disruptions does not count a pod that was evicted while it started")
+  func ignoredWhileStarting() throws {
+    var harness = try FleetHarness()
+    harness.join(FakeAgent("a"))
+    let rule: JSON = ["action": "Ignore", "onPodConditions": [["type": "DisruptionTarget", "status": "True"]]]
+    let job = Manifest.job("j", spec: ["backoffLimit": 0, "podFailurePolicy": ["rules": [rule]]])
+    harness.step([.request(920, APIRequest(verb: .create, kind: .jobs, namespace: "default", body: job))])
+    let name = try #require(harness.core.state.keys(of: .pods).first?.name)
+    let attempt = try #require(harness.attempt(of: name))
+    harness.step([.request(921, request(name, eviction(name)))])
+    harness.report("a", attempt, revision: 1, .failed)
+    harness.pass(15_000, beating: ["a"])
+    let status = try #require(harness.core.state.jobs[ObjectKey(namespace: "default", name: "j")]).status
+    #expect(status.failed == 0 && status.finishedCondition == nil && status.active == 1)
+  }
+
+  @Test("a pod that waits goes at once; a missing one is 404")
   func waiting() throws {
     let harness = try APIHarness()
     harness.create(.pods, Manifest.pod("p"))

@@ -55,7 +55,9 @@ import Testing
     let isWarned = field.isNamed(in: answer.warnings, orAbove: true)
     let kept = stored.object
     if field.honour == .ignored { #expect(isWarned, "\(verb) \(field): no warning", sourceLocation: place) }
-    let isEqual = field.values(in: kept).contains { isKept(field.sample, $0) }
+    // A zero that means absence is kept as such.
+    let isAbsent = Protobuf.isZero(field.sample) && field.values(in: kept).isEmpty
+    let isEqual = isAbsent || field.values(in: kept).contains { isKept(field.sample, $0) }
     let mayWarn = orAbove
     #expect(
       field.honour != .refused && (isEqual || mayWarn && isWarned),

@@ -40,6 +40,12 @@ import Testing
           + "is specified"
       ),
       (
+        ["completions": 200_000, "backoffLimitPerIndex": 1, "maxFailedIndexes": 100_001],
+        "[spec.maxFailedIndexes: Invalid value: 100001: must be less than or equal to 100000, spec.maxFailedIndexes: "
+          + "Invalid value: 100001: must be less than or equal to 10000 when completions are above 100000 and used "
+          + "with backoff limit per index]"
+      ),
+      (
         ["completions": 100_001, "backoffLimitPerIndex": 1],
         "spec.maxFailedIndexes: Required value: must be specified when completions is above 100000"
       ),
@@ -116,7 +122,9 @@ import Testing
     whole = harness.get(.jobs, "j").object
     whole[path: ["spec", "template", "metadata", "labels", "job-name"]] = nil
     let partly = harness.update(.jobs, "j", whole)
-    #expect(partly.code == 422 && partly.message.contains("spec.template.metadata.labels[job-name]: Invalid value: "))
+    #expect(
+      partly.code == 422
+        && partly.message.contains("spec.template.metadata.labels[job-name]: Required value: must be 'j'"))
     #expect(harness.patch(.jobs, "j", .merge, ["spec": ["parallelism": 3]]).code == 200)
   }
 
@@ -153,6 +161,29 @@ import Testing
       #expect(answer.code == 200, "\(answer.message)")
       #expect(answer.object[path: ["metadata", "generation"]] == .int(Int64(position) + 2))
     }
+  }
+
+  @Test("an elastic Job does not grow to indexes that make no host name")
+  func hostNames() throws {
+    let harness = try APIHarness()
+    let name = String(repeating: "n", count: 61)
+    harness.create(.jobs, Manifest.job(name, spec: Self.indexed(["completions": 10, "parallelism": 10])))
+    let grown = harness.patch(.jobs, name, .merge, ["spec": ["completions": 11, "parallelism": 11]])
+    #expect(
+      grown.message
+        == "Job.batch \"\(name)\" is invalid: metadata.name: Invalid value: \"\(name)\": will not able to create pod "
+        + "with invalid DNS label: \(name)-10")
+  }
+
+  @Test(
+    "backoffLimit is unlimited beside backoffLimitPerIndex, and podReplacementPolicy Failed beside a failure policy")
+  func defaults() throws {
+    let harness = try APIHarness()
+    let rules: JSON = [["action": "Ignore", "onPodConditions": [["type": "DisruptionTarget"]]]]
+    let spec = Self.indexed(["completions": 1, "backoffLimitPerIndex": 1, "podFailurePolicy": ["rules": rules]])
+    let made = harness.create(.jobs, Manifest.job("j", spec: spec)).object
+    #expect(made[path: ["spec", "backoffLimit"]] == 2_147_483_647)
+    #expect(made[path: ["spec", "podReplacementPolicy"]] == "Failed")
   }
 
   @Test("completions taken from an Indexed Job are missed once, and only there")

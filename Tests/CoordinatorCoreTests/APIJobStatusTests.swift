@@ -98,6 +98,25 @@ struct APIJobStatusTests {
         ["failedIndexes": ""],
         #"status.failedIndexes: Invalid value: "": cannot set non-null failedIndexes when backoffLimitPerIndex is null"#
       ),
+      (
+        [
+          "conditions": [condition("SuccessCriteriaMet"), condition("Complete")], "startTime": "2026-01-01T00:00:09Z",
+          "completionTime": "2026-01-01T00:00:00Z",
+        ],
+        #"status.completionTime: Invalid value: "2026-01-01T00:00:00Z": must be equal to or after `startTime`"#
+      ),
+      (
+        [
+          "conditions": [condition("FailureTarget"), condition("Failed")], "startTime": "2026-01-01T00:00:00Z",
+          "uncountedTerminatedPods": ["failed": ["a"]],
+        ],
+        #"status.uncountedTerminatedPods: Invalid value: {"failed":["a"]}: must be empty for finished job"#
+      ),
+      (
+        ["uncountedTerminatedPods": ["succeeded": ["a", ""], "failed": ["b", "a"]]],
+        #"[status.uncountedTerminatedPods.succeeded[1]: Invalid value: "": must not be empty, "#
+          + #"status.uncountedTerminatedPods.failed[1]: Duplicate value: "a"]"#
+      ),
       (["ready": 1], "status.ready: Invalid value: 1: cannot set more ready pods than active"),
       (["active": -1], "status.active: Invalid value: -1: must be greater than or equal to 0"),
     ] as [(JSON, String)])
@@ -121,6 +140,25 @@ struct APIJobStatusTests {
     #expect(write(harness, failing).code == 200)
     #expect(
       write(harness, ["conditions": []]).message.contains("cannot disable the terminal FailureTarget=True condition"))
+  }
+
+  @Test("the start moves where the Job is suspended or resumes; the completion never does")
+  func timesMove() throws {
+    let harness = try managed(["suspend": true])
+    let start = "2026-01-01T00:00:00Z"
+    #expect(write(harness, ["startTime": .string(start), "conditions": [Self.condition("Suspended")]]).code == 200)
+    harness.patch(.jobs, "theirs", .merge, ["spec": ["suspend": false]])
+    #expect(write(harness, ["startTime": "2026-01-01T00:00:09Z"]).code == 422)
+    let resumed: JSON = ["startTime": "2026-01-01T00:00:09Z", "conditions": [Self.condition("Suspended", "False")]]
+    #expect(write(harness, resumed).code == 200)
+    let done: JSON = [
+      "completionTime": "2026-01-01T00:01:00Z",
+      "conditions": [Self.condition("SuccessCriteriaMet"), Self.condition("Complete")],
+    ]
+    #expect(write(harness, done).code == 200)
+    #expect(
+      write(harness, ["completionTime": "2026-01-01T00:02:00Z"]).message
+        .contains(#"status.completionTime: Invalid value: "2026-01-01T00:02:00Z": field is immutable"#))
   }
 
   @Test("indexes that are no list, are too large or are both failed and completed are refused")

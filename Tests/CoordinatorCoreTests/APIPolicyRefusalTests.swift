@@ -58,6 +58,48 @@ private let policyRefusals: [PolicyRefusal] = [
   .failure(
     ["onPodConditions": [["type": "DisruptionTarget", "status": "True"]]],
     ".action: Required value: valid values: [\"Count\" \"FailIndex\" \"FailJob\" \"Ignore\"]"),
+  .failure(
+    ["action": "Retry", "onExitCodes": ["operator": "In", "values": [1]]],
+    ".action: Unsupported value: \"Retry\": supported values: \"Count\", \"FailIndex\", \"FailJob\", \"Ignore\""),
+  .failure(
+    ["action": "Count", "onExitCodes": ["values": [1]]],
+    ".onExitCodes.operator: Required value: valid values: [\"In\" \"NotIn\"]"),
+  .failure(
+    ["action": "Count", "onExitCodes": ["operator": "Is", "values": [1]]],
+    ".onExitCodes.operator: Unsupported value: \"Is\": supported values: \"In\", \"NotIn\""),
+  .failure(
+    ["action": "Count", "onExitCodes": ["operator": "In", "values": .array((1...256).map { .int($0) })]],
+    ".onExitCodes.values: Too many: 256: must have at most 255 items"),
+  .failure(
+    ["action": "Count", "onPodConditions": [["type": "DisruptionTarget", "status": "Maybe"]]],
+    ".onPodConditions[0].status: Unsupported value: \"Maybe\": supported values: \"False\", \"True\", \"Unknown\""),
+  .failure(
+    ["action": "Count", "onPodConditions": .array((0..<21).map { ["type": .string("T\($0)"), "status": "True"] })],
+    ".onPodConditions: Too many: 21: must have at most 20 items"),
+  PolicyRefusal(
+    [
+      "podFailurePolicy": [
+        "rules": .array(
+          Array(repeating: ["action": "Count", "onExitCodes": ["operator": "In", "values": [1]]], count: 21))
+      ]
+    ], "spec.podFailurePolicy.rules: Too many: 21: must have at most 20 items"),
+  PolicyRefusal(
+    ["completionMode": "Indexed", "completions": 5, "successPolicy": ["rules": []]],
+    "spec.successPolicy.rules: Required value: at least one rules must be specified when the successPolicy is specified"
+  ),
+  PolicyRefusal(
+    [
+      "completionMode": "Indexed", "completions": 5,
+      "successPolicy": ["rules": .array(Array(repeating: ["succeededCount": 1], count: 21))],
+    ], "spec.successPolicy.rules: Too many: 21: must have at most 20 items"),
+  .success(["succeededCount": -1], ".succeededCount: Invalid value: -1: must be greater than or equal to 0"),
+  .success(
+    ["succeededIndexes": "0,7"],
+    ".succeededIndexes: Invalid value: \"0,7\": error parsing succeededIndexes: too large index: \"7\""),
+  .success(
+    ["succeededIndexes": "a"],
+    ".succeededIndexes: Invalid value: \"a\": error parsing succeededIndexes: cannot convert string to integer for "
+      + "index: \"a\""),
   .success([:], ": Required value: at least one of succeededCount or succeededIndexes must be specified"),
   .success(
     ["succeededCount": 6],
@@ -83,6 +125,18 @@ private let policyRefusals: [PolicyRefusal] = [
   PolicyRefusal(
     ["managedBy": "me"],
     "spec.managedBy: Invalid value: \"me\": must be a domain-prefixed path (such as \"acme.io/foo\")"),
+  PolicyRefusal(["managedBy": ""], "spec.managedBy: Required value"),
+  PolicyRefusal(
+    ["managedBy": "example.com/a b"],
+    #"spec.managedBy: Invalid value: "a b": Invalid path (regex used for validation is "#
+      + #"'[A-Za-z0-9/\-._~%!$&'()*+,;=:]+')"#),
+  PolicyRefusal(
+    ["managedBy": .string("example.com/" + String(repeating: "a", count: 52))],
+    "spec.managedBy: Too long: may not be more than 63 bytes"),
+  PolicyRefusal(
+    ["maxFailedIndexes": 0, "backoffLimitPerIndex": 0, "completionMode": "NonIndexed"],
+    "[spec.backoffLimitPerIndex: Invalid value: 0: requires indexed completion mode, spec.maxFailedIndexes: Invalid "
+      + "value: 0: requires indexed completion mode]"),
   PolicyRefusal(
     ["completionMode": "Indexed", "completions": 2, "backoffLimitPerIndex": 1, "maxFailedIndexes": 3],
     "spec.maxFailedIndexes: Invalid value: 3: must be less than or equal to completions"),
@@ -95,6 +149,20 @@ private let policyRefusals: [PolicyRefusal] = [
     let answer = harness.create(.jobs, Manifest.job("wrong", spec: refusal.spec))
     #expect(answer.code == 422)
     #expect(answer.message == "Job.batch \"wrong\" is invalid: \(refusal.message)")
+  }
+
+  @Test("succeededIndexes of more than 64 KiB are refused")
+  func longIndexes() throws {
+    let harness = try APIHarness()
+    let text = (0..<20_000).map(String.init).joined(separator: ",")
+    let spec: JSON = [
+      "completionMode": "Indexed", "completions": 20_000,
+      "successPolicy": ["rules": [["succeededIndexes": .string(text)]]],
+    ]
+    #expect(
+      harness.create(.jobs, Manifest.job("wrong", spec: spec)).message
+        == #"Job.batch "wrong" is invalid: spec.successPolicy.rules[0].succeededIndexes: Too long: may not be more "#
+        + "than 65536 bytes")
   }
 
   @Test("a Job that no controller has looked at has an empty status")

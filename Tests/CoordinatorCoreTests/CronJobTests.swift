@@ -167,6 +167,61 @@ struct CronJobTests {
     #expect(Self.status(api)["active"] == nil)
   }
 
+  @Test("of runs that began at once the first by name goes first, and runs that go on count for no limit")
+  func ties() throws {
+    let api = try Self.harness()
+    let limits: JSON = ["successfulJobsHistoryLimit": 0, "failedJobsHistoryLimit": 0]
+    api.create(.cronjobs, Self.cron("tick", "* * * * *", limits))
+    Self.pass(api, seconds: 250)
+    #expect(api.list(.jobs).items.count == 4, "they go on")
+    #expect(!Self.has(api, "SuccessfulDelete"))
+    api.create(.cronjobs, Self.cron("quiet", "0 0 1 1 *", ["successfulJobsHistoryLimit": 2]))
+    let owner: JSON = [
+      "apiVersion": "batch/v1", "kind": "CronJob", "name": "quiet", "controller": true,
+      "uid": api.get(.cronjobs, "quiet").object[path: ["metadata", "uid"]] ?? "",
+    ]
+    for name in ["c", "a", "b"] {
+      var job = Manifest.job(name, spec: ["completions": 0])
+      job[path: ["metadata", "ownerReferences"]] = .array([owner])
+      api.create(.jobs, job)
+    }
+    Self.pass(api, seconds: 2)
+    #expect(api.list(.jobs).itemNames.filter { $0.count == 1 } == ["b", "c"])
+    #expect(Self.events(api, "quiet").contains("SuccessfulDelete Deleted job a"))
+  }
+
+  @Test("a suspension leaves alone what runs, and a changed template is for the next run")
+  func changedWhileRunning() throws {
+    let api = try Self.harness()
+    api.create(.cronjobs, Self.cron())
+    Self.pass(api, seconds: 70)
+    let first = "tick-\(Self.first)"
+    let change: JSON = ["metadata": ["labels": ["app": "y"]], "spec": ["backoffLimit": 2]]
+    api.patch(.cronjobs, "tick", .merge, ["spec": ["suspend": true, "jobTemplate": change]])
+    Self.pass(api, seconds: 100)
+    #expect(api.list(.jobs).itemNames == [first])
+    #expect(Self.status(api)["active"]?.arrayValue?.count == 1)
+    let running = api.get(.jobs, first).object
+    #expect(running[path: ["spec", "suspend"]] == false && running[path: ["spec", "backoffLimit"]] == 6)
+    #expect(running[path: ["metadata", "labels", "app"]] == "x")
+    api.patch(.cronjobs, "tick", .merge, ["spec": ["suspend": false]])
+    Self.pass(api, seconds: 1)
+    let next = api.list(.jobs).items.last
+    #expect(next?[path: ["metadata", "labels", "app"]] == "y" && next?[path: ["spec", "backoffLimit"]] == 2)
+  }
+
+  @Test("a run is made a tenth of a second after its due time, and not before")
+  func delay() throws {
+    let api = try Self.harness()
+    api.create(.cronjobs, Self.cron())
+    let due = Self.first * 60_000
+    api.wait(milliseconds: due - api.now.wall.milliseconds + 90)
+    #expect(api.list(.jobs).items.isEmpty)
+    api.wait(milliseconds: 10)
+    api.step([.timer])
+    #expect(api.list(.jobs).itemNames == ["tick-\(Self.first)"])
+  }
+
   @Test("a clock that is set back makes no run again, one that is set ahead makes one")
   func clock() throws {
     let api = try Self.harness()
@@ -383,6 +438,27 @@ struct CronJobTests {
     #expect(
       always.message.contains("spec.jobTemplate.spec.selector: Invalid value: {}: `selector` will be auto-generated"),
       "\(always.message)")
+    let manual = api.create(.cronjobs, Self.cron(job: ["manualSelector": true]))
+    #expect(
+      manual.message.hasSuffix(
+        "spec.jobTemplate.spec.manualSelector: Unsupported value: true: supported values: \"nil\", \"false\""),
+      "\(manual.message)")
+  }
+
+  @Test("what is wrong with several fields is told in the order in which Kubernetes looks at them")
+  func orderOfRefusals() throws {
+    let api = try Self.harness()
+    let wrong: JSON = [
+      "startingDeadlineSeconds": -1, "timeZone": "Mars/Base", "concurrencyPolicy": "Never",
+      "successfulJobsHistoryLimit": -1,
+    ]
+    let answer = api.create(.cronjobs, Self.cron(String(repeating: "a", count: 53), "bad", wrong))
+    let fields = answer.object[path: ["details", "causes"]]?.arrayValue?.compactMap { $0["field"]?.stringValue }
+    #expect(
+      fields == [
+        "spec.schedule", "spec.startingDeadlineSeconds", "spec.timeZone", "spec.concurrencyPolicy",
+        "spec.successfulJobsHistoryLimit", "metadata.name",
+      ])
   }
 
   @Test("a name of 53 characters is refused, since a run's has eleven more")

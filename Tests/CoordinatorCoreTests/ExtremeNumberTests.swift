@@ -22,7 +22,11 @@ import Testing
   private func patch(_ harness: inout FleetHarness, cpu: JSON) -> (code: Int, message: String) {
     var request = APIRequest(verb: .patch, kind: .nodes, name: "a", subresource: "status")
     request.options.patchKind = .strategic
-    request.body = ["status": ["capacity": ["cpu": cpu]]]
+    // Pods get what is allocatable.
+    let isSound = cpu.stringValue?.hasPrefix("-") != true
+    request.body =
+      isSound
+      ? ["status": ["capacity": ["cpu": cpu], "allocatable": ["cpu": cpu]]] : ["status": ["capacity": ["cpu": cpu]]]
     return ask(&harness, request)
   }
 

@@ -19,8 +19,11 @@ struct FakeAgent {
   var session: SessionID
   var swept: [String] = []
   var capacity = NodeCapacity(cpuMillicores: 4_000, memoryBytes: 8 << 30, pods: 110)
+  var reserved: NodeReserve?
   var labels = StringMap()
   var fencesFully = true
+  /// What it says of itself beside that.
+  var conditions: [Condition] = []
   /// Why, where it does not.
   var fencingDetail = "no namespaces"
   var highestIncarnation: Int64 = 0
@@ -55,14 +58,14 @@ struct FakeAgent {
       node: name, machineID: machine, bootID: boot, keeper: keeper, sweptKeepers: swept, capacity: capacity,
       labels: labels, address: "127.0.0.1", info: ["machineID": .string(machine)],
       conditions: fencesFully
-        ? []
-        : [
+        ? conditions
+        : conditions + [
           Condition(
             type: "FencingIncomplete", status: "True", reason: "r", message: fencingDetail,
             lastTransition: WallTime(nanoseconds: 0))
         ], fencesFully: fencesFully, highestIncarnation: highestIncarnation, highestAttempt: highestAttempt,
       hardwareID: hardware, directory: mark, uptimeMilliseconds: uptime, incarnationMark: incarnationMark,
-      rememberedCluster: rememberedCluster, provenAttempt: provenAttempt)
+      rememberedCluster: rememberedCluster, provenAttempt: provenAttempt, reserved: reserved)
   }
 
   /// It has seen this start and this attempt of the tests' cluster, and can prove it.
@@ -105,7 +108,7 @@ struct FakeAgent {
       for number in answer.acknowledged { held[number] = nil }
       for body in answer.assignments { bodies[body.attempt] = body }
     case .assignments(let list): for body in list { bodies[body.attempt] = body }
-    case .registered, .refused, .logs, .purge, .tokens: break
+    case .registered, .refused, .logs, .stream, .purge, .tokens, .measure: break
     }
   }
 

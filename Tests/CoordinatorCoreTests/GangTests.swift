@@ -154,6 +154,108 @@ struct GangTests {
     try cluster.waitRunning("gang", 3)
   }
 
+  /// An Indexed gang; what its indexes do is `behaviour`'s.
+  private func createIndexed(
+    _ cluster: JobCluster, _ spec: JSON, indexes: String? = nil, _ behaviour: @escaping JobCluster.Behaviour
+  ) {
+    var members: JSON = ["completionMode": "Indexed"]
+    for (key, value) in spec.objectValue ?? JSONObject() { members[key] = value }
+    cluster.create("gang", behaviour, members) { job in
+      job[path: ["metadata", "annotations", JobAnnotation.gang]] = "true"
+      if let indexes { job[path: ["metadata", "annotations", JobAnnotation.indexes]] = .string(indexes) }
+    }
+  }
+
+  private func suspendAndResume(_ cluster: JobCluster) throws {
+    cluster.patch(.jobs, "gang", ["spec": ["suspend": true]])
+    try cluster.wait("the end of its pods") { $0.pods("gang", "Running").isEmpty }
+    cluster.patch(.jobs, "gang", ["spec": ["suspend": false]])
+  }
+
+  @Test("the replacement of the last pod of a gang whose other indexes have succeeded waits for nobody")
+  func lastOfIndexes() throws {
+    let cluster = try JobCluster()
+    cluster.stopSeconds = 5
+    createIndexed(cluster, ["parallelism": 2, "completions": 2]) { $0.index == 0 ? .ends(0) : .runsOn }
+    try cluster.wait(for: "gang", "half done") { $0.text("completedIndexes") == "0" }
+    try cluster.waitRunning("gang", 1)
+    let last = try #require(cluster.pods("gang", "Running").first?.name)
+    cluster.delete(.pods, last)
+    try cluster.wait("another pod") { $0.pods("gang", "Running").contains { $0.name != last } }
+  }
+
+  @Test("a gang that is resumed is as large as what is left of it: without what has succeeded")
+  func resumedInPart() throws {
+    let cluster = try JobCluster()
+    createIndexed(cluster, ["parallelism": 3, "completions": 4]) { $0.index ?? 0 < 2 ? .ends(0) : .runsOn }
+    try cluster.waitRunning("gang", 2)
+    try suspendAndResume(cluster)
+    try cluster.waitRunning("gang", 2)
+  }
+
+  @Test("and without indexes that have failed")
+  func resumedWithFailures() throws {
+    let cluster = try JobCluster()
+    createIndexed(cluster, ["parallelism": 3, "completions": 3, "backoffLimitPerIndex": 0]) {
+      $0.index == 1 ? .ends(1) : .runsOn
+    }
+    try cluster.wait(for: "gang", "failed in part") { $0.text("failedIndexes") == "1" }
+    try suspendAndResume(cluster)
+    try cluster.waitRunning("gang", 2)
+  }
+
+  @Test("a gang of chosen indexes is as large as they are many", arguments: ["3,7", "5"])
+  func chosen(indexes: String) throws {
+    let cluster = try JobCluster()
+    createIndexed(cluster, ["parallelism": 4, "completions": 10], indexes: indexes, JobCluster.notTerminate)
+    try cluster.waitRunning("gang", indexes.split(separator: ",").count)
+  }
+
+  @Test("a gang without completions of which one has succeeded takes no new pods, and ends with those that it has")
+  func withoutCompletions() throws {
+    let cluster = try JobCluster()
+    cluster.create("gang", { $0.before == 0 ? .ends(0) : .runsOn }, ["parallelism": 3, "completions": .null]) { job in
+      job[path: ["metadata", "annotations", JobAnnotation.gang]] = "true"
+    }
+    try cluster.wait(for: "gang", "done by one") { $0.count("succeeded") == 1 }
+    try suspendAndResume(cluster)
+    try cluster.wait(for: "gang", "Complete", reason: "CompletionsReached")
+  }
+
+  @Test("a gang that waits for its own earlier attempts says so, and is placed once they have ended")
+  func says() throws {
+    let cluster = try JobCluster()
+    cluster.stopSeconds = 20
+    create(cluster, "gang", pods: 3, pod: ["terminationGracePeriodSeconds": 30])
+    try cluster.waitRunning("gang", 3)
+    cluster.patch(.jobs, "gang", ["spec": ["suspend": true]])
+    cluster.patch(.jobs, "gang", ["spec": ["suspend": false]])
+    for _ in 0..<4 { cluster.pass() }
+    #expect(waiting(cluster, "gang").contains { $0.contains("gang of 3: 3 attempts of earlier pods of the Job may") })
+    try cluster.waitRunning("gang", 3)
+  }
+
+  @Test("a gang of which some pods are behind gates says for whom the others wait")
+  func gated() throws {
+    let cluster = try JobCluster()
+    create(cluster, "gang", pods: 2, pod: ["schedulingGates": [["name": "example.com/later"]]])
+    let names = cluster.pods("gang").map(\.name)
+    cluster.patch(.pods, names[0], ["spec": ["schedulingGates": .null]])
+    for _ in 0..<4 { cluster.pass() }
+    #expect(placed(cluster, "gang") == 0)
+    #expect(waiting(cluster, "gang").contains("gang of 2: 1 of its pods may be placed: all are placed together"))
+    cluster.patch(.pods, names[1], ["spec": ["schedulingGates": .null]])
+    try cluster.waitRunning("gang", 2)
+  }
+
+  /// What its pods without a node say.
+  private func waiting(_ cluster: JobCluster, _ name: String) -> [String] {
+    cluster.pods(name).filter { $0[path: ["spec", "nodeName"]] == nil }.map { pod in
+      let conditions = pod[path: ["status", "conditions"]]?.arrayValue ?? []
+      return conditions.first { $0["type"]?.stringValue == "PodScheduled" }?["message"]?.stringValue ?? ""
+    }
+  }
+
   @Test("a gang is never made in part where waiting pods are limited")
   func allowance() throws {
     var configuration = CoordinatorConfiguration()

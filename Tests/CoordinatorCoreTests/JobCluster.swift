@@ -207,7 +207,7 @@ final class JobCluster {
       default:
         if case .ends(let end) = one.act, one.revision > 1 { code = end }
       }
-      if let end = code, end != 0, end != 143, body.spec.restartPolicy == .onFailure {
+      if let end = code, end != 0, end != 143, restartsOnFailure(body.spec) {
         one.restarts += 1
         one.act = act(of: body, one.job)
         code = nil
@@ -215,6 +215,12 @@ final class JobCluster {
       running[number] = one
       report(name, number, body, code)
     }
+  }
+
+  /// The container's own policy goes before the pod's.
+  private func restartsOnFailure(_ spec: PodSpec) -> Bool {
+    let own = spec.json["containers"]?[0]?["restartPolicy"]?.stringValue
+    return (own ?? spec.restartPolicy.rawValue) == RestartPolicy.onFailure.rawValue
   }
 
   private func begin(_ number: AttemptNumber, _ body: Assignment) {

@@ -132,6 +132,40 @@ struct JobEndToEndTests {
     #expect(job.count("failed") == 0 && job.count("succeeded") == 3)
   }
 
+  @Test("a rule is about an evicted pod when it has failed, not while it ends")
+  func ruleAtItsEnd() throws {
+    let cluster = try JobCluster()
+    cluster.stopSeconds = 5
+    let rules: JSON = [["action": "FailJob", "onPodConditions": [["type": "DisruptionTarget", "status": "True"]]]]
+    cluster.create("ending", JobCluster.notTerminate, ["podFailurePolicy": ["rules": rules]])
+    try cluster.waitRunning("ending", 1)
+    let pod = cluster.pods("ending")[0].name
+    let body: JSON = ["apiVersion": "policy/v1", "kind": "Eviction", "metadata": ["name": .string(pod)]]
+    cluster.ask(
+      APIRequest(verb: .create, kind: .pods, namespace: "default", name: pod, subresource: "eviction", body: body))
+    let ending = try cluster.wait(for: "ending", "terminating") { $0.count("terminating") == 1 }
+    #expect(ending.reason(of: "FailureTarget") == nil && ending.count("failed") == 0 && ending.count("active") == 0)
+    let job = try cluster.wait(for: "ending", "Failed", reason: "PodFailurePolicy")
+    #expect(job.count("failed") == 1 && cluster.created == [pod])
+  }
+
+  @Test("containers restarted by container restart policy should not trigger PodFailurePolicy")
+  func ownRestartPolicy() throws {
+    let cluster = try JobCluster()
+    let rules: JSON = [
+      ["action": "FailJob", "onExitCodes": ["containerName": "main", "operator": "In", "values": [1]]]
+    ]
+    let containers: JSON = [
+      ["name": "main", "image": "busybox", "command": ["sh", "-c", "true"], "restartPolicy": "OnFailure"]
+    ]
+    cluster.create(
+      "restarts", { .ends($0.before == 0 ? 1 : 0) },
+      ["parallelism": 1, "completions": 1, "backoffLimit": 1, "podFailurePolicy": ["rules": rules]],
+      pod: ["containers": containers])
+    let job = try cluster.wait(for: "restarts", "Complete", reason: "CompletionsReached")
+    #expect(job.isAtRest && job.count("failed") == 0 && cluster.created.count == 1)
+  }
+
   // MARK: Indexes
 
   @Test("should create pods for an Indexed job with completion indexes and specified hostname")

@@ -131,6 +131,28 @@ struct JobFailureRecordTests {
       ])
   }
 
+  @Test("a restart that fails a Job before the next run has begun leaves how the container ended")
+  func restartsAtOnce() throws {
+    var driver = try WorkloadsDriver()
+    driver.createJob("j", restartPolicy: "OnFailure", ["backoffLimit": 0])
+    let pod = try #require(driver.activePods("j").first)
+    let stamp = driver.core.stamp
+    let end = ContainerState.Termination(
+      exitCode: 3, signal: 0, reason: "Error", startedAt: stamp, finishedAt: stamp)
+    driver.core.updatePod(pod.meta.key) { pod in
+      pod.nodeName = "node-1"
+      pod.status.phase = .running
+      pod.status.containers = [
+        ContainerStatus(name: "main", image: "busybox", state: .terminated(end), restartCount: 1)
+      ]
+    }
+    driver.settle()
+    #expect(
+      try lines(driver, "j") == [
+        "\(stamp.rfc3339) \(pod.meta.name) on node-1: container main exited with 3 (Error); restarted 1 times"
+      ])
+  }
+
   @Test("a pod that waits for its index's next one is told of once, also across a restart of the coordinator")
   func heldOnce() throws {
     var driver = try WorkloadsDriver()

@@ -137,6 +137,13 @@ struct JobQueueTests {
     #expect(running(harness) == ["never", "small"])
   }
 
+  @Test("an amount that is more than can be counted is not said as one that was asked for")
+  func uncountable() throws {
+    let harness = try make(["limits": ["cpu": "4"]])
+    harness.create(.jobs, job("never", cpu: "9000000000000000000"))
+    #expect(admission(harness, "never").contains("asks for cpu at least 9223372036854775807m, the limit is 4"))
+  }
+
   @Test("what waits for a node is placed by its queue's priority, whoever came first")
   func priority() throws {
     let cluster = try JobCluster(nodes: 1, cpuMillicores: 1_000)

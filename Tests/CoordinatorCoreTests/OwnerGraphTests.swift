@@ -245,6 +245,22 @@ import Testing
     }
   }
 
+  @Test("should delete jobs and pods created by cronjob")
+  func jobsOfCronJob() throws {
+    let harness = try APIHarness()
+    let job = Manifest.job("", spec: ["parallelism": 1, "completions": 1])
+    let cron: JSON = [
+      "apiVersion": "batch/v1", "kind": "CronJob", "metadata": ["name": "simple"],
+      "spec": ["schedule": "*/1 * * * ?", "jobTemplate": ["spec": job["spec"] ?? .null]],
+    ]
+    #expect(harness.create(.cronjobs, cron).code == 201)
+    for _ in 0..<65 { harness.wait(milliseconds: 1_000) }
+    #expect(harness.list(.jobs).items.count == 1 && harness.list(.pods).items.count == 1)
+    harness.delete(.cronjobs, "simple") { $0.propagationPolicy = "Background" }
+    settle(harness)
+    for kind in [Kind.cronjobs, .jobs, .pods] { #expect(harness.list(kind).items.isEmpty, "\(kind)") }
+  }
+
   // MARK: Finalizers in the hands of users
 
   @Test("foregroundDeletion patched away: the owner goes at once, and what it waited for follows in the background")

@@ -217,10 +217,12 @@ struct RoleTests {
     for (verb, resource) in [
       ("get", "secrets"), ("list", "secrets"), ("watch", "secrets"), ("create", "serviceaccounts/token"),
       ("create", "pods"), ("create", "pods/eviction"), ("delete", "configmaps"), ("impersonate", "serviceaccounts"),
+      ("create", "pods/exec"), ("get", "pods/exec"), ("create", "pods/attach"), ("create", "pods/portforward"),
     ] {
       #expect(!may("view", verb, resource), "\(verb) \(resource)")
     }
     #expect(may("edit", "create", "jobs", "batch") && may("edit", "get", "secrets"))
+    #expect(may("edit", "create", "pods/exec") && may("edit", "create", "pods/portforward"))
     #expect(may("edit", "create", "pods/eviction") && may("edit", "update", "leases", "coordination.k8s.io"))
     for (verb, resource, group) in [
       ("create", "rolebindings", Kind.accessGroup), ("get", "roles", Kind.accessGroup), ("update", "pods/status", ""),

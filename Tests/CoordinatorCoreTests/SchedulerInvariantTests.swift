@@ -42,10 +42,12 @@ import Testing
   }
 
   /// What is found of the pod where nodes are in these zones.
-  private func found(_ harness: inout FleetHarness, _ pod: String, zones: [String]) throws -> [String] {
+  private func found(
+    _ harness: inout FleetHarness, _ pod: String, zones: [String], left: Set<String> = []
+  ) throws -> [String] {
     for (number, zone) in zones.enumerated() { harness.core.updateNode("n\(number)") { $0.meta.labels["zone"] = zone } }
     var found: [String] = []
-    harness.core.checkPlacement(try #require(harness.pod(pod)), &found)
+    harness.core.checkPlacement(try #require(harness.pod(pod)), left: left, &found)
     return found
   }
 
@@ -60,6 +62,19 @@ import Testing
       #expect(try found(&harness, "second", zones: ["a", "a"]).count == 1)
       #expect(try found(&harness, "first", zones: ["a", "a"]) == [])
     }
+  }
+
+  @Test(
+    "a pod away from those that it must be near is found, but not the first, nor one whose neighbour went meanwhile")
+  func near() throws {
+    var harness = try cluster(["a", "a"])
+    add(&harness, "first", on: "n0", [affinity("podAffinity")])
+    add(&harness, "second", on: "n1", [affinity("podAffinity")])
+    #expect(try found(&harness, "second", zones: ["a", "a"]) == [])
+    #expect(try found(&harness, "first", zones: ["a", "a"]) == [])
+    #expect(try found(&harness, "second", zones: ["a", "b"]).count == 1)
+    #expect(try found(&harness, "second", zones: ["a", "b"], left: ["n0"]).count == 1)
+    #expect(try found(&harness, "second", zones: ["a", "b"], left: ["n1"]) == [])
   }
 
   @Test("a pod that makes a domain fuller than it may is found")
@@ -103,5 +118,29 @@ import Testing
     #expect(found() == [])
     harness.core.fleet.nodes["n0"]?.usage = NodeUsage()
     #expect(found().count == 1)
+  }
+
+  @Test("a gang that fits in part is passed over, and one that fits whole, that nobody looks at, is found")
+  func gangs() throws {
+    // Two nodes of 8 cpu: one pod of 3 more on each.
+    let cluster = try JobCluster()
+    for name in ["first", "gang"] {
+      let container: JSON = [
+        "name": "main", "image": "busybox", "command": ["true"], "resources": ["requests": ["cpu": "3"]],
+      ]
+      let size: JSON = name == "gang" ? 3 : 2
+      cluster.create(
+        name, JobCluster.notTerminate, ["parallelism": size, "completions": size], pod: ["containers": [container]]
+      ) { job in job[path: ["metadata", "annotations", JobAnnotation.gang]] = "true" }
+    }
+    for _ in 0..<5 { cluster.pass() }
+    func found() -> [String] {
+      var found: [String] = []
+      cluster.fleet.core.checkOffers(&found)
+      return found
+    }
+    #expect(found() == [])
+    for name in ["node-0", "node-1"] { cluster.fleet.core.fleet.nodes[name]?.usage = NodeUsage() }
+    #expect(found().count == 2)
   }
 }

@@ -253,6 +253,28 @@ import Testing
     #expect(harness.problems().isEmpty)
   }
 
+  @Test("what the agent hands out takes the place of what was written of it; what it keeps back no pod gets")
+  func offered() throws {
+    var harness = try FleetHarness.joined(["a"]) { agent in
+      agent.capacity.extended = [ResourceAmount(name: "example.com/gpu", amount: 1)]
+      agent.reserved = NodeReserve(cpuMillicores: 1_000, memoryBytes: 1 << 30)
+    }
+    harness.core.updateNode("a") { node in
+      node.capacity.extended = [
+        ResourceAmount(name: "example.com/gpu", amount: 7), ResourceAmount(name: "example.com/other", amount: 3),
+      ]
+    }
+    harness.reconnect("a", session: "again")
+    let node = try #require(harness.node("a"))
+    #expect(node.capacity.amount(of: "example.com/gpu") == 1 && node.capacity.amount(of: "example.com/other") == 3)
+    let status = node.json["status"]
+    #expect(status?["capacity"]?["cpu"] == "5" && status?["allocatable"]?["cpu"] == "4")
+    harness.addPod("p", cpu: "4500m")
+    #expect(harness.pod("p")?.nodeName == nil)
+    try harness.restart()
+    #expect(harness.node("a")?.reserved == NodeReserve(cpuMillicores: 1_000, memoryBytes: 1 << 30))
+  }
+
   @Test("what a node could never hold is told apart from what it cannot hold now")
   func hopeless() throws {
     var harness = try FleetHarness.joined(["a"])

@@ -129,6 +129,26 @@ struct WorkloadsJobFailureTests {
     #expect(try driver.reason("sum", "Failed") == "BackoffLimitExceeded")
   }
 
+  @Test("restarts of init containers count as well, those of a pod that has ended do not")
+  func restartsOfInit() throws {
+    var driver = try WorkloadsDriver()
+    driver.createJob("sum", restartPolicy: "OnFailure", ["backoffLimit": 3, "completions": 2, "parallelism": 2])
+    let pods = driver.activePods("sum")
+    driver.setRestarts(pods[0], 2)
+    driver.end(pods[0], succeeded: true)
+    driver.setRestarts(pods[1], 2)
+    #expect(try driver.status("sum").conditions.isEmpty)
+    driver.core.updatePod(pods[1].meta.key) { pod in
+      pod.status.phase = .pending
+      pod.status.initContainers = [
+        ContainerStatus(
+          name: "init", image: "busybox", state: .running(startedAt: pod.meta.creationTimestamp), restartCount: 1)
+      ]
+    }
+    driver.settle()
+    #expect(try driver.reason("sum", "Failed") == "BackoffLimitExceeded")
+  }
+
   @Test("the deadline counts from the start, Pending time included, and its kills count as failed")
   func deadline() throws {
     var driver = try WorkloadsDriver()
@@ -299,20 +319,7 @@ struct WorkloadsJobFailureTests {
     #expect(try driver.status("queue").failed == 3)
   }
 
-  @Test("a last failure and the last success in one turn: the limit is looked at first")
-  func orderOfEvaluation() throws {
-    var driver = try WorkloadsDriver()
-    driver.createJob("both", ["completions": 1, "parallelism": 1, "backoffLimit": 0, "activeDeadlineSeconds": 5])
-    let pod = try #require(driver.activePods("both").first)
-    driver.now.boot = driver.now.boot + 5000
-    driver.now.wall = driver.now.wall.adding(milliseconds: 5000)
-    driver.core.now = driver.now
-    driver.end(pod, succeeded: false, settling: false)
-    driver.settle()
-    #expect(try driver.reason("both", "Failed") == "BackoffLimitExceeded")
-  }
-
-  @Test("backoffLimit raised on a live Job counts at once")
+  @Test("a lower backoffLimit of a live Job counts at once")
   func limitEdited() throws {
     var driver = try WorkloadsDriver()
     driver.createJob("raise", ["backoffLimit": 1])

@@ -134,9 +134,29 @@ struct WorkloadsJobTableTests {
       #expect(condition.reason == "CompletionsReached")
       #expect(condition.message == "Reached expected number of succeeded pods")
     }
+    let shown = status.json["conditions"]?[1] ?? .null
+    #expect(
+      shown.objectValue?.keys.sorted()
+        == ["lastProbeTime", "lastTransitionTime", "message", "reason", "status", "type"])
+    #expect(shown["lastProbeTime"] == shown["lastTransitionTime"])
+    #expect(shown["lastTransitionTime"]?.stringValue?.hasSuffix("Z") == true, "RFC 3339, in UTC")
     #expect(status.completionTime == status.conditions.last?.lastTransition)
     #expect(
       driver.events("done") == ["SuccessfulCreate Created pod: \(pod.meta.name)", "Completed Job completed"])
+  }
+
+  @Test("more successes than completions, as of pods that are adopted, complete the Job with an event that says so")
+  func tooManySuccesses() throws {
+    var driver = try WorkloadsDriver()
+    for name in ["one", "two"] { driver.end(driver.createPod(name, labels: ["app": "x"]), succeeded: true) }
+    driver.createJob("few", ["manualSelector": true, "selector": ["matchLabels": ["app": "x"]]])
+    #expect(try driver.reason("few", "Complete") == "CompletionsReached")
+    #expect(try driver.status("few").succeeded == 2)
+    #expect(
+      driver.events("few").suffix(2) == [
+        "TooManySucceededPods Too many succeeded pods running after completion count reached",
+        "Completed Job completed",
+      ])
   }
 
   @Test("a pod carries name, labels, owner, finalizer, tolerations and quality as Kubernetes makes them")
@@ -163,6 +183,7 @@ struct WorkloadsJobTableTests {
     driver.createJob(name, ["completions": 2, "parallelism": 2])
     let pods = driver.pods(name)
     #expect(pods.count == 2 && pods.allSatisfy { $0.meta.name.count == 63 })
+    #expect(pods[0].meta.name.hasPrefix(String(repeating: "a", count: 58)) && pods[0].meta.generateName == name + "-")
     #expect(pods[0].spec === pods[1].spec)
     driver.createJob(
       "own",
@@ -191,7 +212,7 @@ struct WorkloadsJobTableTests {
   func quality(resources: String, expected: String) throws {
     let tree = try JSON(parsing: Array(resources.utf8))
     let spec = PodSpec(json: ["containers": [["name": "main", "resources": tree]]])
-    #expect(Defaults.qosClass(podSpec: spec.json) == expected)
+    #expect(QualityOfService.of(spec).rawValue == expected)
   }
 
   @Test("1,000 pods are made in bounded turns")

@@ -269,6 +269,67 @@ import Testing
     #expect(harness.list(.jobs, namespace: "nslifetest-1").items.isEmpty)
   }
 
+  @Test(
+    "should ensure that all pods (services) are removed when a namespace is deleted", arguments: [Kind.pods, .services])
+  func content(kind: Kind) throws {
+    let harness = try served()
+    func make() { harness.create(.namespaces, ["metadata": ["name": "nsdeletetest"]], namespace: "") }
+    make()
+    let service: JSON = [
+      "metadata": ["name": "test"],
+      "spec": ["selector": ["foo": "bar", "baz": "blah"], "ports": [["port": 80, "targetPort": 80]]],
+    ]
+    let made = harness.create(kind, kind == .pods ? Manifest.pod("test") : service, namespace: "nsdeletetest")
+    #expect(made.code == 201, "\(made.message)")
+    #expect(harness.ask(APIRequest(verb: .delete, kind: .namespaces, name: "nsdeletetest")).code == 200)
+    for _ in 0..<5 { harness.step([.timer]) }
+    #expect(harness.get(.namespaces, "nsdeletetest", namespace: "").code == 404)
+    make()
+    #expect(harness.get(kind, "test", namespace: "nsdeletetest").code == 404)
+  }
+
+  @Test("should patch and update a Namespace, apply changes to its status, and apply a finalizer")
+  func changes() throws {
+    let harness = try served()
+    harness.create(.namespaces, ["metadata": ["name": "team"]], namespace: "")
+    func ask(_ verb: APIVerb, _ body: JSON, _ subresource: String = "", _ kind: PatchKind = .strategic) -> RequestAnswer
+    {
+      var options = APIOptions()
+      options.patchKind = kind
+      return harness.ask(
+        APIRequest(
+          verb: verb, kind: .namespaces, name: "team", subresource: subresource, options: options, body: body))
+    }
+    func stored() -> JSON { harness.get(.namespaces, "team", namespace: "").object }
+    #expect(ask(.patch, ["metadata": ["labels": ["testLabel": "testValue"]]]).code == 200)
+    var json = stored()
+    #expect(json[path: ["metadata", "labels", "testLabel"]] == "testValue")
+    json[path: ["metadata", "labels", "e2e"]] = "updated"
+    #expect(ask(.update, json).code == 200)
+    func condition(_ type: String) -> JSON {
+      ["type": .string(type), "status": "True", "reason": "E2E", "message": "Set by an e2e test"]
+    }
+    let patch: JSON = [
+      "metadata": ["annotations": ["e2e-patched-ns-status": "team"]],
+      "status": ["conditions": [condition("StatusPatch")]],
+    ]
+    let patched = ask(.patch, patch, "status", .merge)
+    #expect(patched.object[path: ["status", "conditions"]] == [condition("StatusPatch")], "\(patched.message)")
+    #expect(patched.object[path: ["metadata", "annotations", "e2e-patched-ns-status"]] == "team")
+    json = stored()
+    json[path: ["status", "conditions"]] = [condition("StatusPatch"), condition("StatusUpdate")]
+    let updated = ask(.update, json, "status")
+    #expect(updated.object[path: ["status", "conditions"]]?.arrayValue?.count == 2, "\(updated.message)")
+    json = stored()
+    json[path: ["spec", "finalizers"]] = ["kubernetes", "e2e.example.com/fakeFinalizer"]
+    #expect(
+      ask(.update, json, "finalize").object[path: ["spec", "finalizers"]]
+        == ["kubernetes", "e2e.example.com/fakeFinalizer"])
+    json = stored()
+    json[path: ["spec", "finalizers"]] = ["kubernetes"]
+    #expect(ask(.update, json, "finalize").object[path: ["spec", "finalizers"]] == ["kubernetes"])
+  }
+
   @Test("what would come into a namespace that goes is refused, and a delete of it again changes nothing")
   func whileGoing() throws {
     let harness = try served()

@@ -147,6 +147,25 @@ struct WorkloadsPolicyTests {
     #expect(try driver.status("ruled").failed == 0)
   }
 
+  @Test("no rule is about a pod that has not failed, whatever its conditions say")
+  func onlyFailed() throws {
+    var driver = try job(
+      [["action": "FailJob", "onPodConditions": [["type": "DisruptionTarget", "status": "True"]]]],
+      ["completions": 2, "parallelism": 2])
+    let pods = driver.activePods("ruled")
+    for pod in pods {
+      driver.core.updatePod(pod.meta.key) { pod in
+        pod.status.set(
+          Condition(type: "DisruptionTarget", status: "True", lastTransition: pod.meta.creationTimestamp))
+      }
+    }
+    driver.run(pods[1])
+    driver.advance(seconds: 600)
+    #expect(try driver.status("ruled").conditions.isEmpty && driver.status("ruled").failed == 0)
+    driver.end(pods[1], succeeded: false)
+    #expect(try driver.reason("ruled", "FailureTarget") == "PodFailurePolicy")
+  }
+
   // MARK: successPolicy
 
   private func succeeding(_ rules: JSON) throws -> WorkloadsDriver {

@@ -42,6 +42,8 @@ enum APIFixture {
     case .leases: object["spec"] = ["holderIdentity": "me"]
     case .priorityclasses: object["value"] = 5
     case .queues: object["spec"] = ["limits": ["jobs": "5"]]
+    case .resourcequotas: object["spec"] = ["hard": ["count/services": "1000"]]
+    case .limitranges: object["spec"] = ["limits": [["type": "Pod", "max": ["example.com/none": "5"]]]]
     case .poddisruptionbudgets: object["spec"] = ["minAvailable": 1, "selector": ["matchLabels": ["a": "b"]]]
     case .events:
       object["involvedObject"] = ["kind": "Pod", "namespace": "default", "name": "p"]

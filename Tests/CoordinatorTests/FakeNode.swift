@@ -40,7 +40,10 @@ final class FakeNode {
   func createPod(_ client: TestClient) throws {
     let pod: JSON = [
       "apiVersion": "v1", "kind": "Pod", "metadata": ["name": "p"],
-      "spec": ["containers": [["name": "c", "image": "i", "command": ["true"]]]],
+      // On a slow machine a test takes longer than a silent node's pods are usually left alone.
+      "spec": [
+        "tolerations": [["operator": "Exists"]], "containers": [["name": "c", "image": "i", "command": ["true"]]],
+      ],
     ]
     let create = APIRequest(verb: .create, kind: .pods, namespace: "default", body: pod)
     client.send(ClientMessage.request(id: 1, create).json)
@@ -60,6 +63,28 @@ final class FakeNode {
     let request = APIRequest(verb: .log, kind: .pods, namespace: "default", name: "p", subresource: "log")
     client.send(ClientMessage.request(id: number, request).json)
     return try openStream { client.messages.contains { $0["type"] == "done" } ? "\(client.messages)" : nil }
+  }
+
+  /// Opens the stream into the pod that the coordinator asks for; with it what it was asked for.
+  func openPodStream() throws -> (TestClient, PodStreamRequest) {
+    var asked: JSON?
+    try live.wait("the agent is asked for a stream") {
+      asked = agent.messages.last { $0["type"] == "stream" }
+      return asked != nil
+    }
+    _ = agent.takeMessages()
+    guard case .stream(let request)? = try asked.map({ try CoordinatorMessage(json: $0) }) else {
+      throw ProtocolError(.unexpected, "no stream")
+    }
+    let source = try openPodStream(request.stream)
+    return (source, request)
+  }
+
+  func openPodStream(_ stream: String) throws -> TestClient {
+    let source = try TestClient(
+      live.loop, live.server.address, role: .stream, tls: try live.authority.context(node: name), stream: stream)
+    try live.wait("the hello succeeds") { source.result != nil }
+    return source
   }
 
   /// Opens the log stream that the coordinator asks for. `refused`: what the client was told instead.

@@ -55,23 +55,25 @@ enum FieldTable {
       field: "Container.command", text: "not set: Warning, and the pod waits with CreateContainerConfigError",
       effect: .warned, path: "containers[0].command", probe: []),
     Rule(
-      field: "SecurityContext.allowPrivilegeEscalation", text: "`false`: refused", effect: .refused,
-      path: "containers[0].securityContext.allowPrivilegeEscalation", probe: false),
-    Rule(
-      field: "SecurityContext.seccompProfile", text: "`type` other than `Unconfined`: refused", effect: .refused,
-      path: "containers[0].securityContext.seccompProfile", probe: ["type": "RuntimeDefault"]),
+      field: "SecurityContext.seccompProfile", text: "`Localhost`: refused", effect: .refused,
+      path: "containers[0].securityContext.seccompProfile", probe: ["type": "Localhost", "localhostProfile": "x"]),
     Rule(
       field: "SecurityContext.appArmorProfile", text: "`type` other than `Unconfined`: refused", effect: .refused,
       path: "containers[0].securityContext.appArmorProfile", probe: ["type": "RuntimeDefault"]),
     Rule(
-      field: "PodSecurityContext.seccompProfile", text: "`type` other than `Unconfined`: refused", effect: .refused,
-      path: "securityContext.seccompProfile", probe: ["type": "RuntimeDefault"]),
+      field: "PodSecurityContext.seccompProfile", text: "`Localhost`: refused", effect: .refused,
+      path: "securityContext.seccompProfile", probe: ["type": "Localhost", "localhostProfile": "x"]),
     Rule(
       field: "PodSecurityContext.appArmorProfile", text: "`type` other than `Unconfined`: refused", effect: .refused,
       path: "securityContext.appArmorProfile", probe: ["type": "RuntimeDefault"]),
     Rule(
-      field: "ResourceRequirements.limits", text: "the scheduler counts requests; limits: Warning, not enforced",
-      effect: .warned, path: "containers[0].resources.limits", probe: ["cpu": "1"]),
+      field: "PodSpec.securityContext", text: "on nodes with `--images=on`: without one, Warning, and the pod waits",
+      effect: .warned, path: "securityContext", probe: ["runAsUser": 1000]),
+    Rule(
+      field: "ResourceRequirements.limits",
+      text: "`cpu`, `memory` by cgroup (Warning where a node has none) and extended resources; `ephemeral-storage`: "
+        + "kept, Warning",
+      effect: .warned, path: "containers[0].resources.limits", probe: ["ephemeral-storage": "1Gi"]),
     Rule(
       field: "ResourceRequirements.requests",
       text: "`cpu`, `memory` and extended resources; `ephemeral-storage`: kept, Warning",
@@ -88,17 +90,25 @@ enum FieldTable {
   static let moot: [String: String] = [
     "PodSpec.dnsPolicy": "", "PodSpec.enableServiceLinks": "there are no services to link",
     "PodSpec.hostNetwork": "every pod uses the node's network",
-    "PodSpec.shareProcessNamespace": "the containers of a pod always share one PID namespace",
-    "PodSpec.imagePullSecrets": "no images are pulled",
     "PodSpec.serviceAccount": "the old name of serviceAccountName",
-    "Container.image": "shown; containers run programs of the node",
-    "Container.imagePullPolicy": "no images are pulled",
-    "Container.ports": "containers use the node's network as it is",
     "ObjectMeta.selfLink": "never set, as in Kubernetes", "ResourceRequirements.limits": "",
   ]
 
   /// What is to be said of fields that do what they should.
-  static let notes = ["PodSpec.hostname": "in `HOSTNAME`; the containers see the node's own name otherwise"]
+  static let notes = [
+    "PodSpec.hostname": "in `HOSTNAME`; the host's programs see the node's own name otherwise",
+    "Container.securityContext":
+      "on nodes with `--images=on`; what holds something back or says who runs is refused for `image: host`",
+    "PodSpec.hostIPC": "the host's programs always use the host's",
+    "SecurityContext.procMount": "`Unmasked` needs `hostUsers: false`, as in Kubernetes, which is refused",
+    "PodSpec.shareProcessNamespace": "in containers of images; the host's programs always share one PID namespace",
+    "Container.ports":
+      "`hostPort`, or with `hostNetwork` any, is one pod's alone on its node; else containers use the node's network "
+      + "as it is",
+    "PodSpec.imagePullSecrets": "on nodes with `--images=on`",
+    "Container.image": "on nodes with `--images=on`; `host`, and elsewhere: programs of the node",
+    "Container.imagePullPolicy": "on nodes with `--images=on`",
+  ]
 
   struct Row {
     var name: String
@@ -175,6 +185,8 @@ enum FieldTable {
     if place.hasPrefix("Job.status") || place.hasPrefix("Pod.status") {
       word = isWritten(place, field) ? .written : .unset
     }
+    // Kept as it is written.
+    if place.hasPrefix("CronJob.status") { word = .written }
     return Row(name: field.name, type: field.type, word: word, note: notes.joined(separator: "; "))
   }
 
@@ -222,7 +234,8 @@ enum FieldTable {
     let path = "\(place).\(field.name)".split(separator: ".").dropFirst(2)
     let isJob = place.hasPrefix("Job")
     // By itself, and among all others: some follow from others.
-    let alone = wrap(sample(field.type, isFull: true), path)
+    let isList = ["completedIndexes", "failedIndexes"].contains(field.name)
+    let alone = wrap(isList ? "0" : sample(field.type, isFull: true), path)
     let all = sample(.named(isJob ? "JobStatus" : "PodStatus"), isFull: true)
     return [alone, all].contains { json in
       find(isJob ? JobStatus(json: json).json : PodStatus(json: json).json, path) != nil
@@ -256,12 +269,16 @@ enum FieldTable {
 
   static let jobSections = sections("Job", at: "Job")
   static let podSections = sections("Pod", at: "Pod")
+  static let cronJobSections = sections("CronJob", at: "CronJob")
   static let queueSections = sections("Queue", at: "Queue").filter { $0.type.hasPrefix("Queue") }
 
   /// The whole document. `served`: the table of resources and verbs.
   static func document(served: String) -> String {
     let shared = Set(podSections.map(\.type))
     let job = jobSections.filter { !shared.contains($0.type) }
+    let cron = cronJobSections.filter { section in
+      !shared.contains(section.type) && !job.contains { $0.type == section.type }
+    }
     return """
       # What is served, field by field
 
@@ -287,6 +304,12 @@ enum FieldTable {
       ## Job
 
       \(job.map(table).joined(separator: "\n\n"))
+
+      ## CronJob
+
+      What stands in `spec.jobTemplate` is a Job's.
+
+      \(cron.map(table).joined(separator: "\n\n"))
 
       ## Pod
 

@@ -219,6 +219,26 @@ struct HTTPGroupsTests {
     try api.live.stop()
   }
 
+  @Test("a whole number with a point is none in JSON, and one in YAML, as for Go's decoders")
+  func points() throws {
+    let directory = try TemporaryDirectory()
+    let api = try LiveAPI(directory)
+    let template = #"{"spec":{"restartPolicy":"Never","containers":[{"name":"a","image":"none","command":["true"]}]}}"#
+    let job = #"{"metadata":{"name":"j"},"spec":{"parallelism":1000.0,"template":\#(template)}}"#
+    func post(_ type: String) throws -> HTTPTestAnswer {
+      try api.send(
+        HTTPTestClient.request(
+          "POST", "/apis/batch/v1/namespaces/default/jobs?dryRun=All", type: type, body: Array(job.utf8)))
+    }
+    let refused = try post("application/json")
+    #expect(refused.code == 400)
+    #expect(
+      refused.json["message"]?.stringValue?.contains(
+        "json: cannot unmarshal number 1000.0 into Go struct field JobSpec.spec.parallelism of type int32") == true)
+    #expect(try post("application/yaml").json[path: ["spec", "parallelism"]] == 1_000)
+    try api.live.stop()
+  }
+
   @Test("HEAD has no body, OPTIONS is refused, slashes and options at the end change nothing, pretty is pretty")
   func edges() throws {
     let directory = try TemporaryDirectory()

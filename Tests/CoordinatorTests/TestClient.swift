@@ -44,6 +44,8 @@ final class TestClient {
   private var isConnected = false
   private(set) var messages: [JSON] = []
   private(set) var result: HandshakeResult?
+  /// Role stream: what came after the hello and was not taken.
+  private(set) var frames: [PodStreamFrame] = []
   private(set) var error: ProtocolError?
   private(set) var closeReason: Connection.CloseReason?
   private var stream = MessageStream(messageLimit: MessageLimits.fromCoordinator)
@@ -72,13 +74,32 @@ final class TestClient {
     return messages
   }
 
+  func takeFrames() -> [PodStreamFrame] {
+    defer { frames = [] }
+    return frames
+  }
+
+  func send(_ frame: PodStreamFrame) { if let bytes = try? Frame.encode(frame.payload) { connection.send(bytes) } }
+
   var isClosed: Bool { closeReason != nil }
   var isRefusedOrClosed: Bool { error != nil || isClosed }
 
   private func receive(_ bytes: [UInt8]) {
     stream.append(bytes)
     do throws(ProtocolError) {
-      while let message = try stream.next() { try take(message) }
+      while true {
+        if result?.role == .stream {
+          guard let frame = try stream.nextFrame() else { return }
+          // What is no frame is the coordinator's word on why not.
+          if frame.first == UInt8(ascii: "{"), let json = try? JSON(parsing: frame) {
+            throw ProtocolError(json: json) ?? .missing("type", in: "frame")
+          }
+          frames.append(try PodStreamFrame(payload: frame))
+        } else {
+          guard let message = try stream.next() else { return }
+          try take(message)
+        }
+      }
     } catch {
       // The first one: what the server says after our own refusal is another matter.
       if self.error == nil { self.error = error }

@@ -113,6 +113,96 @@ import Testing
     #expect(!Files.exists("/etc/stint-file"))
   }
 
+  @Test(
+    "a hostPath is the host's directory, whatever is mounted or made above it: what a pod writes there is not lost",
+    arguments: ["HOST/none", "HOST", "HOST/b"])
+  func sourceBelowCover(path: String) throws {
+    let keeper = try TestKeeper()
+    let host = keeper.scratch.path + "/host"
+    for name in ["a/deep", "b/deep"] { try Files.makeDirectory("\(host)/\(name)") }
+    let mounts: JSON = [
+      ["name": "a", "mountPath": .string(path.replacing("HOST", with: host))],
+      ["name": "deep", "mountPath": .string("\(host)/nowhere"), "subPath": "deep"],
+      ["name": "c", "mountPath": .string("\(host)/c")],
+    ]
+    let script = "echo a >\(path.replacing("HOST", with: host))/word; echo b >\(host)/nowhere/word"
+    let spec = pod(
+      shell("main", script, mounts: mounts),
+      volumes: [
+        ["name": "a", "hostPath": ["path": .string("\(host)/a")]],
+        ["name": "deep", "hostPath": ["path": .string("\(host)/b")]], ["name": "c", "configMap": ["name": "quiz"]],
+      ])
+    let (status, log) = try keeper.finish(keeper.assignment(1, spec, references: configMap(["c": "d"])))
+    #expect(status?.phase == .succeeded, "\(log)")
+    #expect(try String(decoding: Files.read("\(host)/a/word"), as: UTF8.self) == "a\n")
+    #expect(try String(decoding: Files.read("\(host)/b/deep/word"), as: UTF8.self) == "b\n")
+    #expect(!Files.exists("\(host)/none") && !Files.exists("\(host)/nowhere") && !Files.exists("\(host)/b/word"))
+  }
+
+  @Test("a working directory or a mount point that is missing hides no volume beside it, nor what the host has there")
+  func nothingHidden() throws {
+    let keeper = try TestKeeper()
+    let host = keeper.scratch.path + "/host"
+    for name in ["a", "b", "c/deep"] { try Files.makeDirectory("\(host)/\(name)") }
+    try Files.writeAtomically("\(host)/c/deep/there", Array("there\n".utf8))
+    let mounts: JSON = [
+      ["name": "c", "mountPath": .string("\(host)/c/deep/none/x")], ["name": "h", "mountPath": .string("\(host)/b")],
+      ["name": "c", "mountPath": .string("\(host)/c/none")],
+    ]
+    let script = "echo b >\(host)/b/word; cat \(host)/c/deep/there \(host)/c/deep/none/x/q \(host)/c/none/q; pwd"
+    let spec = pod(
+      shell("main", script, mounts: mounts, more: ["workingDir": .string("\(host)/work")]),
+      volumes: [
+        ["name": "h", "hostPath": ["path": .string("\(host)/a")]], ["name": "c", "configMap": ["name": "quiz"]],
+      ])
+    let log = try keeper.finish(keeper.assignment(1, spec, references: configMap(["q": "?\n"]))).1
+    #expect(log == "there\n?\n?\n\(host)/work\n")
+    #expect(try Files.list("\(host)/a") == ["word"])
+    #expect(try Files.list(host).sorted() == ["a", "b", "c"] && Files.list("\(host)/c") == ["deep"])
+  }
+
+  @Test("a mount point that a hostPath lacks is made in it, as Kubernetes does, and what a pod writes there stays")
+  func pointInHostPath() throws {
+    let keeper = try TestKeeper()
+    let host = keeper.scratch.path + "/host"
+    try Files.makeDirectory("\(host)/in")
+    let mounts: JSON = [
+      ["name": "h", "mountPath": "/mnt"], ["name": "c", "mountPath": "/mnt/in/none"],
+      ["name": "c", "mountPath": "/mnt/file", "subPath": "q"],
+    ]
+    let spec = pod(
+      shell("main", "cat /mnt/in/none/q /mnt/file; echo w >/mnt/word; echo w >/mnt/in/word", mounts: mounts),
+      volumes: [["name": "h", "hostPath": ["path": .string(host)]], ["name": "c", "configMap": ["name": "quiz"]]])
+    let log = try keeper.finish(keeper.assignment(1, spec, references: configMap(["q": "?\n"]))).1
+    #expect(log == "?\n?\n")
+    #expect(try Files.list(host).sorted() == ["file", "in", "word"])
+    #expect(try Files.list("\(host)/in").sorted() == ["none", "word"])
+  }
+
+  @Test("a read-only volume stays read-only with another in it: a hostPath gets no mount point made, a ConfigMap does")
+  func readOnlyOuter() throws {
+    let keeper = try TestKeeper()
+    let host = keeper.scratch.path + "/host"
+    try Files.makeDirectory("\(host)/there")
+    func volumes(_ outer: JSON) -> JSON { [outer, ["name": "e", "emptyDir": [:]]] }
+    let script = "echo x >/mnt/lost; rm -f /mnt/q; echo e >/mnt/there/e; cat /mnt/there/e; ls /mnt"
+    func run(_ attempt: AttemptNumber, _ outer: JSON, at inner: String) throws -> (PodStatus?, String) {
+      let mounts: JSON = [
+        ["name": "o", "mountPath": "/mnt", "readOnly": true], ["name": "e", "mountPath": .string("/mnt/\(inner)")],
+      ]
+      let spec = pod(shell("main", script, mounts: mounts), volumes: volumes(outer))
+      return try keeper.finish(keeper.assignment(attempt, spec, references: configMap(["q": "?"])))
+    }
+    let hostPath: JSON = ["name": "o", "hostPath": ["path": .string(host)]]
+    #expect(try run(1, hostPath, at: "there").1.hasSuffix("e\nthere\n"))
+    let refused = try run(2, hostPath, at: "none").0
+    #expect(refused?.phase == .failed)
+    #expect(termination(refused)?.message.contains("/mnt/none") == true, "\(String(describing: termination(refused)))")
+    let log = try run(3, ["name": "o", "configMap": ["name": "quiz"]], at: "there").1
+    #expect(log.hasSuffix("e\nq\nthere\n") && log.contains("Read-only file system"), "\(log)")
+    #expect(try Files.list(host) == ["there"] && Files.list("\(host)/there").isEmpty)
+  }
+
   @Test("mounts may lie inside each other, and subPaths that a volume lacks are made in it")
   func nested() throws {
     let keeper = try TestKeeper()

@@ -76,6 +76,44 @@ struct HostPathUserTests {
       try Host().refusal(below) == "hostPath HOST/\(below) is closed to the user that pods run as here (--pod-user)")
   }
 
+  @Test("no link of /proc leads into a closed directory: not to what is there, and nothing is made there")
+  func processLinks() throws {
+    let host = try Host()
+    try Files.makeDirectory("\(host.path)/closed/open/nobody")
+    chown("\(host.path)/closed/open/nobody", 65534, 65534)
+    let words: [String] = ["sh", "-c", "cd \(host.path)/closed/open && exec sleep 600"]
+    var arguments: [UnsafeMutablePointer<CChar>?] = words.map { strdup($0) } + [nil]
+    defer { for argument in arguments { free(argument) } }
+    var process: pid_t = 0
+    let failure = posix_spawn(&process, "/bin/sh", nil, nil, &arguments, environ)
+    try #require(failure == 0)
+    defer {
+      kill(process, SIGKILL)
+      waitpid(process, nil, 0)
+    }
+    let stands = eventually { Files.exists("/proc/\(process)/cwd/nobody") }
+    try #require(stands)
+    func refusal(_ path: String, _ type: String) throws -> String? {
+      let spec = pod(
+        shell("main", "true", mounts: [["name": "h", "mountPath": "/mnt"]]),
+        volumes: [["name": "h", "hostPath": ["path": .string(path), "type": .string(type)]]])
+      do {
+        try host.keeper.start(host.keeper.assignment(1, spec))
+        return nil
+      } catch let error as VolumeError {
+        return error.message
+      }
+    }
+    for (below, type) in [("", ""), ("/word", "File"), ("/nobody/new", "DirectoryOrCreate"), ("/none", "")] {
+      let path = "/proc/\(process)/cwd\(below)"
+      #expect(
+        try refusal(path, type)
+          == "MountVolume.SetUp failed for volume \"h\" : hostPath \(path) leads through a link of "
+          + "/proc to what it does not name")
+    }
+    #expect(try Files.list("\(host.path)/closed/open/nobody").isEmpty)
+  }
+
   @Test("a closed directory itself can be mounted, and not be read")
   func closedItself() throws {
     let host = try Host()

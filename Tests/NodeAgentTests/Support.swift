@@ -50,8 +50,8 @@ func text(_ path: String) -> String { String(decoding: (try? Files.read(path)) ?
 final class Scratch {
   let path: String
 
-  init() throws {
-    path = "/tmp/stint-node-\(Hexadecimal.text(try Crypto.randomBytes(6)))"
+  init(below parent: String = "/tmp") throws {
+    path = "\(parent)/stint-node-\(Hexadecimal.text(try Crypto.randomBytes(6)))"
     try Files.makeDirectory(path, mode: 0o755)
     chmod(path, 0o755)
   }
@@ -86,6 +86,9 @@ final class TestKeeper {
   private(set) var fencesFully = false
   private(set) var detail = ""
   private(set) var concern = ""
+  private(set) var limits: LimitAbilities?
+  /// The latest word of what pods use.
+  var usage: [AttemptUsage]?
   private(set) var isInventoryComplete = false
   var reports: [AttemptNumber: AttemptReport] = [:]
 
@@ -198,7 +201,9 @@ final class TestKeeper {
         if list.isEmpty { isInventoryComplete = true }
         for report in list { reports[report.attempt] = report }
       case .concern(let text): concern = text
-      case .shortened, .proven: break
+      case .limits(let abilities): limits = abilities
+      case .usage(let pods): usage = pods
+      case .shortened, .proven, .devices: break
       case nil: Issue.record("not a reply: \(message.text)")
       }
     }
@@ -237,8 +242,13 @@ final class TestKeeper {
 
   /// Makes the volumes and the plan as the agent's worker does, and asks for the start. `meanwhile`: what happens
   /// between the two.
-  func start(_ assignment: Assignment, leaseMilliseconds: Int64 = 60_000, meanwhile: () -> Void = {}) throws {
+  func start(
+    _ assignment: Assignment, leaseMilliseconds: Int64 = 60_000, images: [String: PlacedImage] = [:],
+    meanwhile: () -> Void = {}
+  ) throws {
     var place = testPlace(assignment, paths)
+    place.images = images
+    if !images.isEmpty { try NetworkFileWriter.write(assignment, address: place.address, paths: paths) }
     place.volumes = try Volumes.make(assignment, paths: paths, place: place, user: try PodUser.named(setting.podUser))
     meanwhile()
     if setting.asNobody, isRoot { try run("/bin/chown", "-R", "65534:65534", paths.pods) }

@@ -71,12 +71,32 @@ struct TokenSlotTests {
     }
   }
 
+  private func spec(_ mounts: JSON, message: String? = nil) -> PodSpec {
+    var container: JSON = ["name": "c", "image": "i", "volumeMounts": mounts]
+    if let message { container["terminationMessagePath"] = .string(message) }
+    return PodSpec(json: ["containers": [container], "volumes": [PodToken.usualVolumeSpec]])
+  }
+
   @Test("only the volume that admission adds is served so")
   func own() {
-    #expect(TokenSlots.serves(VolumeSpec(json: PodToken.usualVolumeSpec)))
+    let usual: JSON = ["name": .string(PodToken.usualVolume), "mountPath": .string(PodToken.usualPath)]
+    let plain = spec([usual])
+    #expect(TokenSlots.serves(VolumeSpec(json: PodToken.usualVolumeSpec), of: plain))
     var other = PodToken.usualVolumeSpec
     other[path: ["projected", "defaultMode"]] = 256
-    #expect(!TokenSlots.serves(VolumeSpec(json: other)))
-    #expect(!TokenSlots.serves(VolumeSpec(json: ["name": .string(PodToken.usualVolume), "emptyDir": [:]])))
+    #expect(!TokenSlots.serves(VolumeSpec(json: other), of: plain))
+    #expect(!TokenSlots.serves(VolumeSpec(json: ["name": .string(PodToken.usualVolume), "emptyDir": [:]]), of: plain))
+  }
+
+  @Test("a pod that mounts something in its token's volume has one of its own: the next would find the mount point")
+  func nested() {
+    let volume = VolumeSpec(json: PodToken.usualVolumeSpec)
+    let usual: JSON = ["name": .string(PodToken.usualVolume), "mountPath": .string(PodToken.usualPath + "/")]
+    for path in ["/x", "//./x/y"] {
+      let inner: JSON = ["name": "other", "mountPath": .string(PodToken.usualPath + path)]
+      #expect(!TokenSlots.serves(volume, of: spec([usual, inner])))
+    }
+    #expect(!TokenSlots.serves(volume, of: spec([usual], message: PodToken.usualPath + "/message")))
+    #expect(TokenSlots.serves(volume, of: spec([usual, ["name": "other", "mountPath": "/var/run/secrets"]])))
   }
 }

@@ -26,6 +26,14 @@ import Testing
     #expect(report.jobs > 0 && report.starts > 0)
   }
 
+  @Test(
+    "where images are fetched, slowly, in vain and for ever, every promise holds", arguments: [2, 6, 10] as [UInt64])
+  func images(seed: UInt64) {
+    let report = Simulation(seed: seed, hours: 0.25).run()
+    #expect(report.violations.isEmpty, "\(report.violations) \(report.tail.suffix(30))")
+    #expect(report.pulls > 0 && report.starts > 0)
+  }
+
   @Test("pods give their place to those of higher priority, in some of the first seeds, and every promise holds")
   func preempts() {
     var preemptions = 0
@@ -140,6 +148,19 @@ import Testing
       var simulation = Simulation(seed: seed, hours: 0.25)
       simulation.splitsRuns = true
       return simulation.run().violations.contains { $0.contains("H7") || $0.contains("H8") }
+    }
+    #expect(isFound)
+  }
+
+  @Test("a due time that is noted before its run is written is found, and one that never gets a run")
+  func findsLostRuns() {
+    var apart = Simulation(seed: 1, hours: 0.1)
+    apart.writesRunsLater = true
+    #expect(apart.run().violations.contains { $0.contains("H7") && $0.contains("no run of that time") })
+    let isFound = (1...6 as ClosedRange<UInt64>).contains { seed in
+      var without = Simulation(seed: seed, hours: 0.1)
+      without.leavesCronsSuspended = true
+      return without.run().violations.contains { $0.contains("H11") }
     }
     #expect(isFound)
   }

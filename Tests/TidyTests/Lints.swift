@@ -42,9 +42,12 @@ enum Layering {
     ("Sources/NodeAgent/Core", "AgentCore", ["ClusterProto"]),
     (
       "Sources/NodeAgent/Host", "NodeAgent",
-      ["ClusterProto", "AgentCore", "ClusterIO", "CLinux", "Glibc", "Synchronization"]
+      ["ClusterProto", "AgentCore", "ClusterIO", "CLinux", "CSeccomp", "Glibc", "Synchronization"]
     ),
-    ("Sources/ClusterIO", "ClusterIO", ["ClusterProto", "CLinux", "COpenSSL", "CZlib", "Glibc", "Synchronization"]),
+    (
+      "Sources/ClusterIO", "ClusterIO",
+      ["ClusterProto", "CLinux", "CArchive", "COpenSSL", "CZlib", "Glibc", "Synchronization"]
+    ),
     ("Sources/Simulator", "Simulator", ["ClusterProto", "CoordinatorCore", "AgentCore"]),
     (
       "Sources/stint", "stint",

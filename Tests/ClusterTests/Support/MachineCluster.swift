@@ -12,17 +12,21 @@ final class MachineCluster {
   let machines: Machines
   private let isIPv6: Bool
   private let timing: [String]
+  private let images: ImageMode
   private var runs = 0
 
   var ledger: Ledger { Ledger(path: "\(machines.shared)/ledger/signs") }
 
   /// Runs `body` with a cluster whose nodes are all Ready, and ends it.
-  static func with(isIPv6: Bool = false, timing: [String] = TestCluster.quick, _ body: (MachineCluster) throws -> Void)
-    throws
-  {
-    let cluster = MachineCluster(try Machines(nodes + [client]), isIPv6: isIPv6, timing: timing)
+  /// `images`: whether nodes run them. `prepare`: what the machines need before it begins.
+  static func with(
+    isIPv6: Bool = false, timing: [String] = TestCluster.quick, images: ImageMode = .off,
+    prepare: (MachineCluster) throws -> Void = { _ in }, _ body: (MachineCluster) throws -> Void
+  ) throws {
+    let cluster = MachineCluster(try Machines(nodes + [client]), isIPv6: isIPv6, timing: timing, images: images)
     defer { cluster.machines.end() }
     do {
+      try prepare(cluster)
       try cluster.startCoordinator()
       for node in nodes { try cluster.startAgent(node) }
       for node in nodes { try cluster.waitForReady(node) }
@@ -32,7 +36,8 @@ final class MachineCluster {
     }
   }
 
-  private init(_ machines: Machines, isIPv6: Bool, timing: [String]) {
+  private init(_ machines: Machines, isIPv6: Bool, timing: [String], images: ImageMode) {
+    self.images = images
     self.machines = machines
     self.isIPv6 = isIPv6
     self.timing = timing
@@ -63,7 +68,7 @@ final class MachineCluster {
       on: node,
       [
         "stint", "agent", "--coordinator", coordinator, "--data", "/var/lib/stint-agent", "--authority",
-        "/mnt/shared/coordinator", "--cpu", "64", "--memory", "64Gi",
+        "/mnt/shared/coordinator", "--cpu", "64", "--memory", "64Gi", "--images", images.rawValue,
       ], log: "agent-\(node)")
   }
 

@@ -163,9 +163,14 @@ final class Machines {
   /// Those of keepers that died with their machine: nobody succeeds them.
   private func removeControlGroups() {
     let keepers = Self.keepers(below: "\(directory)/disks", depth: 8)
-    for parent in ["/sys/fs/cgroup", "/sys/fs/cgroup/unified"] {
+    for parent in LimitPool.places() + ["/sys/fs/cgroup", "/sys/fs/cgroup/unified"] {
       for name in (try? Files.list(parent)) ?? [] where keepers.contains(where: { name.hasPrefix("stint-\($0).") }) {
-        for inner in (try? Files.list("\(parent)/\(name)")) ?? [] { rmdir("\(parent)/\(name)/\(inner)") }
+        for pod in (try? Files.list("\(parent)/\(name)")) ?? [] {
+          for inner in (try? Files.list("\(parent)/\(name)/\(pod)")) ?? [] {
+            rmdir("\(parent)/\(name)/\(pod)/\(inner)")
+          }
+          rmdir("\(parent)/\(name)/\(pod)")
+        }
         rmdir("\(parent)/\(name)")
       }
     }

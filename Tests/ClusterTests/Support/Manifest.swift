@@ -51,7 +51,7 @@ extension Work {
             "restartPolicy": "Never",
             "containers": [
               [
-                "name": "main", "image": "none", "command": ["sh", "-c", .string(text)],
+                "name": "main", "image": "host", "command": ["sh", "-c", .string(text)],
                 "env": [["name": .string(variable[0]), "value": .string(variable[1])]],
                 "volumeMounts": [["name": "ledger", "mountPath": "/ledger"]],
               ]

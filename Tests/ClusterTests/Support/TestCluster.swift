@@ -102,10 +102,12 @@ final class TestCluster {
   private func agent(
     _ node: String, data: String, _ more: [String], wrapper: [String], log: String
   ) throws -> Program {
-    try Program(
+    // Most tests name images that need not be there.
+    let images = more.contains("--images") ? [] : ["--images", "off"]
+    return try Program(
       wrapper.dropFirst() + [
         "agent", "--coordinator", server, "--name", node, "--data", data, "--cpu", "64", "--memory", "64Gi",
-      ] + more, path: wrapper.first ?? Processes.program, output: "\(directory)/logs/\(log)")
+      ] + images + more, path: wrapper.first ?? Processes.program, output: "\(directory)/logs/\(log)")
   }
 
   /// Makes a join token; what no log of the test shows.

@@ -2,83 +2,19 @@
 # the last version when a watch ends or the connection breaks. Several of them follow one busy Job; each must end with
 # the cache that a fresh list gives, and see every change once. It must not know the server's code.
 
-import base64
-import gzip
-import http.client
-import json
-import os
 import random
-import ssl
-import tempfile
 import threading
 import time
-import urllib.parse
-
-import yaml
 
 from checks import Program, equal, holds, job, space, until
+from plain_http import JSON, Server, lines
 
 SPACE = space("informer")
-JSON = "application/json"
 METADATA = "application/json;as=PartialObjectMetadata{};g=meta.k8s.io;v=v1,application/json"
 PODS = 300
 program = Program("informer")
 PODS_PATH = f"/api/v1/namespaces/{SPACE}/pods"
 JOBS_PATH = f"/apis/batch/v1/namespaces/{SPACE}/jobs"
-
-
-class Server:
-    """The kubeconfig's cluster."""
-
-    def __init__(self):
-        with open(os.environ["KUBECONFIG"], encoding="utf-8") as file:
-            config = yaml.safe_load(file)
-        cluster, user = config["clusters"][0]["cluster"], config["users"][0]["user"]
-        self.address = urllib.parse.urlsplit(cluster["server"])
-        authority = base64.b64decode(cluster["certificate-authority-data"]).decode()
-        self.context = ssl.create_default_context(cadata=authority)
-        with tempfile.NamedTemporaryFile() as pair:
-            for member in ["client-certificate-data", "client-key-data"]:
-                pair.write(base64.b64decode(user[member]) + b"\n")
-            pair.flush()
-            self.context.load_cert_chain(pair.name)
-
-    def connect(self, timeout=300):
-        return http.client.HTTPSConnection(
-            self.address.hostname, self.address.port, context=self.context, timeout=timeout)
-
-    def ask(self, connection, method, path, body=None, accept=JSON, **query):
-        headers = {
-            "Accept": accept,
-            "User-Agent": "informer.test/v0.0.0 (linux/amd64) kubernetes/$Format",
-            "Accept-Encoding": "gzip",
-        }
-        if body is not None:
-            headers["Content-Type"] = "application/json"
-        target = path + ("?" + urllib.parse.urlencode(query) if query else "")
-        connection.request(method, target, json.dumps(body) if body is not None else None, headers)
-        return connection.getresponse()
-
-    def call(self, method, path, body=None, accept=JSON, **query):
-        connection = self.connect()
-        try:
-            answer = self.ask(connection, method, path, body, accept, **query)
-            data = answer.read()
-            if answer.getheader("Content-Encoding") == "gzip":
-                data = gzip.decompress(data)
-            return answer.status, json.loads(data)
-        finally:
-            connection.close()
-
-
-def lines(answer):
-    """The lines of a stream as they come, unpacked where the server packed them."""
-    if answer.getheader("Content-Encoding") == "gzip":
-        answer = gzip.GzipFile(fileobj=answer)
-    while line := answer.readline():
-        if not line.endswith(b"\n"):
-            raise ConnectionError("cut in the middle of a line")
-        yield json.loads(line)
 
 
 class Informer(threading.Thread):
@@ -209,7 +145,7 @@ def fresh(path, form=JSON, **selectors):
     return [kind | item for item in found["items"]]
 
 
-server = Server()
+server = Server("informer.test")
 server.call("POST", "/api/v1/namespaces", {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": SPACE}})
 informers = {
     "list and watch": Informer(server, PODS_PATH),

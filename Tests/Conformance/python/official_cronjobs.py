@@ -72,14 +72,17 @@ class Operator(threading.Thread):
     def __init__(self):
         super().__init__(daemon=True)
         self.error = None
+        self.stopped = False
 
     def run(self):
         try:
-            stream = watch.Watch().stream(
-                batch.list_namespaced_cron_job, SPACE, label_selector="now", timeout_seconds=50)
-            for event in stream:
-                if event["type"] != "DELETED" and not event["object"].spec.suspend:
-                    self.reconcile(event["object"])
+            # Each watch begins with what there is: nothing is missed between two.
+            while not self.stopped:
+                stream = watch.Watch().stream(
+                    batch.list_namespaced_cron_job, SPACE, label_selector="now", timeout_seconds=2)
+                for event in stream:
+                    if event["type"] != "DELETED" and not event["object"].spec.suspend:
+                        self.reconcile(event["object"])
         except Exception as error:
             self.error = error
 
@@ -110,6 +113,8 @@ def _():
     for name in names:
         batch.create_namespaced_cron_job(SPACE, model(name, "0 0 1 1 *", labels={"now": "yes"}))
     until(lambda: operator.error or all(read(name).spec.suspend for name in names), "all are suspended")
+    operator.stopped = True
+    operator.join(60)
     equal(operator.error, None)
     equal(sorted(job.metadata.name for name in names for job in jobs(name)), sorted(f"{name}-now" for name in names))
     until(lambda: read("first").status.last_successful_time, "the run by hand counts as one")

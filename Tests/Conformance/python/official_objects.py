@@ -369,14 +369,14 @@ def _():
         until(lambda: "evicted" not in {p.metadata.name for p in core.list_namespaced_pod(SPACE).items}, "gone")
 
 
-@program.check("exec is refused with words, not with a hang")
+@program.check("exec of a pod that is not there is refused with words, not with a hang")
 def _():
     from kubernetes.stream import stream
 
     try:
-        stream(core.connect_get_namespaced_pod_exec, "hello", SPACE, command=["ls"], stdout=True, _request_timeout=5)
+        stream(core.connect_get_namespaced_pod_exec, "nosuch", SPACE, command=["ls"], stdout=True, _request_timeout=5)
     except ApiException as error:
-        holds("405" in f"{error.status} {error.reason}", error)
+        holds("404" in f"{error.status} {error.reason}", error)
     else:
         raise AssertionError("exec answered")
 

@@ -17,10 +17,11 @@ sys.path.insert(0, str(HERE.parent))
 
 import cluster as clusters  # noqa: E402
 
-OFFICIAL = ["official_watch", "official_objects", "official_jobs", "official_cronjobs"]
+OFFICIAL = ["official_watch", "official_objects", "official_jobs", "official_cronjobs", "leader_election",
+            "mpi_job"]
 # Longest first; what stops the coordinator runs after all others, alone.
-NEWEST = OFFICIAL[:1] + ["informer"] + OFFICIAL[1:] + ["asyncio_program", "manifests", "in_cluster", "kr8s_program",
-                                                       "lightkube_program"]
+NEWEST = OFFICIAL[:1] + ["informer"] + OFFICIAL[1:] + ["typed_client", "asyncio_program", "manifests",
+                                                       "in_cluster", "kr8s_program", "lightkube_program"]
 ALONE = ["across_restarts"]
 ENVIRONMENTS = {"": ("requirements.txt", NEWEST), "-older": ("requirements-older.txt", OFFICIAL)}
 PROGRAM_LIMIT = 300

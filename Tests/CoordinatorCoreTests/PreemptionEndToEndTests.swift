@@ -160,13 +160,14 @@ import Testing
 
   private static func add(
     _ harness: inout FleetHarness, _ name: String, _ priority: Int64, app: String, cpu: String = "1",
-    affinity: JSON? = nil, on node: String? = nil, run: Bool = true
+    affinity: JSON? = nil, spread: JSON? = nil, on node: String? = nil, run: Bool = true
   ) {
     var spec: JSON = [
       "restartPolicy": "Never", "priority": .int(priority),
       "containers": [["name": "c", "command": ["true"], "resources": ["requests": ["cpu": .string(cpu)]]]],
     ]
     if let affinity { spec["affinity"] = affinity }
+    if let spread { spec["topologySpreadConstraints"] = [spread] }
     if let node { spec["nodeSelector"] = [host: .string(node)] }
     var meta = ObjectMeta()
     (meta.name, meta.namespace, meta.labels) = (name, "default", ["app": app])
@@ -249,6 +250,21 @@ import Testing
     Self.add(&harness, "high", 9, app: "z", affinity: affinity)
     #expect(Self.isEnding(harness, "foe") == isThere)
     #expect(!Self.isEnding(harness, "friend"))
+  }
+
+  @Test("who ends counts in no spread: a pod whose distance that made takes the room that there is at once")
+  func spreadAtOnce() throws {
+    var harness = try Self.cluster(["a", "b"])
+    Self.add(&harness, "guard", 9, app: "y", affinity: Self.apart("x"), on: "b")
+    for name in ["one", "two"] { Self.add(&harness, name, 0, app: "x", on: "a") }
+    let rule: JSON = [
+      "maxSkew": 2, "topologyKey": .string(Self.host), "whenUnsatisfiable": "DoNotSchedule",
+      "labelSelector": ["matchLabels": ["app": "x"]],
+    ]
+    Self.add(&harness, "high", 9, app: "x", spread: rule)
+    #expect(["one", "two"].filter { Self.isEnding(harness, $0) }.count == 1)
+    #expect(harness.pod("high")?.nodeName == "a")
+    #expect(harness.problems() == [])
   }
 
   /// Random clusters, rules and priorities: who has a node named for it is placed when its victims have ended.

@@ -76,7 +76,13 @@ extension CoordinatorCore {
       var candidates = heap ?? MinHeap(candidates(for: pod, group, of: id, nil))
       guard let best = candidates.first else {
         if turnDown(pod, on: group.pinnedNode) { continue }
-        looked += preempt(for: id)
+        let made = preempt(for: id)
+        looked += made
+        // Who was ended counts in no spread from now on: there may be a place at once.
+        if made > 0, fleet.topology.isOn {
+          heap = nil
+          continue
+        }
         fleet.scheduler.classes.park(id)
         watchPods(id)
         explainParked(id)

@@ -215,7 +215,8 @@ static int container_main(void *argument) {
   if (dup3(start->words, WORDS, O_CLOEXEC) < 0) return 127;
   setsid();
   // The namespace's number goes first: until the init has it, it cannot tell this container's processes from others.
-  if (stat("/proc/self/ns/mnt", &facts) != 0) return stint_start_fail(WORDS, &word, STINT_STAGE_MOUNT, "/proc/self/ns/mnt");
+  if (stat("/proc/self/ns/mnt", &facts) != 0)
+    return stint_start_fail(WORDS, &word, STINT_STAGE_MOUNT, "/proc/self/ns/mnt");
   word.mount_namespace = facts.st_ino;
   if (write(WORDS, &word, sizeof word) != sizeof word) return 127;
   // Before anything is made for the container: what it makes is counted as its own.

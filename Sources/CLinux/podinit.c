@@ -1,8 +1,8 @@
 // Owns: the pod's PID 1: takes orders from the keeper, reaps everything, kills what a container leaves behind (what was
-// started in it later too), reports, and holds the pod's deadline by itself (rule K4): at it, it stops every process of the pod, and ends the pod when the
-// keeper has not taken over within a margin. It never runs the pod's command itself, touches no file, never waits for
-// anything but its control socket, its timer, its containers' starts and SIGCHLD, and ends (taking the whole namespace
-// along) the moment the keeper's end of the socket closes. No malloc: it may be a clone of a process whose other threads
+// started in it later too), reports, and holds the pod's deadline by itself (rule K4): at it, it stops every process of
+// the pod, and ends the pod when the keeper has not taken over within a margin. It never runs the pod's command itself,
+// touches no file, never waits for anything but its control socket, its timer, its containers' starts and SIGCHLD, and
+// ends (taking the whole namespace along) the moment the keeper's end of the socket closes. No malloc: it may be a clone of a process whose other threads
 // held locks.
 #include <errno.h>
 #include <poll.h>
@@ -35,6 +35,7 @@ struct slot {
   char *plan;              // until it has started: a mapping of plan_room bytes
   size_t plan_length, plan_filled, plan_room;
   int streams[STINT_STREAMS];
+  struct container_word failure;  // while STARTING: what its child has said of it; error 0: nothing
 };
 
 static struct slot slots[STINT_PLACES];
@@ -61,24 +62,23 @@ static void end_start(struct slot *slot) {
 // Reads what a starting container's child has said, up to the end that its exec or its death makes.
 static void hear(uint32_t index) {
   struct slot *slot = &slots[index];
-  static struct container_word word, failure;
+  static struct container_word word;
   long size;
   while ((size = stint_read(slot->words, &word, sizeof word)) == (long)sizeof word) {
     if (word.error == 0)
       name_namespace(slot, word.mount_namespace);
     else
-      failure = word;
+      slot->failure = word;
   }
   if (size == -EAGAIN || size == -EINTR) return;
   end_start(slot);
-  if (failure.error == 0) {
+  if (slot->failure.error == 0) {
     slot->state = RUNNING;
     return stint_report(STINT_STARTED, index, slot->pid, 0, NULL);
   }
   // Its child has ended but for its last steps, and is reaped as any orphan.
+  stint_report(STINT_FAILED, index, slot->failure.error, slot->failure.stage, slot->failure.detail);
   memset(slot, 0, sizeof *slot);
-  stint_report(STINT_FAILED, index, failure.error, failure.stage, failure.detail);
-  failure.error = 0;
 }
 
 static void reap(void) {
@@ -206,7 +206,8 @@ static void start_container(uint32_t index) {
   slot->words = words;
 }
 
-// Begins what was ordered in containers, and the next container's start, unless the pod stands still or another start is under way.
+// Begins what was ordered in containers, and the next container's start, unless the pod stands still or another start is
+// under way.
 static void start_next(void) {
   if (is_stopped) return;
   for (uint32_t index = STINT_SLOTS; index < STINT_PLACES; index++)

@@ -81,11 +81,11 @@ package final class CgroupPool {
     }
   }
 
-  /// A cgroup with nothing in it, thawed.
+  /// A cgroup with nothing in it, thawed. Its name is none that a LimitPool in the same directory gives.
   package func take() throws(IOError) -> PodCgroup {
     if let cgroup = free.popLast() { return cgroup }
     made += 1
-    let cgroup = try PodCgroup(path: "\(path)/pod-\(made)")
+    let cgroup = try PodCgroup(path: "\(path)/pod-f\(made)")
     if cgroup.isPopulated { return try take() }
     return cgroup
   }

@@ -132,7 +132,12 @@ package final class LimitedPod {
     self.version = version
     self.directories = directories
     if version == 2, let path = directories.values.first {
-      cgroup = try PodCgroup(path: path, leaf: "init", handing: Set(directories.keys))
+      do throws(IOError) {
+        cgroup = try PodCgroup(path: path, leaf: "init", handing: Set(directories.keys))
+      } catch {
+        for made in ["\(path)/init", path] { rmdir(made) }
+        throw error
+      }
     } else {
       cgroup = nil
     }

@@ -7,6 +7,8 @@ import Glibc
 /// Readings; processor time counts from some beginning, so only differences mean something.
 package enum UsageReader {
   private static let ticksPerSecond = Int64(max(1, sysconf(Int32(_SC_CLK_TCK))))
+  /// Of a pod without a cgroup so many processes are read: reading holds the keeper up.
+  private static let most = 2_000
   private static let pageSize = Int64(max(1, sysconf(Int32(_SC_PAGESIZE))))
 
   /// The whole machine's; nil where /proc does not tell.
@@ -68,7 +70,7 @@ package enum UsageReader {
   private static func descendants(of initial: Int32) -> [Int32] {
     var found: [Int32] = []
     var rest = [initial]
-    while let pid = rest.popLast(), found.count < 100_000 {
+    while let pid = rest.popLast(), found.count < most {
       for thread in (try? Files.list("/proc/\(pid)/task")) ?? [] {
         let children = (try? Files.readLine("/proc/\(pid)/task/\(thread)/children")) ?? ""
         rest += children.split(separator: " ").compactMap { Int32($0) }

@@ -30,7 +30,7 @@ package struct PodStreamOptions: Equatable, Sendable {
   package var port: Int64 = 0
 
   /// Most bytes of a command with its arguments; the kernel takes no longer single one.
-  package static let commandLimit = 128 << 10
+  package static let commandLimit = 64 << 10
 
   /// No options set.
   package init() {}

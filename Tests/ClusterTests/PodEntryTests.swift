@@ -11,12 +11,19 @@ import Testing
 struct PodEntryTests {
   /// A cluster of one node with a pod of job `held` that runs until told; its name.
   private static func withPod(
-    _ more: String = "", _ body: @escaping @Sendable (TestCluster, String) throws -> Void
+    _ more: String = "", path: String? = nil, _ body: @escaping @Sendable (TestCluster, String) throws -> Void
   ) async throws {
     try await Blocking.run {
       try TestCluster.with(agents: 1, timing: []) { cluster in
         let script = "\(more)\nuntil [ -e /ledger/go ]; do sleep 0.2; done\nsign end\n"
-        try cluster.apply(cluster.manifest("held", .script(script)))
+        let job = cluster.manifest("held", .script(script)) { job in
+          guard let path else { return }
+          let key = ["spec", "template", "spec", "containers"]
+          var container = job[path: key]?.arrayValue?.first ?? .null
+          container["env"] = .array((container["env"]?.arrayValue ?? []) + [["name": "PATH", "value": .string(path)]])
+          job[path: key] = [container]
+        }
+        try cluster.apply(job)
         try eventually("the pod signs") { cluster.ledger.attempts.count == 1 }
         let pod = try found(cluster.ledger.attempts.first?.pod, "pod")
         try eventually("it is Running") { try cluster.status("held", "ready") == 1 }
@@ -113,6 +120,39 @@ struct PodEntryTests {
       }
       let missing = try cluster.stint("cp", "\(pod):/ledger/none", "\(here)/none")
       try check(missing.status != 0 && missing.text.contains("none"), "\(missing)")
+    }
+  }
+
+  @Test("what a container's tar packs beside what was asked for is not taken, and what it says is harmless")
+  func hostileTar() async throws {
+    // A tar that answers with more than it was asked for.
+    let script = """
+      mkdir -p /ledger/bin /ledger/evil && cd /ledger/evil
+      echo asked > asked; echo stolen > .bashrc
+      cat > /ledger/bin/tar <<'END'
+      #!/bin/sh
+      printf '\\033]0;title\\007odd\\n' >&2
+      cd /ledger/evil && exec /usr/bin/tar -cPf - asked .bashrc ../bin
+      END
+      chmod 755 /ledger/bin/tar
+      """
+    try await Self.withPod(script, path: "/ledger/bin:/usr/bin:/bin") { cluster, pod in
+      let here = "\(cluster.directory)/safe"
+      try Files.makeDirectory(here)
+      try eventually("its tar is there") { Files.exists("\(cluster.directory)/ledger/bin/tar") }
+      let result = try cluster.stint("cp", "\(pod):/ledger/evil/asked", "\(here)/asked")
+      try checkEqual(try Files.list(here), ["asked"], "what has come")
+      try check(result.text.contains("odd") && !result.text.utf8.contains(0x1B), "its words: \(result)")
+    }
+  }
+
+  @Test("a copy that the container does not take ends, however much there is of it")
+  func refusedCopy() async throws {
+    try await Self.withPod { cluster, pod in
+      let file = "\(cluster.directory)/many"
+      try Files.writeAtomically(file, [UInt8](repeating: 7, count: 8_000_000))
+      let result = try cluster.stint("cp", file, "\(pod):/no/such/folder/many")
+      try check(result.status == 2 && result.text.contains("ended with exit code 2"), "\(result)")
     }
   }
 

@@ -27,6 +27,8 @@ struct APIConnectTests {
       ("exec", ["stdout": true, "command": "true"], "options.command: expected array, got string"),
       ("exec", ["stdout": 1, "command": ["true"]], "options.stdout: expected bool, got number"),
       ("exec", ["stdout": true, "command": ["a", "b\u{0}"]], "an argument of the command has a NUL byte"),
+      ("exec", ["stdout": true, "command": ["true"], "port": 80], "exec takes no port"),
+      ("attach", ["stdout": true, "port": 80], "attach takes no port"),
       ("attach", ["command": ["true"]], "you must specify at least 1 of stdin, stdout, stderr"),
       ("portforward", ["port": -1], "-1 is no port"), ("portforward", ["port": 65_536], "65536 is no port"),
     ] as [(String, JSON, String)])
@@ -44,7 +46,17 @@ struct APIConnectTests {
     harness.create(.pods, Manifest.pod("p"))
     let long = String(repeating: "x", count: PodStreamOptions.commandLimit)
     let answer = harness.ask(Self.request("exec", ["stdout": true, "command": [.string(long)]]))
-    #expect(answer.code == 400 && answer.message.contains("131072 bytes"))
+    #expect(answer.code == 400 && answer.message.contains("65536 bytes"))
+  }
+
+  @Test("a dry run of an entry is refused: nobody would know what it did")
+  func dryRun() throws {
+    let harness = try APIHarness()
+    harness.create(.pods, Manifest.pod("p"))
+    var request = Self.request("exec", Self.exec)
+    request.options.dryRun = true
+    let answer = harness.ask(request)
+    #expect(answer.code == 400 && answer.message == "a dry run enters no pod")
   }
 
   @Test("no pod, no such container, no node yet: each in Kubernetes' words")

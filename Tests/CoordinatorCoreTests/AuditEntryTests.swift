@@ -54,6 +54,25 @@ import Testing
       ])
   }
 
+  @Test("who enters a pod is in a line without the command; a forwarded port once by HTTP, and else at each connection")
+  func entries() throws {
+    var harness = try FleetHarness.joined(["a"])
+    harness.addPod("p")
+    func enter(_ purpose: String, _ body: JSON) -> APIRequest {
+      APIRequest(verb: .connect, kind: .pods, namespace: "default", name: "p", subresource: purpose, body: body)
+    }
+    let forwards = [enter("portforward", ["port": 0]), enter("portforward", ["port": 80])]
+    let exec = enter("exec", ["command": ["hidden-value"], "stdout": true])
+    let from = AuditEntry.Origin.address("10.0.0.9:1")
+    func line(_ purpose: String) -> AuditEntry {
+      AuditEntry(.enter, "connect pods/\(purpose) default/p", who: "alice", from: from)
+    }
+    #expect(Self.lines(&harness, forwards + [exec], by: Self.alice) == [line("portforward"), line("exec")])
+    var native = Self.alice
+    native.door = .native
+    #expect(Self.lines(&harness, Array(forwards.suffix(1)), by: native) == [line("portforward")])
+  }
+
   @Test("who acts in another's name is in the line, and so is that name")
   func impersonated() throws {
     var harness = try FleetHarness()

@@ -54,6 +54,30 @@ import Testing
     #expect(harness.problems() == [])
   }
 
+  @Test("the largest amounts there are have a ratio of limit to request")
+  func ratios() {
+    let most: Int128 = (8 << 60) * 1000
+    #expect(!NamespaceLimits.exceeds(most, most, most))
+    #expect(NamespaceLimits.exceeds(most, 1000, most - 1) && !NamespaceLimits.exceeds(most, 1000, most))
+    #expect(NamespaceLimits.exceeds(3000, 2000, 1000) && !NamespaceLimits.exceeds(2000, 2000, 1000))
+  }
+
+  @Test("a LimitRange with the largest amounts is judged, and ends nobody")
+  func largestRatio() throws {
+    var harness = try FleetHarness()
+    let range: JSON = [
+      "metadata": ["name": "l"],
+      "spec": ["limits": [["type": "Container", "maxLimitRequestRatio": ["memory": "8Ei"]]]],
+    ]
+    #expect(
+      ask(&harness, APIRequest(verb: .create, kind: .limitranges, namespace: "default", body: range)).code == 201)
+    let resources: JSON = ["requests": ["memory": "8Ei"], "limits": ["memory": "8Ei"]]
+    let pod = Manifest.pod(
+      "p", spec: ["containers": [["name": "c", "image": "b", "command": ["true"], "resources": resources]]])
+    let answer = ask(&harness, APIRequest(verb: .create, kind: .pods, namespace: "default", body: pod))
+    #expect(answer.code == 201, "\(answer.message)")
+  }
+
   @Test("a node that offers less than nothing is refused with the reason")
   func negativeRegistration() throws {
     var harness = try FleetHarness()

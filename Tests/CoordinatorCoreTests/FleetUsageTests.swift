@@ -96,6 +96,36 @@ import Testing
     #expect(done(harness, 7)?.code == 200 && done(harness, 8)?.items.count == 1)
   }
 
+  @Test("who asks again while a node does not tell asks nobody twice, and a node that came since is asked alone")
+  func again() throws {
+    var (harness, _, _) = try harness()
+    for id in 7...20 as ClosedRange<RequestID> { harness.step([.request(id, request(.nodes))]) }
+    #expect(asked(harness) == 2)
+    var agent = FakeAgent("c")
+    agent.conditions = [
+      Condition(
+        type: LimitAbilities.condition, status: "True", reason: "r", message: "",
+        lastTransition: WallTime(nanoseconds: 0))
+    ]
+    harness.join(agent)
+    for id in 21...30 as ClosedRange<RequestID> { harness.step([.request(id, request(.nodes))]) }
+    #expect(asked(harness) == 3)
+    for node in ["a", "b"] { try say(&harness, node, usage([])) }
+    #expect(done(harness, 7) == nil)
+    try say(&harness, "c", usage([]))
+    #expect(done(harness, 7)?.items.count == 3 && done(harness, 30)?.items.count == 3)
+  }
+
+  @Test("nobody waits for a node whose agent has gone")
+  func gone() throws {
+    var (harness, _, _) = try harness()
+    harness.step([.request(7, request(.nodes))])
+    try say(&harness, "a", usage([]))
+    harness.step([.sessionClosed(try #require(harness.agents["b"]?.session))])
+    harness.step([.request(8, request(.nodes))])
+    #expect(done(harness, 8)?.items.count == 1)
+  }
+
   @Test("of a pod that nothing is known of the answer is metrics-server's, and a missing one is missing")
   func unknown() throws {
     var (harness, _, _) = try harness()

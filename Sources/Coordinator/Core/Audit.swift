@@ -54,8 +54,8 @@ extension CoordinatorCore {
     let isRole = request.kind.group == "rbac.authorization.k8s.io"
     switch request.verb {
     case .get, .list, .watch, .log: return
-    // Not the command: what is typed may be secret. A forwarded port once, and not for each connection to it.
-    case .connect: if request.body?["port"] == nil { audit(.enter, request.inWords, by: request.subject) }
+    // Not the command: what is typed may be secret.
+    case .connect: if request.isEntry { audit(.enter, request.inWords, by: request.subject) }
     case .delete, .deletecollection: audit(isRole ? .role : .delete, request.inWords, by: request.subject)
     case .create where request.subresource == "eviction": audit(.delete, request.inWords, by: request.subject)
     // Tokens are audited where they are made, with what they are good for.
@@ -65,6 +65,13 @@ extension CoordinatorCore {
 }
 
 extension APIRequest {
+  /// Whether somebody enters a pod by it: by HTTP a port is asked for once without a number, and then for each
+  /// connection to it.
+  fileprivate var isEntry: Bool {
+    subresource != PodStreamPurpose.portforward.rawValue || subject.door != .https
+      || body?["port"]?.intValue ?? 0 == 0
+  }
+
   /// Whether nothing is to be done: a delete says it in its body, too.
   fileprivate var isTried: Bool {
     if options.dryRun { return true }

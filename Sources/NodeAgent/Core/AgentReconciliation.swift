@@ -5,7 +5,7 @@
 import ClusterProto
 
 /// Why the worker could not prepare an attempt.
-struct PreparationFailure: Equatable {
+struct PreparationFailure: Error, Equatable {
   var container: String
   var reason: String
   var message: String
@@ -133,10 +133,13 @@ extension AgentCore {
     guard let attempt = attempts[number], attempt.progress == .preparing(number: preparation),
       let assignment = attempt.assignment
     else { return }
-    let (whole, failure) = handDevices(plan, to: assignment)
-    if let failure { return preparationFailed(number, preparation, failure, now) }
-    attempts[number]?.progress = .prepared((whole ?? plan).naming(pulls.found(for: number)))
-    reconcile([number], now)
+    do throws(PreparationFailure) {
+      let whole = try handDevices(plan, to: assignment)
+      attempts[number]?.progress = .prepared(whole.naming(pulls.found(for: number)))
+      reconcile([number], now)
+    } catch {
+      preparationFailed(number, preparation, error, now)
+    }
   }
 
   mutating func preparationFailed(

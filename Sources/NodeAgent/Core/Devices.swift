@@ -84,19 +84,16 @@ extension AgentCore {
     Set(attempts.filter { $0.value.report?.isTerminal != true }.keys)
   }
 
-  /// The plan with its devices; nil: it waits, and says for what.
-  mutating func handDevices(_ plan: PodPlan, to assignment: Assignment) -> (
-    plan: PodPlan?, failure: PreparationFailure?
-  ) {
+  /// The plan with its devices, or what it waits for.
+  mutating func handDevices(
+    _ plan: PodPlan, to assignment: Assignment
+  ) throws(PreparationFailure) -> PodPlan {
     let (plan, lacking) = devices.hand(plan, to: assignment.attempt, assignment.spec, others: holders)
-    if let plan { return (plan, nil) }
+    if let plan { return plan }
     let wanted = assignment.spec.scheduling.resources.first { $0.name == lacking }?.amount ?? 0
-    return (
-      nil,
-      PreparationFailure(
-        container: "", reason: "UnexpectedAdmissionError",
-        message: "Allocate failed due to requested number of devices unavailable for \(lacking). Requested: \(wanted), "
-          + "which is unexpected", isRetryable: true)
-    )
+    throw PreparationFailure(
+      container: "", reason: "UnexpectedAdmissionError",
+      message: "Allocate failed due to requested number of devices unavailable for \(lacking). Requested: \(wanted), "
+        + "which is unexpected", isRetryable: true)
   }
 }

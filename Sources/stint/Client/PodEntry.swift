@@ -67,9 +67,16 @@ final class PodStreamConnection {
   /// Once, last, where no `end` has come: why.
   var onLost: ((String) -> Void)?
 
-  private let connection: Connection
-  private let handshake: HandshakeClient
+  private let loop: EventLoop
+  private let proof: ClientProof
+  private let stream: String
+  private let name: String?
+  /// Those that were not tried yet: a machine may have addresses that do not reach it from here.
+  private var addresses: ArraySlice<SocketAddress>
+  private var connection: Connection
+  private var handshake: HandshakeClient
   private var reader = MessageStream()
+  private var hasConnected = false
   private var isOpen = false
   /// What waits for the hello.
   private var early: [PodStreamFrame] = []
@@ -78,26 +85,50 @@ final class PodStreamConnection {
 
   fileprivate init(loop: EventLoop, endpoint: Endpoint, stream: String) throws {
     let access = try endpoint.read()
-    let (tls, handshake) = try access.proof().opening(stream: stream)
-    self.handshake = handshake
     let server = try endpoint.server ?? access.nativeAddress()
     guard let address = SocketAddress(parsing: server) else {
       throw CommandError("error: the coordinator's address \"\(server)\" is not HOST:PORT")
     }
-    let candidates: [SocketAddress]
     do throws(NameLookup.Failure) {
-      candidates = try NameLookup.addresses(of: address)
+      addresses = try NameLookup.addresses(of: address)[...]
     } catch {
       throw CommandError("error: \(error.message)")
     }
-    connection = try Connection.connect(loop: loop, to: candidates[0], outputLimit: 4 << 20)
-    try connection.startTLS(tls, name: address.name)
+    (self.loop, self.stream, name) = (loop, stream, address.name)
+    proof = try access.proof()
+    (connection, handshake) = try Self.connect(loop, addresses.removeFirst(), name, proof, stream)
+    attach()
+  }
+
+  private static func connect(
+    _ loop: EventLoop, _ address: SocketAddress, _ name: String?, _ proof: ClientProof, _ stream: String
+  ) throws -> (Connection, HandshakeClient) {
+    let (tls, handshake) = try proof.opening(stream: stream)
+    let connection = try Connection.connect(loop: loop, to: address, outputLimit: 4 << 20)
+    try connection.startTLS(tls, name: name)
     connection.setKeepAlive(seconds: 60)
-    connection.onOpen = { [unowned self] in connection.send(MessageWriter.frames(handshake.hello)) }
+    return (connection, handshake)
+  }
+
+  private func attach() {
+    connection.onOpen = { [unowned self] in
+      hasConnected = true
+      connection.send(MessageWriter.frames(handshake.hello))
+    }
     connection.onBytes = { [unowned self] bytes in take(bytes) }
     connection.onDrained = { [unowned self] in if isOpen { onDrained?() } }
     // The loop holds the connection, and this closure this: until it closes.
-    connection.onClose = { [self] reason in lost(reason.description) }
+    connection.onClose = { [self] reason in closed(reason.description) }
+  }
+
+  private func closed(_ reason: String) {
+    guard !hasConnected, onLost != nil, let address = addresses.popFirst() else { return lost(reason) }
+    do {
+      (connection, handshake) = try Self.connect(loop, address, name, proof, stream)
+      attach()
+    } catch {
+      lost("\(error)")
+    }
   }
 
   /// More waits than is taken: send no more before `onDrained`.

@@ -59,6 +59,8 @@ struct CopyCommand {
     var options = options(["tar", "-xmf", "-", "-C", to.folder])
     options.stdin = true
     let end = try run(options, input: pack.descriptor)
+    // Nobody reads what it still writes.
+    if end.code != 200 || end.exitCode ?? 0 != 0 { pack.child.signal(SIGTERM) }
     return try finish(end, pack)
   }
 
@@ -66,9 +68,12 @@ struct CopyCommand {
     let from = source.parts
     let isFolder = (try? Files.status(target.path).isDirectory) == true
     let to = isFolder ? (folder: target.path, name: from.name) : target.parts
-    let unpack = try tar(["-xf", "-", "-C", to.folder] + Self.renaming(from.name, to: to.name), reads: true)
-    let options = options(["tar", "-cf", "-", "-C", from.folder, from.name])
+    // What else the container's tar packs does not come here.
+    let unpack = try tar(
+      ["-xf", "-", "-C", to.folder] + Self.renaming(from.name, to: to.name) + ["--", from.name], reads: true)
+    let options = options(["tar", "-cf", "-", "-C", from.folder, "--", from.name])
     let end = try run(options, output: unpack.descriptor)
+    if end.code != 200 { unpack.child.signal(SIGTERM) }
     return try finish(end, unpack)
   }
 
@@ -104,6 +109,11 @@ struct CopyCommand {
       guard let output, problem == nil else { return }
       do throws(IOError) { try Files.writeAll(output, bytes, path: "tar") } catch { problem = error }
     }
+    // What tar says is for the eye.
+    session.onErrors = { bytes in
+      let text = TerminalText.harmless(String(decoding: bytes, as: UTF8.self))
+      try? Files.writeAll(2, Array(text.utf8), path: "standard error")
+    }
     let end = try session.run(entry, options, source: input ?? 0)
     if let output { close(output) }
     return end
@@ -125,7 +135,6 @@ struct CopyCommand {
   }
 
   private func finish(_ end: PodStreamEnd, _ tar: (child: Child, descriptor: Int32)) throws -> Int32 {
-    if end.code != 200 { tar.child.signal(SIGTERM) }
     var exit = tar.child.reap()
     while exit == nil {
       poll(nil, 0, 10)

@@ -9,6 +9,7 @@ extension CoordinatorCore {
       throw .noSuchResource
     }
     guard case .pod(let pod)? = state[reference(request)] else { throw .notFound(.pods, request.name) }
+    guard !request.options.dryRun else { throw .badRequest("a dry run enters no pod") }
     var options = try streamOptions(request)
     try check(options, purpose)
     if purpose == .portforward {
@@ -54,6 +55,7 @@ extension CoordinatorCore {
       }
       return
     }
+    guard options.port == 0 else { throw .badRequest("\(purpose.rawValue) takes no port") }
     guard options.stdin || options.stdout || options.stderr else {
       throw .badRequest("you must specify at least 1 of stdin, stdout, stderr")
     }

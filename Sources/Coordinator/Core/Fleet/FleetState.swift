@@ -276,7 +276,7 @@ extension CoordinatorCore {
     case (.node(let before)?, nil):
       fleet.imageNodes.note(before.meta.labels, nil)
       fleet.limitNodes.note(before, nil)
-      fleet.usage.nodes[before.meta.name] = nil
+      forgetUsage(ofNode: before.meta.name)
       observeTopology(node: before.meta.name, nil)
       freeName(before.meta.name)
       nodeErased(before.meta.name)

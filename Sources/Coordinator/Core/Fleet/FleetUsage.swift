@@ -14,8 +14,11 @@ struct FleetUsage: Sendable {
   }
 
   var nodes: [String: Sample] = [:]
-  /// When agents were asked last.
+  /// When all agents were asked last, and which came since.
   var askedAt: BootTime?
+  var unasked = InsertionSet<String>()
+  /// Nodes that were asked and were not known lately.
+  var awaited = InsertionSet<String>()
   /// Requests that wait for the nodes' first words.
   var waiting: [RequestID: APIRequest] = [:]
 
@@ -33,15 +36,8 @@ struct FleetUsage: Sendable {
 extension CoordinatorCore {
   func isFresh(_ sample: FleetUsage.Sample) -> Bool { now.boot - sample.at <= FleetUsage.freshness }
 
-  /// Whether every node that can tell has told lately.
-  var isUsageKnown: Bool {
-    fleet.nodes.values.allSatisfy { record in
-      guard let session = record.session, let node = fleet.sessions[session]?.node, tellsUsage(session) else {
-        return true
-      }
-      return fleet.usage.nodes[node].map(isFresh) ?? false
-    }
-  }
+  /// Whether every node that was asked has told lately, but for those that have gone meanwhile.
+  var isUsageKnown: Bool { fleet.usage.awaited.allSatisfy { fleet.nodes[$0]?.session == nil } }
 
   /// Agents of versions before do not know the question, nor do they say what limits they enforce.
   private func tellsUsage(_ session: SessionID) -> Bool {
@@ -70,14 +66,30 @@ extension CoordinatorCore {
   /// Which nodes hold pods to their limits.
   var limitNodes: LimitNodes { fleet.limitNodes }
 
-  /// Asks all agents, unless they were just asked; those that came since are asked with the next question.
+  /// Asks all agents, and for a while after that only those that have come since.
   mutating func askForUsage() {
-    if let last = fleet.usage.askedAt, now.boot - last < FleetUsage.renewal, isUsageKnown { return }
-    fleet.usage.askedAt = now.boot
-    for name in fleet.nodes.keys.sorted() {
+    let isRecent = fleet.usage.askedAt.map { now.boot - $0 < FleetUsage.renewal } ?? false
+    let names = isRecent ? Array(fleet.usage.unasked) : fleet.nodes.keys.sorted()
+    if !isRecent {
+      fleet.usage.askedAt = now.boot
+      fleet.usage.awaited = InsertionSet()
+    }
+    fleet.usage.unasked = InsertionSet()
+    for name in names {
       guard let session = fleet.nodes[name]?.session, tellsUsage(session) else { continue }
       outputs.append(.send(session, .measure(milliseconds: FleetUsage.span), immediate: false))
+      if usage(ofNode: name) == nil { fleet.usage.awaited.insert(name) }
     }
+  }
+
+  /// A node's new agent was not asked yet.
+  mutating func noteUsageUnasked(_ name: String) { fleet.usage.unasked.insert(name) }
+
+  /// A node that is no more says nothing.
+  mutating func forgetUsage(ofNode name: String) {
+    fleet.usage.nodes[name] = nil
+    fleet.usage.unasked.remove(name)
+    fleet.usage.awaited.remove(name)
   }
 
   mutating func take(_ report: UsageReport, from id: SessionID) {
@@ -89,6 +101,7 @@ extension CoordinatorCore {
     var kept = report
     kept.pods = []
     fleet.usage.nodes[node] = FleetUsage.Sample(report: kept, pods: pods, at: now.boot, wall: now.wall)
+    fleet.usage.awaited.remove(node)
     if !fleet.usage.waiting.isEmpty, isUsageKnown { answerMetrics(waiting: fleet.usage.waiting.keys.sorted()) }
   }
 }

@@ -99,6 +99,7 @@ extension CoordinatorCore {
     fleet.sessions[session]?.node = name
     fleet.sessions[session]?.keeper = registration.keeper
     fleet.sessions[session]?.registration = registration
+    noteUsageUnasked(name)
     fleet.timers.set(.monitor(name), at: now.boot + monitorLimit)
     writeNode(registration)
     outputs.append(

@@ -257,8 +257,9 @@ extension CoordinatorCore {
     let priority = podPriority(job.spec.podSpec.json).priority
     let mountsToken = mountsToken(job.spec.podSpec.json, namespace: job.meta.namespace)
     let pullSecrets = pullSecrets(job.spec.podSpec.json, namespace: job.meta.namespace)
+    let limits = workloads.limits[job.meta.namespace]
     if let known = workloads.memories[job.meta.uid]?.podSpec, known.template == job.spec.podSpec,
-      known.limitsVersion == workloads.limitsVersion,
+      known.limitsVersion == limits?.version ?? 0,
       TokenMount.isMounted(in: known.admitted.json) == mountsToken,
       known.admitted.json["imagePullSecrets"] == pullSecrets, priority.isHeld(by: known.admitted)
     {
@@ -266,13 +267,13 @@ extension CoordinatorCore {
     }
     var json = Defaults.admit(
       podSpec: job.spec.podSpec.json, tolerationSeconds: configuration.defaultTolerationSeconds)
-    let note = workloads.limits[job.meta.namespace]?.complete(&json)
+    let note = limits?.complete(&json)
     json["imagePullSecrets"] = pullSecrets
     if mountsToken { TokenMount.add(to: &json) }
     Self.admit(priority, into: &json)
     let admitted = PodSpec(json: json)
     workloads.memories[job.meta.uid, default: JobMemory()].podSpec = JobPodSpec(
-      template: job.spec.podSpec, admitted: admitted, limitsVersion: workloads.limitsVersion, limitNote: note)
+      template: job.spec.podSpec, admitted: admitted, limitsVersion: limits?.version ?? 0, limitNote: note)
     return admitted
   }
 }

@@ -24,6 +24,8 @@ struct NamespaceLimits: Sendable {
     }
   }
 
+  /// Rises with each change: specs that were completed by former ones are made anew. 0 is that of none.
+  var version = 0
   /// By the objects' names.
   var ranges: [String: [Item]] = [:]
   var sorted: [[Item]] { ranges.keys.sorted().compactMap { ranges[$0] } }
@@ -140,8 +142,15 @@ struct NamespaceLimits: Sendable {
   ) -> [String] {
     guard let request, request.millis != 0 else { return ["\(text), but no request is specified or request is 0"] }
     guard let limit, limit.millis != 0 else { return ["\(text), but no limit is specified or limit is 0"] }
-    guard limit.millis * 1000 > bound.millis * request.millis else { return [] }
+    guard exceeds(limit.millis, bound.millis, request.millis) else { return [] }
     return ["\(text), but provided ratio is \(decimal(limit.millis, request.millis))"]
+  }
+
+  /// Whether a limit is more than `bound` times the request, all in thousandths. The product of the largest amounts has
+  /// more bits than there are.
+  static func exceeds(_ limit: Int128, _ bound: Int128, _ request: Int128) -> Bool {
+    let product = bound.multipliedFullWidth(by: request)
+    return product.high < 0 || product.high == 0 && Int128(clamping: product.low) < limit * 1000
   }
 
   /// A ratio with six digits behind the point.
@@ -163,8 +172,8 @@ extension CoordinatorCore {
       workloads.limits[namespace]?.ranges[name] = nil
       if workloads.limits[namespace]?.ranges.isEmpty == true { workloads.limits[namespace] = nil }
     }
-    // Specs that were completed by the former ones are made anew.
     workloads.limitsVersion += 1
+    workloads.limits[namespace]?.version = workloads.limitsVersion
     refusalMayBeOver(in: namespace)
   }
 

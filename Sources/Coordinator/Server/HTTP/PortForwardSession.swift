@@ -30,6 +30,8 @@ final class PortForwardSession: UpgradedSession {
   private static let lingerNanoseconds: Int64 = 5_000_000_000
   /// Streams of errors that wait for theirs of data.
   private static let halfLimit = 256
+  /// Connections at once of one client; what a user has of all is bounded by ConnectionPlaces.
+  private static let connectionLimit = 256
 
   /// `pod`: its name, for messages. nil: no memory.
   init?(
@@ -49,7 +51,7 @@ final class PortForwardSession: UpgradedSession {
       opened: { [unowned self] id, headers in opened(id, headers) },
       data: { [unowned self] id, bytes in connection(id)?.receive(bytes) },
       finished: { [unowned self] id in connection(id)?.finishInput() },
-      reset: { [unowned self] id in if let connection = connection(id) { remove(connection, cancels: true) } },
+      reset: { [unowned self] id in reset(id) },
       left: { [unowned self] in leave() })
   }
 
@@ -94,10 +96,20 @@ final class PortForwardSession: UpgradedSession {
       guard let half = halves.removeValue(forKey: request), half.port == port else {
         return session.reset(id, SPDYFrame.ResetStatus.protocolError)
       }
+      guard connections.count < Self.connectionLimit else {
+        session.reset(half.errors, SPDYFrame.ResetStatus.refusedStream)
+        return session.reset(id, SPDYFrame.ResetStatus.refusedStream)
+      }
       session.accept(id)
       begin(half, data: id)
     default: session.reset(id, SPDYFrame.ResetStatus.refusedStream)
     }
+  }
+
+  private func reset(_ id: UInt32) {
+    if let connection = connection(id) { return remove(connection, cancels: true) }
+    // Its other half is not awaited any more.
+    if let request = halves.first(where: { $0.value.errors == id })?.key { halves[request] = nil }
   }
 
   private func begin(_ half: Half, data: UInt32) {

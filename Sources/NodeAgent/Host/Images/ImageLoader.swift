@@ -58,21 +58,29 @@ extension ImageFetcher {
       guard unlink(target) == 0 else { throw IOError.last("remove", target) }
       while let entry = try reader.next() {
         guard entry.kind == .file, let name = Self.layoutName(entry.path) else { continue }
-        try limits.checkRoom(store.directory)
         let parts = name.split(separator: "/")
         try Files.makeDirectory(([target] + parts.dropLast().map(String.init)).joined(separator: "/"))
-        try Self.write(entry, of: reader, to: "\(target)/\(name)")
+        try write(entry, of: reader, to: "\(target)/\(name)")
       }
     } catch {
       throw ImageError(error)
     }
   }
 
-  private static func write(_ entry: TarEntry, of reader: TarReader, to path: String) throws(IOError) {
+  /// Bytes of one file after which the room on the disk is looked at again.
+  private static let checkInterval: Int64 = 64 << 20
+
+  private func write(_ entry: TarEntry, of reader: TarReader, to path: String) throws(IOError) {
+    var unchecked = Int64.max
     let file = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0o600)
     guard file >= 0 else { throw IOError.last("create", path) }
     defer { close(file) }
     try reader.read { (piece, offset) throws(IOError) in
+      if unchecked >= Self.checkInterval {
+        try limits.checkRoom(store.directory)
+        unchecked = 0
+      }
+      unchecked += Int64(piece.count)
       var written = 0
       while written < piece.count {
         let count = pwrite(

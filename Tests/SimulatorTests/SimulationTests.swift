@@ -26,6 +26,12 @@ import Testing
     #expect(report.jobs > 0 && report.starts > 0)
   }
 
+  /// Each once broke a promise at about that time.
+  @Test("seeds that were violated hold", arguments: [(11, 0.31)] as [(UInt64, Double)])
+  func mended(seed: UInt64, hours: Double) {
+    #expect(Simulation(seed: seed, hours: hours).run().violations == [])
+  }
+
   @Test(
     "where images are fetched, slowly, in vain and for ever, every promise holds", arguments: [2, 6, 10] as [UInt64])
   func images(seed: UInt64) {

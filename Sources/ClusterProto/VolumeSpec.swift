@@ -67,11 +67,15 @@ package struct VolumeSpec: Equatable, Sendable {
     case unsupported(String)
   }
 
+  /// The medium of an emptyDir that is kept in memory.
+  package static let memory = "Memory"
+
   /// What a volume is made of.
   package enum Source: Equatable, Sendable {
     /// Files that the node writes itself.
     case files([Projection], defaultMode: Int64)
-    case emptyDirectory(medium: String)
+    /// `limit`: bytes that it may hold; nil: no bound of its own.
+    case emptyDirectory(medium: String, limit: Int64?)
     /// hostPath with its `type` (empty, Directory, DirectoryOrCreate, File, FileOrCreate, Socket, …).
     case hostPath(path: String, type: String)
     /// A volume source that this version does not run; validation refuses it by name.
@@ -95,12 +99,13 @@ package struct VolumeSpec: Equatable, Sendable {
     } else if let projected = json["projected"] {
       source = .files((projected["sources"]?.arrayValue ?? []).map(Self.projection), defaultMode: Self.mode(projected))
     } else if let empty = json["emptyDir"] {
-      source = .emptyDirectory(medium: empty["medium"]?.stringValue ?? "")
+      let limit = empty["sizeLimit"]?.stringValue.flatMap(Quantity.parseBytes) ?? empty["sizeLimit"]?.intValue
+      source = .emptyDirectory(medium: empty["medium"]?.stringValue ?? "", limit: limit)
     } else if let host = json["hostPath"] {
       source = .hostPath(path: host["path"]?.stringValue ?? "", type: host["type"]?.stringValue ?? "")
     } else {
       let member = json.objectValue?.keys.first { $0 != "name" }
-      source = member.map { .unsupported($0) } ?? .emptyDirectory(medium: "")
+      source = member.map { .unsupported($0) } ?? .emptyDirectory(medium: "", limit: nil)
     }
   }
 

@@ -7,6 +7,30 @@ import Testing
 
 @Suite("Jobs live on a cluster as the chapter tells")
 struct JobLifeTests {
+  @Test("a volume in memory goes with its pod: nothing stays mounted", .enabled(if: geteuid() == 0, "needs root"))
+  func memoryVolume() async throws {
+    try await Blocking.run {
+      try TestCluster.with(agents: 1, timing: []) { cluster in
+        let job = cluster.manifest("memory", .script("stat -f -c %T /m > /ledger/kind; sign end")) { job in
+          let key = ["spec", "template", "spec", "containers"]
+          var container = job[path: key]?.arrayValue?.first ?? .null
+          container["volumeMounts"] = .array(
+            (container["volumeMounts"]?.arrayValue ?? []) + [["name": "m", "mountPath": "/m"]])
+          job[path: key] = [container]
+          let volumes = ["spec", "template", "spec", "volumes"]
+          job[path: volumes] = .array(
+            (job[path: volumes]?.arrayValue ?? []) + [["name": "m", "emptyDir": ["medium": "Memory"]]])
+        }
+        try cluster.apply(job)
+        try cluster.must("wait", "job/memory", "--for=complete", "--timeout", "60s", "-q")
+        try checkEqual(try Files.readLine("\(cluster.directory)/ledger/kind"), "tmpfs", "file system")
+        try eventually("nothing of it is mounted") {
+          !String(decoding: try Files.read("/proc/self/mountinfo"), as: UTF8.self).contains(cluster.directory)
+        }
+      }
+    }
+  }
+
   @Test("five completions, two at a time; more parallelism than completions starts no more pods than are needed")
   func completions() async throws {
     try await Blocking.run {

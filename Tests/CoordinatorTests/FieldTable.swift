@@ -40,8 +40,14 @@ enum FieldTable {
         "`node.kubernetes.io/unreachable` without tolerationSeconds: Warning: a lost pod stays lost",
       effect: .warned, path: "tolerations", probe: [["operator": "Exists"]]),
     Rule(
-      field: "EmptyDirVolumeSource.medium", text: "`Memory`: on the node's disk, Warning", effect: .warned,
-      path: "volumes[0].emptyDir.medium", probe: "Memory"),
+      field: "EmptyDirVolumeSource.medium", text: "`Memory`, or nothing; others, as `HugePages`: refused",
+      effect: .refused, path: "volumes[0].emptyDir.medium", probe: "HugePages"),
+    Rule(
+      field: "EmptyDirVolumeSource.sizeLimit", text: "of the medium Memory; else Warning", effect: .warned,
+      path: "volumes[0].emptyDir.sizeLimit", probe: "1Gi"),
+    Rule(
+      field: "PodSpec.hostAliases", text: "in containers of images; on nodes with `--images=off` Warning",
+      effect: .warned, path: "hostAliases", probe: [["ip": "10.0.0.1", "hostnames": ["a"]]]),
     Rule(
       field: "Container.terminationMessagePath", text: "where nothing can be mounted, as `/`: refused",
       effect: .refused, path: "containers[0].terminationMessagePath", probe: "/"),

@@ -95,6 +95,51 @@ import Testing
     #expect(keeper.waitForEnd(2)?.phase == .succeeded)
   }
 
+  @Test("an emptyDir of the medium Memory is in memory, all containers have it, and its limit ends what it takes")
+  func memory() throws {
+    let keeper = try TestKeeper()
+    defer { MemoryVolumes.unmount(below: keeper.paths.pod(1)) }
+    let mounts: JSON = [["name": "m", "mountPath": "/m"]]
+    let script = "stat -f -c %T /m; cat /m/word; stat -c %a /m; head -c 3000000 /dev/zero >/m/big; wc -c </m/big"
+    let spec = pod(
+      shell("main", script, mounts: mounts),
+      volumes: [["name": "m", "emptyDir": ["medium": "Memory", "sizeLimit": "1Mi"]]],
+      initContainers: [shell("first", "echo word >/m/word", mounts: mounts)])
+    let assignment = keeper.assignment(1, spec)
+    let log = try keeper.finish(assignment).1
+    #expect(log.hasPrefix("tmpfs\nword\n777\n"), "\(log)")
+    #expect(log.contains("No space left on device"), "\(log)")
+    let left = Int(log.split(separator: "\n").last ?? "") ?? 0
+    #expect(left > 900_000 && left <= 1 << 20)
+    // A second try of the agent's finds it there.
+    _ = try Volumes.make(assignment, paths: keeper.paths, place: testPlace(assignment, keeper.paths))
+    func mounted() -> Int {
+      text("/proc/self/mountinfo").split(separator: "\n").count { $0.contains(keeper.paths.pod(1)) }
+    }
+    #expect(mounted() == 1)
+    MemoryVolumes.unmount(below: keeper.paths.pod(1))
+    #expect(mounted() == 0)
+    try Files.removeTree(keeper.paths.pod(1))
+  }
+
+  @Test("a volume in memory is as large as its limit, the pod's containers or the node allow")
+  func memorySizes() {
+    func size(_ limits: [String?], _ limit: Int64?) -> Int64 {
+      let containers = limits.map { limit in
+        var container = shell("c", "true")
+        if let limit { container["resources"] = ["limits": ["memory": .string(limit)]] }
+        return container
+      }
+      let spec = PodSpec(json: ["containers": .array(containers)])
+      return MemoryVolumes.size(
+        limit: limit, of: spec, capacity: NodeCapacity(cpuMillicores: 1, memoryBytes: 1 << 30, pods: 1))
+    }
+    #expect(size([nil], nil) == 1 << 30)
+    #expect(size([nil], 1 << 20) == 1 << 20 && size([nil], 1 << 40) == 1 << 30)
+    #expect(size(["1Mi", "2Mi"], nil) == 3 << 20 && size(["1Mi", nil], nil) == 1 << 30)
+    #expect(size(["8Ei", "8Ei"], nil) == 1 << 30)
+  }
+
   @Test("a path that the host lacks deeper down is there inside, what the host has beside it too, the host unchanged")
   func deepPath() throws {
     let keeper = try TestKeeper()

@@ -181,6 +181,9 @@ final class PreparationWorker {
 
   /// Whether it is gone; what stands in the way is logged.
   private static func remove(_ path: String) -> Bool {
+    // Nothing that is mounted is entered: volumes in memory come off once they are in the way.
+    if (try? Files.removeTree(path)) != nil { return true }
+    MemoryVolumes.unmount(below: path)
     do throws(IOError) {
       try Files.removeTree(path)
       return true

@@ -36,8 +36,11 @@ enum Volumes {
         continue
       }
       switch volume.source {
-      case .emptyDirectory:
+      case .emptyDirectory(let medium, let limit):
         try makeDirectory(directory, mode: 0o777)
+        if medium == VolumeSpec.memory, MemoryVolumes.isPossible {
+          try mountMemory(on: directory, limit, volume.name, assignment.spec, place)
+        }
         result[volume.name] = directory
       case .files(let projections, let mode):
         var files: [VolumeFile] = []
@@ -69,6 +72,17 @@ enum Volumes {
       }
     }
     return result
+  }
+
+  private static func mountMemory(
+    on directory: String, _ limit: Int64?, _ volume: String, _ spec: PodSpec, _ place: PodPlace
+  ) throws(VolumeError) {
+    do throws(IOError) {
+      let bytes = MemoryVolumes.size(limit: limit, of: spec, capacity: place.capacity)
+      try MemoryVolumes.mount(on: directory, bytes: bytes, mode: 0o777)
+    } catch {
+      throw setUpFailure(volume, "\(error)")
+    }
   }
 
   /// The usual volume of a pod's token; nil: it is another one, or lacks something, which the ordinary way tells.

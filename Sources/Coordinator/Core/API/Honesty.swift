@@ -87,9 +87,9 @@ struct Honesty {
           "\(path).volumes[\(index)].hostPath.path",
           "not an absolute path; no node will set it up, so the pod will wait")
       }
-      guard let medium = volume[path: ["emptyDir", "medium"]]?.stringValue, !medium.isEmpty else { continue }
-      warn("\(path).volumes[\(index)].emptyDir.medium", "\(Self.notHonoured): the directory is on the node's disk")
+      emptyDirectory(volume["emptyDir"] ?? .null, "\(path).volumes[\(index)].emptyDir")
     }
+    if !(spec["hostAliases"]?.arrayValue ?? []).isEmpty, images.on == 0 { warn("\(path).hostAliases") }
     if let grace = spec["terminationGracePeriodSeconds"]?.intValue, grace < 0 {
       warn(
         "\(path).terminationGracePeriodSeconds",
@@ -100,6 +100,19 @@ struct Honesty {
       for (index, container) in (spec[list]?.arrayValue ?? []).enumerated() {
         self.container(container, "\(path).\(list)[\(index)]", isConfined: Self.isConfined(spec))
       }
+    }
+  }
+
+  private mutating func emptyDirectory(_ source: JSON, _ path: String) {
+    switch source["medium"]?.stringValue ?? "" {
+    case "": if source["sizeLimit"] != nil { warn("\(path).sizeLimit") }
+    case VolumeSpec.memory:
+      guard images.off > 0 else { return }
+      warn(
+        "\(path).medium",
+        "\(images.off) of \(images.on + images.off) nodes run no images (--images=off): where their agent is not root "
+          + "the directory is on the disk")
+    default: refuse("\(path).medium", "\(Self.notSupported): only Memory, or nothing for the node's disk")
     }
   }
 

@@ -52,7 +52,7 @@ extension Schema {
       nodeSelector:{}string serviceAccountName:string serviceAccount:string automountServiceAccountToken:bool
       nodeName:string hostNetwork:bool hostPID:bool! hostIPC:bool shareProcessNamespace:bool
       securityContext:PodSecurityContext imagePullSecrets:[]LocalObjectReference hostname:string subdomain:string~
-      affinity:Affinity schedulerName:string tolerations:[]Toleration hostAliases:[]HostAlias~ priorityClassName:string
+      affinity:Affinity schedulerName:string tolerations:[]Toleration hostAliases:[]HostAlias priorityClassName:string
       priority:int32 dnsConfig:PodDNSConfig~ readinessGates:[]PodReadinessGate~ runtimeClassName:string!
       enableServiceLinks:bool preemptionPolicy:string overhead:{}quantity~
       topologySpreadConstraints:[]TopologySpreadConstraint setHostnameAsFQDN:bool~ os:PodOS hostUsers:bool
@@ -141,7 +141,7 @@ extension Schema {
     ConfigMapProjection = name:string items:[]KeyToPath optional:bool
     DownwardAPIProjection = items:[]DownwardAPIVolumeFile
     ServiceAccountTokenProjection = audience:string expirationSeconds:int64 path:string
-    EmptyDirVolumeSource = medium:string sizeLimit:quantity~
+    EmptyDirVolumeSource = medium:string sizeLimit:quantity
     HostPathVolumeSource = path:string type:string
     """
 

@@ -89,7 +89,7 @@ extension Descriptions {
       expirationSeconds: How long it is valid.
       path: The file's path in the volume.
     EmptyDirVolumeSource: EmptyDirVolumeSource is a directory that lives as long as the pod.
-      medium: Memory has no effect: the directory is on the node's disk.
+      medium: Memory keeps it in memory, which counts for the container that writes; else it is on the node's disk.
       sizeLimit: The most that it may hold.
     HostPathVolumeSource: HostPathVolumeSource is a file or directory of the node.
       path: Its absolute path.

@@ -128,6 +128,7 @@ extension PodPlan {
     ]
     if let activeDeadlineMilliseconds { result["activeDeadlineMilliseconds"] = .int(activeDeadlineMilliseconds) }
     if let limits { result["limits"] = limits.json }
+    if let storage { result["storage"] = storage.json }
     if !devices.isEmpty { result["devices"] = Self.json(devices) }
     return result
   }
@@ -159,6 +160,7 @@ extension PodPlan {
       activeDeadlineMilliseconds: try reader.optionalInteger("activeDeadlineMilliseconds"),
       hostname: try reader.string("hostname"), podDirectory: try reader.string("podDirectory"))
     if reader.optional("limits") != nil { limits = try reader.member("limits", ResourceLimits.init(json:_:)) }
+    if reader.optional("storage") != nil { storage = try reader.member("storage", StorageLimits.init(json:_:)) }
     devices = Self.devices(json["devices"])
   }
 }

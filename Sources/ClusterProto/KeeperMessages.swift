@@ -156,6 +156,8 @@ package struct PodPlan: Equatable, Sendable {
   package var devices: [String: [Int64]] = [:]
   /// What all its containers together are held to; nil: nothing, so no cgroup is made for it.
   package var limits: ResourceLimits?
+  /// What it may keep on the node's disk; nil: as much as there is.
+  package var storage: StorageLimits?
 
   /// The container of a slot; init containers come first.
   package func container(in slot: Int) -> Container? {

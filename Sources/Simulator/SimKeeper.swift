@@ -211,6 +211,7 @@ final class SimKeeper {
     // Nobody asks for processes in containers here.
     case .log, .startExec, .killExec, .answerExec: break
     case .measure: later(1, .measured([]))
+    case .measureStorage(let attempt, _, _): later(1, .storageMeasured(attempt, StorageUsage()))
     case .endAgentConnection:
       if let number = connection {
         disconnect(number)

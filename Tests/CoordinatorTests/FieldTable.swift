@@ -32,7 +32,7 @@ enum FieldTable {
       field: "PodSpec.schedulerName", text: "other than `default-scheduler`: refused", effect: .refused,
       path: "schedulerName", probe: "mine"),
     Rule(
-      field: "PodSpec.dnsPolicy", text: "the node's resolver; `None`: Warning", effect: .warned, path: "dnsPolicy",
+      field: "PodSpec.dnsPolicy", text: "the node's resolver; `None`: that of dnsConfig in containers of images, else Warning", effect: .warned, path: "dnsPolicy",
       probe: "None"),
     Rule(
       field: "PodSpec.tolerations",
@@ -43,8 +43,8 @@ enum FieldTable {
       field: "EmptyDirVolumeSource.medium", text: "`Memory`, or nothing; others, as `HugePages`: refused",
       effect: .refused, path: "volumes[0].emptyDir.medium", probe: "HugePages"),
     Rule(
-      field: "EmptyDirVolumeSource.sizeLimit", text: "of the medium Memory; else Warning", effect: .warned,
-      path: "volumes[0].emptyDir.sizeLimit", probe: "1Gi"),
+      field: "PodSpec.dnsConfig", text: "in containers of images; on nodes with `--images=off` Warning",
+      effect: .warned, path: "dnsConfig", probe: ["nameservers": ["10.0.0.1"]]),
     Rule(
       field: "PodSpec.hostAliases", text: "in containers of images; on nodes with `--images=off` Warning",
       effect: .warned, path: "hostAliases", probe: [["ip": "10.0.0.1", "hostnames": ["a"]]]),
@@ -76,13 +76,8 @@ enum FieldTable {
       field: "PodSpec.securityContext", text: "on nodes with `--images=on`: without one, Warning, and the pod waits",
       effect: .warned, path: "securityContext", probe: ["runAsUser": 1000]),
     Rule(
-      field: "ResourceRequirements.limits",
-      text: "`cpu`, `memory` by cgroup (Warning where a node has none) and extended resources; `ephemeral-storage`: "
-        + "kept, Warning",
-      effect: .warned, path: "containers[0].resources.limits", probe: ["ephemeral-storage": "1Gi"]),
-    Rule(
       field: "ResourceRequirements.requests",
-      text: "`cpu`, `memory` and extended resources; `ephemeral-storage`: kept, Warning",
+      text: "`cpu`, `memory` and extended resources; `ephemeral-storage`: Warning, nodes are not chosen by it",
       effect: .warned, path: "containers[0].resources.requests", probe: ["ephemeral-storage": "1Gi"]),
     Rule(
       field: "ResourceRequirements.requests", text: "other names but for amounts of 0: refused", effect: .refused,
@@ -97,11 +92,13 @@ enum FieldTable {
     "PodSpec.dnsPolicy": "", "PodSpec.enableServiceLinks": "there are no services to link",
     "PodSpec.hostNetwork": "every pod uses the node's network",
     "PodSpec.serviceAccount": "the old name of serviceAccountName",
-    "ObjectMeta.selfLink": "never set, as in Kubernetes", "ResourceRequirements.limits": "",
+    "ObjectMeta.selfLink": "never set, as in Kubernetes",
   ]
 
   /// What is to be said of fields that do what they should.
   static let notes = [
+    "ResourceRequirements.limits":
+      "`cpu`, `memory` by cgroup (Warning where a node has none), `ephemeral-storage` by eviction, extended resources",
     "PodSpec.hostname": "in `HOSTNAME`; the host's programs see the node's own name otherwise",
     "Container.securityContext":
       "on nodes with `--images=on`; what holds something back or says who runs is refused for `image: host`",

@@ -122,6 +122,22 @@ import Testing
     try Files.removeTree(keeper.paths.pod(1))
   }
 
+  @Test("a pod that keeps more in an emptyDir than it may is evicted, one that does not goes on")
+  func eviction() throws {
+    let keeper = try TestKeeper()
+    let mounts: JSON = [["name": "v", "mountPath": "/v"]]
+    for (attempt, bytes) in [(1, 3_000_000), (2, 1_000)] as [(AttemptNumber, Int)] {
+      let spec = pod(
+        shell("main", "head -c \(bytes) /dev/zero >/v/big; exec sleep 25", mounts: mounts),
+        volumes: [["name": "v", "emptyDir": ["sizeLimit": "1Mi"]]])
+      try keeper.start(keeper.assignment(attempt, spec))
+    }
+    let status = try #require(keeper.waitForEnd(1))
+    #expect(status.phase == .failed && status.reason == "Evicted")
+    #expect(status.message == "Usage of EmptyDir volume \"v\" exceeds the limit \"1Mi\". ")
+    #expect(keeper.waitForEnd(2, seconds: 40)?.phase == .succeeded)
+  }
+
   @Test("a volume in memory is as large as its limit, the pod's containers or the node allow")
   func memorySizes() {
     func size(_ limits: [String?], _ limit: Int64?) -> Int64 {

@@ -29,6 +29,7 @@ package struct KeeperCore {
   private var recording: [(number: Int64, attempt: AttemptNumber)] = []
   var sandbox = SandboxWatch()
   var execs = KeeperExecs()
+  var storage = StorageWatch()
 
   /// Reports and entries a message carries at most, so that a frame stays under its limit.
   private static let page = 64
@@ -55,7 +56,9 @@ package struct KeeperCore {
       handle(request, &turn, &touched)
     // Whoever was woken early is woken again.
     case .timer: wake = nil
-    case .podStarted(let attempt): on(attempt, &touched) { $0.started(&turn) }
+    case .podStarted(let attempt):
+      on(attempt, &touched) { $0.started(&turn) }
+      watchStorage(of: attempt, turn.now.boot)
     case .podStartFailed(let attempt, let message):
       doubtSandbox(now.boot)
       on(attempt, &touched) { $0.unstartable(message, &turn) }
@@ -85,9 +88,13 @@ package struct KeeperCore {
     case .execClosed(let number): execClosed(number, &turn)
     case .execTold(let number, let word): execTold(number, word, &turn)
     case .measured(let pods): if isAgentConnected { turn.effects.append(.reply(.usage(pods))) }
+    case .storageMeasured(let attempt, let usage):
+      storageMeasured(attempt, usage, &turn)
+      touched.append(attempt)
     case .sandboxProbed(let works, let detail): sandboxProbed(works: works, detail: detail, &turn)
     }
     settleSandbox(&turn)
+    settleStorage(&turn)
     flush(touched, &turn)
     finishTurn(&turn)
     if !movedDeadlines.isEmpty {
@@ -322,6 +329,7 @@ extension KeeperCore {
     guard let pod = pods[attempt] else {
       wakes.cancel(attempt)
       dangers.cancel(attempt)
+      storage.due.cancel(attempt)
       ownDeadlines[attempt] = nil
       return
     }
@@ -355,7 +363,7 @@ extension KeeperCore {
       deathTimer = timer
       turn.effects.append(.armDeathTimer(at: timer))
     }
-    next = earliest(earliest(next, exitTime(turn.now.boot)), sandbox.due)
+    next = earliest(earliest(next, exitTime(turn.now.boot)), earliest(sandbox.due, storage.due.earliest()))
     if let exitAt = exitTime(turn.now.boot), exitAt <= turn.now.boot {
       turn.effects.append(.exit)
       return

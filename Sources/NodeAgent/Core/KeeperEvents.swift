@@ -82,6 +82,8 @@ package enum KeeperEvent: Equatable, Sendable {
   case execTold(ExecNumber, ExecWord)
   /// Answer to `measure`.
   case measured([AttemptUsage])
+  /// Answer to `measureStorage`; nil: the disk did not tell.
+  case storageMeasured(AttemptNumber, StorageUsage?)
   /// The wake-up that the last `wake` effect asked for, or later.
   case timer
 }
@@ -123,6 +125,9 @@ package enum KeeperEffect: Equatable, Sendable {
   case endAgentConnection
   /// Read what the pods' running containers have used; answer `measured`.
   case measure
+  /// Look at what a pod keeps on the node's disk, on a thread that it may hold up: its volumes, and the present run of
+  /// each container that has begun, by its name; answer `storageMeasured`.
+  case measureStorage(AttemptNumber, StorageLimits, [String: ContainerRun])
   /// Try whether an empty pod can be started, and how; answer `sandboxProbed`.
   case probeSandbox
   /// K4: (re)arm the kernel timer that kills the keeper itself at this time; nil: disarm.

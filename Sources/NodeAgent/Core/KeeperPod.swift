@@ -30,6 +30,8 @@ struct KeeperPod {
     /// The lease was over: killed at D, or frozen for too long.
     case leaseLost
     case shutDown
+    /// It kept more on the node's disk than it may.
+    case evicted(message: String)
     /// Its processes went without our doing.
     case vanished
     /// The init could not be made.

@@ -41,7 +41,7 @@ extension KeeperPod {
       return started ? .running : .pending
     }
     switch ending?.cause {
-    case .deadlineExceeded, .unstartable: return .failed
+    case .deadlineExceeded, .evicted, .unstartable: return .failed
     case .finished, .stopped, .leaseLost, .shutDown, .vanished, nil:
       let succeeded = !mainIndices.isEmpty && mainIndices.allSatisfy { slots[$0].succeeded }
       return succeeded ? .succeeded : .failed
@@ -55,6 +55,9 @@ extension KeeperPod {
     case .deadlineExceeded:
       status.reason = "DeadlineExceeded"
       status.message = "Pod was active on the node longer than the specified deadline"
+    case .evicted(let message):
+      status.reason = "Evicted"
+      status.message = message
     case .unstartable(let message):
       status.reason = "FailedCreatePodSandBox"
       status.message = "Failed to create pod sandbox: \(message)"

@@ -99,3 +99,27 @@ struct PodLimits {
     max(min(millicores, Int64.max / period) * period / 1_000, leastQuota)
   }
 }
+
+extension StorageLimits {
+  /// What the pod may keep on the disk, as kubelet's eviction manager bounds it; nil: as much as there is. `volumes`:
+  /// where each lies on the host.
+  init?(of spec: PodSpec, volumes places: [String: String]) {
+    self.init()
+    for container in spec.initContainers + spec.containers {
+      containers[container.name] = container.limits.storageBytes
+    }
+    let limits = spec.containers.compactMap(\.limits.storageBytes)
+    let sidecars = spec.initContainers.filter(\.isSidecar).compactMap(\.limits.storageBytes)
+    let first = spec.initContainers.compactMap(\.limits.storageBytes).max()
+    if !limits.isEmpty || first != nil {
+      together = max((limits + sidecars).reduce(Int64(0)) { $0.addingSaturated($1) }, first ?? 0)
+    }
+    for volume in spec.volumes {
+      guard case .emptyDirectory(let medium, let bytes) = volume.source, medium != VolumeSpec.memory,
+        let path = places[volume.name]
+      else { continue }
+      self.volumes.append(Volume(name: volume.name, path: path, bytes: bytes.flatMap { $0 > 0 ? $0 : nil }))
+    }
+    if isEmpty { return nil }
+  }
+}

@@ -79,6 +79,7 @@ package enum PodPlanner {
       activeDeadlineMilliseconds: spec.activeDeadlineSeconds.map(milliseconds),
       hostname: hostname(assignment), podDirectory: place.podDirectory)
     result.limits = PodLimits(of: spec, at: place).pod
+    result.storage = StorageLimits(of: spec, volumes: place.volumes)
     return result
   }
 

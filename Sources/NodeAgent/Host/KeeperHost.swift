@@ -262,6 +262,7 @@ package final class KeeperHost {
     case .reply(let reply): say(reply)
     case .endAgentConnection: link?.close()
     case .measure: handle(.measured(runners.keys.sorted().compactMap { runners[$0]?.usage() }))
+    case .measureStorage(let attempt, let limits, let runs): storage.measure(attempt, limits, runs)
     case .probeSandbox: probe.begin { [unowned self] in take($0) }
     case .armDeathTimer(let time): armDeathTimer(time)
     case .log(let line): HostLog.line("keeper: \(line)")
@@ -295,6 +296,7 @@ package final class KeeperHost {
   private func hear(_ word: PodStorage.Word) {
     switch word {
     case .room(let run), .unprepared(let run, _), .closed(let run, _): runners[run.attempt]?.take(word)
+    case .measured(let attempt, let usage): handle(.storageMeasured(attempt, usage))
     case .prepared(let run, let preparation):
       if let runner = runners[run.attempt] { runner.take(word) } else { storage.discard(preparation) }
     }

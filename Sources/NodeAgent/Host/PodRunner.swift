@@ -228,6 +228,7 @@ final class PodRunner {
     case .unprepared(let run, let error):
       if starting.removeValue(forKey: run) != nil { startFailed(run, .other, error.code, error.description) }
     case .closed(let run, let message): closed(run, message)
+    case .measured: break
     }
   }
 

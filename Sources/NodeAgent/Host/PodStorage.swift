@@ -18,6 +18,8 @@ final class PodStorage: Sendable {
     case prepared(ContainerRun, Preparation)
     /// The container cannot be started: the node's disk does not give what its start needs.
     case unprepared(ContainerRun, IOError)
+    /// What a pod keeps on the disk.
+    case measured(AttemptNumber, StorageUsage?)
     /// A run's log is closed; its termination message.
     case closed(ContainerRun, message: String)
   }
@@ -39,6 +41,9 @@ final class PodStorage: Sendable {
   /// Mount sources may lie on many file systems: one that hangs must not hold up the others' starts.
   private let starts: WorkerPool
   private static let startThreads = 16
+  /// Looks at what pods keep; a disk that hangs holds these up alone.
+  private let looks: WorkerPool
+  private static let lookThreads = 2
   /// Whether an account's token can be mounted at its usual place.
   private let hasTokenPath: Bool
 
@@ -64,12 +69,31 @@ final class PodStorage: Sendable {
     logs = try WorkerThread(name: "stint-logs")
     owed = try OwedLogs(thread: logs)
     starts = try WorkerPool(name: "stint-starts", limit: Self.startThreads)
+    looks = try WorkerPool(name: "stint-looks", limit: Self.lookThreads)
   }
 
   /// Hands what the threads say to `handler` on the loop.
   func attach(to loop: EventLoop, _ handler: @escaping (Word) -> Void) throws(IOError) {
     try loop.attach(words) { words in for word in words { handler(word) } }
     try owed.attach(to: loop)
+  }
+
+  /// Looks at what a pod keeps on the disk; `measured` follows.
+  func measure(_ attempt: AttemptNumber, _ limits: StorageLimits, _ runs: [String: ContainerRun]) {
+    looks.post(key: attempt) { [self] in
+      var usage = StorageUsage()
+      for volume in limits.volumes {
+        guard let bytes = Files.usage(below: volume.path) else { return words.post(.measured(attempt, nil)) }
+        usage.volumes[volume.name] = bytes
+      }
+      for (name, run) in runs {
+        guard let log = Files.usage(below: paths.logs(attempt, container: name)),
+          let changes = Files.usage(below: "\(place(of: run))/upper")
+        else { return words.post(.measured(attempt, nil)) }
+        usage.containers[name] = log.addingSaturated(changes)
+      }
+      words.post(.measured(attempt, usage))
+    }
   }
 
   /// What a start needs, where no file has to be looked at for it; else nil, and `prepared` follows.

@@ -95,7 +95,8 @@ struct Honesty {
         "\(path).terminationGracePeriodSeconds",
         "must be >= 0; negative values are invalid and will be treated as 1")
     }
-    if let policy = spec["dnsPolicy"]?.stringValue, policy == "None" { warn("\(path).dnsPolicy") }
+    if let policy = spec["dnsPolicy"]?.stringValue, policy == "None", images.on == 0 { warn("\(path).dnsPolicy") }
+    if spec["dnsConfig"]?.objectValue?.isEmpty == false, images.on == 0 { warn("\(path).dnsConfig") }
     for list in ["initContainers", "containers"] {
       for (index, container) in (spec[list]?.arrayValue ?? []).enumerated() {
         self.container(container, "\(path).\(list)[\(index)]", isConfined: Self.isConfined(spec))
@@ -105,7 +106,7 @@ struct Honesty {
 
   private mutating func emptyDirectory(_ source: JSON, _ path: String) {
     switch source["medium"]?.stringValue ?? "" {
-    case "": if source["sizeLimit"] != nil { warn("\(path).sizeLimit") }
+    case "": break
     case VolumeSpec.memory:
       guard images.off > 0 else { return }
       warn(
@@ -164,7 +165,10 @@ struct Honesty {
         switch name {
         case "cpu", "memory":
           if group == "limits", let text = limits.warning(of: name) { warn("\(path).limits.\(name)", text) }
-        case "ephemeral-storage": warn("\(path).\(group).\(name)")
+        case "ephemeral-storage":
+          // Where a limit alone is set the request is that.
+          guard group == "requests", amount != resources[path: ["limits", name]] else { break }
+          warn("\(path).\(group).\(name)", "\(Self.notHonoured): nodes are not chosen by the room on their disks")
         case _ where ResourceAmount.isExtended(name): break
         default:
           // A request for none of it changes nothing.

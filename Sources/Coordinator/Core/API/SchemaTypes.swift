@@ -53,7 +53,7 @@ extension Schema {
       nodeName:string hostNetwork:bool hostPID:bool! hostIPC:bool shareProcessNamespace:bool
       securityContext:PodSecurityContext imagePullSecrets:[]LocalObjectReference hostname:string subdomain:string~
       affinity:Affinity schedulerName:string tolerations:[]Toleration hostAliases:[]HostAlias priorityClassName:string
-      priority:int32 dnsConfig:PodDNSConfig~ readinessGates:[]PodReadinessGate~ runtimeClassName:string!
+      priority:int32 dnsConfig:PodDNSConfig readinessGates:[]PodReadinessGate~ runtimeClassName:string!
       enableServiceLinks:bool preemptionPolicy:string overhead:{}quantity~
       topologySpreadConstraints:[]TopologySpreadConstraint setHostnameAsFQDN:bool~ os:PodOS hostUsers:bool
       schedulingGates:[]PodSchedulingGate resourceClaims:[]any! resources:ResourceRequirements!

@@ -63,7 +63,7 @@ extension CoordinatorCore {
 
   private mutating func recordEnd(of pod: Pod, _ node: String) {
     switch pod.status.reason {
-    case "FailedCreatePodSandBox": tell(pod, pod.status.reason, pod.status.message, node)
+    case "Evicted", "FailedCreatePodSandBox": tell(pod, pod.status.reason, pod.status.message, node)
     case "DeadlineExceeded": tell(pod, pod.status.reason, pod.status.message, node, type: .normal)
     default: break
     }

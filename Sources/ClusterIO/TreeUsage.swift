@@ -1,0 +1,103 @@
+// Owns: how many bytes a tree holds whose names, depth and kinds of files somebody else chose, and changes meanwhile.
+// Enters nothing that is mounted there and follows no link; a few descriptors are enough for any depth. It must not
+// know whose tree it is.
+
+import CLinux
+import ClusterProto
+import Glibc
+
+extension Files {
+  /// Bytes that files and directories below a path take on its disk, as `du` counts them: a file with several names
+  /// once, holes not at all. nil: it cannot be told, as directories were moved away while they were read. 0 where there
+  /// is none. `entries`: what lies beyond so many is not counted.
+  package static func usage(below path: String, entries: Int = 2_000_000) -> Int64? {
+    let root = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)
+    guard root >= 0 else { return errno == ENOENT ? 0 : nil }
+    var walk = TreeWalk(root, entries)
+    return walk.run()
+  }
+}
+
+private struct TreeWalk {
+  typealias Name = [CChar]
+
+  /// A directory that was entered.
+  private struct Level {
+    var device: dev_t
+    var inode: ino_t
+    /// Directories in it that were not entered yet.
+    var directories: [Name]
+  }
+
+  private var current: Int32
+  private var levels: [Level] = []
+  private var bytes: Int64 = 0
+  private var left: Int
+  /// Files with more names than one that were counted.
+  private var seen: Set<ino_t> = []
+
+  init(_ root: Int32, _ entries: Int) {
+    current = root
+    left = entries
+  }
+
+  mutating func run() -> Int64? {
+    defer { close(current) }
+    guard enter(current) else { return nil }
+    while let level = levels.last {
+      if let name = level.directories.last {
+        levels[levels.count - 1].directories.removeLast()
+        let next = stint_open_entry(current, name)
+        // Gone, mounted there, or closed to us.
+        guard next >= 0 else { continue }
+        close(current)
+        current = next
+        guard enter(next) else { return nil }
+      } else {
+        levels.removeLast()
+        guard let above = levels.last else { break }
+        let up = openat(current, "..", O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+        guard up >= 0 else { return nil }
+        close(current)
+        current = up
+        var facts = stat()
+        guard fstat(up, &facts) == 0, facts.st_dev == above.device, facts.st_ino == above.inode else { return nil }
+      }
+    }
+    return bytes
+  }
+
+  /// Counts what is in the directory, and keeps the names of those in it.
+  private mutating func enter(_ directory: Int32) -> Bool {
+    var facts = stat()
+    let copy = fcntl(directory, F_DUPFD_CLOEXEC, 3)
+    guard fstat(directory, &facts) == 0, copy >= 0, let stream = fdopendir(copy) else {
+      if copy >= 0 { close(copy) }
+      return false
+    }
+    defer { closedir(stream) }
+    bytes = bytes.addingSaturated(Int64(facts.st_blocks) * 512)
+    var level = Level(device: facts.st_dev, inode: facts.st_ino, directories: [])
+    errno = 0
+    while left > 0, let entry = readdir(stream) {
+      let name = withUnsafePointer(to: &entry.pointee.d_name) { pointer in
+        pointer.withMemoryRebound(to: CChar.self, capacity: Int(NAME_MAX) + 1) { text in
+          Name(UnsafeBufferPointer(start: text, count: strlen(text) + 1))
+        }
+      }
+      if name == [46, 0] || name == [46, 46, 0] { continue }
+      left -= 1
+      var file = stat()
+      guard fstatat(directory, name, &file, AT_SYMLINK_NOFOLLOW) == 0 else { continue }
+      if file.st_mode & S_IFMT == S_IFDIR {
+        if file.st_dev == facts.st_dev { level.directories.append(name) }
+      } else if file.st_nlink < 2 || seen.insert(file.st_ino).inserted {
+        bytes = bytes.addingSaturated(Int64(file.st_blocks) * 512)
+      }
+      errno = 0
+    }
+    guard errno == 0 else { return false }
+    levels.append(level)
+    return true
+  }
+}

@@ -32,7 +32,9 @@ enum FieldTable {
       field: "PodSpec.schedulerName", text: "other than `default-scheduler`: refused", effect: .refused,
       path: "schedulerName", probe: "mine"),
     Rule(
-      field: "PodSpec.dnsPolicy", text: "the node's resolver; `None`: that of dnsConfig in containers of images, else Warning", effect: .warned, path: "dnsPolicy",
+      field: "PodSpec.dnsPolicy",
+      text: "the node's resolver; `None`: that of dnsConfig in containers of images, else Warning", effect: .warned,
+      path: "dnsPolicy",
       probe: "None"),
     Rule(
       field: "PodSpec.tolerations",

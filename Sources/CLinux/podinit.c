@@ -304,11 +304,14 @@ static void obey(const struct stint_message *message, size_t length, const int s
       if (message->slot >= STINT_SLOTS && (slot->state == LOADING || slot->state == READY))
         abandon(message->slot, ECANCELED, STINT_STAGE_JOIN, "not wanted any more");
       if (slot->state != RUNNING && slot->state != STARTING) break;
-      // Of what was started in a container nothing else is its own.
-      if (message->slot < STINT_SLOTS)
+      // Of what was started in a container its session is its own, as a terminal that hangs up ends it; what has made
+      // itself another one belongs to the container.
+      if (message->slot < STINT_SLOTS) {
         slot->kill_all = 1;
-      else
+      } else {
+        if (slot->state == RUNNING) stint_pod_end_session(slot->pid);
         stint_kill(slot->pid, SIGKILL);
+      }
       break;
     case STINT_STOP_ALL: stop_all(); break;
     case STINT_CONTINUE_ALL: continue_all(); break;

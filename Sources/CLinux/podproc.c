@@ -46,6 +46,23 @@ static int is_running(int proc, const char *pid) {
   return strchr("TtZXxD", after[2]) == NULL;
 }
 
+// The session of a process as its /proc tells it; -1 where there is none.
+static int session_of(int proc, const char *pid) {
+  char path[48] = {0}, text[512];
+  strncat(path, pid, 20);
+  strcat(path, "/stat");
+  int file = stint_open_at(proc, path, O_RDONLY | O_CLOEXEC);
+  if (file < 0) return -1;
+  long size = stint_read(file, text, sizeof text - 1);
+  stint_close(file);
+  if (size <= 0) return -1;
+  text[size] = 0;
+  const char *at = strrchr(text, ')');
+  // Behind the name: state, parent, group, session.
+  for (int field = 0; at != NULL && field < 4; field++) at = strchr(at + 1, ' ');
+  return at == NULL ? -1 : atoi(at + 1);
+}
+
 static int is_of_namespace(int proc, const char *pid, ino_t mount_namespace) {
   char path[48] = {0};
   struct stat facts;
@@ -55,7 +72,7 @@ static int is_of_namespace(int proc, const char *pid, ino_t mount_namespace) {
   return stint_call(SYS_newfstatat, proc, (long)path, (long)&facts, 0, 0) == 0 && facts.st_ino == mount_namespace;
 }
 
-int stint_pod_walk(ino_t mount_namespace) {
+static int walk(ino_t mount_namespace, int session) {
   int proc = pod_proc();
   int list = proc < 0 ? -1 : stint_open_at(proc, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   if (list < 0) return -1;
@@ -68,7 +85,11 @@ int stint_pod_walk(ino_t mount_namespace) {
       at += entry->d_reclen;
       int pid = atoi(entry->d_name);
       if (pid <= 1) continue;
-      if (mount_namespace == 0) {
+      if (session > 0) {
+        if (session_of(proc, entry->d_name) != session) continue;
+        found += is_running(proc, entry->d_name);
+        stint_kill(pid, SIGKILL);
+      } else if (mount_namespace == 0) {
         found += is_running(proc, entry->d_name);
       } else if (is_of_namespace(proc, entry->d_name, mount_namespace)) {
         stint_kill(pid, SIGKILL);
@@ -78,4 +99,12 @@ int stint_pod_walk(ino_t mount_namespace) {
   }
   stint_close(list);
   return found;
+}
+
+int stint_pod_walk(ino_t mount_namespace) { return walk(mount_namespace, 0); }
+
+void stint_pod_end_session(int session) {
+  // One that runs may fork between our look and its death; what is dead forks no more.
+  for (int round = 0; round < 16 && walk(0, session) > 0; round++) {
+  }
 }

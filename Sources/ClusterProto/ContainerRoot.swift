@@ -7,6 +7,8 @@ package struct ContainerRoot: Equatable, Sendable {
   package enum Seccomp: Equatable, Sendable {
     /// What container runtimes allow by default.
     case runtimeDefault
+    /// What a profile of the node's allows: a path below its directory of profiles.
+    case localhost(String)
     /// All.
     case unconfined
   }
@@ -58,18 +60,22 @@ package struct ContainerRoot: Equatable, Sendable {
   /// As `init(json:)` reads it.
   package var json: JSON {
     var flags: [JSON] = []
+    var profile: String?
+    if case .localhost(let path) = seccomp { profile = path }
     for (name, isSet) in [
       ("noNewPrivileges", noNewPrivileges), ("readOnly", isReadOnly), ("privileged", isPrivileged),
-      ("unmasked", unmasksProc), ("unconfined", seccomp == .unconfined), ("podProcesses", !ownProcesses),
-      ("hostIPC", !podIPC),
+      ("unmasked", unmasksProc), ("unconfined", seccomp == .unconfined), ("localProfile", profile != nil),
+      ("podProcesses", !ownProcesses), ("hostIPC", !podIPC),
     ] where isSet {
       flags.append(.string(name))
     }
-    return [
+    var result: JSON = [
       "layers": .strings(layers), "user": .int(Int64(userID)), "group": .int(Int64(groupID)),
       "groups": .integers(groups.map(Int64.init)), "capabilities": .int(Int64(bitPattern: capabilities)),
       "flags": .array(flags), "stopSignal": .int(Int64(stopSignal)),
     ]
+    if let profile { result["profile"] = .string(profile) }
+    return result
   }
 
   /// Throws what is missing, and on a flag that this version does not know: it may be one that holds something back.
@@ -93,6 +99,7 @@ package struct ContainerRoot: Equatable, Sendable {
       case "privileged": isPrivileged = true
       case "unmasked": unmasksProc = true
       case "unconfined": seccomp = .unconfined
+      case "localProfile": seccomp = .localhost(try reader.string("profile"))
       case "podProcesses": ownProcesses = false
       case "hostIPC": podIPC = false
       default: throw MessageError("\(what): unknown flag \"\(flag)\"")

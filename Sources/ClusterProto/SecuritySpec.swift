@@ -28,6 +28,8 @@ package struct SecuritySpec: Equatable, Sendable {
   package var unmasksProc: Bool
   /// `RuntimeDefault`, `Unconfined` or `Localhost`; nil: not said.
   package var seccompType: String?
+  /// With `Localhost`: a path below the node's directory of profiles.
+  package var seccompProfile: String?
 
   /// What is missing is not said.
   package init(json: JSON?) {
@@ -47,6 +49,7 @@ package struct SecuritySpec: Equatable, Sendable {
     isReadOnlyRoot = json?["readOnlyRootFilesystem"]?.boolValue ?? false
     unmasksProc = json?["procMount"]?.stringValue == "Unmasked"
     seccompType = json?[path: ["seccompProfile", "type"]]?.stringValue
+    seccompProfile = json?[path: ["seccompProfile", "localhostProfile"]]?.stringValue
   }
 
   /// The members, by their names in manifests, that say who runs or hold something back: only a container of an image

@@ -85,9 +85,6 @@ import Testing
     (pod([:], ["hostUsers": false]), "hostUsers"), (pod([:], ["hostPID": true]), "hostPID"),
     (pod(["seLinuxOptions": ["level": "x"]]), "securityContext.seLinuxOptions"),
     (pod(["sysctls": [["name": "kernel.shm_rmid_forced", "value": "1"]]]), "securityContext.sysctls"),
-    (
-      pod(["seccompProfile": ["type": "Localhost", "localhostProfile": "x.json"]]), "securityContext.seccompProfile"
-    ),
     (pod([:], container: ["appArmorProfile": ["type": "RuntimeDefault"]]), "containers[0].securityContext.appArmor"),
   ]
 

@@ -63,14 +63,8 @@ enum FieldTable {
       field: "Container.command", text: "not set: Warning, and the pod waits with CreateContainerConfigError",
       effect: .warned, path: "containers[0].command", probe: []),
     Rule(
-      field: "SecurityContext.seccompProfile", text: "`Localhost`: refused", effect: .refused,
-      path: "containers[0].securityContext.seccompProfile", probe: ["type": "Localhost", "localhostProfile": "x"]),
-    Rule(
       field: "SecurityContext.appArmorProfile", text: "`type` other than `Unconfined`: refused", effect: .refused,
       path: "containers[0].securityContext.appArmorProfile", probe: ["type": "RuntimeDefault"]),
-    Rule(
-      field: "PodSecurityContext.seccompProfile", text: "`Localhost`: refused", effect: .refused,
-      path: "securityContext.seccompProfile", probe: ["type": "Localhost", "localhostProfile": "x"]),
     Rule(
       field: "PodSecurityContext.appArmorProfile", text: "`type` other than `Unconfined`: refused", effect: .refused,
       path: "securityContext.appArmorProfile", probe: ["type": "RuntimeDefault"]),

@@ -63,6 +63,21 @@ private func script(_ text: String) -> [String] { ["/bin/sh", "-c", text] }
     #expect(try Running(keeper, script("kill -9 $$")).finish() == .exited(code: 137))
   }
 
+  @Test(
+    "whose client goes ends with all that its session has started, and nothing else does", arguments: [false, true])
+  func session(isTerminal: Bool) throws {
+    let keeper = try node()
+    let mark = "3\(getpid())"
+    let text = "sleep \(mark)1 & (sleep \(mark)2; true) & setsid sleep \(mark)3 & sleep \(mark)4; true"
+    let process = try Running(
+      keeper, script(text), terminal: isTerminal ? TerminalSize(columns: 80, rows: 24) : nil)
+    func living() -> [Int] { (1...4).filter { !processes(with: "sleep\0\(mark)\($0)").isEmpty } }
+    #expect(process.wait { living() == [1, 2, 3, 4] }, "\(process.output)")
+    process.exec.close()
+    #expect(keeper.wait { living() == [3] }, "\(living())")
+    #expect(keeper.status(1)?.phase == .running)
+  }
+
   @Test("it has the container's environment, working directory, mounts, namespaces and control group")
   func surroundings() throws {
     let keeper = try node(["env": [["name": "NAME", "value": "a b"]], "workingDir": "/made/here"])

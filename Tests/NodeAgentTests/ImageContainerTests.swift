@@ -181,6 +181,50 @@ final class ImageKeeper {
       ).1 == "0\n2\n")
   }
 
+  private static let profile = """
+    {"defaultAction": "SCMP_ACT_ALLOW", "architectures": ["SCMP_ARCH_X86_64", "SCMP_ARCH_X86"], "syscalls": [
+      {"names": ["mkdir", "mkdirat", "no_such_call"], "action": "SCMP_ACT_ERRNO", "errnoRet": 28},
+      {"names": ["kill"], "action": "SCMP_ACT_ERRNO", "args": [{"index": 1, "value": 7, "op": "SCMP_CMP_EQ"}]}]}
+    """
+
+  @Test("a profile of the node's filters what it says, for a process that is started in the container as well")
+  func localProfile() throws {
+    let node = try ImageKeeper()
+    try Files.makeDirectory(node.keeper.paths.seccomp)
+    try Files.writeAtomically("\(node.keeper.paths.seccomp)/own.json", Array(Self.profile.utf8))
+    let context: JSON = ["seccompProfile": ["type": "Localhost", "localhostProfile": "own.json"]]
+    let script = "mkdir /tmp/x; kill -7 $$; kill -0 $$ && touch /tmp/y && echo touched"
+    let (end, said) = try node.run(script, ["securityContext": context])
+    #expect(end?.exitCode == 0)
+    #expect(said.contains("No space left on device") && said.contains("not permitted"), "\(said)")
+    #expect(said.contains("touched"))
+    #expect(try node.run("mkdir /tmp/x && echo made", pod: ["securityContext": context]).1.contains("No space left"))
+  }
+
+  @Test(
+    "a profile that is not there, or says what is not understood, starts nothing and is named",
+    arguments: [
+      (nil, "No such file or directory"), ("{", "it is no JSON"), ("[]", "it is no object"), ("{}", "no defaultAction"),
+      (#"{"defaultAction": "SCMP_ACT_NOTIFY"}"#, "the action SCMP_ACT_NOTIFY is not one of this version's"),
+      (#"{"defaultAction": "SCMP_ACT_ALLOW", "listenerPath": "/x"}"#, "the member listenerPath"),
+      (
+        #"{"defaultAction": "SCMP_ACT_LOG", "syscalls": [{"names": ["a"], "action": "SCMP_ACT_LOG", "includes": 1}]}"#,
+        "the member includes"
+      ),
+      (#"{"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [{"names": [], "action": "SCMP_ACT_ALLOW"}]}"#, "no names"),
+      (#"{"defaultAction": "SCMP_ACT_ALLOW", "architectures": ["SCMP_ARCH_PDP11"]}"#, "SCMP_ARCH_PDP11"),
+    ] as [(String?, String)])
+  func badProfile(text: String?, message: String) throws {
+    let node = try ImageKeeper()
+    try Files.makeDirectory(node.keeper.paths.seccomp)
+    if let text { try Files.writeAtomically("\(node.keeper.paths.seccomp)/own.json", Array(text.utf8)) }
+    let context: JSON = ["seccompProfile": ["type": "Localhost", "localhostProfile": "own.json"]]
+    let (end, said) = try node.run("echo started", ["securityContext": context])
+    #expect(!said.contains("started"))
+    let why = end?.message ?? ""
+    #expect(why.contains(message) && why.contains("own.json"), "\(why)")
+  }
+
   @Test("volumes are the fsGroup's, which the container is in: what it makes there too, what the node wrote to be read")
   func volumeGroup() throws {
     let node = try ImageKeeper()

@@ -43,6 +43,20 @@ struct PodEndpointTests {
     #expect(why(.portforward, waiting) == nil)
   }
 
+  @Test("a stream that goes while its connection is open, or not there yet, takes it along", arguments: [true, false])
+  func left(isConnected: Bool) throws {
+    let bench = try Bench()
+    if isConnected { try bench.wait("it connects") { bench.accepted != nil && bench.drained > 0 } }
+    bench.leave()
+    var isClosed = false
+    if isConnected {
+      bench.accepted?.onClose = { _ in isClosed = true }
+      try bench.wait("the server's side closes") { isClosed || bench.isInputOver }
+    }
+    for _ in 0..<5 { try bench.loop.runOnce(timeoutMilliseconds: 5) }
+    #expect(bench.frames.isEmpty)
+  }
+
   /// A server of one connection, and an endpoint that leads to it.
   private final class Bench {
     let loop: EventLoop
@@ -67,6 +81,12 @@ struct PodEndpointTests {
         loop: loop, port: own,
         PodStreamEvents(
           frame: { [unowned self] in frames.append($0) }, inputDrained: { [unowned self] in drained += 1 }))
+    }
+
+    /// As a stream whose client has gone lets go of it.
+    func leave() {
+      endpoint?.cancel()
+      endpoint = nil
     }
 
     func wait(_ what: Comment, _ condition: () -> Bool) throws {

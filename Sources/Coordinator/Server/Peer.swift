@@ -249,11 +249,18 @@ final class Peer: ReplyTaker, SlowTaker, TurnTaker {
   /// Tells the other side why, in the protocol's words or in `bytes`, and closes soon.
   func refuse(_ error: ProtocolError, saying bytes: [UInt8]? = nil) {
     guard connection.isOpen, !isRefused else { return }
-    connection.send(bytes ?? MessageWriter.frames(error.json))
+    connection.send(bytes ?? words(error))
     dropOutbox()
     stage = .refused
     connection.setReading(true)
     handler.refused(self, error)
+  }
+
+  /// As the other side reads it where it is: a stream's frames are no JSON.
+  private func words(_ error: ProtocolError) -> [UInt8] {
+    let end = PodStreamFrame.end(PodStreamEnd(code: 500, message: error.message))
+    if case .stream = stage, let frame = try? Frame.encode(end.payload) { return frame }
+    return MessageWriter.frames(error.json)
   }
 
   private func fill(_ limit: Int) {

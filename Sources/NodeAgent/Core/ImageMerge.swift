@@ -39,9 +39,7 @@ struct ImageMerge {
       root.isReadOnly = security.isReadOnlyRoot
       root.isPrivileged = security.isPrivileged
       root.unmasksProc = security.unmasksProc
-      if security.isPrivileged || (security.seccompType ?? spec.security.seccompType) == "Unconfined" {
-        root.seccomp = .unconfined
-      }
+      root.seccomp = seccomp
       root.ownProcesses = !spec.sharesProcesses
       root.podIPC = !spec.hostIPC
       let signal = container.stopSignal ?? image.configuration.stopSignal
@@ -49,6 +47,17 @@ struct ImageMerge {
       return (root, user.home)
     } catch {
       throw PlanningError(container: container.name, reason: error.reason, message: error.message)
+    }
+  }
+
+  /// The container's own profile, else the pod's.
+  private var seccomp: ContainerRoot.Seccomp {
+    let context = container.security.seccompType == nil ? spec.security : container.security
+    if container.security.isPrivileged { return .unconfined }
+    switch context.seccompType {
+    case "Unconfined": return .unconfined
+    case "Localhost": return .localhost(context.seccompProfile ?? "")
+    default: return .runtimeDefault
     }
   }
 

@@ -32,6 +32,8 @@ package struct NodePaths: Sendable {
   package var toldCoordinators: String { data + "/identity/coordinators.told" }
   /// Written now and then, to see whether the disk answers.
   package var probe: String { data + "/probe" }
+  /// Seccomp profiles that the node's people have put there, as kubelet has them.
+  package var seccomp: String { data + "/seccomp" }
   /// Volumes of attempts, a directory each.
   package var pods: String { data + "/pods" }
   /// The usual volumes of tokens, a directory each, used by one attempt after the other.

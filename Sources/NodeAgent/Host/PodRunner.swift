@@ -24,7 +24,8 @@ struct PodSurroundings {
 
   /// Who a container of an image runs as and what it may do. Where pods run as one user, or are root only in a user
   /// namespace of that user's, the image's own users are that one, and nothing makes them more.
-  func confine(_ plan: inout ContainerPlan, _ root: ContainerRoot) throws(IOError) {
+  /// `filter`: of the profile that it names, where it does.
+  func confine(_ plan: inout ContainerPlan, _ root: ContainerRoot, _ filter: [UInt8]?) throws(IOError) {
     plan.userID = user?.userID ?? root.userID
     plan.groupID = user?.groupID ?? root.groupID
     plan.groups = user?.groups ?? root.groups
@@ -32,8 +33,13 @@ struct PodSurroundings {
     confinement.noNewPrivileges = root.noNewPrivileges || user != nil
     confinement.ownProcesses = root.ownProcesses
     confinement.podIPC = root.podIPC
-    if root.seccomp == .runtimeDefault {
+    switch root.seccomp {
+    case .runtimeDefault:
       confinement.filter = try SeccompFilters.runtimeDefault(capabilities: confinement.capabilities)
+    case .localhost(let profile):
+      guard let filter else { throw IOError(code: ENOENT, operation: "load seccomp profile", subject: profile) }
+      confinement.filter = filter
+    case .unconfined: break
     }
     plan.confinement = confinement
   }
@@ -147,6 +153,8 @@ final class PodRunner {
   /// Of each container that runs: its first process' id inside the pod.
   private var running: [Int: Int32] = [:]
   private var starting: [ContainerRun: PodPlan.Container] = [:]
+  /// Compiled profiles of the present runs that have some of the node's.
+  private var filters: [Int: [UInt8]] = [:]
   private var outputs: [Int: ContainerOutput] = [:]
   private var closing: [ContainerRun: Closing] = [:]
   private let execs = PodExecs()
@@ -249,11 +257,13 @@ final class PodRunner {
       preparation.message, log: surroundings.storage.log(run, container.name), descriptor: pipes[0],
       surroundings: surroundings)
     outputs[run.slot] = output
+    filters[run.slot] = preparation.filter
     output.resume()
     let plan: ContainerPlan
     do throws(IOError) {
       plan = try containerPlan(
-        container, preparation.mounts, cgroups: try memory.enter(run.slot, container.limits ?? ResourceLimits()))
+        container, preparation.mounts, preparation.filter,
+        cgroups: try memory.enter(run.slot, container.limits ?? ResourceLimits()))
     } catch {
       close(pipes[1])
       close(errors)
@@ -280,7 +290,7 @@ final class PodRunner {
     do throws(IOError) {
       var wanted: ContainerPlan
       do throws(IOError) {
-        wanted = try containerPlan(container, [], cgroups: memory.files(of: run.slot))
+        wanted = try containerPlan(container, [], filters[run.slot], cgroups: memory.files(of: run.slot))
       } catch {
         for descriptor in streams { close(descriptor) }
         throw error
@@ -312,7 +322,7 @@ final class PodRunner {
   }
 
   private func containerPlan(
-    _ container: PodPlan.Container, _ mounts: [MountOperation], cgroups: [String]
+    _ container: PodPlan.Container, _ mounts: [MountOperation], _ filter: [UInt8]?, cgroups: [String]
   ) throws(IOError) -> ContainerPlan {
     var result = ContainerPlan(arguments: container.arguments, environment: container.environment)
     result.directory = container.workingDirectory
@@ -320,7 +330,7 @@ final class PodRunner {
     result.oomScoreAdjust = MemoryPressure.score(container.oomScore, isBounded: memory.bounds(container.limits))
     result.mounts = mounts
     if let root = container.root {
-      try surroundings.confine(&result, root)
+      try surroundings.confine(&result, root, filter)
       return result
     }
     // As runtimes do: the manifest's own wins, and kubelet's expansion of $(HOME) does not know it.

@@ -27,6 +27,8 @@ final class PodStorage: Sendable {
   struct Preparation: Sendable {
     var message: TerminationMessage
     var mounts: [MountOperation]
+    /// Of a container with a profile of the node's.
+    var filter: [UInt8]?
   }
 
   let paths: NodePaths
@@ -120,7 +122,14 @@ final class PodStorage: Sendable {
       LogFile.begin(directory: directory, restart: run.restart)
       do throws(IOError) {
         let mounts = try mounts(of: message.mounted, run, hostname: hostname)
-        words.post(.prepared(run, Preparation(message: message, mounts: mounts)))
+        var filter: [UInt8]?
+        if case .localhost(let profile)? = planned.root?.seccomp {
+          guard !PathText.climbs(profile) else {
+            throw IOError(code: EINVAL, operation: "load seccomp profile", subject: profile)
+          }
+          filter = try SeccompProfiles.filter("\(paths.seccomp)/\(profile)")
+        }
+        words.post(.prepared(run, Preparation(message: message, mounts: mounts, filter: filter)))
       } catch {
         removeRoot(of: run)
         words.post(.unprepared(run, error))

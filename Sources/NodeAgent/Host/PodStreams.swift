@@ -134,6 +134,10 @@ private final class PodStream {
     guard !isOver, let endpoint else { return }
     do throws(ProtocolError) {
       let frame = try PodStreamFrame(payload: payload)
+      if case .end(let end) = frame {
+        HostLog.line("agent: the coordinator has ended a stream into a pod: \(end.message)")
+        return link.close()
+      }
       guard !frame.isOfAgent else { throw ProtocolError(.unexpected, "an agent's frame") }
       endpoint.take(frame)
       if endpoint.isInputBehind { link.setReading(false) }

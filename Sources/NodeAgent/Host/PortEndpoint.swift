@@ -39,12 +39,13 @@ final class PortEndpoint: PodStreamEndpoint {
       let connection = try Connection.connect(
         loop: loop, to: .tcp(host: host, port: port), outputLimit: 2 * Self.inputMark + (1 << 20))
       self.connection = connection
-      connection.onOpen = { [unowned self] in connected() }
-      connection.onBytes = { [unowned self] bytes in
+      // The loop keeps the connection, and these closures its endpoint, until it is closed: its stream may go before.
+      connection.onOpen = { [self] in connected() }
+      connection.onBytes = { [self] bytes in
         for frame in PodStreamFrame.pieces(bytes, { .output($0) }) { events.frame(frame) }
       }
-      connection.onDrained = { [unowned self] in events.inputDrained() }
-      connection.onClose = { [unowned self] reason in closed(reason) }
+      connection.onDrained = { [self] in events.inputDrained() }
+      connection.onClose = { [self] reason in closed(reason) }
     } catch {
       problems.append(error.description)
       next()

@@ -114,7 +114,8 @@ enum SeccompFilters {
     add("clone3", action: refuse(ENOSYS), [])
   }
 
-  private static func export(_ context: scmp_filter_ctx) throws(IOError) -> [UInt8] {
+  /// A filter as the kernel takes it.
+  static func export(_ context: scmp_filter_ctx) throws(IOError) -> [UInt8] {
     var ends: [Int32] = [-1, -1]
     guard pipe(&ends) == 0 else { throw failure(errno) }
     defer { close(ends[0]) }
@@ -130,6 +131,6 @@ enum SeccompFilters {
   }
 
   private static func failure(_ code: Int32) -> IOError {
-    IOError(code: code, operation: "make", subject: "the default seccomp filter")
+    IOError(code: code, operation: "make", subject: "the seccomp filter")
   }
 }

@@ -127,7 +127,7 @@ struct CopyCommand {
     let (own, its) = reads ? (ends[1], ends[0]) : (ends[0], ends[1])
     defer { close(its) }
     var options = Child.Options(
-      path: "/usr/bin/env", arguments: ["env", "tar"] + words,
+      path: "/usr/bin/env", arguments: ["env", "tar", "--no-unquote"] + words,
       environment: context.environment.map { "\($0.key)=\($0.value)" }.sorted())
     options.descriptors = [reads ? 0 : 1: its, 2: 2]
     options.newSession = false

@@ -23,7 +23,9 @@ extension CoordinatorCore {
     }
     switch logTarget(forPod: pod.meta.key) {
     case .unreachable(let why):
-      if pod.nodeName == nil { throw .badRequest("pod \(pod.meta.name) does not have a host assigned") }
+      if pod.nodeName == nil || pod.status.fencingToken == nil {
+        throw .badRequest("pod \(pod.meta.name) does not have a host assigned")
+      }
       throw Self.unenterable(why)
     case .agent(let session, let attempt):
       if purpose == .portforward, options.port == 0 {

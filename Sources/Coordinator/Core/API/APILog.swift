@@ -14,7 +14,7 @@ extension CoordinatorCore {
     switch logTarget(forPod: pod.meta.key) {
     case .unreachable(let why):
       // Without a node it is the request that is wrong; an agent that is away is the server's fault.
-      if pod.nodeName == nil { throw .badRequest(why) }
+      if pod.nodeName == nil || pod.status.fencingToken == nil { throw .badRequest(why) }
       throw APIFailure(
         code: 500, reason: "InternalError", message: why, details: ["causes": [["message": .string(why)]]])
     case .agent(let session, let attempt):

@@ -109,11 +109,15 @@ struct PodSecurityCheck: Sendable {
   }
 
   private static let baseline =
-    [appArmor, defaultCapabilities, hostNamespaces, hostPaths, hostPorts, privileged, procMount, seccomp]
+    [
+      appArmor, defaultCapabilities, hostNamespaces, hostPaths, hostPorts, hostPrograms, privileged, procMount,
+      seccomp,
+    ]
   /// What is stricter takes the place of what it includes.
   private static let restricted =
     [
-      appArmor, older(defaultCapabilities, 22), hostNamespaces, hostPorts, privileged, procMount, escalation,
+      appArmor, older(defaultCapabilities, 22), hostNamespaces, hostPorts, hostPrograms, privileged, procMount,
+      escalation,
       capabilities, volumes, nonRoot, rootUser, ownSeccomp,
     ]
 
@@ -162,6 +166,13 @@ struct PodSecurityCheck: Sendable {
     let names = (subject.spec["volumes"]?.arrayValue ?? []).filter { $0["hostPath"] != nil }
       .map { $0["name"]?.stringValue ?? "" }
     return names.isEmpty ? nil : PodSecuritySubject.shown(names, "volume")
+  }
+
+  /// Kubernetes has none: a program of the host has the host's files, and the rights of whoever runs pods there.
+  private static let hostPrograms = PodSecurityCheck(reason: "programs of the host") { subject in
+    let names = subject.containers.filter { ImageReference.isHost($0["image"]?.stringValue ?? "") }
+      .map { $0["name"]?.stringValue ?? "" }
+    return names.isEmpty ? nil : "\(PodSecuritySubject.shown(names)) must not set image to \"host\""
   }
 
   private static let hostPorts = PodSecurityCheck(reason: "hostPort") { subject in

@@ -30,7 +30,6 @@ extension Honesty {
   }
 
   private mutating func profiles(_ context: JSON, _ at: String) {
-    if context[path: ["seccompProfile", "type"]] == "Localhost" { refuse("\(at).seccompProfile") }
     if let type = context[path: ["appArmorProfile", "type"]]?.stringValue, type != "Unconfined" {
       refuse("\(at).appArmorProfile")
     }

@@ -16,7 +16,7 @@ extension CoordinatorCore {
     }
     guard let session = fleet.nodes[name]?.session else {
       return .unreachable(
-        "the log of pod \(key.name) is kept by node \(name): no agent of node \(name) is connected")
+        "pod \(key.name) and its log are on node \(name): no agent of node \(name) is connected")
     }
     return .agent(session, attempt)
   }

@@ -30,6 +30,7 @@ struct HTTPUpgrade: Equatable {
     let words = HTTPUpgrade.words(request, "connection").map { $0.lowercased() }
     let wanted = HTTPUpgrade.words(request, "upgrade").map { $0.lowercased() }
     guard words.contains("upgrade"), !wanted.isEmpty else { throw HTTPFailure(400, "Upgrade request required") }
+    try HTTPUpgrade.checkOrigin(request)
     // What would follow could as well be the body.
     guard request.body.isEmpty else { throw HTTPFailure(400, "a request that changes protocols has no body") }
     if wanted.contains("spdy/3.1") {
@@ -52,7 +53,6 @@ struct HTTPUpgrade: Equatable {
   }
 
   private init(webSocket request: HTTPRequest, _ served: [String]) throws(HTTPFailure) {
-    try HTTPUpgrade.checkOrigin(request)
     guard request.method == "GET", request.header("sec-websocket-version")?.trimmingSpaces == "13",
       let key = request.header("sec-websocket-key")?.trimmingSpaces, Base64.decode(key)?.count == 16
     else { throw HTTPFailure(400, "unable to upgrade: this is no WebSocket handshake of version 13") }
@@ -74,7 +74,7 @@ struct HTTPUpgrade: Equatable {
         + "[\(served.joined(separator: " "))]")
   }
 
-  /// A page of another site may open WebSockets here with what its reader's browser knows: a certificate. Browsers say
+  /// A page of another site may open connections here with what its reader's browser knows: a certificate. Browsers say
   /// of which site it is; nobody else says anything.
   private static func checkOrigin(_ request: HTTPRequest) throws(HTTPFailure) {
     guard let origin = request.header("origin"), let host = request.header("host") else { return }

@@ -41,7 +41,7 @@ extension Descriptions {
       readOnlyRootFilesystem: Make everything but volumes read-only.
       allowPrivilegeEscalation: true, or absent. false is refused in this version.
       procMount: How /proc is mounted.
-      seccompProfile: The filter of system calls; any but Unconfined is refused in this version.
+      seccompProfile: The filter of system calls; Localhost names a file of the node's.
       appArmorProfile: The AppArmor profile; any but Unconfined is refused in this version.
     Capabilities: Capabilities are single rights of root.
       add: Rights to add.

@@ -61,7 +61,7 @@ extension Descriptions {
       fsGroup: The group that owns the volumes.
       sysctls: Kernel parameters of the pod.
       fsGroupChangePolicy: When the owner of volumes is changed.
-      seccompProfile: The filter of system calls; any but Unconfined is refused in this version.
+      seccompProfile: The filter of system calls; Localhost names a file of the node's.
       appArmorProfile: The AppArmor profile; any but Unconfined is refused in this version.
       seLinuxChangePolicy: How volumes get their SELinux label.
     SeccompProfile: SeccompProfile names a profile of seccomp or AppArmor.

@@ -23,7 +23,13 @@ static int open_inside(int directory, const char *path, uint64_t flags, uint64_t
   how.flags = flags | O_CLOEXEC;
   how.resolve = resolve | RESOLVE_NO_MAGICLINKS;
   while (*path == '/') path++;
-  return (int)syscall(SYS_openat2, directory, *path != 0 ? path : ".", &how, sizeof how);
+  int result = -1;
+  // Wherever on the machine something is mounted or renamed meanwhile, a way with ".." in it has to be gone again.
+  for (int turn = 0; turn < 1000; turn++) {
+    result = (int)syscall(SYS_openat2, directory, *path != 0 ? path : ".", &how, sizeof how);
+    if (result >= 0 || errno != EAGAIN) break;
+  }
+  return result;
 }
 
 int stint_open_destination(const struct mounts *mounts, const char *path) {

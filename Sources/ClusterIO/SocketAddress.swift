@@ -96,6 +96,14 @@ package enum SocketAddress: Hashable, Sendable, CustomStringConvertible {
     return inet_pton(AF_INET, host, &four) == 1 || inet_pton(AF_INET6, host, &six) == 1
   }
 
+  /// Whether this machine has it now, so that connections to it come back here.
+  package var isOwn: Bool {
+    guard case .tcp(let host, _) = self, let socket = try? SocketAddress.tcp(host: host, port: 0).withSocket(Glibc.bind)
+    else { return false }
+    Glibc.close(socket.0)
+    return socket.1 == 0
+  }
+
   /// The name that has to be looked up; nil for an address.
   package var name: String? {
     guard case .tcp(let host, _) = self, !isNumeric else { return nil }

@@ -136,6 +136,13 @@ package final class TLSContext {
 }
 
 extension TLSContext {
+  /// A client that believes whoever answers: for asking whether a server is there, and nothing else.
+  package static func unverified() throws(IOError) -> TLSContext {
+    let made = try TLSContext(isServer: false, identity: nil, authority: [])
+    SSL_CTX_set_verify(made.context, SSL_VERIFY_NONE, nil)
+    return made
+  }
+
   /// A client that has no certificate yet: TLS 1.3, and it believes the authorities whose public keys have `digests`
   /// (SHA-256 of the SubjectPublicKeyInfo, in hexadecimal), whatever the address by which their server is reached.
   package convenience init(joining digests: [String]) throws(IOError) {

@@ -81,6 +81,7 @@ extension KeeperReply {
     case .concern(let text): ["type": "concern", "text": .string(text)]
     case .proven(let proven): ["type": "proven", "proven": proven.json]
     case .reports(let reports): ["type": "reports", "reports": .array(reports.map(\.json))]
+    case .events(let facts): ["type": "events", "events": .array(facts.map(\.json))]
     case .usage(let pods): ["type": "usage", "pods": .array(pods.map(\.json))]
     case .shortened(let number, let settle):
       ["type": "shortened", "number": .int(number), "settleMilliseconds": .int(settle)]
@@ -108,6 +109,7 @@ extension KeeperReply {
     case "concern": self = .concern(try reader.string("text"))
     case "proven": self = .proven(try reader.member("proven", ProvenAttempt.init(json:_:)))
     case "reports": self = .reports(try reader.list("reports", AttemptReport.init(json:_:)))
+    case "events": self = .events(try reader.list("events", PodFact.init(json:_:)))
     case "usage": self = .usage(try reader.list("pods", AttemptUsage.init(json:_:)))
     case "shortened":
       self = .shortened(
@@ -178,6 +180,7 @@ extension PodPlan.Container {
     if let root { result["root"] = root.json }
     if let limits { result["limits"] = limits.json }
     if let oomScore { result["oomScore"] = .int(oomScore) }
+    if !care.isEmpty { result["care"] = care.json }
     return result
   }
 
@@ -194,6 +197,7 @@ extension PodPlan.Container {
       root: reader.optional("root") == nil ? nil : try reader.member("root", ContainerRoot.init(json:_:)))
     if reader.optional("limits") != nil { limits = try reader.member("limits", ResourceLimits.init(json:_:)) }
     oomScore = try reader.optionalInteger("oomScore")
+    if let care = json["care"] { self.care = ContainerCare(json: care) }
     if reader.optional("shownImage") != nil {
       shownImage = try reader.member("shownImage") { (json, what) throws(MessageError) in
         let reader = try MessageReader(json, what)

@@ -47,6 +47,8 @@ package enum KeeperReply: Equatable, Sendable {
   /// After `hello`, only from a keeper that has one: the highest attempt that it was given with a proof.
   case proven(ProvenAttempt)
   case reports([AttemptReport])
+  /// What happened to containers, for people. Sent once, and lost where no agent hears it.
+  case events([PodFact])
   /// What each pod's running containers have used so far.
   case usage([AttemptUsage])
   /// The shorter leases hold in the keeper and its death timer; in each pod's init so many milliseconds from now.
@@ -84,6 +86,8 @@ package struct PodPlan: Equatable, Sendable {
     package var limits: ResourceLimits?
     /// Its `oom_score_adj`; nil: of an agent that says none.
     package var oomScore: Int64?
+    /// Its probes and hooks, with hosts and ports filled in. Of an agent that says none: none.
+    package var care = ContainerCare()
 
     /// Takes each value as it stands.
     package init(

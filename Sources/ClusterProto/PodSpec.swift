@@ -85,6 +85,10 @@ package struct ContainerSpec: Equatable, Sendable {
   package var security: SecuritySpec
   /// lifecycle.stopSignal; nil: the image's.
   package var stopSignal: String?
+  /// Its probes and hooks.
+  package var care: ContainerCare
+  /// Its ports that have a name, by that.
+  package var namedPorts: [String: Int64]
 
   /// Takes each value as it stands; from JSON, what is missing has its default.
   package init(json: JSON) {
@@ -125,6 +129,12 @@ package struct ContainerSpec: Equatable, Sendable {
     fallsBackToLogs = json["terminationMessagePolicy"]?.stringValue == "FallbackToLogsOnError"
     security = SecuritySpec(json: json["securityContext"])
     stopSignal = json[path: ["lifecycle", "stopSignal"]]?.stringValue
+    care = ContainerCare(json: json)
+    namedPorts = [:]
+    for port in json["ports"]?.arrayValue ?? [] {
+      guard let name = port["name"]?.stringValue, let number = port["containerPort"]?.intValue else { continue }
+      if namedPorts[name] == nil { namedPorts[name] = number }
+    }
   }
 
   private static func strings(_ json: JSON?) -> [String] { (json?.arrayValue ?? []).compactMap(\.stringValue) }

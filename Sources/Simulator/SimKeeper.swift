@@ -30,6 +30,8 @@ final class SimKeeper {
   /// No pod can be started, for a reason that goes away by itself.
   private var brokenUntil: TrueTime = 0
   private var held: [KeeperEvent] = []
+  private(set) var care: SimCare
+  private var unanswered: [CheckNumber: ContainerRun] = [:]
   private(set) var connection: Int64?
   /// A word to the agent's connection of that number.
   var reply: ((Int64, KeeperReply) -> Void)?
@@ -46,6 +48,7 @@ final class SimKeeper {
     self.directory = directory
     self.clock = clock
     self.bootID = bootID
+    care = SimCare(seed: world.seed, node: node)
     inits = SimInits(world: world, node: node, processes: processes, clock: clock)
     inits.stopped = { [unowned self] attempt, thaws in tellFrozen(attempt, thaws) }
     inits.ended = { [unowned self] attempt in later(world.pick(100...10_000), .podGone(attempt)) }
@@ -165,6 +168,7 @@ final class SimKeeper {
 
   private func end() {
     core = nil
+    unanswered = [:]
     diskWork = []
     epoch += 1
     if let number = connection {
@@ -210,6 +214,14 @@ final class SimKeeper {
       later(world.pick(100...5_000), .podThawed(attempt))
     // Nobody asks for processes in containers here.
     case .log, .startExec, .killExec, .answerExec: break
+    case .startCheck(let number, let run, let check):
+      if let answer = care.answer(check) {
+        later(answer.after, .checked(number, run, answer.1))
+      } else {
+        unanswered[number] = run
+      }
+    case .endCheck(let number, _):
+      if let run = unanswered.removeValue(forKey: number) { later(1_000, .checked(number, run, .failed(""))) }
     case .measure: later(1, .measured([]))
     case .measureStorage(let attempt, _, _): later(1, .storageMeasured(attempt, StorageUsage()))
     case .endAgentConnection:

@@ -61,6 +61,9 @@ final class SimNode {
     wire(keeper)
   }
 
+  /// How often containers were asked something.
+  var checks: Int { ([keeper] + leftBehind).reduce(0) { $0 + $1.care.count } }
+
   private static func makeKeeper(
     _ world: World, _ ledger: Ledger, _ index: Int, _ machine: SimMachine, _ directory: SimDirectory, _ clocks: Clocks
   ) -> SimKeeper {

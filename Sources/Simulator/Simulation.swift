@@ -27,6 +27,8 @@ package struct SimulationReport: Sendable {
   package var freezes: Int
   /// How many images were fetched.
   package var pulls: Int
+  /// How many probes and hooks were carried out.
+  package var checks: Int
   /// Empty: everything held.
   package var violations: [String]
   /// The last lines of the trace before the first violation.
@@ -116,6 +118,7 @@ package struct Simulation {
       // A backup holds the authority as well, and one of before an exchange nobody believes.
       if exchanges == nil { restores.begin() }
     }
+    if asksContainers { workload.cares = SplitMix64(seed: seed &* 7_919) }
     workload.begin()
     owners.begin()
     crons.begin()
@@ -130,8 +133,9 @@ package struct Simulation {
       faults: faults.count + doubles.count + restores.count, restores: restores.count,
       preemptions: cluster.coordinator.preemptions, exchanges: exchanges?.count ?? 0, starts: cluster.ledger.starts,
       freezes: cluster.ledger.freezes,
-      pulls: cluster.nodes.reduce(0) { $0 + ($1.images?.pulls ?? 0) }, violations: world.violations,
-      tail: world.violations.isEmpty ? [] : world.tail)
+      pulls: cluster.nodes.reduce(0) { $0 + ($1.images?.pulls ?? 0) },
+      checks: cluster.nodes.reduce(0) { $0 + $1.checks },
+      violations: world.violations, tail: world.violations.isEmpty ? [] : world.tail)
   }
 
   private var isPlanted: Bool {
@@ -148,6 +152,9 @@ package struct Simulation {
   private var exchangesAuthority: Bool {
     !isPlanted && drawnFaults == .all && !restoresOften && seed % 3 == 0
   }
+
+  /// In a fourth of the worlds containers have probes and hooks.
+  private var asksContainers: Bool { !isPlanted && drawnFaults == .all && !restoresOften && seed % 4 == 3 }
 
   /// In a fourth of the worlds containers run in images that have to be fetched.
   private var pullsImages: Bool { !isPlanted && drawnFaults == .all && !restoresOften && seed % 4 == 2 }

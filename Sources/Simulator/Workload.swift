@@ -17,6 +17,7 @@ final class Workload {
     /// Members of the spec that say more: indexes and policies.
     var policies = WishedPolicies()
     var placement = WishedPlacement()
+    var care = WishedCare()
     var isAcknowledged = false
     var isDeleted = false
     /// Pods are deleted or the Job is suspended by hand: then failures are charged that the program did not make.
@@ -30,6 +31,8 @@ final class Workload {
   /// There is less room than the users want.
   private let isTight: Bool
   private var isOver = false
+  /// Where containers have probes and hooks: what draws them.
+  var cares: SplitMix64?
 
   init(cluster: SimCluster) {
     self.cluster = cluster
@@ -103,6 +106,10 @@ final class Workload {
         name: name, completions: completions, parallelism: parallelism, backoffLimit: limit,
         restartPolicy: policies.needNever || world.chance(0.5) ? "Never" : "OnFailure", program: program,
         policies: policies, placement: placement))
+    if var random = cares {
+      wishes[wishes.count - 1].care = WishedCare(&random)
+      cares = random
+    }
     cluster.ledger.require(placement.milliCPU, job: name)
     cluster.ledger.allow(job: name, atOnce: Int(min(parallelism, completions ?? parallelism)))
     submit(wishes.count - 1)
@@ -110,19 +117,18 @@ final class Workload {
 
   private func submit(_ index: Int) {
     let wish = wishes[index]
+    var container: JSON = [
+      "name": "main", "image": "none", "command": .array(wish.program.arguments.map { .string($0) }),
+      "resources": ["requests": ["cpu": .string("\(wish.placement.milliCPU)m")]],
+    ]
+    wish.care.add(to: &container)
     var spec: JSON = [
       "parallelism": .int(wish.parallelism), "backoffLimit": .int(wish.backoffLimit),
       "template": [
         "spec": [
           "restartPolicy": .string(wish.restartPolicy),
           "terminationGracePeriodSeconds": .int(world.pick(0...10)),
-          "containers": [
-            [
-              "name": "main", "image": "none",
-              "command": .array(wish.program.arguments.map { .string($0) }),
-              "resources": ["requests": ["cpu": .string("\(wish.placement.milliCPU)m")]],
-            ]
-          ],
+          "containers": [container],
         ]
       ],
     ]

@@ -32,7 +32,13 @@ final class World {
   var keepsTail = true
   private(set) var violations: [String] = []
 
-  init(seed: UInt64) { random = SplitMix64(seed: seed) }
+  /// For what draws from a generator of its own.
+  let seed: UInt64
+
+  init(seed: UInt64) {
+    self.seed = seed
+    random = SplitMix64(seed: seed)
+  }
 
   /// Does `work` after `delay` microseconds.
   func after(_ delay: TrueTime, _ work: @escaping () -> Void) {

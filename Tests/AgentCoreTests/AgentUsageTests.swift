@@ -31,6 +31,20 @@ import Testing
     return reports(bench.send(.keeper(bench.keeperConnection, .usage(list))))
   }
 
+  @Test("what the keeper says of containers goes to the coordinator, fifty a second, and nowhere without one")
+  func events() {
+    var bench = bench()
+    let fact = PodFact(attempt: 1, container: "c", reason: "Unhealthy", message: "m")
+    func told(_ effects: [AgentEffect]) -> Int {
+      effects.sent.reduce(0) { if case .events(let facts) = $1 { $0 + facts.count } else { $0 } }
+    }
+    let many = KeeperReply.events(Array(repeating: fact, count: 64))
+    #expect(told(bench.send(.keeper(bench.keeperConnection, many))) == 64)
+    #expect(told(bench.send(.keeper(bench.keeperConnection, many))) == 36)
+    bench.send(.coordinatorClosed(bench.connection, isFinal: false))
+    #expect(told(bench.send(.keeper(bench.keeperConnection, many))) == 0)
+  }
+
   @Test("nothing is read until somebody asks, and nothing for who asks a keeper that cannot say")
   func unasked() {
     var quiet = bench()

@@ -32,6 +32,7 @@ import Testing
     var recorded: [AttemptNumber: (number: Int64, lease: Int64)] = [:]
     /// Up to which number the journal is written.
     var written: Int64 = 0
+    var lastCheck: CheckNumber = 0
     var isOver = false
     var coverage: Set<String> = []
 
@@ -55,7 +56,19 @@ import Testing
       return podSpec(
         policy: policy, grace: Int64(generator.below(3)), activeDeadline: generator.below(5) == 0 ? 4 : nil,
         initContainers: inits,
-        containers: generator.below(2) == 0 ? [container("a")] : [container("a"), container("b")])
+        containers: generator.below(2) == 0 ? [cared("a", attempt)] : [cared("a", attempt), cared("b", attempt)])
+    }
+
+    /// Two of three containers have probes and hooks.
+    func cared(_ name: String, _ attempt: AttemptNumber) -> JSON {
+      guard attempt % 3 != 0 else { return container(name) }
+      let probe = asking(period: 1, timeout: 1, failure: 2, grace: 1)
+      return caring(
+        name: name,
+        [
+          "livenessProbe": probe, "startupProbe": attempt % 2 == 0 ? probe : .null, "readinessProbe": asking(period: 1),
+          "lifecycle": ["preStop": doing("farewell"), "postStart": attempt % 4 == 1 ? doing("prepare") : .null],
+        ])
     }
 
     mutating func body(_ attempt: AttemptNumber) -> Assignment {
@@ -200,6 +213,23 @@ import Testing
         coverage.insert("thaw")
         owed.append(.podThawed(attempt))
       case .moveDeadlines(let deadlines): own.merge(deadlines) { $1 }
+      case .startCheck(let number, let run, _):
+        hold(number > lastCheck, "a check's number came back")
+        lastCheck = number
+        hold(runs.contains(run), "a check of no run")
+        hold(!killed.contains(run.attempt) && !frozen.contains(run.attempt), "a check in a dead or frozen pod")
+        coverage.insert("check")
+        // Some never answer, as long as nobody ends them.
+        if below(8) > 0 { owed.append(.checked(number, run, .exited(code: Int64(below(2)), output: "x"))) }
+      case .endCheck(let number, let attempt):
+        coverage.insert("endCheck")
+        if below(4) > 0 {
+          owed.append(
+            .checked(number, ContainerRun(attempt: attempt, slot: below(3), restart: Int64(below(2))), .failed("")))
+        }
+      case .reply(.events(let facts)):
+        hold(facts.allSatisfy { $0.message.utf8.count <= 1_024 }, "a long fact")
+        coverage.insert("events")
       case .reply(.reports(let reports)): for report in reports { see(report) }
       case .exit: isOver = true
       default: break
@@ -255,7 +285,7 @@ import Testing
       for _ in 0..<600 { try history.turn() }
       seen.formUnion(history.coverage)
     }
-    #expect(seen == ["start", "freeze", "thaw", "kill", "terminal", "shorten"])
+    #expect(seen == ["start", "freeze", "thaw", "kill", "terminal", "shorten", "check", "endCheck", "events"])
   }
 
   @Test("the same events give the same effects")

@@ -117,7 +117,7 @@ struct MessageGenerator {
   }
 
   mutating func container() -> PodPlan.Container {
-    PodPlan.Container(
+    var result = PodPlan.Container(
       name: text(), image: text(), arguments: many { $0.text() }, environment: many { $0.text() },
       workingDirectory: text(),
       mounts: many { generator in
@@ -125,6 +125,42 @@ struct MessageGenerator {
           source: generator.text(), subPath: generator.maybe { $0.text() }, path: generator.text(),
           readOnly: generator.flag())
       }, isSidecar: flag())
+    if flag() { result.care = care() }
+    return result
+  }
+
+  mutating func port() -> CareAction.Port { flag() ? .number(number()) : .name("p\(text())") }
+
+  mutating func action() -> CareAction {
+    switch random.below(4) {
+    case 0: .exec(many { $0.text() })
+    case 1: .connect(host: text(), port: port())
+    case 2: .pause(seconds: max(0, number()))
+    default:
+      .get(
+        CareAction.Get(
+          isSecure: flag(), host: text(), port: port(), path: text(),
+          headers: many { CareAction.Header(name: $0.text(), value: $0.text()) }))
+    }
+  }
+
+  mutating func probe() -> ProbeSpec {
+    func bounded(_ number: Int64) -> Int64 { max(1, min(number, Int64(Int32.max))) }
+    return ProbeSpec(
+      action: action(), initialDelaySeconds: bounded(number()), timeoutSeconds: bounded(number()),
+      periodSeconds: bounded(number()), successThreshold: bounded(number()), failureThreshold: bounded(number()),
+      terminationGracePeriodSeconds: maybe { bounded($0.number()) })
+  }
+
+  mutating func care() -> ContainerCare {
+    var care = ContainerCare()
+    care.startup = maybe { $0.probe() }
+    care.liveness = maybe { $0.probe() }
+    care.readiness = maybe { $0.probe() }
+    care.postStart = maybe { $0.action() }
+    care.preStop = maybe { $0.action() }
+    care.podAddress = text()
+    return care
   }
 
   mutating func plan() -> PodPlan {
@@ -151,7 +187,9 @@ struct MessageGenerator {
   }
 
   mutating func keeperReply() -> KeeperReply {
-    switch random.below(5) {
+    switch random.below(6) {
+    case 4:
+      .events(many { PodFact(attempt: $0.number(), container: $0.text(), reason: $0.text(), message: $0.text()) })
     case 0: .reports(many { $0.report() })
     case 2: .concern(text())
     case 3: .proven(ProvenAttempt(attempt: number(), proof: text()))

@@ -68,7 +68,7 @@ import Testing
     }
     #expect(text("JobSpec", "scheduling").hasSuffix("without effect in this version."))
     #expect(text("PodSpec", "ephemeralContainers").hasSuffix("Refused in this version."))
-    #expect(text("Container", "livenessProbe").hasSuffix("without effect in this version."))
+    #expect(text("Container", "tty").hasSuffix("without effect in this version."))
     #expect(text("Container", "command").contains("CreateContainerConfigError"))
   }
 }

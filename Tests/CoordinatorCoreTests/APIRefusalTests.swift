@@ -225,6 +225,7 @@ private let jobRefusals: [Refusal] = [
         ["volumes": [["name": "v", "projected": ["sources": [["clusterTrustBundle": ["path": "ca"]]]]]]]
       ),
       ("volumes[0].persistentVolumeClaim", ["volumes": [["name": "v", "persistentVolumeClaim": ["claimName": "s"]]]]),
+      ("containers[0].livenessProbe.grpc", main(["livenessProbe": ["grpc": ["port": 80]]])),
       ("containers[0].resources.limits[hugepages-2Mi]", main(["resources": ["limits": ["hugepages-2Mi": 1]]])),
     ] as [(String, JSON)])
   func refusedByName(_ field: String, _ pod: JSON) throws {
@@ -239,8 +240,7 @@ private let jobRefusals: [Refusal] = [
   @Test(
     "a field without effect is kept, and a warning names it",
     arguments: [
-      ("readinessProbe", ["tcpSocket": ["port": 80]]), ("livenessProbe", ["exec": ["command": ["true"]]]),
-      ("lifecycle", ["preStop": ["sleep": ["seconds": 1]]]), ("tty", true), ("stdin", true),
+      ("tty", true), ("stdin", true),
     ] as [(String, JSON)])
   func warned(_ field: String, _ value: JSON) throws {
     let harness = try APIHarness()

@@ -59,9 +59,27 @@ import Testing
     try say(&harness, other, [fact])
     var (unknown, wrong) = (fact, fact)
     unknown.attempt = 99
-    wrong.reason = "Killing"
+    wrong.reason = "Started"
     try say(&harness, node, [unknown, wrong])
-    #expect(harness.events("Pulling").isEmpty && harness.events("Killing").isEmpty)
+    #expect(harness.events("Pulling").isEmpty && harness.events("Started").isEmpty)
+  }
+
+  @Test("what probes and hooks come to are Events of the pod, warnings but for the end of its container")
+  func careFacts() throws {
+    var harness = try harness()
+    let (attempt, node) = try pod(&harness)
+    let reasons = ["Unhealthy", "Killing", "ProbeWarning", "FailedPostStartHook", "FailedPreStopHook"]
+    try say(
+      &harness, node, reasons.map { PodFact(attempt: attempt, container: "c", reason: $0, message: "about \($0)") })
+    for reason in reasons {
+      let event = try #require(
+        harness.core.state.keys(of: .events).compactMap { harness.core.state.other(.events, $0)?.body }.first {
+          $0["reason"]?.stringValue == reason
+        })
+      #expect(event["type"]?.stringValue == (reason == "Killing" ? "Normal" : "Warning"))
+      #expect(event["message"]?.stringValue == "about \(reason)")
+      #expect(event["involvedObject"]?["fieldPath"]?.stringValue == "spec.containers{c}")
+    }
   }
 
   @Test("an agent causes two hundred Events at once, a hundred in a second after that, and none is long")

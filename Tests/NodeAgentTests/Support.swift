@@ -87,6 +87,8 @@ final class TestKeeper {
   private(set) var detail = ""
   private(set) var concern = ""
   private(set) var limits: LimitAbilities?
+  /// What it said of containers, for people.
+  private(set) var facts: [PodFact] = []
   /// The latest word of what pods use.
   var usage: [AttemptUsage]?
   private(set) var isInventoryComplete = false
@@ -203,6 +205,7 @@ final class TestKeeper {
       case .concern(let text): concern = text
       case .limits(let abilities): limits = abilities
       case .usage(let pods): usage = pods
+      case .events(let words): facts += words
       case .shortened, .proven, .devices: break
       case nil: Issue.record("not a reply: \(message.text)")
       }

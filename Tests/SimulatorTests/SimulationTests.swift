@@ -40,6 +40,15 @@ import Testing
     #expect(report.pulls > 0 && report.starts > 0)
   }
 
+  @Test(
+    "where containers have probes and hooks, some of which never answer, every promise holds",
+    arguments: [3, 7, 11] as [UInt64])
+  func care(seed: UInt64) {
+    let report = Simulation(seed: seed, hours: 0.25).run()
+    #expect(report.violations == [])
+    #expect(report.checks > 100)
+  }
+
   @Test("pods give their place to those of higher priority, in some of the first seeds, and every promise holds")
   func preempts() {
     var preemptions = 0

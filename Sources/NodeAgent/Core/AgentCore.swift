@@ -252,6 +252,7 @@ extension AgentCore {
         take(reports, now)
       }
     case .usage(let pods): take(pods, now)
+    case .events(let facts): pass(facts, now)
     case .shortened(let number, let settle):
       // One of an earlier session says nothing of what that session's later answers gave.
       if let session, session.shortening == number { self.session?.settlesAt = now.boot + max(0, settle) }

@@ -160,18 +160,18 @@ extension AgentCore {
     tellOfImages(now)
   }
 
+  /// To the coordinator, if there is one: what nobody hears is lost, as with the kubelet.
+  mutating func pass(_ facts: [PodFact], _ now: Now) {
+    guard session != nil, coordinatorLink == .up else { return }
+    let told = facts.filter { _ in images.allowance.take(at: now.boot) }
+    if !told.isEmpty { effects.append(.send(.events(told))) }
+  }
+
   private mutating func tellOfImages(_ now: Now) {
     let words = pulls.takeWords()
     guard session != nil, coordinatorLink == .up else { return }
-    let told = words.filter { _ in images.allowance.take(at: now.boot) }
-    if !told.isEmpty {
-      effects.append(
-        .send(
-          .events(
-            told.map {
-              PodFact(attempt: $0.attempt, container: $0.container, reason: $0.reason, message: $0.message)
-            })))
-    }
+    pass(
+      words.map { PodFact(attempt: $0.attempt, container: $0.container, reason: $0.reason, message: $0.message) }, now)
     if !images.isListTold, pulls.isCatalogKnown {
       images.isListTold = true
       effects.append(.send(.images(NodeImage.shown(pulls.catalog.all.map(NodeImage.init)))))

@@ -26,6 +26,8 @@ struct ContainerSlot {
   var run = Run.idle
   /// The process was confirmed at least once.
   var hasStarted = false
+  /// Its probes and hooks.
+  var care = CareState()
   /// SIGTERM was sent to the present run.
   var signalled = false
   var restarts: Int64 = 0
@@ -56,6 +58,16 @@ struct ContainerSlot {
     }
   }
 
+  /// It is being started: its process, then the hook behind that.
+  var isSettling: Bool {
+    guard care.spec.postStart != nil else { return false }
+    switch run {
+    case .starting: return true
+    case .running: return !care.isSettled
+    case .idle, .ended: return false
+    }
+  }
+
   /// The image's entry point would be needed: it never starts.
   var lacksCommand: Bool { container.map { $0.arguments.isEmpty } ?? false }
 
@@ -83,7 +95,10 @@ struct ContainerSlot {
     latest = end
     run = .ended
     signalled = false
-    guard restarts(after: end.exitCode, policy: policy) else {
+    // What a probe has ended starts again however it has ended, unless nothing may.
+    let isEndedByProbe = care.stop?.isByProbe == true && (ownPolicy ?? policy) != .never
+    care.reset()
+    guard isEndedByProbe || restarts(after: end.exitCode, policy: policy) else {
       retryAt = nil
       return
     }
@@ -109,15 +124,15 @@ struct ContainerSlot {
         shown.state = .waiting(reason: waitsForInit ? "PodInitializing" : waiting.reason, message: waiting.message)
       }
       if lacksCommand { shown.state = .waiting(reason: "CreateContainerConfigError", message: Self.noCommand) }
-    case .starting:
+    case .running(let since) where care.isSettled:
+      shown.state = .running(startedAt: since.wall)
+      shown.lastTermination = latest
+      shown.ready = (!isInit || isSidecar) && care.isReady
+      shown.started = care.isUp
+    case .starting, .running:
       guard let latest else { break }
       shown.state = .terminated(latest)
       shown.lastTermination = previous
-    case .running(let since):
-      shown.state = .running(startedAt: since.wall)
-      shown.lastTermination = latest
-      shown.ready = !isInit || isSidecar
-      shown.started = true
     case .ended:
       guard let latest else { break }
       if retryAt != nil, pause > 0, !ending {

@@ -59,7 +59,7 @@ package struct DownwardAPI {
   }
 
   /// The text as Go's %q prints it.
-  static func quoted(_ text: String) -> String {
+  package static func quoted(_ text: String) -> String {
     var result = "\""
     for scalar in text.unicodeScalars {
       switch scalar {

@@ -30,6 +30,9 @@ package struct KeeperCore {
   var sandbox = SandboxWatch()
   var execs = KeeperExecs()
   var storage = StorageWatch()
+  private var checks = CheckCount()
+  /// Whose probes wait until fewer are under way, in the order in which they came.
+  private var checkQueue: [AttemptNumber] = []
 
   /// Reports and entries a message carries at most, so that a frame stays under its limit.
   private static let page = 64
@@ -47,7 +50,7 @@ package struct KeeperCore {
 
   /// Handles one event and gives what the shell has to do, in order. `now` never goes back.
   package mutating func step(_ event: KeeperEvent, at now: Now) -> [KeeperEffect] {
-    var turn = KeeperTurn(now: now, configuration: configuration)
+    var turn = KeeperTurn(now: now, configuration: configuration, checks: checks)
     var touched = enforceDeadlines(&turn)
     switch event {
     case .agentConnected, .agentDisconnected:
@@ -87,6 +90,8 @@ package struct KeeperCore {
     case .exec(let number, let request): exec(number, request, &turn)
     case .execClosed(let number): execClosed(number, &turn)
     case .execTold(let number, let word): execTold(number, word, &turn)
+    case .checked(let number, let run, let answer):
+      on(run.attempt, &touched) { $0.checked(number, run, answer, &turn) }
     case .measured(let pods): if isAgentConnected { turn.effects.append(.reply(.usage(pods))) }
     case .storageMeasured(let attempt, let usage):
       storageMeasured(attempt, usage, &turn)
@@ -95,6 +100,9 @@ package struct KeeperCore {
     }
     settleSandbox(&turn)
     settleStorage(&turn)
+    goOnChecking(&turn, &touched)
+    checks = turn.checks
+    tell(turn.facts, &turn)
     flush(touched, &turn)
     finishTurn(&turn)
     if !movedDeadlines.isEmpty {
@@ -116,6 +124,28 @@ package struct KeeperCore {
     start.fencesFully = works
     start.fencingDetail = detail
     return true
+  }
+
+  /// Pods whose probes waited go on, each in its turn, as long as there is room.
+  private mutating func goOnChecking(_ turn: inout KeeperTurn, _ touched: inout [AttemptNumber]) {
+    for attempt in touched where pods[attempt]?.awaitsChecks == true && !checkQueue.contains(attempt) {
+      checkQueue.append(attempt)
+    }
+    while turn.checks.underWay < configuration.probesAtOnce, !checkQueue.isEmpty {
+      let attempt = checkQueue.removeFirst()
+      pods[attempt]?.awaitsChecks = false
+      on(attempt, &touched) { $0.advance(&turn) }
+      if pods[attempt]?.awaitsChecks == true { checkQueue.append(attempt) }
+    }
+  }
+
+  private func tell(_ facts: [PodFact], _ turn: inout KeeperTurn) {
+    guard isAgentConnected else { return }
+    var rest = facts[...]
+    while !rest.isEmpty {
+      turn.effects.append(.reply(.events(Array(rest.prefix(Self.page)))))
+      rest = rest.dropFirst(Self.page)
+    }
   }
 
   private mutating func on(

@@ -24,7 +24,7 @@ extension KeeperPod {
     if let activeDeadline, activeDeadline <= now, ending == nil {
       end(.deadlineExceeded, killAt: now + graceMilliseconds, &turn)
     }
-    if let ending, ending.killAt <= now { kill(&turn) }
+    if let ending, ending.killAt <= now, !cutHooks(&turn), ending.dueAt <= now { kill(&turn) }
   }
 
   private mutating func enforceLease(_ turn: inout KeeperTurn) {
@@ -85,6 +85,7 @@ extension KeeperPod {
   mutating func thawed(_ turn: inout KeeperTurn) {
     guard freeze == .thawing else { return }
     freeze = .none
+    resumeProbes(&turn)
     enforceDeadlines(&turn)
     advance(&turn)
   }
@@ -107,7 +108,7 @@ extension KeeperPod {
   func nextWake(_ configuration: KeeperConfiguration) -> BootTime? {
     if isUnstarted { return activeDeadline }
     guard mayRun, !killed else { return nil }
-    var next = ending?.killAt
+    var next = endWake
     if ending == nil { next = earliest(next, activeDeadline) }
     switch freeze {
     case .frozen(let since): return earliest(next, since + configuration.frozenKillMilliseconds)
@@ -116,8 +117,14 @@ extension KeeperPod {
     }
     next = earliest(next, deadline)
     if ending == nil { next = earliest(next, killWarning) }
-    if stage == .running, freeze == .none, ending == nil {
-      for slot in slots where slot.run == .ended { next = earliest(next, slot.retryAt) }
+    if stage == .running, freeze == .none {
+      for slot in slots {
+        if slot.run == .ended {
+          if ending == nil { next = earliest(next, slot.retryAt) }
+        } else if let due = slot.care.nextWake(ending: ending != nil) {
+          next = earliest(next, due)
+        }
+      }
     }
     return next
   }

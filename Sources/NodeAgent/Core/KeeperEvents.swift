@@ -80,6 +80,8 @@ package enum KeeperEvent: Equatable, Sendable {
   case execClosed(ExecNumber)
   /// Of a process that `startExec` asked for: `started` and then an end, or an end alone. None comes after `podGone`.
   case execTold(ExecNumber, ExecWord)
+  /// Answer to `startCheck`, once for each, also behind `endCheck`; none comes after `podGone`.
+  case checked(CheckNumber, ContainerRun, CheckAnswer)
   /// Answer to `measure`.
   case measured([AttemptUsage])
   /// Answer to `measureStorage`; nil: the disk did not tell.
@@ -117,6 +119,10 @@ package enum KeeperEffect: Equatable, Sendable {
   case startExec(ExecNumber, ContainerRun, arguments: [String], terminal: TerminalSize?)
   /// SIGKILL to that process alone; nothing when it has ended.
   case killExec(ExecNumber, AttemptNumber)
+  /// Carry out a probe or a hook on that run of a container; answer `checked`, however long it takes.
+  case startCheck(CheckNumber, ContainerRun, Check)
+  /// Its answer is not waited for: SIGKILL to its process, its connection is closed; answer `checked` all the same.
+  case endCheck(CheckNumber, AttemptNumber)
   /// To its connection, which is closed behind an end.
   case answerExec(ExecNumber, ExecReply)
   /// To the agent's newest connection.
@@ -173,6 +179,10 @@ package struct KeeperConfiguration: Equatable, Sendable {
   package var crashLoopCapMilliseconds: Int64 = 300_000
   /// A container that ran this long starts its backoff anew.
   package var crashLoopResetMilliseconds: Int64 = 600_000
+  /// Probes under way at once, of all pods and of one: further ones wait.
+  package var probesAtOnce = 64
+  /// See `probesAtOnce`.
+  package var probesAtOnceInPod = 8
   /// A keeper with no agent, no pods and no unacknowledged reports exits after this.
   package var idleExitMilliseconds: Int64 = 60_000
   /// After `shutDown`: how long ended attempts wait for their acknowledgement before the keeper exits.

@@ -11,6 +11,10 @@ struct KeeperTurn {
   var effects: [KeeperEffect] = []
   /// The number of a `shorten` that was obeyed.
   var shortened: Int64?
+  /// The latest check's, and how many of probes are under way.
+  var checks = CheckCount()
+  /// What happened to containers, for people.
+  var facts: [PodFact] = []
 }
 
 extension KeeperPod {
@@ -19,8 +23,11 @@ extension KeeperPod {
   /// Starts what is due. Nothing happens to a pod that is frozen, killed or not running.
   mutating func advance(_ turn: inout KeeperTurn) {
     guard stage == .running, freeze == .none, !killed else { return }
+    tendHooks(&turn)
+    tendProbes(&turn)
     if ending == nil { advanceInit(&turn) }
     if ending == nil, initialized { advanceMain(&turn) }
+    advanceStops(&turn)
     if ending != nil { advanceEnding(&turn) }
   }
 
@@ -28,7 +35,7 @@ extension KeeperPod {
   mutating func end(_ cause: EndCause, killAt: BootTime, _ turn: inout KeeperTurn) {
     guard stage != .gone else { return }
     if let present = ending {
-      ending = Ending(cause: present.cause, killAt: min(present.killAt, killAt))
+      ending?.killAt = min(present.killAt, killAt)
     } else {
       ending = Ending(cause: cause, killAt: killAt)
     }
@@ -58,9 +65,9 @@ extension KeeperPod {
         start(position, &turn)
         return
       case .starting:
-        if !slot.isSidecar || !slot.hasStarted { return }
+        if !slot.isSidecar || !slot.care.hasBeenUp { return }
       case .running:
-        if !slot.isSidecar { return }
+        if !slot.isSidecar || !slot.care.hasBeenUp { return }
       case .ended:
         if !slot.isSidecar, slot.succeeded { continue }
         guard slot.retryAt != nil else {
@@ -68,7 +75,7 @@ extension KeeperPod {
           return
         }
         restartIfDue(position, &turn)
-        if !slot.isSidecar || !slot.hasStarted { return }
+        if !slot.isSidecar || !slot.care.hasBeenUp { return }
       }
     }
     initialized = true
@@ -81,29 +88,34 @@ extension KeeperPod {
       case .ended: restartIfDue(position, &turn)
       case .starting, .running: break
       }
+      // As the kubelet starts them: one after the other, each with its hook.
+      if slots[position].isSettling { return }
     }
     if mainIndices.allSatisfy({ slots[$0].run == .ended && slots[$0].retryAt == nil }) {
       ending = Ending(cause: .finished, killAt: turn.now.boot + graceMilliseconds)
     }
   }
 
-  /// SIGTERM to the main containers (and a running init container), then to the sidecars one by one from the last;
-  /// when none is left the rest of the pod, such as what a container has forked away, is killed.
+  /// The hooks of all before their ends, then SIGTERM to the main containers (and a running init container), then to
+  /// the sidecars one by one from the last; when none is left the rest of the pod, such as what a container has forked
+  /// away, is killed.
   private mutating func advanceEnding(_ turn: inout KeeperTurn) {
     var waits = false
-    for position in slots.indices where !slots[position].isSidecar && slots[position].isAlive {
-      terminate(position, &turn)
+    for position in slots.indices where slots[position].isAlive {
+      let mayEnd = prepareEnd(position, &turn)
+      if slots[position].isSidecar { continue }
+      if mayEnd { terminate(position, &turn) }
       waits = true
     }
     if waits { return }
     if let last = slots.indices.last(where: { slots[$0].isSidecar && slots[$0].isAlive }) {
-      terminate(last, &turn)
+      if prepareEnd(last, &turn) { terminate(last, &turn) }
       return
     }
     kill(&turn)
   }
 
-  private mutating func terminate(_ position: Int, _ turn: inout KeeperTurn) {
+  mutating func terminate(_ position: Int, _ turn: inout KeeperTurn) {
     guard case .running = slots[position].run, !slots[position].signalled else { return }
     slots[position].signalled = true
     let run = ContainerRun(attempt: attempt, slot: position, restart: slots[position].restarts)
@@ -151,7 +163,7 @@ extension KeeperPod {
   mutating func containerStarted(_ run: ContainerRun, _ turn: inout KeeperTurn) {
     guard let position = index(of: run), slots[position].run == .starting else { return }
     slots[position].run = .running(since: turn.now)
-    slots[position].hasStarted = true
+    settle(position, &turn)
     advance(&turn)
   }
 
@@ -174,6 +186,7 @@ extension KeeperPod {
   }
 
   private mutating func finish(_ position: Int, _ end: ContainerState.Termination, _ turn: inout KeeperTurn) {
+    endCare(position, &turn)
     slots[position].finish(end, policy: restartPolicy, configuration: turn.configuration, now: turn.now)
     advance(&turn)
   }
@@ -194,6 +207,8 @@ extension KeeperPod {
         killed ? .killed(since: since, at: turn.now.wall) : .unknown(since: since, at: turn.now.wall)
       slots[position].run = .ended
     }
+    turn.checks.underWay -= probesUnderWay.count
+    probesUnderWay = []
     stage = .gone
     freeze = .none
   }

@@ -42,6 +42,16 @@ struct KeeperPod {
     var cause: EndCause
     /// SIGKILL to everything.
     var killAt: BootTime
+    /// What the hooks before its containers' ends have left of the grace may be nothing: so long it goes on then. Never
+    /// more than two seconds behind `killAt`, since no hook outlives that.
+    var leavesUntil: BootTime?
+
+    var dueAt: BootTime { max(killAt, leavesUntil ?? killAt) }
+
+    init(cause: EndCause, killAt: BootTime) {
+      self.cause = cause
+      self.killAt = killAt
+    }
   }
 
   let attempt: AttemptNumber
@@ -72,6 +82,10 @@ struct KeeperPod {
   var revision: Int64 = 0
   var reported: AttemptReport?
   var conditions: [Condition] = []
+  /// Checks of probes that have neither been answered nor given up.
+  var probesUnderWay: Set<CheckNumber> = []
+  /// Some probe is due and waits until fewer are under way.
+  var awaitsChecks = false
   /// The agent asks again for what was done: report it even when nothing changed.
   var isUnannounced = false
 
@@ -114,6 +128,7 @@ struct KeeperPod {
     else { return false }
     for position in slots.indices {
       slots[position].container = planned[position]
+      slots[position].care.spec = planned[position].care
       slots[position].waiting = nil
     }
     self.plan = plan

@@ -108,7 +108,7 @@ extension KeeperPod {
   }
 
   private mutating func setInitialized(_ condition: (String, Bool, String, String) -> Condition) {
-    let incomplete = slots.prefix(initCount).filter { $0.isSidecar ? !$0.hasStarted : !$0.succeeded }.map(\.name)
+    let incomplete = slots.prefix(initCount).filter { $0.isSidecar ? !$0.care.hasBeenUp : !$0.succeeded }.map(\.name)
     if incomplete.isEmpty {
       conditions.set(condition("Initialized", true, "", ""))
     } else {

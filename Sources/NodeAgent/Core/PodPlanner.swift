@@ -143,6 +143,11 @@ package enum PodPlanner {
     let limits = PodLimits(of: spec, at: place)
     result.limits = limits.container(container)
     result.oomScore = limits.oomScore(container)
+    result.care = CarePlanner(container: container, address: place.address).care
+    for action in result.care.actions {
+      var programRoom = programRoom
+      try take(action.length, &programRoom, &room, container.name)
+    }
     return result
   }
 

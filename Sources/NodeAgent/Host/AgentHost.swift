@@ -346,7 +346,7 @@ package final class AgentHost {
   private func note(_ reply: KeeperReply) {
     switch reply {
     case .hello: inventory = []
-    case .shortened, .concern, .proven, .limits, .devices, .usage: break
+    case .shortened, .concern, .proven, .limits, .devices, .usage, .events: break
     case .reports(let reports):
       for report in reports {
         statuses[report.attempt] = report.status

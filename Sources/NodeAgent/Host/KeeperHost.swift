@@ -47,6 +47,7 @@ package final class KeeperHost {
   private var link: FrameLink?
   private var reports: ReportBatch?
   private var execs: KeeperExecSocket?
+  private var checks: CheckRunner?
   private var listener: Listener?
   private var signals: Signals?
   private var timer: LoopTimer?
@@ -153,6 +154,7 @@ package final class KeeperHost {
     listener = try Listener(loop: loop, at: .unix(path: paths.keeperSocket)) { [unowned self] connection in
       accept(connection)
     }
+    checks = CheckRunner(loop: loop) { [unowned self] in handle(.checked($0, $1, $2)) }
     execs = try KeeperExecSocket(loop: loop, path: paths.execSocket) { [unowned self] event in handle(event) }
     try DirectoryWatch.begin(
       loop: loop, path: options.data, patienceMilliseconds: options.lostDirectoryMilliseconds
@@ -258,6 +260,11 @@ package final class KeeperHost {
     case .startExec(let number, let run, let arguments, let terminal):
       startExec(number, run, arguments, terminal)
     case .killExec(let number, let attempt): runners[attempt]?.killExec(number)
+    case .startCheck(let number, let run, let check):
+      checks?.begin(number, run, check, in: runners[run.attempt])
+    case .endCheck(let number, let attempt):
+      checks?.end(number)
+      runners[attempt]?.killExec(CheckRunner.execNumber(number))
     case .answerExec(let number, let reply): execs?.answer(number, reply)
     case .reply(let reply): say(reply)
     case .endAgentConnection: link?.close()
@@ -312,10 +319,17 @@ package final class KeeperHost {
       let runner = try PodRunner(
         attempt, plan: plan, deadline: deadline, surroundings: surroundings, cgroup: limited?.cgroup ?? cgroup,
         limited: limited
-      ) { [unowned self] event in handle(event) }
+      ) { [unowned self] event in
+        if case .execTold(let number, let word) = event, let check = CheckRunner.check(of: number) {
+          checks?.told(check, word)
+        } else {
+          handle(event)
+        }
+      }
       runners[attempt] = runner
       runner.watchEnd { [unowned self] message in
         runners[attempt] = nil
+        checks?.forget(attempt)
         if let cgroup { cgroups?.giveBack(cgroup) }
         if let limited { limits.giveBack(limited) }
         guard !message.isEmpty else { return handle(.podGone(attempt)) }

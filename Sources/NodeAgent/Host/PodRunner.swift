@@ -304,6 +304,9 @@ final class PodRunner {
     }
   }
 
+  /// Where the probes of that container find it.
+  func podAddress(of slot: Int) -> String { plan.container(in: slot)?.care.podAddress ?? "" }
+
   func killExec(_ number: ExecNumber) {
     if let place = execs.place(of: number) { process.killExec(place: place) }
   }

@@ -22,6 +22,7 @@ extension Describer {
       words("Args", container["args"])
       if let status { self.status(status) }
       resources(container["resources"])
+      probes(container)
       environment(container)
       mounts(container["volumeMounts"])
     }
@@ -89,6 +90,24 @@ extension Describer {
       guard let amounts = resources?[member]?.objectValue, !amounts.isEmpty else { continue }
       line("\(name):", 2)
       for (resource, amount) in amounts { field(resource, amount.stringValue ?? amount.text, 3) }
+    }
+  }
+
+  private mutating func probes(_ container: JSON) {
+    for (name, member) in [("Liveness", "livenessProbe"), ("Readiness", "readinessProbe"), ("Startup", "startupProbe")]
+    {
+      guard let probe = container[member], let spec = ProbeSpec(json: probe) else { continue }
+      let action =
+        switch spec.action {
+        case .exec(let command): "exec [\(command.joined(separator: " "))]"
+        case .get(let get): "http-get \(get.url)"
+        case .connect(let host, let port): "tcp-socket \(CareAction.place(host, port))"
+        case .pause: ""
+        }
+      field(
+        name,
+        "\(action) delay=\(spec.initialDelaySeconds)s timeout=\(spec.timeoutSeconds)s period=\(spec.periodSeconds)s "
+          + "#success=\(spec.successThreshold) #failure=\(spec.failureThreshold)", 2)
     }
   }
 

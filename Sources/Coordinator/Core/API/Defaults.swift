@@ -93,12 +93,17 @@ enum Defaults {
         set(&probe, "periodSeconds", 10)
         set(&probe, "successThreshold", 1)
         set(&probe, "failureThreshold", 3)
-        within(&probe, "httpGet") { get in
-          set(&get, "path", "/")
-          set(&get, "scheme", "HTTP")
-        }
+        within(&probe, "httpGet", get)
       }
     }
+    within(&container, "lifecycle") { lifecycle in
+      for hook in ["postStart", "preStop"] { within(&lifecycle, hook) { within(&$0, "httpGet", get) } }
+    }
+  }
+
+  private static func get(_ get: inout JSON) {
+    set(&get, "path", "/")
+    set(&get, "scheme", "HTTP")
   }
 
   /// SetDefaults_Pod: what a pod gets beyond its template.

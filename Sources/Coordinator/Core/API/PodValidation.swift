@@ -72,23 +72,34 @@ struct PodValidation {
     if regular.isEmpty { errors.required("\(path).containers") }
     var names: Set<String> = []
     let hostUsers = spec["hostUsers"]?.boolValue ?? true
+    let grace = spec["terminationGracePeriodSeconds"]?.intValue
     for (index, container) in regular.enumerated() {
       let at = "\(path).containers[\(index)]"
       self.container(container, hostUsers, at)
       unique(container, at, &names)
       ownRestartPolicy(container, at)
+      care(container, grace: grace, at)
     }
     for (index, container) in initial.enumerated() {
       let at = "\(path).initContainers[\(index)]"
       self.container(container, hostUsers, at)
       unique(container, at, &names)
       ownRestartPolicy(container, at)
-      if container["restartPolicy"]?.stringValue == "Always" { continue }
+      if container["restartPolicy"]?.stringValue == "Always" {
+        care(container, grace: grace, at)
+        continue
+      }
       for forbidden in ["lifecycle", "livenessProbe", "readinessProbe", "startupProbe"]
       where container[forbidden] != nil {
         errors.forbidden("\(at).\(forbidden)", "may not be set for init containers without restartPolicy=Always")
       }
     }
+  }
+
+  private mutating func care(_ container: JSON, grace: Int64?, _ at: String) {
+    var probes = ProbeValidation(grace: grace)
+    probes.container(container, at)
+    errors.append(probes.errors)
   }
 
   private mutating func ownRestartPolicy(_ container: JSON, _ at: String) {
@@ -129,9 +140,6 @@ struct PodValidation {
     mounts(container["volumeMounts"]?.arrayValue ?? [], "\(at).volumeMounts")
     member(container, "imagePullPolicy", Self.pullPolicies, at)
     resources(container["resources"] ?? .null, "\(at).resources")
-    var probes = ProbeValidation()
-    probes.container(container, at)
-    errors.append(probes.errors)
     var security = SecurityValidation()
     security.container(container, hostUsers: hostUsers, at)
     errors.append(security.errors)

@@ -1,20 +1,31 @@
 // Validation of probes and the handlers of life-cycle hooks with Kubernetes' messages (validateProbe, validateHandler).
-// That this version runs none of them is the schema's to say.
+// What this version does not run of them is the schema's to say.
 
 import ClusterProto
 
 struct ProbeValidation {
   var errors = FieldErrors()
+  /// The pod's terminationGracePeriodSeconds; nil: it has none, which is another's to say.
+  var grace: Int64?
 
-  private static let handlers = ["exec", "httpGet", "tcpSocket", "grpc"]
+  private static let handlers = ["exec", "httpGet", "tcpSocket", "grpc", "sleep"]
 
-  /// All probes of a container.
+  init(grace: Int64? = nil) { self.grace = grace }
+
+  /// All hooks and probes of a container.
   mutating func container(_ container: JSON, _ at: String) {
+    for hook in ["postStart", "preStop"] {
+      if let action = container[path: ["lifecycle", hook]] { handler(action, "\(at).lifecycle.\(hook)") }
+    }
     for name in ["livenessProbe", "readinessProbe", "startupProbe"] {
       guard let probe = container[name] else { continue }
       self.probe(probe, "\(at).\(name)")
       if name != "readinessProbe", let threshold = probe["successThreshold"]?.intValue, threshold != 1 {
         errors.invalid("\(at).\(name).successThreshold", .int(threshold), "must be 1")
+      }
+      if name == "readinessProbe", let grace = probe["terminationGracePeriodSeconds"]?.intValue {
+        errors.invalid(
+          "\(at).\(name).terminationGracePeriodSeconds", .int(grace), "must not be set for readinessProbes")
       }
     }
   }
@@ -45,11 +56,32 @@ struct ProbeValidation {
       if !["HTTP", "HTTPS"].contains(scheme) {
         errors.unsupported("\(at).httpGet.scheme", scheme, ["HTTP", "HTTPS"])
       }
+      for header in action["httpHeaders"]?.arrayValue ?? [] {
+        let name = header["name"]?.stringValue ?? ""
+        if !Self.isHeaderName(name) { errors.invalid("\(at).httpGet.httpHeaders", name, Self.headerName) }
+      }
     case "tcpSocket": port(action["port"], "\(at).tcpSocket.port")
+    case "sleep":
+      let seconds = action["seconds"]?.intValue ?? 0
+      guard let grace, seconds < 0 || seconds > grace else { return }
+      errors.invalid(
+        "\(at).sleep", .int(seconds), "must be non-negative and less than terminationGracePeriodSeconds (\(grace))")
     default:
       let number = action["port"]?.intValue ?? 0
       if !(1...65535).contains(number) { errors.invalid("\(at).grpc.port", .int(number), Self.portRange) }
     }
+  }
+
+  private static let headerName =
+    "a valid HTTP header must consist of alphanumeric characters or '-' (e.g. 'X-Header-Name', regex used for "
+    + "validation is '[-A-Za-z0-9]+')"
+
+  /// IsHTTPHeaderName.
+  private static func isHeaderName(_ name: String) -> Bool {
+    !name.isEmpty
+      && name.utf8.allSatisfy {
+        (48...57).contains($0) || (65...90).contains($0) || (97...122).contains($0) || $0 == 45
+      }
   }
 
   private static let portRange = "must be between 1 and 65535, inclusive"

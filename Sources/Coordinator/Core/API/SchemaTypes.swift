@@ -90,8 +90,8 @@ extension Schema {
     WeightedPodAffinityTerm = weight:int32 podAffinityTerm:PodAffinityTerm
     Container = name:string image:string command:[]string args:[]string workingDir:string ports:[]ContainerPort
       envFrom:[]EnvFromSource env:[]EnvVar resources:ResourceRequirements resizePolicy:[]any~ restartPolicy:string
-      restartPolicyRules:[]any! volumeMounts:[]VolumeMount volumeDevices:[]any! livenessProbe:Probe~
-      readinessProbe:Probe~ startupProbe:Probe~ lifecycle:Lifecycle~ terminationMessagePath:string
+      restartPolicyRules:[]any! volumeMounts:[]VolumeMount volumeDevices:[]any! livenessProbe:Probe
+      readinessProbe:Probe startupProbe:Probe lifecycle:Lifecycle terminationMessagePath:string
       terminationMessagePolicy:string imagePullPolicy:string securityContext:SecurityContext stdin:bool~
       stdinOnce:bool~ tty:bool~
     ContainerPort = name:string hostPort:int32 containerPort:int32 protocol:string hostIP:string
@@ -108,7 +108,7 @@ extension Schema {
     ResourceRequirements = limits:{}quantity requests:{}quantity claims:[]any!
     VolumeMount = name:string readOnly:bool recursiveReadOnly:string mountPath:string subPath:string
       mountPropagation:string~ subPathExpr:string
-    Probe = exec:ExecAction httpGet:HTTPGetAction tcpSocket:TCPSocketAction grpc:GRPCAction initialDelaySeconds:int32
+    Probe = exec:ExecAction httpGet:HTTPGetAction tcpSocket:TCPSocketAction grpc:GRPCAction! initialDelaySeconds:int32
       timeoutSeconds:int32 periodSeconds:int32 successThreshold:int32 failureThreshold:int32
       terminationGracePeriodSeconds:int64
     Lifecycle = postStart:LifecycleHandler preStop:LifecycleHandler stopSignal:string

@@ -59,7 +59,10 @@ extension CoordinatorCore {
   /// What an agent may tell at once, and in a second; twice what ours does.
   static let factAllowance = WordAllowance(perSecond: 100, burst: 200)
   /// The reasons that a fact may have; all others are made of statuses.
-  private static let factReasons: Set<String> = ["Pulling", "Pulled"]
+  private static let factReasons: [String: EventType] = [
+    "Pulling": .normal, "Pulled": .normal, "Killing": .normal, "Unhealthy": .warning, "ProbeWarning": .warning,
+    "FailedPostStartHook": .warning, "FailedPreStopHook": .warning,
+  ]
 
   /// What the nodes do with images.
   var imageNodes: ImageNodes { fleet.imageNodes }
@@ -72,7 +75,7 @@ extension CoordinatorCore {
   /// What happened to pods of the session's node becomes Events of theirs.
   mutating func take(_ facts: [PodFact], from id: SessionID) {
     for fact in facts.prefix(PodFact.most) {
-      guard let node = fleet.sessions[id]?.node, Self.factReasons.contains(fact.reason),
+      guard let node = fleet.sessions[id]?.node, let type = Self.factReasons[fact.reason],
         let attempt = fleet.attempts[fact.attempt], attempt.node == node, let pod = state.pods[attempt.pod],
         pod.meta.uid == attempt.podUID, fleet.sessions[id]?.allowance.take(at: now.boot) == true
       else { continue }
@@ -82,7 +85,7 @@ extension CoordinatorCore {
       } else if pod.spec.initContainers.contains(where: { $0.name == fact.container }) {
         path = "spec.initContainers{\(fact.container)}"
       }
-      tell(pod, fact.reason, fact.message, node, path, type: .normal)
+      tell(pod, fact.reason, fact.message, node, path, type: type)
     }
   }
 

@@ -91,7 +91,7 @@ extension Descriptions {
       limits: The most that it may use of cpu and memory; enforced where its node can, see the condition LimitsEnforced.
       requests: What the scheduler keeps free for it: cpu and memory. Other resources are refused or have no effect.
       claims: Devices that it uses.
-    Probe: Probe is a check of a container. Without effect in this version.
+    Probe: Probe is a check of a container that is made again and again.
       exec: A command; its success counts.
       httpGet: A request over HTTP; an answer below 400 counts.
       tcpSocket: A connection; that it opens counts.
@@ -102,14 +102,14 @@ extension Descriptions {
       successThreshold: Successes in a row after a failure.
       failureThreshold: Failures in a row that count as one.
       terminationGracePeriodSeconds: The grace of a container that a probe ends.
-    Lifecycle: Lifecycle is what runs around a container's life. Without effect in this version.
+    Lifecycle: Lifecycle is what runs around a container's life.
       postStart: What runs after the start.
       preStop: What runs before SIGTERM.
       stopSignal: The signal that stops the container.
     LifecycleHandler: LifecycleHandler is something to do; one of these.
       exec: A command.
       httpGet: A request over HTTP.
-      tcpSocket: A connection; never used.
+      tcpSocket: A connection; as a hook it always fails.
       sleep: Waiting.
     ExecAction: ExecAction is a command in the container.
       command: The program and its arguments; no shell.

@@ -5,7 +5,7 @@
 extension AgentMessage {
   /// What stands in an agent's message as its `type`: the one list of what agents may say.
   package enum Name: String, CaseIterable, Sendable {
-    case register, heartbeat, reports, fetch, tokens, retained, events, images, usage
+    case register, heartbeat, reports, fetch, tokens, retained, events, images, usage, volumesRemoved
   }
 
   /// The message as the frame's JSON.
@@ -26,6 +26,8 @@ extension AgentMessage {
     case .events(let facts): return ["type": "events", "events": .array(facts.map(\.json))]
     case .usage(let report): return report.json
     case .images(let images): return ["type": "images", "images": .array(images.map(\.json))]
+    case .volumesRemoved(let volumes, let failed):
+      return ["type": "volumesRemoved", "volumes": .strings(volumes), "failed": .array(failed.map(\.json))]
     }
   }
 
@@ -45,6 +47,11 @@ extension AgentMessage {
     case .events: self = .events(try MessageReader(json, type).list("events", PodFact.init(json:_:)))
     case .usage: self = .usage(try UsageReport(json: json, type))
     case .images: self = .images(try MessageReader(json, type).list("images", NodeImage.init(json:_:)))
+    case .volumesRemoved:
+      let reader = try MessageReader(json, type)
+      self = .volumesRemoved(
+        try reader.list("volumes", MessageReader.string),
+        failed: try reader.list("failed", VolumeProblem.init(json:_:)))
     }
   }
 }
@@ -80,6 +87,7 @@ extension CoordinatorMessage {
       var result = request.json
       result["type"] = "stream"
       return result
+    case .removeVolumes(let volumes): return ["type": "removeVolumes", "volumes": .strings(volumes)]
     case .purge(let attempts): return ["type": "purge", "attempts": .integers(attempts)]
     }
   }
@@ -103,6 +111,7 @@ extension CoordinatorMessage {
     case "tokens": self = .tokens(try reader.list("tokens", AttemptTokens.init(json:_:)))
     case "logs": self = .logs(try LogRequest(json: json, type))
     case "stream": self = .stream(try PodStreamRequest(json: json, type))
+    case "removeVolumes": self = .removeVolumes(try reader.list("volumes", MessageReader.string))
     case "purge": self = .purge(try reader.list("attempts", MessageReader.integer))
     default: throw MessageError("unknown coordinator message type \"\(type)\"")
     }

@@ -304,6 +304,28 @@ package struct Heartbeat: Equatable, Sendable {
   }
 }
 
+/// Why a volume's directory is still there.
+package struct VolumeProblem: Equatable, Sendable {
+  /// The volume's name.
+  package var volume: String
+  /// What stands in the way, for people.
+  package var message: String
+
+  /// Takes each value as it stands.
+  package init(volume: String, message: String) {
+    self.volume = volume
+    self.message = message
+  }
+
+  init(json: JSON, _ message: String) throws(MessageError) {
+    let reader = try MessageReader(json, message)
+    volume = try reader.string("volume")
+    self.message = try reader.string("message")
+  }
+
+  var json: JSON { ["volume": .string(volume), "message": .string(message)] }
+}
+
 /// Agent → coordinator.
 package enum AgentMessage: Equatable, Sendable {
   case register(Registration)
@@ -323,6 +345,8 @@ package enum AgentMessage: Equatable, Sendable {
   case images([NodeImage])
   /// What pods and node use, while `measure` asks for it.
   case usage(UsageReport)
+  /// Volumes of `removeVolumes` that are not here any more, and those that could not be removed.
+  case volumesRemoved([String], failed: [VolumeProblem])
 }
 
 /// The answer to a heartbeat, or a push between heartbeats (then `sequence` is the last heartbeat's again).
@@ -426,6 +450,8 @@ package enum CoordinatorMessage: Equatable, Sendable {
   case logs(LogRequest)
   /// Open a stream into a pod on a connection of its own.
   case stream(PodStreamRequest)
+  /// The directories of these volumes have to go; no attempt uses them.
+  case removeVolumes([String])
   /// The pods of these attempts are gone: delete their logs.
   case purge([AttemptNumber])
 }

@@ -7,6 +7,7 @@ package enum Kind: String, CaseIterable, Hashable, Sendable, Comparable {
     events
   case roles, clusterroles, rolebindings, clusterrolebindings, poddisruptionbudgets, queues
   case resourcequotas, limitranges
+  case persistentvolumes, persistentvolumeclaims, storageclasses
 
   // Inlined, what asks for one fact makes only that one.
   @inline(__always) private var facts: KindFacts {
@@ -28,6 +29,10 @@ package enum Kind: String, CaseIterable, Hashable, Sendable, Comparable {
     case .queues: KindFacts(name: "Queue", group: "stint.dev", isNamespaced: false)
     case .resourcequotas: KindFacts(name: "ResourceQuota", shortName: "quota")
     case .limitranges: KindFacts(name: "LimitRange", shortName: "limits")
+    case .persistentvolumes: KindFacts(name: "PersistentVolume", shortName: "pv", isNamespaced: false)
+    case .persistentvolumeclaims: KindFacts(name: "PersistentVolumeClaim", shortName: "pvc")
+    case .storageclasses:
+      KindFacts(name: "StorageClass", group: "storage.k8s.io", shortName: "sc", isNamespaced: false)
     case .roles: KindFacts(name: "Role", group: Kind.accessGroup)
     case .clusterroles: KindFacts(name: "ClusterRole", group: Kind.accessGroup, isNamespaced: false)
     case .rolebindings: KindFacts(name: "RoleBinding", group: Kind.accessGroup)

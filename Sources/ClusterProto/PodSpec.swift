@@ -217,6 +217,8 @@ package final class PodSpec: Sendable, Equatable {
   package let containers: [ContainerSpec]
   /// What containers may mount.
   package let volumes: [VolumeSpec]
+  /// Those of them that are claims.
+  package let claims: [VolumeSpec]
   /// Which taints it bears.
   package let tolerations: [Toleration]
   /// Labels that its node must have.
@@ -256,7 +258,9 @@ package final class PodSpec: Sendable, Equatable {
     let containers = (json["containers"]?.arrayValue ?? []).map { ContainerSpec(json: $0) }
     self.initContainers = initContainers
     self.containers = containers
-    volumes = (json["volumes"]?.arrayValue ?? []).map { VolumeSpec(json: $0) }
+    let volumes = (json["volumes"]?.arrayValue ?? []).map { VolumeSpec(json: $0) }
+    self.volumes = volumes
+    claims = volumes.filter(\.isClaim)
     tolerations = (json["tolerations"]?.arrayValue ?? []).map { Toleration(json: $0) }
     nodeSelector = StringMap(json: json["nodeSelector"])
     // Kubernetes: a negative grace means one second.

@@ -38,7 +38,8 @@ package struct NodeTerm: Hashable, Sendable {
   /// Rules about its fields, of which there is one: `metadata.name`.
   package var fields: LabelSelector
 
-  init(json: JSON?) {
+  /// Takes each value as it stands; from JSON, what is missing has its default.
+  package init(json: JSON?) {
     labels = LabelSelector(nodeRequirements: json?["matchExpressions"])
     fields = LabelSelector(nodeRequirements: json?["matchFields"])
   }

@@ -78,6 +78,10 @@ package struct VolumeSpec: Equatable, Sendable {
     case emptyDirectory(medium: String, limit: Int64?)
     /// hostPath with its `type` (empty, Directory, DirectoryOrCreate, File, FileOrCreate, Socket, …).
     case hostPath(path: String, type: String)
+    /// A PersistentVolumeClaim of the pod's namespace.
+    case claim(name: String, isReadOnly: Bool)
+    /// A claim that is made for the pod and goes with it: `claimTemplate`'s.
+    case ephemeral(JSON)
     /// A volume source that this version does not run; validation refuses it by name.
     case unsupported(String)
   }
@@ -103,6 +107,11 @@ package struct VolumeSpec: Equatable, Sendable {
       source = .emptyDirectory(medium: empty["medium"]?.stringValue ?? "", limit: limit)
     } else if let host = json["hostPath"] {
       source = .hostPath(path: host["path"]?.stringValue ?? "", type: host["type"]?.stringValue ?? "")
+    } else if let claim = json["persistentVolumeClaim"] {
+      source = .claim(
+        name: claim["claimName"]?.stringValue ?? "", isReadOnly: claim["readOnly"]?.boolValue ?? false)
+    } else if let ephemeral = json["ephemeral"] {
+      source = .ephemeral(ephemeral["volumeClaimTemplate"] ?? .null)
     } else {
       let member = json.objectValue?.keys.first { $0 != "name" }
       source = member.map { .unsupported($0) } ?? .emptyDirectory(medium: "", limit: nil)
@@ -112,6 +121,23 @@ package struct VolumeSpec: Equatable, Sendable {
   /// The projections of a volume that the node writes itself; empty for any other.
   package var projections: [Projection] {
     if case .files(let projections, _) = source { projections } else { [] }
+  }
+
+  /// Whether it is a claim, and so what the coordinator has to look up.
+  package var isClaim: Bool {
+    switch source {
+    case .claim, .ephemeral: true
+    case .files, .emptyDirectory, .hostPath, .unsupported: false
+    }
+  }
+
+  /// The claim of the volume of a pod of that name; nil: it is none.
+  package func claimName(ofPod pod: String) -> String? {
+    switch source {
+    case .claim(let name, _): name
+    case .ephemeral: "\(pod)-\(name)"
+    case .files, .emptyDirectory, .hostPath, .unsupported: nil
+    }
   }
 
   private static func mode(_ json: JSON) -> Int64 { json["defaultMode"]?.intValue ?? 0o644 }

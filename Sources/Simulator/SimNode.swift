@@ -295,6 +295,7 @@ final class SimNode {
     case .cleanUpExcept(let attempts): images?.releaseAll(but: attempts)
     case .measureNode: later(1, .nodeMeasured(Usage(cpu: world.now, memory: 0)))
     case .deleteLogs, .writeTokens, .log: break
+    case .removeVolumes(let volumes): later(world.pick(1...50), .volumesRemoved(volumes, failed: []))
     case .remember(let incarnation, let mark):
       guard incarnation >= keeper.directory.highestIncarnation else { break }
       keeper.directory.highestIncarnation = incarnation

@@ -38,6 +38,8 @@ struct FakeAgent {
   var held: [AttemptNumber: InventoryEntry] = [:]
   var bodies: [AttemptNumber: Assignment] = [:]
   var received: [CoordinatorMessage] = []
+  /// Volumes that it was asked to remove.
+  var removals: [String] = []
   var closedBecause: String?
   /// It hears nothing: what is sent to it is lost.
   var isDeaf = false
@@ -108,6 +110,7 @@ struct FakeAgent {
       for number in answer.acknowledged { held[number] = nil }
       for body in answer.assignments { bodies[body.attempt] = body }
     case .assignments(let list): for body in list { bodies[body.attempt] = body }
+    case .removeVolumes(let names): removals += names
     case .registered, .refused, .logs, .stream, .purge, .tokens, .measure: break
     }
   }

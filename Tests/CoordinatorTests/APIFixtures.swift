@@ -53,6 +53,13 @@ enum APIFixture {
     case .rolebindings, .clusterrolebindings:
       object["roleRef"] = ["apiGroup": .string(Kind.accessGroup), "kind": "ClusterRole", "name": "view"]
       object["subjects"] = [["apiGroup": .string(Kind.accessGroup), "kind": "User", "name": "alice"]]
+    case .persistentvolumes:
+      object["spec"] = [
+        "capacity": ["storage": "1Gi"], "accessModes": ["ReadWriteOnce"], "hostPath": ["path": "/srv"],
+      ]
+    case .persistentvolumeclaims:
+      object["spec"] = ["accessModes": ["ReadWriteOnce"], "resources": ["requests": ["storage": "1Gi"]]]
+    case .storageclasses: object["provisioner"] = "kubernetes.io/no-provisioner"
     case .namespaces, .nodes, .serviceaccounts: break
     }
     return object

@@ -98,6 +98,7 @@ extension CoordinatorCore {
     }
     if reference.kind == .events { dirtyEvents.insert(reference) } else { dirty.insert(reference) }
     workloadsObserve(change)
+    storageObserve(change)
     fleetObserve(change)
     accessObserve(change)
     apiObserve(change, resourceVersion: state.resourceVersion)

@@ -114,6 +114,7 @@ extension CoordinatorCore {
     weights.note(object.reference, bytes: row.value.count)
     let change = ObjectChange(before: nil, after: object)
     workloadsObserve(change)
+    storageObserve(change)
     fleetObserve(change)
     accessObserve(change)
   }

@@ -24,6 +24,7 @@ package struct CoordinatorCore: Sendable {
   var fleet = FleetState()
   var api = APIState()
   var access = AccessIndex()
+  var storage = StorageState()
   var weights = ObjectWeights()
   /// Much of what was answered waits in the shell: reads go on as slowly as they can.
   package var answersWait = false
@@ -101,6 +102,7 @@ package struct CoordinatorCore: Sendable {
     writes.append(fact("incarnation", .int(incarnation)))
     writes.append(fact(StartHistory.fact, starts.json))
     beginWorkloads()
+    beginStorage()
     beginAccess()
     beginFleet()
   }
@@ -139,6 +141,7 @@ package struct CoordinatorCore: Sendable {
       let before = budget
       // Something is left for the fleet: 100,000 objects that go must not hold up what is placed, or fenced.
       budget -= runWorkloads(limit: max(1, budget - budget / 4))
+      if budget > 0 { budget -= runStorage(limit: budget) }
       if budget > 0 { budget -= runFleet(limit: budget) }
       if budget > 0 { budget -= sumRoles(limit: budget) }
       if budget > 0 { budget -= runAPI(limit: budget) }

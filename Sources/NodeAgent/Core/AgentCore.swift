@@ -130,6 +130,9 @@ package struct AgentCore {
       diskAnswered(number, room, now)
       if let room { collectImages(room, now) }
     case .nodeMeasured(let reading): usage.node = reading
+    case .volumesRemoved(let volumes, let failed):
+      // Without a session it is asked for again.
+      if session != nil { effects.append(.send(.volumesRemoved(volumes, failed: failed))) }
     case .stopRequested: leave()
     case .shutDownRequested(let grace): shutDown(graceMilliseconds: grace)
     }
@@ -373,6 +376,7 @@ extension AgentCore {
     case (.logs(let request), .up): effects.append(.serveLogs(request))
     case (.stream(let request), .up): effects.append(.serveStream(request))
     case (.purge(let purged), .up): purge(purged)
+    case (.removeVolumes(let volumes), .up): effects.append(.removeVolumes(volumes))
     default: break
     }
   }

@@ -38,6 +38,8 @@ package enum AgentEvent: Equatable, Sendable {
   case imagePulled(PullNumber, ImageRecord, milliseconds: Int64, bytes: Int64)
   /// It could not be had; why, in the fetcher's words.
   case imagePullFailed(PullNumber, message: String)
+  /// Answer to `removeVolumes`: those that are gone, and why others are not.
+  case volumesRemoved([String], failed: [VolumeProblem])
   /// Answer to `probeDisk` of that number: the disk of the data directory answers, and has so much room; nil: it did
   /// not say.
   case diskAnswered(Int64, room: DiskRoom? = nil)
@@ -90,6 +92,8 @@ package enum AgentEffect: Equatable, Sendable {
   case cleanUpExcept([AttemptNumber])
   /// The pods are gone: delete these attempts' log directories.
   case deleteLogs([AttemptNumber])
+  /// Remove the directories of these volumes, which no pod uses; answer `volumesRemoved`.
+  case removeVolumes([String])
   /// Answer this on a connection of its own.
   case serveLogs(LogRequest)
   /// Open this on a connection of its own.

@@ -51,7 +51,8 @@ extension VolumeSpec {
   fileprivate var isReadOnly: Bool {
     switch source {
     case .files: true
-    case .emptyDirectory, .hostPath, .unsupported: false
+    case .claim(_, let isReadOnly): isReadOnly
+    case .emptyDirectory, .hostPath, .ephemeral, .unsupported: false
     }
   }
 }

@@ -279,6 +279,7 @@ package final class AgentHost {
     case .cleanUp(let attempt): worker.cleanUp(attempt)
     case .cleanUpExcept(let attempts): worker.cleanUpExcept(attempts)
     case .deleteLogs(let attempts): worker.deleteLogs(attempts)
+    case .removeVolumes(let volumes): worker.removeVolumes(volumes)
     case .serveLogs(let request): serve(request)
     case .serveStream(let request): serve(request)
     case .remember(let incarnation, let mark): disk.remember(incarnation: incarnation, mark: mark, cluster: cluster)

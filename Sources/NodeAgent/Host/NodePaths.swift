@@ -36,6 +36,10 @@ package struct NodePaths: Sendable {
   package var seccomp: String { data + "/seccomp" }
   /// Volumes of attempts, a directory each.
   package var pods: String { data + "/pods" }
+  /// Volumes of claims that are directories of this node, one each. They outlive pods.
+  package var claims: String { data + "/claims" }
+  /// Where shares of NFS are mounted for pods, a directory each.
+  package var shares: String { data + "/shares" }
   /// The usual volumes of tokens, a directory each, used by one attempt after the other.
   package var tokens: String { data + "/tokens" }
   /// Logs of attempts, a directory each.

@@ -9,8 +9,9 @@ import Synchronization
 final class PreparationWorker {
   private let pool: WorkerPool
   private static let threads = 16
-  /// Of work for no attempt.
+  /// Of work for no attempt, and of the removal of claims' directories, which may be large.
   private static let noAttempt: Int64 = -1
+  private static let claims: Int64 = -2
 
   private let results: Mailbox<AgentEvent>
   private let paths: NodePaths
@@ -93,6 +94,7 @@ final class PreparationWorker {
       pool.post(key: attempt) { [slots] in slots.giveBack(attempt) }
     }
     if isBare { return }
+    pool.post(key: attempt) { [paths] in Shares(paths: paths).release(attempt) }
     for attempt in [attempt] + unremoved.take(Self.retries) {
       let path = paths.pod(attempt)
       pool.post(key: attempt) { [unremoved] in if !Self.remove(path) { unremoved.insert(attempt) } }
@@ -102,11 +104,23 @@ final class PreparationWorker {
   /// Drops the volumes of every attempt but these.
   func cleanUpExcept(_ attempts: [AttemptNumber]) {
     for attempt in prepared.subtracting(attempts).sorted() { cleanUp(attempt) }
+    // Of an attempt that an earlier agent prepared there may be nothing else.
+    let kept = Set(attempts)
+    pool.post(key: Self.noAttempt) { [paths] in Shares(paths: paths).releaseExcept(kept) }
   }
 
   func deleteLogs(_ attempts: [AttemptNumber]) {
     let directories = attempts.map { paths.logs($0) }
     pool.post(key: Self.noAttempt) { for directory in directories { _ = Self.remove(directory) } }
+  }
+
+  /// Removes the directories of claims.
+  func removeVolumes(_ names: [String]) {
+    let volumes = ClaimVolumes(paths: paths, user: user)
+    pool.post(key: Self.claims) { [results] in
+      let (gone, failed) = volumes.remove(names)
+      results.post(.volumesRemoved(gone, failed: failed))
+    }
   }
 
   /// Waits a while for what is under way; the next agent removes what is left.

@@ -10,7 +10,7 @@ extension VolumeSpec {
   var isOfNode: Bool {
     switch source {
     case .emptyDirectory, .files: true
-    case .hostPath, .unsupported: false
+    case .hostPath, .claim, .ephemeral, .unsupported: false
     }
   }
 

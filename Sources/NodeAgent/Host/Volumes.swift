@@ -61,6 +61,8 @@ enum Volumes {
       case .hostPath(let path, let type):
         try findHostPath(path, type: type, volume: volume.name, user, paths)
         result[volume.name] = path
+      case .claim, .ephemeral:
+        result[volume.name] = try ClaimVolumes(paths: paths, user: user).find(volume, of: assignment)
       case .unsupported(let kind):
         throw VolumeError(
           reason: "FailedMount", message: "volume \"\(volume.name)\": \(kind) volumes are not run by this version",
@@ -258,7 +260,7 @@ enum Volumes {
 
   /// The host's path for a pod of `user`. Kubernetes looks and makes as root there, so that any pod with a hostPath has
   /// all of the host; here it has what its user has.
-  private static func findHostPath(
+  static func findHostPath(
     _ path: String, type: String, volume: String, _ user: PodUser?, _ paths: NodePaths
   ) throws(VolumeError) {
     guard let user else { return try checkHostPath(path, type: type, volume: volume) }

@@ -68,6 +68,13 @@ enum FuzzBodies {
     .queues: #""spec":{"priority":5,"limits":{"jobs":"5","cpu":"9","example.com/a":"3"},"weights":{"default":3}}"#,
     .resourcequotas: #""spec":{"hard":{"pods":"50","requests.cpu":"90","count/jobs.batch":"70"}}"#,
     .limitranges: #""spec":{"limits":[{"type":"Container","default":{"cpu":"500m"},"max":{"cpu":"2"}}]}"#,
+    .persistentvolumes: #"""
+    "spec":{"capacity":{"storage":"5Gi"},"accessModes":["ReadWriteOnce"],"storageClassName":"s",
+    "hostPath":{"path":"/srv"}}
+    """#,
+    .persistentvolumeclaims:
+      #""spec":{"accessModes":["ReadWriteOnce"],"resources":{"requests":{"storage":"1Gi"}},"storageClassName":"s"}"#,
+    .storageclasses: #""provisioner":"kubernetes.io/no-provisioner","volumeBindingMode":"Immediate""#,
     .priorityclasses: #""value":5,"globalDefault":false"#,
     .services: #""spec":{"ports":[{"port":80,"targetPort":81,"nodePort":0,"protocol":"TCP"}]}"#,
     .events: #"""

@@ -199,7 +199,7 @@ final class SimulatedAgent {
     case .answer(let answer): take(answer)
     case .assignments(let bodies): accept(bodies)
     case .refused: connection?.close()
-    case .logs, .stream, .purge, .tokens, .measure: break
+    case .logs, .stream, .purge, .tokens, .measure, .removeVolumes: break
     }
   }
 

@@ -35,7 +35,7 @@ struct KindPresentation: Sendable {
       KindPresentation(describe: { describer, binding, _ in describer.roleBinding(binding) }, events: nil)
     case .queues: KindPresentation(describe: { describer, queue, _ in describer.queue(queue) })
     case .namespaces, .serviceaccounts, .services, .leases, .priorityclasses, .poddisruptionbudgets,
-      .resourcequotas, .limitranges:
+      .resourcequotas, .limitranges, .persistentvolumes, .persistentvolumeclaims, .storageclasses:
       KindPresentation()
     }
   }

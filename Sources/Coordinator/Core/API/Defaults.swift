@@ -69,6 +69,11 @@ enum Defaults {
       }
     }
     within(&volume, "hostPath") { set(&$0, "type", "") }
+    within(&volume, "ephemeral") { ephemeral in
+      within(&ephemeral, "volumeClaimTemplate") { template in
+        within(&template, "spec") { set(&$0, "volumeMode", "Filesystem") }
+      }
+    }
   }
 
   /// An object that has `fieldRef` or `resourceFieldRef`.

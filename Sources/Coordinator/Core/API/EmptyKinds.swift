@@ -7,8 +7,6 @@ extension ServedResource {
   /// Kinds of which there are no objects and never will be in this version.
   package static let empty: [ServedResource] = [
     none("", "endpoints", "Endpoints", "ep", singular: "endpoints"),
-    none("", "persistentvolumeclaims", "PersistentVolumeClaim", "pvc"),
-    none("", "persistentvolumes", "PersistentVolume", "pv", isNamespaced: false),
     none("", "replicationcontrollers", "ReplicationController", "rc"),
     none("apps", "daemonsets", "DaemonSet", "ds"), none("apps", "deployments", "Deployment", "deploy"),
     none("apps", "replicasets", "ReplicaSet", "rs"), none("apps", "statefulsets", "StatefulSet", "sts"),

@@ -87,6 +87,9 @@ struct Honesty {
           "\(path).volumes[\(index)].hostPath.path",
           "not an absolute path; no node will set it up, so the pod will wait")
       }
+      if let claim = volume[path: ["ephemeral", "volumeClaimTemplate", "spec"]] {
+        self.claim(claim, "\(path).volumes[\(index)].ephemeral.volumeClaimTemplate.spec")
+      }
       emptyDirectory(volume["emptyDir"] ?? .null, "\(path).volumes[\(index)].emptyDir")
     }
     if !(spec["hostAliases"]?.arrayValue ?? []).isEmpty, images.on == 0 { warn("\(path).hostAliases") }

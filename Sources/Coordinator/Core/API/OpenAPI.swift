@@ -172,6 +172,7 @@ package enum OpenAPI {
     if metaNames.contains(name) { return "io.k8s.apimachinery.pkg.apis.meta.v1.\(name)" }
     switch name {
     case "Lease", "LeaseSpec": return "io.k8s.api.coordination.v1.\(name)"
+    case "StorageClass": return "io.k8s.api.storage.v1.\(name)"
     case "PriorityClass": return "io.k8s.api.scheduling.v1.\(name)"
     case "Queue", "QueueSpec", "QueueStatus": return "dev.stint.v1.\(name)"
     case _ where name.hasPrefix("PodDisruptionBudget"): return "io.k8s.api.policy.v1.\(name)"
@@ -205,6 +206,8 @@ package enum OpenAPI {
     "PodFailurePolicyOnPodConditionsPattern": ["type", "status"], "SuccessPolicy": ["rules"],
     "PolicyRule": ["verbs"], "RoleBinding": ["roleRef"], "ClusterRoleBinding": ["roleRef"],
     "RoleRef": ["apiGroup", "kind", "name"], "Subject": ["kind", "name"], "Taint": ["key", "effect"],
+    "StorageClass": ["provisioner"], "PersistentVolumeClaimVolumeSource": ["claimName"],
+    "PersistentVolumeClaimTemplate": ["spec"], "LocalVolumeSource": ["path"], "NFSVolumeSource": ["server", "path"],
     "PriorityClass": ["value"], "LimitRangeSpec": ["limits"], "LimitRangeItem": ["type"],
     "ScopedResourceSelectorRequirement": ["scopeName", "operator"], "JobCondition": ["type", "status"],
   ]

@@ -79,7 +79,7 @@ package enum Protobuf {
   static let messages: [String: [UInt64: ProtobufField]] = {
     var result: [String: [UInt64: ProtobufField]] = [:]
     for line in Schema.lines([
-      metaTypes, jobTypes, podTypes, volumeTypes, statusTypes, otherTypes, nodeTypes, serviceTypes,
+      metaTypes, jobTypes, podTypes, volumeTypes, storageTypes, statusTypes, otherTypes, nodeTypes, serviceTypes,
       reviewTypes, accessTypes,
     ]) {
       let words = line.split(separator: " ")

@@ -32,19 +32,22 @@ struct SchedulingValidation {
   // MARK: - Nodes
 
   private mutating func nodeAffinity(_ affinity: JSON, _ path: String) {
-    if let selector = affinity[Self.required] {
-      let at = "\(path).\(Self.required).nodeSelectorTerms"
-      if (selector["nodeSelectorTerms"]?.arrayValue ?? []).isEmpty {
-        errors.required(at, "must have at least one node selector term")
-      }
-      for (index, term) in entries(selector["nodeSelectorTerms"], at).enumerated() {
-        nodeTerm(term, "\(at)[\(index)]")
-      }
-    }
+    if let selector = affinity[Self.required] { nodeSelector(selector, "\(path).\(Self.required)") }
     let at = "\(path).\(Self.preferred)"
     for (index, wish) in entries(affinity[Self.preferred], at).enumerated() {
       weight(wish, "\(at)[\(index)].weight")
       nodeTerm(wish["preference"] ?? .null, "\(at)[\(index)].preference")
+    }
+  }
+
+  /// ValidateNodeSelector.
+  mutating func nodeSelector(_ selector: JSON, _ path: String) {
+    let at = "\(path).nodeSelectorTerms"
+    if (selector["nodeSelectorTerms"]?.arrayValue ?? []).isEmpty {
+      errors.required(at, "must have at least one node selector term")
+    }
+    for (index, term) in entries(selector["nodeSelectorTerms"], at).enumerated() {
+      nodeTerm(term, "\(at)[\(index)]")
     }
   }
 

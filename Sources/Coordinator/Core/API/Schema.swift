@@ -96,7 +96,7 @@ enum Schema {
   /// Every struct by name.
   static let structs: [String: SchemaStruct] = {
     var result: [String: SchemaStruct] = [:]
-    for line in lines([metaTypes, jobTypes, podTypes, volumeTypes, statusTypes, otherTypes, accessTypes]) {
+    for line in lines([metaTypes, jobTypes, podTypes, volumeTypes, storageTypes, statusTypes, otherTypes, accessTypes]) {
       if let type = SchemaStruct(line: line[...]) { result[type.name] = type }
     }
     return result

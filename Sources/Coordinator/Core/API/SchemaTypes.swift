@@ -125,10 +125,10 @@ extension Schema {
     Volume = name:string configMap:ConfigMapVolumeSource secret:SecretVolumeSource emptyDir:EmptyDirVolumeSource
       hostPath:HostPathVolumeSource downwardAPI:DownwardAPIVolumeSource projected:ProjectedVolumeSource
       awsElasticBlockStore:any! azureDisk:any!
-      azureFile:any! cephfs:any! cinder:any! csi:any! ephemeral:any! fc:any! flexVolume:any! flocker:any!
-      gcePersistentDisk:any! gitRepo:any! glusterfs:any! image:any! iscsi:any! nfs:any! persistentVolumeClaim:any!
-      photonPersistentDisk:any! portworxVolume:any! quobyte:any! rbd:any! scaleIO:any! storageos:any!
-      vsphereVolume:any!
+      azureFile:any! cephfs:any! cinder:any! csi:any! ephemeral:EphemeralVolumeSource fc:any! flexVolume:any! flocker:any!
+      gcePersistentDisk:any! gitRepo:any! glusterfs:any! image:any! iscsi:any! nfs:any!
+      persistentVolumeClaim:PersistentVolumeClaimVolumeSource photonPersistentDisk:any! portworxVolume:any!
+      quobyte:any! rbd:any! scaleIO:any! storageos:any! vsphereVolume:any!
     ConfigMapVolumeSource = name:string items:[]KeyToPath defaultMode:int32 optional:bool
     SecretVolumeSource = secretName:string items:[]KeyToPath defaultMode:int32 optional:bool
     KeyToPath = key:string path:string mode:int32
@@ -143,6 +143,9 @@ extension Schema {
     ServiceAccountTokenProjection = audience:string expirationSeconds:int64 path:string
     EmptyDirVolumeSource = medium:string sizeLimit:quantity
     HostPathVolumeSource = path:string type:string
+    PersistentVolumeClaimVolumeSource = claimName:string readOnly:bool
+    EphemeralVolumeSource = volumeClaimTemplate:PersistentVolumeClaimTemplate
+    PersistentVolumeClaimTemplate = metadata:ObjectMeta spec:PersistentVolumeClaimSpec
     """
 
   static let statusTypes = """

@@ -46,6 +46,23 @@ struct VolumeValidation {
     }
     if let projected = volume["projected"] { self.projected(projected, "\(path).projected") }
     if let host = volume["hostPath"] { hostPath(host, "\(path).hostPath") }
+    if let claim = volume["persistentVolumeClaim"], (claim["claimName"]?.stringValue ?? "").isEmpty {
+      errors.required("\(path).persistentVolumeClaim.claimName")
+    }
+    if let ephemeral = volume["ephemeral"] { self.ephemeral(ephemeral, "\(path).ephemeral.volumeClaimTemplate") }
+  }
+
+  /// validateEphemeralVolumeSource: the claim has to be one that may be made, and its name is the pod's to give.
+  private mutating func ephemeral(_ source: JSON, _ path: String) {
+    guard let template = source["volumeClaimTemplate"] else { return errors.required(path) }
+    for member in template["metadata"]?.objectValue?.keys ?? [] where !["annotations", "labels"].contains(member) {
+      errors.forbidden("\(path).metadata.\(member)", "metadata may only have labels and annotations")
+    }
+    MetaValidation.labels(template[path: ["metadata", "labels"]], "\(path).metadata.labels", into: &errors)
+    MetaValidation.annotations(
+      template[path: ["metadata", "annotations"]], "\(path).metadata.annotations", into: &errors)
+    guard let spec = template["spec"] else { return errors.required("\(path).spec") }
+    VolumeRules.claim(spec, "\(path).spec", into: &errors)
   }
 
   private mutating func files(_ source: JSON, _ path: String) {
@@ -134,7 +151,7 @@ struct VolumeValidation {
     "", "BlockDevice", "CharDevice", "Directory", "DirectoryOrCreate", "File", "FileOrCreate", "Socket",
   ]
 
-  private mutating func hostPath(_ host: JSON, _ path: String) {
+  mutating func hostPath(_ host: JSON, _ path: String) {
     let target = host["path"]?.stringValue ?? ""
     if target.isEmpty {
       errors.required("\(path).path")

@@ -114,7 +114,8 @@ extension CoordinatorCore {
   private mutating func assignment(_ number: AttemptNumber, _ id: SessionID) -> (assignment: Assignment, bytes: Int)? {
     guard let attempt = fleet.attempts[number], let pod = ownPod(of: number, id) else { return nil }
     let runsImages = runsImages(node: attempt.node)
-    let references = references(of: pod.spec, namespace: pod.meta.namespace, runsImages: runsImages)
+    var references = references(of: pod.spec, namespace: pod.meta.namespace, runsImages: runsImages)
+    for (key, source) in sources(of: pod) { references[key] = source }
     if runsImages { tellMissingPullSecrets(pod, references, node: attempt.node) }
     let specBytes = fleet.scheduler.specBytes(of: pod.spec)
     let referenceBytes = JSON.object(references).roughBytes

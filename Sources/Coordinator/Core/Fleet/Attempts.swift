@@ -73,6 +73,7 @@ extension CoordinatorCore {
     fleet.timers.cancel(.fence(number))
     fleet.dirtyAttempts.insert(number)
     noteDesiredChange(number, node: attempt.node)
+    noteClaims(of: attempt, isGone: true)
     if !fleet.tokens.contains(number) { purgeLogs(of: number, on: attempt.node) }
     forgetNodeIfUnused(attempt.node)
     nodeOpened(attempt.node)
@@ -86,6 +87,7 @@ extension CoordinatorCore {
     fleet.nodes[attempt.node]?.attempts.insert(attempt.number)
     fleet.nodes[attempt.node]?.usage.add(attempt, sign: 1)
     fleet.preemption.count(attempt.priority, by: 1)
+    noteClaims(of: attempt, isGone: false)
     enterDesired(attempt)
   }
 
@@ -152,6 +154,7 @@ extension CoordinatorCore {
     if !attempt.resources.isEmpty {
       json["resources"] = .object(JSONObject(entries: attempt.resources.map { ($0.name, .int($0.amount)) }))
     }
+    if !attempt.claims.isEmpty { json["claims"] = .array(attempt.claims.map { .string($0) }) }
     if let toleration = attempt.tolerationMilliseconds { json["toleration"] = .int(toleration) }
     if case .stop(let grace) = attempt.action { json["stop"] = .int(grace) }
     return json
@@ -169,6 +172,7 @@ extension CoordinatorCore {
       tolerationMilliseconds: row["toleration"]?.intValue,
       action: row["stop"]?.intValue.map { .stop(graceMilliseconds: $0) } ?? .run,
       cpuMillicores: max(0, row["cpu"]?.intValue ?? 0), memoryBytes: max(0, row["memory"]?.intValue ?? 0),
-      resources: ResourceAmount.list(row["resources"]), priority: row["priority"]?.intValue ?? 0)
+      resources: ResourceAmount.list(row["resources"]), priority: row["priority"]?.intValue ?? 0,
+      claims: (row["claims"]?.arrayValue ?? []).compactMap(\.stringValue))
   }
 }

@@ -24,6 +24,8 @@ struct Attempt: Equatable, Sendable {
   var resources: [ResourceAmount] = []
   /// Its pod's.
   var priority: Int64 = 0
+  /// Names of the claims that it may use, in its pod's namespace.
+  var claims: [String] = []
 }
 
 /// What reports have said of an attempt; forgotten at a restart, and told again by the keeper.
@@ -182,6 +184,8 @@ enum FleetTimer: Hashable, Comparable, Sendable {
   case explain
   /// Classes that found nobody to take the place of look again.
   case preempt
+  /// What failed of volumes is tried again.
+  case storage
   /// Certificates of the authority that is being left may have ended, or it may be dropped now.
   case exchange
   /// Who waits for news of that is told.
@@ -384,6 +388,7 @@ extension CoordinatorCore {
       case .endHold: endHold()
       case .explain: explainStale()
       case .preempt: lookForVictimsAgain()
+      case .storage: retryStorage()
       case .exchange: lookAtExchange()
       case .exchangeNews: tellWaiters()
       case .pulse: break

@@ -111,7 +111,7 @@ extension CoordinatorCore {
   /// others are placed: then it is tried on a copy.
   private mutating func hasRoom(forAll keys: [ObjectKey], _ group: WaitingGroupKey, _ id: WaitingClassID) -> Bool {
     fleet.scheduler.classes.openAll(id)
-    if podRules(of: id) == nil {
+    if podRules(of: id) == nil, group.storage?.isChanging != true {
       guard gangRoom(group, id, upTo: Int64(keys.count)) >= Int64(keys.count) else { return false }
       return placeAll(keys) == keys.count
     }
@@ -146,12 +146,13 @@ extension CoordinatorCore {
     var heap: MinHeap<SchedulingCandidate>?
     for key in keys {
       guard let pod = state.pods[key] else { break }
+      if settleNeeds(of: pod) { heap = nil }
       let group = groupKey(pod)
       guard let id = fleet.scheduler.groups[group]?.classID else { break }
       let rules = podRules(of: id)
-      if rules != nil { heap = nil }
+      if rules != nil || group.storage?.isChanging == true { heap = nil }
       var nodes = heap ?? MinHeap(candidates(for: pod, group, of: id, rules))
-      guard let best = nodes.first else { break }
+      guard let best = nodes.first, bindClaims(of: pod, on: best.name) else { break }
       assign(pod, to: best.name)
       placed += 1
       nodes.replaceFirst(with: candidate(best.name, pod.spec, group, id))
@@ -171,7 +172,7 @@ extension CoordinatorCore {
   /// How many pods of the class's first gang fit now.
   mutating func gangFit(_ found: WaitingClass, _ id: WaitingClassID) -> Int64 {
     guard let group = found.members.first else { return 0 }
-    if podRules(of: id) == nil { return gangRoom(group, id, upTo: found.needs.gang) }
+    if podRules(of: id) == nil, group.storage?.isChanging != true { return gangRoom(group, id, upTo: found.needs.gang) }
     var trial = self
     return Int64(trial.placeAll(activePods(ofJob: group.jobUID)))
   }

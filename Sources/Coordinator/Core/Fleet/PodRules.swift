@@ -166,6 +166,7 @@ extension CoordinatorCore {
     for (key, group) in old {
       pods += group.pods.prefix(Int.max)
       fleet.scheduler.groups[key] = nil
+      forgetNeeds(of: key)
       leaveClass(key, group.classID)
       fleet.scheduler.gated[key.jobUID] = nil
     }

@@ -311,7 +311,8 @@ extension CoordinatorCore {
     _ spec: PodSpec, _ rules: PodRules?, _ id: WaitingClassID, on name: String
   ) -> PreemptionPlan? {
     guard let record = fleet.nodes[name], record.takesPods,
-      let node = state.nodes[ObjectKey(namespace: "", name: name)], Self.rejection(of: spec, by: node) == nil
+      let node = state.nodes[ObjectKey(namespace: "", name: name)], Self.rejection(of: spec, by: node) == nil,
+      storageRefusal(fleet.scheduler.classes[id]?.needs.storage, by: node) == nil
     else { return nil }
     var standing: ClassAtNode?
     if let rules {

@@ -40,6 +40,7 @@ extension CoordinatorCore {
   mutating func receive(_ message: AgentMessage, from session: SessionID) {
     guard let known = fleet.sessions[session] else { return }
     switch message {
+    case .volumesRemoved(let names, let failed): take(removed: names, failed: failed, from: session)
     case .register(let registration):
       if known.node.isEmpty { register(registration, session) } else { close(session, reason: "registered twice") }
     case _ where known.node.isEmpty: close(session, reason: "not registered")
@@ -94,6 +95,7 @@ extension CoordinatorCore {
     fleet.nodes[name]?.session = session
     fleet.nodes[name]?.isReachable = false
     noteStanding(name)
+    storage.untold.add(name)
     fleet.nodes[name]?.lastHeartbeat = now.boot
     fleet.nodes[name]?.heardAt = now.boot
     fleet.sessions[session]?.node = name

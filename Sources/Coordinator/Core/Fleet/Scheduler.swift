@@ -51,6 +51,7 @@ extension CoordinatorCore {
         continue
       }
       looked += 1
+      if settleNeeds(of: pod) { continue }
       switch assignability(of: pod) {
       case .free: break
       case .slotIsTaken:
@@ -76,7 +77,7 @@ extension CoordinatorCore {
       var candidates = heap ?? MinHeap(candidates(for: pod, group, of: id, nil))
       guard let best = candidates.first else {
         if turnDown(pod, on: group.pinnedNode) { continue }
-        let made = preempt(for: id)
+        let made = group.storage?.obstacle == nil ? preempt(for: id) : 0
         looked += made
         // Who was ended counts in no spread from now on: there may be a place at once.
         if made > 0, fleet.topology.isOn {
@@ -88,9 +89,14 @@ extension CoordinatorCore {
         explainParked(id)
         return looked
       }
-      assign(pod, to: best.name)
-      // What is said of other pods has other answers now.
-      if !isLasting {
+      guard bindClaims(of: pod, on: best.name) else {
+        fleet.scheduler.classes.park(id)
+        explainParked(id)
+        return looked
+      }
+      assign(state.pods[key] ?? pod, to: best.name)
+      // What is said of other pods, or of claims, has other answers now.
+      if !isLasting || group.storage?.isChanging == true {
         heap = nil
         continue
       }
@@ -106,6 +112,7 @@ extension CoordinatorCore {
   mutating func candidates(
     for pod: Pod, _ group: WaitingGroupKey, of id: WaitingClassID, _ rules: PodRules?
   ) -> [SchedulingCandidate] {
+    if group.storage?.obstacle != nil { return [] }
     if !group.pinnedNode.isEmpty { return [candidate(group.pinnedNode, pod.spec, group, id)].compactMap { $0 } }
     var result: [SchedulingCandidate] = []
     defer { fleet.topology.steps += rules == nil ? 0 : result.count }
@@ -146,7 +153,8 @@ extension CoordinatorCore {
       let node = state.nodes[ObjectKey(namespace: "", name: name)],
       Self.fits(spec, usage(of: record, name, for: spec.priority, id), node.capacity),
       group.pinnedNode.isEmpty
-        ? Self.rejection(of: spec, by: node) == nil : Self.admissionProblem(of: spec, on: node, record.usage) == nil
+        ? Self.rejection(of: spec, by: node) == nil : Self.admissionProblem(of: spec, on: node, record.usage) == nil,
+      storageRefusal(group.storage, by: node) == nil
     else { return nil }
     let capacity = node.capacity
     let load = max(
@@ -170,7 +178,8 @@ extension CoordinatorCore {
         keeper: record.keeper, session: session,
         tolerationMilliseconds: pod.spec.unreachableTolerationMilliseconds, action: .run,
         cpuMillicores: pod.spec.cpuMillicores, memoryBytes: pod.spec.memoryBytes,
-        resources: pod.spec.scheduling.resources, priority: pod.spec.priority))
+        resources: pod.spec.scheduling.resources, priority: pod.spec.priority,
+        claims: claims(of: pod).map(\.key.name)))
     fleet.sessions[session]?.assigned.append(number)
     let wall = now.wall
     let after = updatePod(pod.meta.key) { pod in

@@ -90,6 +90,12 @@ extension CoordinatorCore {
     if let holdMessage { return holdMessage }
     let total = state.nodes.count
     guard total > 0 else { return "no nodes available to schedule pods" }
+    if let obstacle = found.needs.storage?.obstacle {
+      let text = "0/\(total) nodes are available: \(obstacle)."
+      return found.spec.scheduling.neverPreempts
+        ? "\(text) preemption: not eligible due to preemptionPolicy=Never."
+        : "\(text) preemption: 0/\(total) nodes are available: \(total) Preemption is not helpful for scheduling."
+    }
     var counts: [String: Int] = [:]
     var hopeless = 0
     var unhelped: [String] = []
@@ -142,7 +148,9 @@ extension CoordinatorCore {
       return NodeRefusal(["node(s) were not ready"], isHopeless: true)
     }
     let usage = usage(of: record, name, for: found.priority, id)
-    if let refusal = Self.roomRefusal(found.spec, usage, node.capacity) ?? rules?.refusal(node.meta.labels) {
+    if let refusal = Self.roomRefusal(found.spec, usage, node.capacity)
+      ?? storageRefusal(found.needs.storage, by: node) ?? rules?.refusal(node.meta.labels)
+    {
       return refusal
     }
     let isKept = isKeptAway(id, rules, from: node)

@@ -14,6 +14,8 @@ struct WaitingGroupKey: Hashable, Sendable {
   var pinnedNode: String
   /// What other pods' rules, and its own, tell it by; nil while there are none.
   var identity: PodIdentity?
+  /// What its claims ask for; nil: it has none.
+  var storage: StorageNeeds?
 }
 
 struct WaitingGroup: Sendable {
@@ -77,10 +79,11 @@ extension CoordinatorCore {
   func groupKey(_ pod: Pod) -> WaitingGroupKey {
     WaitingGroupKey(
       specDigest: pod.spec.digest, jobUID: Slot(of: pod)?.jobUID ?? "", pinnedNode: pod.nodeName ?? "",
-      identity: identity(of: pod))
+      identity: identity(of: pod), storage: pod.spec.claims.isEmpty ? nil : storage.needs[pod.meta.key])
   }
 
   mutating func startWaiting(_ pod: Pod) {
+    if !pod.spec.claims.isEmpty { enterNeeds(of: pod) }
     let key = groupKey(pod)
     if fleet.scheduler.groups[key] == nil {
       let classID = fleet.scheduler.classes.enter(key, pod.spec, gang: gangSize(of: key))
@@ -100,6 +103,7 @@ extension CoordinatorCore {
     let key = groupKey(pod)
     fleet.scheduler.groups[key]?.pods.remove(pod.meta.key)
     fleet.scheduler.groups[key]?.unmarked.remove(pod.meta.key)
+    leaveNeeds(of: pod)
     forgetGroupIfEmpty(key)
     settleGang(key)
     guard let slot = Slot(of: pod), slot.index != nil else { return }
@@ -132,6 +136,7 @@ extension CoordinatorCore {
   mutating func forgetGroupIfEmpty(_ key: WaitingGroupKey) {
     guard let group = fleet.scheduler.groups[key], group.pods.isEmpty else { return }
     fleet.scheduler.groups[key] = nil
+    forgetNeeds(of: key)
     leaveClass(key, group.classID)
     fleet.scheduler.gated[key.jobUID]?.remove(key)
     if fleet.scheduler.gated[key.jobUID]?.isEmpty == true { fleet.scheduler.gated[key.jobUID] = nil }
@@ -190,7 +195,7 @@ extension CoordinatorCore {
   func suits(_ id: WaitingClassID, _ record: NodeRecord, _ node: Node) -> Bool {
     guard let found = fleet.scheduler.classes[id] else { return false }
     return Self.fits(found.spec, usage(of: record, node.meta.name, for: found.priority, id), node.capacity)
-      && Self.rejection(of: found.spec, by: node) == nil
+      && Self.rejection(of: found.spec, by: node) == nil && storageRefusal(found.needs.storage, by: node) == nil
   }
 
   /// What waiting pods say of the nodes may be wrong now: it is looked at again at the next interval.

@@ -17,6 +17,7 @@ struct WaitingNeeds: Hashable, Sendable {
   var identity: PodIdentity?
   /// So many are placed together; 0: each by itself.
   var gang: Int64 = 0
+  var storage: StorageNeeds?
 }
 
 /// Who comes first: the higher priority, then that of the Job's queue, then who came first.
@@ -114,7 +115,7 @@ struct WaitingClasses: Sendable {
     let needs = WaitingNeeds(
       cpuMillicores: spec.cpuMillicores, memoryBytes: spec.memoryBytes, tolerations: spec.tolerations,
       nodeSelector: spec.nodeSelector, scheduling: spec.scheduling, pinnedNode: group.pinnedNode,
-      identity: group.identity, gang: gang)
+      identity: group.identity, gang: gang, storage: group.storage)
     if let id = ids[needs] {
       all[id]?.members.insert(group)
       return id
@@ -223,6 +224,8 @@ struct WaitingClasses: Sendable {
 
   private mutating func enterParked(_ id: WaitingClassID, _ rank: WaitingRank) {
     guard let needs = all[id]?.needs else { return }
+    // No node is for it: it becomes another class when its claims change.
+    if needs.storage?.obstacle != nil { return }
     if !needs.pinnedNode.isEmpty {
       pinned[needs.pinnedNode, default: InsertionSet()].insert(id)
       return

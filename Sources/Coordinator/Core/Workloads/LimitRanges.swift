@@ -99,6 +99,21 @@ struct NamespaceLimits: Sendable {
     }
   }
 
+  /// The same of a claim, in its own words.
+  func problem(ofClaim spec: JSON?) -> String? {
+    guard let asked = QuantityValue(spec?[path: ["resources", "requests", "storage"]]) else { return nil }
+    for item in sorted.joined() where item.type == "PersistentVolumeClaim" {
+      let text = "storage usage per \(item.type) is"
+      if let bound = item.min["storage"], asked.millis < bound.millis {
+        return "minimum \(text) \(bound.description), but request is \(asked.description)"
+      }
+      if let bound = item.max["storage"], asked.millis > bound.millis {
+        return "maximum \(text) \(bound.description), but request is \(asked.description)"
+      }
+    }
+    return nil
+  }
+
   private static func problems(_ item: Item, _ requests: ResourceTotals, _ limits: ResourceTotals) -> [String] {
     var result: [String] = []
     for name in item.min.names {

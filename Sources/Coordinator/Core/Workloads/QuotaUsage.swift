@@ -21,7 +21,11 @@ struct QuotaCount: Equatable, Sendable {
       guard scopes.allSatisfy({ $0.holds(of: pod.spec) }) else { return ResourceTotals() }
       return QuotaUsage.of(pod).masked(hard.names)
     }
-    return scopes.isEmpty ? QuotaUsage.of(object.kind).masked(hard.names) : ResourceTotals()
+    guard scopes.isEmpty else { return ResourceTotals() }
+    if case .other(let claim) = object, claim.kind == .persistentvolumeclaims {
+      return QuotaUsage.of(claim: claim).masked(hard.names)
+    }
+    return QuotaUsage.of(object.kind).masked(hard.names)
   }
 
   /// What of `asked` there is no room for: the names.
@@ -59,7 +63,9 @@ enum QuotaUsage {
   ]
   private static let computed = ["cpu", "memory", "ephemeral-storage"]
   /// Kinds that quotas also know by their old names.
-  private static let old: Set<String> = ["configmaps", "secrets", "services", "resourcequotas"]
+  private static let old: Set<String> = [
+    "configmaps", "secrets", "services", "resourcequotas", "persistentvolumeclaims",
+  ]
 
   /// A pod that has ended is only counted as an object.
   static func of(_ pod: Pod) -> ResourceTotals {
@@ -70,6 +76,19 @@ enum QuotaUsage {
         requests: ResourceTotals.ofPod(pod.spec.json, "requests"), limits: ResourceTotals.ofPod(pod.spec.json, "limits")
       ))
     result["pods"] = QuantityValue(count: 1)
+    return result
+  }
+
+  /// A claim is counted with what it asks for, in all and by its class.
+  static func of(claim: GenericObject) -> ResourceTotals {
+    var result = of(.persistentvolumeclaims)
+    let spec = claim.body["spec"]
+    let asked = QuantityValue(spec?[path: ["resources", "requests", "storage"]]) ?? .zero
+    result["requests.storage"] = asked
+    if let name = spec?["storageClassName"]?.stringValue, !name.isEmpty {
+      result["\(name).storageclass.storage.k8s.io/persistentvolumeclaims"] = QuantityValue(count: 1)
+      result["\(name).storageclass.storage.k8s.io/requests.storage"] = asked
+    }
     return result
   }
 

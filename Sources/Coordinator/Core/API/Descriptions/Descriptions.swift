@@ -6,7 +6,7 @@ enum Descriptions {
   /// The texts: a line `Type: text`, below it, two spaces in, its fields; four spaces in, a text goes on. A field that
   /// means the same in every type stands once, below the type `*`.
   private static let tables = [
-    meta, jobs, pods, containers, volumes, status, others, services, events, reviews, access,
+    meta, jobs, pods, containers, volumes, storage, status, others, services, events, reviews, access,
   ]
 
   private static let texts: [String: String] = {

@@ -71,7 +71,7 @@ extension Descriptions {
     LimitRangeSpec: LimitRangeSpec is the rules, one for each type.
       limits: The rules.
     LimitRangeItem: LimitRangeItem is the rule for one type of object.
-      type: Pod, Container or PersistentVolumeClaim, which has no effect here.
+      type: Pod, Container or PersistentVolumeClaim.
       max: The most that may be a limit, by resource.
       min: The least that may be a request, by resource.
       default: Limits of containers that have none; max when absent.

@@ -33,8 +33,8 @@ extension Descriptions {
       glusterfs: A volume of Gluster.
       image: The files of an image.
       iscsi: A disk over iSCSI.
-      nfs: A share over NFS; mount it on the nodes and use hostPath.
-      persistentVolumeClaim: A claim of storage.
+      nfs: A share over NFS; make a PersistentVolume of it.
+      persistentVolumeClaim: A claim of storage in the pod's namespace.
       photonPersistentDisk: A disk of Photon.
       portworxVolume: A volume of Portworx.
       quobyte: A volume of Quobyte.

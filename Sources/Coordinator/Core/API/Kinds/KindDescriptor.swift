@@ -48,6 +48,9 @@ final class KindDescriptor: Sendable {
     case .cronjobs: cronJobs
     case .pods: pods
     case .events: events
+    case .persistentvolumes: persistentVolumes
+    case .persistentvolumeclaims: persistentVolumeClaims
+    case .storageclasses: storageClasses
     case .roles: roles
     case .clusterroles: clusterRoles
     case .rolebindings: roleBindings

@@ -1,0 +1,217 @@
+// Owns: what binding remembers between turns, all of it made again from the objects and attempts, and its place in the
+// turn: what changed is noted here and looked at by the files beside this one. It must not decide anything.
+
+import ClusterProto
+
+struct StorageState: Sendable {
+  /// Volumes that are for nobody, and claims that wait for one.
+  var free = SizedShelves<String>()
+  var unbound = SizedShelves<ObjectKey>()
+  /// Volumes that were made for a claim that has not come yet or is not bound, by that claim.
+  var reserved: [ObjectKey: [String]] = [:]
+  var reservedFor: [String: ObjectKey] = [:]
+  /// Claims that ask for a volume by its name and have not got it.
+  var wanted: [String: InsertionSet<ObjectKey>] = [:]
+  /// Claims that wait for their first pod, by class.
+  var delayed: [String: InsertionSet<ObjectKey>] = [:]
+  /// Claims without a volume, by class: they are looked at again when the class comes or changes.
+  var classless: [String: InsertionSet<ObjectKey>] = [:]
+  var classes: [String: StorageClassFacts] = [:]
+  /// The class of claims that name none: of several the youngest, as in Kubernetes.
+  var defaultClass: String?
+
+  /// Pods that name a claim, those of them that have a node, and attempts that may still use it.
+  var pods: [ObjectKey: InsertionSet<ObjectKey>] = [:]
+  var assigned: [ObjectKey: Int] = [:]
+  var attempts: [ObjectKey: InsertionSet<AttemptNumber>] = [:]
+  /// Pods with claims that wait for a node: what their group was told of their claims; and by claim.
+  var needs: [ObjectKey: StorageNeeds] = [:]
+  var waiting: [ObjectKey: InsertionSet<ObjectKey>] = [:]
+  /// Groups to be tried again when the claim, which one pod alone may use, is free, or a volume for it is there.
+  var groups: [ObjectKey: InsertionSet<WaitingGroupKey>] = [:]
+
+  /// Directories that have to be removed, by node.
+  var removals: [String: InsertionSet<String>] = [:]
+  var removalNodes: [String: String] = [:]
+  /// Nodes that could not remove one, and pods whose claims were refused: tried again after a while.
+  var failing = InsertionSet<String>()
+  var refused = InsertionSet<ObjectKey>()
+  /// Nodes that have to be told of one.
+  var untold = WorkQueue<String>()
+
+  var claims = WorkQueue<ObjectKey>()
+  var volumes = WorkQueue<String>()
+  /// Pods whose claims have changed while they wait.
+  var restless = WorkQueue<ObjectKey>()
+  /// Pods whose ephemeral claims have to be made, and pods that have started.
+  var ephemeral = WorkQueue<ObjectKey>()
+  var started = WorkQueue<ObjectKey>()
+  /// What was said last of a claim that has no volume.
+  var told: [ObjectKey: String] = [:]
+  /// Claims and volumes that were looked at; for tests of what it costs.
+  var looked = 0
+}
+
+extension CoordinatorCore {
+  func claim(_ key: ObjectKey) -> ClaimFacts? { state.other(.persistentvolumeclaims, key).map { ClaimFacts($0) } }
+
+  func volume(_ name: String) -> VolumeFacts? {
+    state.other(.persistentvolumes, ObjectKey(namespace: "", name: name)).map { VolumeFacts($0) }
+  }
+
+  /// Every object change passes here; also each row at start (then nothing is written or sent).
+  mutating func storageObserve(_ change: ObjectChange) {
+    switch (change.before, change.after) {
+    case (.pod(let before)?, .pod(let after)?):
+      if !after.spec.claims.isEmpty { observeUser(before, after) }
+    case (.pod(let before)?, nil): if !before.spec.claims.isEmpty { observeUser(before, nil) }
+    case (nil, .pod(let after)?): if !after.spec.claims.isEmpty { observeUser(nil, after) }
+    case (.other(let object)?, _), (nil, .other(let object)?):
+      var after: GenericObject?
+      if case .other(let new)? = change.after { after = new }
+      switch object.kind {
+      case .persistentvolumes: observeVolume(object.meta.name, after)
+      case .persistentvolumeclaims: observeClaim(object, after)
+      case .storageclasses: observeStorageClass(object.meta.name, after)
+      default: break
+      }
+    default: break
+    }
+  }
+
+  private mutating func observeVolume(_ name: String, _ object: GenericObject?) {
+    storage.volumes.add(name)
+    if let key = storage.reservedFor.removeValue(forKey: name) {
+      storage.reserved[key]?.removeAll { $0 == name }
+      if storage.reserved[key]?.isEmpty == true { storage.reserved[key] = nil }
+      storage.claims.add(key)
+    }
+    let facts = object.map { VolumeFacts($0) }
+    if let facts, !facts.isDeleting, facts.claim == nil {
+      storage.free.set(name, on: StorageShelf(className: facts.className, modes: facts.modes), bytes: facts.bytes)
+    } else {
+      storage.free.remove(name)
+    }
+    if let claim = facts?.claim, facts?.isDeleting == false {
+      storage.reserved[claim.key, default: []].append(name)
+      storage.reserved[claim.key]?.sort()
+      storage.reservedFor[name] = claim.key
+      storage.claims.add(claim.key)
+    }
+    for key in storage.wanted[name] ?? InsertionSet() { storage.claims.add(key) }
+  }
+
+  private mutating func observeClaim(_ object: GenericObject, _ after: GenericObject?) {
+    let key = object.meta.key
+    storage.claims.add(key)
+    let before = ClaimFacts(object)
+    for name in storage.reserved[key] ?? [] { storage.volumes.add(name) }
+    if !before.volumeName.isEmpty { storage.volumes.add(before.volumeName) }
+    for pod in storage.waiting[key] ?? InsertionSet() { storage.restless.add(pod) }
+    guard after == nil else { return }
+    forgetUnbound(key, before)
+  }
+
+  /// It is in no place of those that wait.
+  mutating func forgetUnbound(_ key: ObjectKey, _ facts: ClaimFacts) {
+    storage.unbound.remove(key)
+    if !facts.volumeName.isEmpty { storage.wanted.take(key, of: facts.volumeName) }
+    storage.delayed.take(key, of: facts.className)
+    storage.classless.take(key, of: facts.className)
+  }
+
+  private mutating func observeStorageClass(_ name: String, _ after: GenericObject?) {
+    storage.classes[name] = after.map { StorageClassFacts($0) }
+    for key in storage.classless[name] ?? InsertionSet() {
+      storage.claims.add(key)
+      for pod in storage.waiting[key] ?? InsertionSet() { storage.restless.add(pod) }
+    }
+    var youngest: (name: String, made: WallTime)?
+    // There are few.
+    for name in storage.classes.keys.sorted() {
+      guard let meta = state.other(.storageclasses, ObjectKey(namespace: "", name: name))?.meta,
+        meta.annotations[StorageClassFacts.defaultAnnotation] == "true"
+      else { continue }
+      if youngest.map({ $0.made < meta.creationTimestamp }) ?? true { youngest = (name, meta.creationTimestamp) }
+    }
+    storage.defaultClass = youngest?.name
+  }
+
+  private mutating func observeUser(_ before: Pod?, _ after: Pod?) {
+    guard let pod = after ?? before else { return }
+    let had = before?.nodeName != nil
+    let has = after?.nodeName != nil
+    for (key, _) in claims(of: pod) {
+      if before == nil { storage.pods[key, default: InsertionSet()].insert(pod.meta.key) }
+      if after == nil { storage.pods.take(pod.meta.key, of: key) }
+      if had != has || after == nil {
+        let count = (storage.assigned[key] ?? 0) + (has ? 1 : 0) - (had ? 1 : 0)
+        storage.assigned[key] = count > 0 ? count : nil
+      }
+      if after == nil || had != has { storage.claims.add(key) }
+    }
+    guard let after else { return }
+    if before == nil { storage.ephemeral.add(after.meta.key) }
+    if [.running, .succeeded].contains(after.status.phase), before?.status.phase != after.status.phase {
+      storage.started.add(after.meta.key)
+    }
+  }
+
+  /// An attempt that may use claims came, or is proven dead.
+  mutating func noteClaims(of attempt: Attempt, isGone: Bool) {
+    for name in attempt.claims {
+      let key = ObjectKey(namespace: attempt.pod.namespace, name: name)
+      if !isGone {
+        storage.attempts[key, default: InsertionSet()].insert(attempt.number)
+        continue
+      }
+      storage.attempts.take(attempt.number, of: key)
+      storage.claims.add(key)
+      if let volume = claim(key)?.volumeName { storage.volumes.add(volume) }
+      for volume in storage.reserved[key] ?? [] { storage.volumes.add(volume) }
+      wakeGroups(of: key)
+    }
+  }
+
+  /// The claims of a pod, with the volumes of its spec.
+  func claims(of pod: Pod) -> [(key: ObjectKey, volume: VolumeSpec)] {
+    pod.spec.claims.compactMap { volume in
+      volume.claimName(ofPod: pod.meta.name).map {
+        (ObjectKey(namespace: pod.meta.namespace, name: $0), volume)
+      }
+    }
+  }
+
+  /// Runs due work on at most `limit` objects; returns how many it touched.
+  mutating func runStorage(limit: Int) -> Int {
+    var left = limit
+    while left > 0, let key = storage.ephemeral.next() { left -= makeEphemeralClaims(key) }
+    while left > 0, let key = storage.claims.next() {
+      syncClaim(key)
+      left -= 1
+    }
+    while left > 0, let name = storage.volumes.next() {
+      syncVolume(name)
+      left -= 1
+    }
+    while left > 0, let key = storage.started.next() { left -= noteMade(by: key) }
+    while left > 0, let key = storage.restless.next() {
+      if let pod = state.pods[key] { settleNeeds(of: pod) }
+      left -= 1
+    }
+    while left > 0, let node = storage.untold.next() {
+      tellRemovals(node)
+      left -= 1
+    }
+    storage.looked += limit - left
+    return limit - left
+  }
+}
+
+extension Dictionary {
+  /// Takes a member out of the set that stands under the key.
+  mutating func take<Member>(_ member: Member, of key: Key) where Value == InsertionSet<Member> {
+    self[key]?.remove(member)
+    if self[key]?.isEmpty == true { self[key] = nil }
+  }
+}

@@ -1,7 +1,7 @@
 // Simulated users of Jobs that wait: chains of Jobs, some in a queue, some gangs, some with indexes of which not all
-// run or some fail, some after a Job that fails; who delete their pods, suspend and resume them; and how each must end.
-// That none begins before its turn is looked at after each step (WaitingInvariants). Each word is repeated until
-// answered.
+// run or some fail, some after a Job that fails, some with a claim for one pod; who delete their pods, suspend and resume
+// them; and how each must end. That none begins before its turn is looked at after each step (WaitingInvariants). Each
+// word is repeated until answered.
 
 import ClusterProto
 import CoordinatorCore
@@ -20,6 +20,8 @@ final class WaitingWorkload {
     /// The first failure of an index is its last.
     var failsIndexes = false
     var isAcknowledged = false
+    /// Its pods have a claim that one of them alone may use at a time.
+    var isExclusive = false
 
     var fails: Bool { failPercent == 100 }
 
@@ -79,7 +81,7 @@ final class WaitingWorkload {
       completions: pods + world.pick(0...2), isIndexed: world.chance(0.5))
     if wish.isIndexed { drawIndexes(&wish) }
     if world.chance(0.6) { wish.annotations[JobAnnotation.queue] = Self.queue }
-    if world.chance(0.4) { wish.annotations[JobAnnotation.gang] = "true" }
+    if world.chance(0.4) { wish.annotations[JobAnnotation.gang] = "true" } else { wish.isExclusive = world.chance(0.4) }
     if number > 0, world.chance(0.6) {
       let other = "wait-\(world.pick(0...Int64(number - 1)))"
       let outcome = world.choose([JobDependency.Outcome.success, .success, .any, .failure]) ?? .any
@@ -87,7 +89,7 @@ final class WaitingWorkload {
       wish.annotations[JobAnnotation.dependsOn] = "\(other):\(outcome.rawValue)"
     }
     wishes.append(wish)
-    cluster.ledger.allow(job: name, atOnce: Int(wish.pods))
+    cluster.ledger.allow(job: name, atOnce: wish.isExclusive ? 1 : Int(wish.pods))
   }
 
   /// Some of its indexes do not run, some fail for good while others go on.
@@ -170,6 +172,12 @@ final class WaitingWorkload {
         ],
       ],
     ]
+    if wish.isExclusive {
+      makeClaim(wish.name)
+      body[path: ["spec", "template", "spec", "volumes"]] = [
+        ["name": "v", "persistentVolumeClaim": ["claimName": .string(wish.name)]]
+      ]
+    }
     if wish.isIndexed { body[path: ["spec", "completionMode"]] = "Indexed" }
     if wish.failsIndexes {
       body[path: ["spec", "backoffLimit"]] = nil
@@ -181,6 +189,28 @@ final class WaitingWorkload {
       wishes[number].isAcknowledged = true
       begun.append(wish.name)
     }
+  }
+
+  /// A claim for one pod, and a volume that every node reaches; in no order with their Job.
+  private func makeClaim(_ name: String) {
+    let modes: JSON = ["ReadWriteOncePod"]
+    let volume: JSON = [
+      "metadata": ["name": .string(name)],
+      "spec": [
+        "accessModes": modes, "capacity": ["storage": "1Gi"], "hostPath": ["path": "/srv"],
+        "claimRef": ["namespace": "default", "name": .string(name)],
+      ],
+    ]
+    let claim: JSON = [
+      "metadata": ["name": .string(name)],
+      "spec": [
+        "accessModes": modes, "resources": ["requests": ["storage": "1Gi"]], "storageClassName": "",
+      ],
+    ]
+    world.after(world.pick(0...2_000_000)) { [self] in
+      insist(APIRequest(verb: .create, kind: .persistentvolumes, body: volume)) { _ in }
+    }
+    insist(APIRequest(verb: .create, kind: .persistentvolumeclaims, namespace: "default", body: claim)) { _ in }
   }
 
   /// Asks until an answer comes. The first one counts.

@@ -326,3 +326,48 @@ import Testing
     #expect(try PodPlanner.plan(body, place: place).hostname == "own-3", "the pod's own name goes first")
   }
 }
+
+@Suite("Claims in plans") struct ClaimPlanTests {
+  private func planned(_ volume: JSON) throws -> PodPlan.Mount? {
+    var main = container("main")
+    main["volumeMounts"] = [["name": "v", "mountPath": "/data", "subPathExpr": "$(PART)"]]
+    main["env"] = [["name": "PART", "value": "a/b"]]
+    var spec = podSpec(containers: [main]).json
+    var named = volume
+    named["name"] = "v"
+    spec["volumes"] = [named]
+    var there = place
+    there.volumes = ["v": "/node/claims/pvc-1"]
+    return try PodPlanner.plan(assignment(spec: PodSpec(json: spec)), place: there).containers[0].mounts.first {
+      $0.path == "/data"
+    }
+  }
+
+  @Test("a claim is mounted as any volume is, its parts by the same rules, and read-only where its volume says so")
+  func mounts() throws {
+    let plain = try planned(["persistentVolumeClaim": ["claimName": "c"]])
+    #expect(plain == PodPlan.Mount(source: "/node/claims/pvc-1", subPath: "a/b", path: "/data", readOnly: false))
+    #expect(try planned(["persistentVolumeClaim": ["claimName": "c", "readOnly": true]])?.readOnly == true)
+    #expect(try planned(["ephemeral": ["volumeClaimTemplate": ["spec": [:]]]])?.readOnly == false)
+  }
+
+  @Test("a volume's name that leads elsewhere is none, and what is not understood is not guessed") func sources() {
+    func source(_ json: JSON) -> ClaimSource? {
+      var references = JSONObject()
+      references["volumes/v"] = json
+      return ClaimSource(assignment(references: references), volume: "v")
+    }
+    #expect(source(["volume": "pvc-1", "stored": true, "make": true]) == .stored(volume: "pvc-1", isNew: true))
+    #expect(source(["volume": "pvc-1", "stored": true]) == .stored(volume: "pvc-1", isNew: false))
+    for name in ["", "..", "a/b", "A", ".hidden"] {
+      #expect(source(["volume": .string(name), "stored": true]) == nil, "\(name)")
+    }
+    #expect(source(["volume": "v", "nfs": ["server": "s", "path": "relative"]]) == nil)
+    #expect(source(["volume": "v", "hostPath": ["path": "/srv"]]) == .hostPath(path: "/srv", type: ""))
+    guard case .share(let share)? = source(["volume": "v", "nfs": ["server": "fd00::1", "path": "/x"]]) else {
+      Issue.record("no share")
+      return
+    }
+    #expect(share.source == "[fd00::1]:/x" && share.options == [])
+  }
+}

@@ -28,6 +28,8 @@ import Testing
     {
       return true
     }
+    // Of a claim's template there are labels and annotations alone.
+    if field.path.contains("volumeClaimTemplate.metadata.") { return true }
     return isFieldOfNode(field) || refusedByPlace.contains(field.path.replacing("spec.jobTemplate.", with: ""))
   }
 

@@ -224,7 +224,7 @@ private let jobRefusals: [Refusal] = [
         "volumes[0].projected.sources[0].clusterTrustBundle",
         ["volumes": [["name": "v", "projected": ["sources": [["clusterTrustBundle": ["path": "ca"]]]]]]]
       ),
-      ("volumes[0].persistentVolumeClaim", ["volumes": [["name": "v", "persistentVolumeClaim": ["claimName": "s"]]]]),
+      ("volumes[0].csi", ["volumes": [["name": "v", "csi": ["driver": "s"]]]]),
       ("containers[0].livenessProbe.grpc", main(["livenessProbe": ["grpc": ["port": 80]]])),
       ("containers[0].resources.limits[hugepages-2Mi]", main(["resources": ["limits": ["hugepages-2Mi": 1]]])),
     ] as [(String, JSON)])

@@ -433,6 +433,9 @@ import Testing
           "spec": ["schedule": "0 0 1 1 *", "jobTemplate": ["spec": Manifest.job("")["spec"] ?? .null]],
         ]
       case .pods: Manifest.pod("x")
+      case .persistentvolumes: Storage.volume("x")
+      case .persistentvolumeclaims: Storage.claim("x")
+      case .storageclasses: ["metadata": ["name": "x"], "provisioner": "kubernetes.io/no-provisioner"]
       default: ["metadata": ["name": "x"]]
       }
     if kind == .events { body["involvedObject"] = ["namespace": "default"] }

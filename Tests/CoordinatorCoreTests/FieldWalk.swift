@@ -176,6 +176,9 @@ enum FieldWalk {
       case .services: ["spec": ["ports": [["port": 80, "protocol": "TCP"]]]]
       case .rolebindings, .clusterrolebindings:
         ["roleRef": ["apiGroup": .string(Kind.accessGroup), "kind": "ClusterRole", "name": "view"]]
+      case .persistentvolumes: Storage.volume(name)
+      case .persistentvolumeclaims: Storage.claim(name)
+      case .storageclasses: ["provisioner": "kubernetes.io/no-provisioner"]
       default: [:]
       }
     object["apiVersion"] = .string(kind.apiVersion)

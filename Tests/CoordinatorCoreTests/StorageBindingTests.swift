@@ -206,8 +206,8 @@ import Testing
     harness.addPod("s", selector: ["kubernetes.io/hostname": "a"], extra: Storage.using("c"))
     #expect(
       harness.wait("s")?.hasPrefix(
-        "0/2 nodes are available: 1 node(s) didn't match Pod's node affinity/selector, 1 node(s) didn't match "
-          + "PersistentVolume's node affinity.") == true, "\(harness.wait("s") ?? "")")
+        "0/2 nodes are available: 1 node(s) didn't match PersistentVolume's node affinity, 1 node(s) "
+          + "didn't match Pod's node affinity/selector.") == true, "\(harness.wait("s") ?? "")")
     #expect(harness.problems().isEmpty)
   }
 

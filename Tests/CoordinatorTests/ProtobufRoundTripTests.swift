@@ -175,6 +175,7 @@ struct ProtobufRoundTripTests {
       "ContainerStatus.volumeMounts", "ContainerStatus.allocatedResourcesStatus",
       "PodStatus.ephemeralContainerStatuses", "PodStatus.extendedResourceClaimStatus",
       "PodStatus.resourceClaimStatuses", "PodStatus.fencingToken",
+      "PersistentVolumeClaimStatus.modifyVolumeStatus",
     ]
     var seen: Set<String> = []
     var lacking: Set<String> = []

@@ -273,8 +273,7 @@ package final class AgentHost {
       coordinator?.close()
       coordinator = nil
     case .send(let message): coordinator?.send(message.json)
-    case .prepare(let assignment, let number, let records):
-      prepare(assignment, number, records)
+    case .prepare(let assignment, let number, let records): prepare(assignment, number, records)
     case .writeTokens(let attempt, let tokens): worker.write(tokens, of: attempt)
     case .cleanUp(let attempt): worker.cleanUp(attempt)
     case .cleanUpExcept(let attempts): worker.cleanUpExcept(attempts)

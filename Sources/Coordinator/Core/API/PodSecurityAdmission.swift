@@ -79,11 +79,7 @@ extension CoordinatorCore {
     if case .pod(let pod) = object, let found = standingProblem(pod.spec.json, namespace: pod.meta.namespace) {
       return found
     }
-    if case .other(let claim) = object, claim.kind == .persistentvolumeclaims,
-      let found = workloads.limits[claim.meta.namespace]?.problem(ofClaim: claim.body["spec"])
-    {
-      return found
-    }
+    if let found = limitProblem(ofClaim: object) { return found }
     return quotaProblem(object)
   }
 

@@ -135,7 +135,8 @@ extension Protobuf {
     Volume = name=1:string .=2:VolumeSource
     VolumeSource = hostPath=1:HostPathVolumeSource emptyDir=2:EmptyDirVolumeSource gcePersistentDisk=3:unserved
       awsElasticBlockStore=4:unserved gitRepo=5:unserved secret=6:SecretVolumeSource nfs=7:unserved iscsi=8:unserved
-      glusterfs=9:unserved persistentVolumeClaim=10:PersistentVolumeClaimVolumeSource rbd=11:unserved flexVolume=12:unserved cinder=13:unserved
+      glusterfs=9:unserved persistentVolumeClaim=10:PersistentVolumeClaimVolumeSource
+      rbd=11:unserved flexVolume=12:unserved cinder=13:unserved
       cephfs=14:unserved flocker=15:unserved downwardAPI=16:DownwardAPIVolumeSource fc=17:unserved azureFile=18:unserved
       configMap=19:ConfigMapVolumeSource vsphereVolume=20:unserved quobyte=21:unserved azureDisk=22:unserved
       photonPersistentDisk=23:unserved portworxVolume=24:unserved scaleIO=25:unserved projected=26:ProjectedVolumeSource

@@ -96,7 +96,10 @@ enum Schema {
   /// Every struct by name.
   static let structs: [String: SchemaStruct] = {
     var result: [String: SchemaStruct] = [:]
-    for line in lines([metaTypes, jobTypes, podTypes, volumeTypes, storageTypes, statusTypes, otherTypes, accessTypes]) {
+    let tables = [
+      metaTypes, jobTypes, podTypes, volumeTypes, storageTypes, statusTypes, otherTypes, accessTypes,
+    ]
+    for line in lines(tables) {
       if let type = SchemaStruct(line: line[...]) { result[type.name] = type }
     }
     return result

@@ -124,8 +124,8 @@ extension Schema {
   static let volumeTypes = """
     Volume = name:string configMap:ConfigMapVolumeSource secret:SecretVolumeSource emptyDir:EmptyDirVolumeSource
       hostPath:HostPathVolumeSource downwardAPI:DownwardAPIVolumeSource projected:ProjectedVolumeSource
-      awsElasticBlockStore:any! azureDisk:any!
-      azureFile:any! cephfs:any! cinder:any! csi:any! ephemeral:EphemeralVolumeSource fc:any! flexVolume:any! flocker:any!
+      awsElasticBlockStore:any! azureDisk:any! azureFile:any! cephfs:any! cinder:any! csi:any!
+      ephemeral:EphemeralVolumeSource fc:any! flexVolume:any! flocker:any!
       gcePersistentDisk:any! gitRepo:any! glusterfs:any! image:any! iscsi:any! nfs:any!
       persistentVolumeClaim:PersistentVolumeClaimVolumeSource photonPersistentDisk:any! portworxVolume:any!
       quobyte:any! rbd:any! scaleIO:any! storageos:any! vsphereVolume:any!

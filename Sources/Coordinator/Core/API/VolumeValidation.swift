@@ -56,7 +56,7 @@ struct VolumeValidation {
   private mutating func ephemeral(_ source: JSON, _ path: String) {
     guard let template = source["volumeClaimTemplate"] else { return errors.required(path) }
     for member in template["metadata"]?.objectValue?.keys ?? [] where !["annotations", "labels"].contains(member) {
-      errors.forbidden("\(path).metadata.\(member)", "metadata may only have labels and annotations")
+      errors.forbidden("\(path).metadata.\(member)", "cannot be set for an ephemeral volume")
     }
     MetaValidation.labels(template[path: ["metadata", "labels"]], "\(path).metadata.labels", into: &errors)
     MetaValidation.annotations(

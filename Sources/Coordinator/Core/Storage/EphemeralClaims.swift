@@ -1,5 +1,5 @@
-// Owns: the claims of pods' ephemeral volumes: each is made for its pod, named after it, and goes with it by the garbage
-// collector. It must not know how claims are bound.
+// Owns: the claims of pods' ephemeral volumes: each is made for its pod, named after it, and goes with it by the
+// garbage collector. It must not know how claims are bound.
 
 import ClusterProto
 
@@ -25,7 +25,7 @@ extension CoordinatorCore {
           on: .pod(pod), type: .warning, reason: "FailedCreate", message: Excerpt.of(error.message, limit: 1_000),
           component: "ephemeral-volume-controller")
         storage.refused.insert(key)
-        fleet.timers.set(.storage, at: now.boot + Self.removalRetryMilliseconds)
+        retryStorage(after: Self.removalRetryMilliseconds)
       }
     }
     return touched

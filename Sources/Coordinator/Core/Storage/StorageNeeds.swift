@@ -154,11 +154,7 @@ extension CoordinatorCore {
 
   /// The claim is free, or there may be a volume for it: who waits for that is tried again.
   mutating func wakeGroups(of claim: ObjectKey) {
-    for group in storage.groups[claim] ?? InsertionSet() {
-      guard let id = fleet.scheduler.groups[group]?.classID else { continue }
-      fleet.scheduler.classes.openAll(id)
-      fleet.scheduler.classes.wake(id, anywhere: true)
-    }
+    for group in storage.groups[claim] ?? InsertionSet() { wake(group) }
   }
 
   /// Where a node finds the volumes of a pod's claims, by the names of its volumes. Of claims in its own namespace

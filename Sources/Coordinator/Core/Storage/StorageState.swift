@@ -61,26 +61,25 @@ extension CoordinatorCore {
 
   /// Every object change passes here; also each row at start (then nothing is written or sent).
   mutating func storageObserve(_ change: ObjectChange) {
-    switch (change.before, change.after) {
-    case (.pod(let before)?, .pod(let after)?):
-      if !after.spec.claims.isEmpty { observeUser(before, after) }
-    case (.pod(let before)?, nil): if !before.spec.claims.isEmpty { observeUser(before, nil) }
-    case (nil, .pod(let after)?): if !after.spec.claims.isEmpty { observeUser(nil, after) }
-    case (.other(let object)?, _), (nil, .other(let object)?):
-      var after: GenericObject?
-      if case .other(let new)? = change.after { after = new }
-      switch object.kind {
-      case .persistentvolumes: observeVolume(object.meta.name, after)
-      case .persistentvolumeclaims: observeClaim(object, after)
-      case .storageclasses: observeStorageClass(object.meta.name, after)
-      default: break
-      }
-    default: break
+    if case .pod(let pod)? = change.subject {
+      if !pod.spec.claims.isEmpty { observeUser(change) }
+      return
     }
+    guard case .other(let object)? = change.subject else { return }
+    let before = change.before.flatMap(Self.other)
+    let after = change.after.flatMap(Self.other)
+    if object.kind == .persistentvolumes { observeVolume(object.meta.name, before, after) }
+    if object.kind == .persistentvolumeclaims { observeClaim(object, after) }
+    if object.kind == .storageclasses { observeStorageClass(object.meta.name, after) }
   }
 
-  private mutating func observeVolume(_ name: String, _ object: GenericObject?) {
+  private static func other(_ object: APIObject) -> GenericObject? {
+    if case .other(let other) = object { other } else { nil }
+  }
+
+  private mutating func observeVolume(_ name: String, _ before: GenericObject?, _ object: GenericObject?) {
     storage.volumes.add(name)
+    if let claim = before.flatMap({ VolumeFacts($0).claim }) { storage.claims.add(claim.key) }
     if let key = storage.reservedFor.removeValue(forKey: name) {
       storage.reserved[key]?.removeAll { $0 == name }
       if storage.reserved[key]?.isEmpty == true { storage.reserved[key] = nil }
@@ -137,7 +136,9 @@ extension CoordinatorCore {
     storage.defaultClass = youngest?.name
   }
 
-  private mutating func observeUser(_ before: Pod?, _ after: Pod?) {
+  private mutating func observeUser(_ change: ObjectChange) {
+    func pod(_ object: APIObject?) -> Pod? { if case .pod(let pod)? = object { pod } else { nil } }
+    let (before, after) = (pod(change.before), pod(change.after))
     guard let pod = after ?? before else { return }
     let had = before?.nodeName != nil
     let has = after?.nodeName != nil

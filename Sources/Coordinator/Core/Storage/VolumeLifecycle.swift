@@ -60,7 +60,8 @@ extension CoordinatorCore {
     if facts.isDeleting || facts.phase == "Failed" { return }
     fail(
       facts.name,
-      "error getting deleter volume plugin for volume \(JSON.string(facts.name).text): no deletable volume plugin matched"
+      "error getting deleter volume plugin for volume \(JSON.string(facts.name).text): no deletable volume plugin "
+        + "matched"
     )
   }
 
@@ -91,14 +92,14 @@ extension CoordinatorCore {
 
   /// Tells the node, if it is there, which directories have to go.
   mutating func tellRemovals(_ node: String) {
-    guard let names = storage.removals[node], let session = fleet.nodes[node]?.session else { return }
+    guard let names = storage.removals[node], let session = session(ofNode: node) else { return }
     // What does not fit follows what is done.
     outputs.append(.send(session, .removeVolumes(Array(names.prefix(Self.removalPage))), immediate: false))
   }
 
   /// A node's word about directories that it was to remove.
   mutating func take(removed: [String], failed: [VolumeProblem], from session: SessionID) {
-    guard let node = fleet.sessions[session]?.node, fleet.nodes[node]?.session == session else { return }
+    guard let node = node(of: session) else { return }
     for name in removed where storage.removals[node]?.contains(name) == true {
       erase(ObjectReference(kind: .persistentvolumes, key: ObjectKey(namespace: "", name: name)))
       forgetRemoval(name)
@@ -110,7 +111,7 @@ extension CoordinatorCore {
       if storage.removals[node] != nil { storage.untold.add(node) }
     } else {
       storage.failing.insert(node)
-      fleet.timers.set(.storage, at: now.boot + Self.removalRetryMilliseconds)
+      retryStorage(after: Self.removalRetryMilliseconds)
     }
   }
 

@@ -192,6 +192,12 @@ extension CoordinatorCore {
     refusalMayBeOver(in: namespace)
   }
 
+  /// Why there may be no such claim; nil: there may, or it is none.
+  func limitProblem(ofClaim object: APIObject) -> String? {
+    guard case .other(let claim) = object, claim.kind == .persistentvolumeclaims else { return nil }
+    return workloads.limits[claim.meta.namespace]?.problem(ofClaim: claim.body["spec"])
+  }
+
   /// The mutating part of the admission of a pod that a client creates.
   func admitLimits(_ json: inout JSON) {
     guard let limits = workloads.limits[json[path: ["metadata", "namespace"]]?.stringValue ?? ""],

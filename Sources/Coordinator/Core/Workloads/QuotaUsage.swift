@@ -79,6 +79,12 @@ enum QuotaUsage {
     return result
   }
 
+  /// Objects of the kind take more than their number.
+  static func asksForMore(_ kind: Kind) -> Bool {
+    if kind == .pods { return true }
+    return kind == .persistentvolumeclaims
+  }
+
   /// A claim is counted with what it asks for, in all and by its class.
   static func of(claim: GenericObject) -> ResourceTotals {
     var result = of(.persistentvolumeclaims)

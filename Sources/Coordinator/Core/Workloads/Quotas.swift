@@ -45,7 +45,7 @@ extension CoordinatorCore {
 
   private mutating func countAll(_ namespace: String, into count: inout QuotaCount) {
     for kind in Kind.allCases where kind.isNamespaced {
-      let isCounted = kind == .pods || kind == .persistentvolumeclaims || !QuotaUsage.of(kind).masked(count.hard.names).isEmpty
+      let isCounted = QuotaUsage.asksForMore(kind) || !QuotaUsage.of(kind).masked(count.hard.names).isEmpty
       guard isCounted else { continue }
       for key in state.keys(of: kind, in: namespace) {
         guard let object = state[ObjectReference(kind: kind, key: key)] else { continue }

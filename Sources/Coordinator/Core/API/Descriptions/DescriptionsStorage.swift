@@ -62,8 +62,8 @@ extension Descriptions {
       lastPhaseTransitionTime: Since when.
     PersistentVolumeClaim: PersistentVolumeClaim asks for storage that outlives pods. Pods name it as a volume.
     PersistentVolumeClaimSpec: PersistentVolumeClaimSpec is what a claim asks for. It cannot be changed.
-      accessModes: How it is used. Of ReadWriteOncePod one pod alone may run with it at a time; the others have no effect
-        but on which volume it gets.
+      accessModes: How it is used. Of ReadWriteOncePod one pod alone may run with it at a time; the others only have a
+        say in which volume it gets.
       selector: Labels that the volume must have.
       resources: How much it asks for.
       volumeName: The volume that it has, or asks for by name.

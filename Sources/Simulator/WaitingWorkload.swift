@@ -1,7 +1,7 @@
 // Simulated users of Jobs that wait: chains of Jobs, some in a queue, some gangs, some with indexes of which not all
-// run or some fail, some after a Job that fails, some with a claim for one pod; who delete their pods, suspend and resume
-// them; and how each must end. That none begins before its turn is looked at after each step (WaitingInvariants). Each
-// word is repeated until answered.
+// run or some fail, some after a Job that fails, some with a claim for one pod; who delete their pods, suspend and
+// resume them; and how each must end. That none begins before its turn is looked at after each step
+// (WaitingInvariants). Each word is repeated until answered.
 
 import ClusterProto
 import CoordinatorCore

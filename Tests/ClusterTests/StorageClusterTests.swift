@@ -60,7 +60,7 @@ import Testing
         try checkEqual(lines.sorted(), (1...5).map { "lines-\($0)" }, "lines that were there")
         try cluster.ledger.checkNothingRanTwice(parallelism: 1)
 
-        try cluster.must("delete", "pvc", "data")
+        try cluster.must("delete", "pvc", "data", "--wait=false")
         try check(directories(cluster).count == 1, "a claim that pods name stays")
         try cluster.must("delete", "job", "writers")
         try cluster.must("delete", "job", "reader")

@@ -54,6 +54,36 @@ import Testing
     #expect(harness.problems().isEmpty)
   }
 
+  @Test("pods that wait with claims of either kind wait on over a restart, and run when there are nodes")
+  func restarted()
+    throws
+  {
+    var harness = try FleetHarness()
+    harness.create(.persistentvolumeclaims, Storage.claim("c"))
+    harness.create(.persistentvolumes, Storage.volume("v"))
+    harness.create(.persistentvolumeclaims, Storage.claim("d", more: ["storageClassName": ""]))
+    harness.addPod("p", extra: Storage.using("c"))
+    harness.addPod("q", extra: Storage.using("d"))
+    try harness.restart()
+    harness.join(FakeAgent("a"))
+    #expect(harness.pod("p")?.nodeName == "a" && harness.pod("q")?.nodeName == "a", "\(harness.wait("p") ?? "")")
+    var found: [String] = []
+    harness.core.checkStorage(&found)
+    #expect(found.isEmpty)
+  }
+
+  @Test("a claim that says itself that it is bound gets no volume that is not for it") func forged() throws {
+    var harness = try FleetHarness.joined(["a"])
+    harness.create(.persistentvolumes, Storage.volume("v", more: ["storageClassName": "precious"]))
+    var claim = Storage.claim("c", more: ["storageClassName": "", "volumeName": "v"])
+    claim[path: ["metadata", "annotations"]] = ["pv.kubernetes.io/bind-completed": "yes"]
+    harness.create(.persistentvolumeclaims, claim)
+    #expect(harness.phase(.persistentvolumeclaims, "c") == "Lost")
+    #expect(harness.phase(.persistentvolumes, "v") == "Available")
+    harness.addPod("p", extra: Storage.using("c"))
+    #expect(harness.pod("p")?.nodeName == nil)
+  }
+
   @Test("a pod whose volume lies on a lost node waits for that node") func lostNode() throws {
     var harness = try FleetHarness.joined(["a", "b"])
     harness.create(.persistentvolumeclaims, Storage.claim("c"))

@@ -10,7 +10,7 @@ import Testing
 @testable import NodeAgent
 
 @Suite("Volumes of claims on a node", .enabled(if: isRoot, "needs root")) struct ClaimVolumeTests {
-  private func assignment(_ attempt: AttemptNumber = 1, _ source: JSON?, group: Int64? = nil) -> Assignment {
+  private func assignment(_ attempt: AttemptNumber, _ source: JSON?, group: Int64? = nil) -> Assignment {
     var spec = pod(
       shell("main", "true"), volumes: [["name": "v", "persistentVolumeClaim": ["claimName": "c"]]])
     if let group { spec["securityContext"] = ["fsGroup": .int(group)] }
@@ -32,7 +32,7 @@ import Testing
   {
     let paths = NodePaths(data: try Scratch().path)
     for source in [nil, ["volume": "x", "tape": [:]], ["volume": "../x", "stored": true, "make": true]] as [JSON?] {
-      let error = #expect(throws: VolumeError.self) { _ = try make(assignment(source), paths) }
+      let error = #expect(throws: VolumeError.self) { _ = try make(assignment(1, source), paths) }
       #expect(error?.message == "MountVolume.SetUp failed for volume \"v\" : its PersistentVolumeClaim is not bound")
       #expect(error?.retryable == true)
     }
@@ -42,10 +42,10 @@ import Testing
   func directory() throws {
     let scratch = try Scratch()
     let paths = NodePaths(data: scratch.path)
-    let error = #expect(throws: VolumeError.self) { _ = try make(assignment(old), paths) }
+    let error = #expect(throws: VolumeError.self) { _ = try make(assignment(1, old), paths) }
     #expect(error?.message.contains("is not on this node any more") == true)
     #expect(!Files.exists("\(paths.claims)/pvc-1"))
-    let path = try #require(try make(assignment(new), paths))
+    let path = try #require(try make(assignment(1, new), paths))
     #expect(path == "\(paths.claims)/pvc-1")
     #expect(try Files.status(path).mode & 0o7777 == 0o777)
     try Files.writeAtomically("\(path)/kept", [1])
@@ -58,7 +58,7 @@ import Testing
   {
     let scratch = try Scratch()
     let paths = NodePaths(data: scratch.path)
-    let path = try #require(try make(assignment(new), paths))
+    let path = try #require(try make(assignment(1, new), paths))
     try Files.writeAtomically("\(scratch.path)/secret", [1], mode: 0o600)
     #expect(symlink("\(scratch.path)/secret", "\(path)/link") == 0)
     _ = try make(assignment(2, old, group: 4_242), paths)
@@ -75,7 +75,7 @@ import Testing
   @Test("what is removed is the volume's directory alone, whatever its pods have made in it") func removal() throws {
     let scratch = try Scratch()
     let paths = NodePaths(data: scratch.path)
-    let path = try #require(try make(assignment(new), paths))
+    let path = try #require(try make(assignment(1, new), paths))
     try Files.makeDirectory("\(scratch.path)/outside")
     try Files.writeAtomically("\(scratch.path)/outside/kept", [1])
     #expect(symlink("\(scratch.path)/outside", "\(path)/link") == 0)
@@ -90,9 +90,9 @@ import Testing
     let scratch = try Scratch()
     let paths = NodePaths(data: scratch.path + "/data")
     let there: JSON = ["volume": "v", "hostPath": ["path": .string(scratch.path), "type": "Directory"]]
-    #expect(try make(assignment(there), paths) == scratch.path)
+    #expect(try make(assignment(1, there), paths) == scratch.path)
     let missing: JSON = ["volume": "v", "hostPath": ["path": "/nonexistent/x", "type": "Directory"]]
-    let error = #expect(throws: VolumeError.self) { _ = try make(assignment(missing), paths) }
+    let error = #expect(throws: VolumeError.self) { _ = try make(assignment(1, missing), paths) }
     #expect(error?.message.contains("hostPath type check failed: /nonexistent/x is not a directory") == true)
   }
 
@@ -111,7 +111,7 @@ import Testing
   }
 
   private func network(_ options: JSON = .null) throws -> NetworkShare {
-    guard case .share(let found)? = ClaimSource(assignment(share(options)), volume: "v") else {
+    guard case .share(let found)? = ClaimSource(assignment(1, share(options)), volume: "v") else {
       throw IOError(operation: "read", subject: "share", message: "is none")
     }
     return found

@@ -36,8 +36,8 @@ struct ClaimVolumes {
           volume, "the directory of PersistentVolume \(name), \(path), is not on this node any more")
       }
       do throws(IOError) {
-        // Nobody but the node looks through here; a pod sees its own alone.
-        try Files.makeDirectory(paths.claims, mode: 0o711)
+        // Nobody but the node looks in here; a pod sees its own alone.
+        try Files.makeDirectory(paths.claims, mode: 0o700)
         try Files.makeDirectory(path, mode: 0o777)
       } catch {
         throw Volumes.setUpFailure(volume, "\(error)")

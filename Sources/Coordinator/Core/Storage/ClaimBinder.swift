@@ -141,7 +141,8 @@ extension CoordinatorCore {
   /// A claim that was bound: its volume may be gone.
   private mutating func checkBound(_ facts: ClaimFacts) {
     let volume = volume(facts.volumeName)
-    if let volume, volume.claim == nil && !volume.isDeleting || isReserved(volume, for: facts) {
+    let isFree = volume.map { $0.claim == nil && !$0.isDeleting && facts.mismatch($0) == nil } ?? false
+    if let volume, isFree || isReserved(volume, for: facts) {
       if facts.phase != "Bound" || volume.claim?.uid != facts.uid { bind(facts, to: volume) }
       return
     }

@@ -37,6 +37,8 @@ enum NodeLabels {
 extension CoordinatorCore {
   /// The class that every cluster has; deleted it comes again with the next start.
   mutating func beginStorage() {
+    // Rows come in any order: what pods wait for is known when all are there.
+    for pod in storage.needs.keys.sorted() { storage.restless.add(pod) }
     let key = ObjectKey(namespace: "", name: LocalDirectory.className)
     guard state.other(.storageclasses, key) == nil else { return }
     var meta = ObjectMeta()

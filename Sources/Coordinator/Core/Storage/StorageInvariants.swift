@@ -4,8 +4,8 @@
 import ClusterProto
 
 extension CoordinatorCore {
-  /// Claim and volume say the same of each other, a claim for one pod has one attempt at most, and what is remembered of
-  /// attempts is what there is.
+  /// Claim and volume say the same of each other, a claim for one pod has one attempt at most, and what is remembered
+  /// of attempts is what there is.
   func checkStorage(_ found: inout [String]) {
     var state = state
     for key in state.keys(of: .persistentvolumeclaims) {

@@ -77,9 +77,15 @@ extension CoordinatorCore {
     if case .other(let other) = object { other } else { nil }
   }
 
+  /// The claim, and pods that wait with it, are looked at again.
+  private mutating func unsettle(_ claim: ObjectKey) {
+    storage.claims.add(claim)
+    for pod in storage.waiting[claim] ?? InsertionSet() { storage.restless.add(pod) }
+  }
+
   private mutating func observeVolume(_ name: String, _ before: GenericObject?, _ object: GenericObject?) {
     storage.volumes.add(name)
-    if let claim = before.flatMap({ VolumeFacts($0).claim }) { storage.claims.add(claim.key) }
+    if let claim = before.flatMap({ VolumeFacts($0).claim }) { unsettle(claim.key) }
     if let key = storage.reservedFor.removeValue(forKey: name) {
       storage.reserved[key]?.removeAll { $0 == name }
       if storage.reserved[key]?.isEmpty == true { storage.reserved[key] = nil }
@@ -95,18 +101,17 @@ extension CoordinatorCore {
       storage.reserved[claim.key, default: []].append(name)
       storage.reserved[claim.key]?.sort()
       storage.reservedFor[name] = claim.key
-      storage.claims.add(claim.key)
+      unsettle(claim.key)
     }
     for key in storage.wanted[name] ?? InsertionSet() { storage.claims.add(key) }
   }
 
   private mutating func observeClaim(_ object: GenericObject, _ after: GenericObject?) {
     let key = object.meta.key
-    storage.claims.add(key)
+    unsettle(key)
     let before = ClaimFacts(object)
     for name in storage.reserved[key] ?? [] { storage.volumes.add(name) }
     if !before.volumeName.isEmpty { storage.volumes.add(before.volumeName) }
-    for pod in storage.waiting[key] ?? InsertionSet() { storage.restless.add(pod) }
     guard after == nil else { return }
     forgetUnbound(key, before)
   }
@@ -122,8 +127,7 @@ extension CoordinatorCore {
   private mutating func observeStorageClass(_ name: String, _ after: GenericObject?) {
     storage.classes[name] = after.map { StorageClassFacts($0) }
     for key in storage.classless[name] ?? InsertionSet() {
-      storage.claims.add(key)
-      for pod in storage.waiting[key] ?? InsertionSet() { storage.restless.add(pod) }
+      unsettle(key)
     }
     var youngest: (name: String, made: WallTime)?
     // There are few.

@@ -150,6 +150,29 @@ import Testing
     #expect(harness.object(.persistentvolumes, name) != nil)
   }
 
+  @Test("a volume that is taken back before its directory was removed is removed by no late word") func takenBack()
+    throws
+  {
+    var harness = try FleetHarness.joined(["a"])
+    harness.create(.persistentvolumeclaims, Storage.claim("c"))
+    harness.addPod("p", extra: Storage.using("c"))
+    let name = try #require(harness.volume(of: "c"))
+    harness.succeed("p")
+    harness.step([.sessionClosed("session-a")])
+    harness.delete(.pods, "p")
+    harness.delete(.persistentvolumeclaims, "c")
+    #expect(harness.phase(.persistentvolumes, name) == "Released")
+    #expect(harness.patch(.persistentvolumes, name, ["spec": ["claimRef": .null]]) == 200)
+    harness.create(.persistentvolumeclaims, Storage.claim("again", more: ["volumeName": .string(name)]))
+    #expect(harness.phase(.persistentvolumes, name) == "Bound")
+    harness.reconnect("a", session: "again")
+    #expect(harness.agents["a"]?.removals == [])
+    harness.step([.agent("again", .volumesRemoved([name], failed: []))])
+    #expect(harness.phase(.persistentvolumes, name) == "Bound")
+    harness.delete(.persistentvolumeclaims, "again")
+    #expect(harness.agents["a"]?.removals == [name])
+  }
+
   @Test("a class that retains keeps the directory, and the volume's end is a person's to decide") func retained() throws
   {
     var harness = try FleetHarness.joined(["a"])

@@ -80,6 +80,30 @@ struct ProtobufRoundTripTests {
       "/api/v1/namespaces/default/limitranges", "v1", "LimitRange",
       ["spec": ["limits": [["type": "Container", "default": ["example.com/none": "1"]]]]]),
     sample(
+      "/api/v1/persistentvolumes", "v1", "PersistentVolume",
+      [
+        "spec": [
+          "capacity": ["storage": "1Gi"], "accessModes": ["ReadWriteMany"], "mountOptions": ["soft"],
+          "storageClassName": "", "nfs": ["server": "s", "path": "/p", "readOnly": true],
+          "nodeAffinity": [
+            "required": [
+              "nodeSelectorTerms": [["matchExpressions": [["key": "a", "operator": "In", "values": ["b"]]]]]
+            ]
+          ],
+        ]
+      ]),
+    sample(
+      "/api/v1/namespaces/default/persistentvolumeclaims", "v1", "PersistentVolumeClaim",
+      [
+        "spec": [
+          "accessModes": ["ReadWriteOnce"], "storageClassName": "", "selector": ["matchLabels": ["a": "b"]],
+          "resources": ["requests": ["storage": "1Gi"]],
+        ]
+      ]),
+    sample(
+      "/apis/storage.k8s.io/v1/storageclasses", "storage.k8s.io/v1", "StorageClass",
+      ["provisioner": "kubernetes.io/no-provisioner", "volumeBindingMode": "WaitForFirstConsumer"]),
+    sample(
       "/apis/scheduling.k8s.io/v1/priorityclasses", "scheduling.k8s.io/v1", "PriorityClass", ["value": 0]),
     sample(
       "/apis/coordination.k8s.io/v1/namespaces/default/leases", "coordination.k8s.io/v1", "Lease",

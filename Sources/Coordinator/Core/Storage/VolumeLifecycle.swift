@@ -11,12 +11,15 @@ extension CoordinatorCore {
   mutating func syncVolume(_ name: String) {
     guard let facts = volume(name) else { return forgetRemoval(name) }
     guard let reference = facts.claim, !reference.uid.isEmpty else {
+      // Somebody has taken it back before its directory was removed.
+      forgetRemoval(name)
       if facts.isDeleting { return releaseVolume(facts) }
       setPhase(of: name, "Available")
       if facts.claim == nil { offer(facts) }
       return
     }
     if let claim = claim(reference.key), claim.uid == reference.uid {
+      forgetRemoval(name)
       if claim.volumeName == name { setPhase(of: name, "Bound") }
       if facts.isDeleting, claim.volumeName != name { releaseVolume(facts) }
       return

@@ -5,6 +5,25 @@ import ClusterProto
 import Testing
 
 @Suite struct KeeperLifecycleTests {
+  @Test(
+    "a container's own rules about exit codes go before every policy",
+    arguments: [
+      ("In", [42, 43], 42, true), ("In", [42], 1, false), ("NotIn", [42], 1, true), ("NotIn", [42], 42, false),
+      ("In", [], 1, false), ("NotIn", [], 1, true),
+    ] as [(String, [Int64], Int64, Bool)])
+  func restartRules(word: String, values: [Int64], code: Int64, isRestarted: Bool) throws {
+    var json = container("main")
+    json["restartPolicy"] = "Never"
+    json["restartPolicyRules"] = [
+      ["action": "Restart", "exitCodes": ["operator": .string(word), "values": .integers(values)]]
+    ]
+    var bench = KeeperBench()
+    try bench.run(assignment(spec: podSpec(policy: .never, containers: [json, container("other")])))
+    let effects = bench.exit(0, code: code)
+    #expect(effects.startedRuns.map(\.restart) == (isRestarted ? [1] : []))
+    #expect(bench.exit(1, code: code).startedRuns.isEmpty, "another container has no such rules")
+  }
+
   @Test("a container that exits 0 makes the pod Succeeded, but only when its init is gone")
   func success() throws {
     var bench = KeeperBench()

@@ -143,6 +143,41 @@ private let policyRefusals: [PolicyRefusal] = [
 ]
 
 @Suite("refusals of policies") struct APIPolicyRefusalTests {
+  @Test(
+    "a container's restart rules are held to their form, in Kubernetes' words",
+    arguments: [
+      (
+        ["restartPolicyRules": [["action": "Restart", "exitCodes": ["operator": "In", "values": [1]]]]],
+        "restartPolicy: Required value: must specify restartPolicy when restart rules are used"
+      ),
+      (
+        ["restartPolicy": "Never", "restartPolicyRules": [["action": "Stop", "exitCodes": ["operator": "In"]]]],
+        "restartPolicyRules[0].action: Unsupported value: \"Stop\": supported values: \"Restart\""
+      ),
+      (
+        ["restartPolicy": "Never", "restartPolicyRules": [["action": "Restart"]]],
+        "restartPolicyRules[0].exitCodes: Required value: must be specified"
+      ),
+      (
+        ["restartPolicy": "Never", "restartPolicyRules": [["action": "Restart", "exitCodes": ["operator": "Is"]]]],
+        "restartPolicyRules[0].exitCodes.operator: Unsupported value: \"Is\": supported values: \"In\", \"NotIn\""
+      ),
+      (
+        [
+          "restartPolicy": "Never",
+          "restartPolicyRules": .array(
+            [JSON](repeating: ["action": "Restart", "exitCodes": ["operator": "In", "values": [1]]], count: 21)),
+        ], "restartPolicyRules: Too many: 21: must have at most 20 items"
+      ),
+    ] as [(JSON, String)])
+  func restartRules(container: JSON, message: String) throws {
+    let harness = try APIHarness()
+    var whole: JSON = ["name": "c", "image": "b", "command": ["true"]]
+    for (key, value) in container.objectValue ?? JSONObject() { whole[key] = value }
+    let answer = harness.create(.pods, Manifest.pod("p", spec: ["containers": [whole]]))
+    #expect(answer.code == 422 && answer.message.contains("spec.containers[0].\(message)"), "\(answer.message)")
+  }
+
   @Test("a policy that Kubernetes refuses is refused in its words", arguments: policyRefusals)
   private func words(_ refusal: PolicyRefusal) throws {
     let harness = try APIHarness()

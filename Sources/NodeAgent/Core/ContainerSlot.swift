@@ -21,6 +21,8 @@ struct ContainerSlot {
   let isSidecar: Bool
   /// The container's own restartPolicy; nil: its pod's decides.
   let ownPolicy: RestartPolicy?
+  /// What restarts it by its exit code before any policy is asked.
+  var rules: [RestartRule] = []
   /// nil until the agent's plan is there.
   var container: PodPlan.Container?
   var run = Run.idle
@@ -75,7 +77,7 @@ struct ContainerSlot {
 
   /// Whether a run that ended so is followed by another (Kubernetes' ShouldContainerBeRestarted, and sidecars always).
   func restarts(after exitCode: Int64, policy: RestartPolicy) -> Bool {
-    if isSidecar { return true }
+    if isSidecar || rules.contains(where: { $0.matches(exitCode) }) { return true }
     switch ownPolicy ?? policy {
     case .never: return false
     case .onFailure: return exitCode != 0

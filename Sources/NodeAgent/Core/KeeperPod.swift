@@ -107,17 +107,17 @@ struct KeeperPod {
   }
 
   private static func slots(of spec: PodSpec) -> [ContainerSlot] {
-    func policies(_ list: String) -> [RestartPolicy?] {
-      (spec.json[list]?.arrayValue ?? []).map { container in
-        container["restartPolicy"]?.stringValue.flatMap { RestartPolicy(rawValue: $0) }
+    func slots(_ list: String, _ containers: [ContainerSpec], isInit: Bool) -> [ContainerSlot] {
+      zip(containers, spec.json[list]?.arrayValue ?? []).map { container, json in
+        var slot = ContainerSlot(
+          name: container.name, image: container.image, isInit: isInit, isSidecar: isInit && container.isSidecar,
+          ownPolicy: json["restartPolicy"]?.stringValue.flatMap { RestartPolicy(rawValue: $0) })
+        slot.rules = (json["restartPolicyRules"]?.arrayValue ?? []).compactMap(RestartRule.init)
+        return slot
       }
     }
-    return zip(spec.initContainers, policies("initContainers")).map {
-      ContainerSlot(name: $0.name, image: $0.image, isInit: true, isSidecar: $0.isSidecar, ownPolicy: $1)
-    }
-      + zip(spec.containers, policies("containers")).map {
-        ContainerSlot(name: $0.name, image: $0.image, isInit: false, isSidecar: false, ownPolicy: $1)
-      }
+    return slots("initContainers", spec.initContainers, isInit: true)
+      + slots("containers", spec.containers, isInit: false)
   }
 
   /// Takes the plan; false when it does not have the spec's containers.

@@ -107,6 +107,32 @@ struct PodValidation {
     if let policy = container["restartPolicy"]?.stringValue, !supported.contains(policy) {
       errors.unsupported("\(at).restartPolicy", policy, supported)
     }
+    let rules = container["restartPolicyRules"]?.arrayValue ?? []
+    if rules.isEmpty { return }
+    if container["restartPolicy"] == nil {
+      errors.required("\(at).restartPolicy", "must specify restartPolicy when restart rules are used")
+    }
+    if rules.count > Self.mostRules {
+      errors.tooMany("\(at).restartPolicyRules", rules.count, limit: Self.mostRules)
+    }
+    for (index, rule) in rules.enumerated() { restartRule(rule, "\(at).restartPolicyRules[\(index)]") }
+  }
+
+  private static let mostRules = 20
+  private static let mostCodes = 255
+
+  private mutating func restartRule(_ rule: JSON, _ at: String) {
+    let action = rule["action"]?.stringValue ?? ""
+    if action != "Restart" { errors.unsupported("\(at).action", action, ["Restart"]) }
+    guard let exits = rule["exitCodes"] else { return errors.required("\(at).exitCodes", "must be specified") }
+    let (word, operators) = (exits["operator"]?.stringValue ?? "", ["In", "NotIn"])
+    if word.isEmpty {
+      errors.required("\(at).exitCodes.operator", "must be specified")
+    } else if !operators.contains(word) {
+      errors.unsupported("\(at).exitCodes.operator", word, operators)
+    }
+    let count = exits["values"]?.arrayValue?.count ?? 0
+    if count > Self.mostCodes { errors.tooMany("\(at).exitCodes.values", count, limit: Self.mostCodes) }
   }
 
   private mutating func unique(_ container: JSON, _ at: String, _ names: inout Set<String>) {

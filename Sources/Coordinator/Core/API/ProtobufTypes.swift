@@ -101,7 +101,9 @@ extension Protobuf {
       livenessProbe=10:Probe readinessProbe=11:Probe lifecycle=12:Lifecycle terminationMessagePath=13:string
       imagePullPolicy=14:string securityContext=15:SecurityContext stdin=16:bool stdinOnce=17:bool tty=18:bool
       envFrom=19:[]EnvFromSource terminationMessagePolicy=20:string volumeDevices=21:unserved startupProbe=22:Probe
-      resizePolicy=23:[]ContainerResizePolicy restartPolicy=24:*string restartPolicyRules=25:unserved
+      resizePolicy=23:[]ContainerResizePolicy restartPolicy=24:*string restartPolicyRules=25:[]ContainerRestartRule
+    ContainerRestartRule = action=1:string exitCodes=2:ContainerRestartRuleOnExitCodes
+    ContainerRestartRuleOnExitCodes = operator=1:string values=2:[]int32
     ContainerResizePolicy = resourceName=1:string restartPolicy=2:string
     ContainerPort = name=1:string hostPort=2:int32 containerPort=3:int32 protocol=4:string hostIP=5:string
     EnvFromSource = prefix=1:string configMapRef=2:ConfigMapEnvSource secretRef=3:SecretEnvSource

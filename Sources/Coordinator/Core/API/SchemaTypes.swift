@@ -90,10 +90,12 @@ extension Schema {
     WeightedPodAffinityTerm = weight:int32 podAffinityTerm:PodAffinityTerm
     Container = name:string image:string command:[]string args:[]string workingDir:string ports:[]ContainerPort
       envFrom:[]EnvFromSource env:[]EnvVar resources:ResourceRequirements resizePolicy:[]any~ restartPolicy:string
-      restartPolicyRules:[]any! volumeMounts:[]VolumeMount volumeDevices:[]any! livenessProbe:Probe
+      restartPolicyRules:[]ContainerRestartRule volumeMounts:[]VolumeMount volumeDevices:[]any! livenessProbe:Probe
       readinessProbe:Probe startupProbe:Probe lifecycle:Lifecycle terminationMessagePath:string
       terminationMessagePolicy:string imagePullPolicy:string securityContext:SecurityContext stdin:bool~
       stdinOnce:bool~ tty:bool~
+    ContainerRestartRule = action:string exitCodes:ContainerRestartRuleOnExitCodes
+    ContainerRestartRuleOnExitCodes = operator:string values:[]int32
     ContainerPort = name:string hostPort:int32 containerPort:int32 protocol:string hostIP:string
     EnvFromSource = prefix:string configMapRef:ConfigMapEnvSource secretRef:SecretEnvSource
     ConfigMapEnvSource = name:string optional:bool

@@ -25,7 +25,7 @@ extension Descriptions {
       lifecycle: What runs after the start and before the end.
       terminationMessagePath: A file whose last 4096 bytes are the message of the container's end.
       terminationMessagePolicy: File, or FallbackToLogsOnError: a failure without a message shows the end of its log.
-      imagePullPolicy: Kept: no images are pulled.
+      imagePullPolicy: When the image is asked for anew: Always, IfNotPresent or Never.
       securityContext: Users and rights of the container.
       stdin: Keep an input open for the container.
       stdinOnce: Close the input after the first client.
@@ -46,6 +46,12 @@ extension Descriptions {
     Capabilities: Capabilities are single rights of root.
       add: Rights to add.
       drop: Rights to take away.
+    ContainerRestartRule: ContainerRestartRule restarts a container by its exit code.
+      action: Restart.
+      exitCodes: Which exit codes it is about.
+    ContainerRestartRuleOnExitCodes: ContainerRestartRuleOnExitCodes names exit codes.
+      operator: In, or NotIn.
+      values: The exit codes, at most 255.
     ContainerPort: ContainerPort is a port that a program listens on. Kept for reading.
       name: A name for the port.
       hostPort: The port of the node.

@@ -35,7 +35,7 @@ struct DiskTroubleTests {
   func cleanUp() throws {
     let scratch = try Scratch()
     let paths = NodePaths(data: scratch.path)
-    let busy = "\(paths.pod(1))/volumes/busy"
+    let busy = "\(paths.pod(1))/volumes/v/busy"
     for path in [busy, "\(paths.pod(2))/volumes", "\(paths.pod(3))/volumes"] { try Files.makeDirectory(path) }
     guard try run("/bin/mount", "-t", "tmpfs", "tmpfs", busy) else { return }
     defer { umount(busy) }

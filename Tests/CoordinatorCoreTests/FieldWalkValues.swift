@@ -39,6 +39,8 @@ extension FieldWalk {
     "VolumeMount.mountPath": "/other", "VolumeMount.name": "v", "VolumeMount.recursiveReadOnly": "Disabled",
     "VolumeMount.mountPropagation": "None", "Volume.name": "w", "HostPathVolumeSource.path": "/tmp",
     "HostPathVolumeSource.type": "Directory", "EmptyDirVolumeSource.medium": "Memory",
+    "ContainerRestartRule.action": "Restart", "ContainerRestartRuleOnExitCodes.operator": "In",
+    "HTTPHeader.name": "X-B",
     "Taint.effect": "NoSchedule", "Lease.spec": [:], "PriorityClass.preemptionPolicy": "Never",
     "NamespaceSpec.finalizers": ["kubernetes"], "ObjectReference.namespace": "default",
     "JobCondition.type": "Suspended", "JobCondition.status": "True", "PodStatus.phase": "Running",
@@ -111,7 +113,9 @@ extension FieldWalk {
     "NFSVolumeSource": ["server": "x", "path": "/x"], "PersistentVolumeClaimVolumeSource": ["claimName": "x"],
     "EphemeralVolumeSource": ["volumeClaimTemplate": ["spec": Storage.claim("x")["spec"] ?? .null]],
     "PodIP": ["ip": "10.0.0.1"], "HTTPGetAction": ["path": "/", "port": 80, "scheme": "HTTP"],
-    "TCPSocketAction": ["port": 80], "GRPCAction": ["port": 80],
+    "TCPSocketAction": ["port": 80], "GRPCAction": ["port": 80], "HTTPHeader": ["name": "X-A"],
+    "ContainerRestartRule": ["action": "Restart", "exitCodes": ["operator": "In", "values": [1]]],
+    "ContainerRestartRuleOnExitCodes": ["operator": "In"],
     "HostIP": ["ip": "10.0.0.1"], "NamespaceStatus": ["phase": "Active"],
   ]
 
@@ -122,6 +126,7 @@ extension FieldWalk {
     "JobSpec.backoffLimitPerIndex": ["completionMode": "Indexed", "completions": 1],
     "JobSpec.maxFailedIndexes": ["completionMode": "Indexed", "completions": 1, "backoffLimitPerIndex": 1],
     "SeccompProfile.localhostProfile": ["type": "Localhost"],
+    "Container.restartPolicyRules": ["restartPolicy": "Never"],
     "JobSpec.selector": ["manualSelector": true], "JobSpec.manualSelector": ["selector": ["matchLabels": ["k": "v"]]],
     "Toleration.value": ["operator": "Equal"],
     "NodeSelectorTerm.matchFields": ["matchFields": [["key": "metadata.name", "operator": "In", "values": ["v"]]]],

@@ -12,6 +12,8 @@ final class SimImages {
   private var records: [String: ImageRecord] = [:]
   /// Fetches of the present agent.
   private var running: Set<PullNumber> = []
+  /// Those that have ended, and whose word an agent that stands still has not heard.
+  private var untold: Set<PullNumber> = []
   /// What attempts were prepared with, until they are over.
   private var given: [AttemptNumber: Set<String>] = [:]
   private var agent = 0
@@ -59,6 +61,7 @@ final class SimImages {
   func agentEnded() {
     agent += 1
     running = []
+    untold = []
   }
 
   private func later(_ delay: TrueTime, _ work: @escaping () -> Void) {
@@ -79,6 +82,7 @@ final class SimImages {
     world.record("node \(node) fetches \(reference.text)")
     let end = { [self] in
       guard running.remove(number) != nil else { return }
+      untold.insert(number)
       if !isHealed, chance(30) {
         tell?(.imagePullFailed(number, message: "reading manifest: connection refused"))
       } else {
@@ -103,8 +107,13 @@ final class SimImages {
       configuration: ImageConfiguration())
   }
 
+  /// The agent has heard how the fetch ended.
+  func told(_ number: PullNumber) { untold.remove(number) }
+
   func cancel(_ number: PullNumber) {
-    if running.remove(number) == nil { world.violated("I20: node \(node) ends fetch \(number), which does not go on") }
+    if running.remove(number) == nil, !untold.contains(number) {
+      world.violated("I20: node \(node) ends fetch \(number), which does not go on")
+    }
   }
 
   func remove(_ id: String) {

@@ -224,6 +224,10 @@ final class SimNode {
     if let images, case .keeper(_, .reports(let reports)) = event {
       for report in reports where report.isTerminal { images.release(report.attempt) }
     }
+    switch event {
+    case .imagePulled(let number, _, _, _), .imagePullFailed(let number, _): images?.told(number)
+    default: break
+    }
     guard let effects = core?.step(event, at: clocks.machine.now(world)) else { return }
     if images != nil, let problem = core?.imageProblems.first { world.violated("I20: node \(index): \(problem)") }
     for effect in effects {

@@ -76,6 +76,7 @@ package struct Simulation {
   /// Runs to the verdict.
   package func run() -> SimulationReport {
     let world = World(seed: seed)
+    defer { world.end() }
     var configuration = CoordinatorConfiguration()
     configuration.clusterID = "simulated"
     configuration.bootID = "one"

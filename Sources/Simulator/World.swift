@@ -57,6 +57,12 @@ final class World {
     if violations.isEmpty { now = max(now, end) }
   }
 
+  /// What was still to come holds the whole world: it goes, and with it all that thousands of worlds would keep.
+  func end() {
+    heap = MinHeap<Entry>()
+    tail = []
+  }
+
   /// What happened goes into the trace hash: two runs of one seed must agree on every bit of it.
   func record(_ what: @autoclosure () -> String) {
     let line = what()

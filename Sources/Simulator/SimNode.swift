@@ -24,6 +24,8 @@ final class SimNode {
   private let clocks: Clocks
   private var core: AgentCore?
   private var epoch = 0
+  /// The agent that has connected to the keeper last.
+  private var connectedEpoch = -1
   private var keeperConnection: Int64 = 0
   private var wakeOrder = 0
   private var afterHeartbeat: (() -> Void)?
@@ -144,10 +146,14 @@ final class SimNode {
     world.record("node \(index) agent dies")
     core = nil
     images?.agentEnded()
+    let ended = epoch
     epoch += 1
     let number = keeperConnection
     let keeper = keeper
-    world.after(world.pick(20...2_000)) { keeper.disconnect(number) }
+    // Each agent counts its connections from 1: what the next one has made meanwhile is not this one's.
+    world.after(world.pick(20...2_000)) { [self] in
+      if keeper !== self.keeper || connectedEpoch == ended { keeper.disconnect(number) }
+    }
     agentDied?(self)
   }
 
@@ -326,6 +332,7 @@ final class SimNode {
       if !keeper.isRunning, isDiskHung { return diskWork.append { [self] in connectKeeper(number) } }
       keeper.start()
       keeper.connect(number)
+      connectedEpoch = epoch
       take(.keeperConnected(number))
     }
   }

@@ -68,6 +68,18 @@ struct WishedPolicies {
     return nil
   }
 
+  /// Its pods have a time in which they are to start.
+  var mayStarve: Bool { annotations[JobAnnotation.startDeadline] != nil }
+
+  /// Whether a Job has failed because its pods found no room within the time that it gives them to start, again and
+  /// again: in a world that is full for hours that is what it asks for.
+  func hasStarved(_ job: JSON, _ reason: String) -> Bool {
+    guard mayStarve, reason == "BackoffLimitExceeded" else { return false }
+    let kept = job[path: ["metadata", "annotations", JobAnnotation.failures]]?.stringValue ?? ""
+    let lines = kept.split(separator: "\n")
+    return !lines.isEmpty && lines.allSatisfy { $0.contains(": StartDeadlineExceeded: ") }
+  }
+
   func annotate(_ metadata: inout JSON) {
     if !annotations.isEmpty { metadata["annotations"] = annotations.json }
   }

@@ -271,7 +271,8 @@ final class Workload {
       for wish in wishes where wish.isAcknowledged {
         if wish.isDeleted { continue }
         guard let job = byName[wish.name] else {
-          if wish.program.failPercent == 100, wish.policies.failedGoes { continue }
+          let mayFail = wish.program.failPercent == 100 || wish.policies.mayStarve
+          if mayFail, wish.policies.failedGoes { continue }
           world.violated("H1: \(wish.name) was acknowledged and is gone")
           continue
         }
@@ -303,7 +304,7 @@ final class Workload {
       world.violated("\(wish.name) is Failed: \(problem)")
     } else if wish.policies.decidesFailure, failsAlways {
       return true
-    } else if !failsAlways {
+    } else if !failsAlways, !wish.policies.hasStarved(job, condition.reason) {
       world.violated("\(wish.name) is Failed (\(condition.reason): \(condition.message)) and should be Complete")
     } else if wish.restartPolicy == "Never", !wish.isMeddledWith, status.failed < wish.backoffLimit + 1 {
       world.violated("\(wish.name) is Failed after \(status.failed) failures, its backoffLimit is \(wish.backoffLimit)")

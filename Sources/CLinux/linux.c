@@ -38,6 +38,8 @@ int stint_pidfd_reap(int pidfd, int *status) {
   return 1;
 }
 
+int stint_memory_file(const char *name) { return memfd_create(name, MFD_CLOEXEC); }
+
 int stint_open_directory(const char *path) { return open(path, O_PATH | O_DIRECTORY | O_CLOEXEC); }
 
 int stint_open_handle(int directory, const char *name) {

@@ -68,8 +68,8 @@ long stint_packet_receive(int socket, struct stint_message *header, void *payloa
 // -1: they cannot be seen.
 int stint_pod_walk(ino_t mount_namespace);
 
-// Kills every process of a session, by the id that its leader has in the pod.
-void stint_pod_end_session(int session);
+// Kills every process of a session but its leader, by whose id in the pod it is known; how many of them were running.
+int stint_pod_end_session(int session);
 
 // Sends a report to the keeper, now or when there is room for it. Never waits.
 void stint_report(uint32_t type, uint32_t slot, int32_t value, int32_t extra, const char *detail);

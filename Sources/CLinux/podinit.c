@@ -22,13 +22,15 @@
 // reached its command yet; one container at a time, as it shares our memory.
 enum slot_state { FREE, LOADING, READY, STARTING, RUNNING, DRAINING };
 
+enum { SESSION_LOOKS = 16 };
+
 // Containers come first, then what is started in them.
 
 struct slot {
   enum slot_state state;
   pid_t pid;
   int status;
-  int kill_all;            // an order to kill that has not emptied the container yet
+  int kill_all;            // an order to kill that has not emptied the container yet; of an exec, its turns
   int words;               // while STARTING: where its child's words are read
   ino_t mount_namespace;   // 0: not known yet, or another container bears the number: then all that had it is gone
   uint32_t container;      // of what is started in one: its slot
@@ -94,7 +96,8 @@ static void reap(void) {
         slots[index].state = DRAINING;
         slots[index].status = status;
       } else {
-        // What it has left belongs to the container, and ends with that.
+        // What it has left belongs to the container, and ends with that, unless it was ended with all that is its own.
+        if (slots[index].kill_all) stint_pod_end_session(pid);
         memset(&slots[index], 0, sizeof slots[index]);
         stint_report(STINT_EXITED, index, status, 0, NULL);
       }
@@ -144,9 +147,23 @@ static int drained(struct slot *slot, int others_live, int one_is_nameless) {
   return 0;
 }
 
+// Goes on ending execs that nobody wants any more, a look at the pod for each; whether some are not over.
+static int hurry_execs(void) {
+  int pending = 0;
+  for (uint32_t index = STINT_SLOTS; index < STINT_PLACES; index++) {
+    struct slot *slot = &slots[index];
+    if (!slot->kill_all || (slot->state != RUNNING && slot->state != STARTING)) continue;
+    pending = 1;
+    // One that runs may fork between the look and its death: again, but not for ever.
+    if (slot->state == STARTING || slot->kill_all++ > SESSION_LOOKS || stint_pod_end_session(slot->pid) == 0)
+      stint_kill(slot->pid, SIGKILL);
+  }
+  return pending;
+}
+
 // Kills what exited containers left and reports those that are empty; whether some are not.
 static int drain(void) {
-  int living = 0, nameless = 0, pending = 0;
+  int living = 0, nameless = 0, pending = hurry_execs();
   for (uint32_t index = 0; index < STINT_SLOTS; index++) {
     enum slot_state state = slots[index].state;
     living += state == RUNNING || state == STARTING;
@@ -306,12 +323,7 @@ static void obey(const struct stint_message *message, size_t length, const int s
       if (slot->state != RUNNING && slot->state != STARTING) break;
       // Of what was started in a container its session is its own, as a terminal that hangs up ends it; what has made
       // itself another one belongs to the container.
-      if (message->slot < STINT_SLOTS) {
-        slot->kill_all = 1;
-      } else {
-        if (slot->state == RUNNING) stint_pod_end_session(slot->pid);
-        stint_kill(slot->pid, SIGKILL);
-      }
+      slot->kill_all = 1;
       break;
     case STINT_STOP_ALL: stop_all(); break;
     case STINT_CONTINUE_ALL: continue_all(); break;

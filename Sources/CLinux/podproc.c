@@ -86,7 +86,8 @@ static int walk(ino_t mount_namespace, int session) {
       int pid = atoi(entry->d_name);
       if (pid <= 1) continue;
       if (session > 0) {
-        if (session_of(proc, entry->d_name) != session) continue;
+        // Its leader goes last: what is left then has made itself another one.
+        if (pid == session || session_of(proc, entry->d_name) != session) continue;
         found += is_running(proc, entry->d_name);
         stint_kill(pid, SIGKILL);
       } else if (mount_namespace == 0) {
@@ -103,8 +104,4 @@ static int walk(ino_t mount_namespace, int session) {
 
 int stint_pod_walk(ino_t mount_namespace) { return walk(mount_namespace, 0); }
 
-void stint_pod_end_session(int session) {
-  // One that runs may fork between our look and its death; what is dead forks no more.
-  for (int round = 0; round < 16 && walk(0, session) > 0; round++) {
-  }
-}
+int stint_pod_end_session(int session) { return walk(0, session); }

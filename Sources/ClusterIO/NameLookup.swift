@@ -46,7 +46,8 @@ package enum NameLookup {
   }
 }
 
-/// Looks names up for a loop, on a thread: anew for each connection, since what a name stands for may change.
+/// Looks names up for a loop, on threads, so that one whose servers are dead holds up no other: anew for each
+/// connection, since what a name stands for may change.
 package final class NameResolver {
   /// What a look-up came to.
   package typealias Outcome = Result<[SocketAddress], NameLookup.Failure>
@@ -57,11 +58,12 @@ package final class NameResolver {
   }
 
   private let look: @Sendable (SocketAddress) -> Outcome
-  private let thread: WorkerThread
+  private let threads: WorkerPool
+  private static let threadLimit = 8
   private let answers: Mailbox<(SocketAddress, Outcome)>
   private var lastNumber = 0
   private var waiting: [Int: Waiting] = [:]
-  /// Of which the thread has been asked: each once, however many wait for it.
+  /// Of which the threads have been asked: each once, however many wait for it.
   private var underWay: Set<SocketAddress> = []
   /// How often each was tried in vain since it answered last.
   private var failures: [SocketAddress: Int] = [:]
@@ -79,7 +81,7 @@ package final class NameResolver {
     }
   ) throws(IOError) {
     self.look = look
-    thread = try WorkerThread(name: "stint-names")
+    threads = try WorkerPool(name: "stint-names", limit: Self.threadLimit)
     answers = try Mailbox()
     try loop.attach(answers) { [unowned self] answers in
       for (address, outcome) in answers { take(address, outcome) }
@@ -92,7 +94,7 @@ package final class NameResolver {
     lastNumber += 1
     waiting[lastNumber] = Waiting(address: address, done: done)
     if underWay.insert(address).inserted {
-      thread.post { [answers, look] in answers.post((address, look(address))) }
+      threads.post(key: Int64(lastNumber)) { [answers, look] in answers.post((address, look(address))) }
     }
     return lastNumber
   }

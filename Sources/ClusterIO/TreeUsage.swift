@@ -8,8 +8,8 @@ import Glibc
 
 extension Files {
   /// Bytes that files and directories below a path take on its disk, as `du` counts them: a file with several names
-  /// once, holes not at all. nil: it cannot be told, as directories were moved away while they were read. 0 where there
-  /// is none. `entries`: what lies beyond so many is not counted.
+  /// once, holes not at all. nil: the disk does not tell. 0 where there is none. `entries`: what lies beyond so many is
+  /// not counted, nor what is moved away while it is read.
   package static func usage(below path: String, entries: Int = 2_000_000) -> Int64? {
     let root = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)
     guard root >= 0 else { return errno == ENOENT ? 0 : nil }
@@ -35,6 +35,9 @@ private struct TreeWalk {
   private var left: Int
   /// Files with more names than one that were counted.
   private var seen: Set<ino_t> = []
+  /// Names of directories that wait, in bytes: somebody else chose how many there are.
+  private var nameBytes = 0
+  private static let nameLimit = 16 << 20
 
   init(_ root: Int32, _ entries: Int) {
     current = root
@@ -47,21 +50,22 @@ private struct TreeWalk {
     while let level = levels.last {
       if let name = level.directories.last {
         levels[levels.count - 1].directories.removeLast()
+        nameBytes -= name.count
         let next = stint_open_entry(current, name)
         // Gone, mounted there, or closed to us.
         guard next >= 0 else { continue }
         close(current)
         current = next
-        guard enter(next) else { return nil }
+        guard enter(next) else { return bytes }
       } else {
         levels.removeLast()
         guard let above = levels.last else { break }
         let up = openat(current, "..", O_RDONLY | O_DIRECTORY | O_CLOEXEC)
-        guard up >= 0 else { return nil }
+        guard up >= 0 else { return bytes }
         close(current)
         current = up
         var facts = stat()
-        guard fstat(up, &facts) == 0, facts.st_dev == above.device, facts.st_ino == above.inode else { return nil }
+        guard fstat(up, &facts) == 0, facts.st_dev == above.device, facts.st_ino == above.inode else { return bytes }
       }
     }
     return bytes
@@ -76,10 +80,14 @@ private struct TreeWalk {
       return false
     }
     defer { closedir(stream) }
-    bytes = bytes.addingSaturated(Int64(facts.st_blocks) * 512)
+    if levels.isEmpty { bytes = Int64(facts.st_blocks) * 512 }
     var level = Level(device: facts.st_dev, inode: facts.st_ino, directories: [])
-    errno = 0
-    while left > 0, let entry = readdir(stream) {
+    while left > 0 {
+      errno = 0
+      guard let entry = readdir(stream) else {
+        if errno != 0 { return false }
+        break
+      }
       let name = withUnsafePointer(to: &entry.pointee.d_name) { pointer in
         pointer.withMemoryRebound(to: CChar.self, capacity: Int(NAME_MAX) + 1) { text in
           Name(UnsafeBufferPointer(start: text, count: strlen(text) + 1))
@@ -89,14 +97,15 @@ private struct TreeWalk {
       left -= 1
       var file = stat()
       guard fstatat(directory, name, &file, AT_SYMLINK_NOFOLLOW) == 0 else { continue }
-      if file.st_mode & S_IFMT == S_IFDIR {
-        if file.st_dev == facts.st_dev { level.directories.append(name) }
-      } else if file.st_nlink < 2 || seen.insert(file.st_ino).inserted {
+      guard file.st_dev == facts.st_dev else { continue }
+      let isDirectory = file.st_mode & S_IFMT == S_IFDIR
+      if isDirectory || file.st_nlink < 2 || seen.insert(file.st_ino).inserted {
         bytes = bytes.addingSaturated(Int64(file.st_blocks) * 512)
       }
-      errno = 0
+      guard isDirectory, nameBytes < Self.nameLimit else { continue }
+      level.directories.append(name)
+      nameBytes += name.count
     }
-    guard errno == 0 else { return false }
     levels.append(level)
     return true
   }

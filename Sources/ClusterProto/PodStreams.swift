@@ -124,8 +124,6 @@ package enum PodStreamFrame: Equatable, Sendable {
   case output([UInt8])
   /// What it writes of errors.
   case errors([UInt8])
-  /// It writes no more; errors neither.
-  case outputEnd
   /// The last frame.
   case end(PodStreamEnd)
 
@@ -144,7 +142,7 @@ package enum PodStreamFrame: Equatable, Sendable {
   /// Whether an agent says it; else a client does.
   package var isOfAgent: Bool {
     switch self {
-    case .started, .output, .errors, .outputEnd, .end: true
+    case .started, .output, .errors, .end: true
     case .input, .inputEnd, .resize: false
     }
   }
@@ -155,7 +153,6 @@ package enum PodStreamFrame: Equatable, Sendable {
     case .started: return [UInt8(ascii: "s")]
     case .output(let bytes): return [UInt8(ascii: "o")] + bytes
     case .errors(let bytes): return [UInt8(ascii: "e")] + bytes
-    case .outputEnd: return [UInt8(ascii: "c")]
     case .end(let end):
       var json: JSON = ["code": .int(Int64(end.code)), "message": .string(end.message)]
       if let exitCode = end.exitCode { json["exitCode"] = .int(Int64(exitCode)) }
@@ -172,7 +169,6 @@ package enum PodStreamFrame: Equatable, Sendable {
     let rest = payload.dropFirst()
     switch payload.first {
     case UInt8(ascii: "s") where rest.isEmpty: self = .started
-    case UInt8(ascii: "c") where rest.isEmpty: self = .outputEnd
     case UInt8(ascii: "q") where rest.isEmpty: self = .inputEnd
     case UInt8(ascii: "o"): self = .output(try Self.piece(rest))
     case UInt8(ascii: "e"): self = .errors(try Self.piece(rest))
@@ -181,7 +177,7 @@ package enum PodStreamFrame: Equatable, Sendable {
       let bytes = rest.map { UInt16($0) }
       self = .resize(columns: bytes[0] << 8 | bytes[1], rows: bytes[2] << 8 | bytes[3])
     case UInt8(ascii: "x"): self = .end(try Self.end(rest))
-    default: throw ProtocolError(.unknownType, "a frame of a pod's stream begins with one of s o e c x i q r")
+    default: throw ProtocolError(.unknownType, "a frame of a pod's stream begins with one of s o e x i q r")
     }
   }
 

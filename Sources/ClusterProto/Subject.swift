@@ -40,6 +40,9 @@ package struct Subject: Equatable, Hashable, Sendable {
     self.door = door
   }
 
+  /// Whether both have proven one name by one key: two connections of one program.
+  package func isHolder(of other: Subject) -> Bool { name == other.name && key == other.key }
+
   /// The group of whoever has proven a name.
   package static let authenticated = "system:authenticated"
   /// The group of whoever has not.

@@ -124,6 +124,16 @@ import Testing
     #expect(limits.problem(usage(volume: .max, main: .max)) != nil)
   }
 
+  @Test("where volumes of the medium Memory are on the disk they count there")
+  func memoryOnDisk() throws {
+    var here = place
+    here.volumes = ["scratch": "/v"]
+    let assignment = assignment(spec: spec(sizeLimit: "1Mi", medium: "Memory"))
+    #expect(try PodPlanner.plan(assignment, place: here).storage == nil)
+    here.hasMemoryVolumes = false
+    #expect(try PodPlanner.plan(assignment, place: here).storage?.volumes.map(\.bytes) == [1 << 20])
+  }
+
   @Test("the limits are part of the plan, and its message reads back as it was")
   func message() throws {
     let plan = try planned(assignment(spec: spec("1Mi", sizeLimit: "2Mi")))

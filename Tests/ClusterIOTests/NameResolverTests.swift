@@ -48,6 +48,26 @@ struct NameResolverTests {
     #expect(told == Array(0..<100) && looks.withLock { $0 } == 1)
   }
 
+  @Test("names whose servers are dead hold up no other name")
+  func apart() throws {
+    let loop = try EventLoop()
+    var ends: [Int32] = [0, 0]
+    try #require(pipe(&ends) == 0)
+    defer { close(ends[0]) }
+    let gate = ends[0]
+    let names = try NameResolver(loop: loop) { address in
+      guard address != Self.name else { return .success([Self.address(1)]) }
+      var byte: UInt8 = 0
+      _ = read(gate, &byte, 1)
+      return .success([])
+    }
+    for port in 1...5 as ClosedRange<UInt16> { _ = names.lookUp(.tcp(host: "dead.example", port: port)) { _ in } }
+    var isFound = false
+    _ = names.lookUp(Self.name) { _ in isFound = true }
+    try Self.turn(loop) { isFound }
+    close(ends[1])
+  }
+
   @Test("each connection asks anew, and an address that does not answer comes after those that do")
   func anew() throws {
     let loop = try EventLoop()

@@ -57,6 +57,22 @@ import Testing
     }
   }
 
+  @Test("a tree whose files go while it is read is counted all the same")
+  func shrinking() throws {
+    try with { path in
+      try Files.makeDirectory("\(path)/kept")
+      try Files.writeAtomically("\(path)/kept/big", [UInt8](repeating: 7, count: 1_000_000))
+      let script = "cd \"$0\"; while :; do for n in 1 2 3 4 5 6 7 8 9; do echo $n >f$n; done; rm -f f*; done"
+      let child = try Child(
+        Child.Options(path: "/bin/sh", arguments: ["sh", "-c", script, path], environment: ["PATH=/usr/bin:/bin"]))
+      defer {
+        child.signal(SIGKILL)
+        while child.reap() == nil { poll(nil, 0, 5) }
+      }
+      for _ in 0..<300 { #expect(Files.usage(below: path) ?? 0 >= 1_000_000) }
+    }
+  }
+
   @Test("nothing there is nothing; what lies beyond the most entries is not counted")
   func bounds() throws {
     try with { path in

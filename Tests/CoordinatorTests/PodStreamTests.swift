@@ -91,7 +91,6 @@ struct PodStreamTests {
       try api.live.wait("the agent has it all") { source.frames.count == 2 }
       #expect(source.takeFrames() == [.input(Array("in".utf8)), .inputEnd])
       source.send(.errors(Array("no".utf8)))
-      source.send(.outputEnd)
       source.send(.end(PodStreamEnd(code: 200, exitCode: 0)))
       try api.live.wait("each stream ends") {
         texts.add((try? client.takeSPDY()) ?? [])

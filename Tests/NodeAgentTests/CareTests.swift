@@ -191,6 +191,16 @@ private final class Server {
     #expect(keeper.wait { main(keeper)?.ready == true && has(keeper, "ProbeWarning", warning) })
   }
 
+  @Test("a name stands for all of its addresses: a server on one of them is found") func names() throws {
+    let keeper = try TestKeeper()
+    let server = try Server(keeper.loop)
+    try start(keeper, ["readinessProbe": probe(get(server, more: ["host": "localhost"]))])
+    #expect(keeper.wait { main(keeper)?.ready == true }, "\(keeper.facts)")
+    let nowhere = try TestKeeper()
+    try start(nowhere, ["readinessProbe": probe(get(server, more: ["host": "no-such-name.invalid"]))])
+    #expect(nowhere.wait { has(nowhere, "Unhealthy", "lookup no-such-name.invalid: no such host") })
+  }
+
   @Test("what is no answer, never comes or never ends is a failure, and its connection is closed")
   func badAnswers() throws {
     let keeper = try TestKeeper()

@@ -203,6 +203,15 @@ final class ImageKeeper {
     #expect(try node.run("mkdir /tmp/x && echo made", pod: ["securityContext": context]).1.contains("No space left"))
   }
 
+  /// More than the kernel takes of one filter.
+  private static let long: String = {
+    let rules = (0..<9_000).map { number in
+      let argument = #"{"index": 0, "value": \#(number), "op": "SCMP_CMP_EQ"}"#
+      return #"{"names": ["kill"], "action": "SCMP_ACT_LOG", "args": [\#(argument)]}"#
+    }
+    return #"{"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [\#(rules.joined(separator: ","))]}"#
+  }()
+
   @Test(
     "a profile that is not there, or says what is not understood, starts nothing and is named",
     arguments: [
@@ -215,6 +224,7 @@ final class ImageKeeper {
       ),
       (#"{"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [{"names": [], "action": "SCMP_ACT_ALLOW"}]}"#, "no names"),
       (#"{"defaultAction": "SCMP_ACT_ALLOW", "architectures": ["SCMP_ARCH_PDP11"]}"#, "SCMP_ARCH_PDP11"),
+      (ImageContainerTests.long, "Argument list too long"),
     ] as [(String?, String)])
   func badProfile(text: String?, message: String) throws {
     let node = try ImageKeeper()

@@ -30,6 +30,9 @@ int stint_pidfd_reap(int pidfd, int *status);
 // Opens a directory with O_PATH, as a handle for paths below it; the descriptor, or -1 and errno.
 int stint_open_directory(const char *path);
 
+// A file in memory that only its descriptor names, close-on-exec; or -1 and errno.
+int stint_memory_file(const char *name);
+
 // Opens whatever has this name with O_PATH, links not followed: it touches no device and waits for no pipe; the
 // descriptor, or -1 and errno. `directory` may be AT_FDCWD.
 int stint_open_handle(int directory, const char *name);

@@ -64,9 +64,7 @@ final class LogRelays {
 
   /// An agent has opened a log connection.
   func attach(_ source: Peer, stream: String) throws(ProtocolError) {
-    guard let relay = byStream[stream], relay.source == nil,
-      relay.agent.name == source.subject.name, relay.agent.key == source.subject.key
-    else {
+    guard let relay = byStream[stream], relay.source == nil, source.subject.isHolder(of: relay.agent) else {
       throw ProtocolError(.unexpected, "nobody waits for this log stream")
     }
     relay.source = source
@@ -82,9 +80,8 @@ final class LogRelays {
       relay.client.take(.bytes(bytes), of: relay.clientID)
       if relay.client.isBehind { relay.source?.isHeld = true }
     case .end(let code, let message):
-      // An agent may say anything; what it says of an end is a sentence with one of HTTP's codes.
-      let isCode = code == 200 || (400...599).contains(code)
-      end(relay, code: isCode ? code : 500, message: ReportBounds.cut(message, ReportBounds.message))
+      let told = ReportBounds.end(code: code, message: message)
+      end(relay, code: told.code, message: told.message)
     }
   }
 

@@ -97,7 +97,7 @@ final class PodStreamRelays {
       relay.deadline?.arm(at: nil)
       return relay.resume()
     }
-    guard relay.source == nil, relay.agent.name == peer.subject.name, relay.agent.key == peer.subject.key else {
+    guard relay.source == nil, peer.subject.isHolder(of: relay.agent) else {
       throw PodStreamRelays.nobodyWaits
     }
     relay.source = peer
@@ -123,15 +123,13 @@ final class PodStreamRelays {
       relay.client.take(.started)
       if relay.client is NativeStreamClient { setDeadline(relay, "the client did not open its connection in time") }
       peer.isHeld = relay.client.isBehind
-    case .output, .errors, .outputEnd:
+    case .output, .errors:
       guard relay.hasStarted else { throw ProtocolError(.unexpected, "a stream that has not started says nothing") }
       relay.client.take(frame)
       if relay.client.isBehind { peer.isHeld = true }
     case .end(let said):
-      // An agent may say anything; what it says of an end is a sentence with one of HTTP's codes.
-      let isCode = said.code == 200 || (400...599).contains(said.code)
-      let message = ReportBounds.cut(said.message, ReportBounds.message)
-      end(relay, PodStreamEnd(code: isCode ? said.code : 500, message: message, exitCode: said.exitCode))
+      let told = ReportBounds.end(code: said.code, message: said.message)
+      end(relay, PodStreamEnd(code: told.code, message: told.message, exitCode: said.exitCode))
     }
   }
 
@@ -213,9 +211,7 @@ final class NativeStreamClient: PodStreamClient {
 
   /// Whether `peer` is the connection that it waits for.
   func attach(_ peer: Peer) -> Bool {
-    guard hasStarted, self.peer == nil, peer.subject.name == owner.name, peer.subject.key == owner.key else {
-      return false
-    }
+    guard hasStarted, self.peer == nil, peer.subject.isHolder(of: owner) else { return false }
     self.peer = peer
     return true
   }
@@ -236,7 +232,7 @@ final class NativeStreamClient: PodStreamClient {
       peer.isHeld = false
       timer = loop.makeTimer { [peer] in peer.connection.close() }
       timer?.arm(at: Clocks.boot() + Self.lingerNanoseconds)
-    case .output, .errors, .outputEnd, .input, .inputEnd, .resize: peer?.send(payload: frame.payload)
+    case .output, .errors, .input, .inputEnd, .resize: peer?.send(payload: frame.payload)
     }
   }
 

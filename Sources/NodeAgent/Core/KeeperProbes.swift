@@ -121,6 +121,7 @@ extension KeeperPod {
     for position in slots.indices {
       for index in slots[position].care.watches.indices {
         abandon(position, index, &turn)
+        slots[position].care.watches[index].isHeld = false
         guard slots[position].care.watches[index].due != nil else { continue }
         let period = slots[position].care.watches[index].periodMilliseconds
         slots[position].care.watches[index].due = turn.now.boot + period

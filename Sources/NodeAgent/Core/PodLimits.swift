@@ -101,9 +101,8 @@ struct PodLimits {
 }
 
 extension StorageLimits {
-  /// What the pod may keep on the disk, as kubelet's eviction manager bounds it; nil: as much as there is. `volumes`:
-  /// where each lies on the host.
-  init?(of spec: PodSpec, volumes places: [String: String]) {
+  /// What the pod may keep on the disk, as kubelet's eviction manager bounds it; nil: as much as there is.
+  init?(of spec: PodSpec, at place: PodPlace) {
     self.init()
     for container in spec.initContainers + spec.containers {
       containers[container.name] = container.limits.storageBytes
@@ -115,8 +114,8 @@ extension StorageLimits {
       together = max((limits + sidecars).reduce(Int64(0)) { $0.addingSaturated($1) }, first ?? 0)
     }
     for volume in spec.volumes {
-      guard case .emptyDirectory(let medium, let bytes) = volume.source, medium != VolumeSpec.memory,
-        let path = places[volume.name]
+      guard case .emptyDirectory(let medium, let bytes) = volume.source,
+        medium != VolumeSpec.memory || !place.hasMemoryVolumes, let path = place.volumes[volume.name]
       else { continue }
       self.volumes.append(Volume(name: volume.name, path: path, bytes: bytes.flatMap { $0 > 0 ? $0 : nil }))
     }

@@ -30,6 +30,8 @@ package struct PodPlace: Equatable, Sendable {
   package var images: [String: PlacedImage]
   /// The most processes of a pod; nil: no bound.
   package var podProcesses: Int64?
+  /// Volumes of the medium Memory are in memory here, and not on the disk.
+  package var hasMemoryVolumes = true
 
   /// Takes each value as it stands.
   package init(
@@ -80,7 +82,7 @@ package enum PodPlanner {
       activeDeadlineMilliseconds: spec.activeDeadlineSeconds.map(milliseconds),
       hostname: hostname(assignment), podDirectory: place.podDirectory)
     result.limits = PodLimits(of: spec, at: place).pod
-    result.storage = StorageLimits(of: spec, volumes: place.volumes)
+    result.storage = StorageLimits(of: spec, at: place)
     return result
   }
 

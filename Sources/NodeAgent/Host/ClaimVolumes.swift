@@ -66,7 +66,11 @@ struct ClaimVolumes {
         continue
       }
       do throws(IOError) {
-        try Files.removeTree("\(paths.claims)/\(name)")
+        // Away at once: a pod of whoever takes the volume back meanwhile finds nothing, and not a part of it.
+        let dying = "\(paths.claims)/.gone-\(name)"
+        try Files.removeTree(dying)
+        if rename("\(paths.claims)/\(name)", dying) != 0, errno != ENOENT { throw IOError.last("rename", name) }
+        try Files.removeTree(dying)
         gone.append(name)
       } catch {
         failed.append(VolumeProblem(volume: name, message: "\(error)"))

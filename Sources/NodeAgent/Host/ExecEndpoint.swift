@@ -65,7 +65,7 @@ final class ExecEndpoint: PodStreamEndpoint {
     case .input(let bytes): _ = exec.write(bytes)
     case .inputEnd: exec.closeInput()
     case .resize(let columns, let rows): exec.resize(TerminalSize(columns: columns, rows: rows))
-    case .started, .output, .errors, .outputEnd, .end: break
+    case .started, .output, .errors, .end: break
     }
   }
 

@@ -30,10 +30,14 @@ final class NetworkCheck {
   private var done: ((CheckAnswer) -> Void)?
   private var connection: Connection?
   private var lookUp: Int?
+  /// Addresses of the name that were not tried yet.
+  private var others: ArraySlice<SocketAddress> = []
   /// Where it is at: the first, or where it was led to.
   private var get: CareAction.Get?
   private var redirects = 0
   private var received: [UInt8] = []
+  /// The head of the answer, once all of it is there.
+  private var head: HTTPCheckText.Head?
 
   init(_ check: Check, podAddress: String, network: CheckNetwork, done: @escaping (CheckAnswer) -> Void) {
     self.check = check
@@ -64,6 +68,7 @@ final class NetworkCheck {
   private func leave() {
     if let lookUp { network.names?.cancel(lookUp) }
     lookUp = nil
+    others = []
     connection?.onOpen = nil
     connection?.onBytes = nil
     connection?.onClose = nil
@@ -82,6 +87,7 @@ final class NetworkCheck {
     leave()
     get = next
     received = []
+    head = nil
     if let header = next.headers.first(where: { !HTTPCheckText.isField($0) }) {
       return fail("net/http: invalid header field value for \(DownwardAPI.quoted(header.name))")
     }
@@ -94,17 +100,18 @@ final class NetworkCheck {
     // A pod's address may be one that only others reach it by, or have gone since: this node is meant all the same.
     if host == podAddress, address.isNumeric, !address.isOwn { address = .tcp(host: "127.0.0.1", port: port) }
     guard !address.isNumeric else { return open(address, isSecure: isSecure) }
-    lookUp = network.names?.lookUp(address) { [unowned self] outcome in
+    guard let names = network.names else { return fail("dial tcp: lookup \(host): no thread to look names up on") }
+    lookUp = names.lookUp(address) { [unowned self] outcome in
       lookUp = nil
-      switch outcome {
-      case .success(let found): if let first = found.first { open(first, isSecure: isSecure) }
-      case .failure: fail("dial tcp: lookup \(host): no such host")
-      }
+      others = ((try? outcome.get()) ?? [])[...]
+      guard let first = others.popFirst() else { return fail("dial tcp: lookup \(host): no such host") }
+      open(first, isSecure: isSecure)
     }
   }
 
   private func open(_ address: SocketAddress, isSecure: Bool) {
     let failed = { [unowned self] (error: IOError) in
+      if let next = others.popFirst() { return open(next, isSecure: isSecure) }
       let text = error.code == 0 ? error.message : IOError.text(error.code).lowercased()
       fail("dial tcp \(address): connect: \(text)")
     }
@@ -140,8 +147,21 @@ final class NetworkCheck {
 
   private func take(_ bytes: [UInt8]) {
     guard get != nil else { return }
-    received += bytes.prefix(max(0, Self.headLimit + Self.bodyLimit - received.count))
-    consider(isClosed: false)
+    let before = received.count
+    received += bytes.prefix(max(0, Self.headLimit + Self.bodyLimit - before))
+    // A long head is read when its end comes, and not with each piece of it.
+    let end = received[max(0, before - 3)...]
+    let mayEnd = before < Self.shortHead || received.count >= Self.headLimit || Self.hasEmptyLine(end)
+    if head != nil || mayEnd { consider(isClosed: false) }
+  }
+
+  private static let shortHead = 2_048
+
+  private static func hasEmptyLine(_ bytes: ArraySlice<UInt8>) -> Bool {
+    bytes.indices.contains { at in
+      guard bytes[at] == 10, at + 1 < bytes.endIndex else { return false }
+      return bytes[at + 1] == 10 || bytes[at + 1] == 13 && at + 2 < bytes.endIndex && bytes[at + 2] == 10
+    }
   }
 
   private func closed(_ reason: Connection.CloseReason) {
@@ -156,7 +176,8 @@ final class NetworkCheck {
   }
 
   private func consider(isClosed: Bool) {
-    guard let answer = HTTPCheckText.Head(received) else {
+    head = head ?? HTTPCheckText.Head(received)
+    guard let answer = head else {
       if let line = HTTPCheckText.malformed(received) {
         fail("net/http: HTTP/1.x transport connection broken: malformed HTTP response \(DownwardAPI.quoted(line))")
       } else if received.count >= Self.headLimit {

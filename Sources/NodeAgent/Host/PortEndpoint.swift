@@ -78,7 +78,7 @@ final class PortEndpoint: PodStreamEndpoint {
     switch frame {
     case .input(let bytes): connection?.send(bytes)
     case .inputEnd: connection?.endOutput()
-    case .resize, .started, .output, .errors, .outputEnd, .end: break
+    case .resize, .started, .output, .errors, .end: break
     }
   }
 

@@ -269,6 +269,7 @@ private struct Preparation: Sendable {
     place.podDirectory = paths.pod(assignment.attempt)
     place.volumes = volumes
     place.images = images
+    place.hasMemoryVolumes = MemoryVolumes.isPossible
     return place
   }
 }

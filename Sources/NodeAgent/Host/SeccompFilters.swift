@@ -1,6 +1,7 @@
 // The seccomp profile that container runtimes apply by default, compiled by libseccomp, once for each set of
 // capabilities that changes it. What is not named is refused with EPERM, as there. Knows no containers.
 
+import CLinux
 import CSeccomp
 import ClusterIO
 import Glibc
@@ -63,6 +64,7 @@ enum SeccompFilters {
   private static func refuse(_ code: Int32) -> UInt32 { 0x0005_0000 | UInt32(code) }
   /// New namespaces, in clone's flags.
   private static let namespaces: UInt64 = 0x7E02_0000
+  private static let longest = 4_096 * 8
   private static let vsockFamily: UInt64 = 40
   private static let sysAdmin: UInt64 = 21
 
@@ -116,16 +118,16 @@ enum SeccompFilters {
 
   /// A filter as the kernel takes it.
   static func export(_ context: scmp_filter_ctx) throws(IOError) -> [UInt8] {
-    var ends: [Int32] = [-1, -1]
-    guard pipe(&ends) == 0 else { throw failure(errno) }
-    defer { close(ends[0]) }
-    // It has some thousand bytes: a pipe's room is more.
-    let result = seccomp_export_bpf(context, ends[1])
-    close(ends[1])
+    let file = stint_memory_file("stint-seccomp")
+    guard file >= 0 else { throw failure(errno) }
+    defer { close(file) }
+    let result = seccomp_export_bpf(context, file)
     guard result == 0 else { throw failure(-result) }
-    var bytes = [UInt8](repeating: 0, count: 1 << 16)
-    let count = read(ends[0], &bytes, bytes.count)
+    // The kernel takes 4,096 instructions of eight bytes.
+    var bytes = [UInt8](repeating: 0, count: longest + 1)
+    let count = pread(file, &bytes, bytes.count, 0)
     guard count > 0 else { throw failure(EIO) }
+    guard count <= longest else { throw failure(E2BIG) }
     bytes.removeLast(bytes.count - count)
     return bytes
   }

@@ -96,15 +96,25 @@ final class PodStreamConnection {
     }
     (self.loop, self.stream, name) = (loop, stream, address.name)
     proof = try access.proof()
-    (connection, handshake) = try Self.connect(loop, addresses.removeFirst(), name, proof, stream)
+    (connection, handshake) = try Self.connect(loop, &addresses, name, proof, stream)
     attach()
   }
 
+  /// The first address that can be tried at all; those before it are left out. Throws why the last one cannot.
   private static func connect(
-    _ loop: EventLoop, _ address: SocketAddress, _ name: String?, _ proof: ClientProof, _ stream: String
+    _ loop: EventLoop, _ addresses: inout ArraySlice<SocketAddress>, _ name: String?, _ proof: ClientProof,
+    _ stream: String
   ) throws -> (Connection, HandshakeClient) {
     let (tls, handshake) = try proof.opening(stream: stream)
-    let connection = try Connection.connect(loop: loop, to: address, outputLimit: 4 << 20)
+    var made: Connection?
+    while made == nil {
+      do throws(IOError) {
+        made = try Connection.connect(loop: loop, to: addresses.removeFirst(), outputLimit: 4 << 20)
+      } catch {
+        if addresses.isEmpty { throw error }
+      }
+    }
+    guard let connection = made else { throw CommandError("error: the coordinator has no address") }
     try connection.startTLS(tls, name: name)
     connection.setKeepAlive(seconds: 60)
     return (connection, handshake)
@@ -122,9 +132,9 @@ final class PodStreamConnection {
   }
 
   private func closed(_ reason: String) {
-    guard !hasConnected, onLost != nil, let address = addresses.popFirst() else { return lost(reason) }
+    guard !hasConnected, onLost != nil, !addresses.isEmpty else { return lost(reason) }
     do {
-      (connection, handshake) = try Self.connect(loop, address, name, proof, stream)
+      (connection, handshake) = try Self.connect(loop, &addresses, name, proof, stream)
       attach()
     } catch {
       lost("\(error)")

@@ -92,7 +92,7 @@ final class ExecSession {
     case .output(let bytes): onOutput(bytes)
     case .errors(let bytes): onErrors(bytes)
     case .end(let said): end = said
-    case .started, .outputEnd, .input, .inputEnd, .resize: break
+    case .started, .input, .inputEnd, .resize: break
     }
   }
 }

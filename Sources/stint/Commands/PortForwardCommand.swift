@@ -108,7 +108,7 @@ final class PortForwardCommand {
       case .end(let end):
         if end.code != 200 { context.console.note("error: \(TerminalText.harmless(end.message))") }
         connection.close(afterFlush: true)
-      case .started, .errors, .outputEnd, .input, .inputEnd, .resize: break
+      case .started, .errors, .input, .inputEnd, .resize: break
       }
     }
     stream.onLost = { [context] reason in

@@ -15,6 +15,13 @@ package enum ReportBounds {
   private static let conditions = 32
   private static let address = 64
 
+  /// What is passed on of an agent's word about the end of a stream, which may be anything: a sentence, and a code that
+  /// HTTP has for it.
+  package static func end(code: Int, message: String) -> (code: Int, message: String) {
+    let isCode = code == 200 || (400...599).contains(code)
+    return (isCode ? code : 500, cut(message, Self.message))
+  }
+
   /// The beginning of a text, whole characters of at most so many bytes.
   package static func cut(_ text: String, _ limit: Int) -> String {
     if text.utf8.count <= limit { return text }

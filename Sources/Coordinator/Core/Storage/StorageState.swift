@@ -157,7 +157,11 @@ extension CoordinatorCore {
     }
     guard let after else { return }
     if before == nil { storage.ephemeral.add(after.meta.key) }
-    if [.running, .succeeded].contains(after.status.phase), before?.status.phase != after.status.phase {
+    // A pod may have begun and failed before it was seen running.
+    let hasBegun =
+      [.running, .succeeded].contains(after.status.phase)
+      || after.status.phase == .failed && !after.status.containers.isEmpty
+    if hasBegun, before?.status.phase != after.status.phase {
       storage.started.add(after.meta.key)
     }
   }

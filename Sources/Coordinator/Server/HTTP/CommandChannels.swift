@@ -21,8 +21,6 @@ protocol CommandChannels: AnyObject {
   /// Takes the client's bytes.
   func receive(_ bytes: [UInt8])
   func send(_ bytes: [UInt8], on channel: CommandChannel)
-  /// Nothing more comes of its output.
-  func endOutput()
   /// The last word; the client closes behind it.
   func finish(_ status: [UInt8])
   /// Bytes wait for the client to make room by other means than its socket.
@@ -113,12 +111,10 @@ final class SPDYCommandChannels: CommandChannels {
     if let id = streams[channel] { session.send(bytes, on: id) }
   }
 
-  func endOutput() { for channel in [CommandChannel.output, .errors] { end(channel) } }
-
   private func end(_ channel: CommandChannel) { if let id = streams[channel] { session.finish(id) } }
 
   func finish(_ status: [UInt8]) {
-    endOutput()
+    for channel in [CommandChannel.output, .errors] { end(channel) }
     send(status, on: .status)
     for channel in [CommandChannel.status, .input, .size] { end(channel) }
   }
@@ -174,8 +170,6 @@ final class WebSocketCommandChannels: CommandChannels {
   func send(_ bytes: [UInt8], on channel: CommandChannel) {
     if !isClosed { sink.send(WebSocketFrame.binary([channel.rawValue] + bytes)) }
   }
-
-  func endOutput() {}
 
   func finish(_ status: [UInt8]) {
     send(status, on: .status)

@@ -92,7 +92,6 @@ final class CommandSession: UpgradedSession, PodStreamClient {
       if upgrade.carrier == .webSocket, !isReady { ready() }
     case .output(let bytes): channels.send(bytes, on: .output)
     case .errors(let bytes): channels.send(bytes, on: .errors)
-    case .outputEnd: channels.endOutput()
     case .end(let end) where !hasStarted: client.refuseUpgrade(end)
     case .end(let end):
       channels.finish(RemoteStatus.json(end).bytes)

@@ -209,7 +209,6 @@ final class ForwardedConnection: PodStreamClient {
       early = []
       forward.adjustReading()
     case .output(let bytes): forward.session.send(bytes, on: data)
-    case .outputEnd: forward.session.finish(data)
     case .end(let end): forward.ended(self, end.code == 200 ? nil : end.message)
     case .errors, .input, .inputEnd, .resize: break
     }

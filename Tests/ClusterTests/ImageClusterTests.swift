@@ -10,38 +10,6 @@ import Testing
   "A cluster that runs images",
   .enabled(if: geteuid() == 0, "without root a container's users cannot be the image's"))
 struct ImageClusterTests {
-  /// An image of busybox in an OCI layout, which a registry of the test's serves as team/box:1.
-  private final class Registry {
-    let name: String
-    private let port: HeldPort
-    private let child: Child
-
-    init(_ scratch: String) throws {
-      port = try HeldPort()
-      name = "127.0.0.1:\(port.number)/team/box:1"
-      let image = try BoxImage(
-        scratch,
-        config: [
-          ("entrypoint", "/bin/sh"), ("entrypoint", "-c"), ("cmd", "echo I am $(id -u) on $(hostname)"),
-          ("user", "1234"),
-        ])
-      let settings = BoxImage.registrySettings(storage: "\(scratch)/registry", address: "127.0.0.1:\(port.number)")
-      try Files.writeAtomically("\(scratch)/registry.yml", settings)
-      child = try Child(
-        Child.Options(
-          path: "/usr/bin/docker-registry", arguments: ["docker-registry", "serve", "\(scratch)/registry.yml"],
-          environment: []))
-      try eventually("the registry takes the image") {
-        (try? BoxImage.run(image.copying(to: name))) != nil
-      }
-    }
-
-    deinit {
-      child.signal(SIGKILL)
-      _ = child.reap()
-    }
-  }
-
   private static func job(_ name: String, image: String, command: [String] = []) -> JSON {
     var container: JSON = ["name": "main", "image": .string(image)]
     if !command.isEmpty { container["command"] = .strings(command) }
@@ -59,28 +27,34 @@ struct ImageClusterTests {
       try TestCluster.with(agents: 0) { cluster in
         let scratch = "\(cluster.directory)/images"
         try Files.makeDirectory(scratch)
-        let registry = try Registry(scratch)
+        let registry = try BoxRegistry(
+          scratch,
+          config: [
+            ("entrypoint", "/bin/sh"), ("entrypoint", "-c"), ("cmd", "echo I am $(id -u) on $(hostname)"),
+            ("user", "1234"),
+          ])
+        let name = registry.name()
         try cluster.startAgent("node-1", ["--images", "on"])
         try cluster.waitForNodes(1)
-        try cluster.apply(Self.job("hello", image: registry.name))
+        try cluster.apply(Self.job("hello", image: name))
         try cluster.must("wait", "job/hello", "--for=complete", "--timeout", "60s", "-q", within: 90)
         let said = try cluster.stint("logs", "job/hello").text
         try check(said.hasPrefix("I am 1234 on hello-"), said)
         for reason in ["Pulling", "Pulled"] {
-          try check(try cluster.events(reason).contains { $0.contains("image \"\(registry.name)\"") }, reason)
+          try check(try cluster.events(reason).contains { $0.contains("image \"\(name)\"") }, reason)
         }
         try eventually("the node shows the image") {
           let images = try cluster.nodes().first?[path: ["status", "images"]]?.arrayValue ?? []
-          return images.contains { $0["names"]?.arrayValue?.contains(.string(registry.name)) == true }
+          return images.contains { $0["names"]?.arrayValue?.contains(.string(name)) == true }
         }
         // The next one starts no fetch, and a host's program beside it none either.
-        try cluster.apply(Self.job("again", image: registry.name))
+        try cluster.apply(Self.job("again", image: name))
         try cluster.must("wait", "job/again", "--for=complete", "--timeout", "60s", "-q", within: 90)
         let pulled = try cluster.events("Pulled")
-        try check(pulled.contains("Container image \"\(registry.name)\" already present on machine"), "\(pulled)")
+        try check(pulled.contains("Container image \"\(name)\" already present on machine"), "\(pulled)")
         try cluster.apply(Self.job("host", image: "host", command: ["sh", "-c", "test -d /usr/share"]))
         try cluster.must("wait", "job/host", "--for=complete", "--timeout", "60s", "-q", within: 90)
-        try cluster.apply(Self.job("none", image: registry.name.replacing("box", with: "none")))
+        try cluster.apply(Self.job("none", image: name.replacing("box", with: "none")))
         try eventually("it is told that there is none") {
           try cluster.events("Failed").contains { $0.contains("manifest unknown") }
         }

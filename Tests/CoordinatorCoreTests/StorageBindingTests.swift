@@ -357,9 +357,9 @@ import Testing
         + "request is 2Gi")
   }
 
-  @Test("10,000 claims and volumes cost each change one look") func cost() throws {
+  @Test("10,000 claims that wait cost a new volume one look") func cost() throws {
     var harness = try FleetHarness()
-    for index in 0..<2_000 {
+    for index in 0..<10_000 {
       harness.core.insert(
         APIObject(
           kind: .persistentvolumeclaims,
@@ -372,6 +372,66 @@ import Testing
     harness.create(.persistentvolumes, Storage.volume("w", "1000Gi"))
     #expect(harness.volume(of: "c998") == "w", "the largest that it holds")
     #expect(harness.core.storage.looked - before < 20)
+  }
+
+  @Test("among 10,000 sizes a pair is found by one look, and turned down ones alone are passed") func looks() {
+    var shelves = SizedShelves<String>()
+    let shelf = StorageShelf(className: "c", modes: .readWriteOnce)
+    for index in 0..<10_000 { shelves.set("v\(index)", on: shelf, bytes: Int64(index)) }
+    var looks = 0
+    func count(_ suits: Bool) -> Bool {
+      looks += 1
+      return suits
+    }
+    #expect(shelves.smallest("c", .readWriteOnce, bytes: 5_000) { _ in count(true) } == "v5000")
+    #expect(shelves.largest("c", .readWriteOnce, bytes: 5_000) { _ in count(true) } == "v5000")
+    #expect(looks == 2)
+    #expect(shelves.smallest("c", .readWriteOnce, bytes: 10) { count($0 == "v13") } == "v13")
+    #expect(looks == 6)
+    #expect(shelves.smallest("other", .readWriteOnce, bytes: 0) { _ in count(true) } == nil)
+    #expect(shelves.smallest("c", .readWriteOncePod, bytes: 0) { _ in count(true) } == nil)
+    #expect(looks == 6)
+  }
+
+  @Test("a node looks at the volumes of its own host and at those of none, the smaller first") func hosts() {
+    var shelves = SizedShelves<String>()
+    for index in 0..<1_000 {
+      shelves.set(
+        "v\(index)", on: StorageShelf(className: "c", modes: .readWriteOnce, host: "h\(index)"), bytes: 10)
+    }
+    var looks = 0
+    func find(_ hosts: [String?]) -> String? {
+      shelves.smallest("c", .readWriteOnce, bytes: 1, hosts: hosts) { _ in
+        looks += 1
+        return true
+      }
+    }
+    #expect(find(["h700", nil]) == "v700" && looks == 1)
+    #expect(find(["elsewhere", nil]) == nil && looks == 1)
+    shelves.set("small", on: StorageShelf(className: "c", modes: .readWriteOnce), bytes: 5)
+    #expect(find(["h700", nil]) == "small")
+    shelves.remove("small")
+    shelves.set("v700", on: StorageShelf(className: "c", modes: .readWriteOnce, host: "h1"), bytes: 5)
+    #expect(find(["h700", nil]) == nil)
+    #expect(find(["h1", nil]) == "v700")
+  }
+
+  @Test("a volume belongs to a host that its one term names alone") func hostOfVolume() {
+    func host(_ terms: [JSON]) -> String? {
+      let affinity: JSON = ["nodeAffinity": ["required": ["nodeSelectorTerms": .array(terms)]]]
+      let body = Storage.volume("v", more: affinity)
+      guard case .other(let object) = APIObject(kind: .persistentvolumes, json: body) else { return nil }
+      return VolumeFacts(object).host
+    }
+    func rule(_ key: String, _ operation: String, _ values: [JSON]) -> JSON {
+      ["matchExpressions": [["key": .string(key), "operator": .string(operation), "values": .array(values)]]]
+    }
+    #expect(host([rule("kubernetes.io/hostname", "In", ["a"])]) == "a")
+    #expect(host([rule("kubernetes.io/hostname", "In", ["a", "b"])]) == nil)
+    #expect(host([rule("kubernetes.io/hostname", "NotIn", ["a"])]) == nil)
+    #expect(host([rule("zone", "In", ["a"])]) == nil)
+    #expect(
+      host([rule("kubernetes.io/hostname", "In", ["a"]), rule("kubernetes.io/hostname", "In", ["b"])]) == nil)
   }
 }
 

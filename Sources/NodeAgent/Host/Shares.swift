@@ -33,10 +33,11 @@ struct Shares {
     }
     let place = place(share.volume)
     do throws(IOError) {
-      try Files.makeDirectory(users(share.volume), mode: 0o700)
-      try Files.makeDirectory(place, mode: 0o755)
+      try Files.makeDirectory("\(paths.shares)/.users", mode: 0o700)
       let lock = try held(share.volume)
       defer { close(lock) }
+      try Files.makeDirectory(users(share.volume), mode: 0o700)
+      try Files.makeDirectory(place, mode: 0o755)
       try Files.writeAtomically("\(users(share.volume))/\(attempt)", [])
       if isMounted(place) { return place }
       try run(share, at: place)
@@ -80,14 +81,22 @@ struct Shares {
     rmdir(users(volume))
   }
 
-  /// One at a time for each volume: the descriptor of a lock that is held until it is closed.
+  /// One at a time for each volume: the descriptor of a lock that is held until it is closed. Whoever holds it has a
+  /// mount's patience, so nobody waits for longer.
   private func held(_ volume: String) throws(IOError) -> Int32 {
     let path = "\(users(volume)).lock"
     let descriptor = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0o600)
     guard descriptor >= 0 else { throw IOError.last("open", path) }
-    guard flock(descriptor, LOCK_EX) == 0 else {
-      close(descriptor)
-      throw IOError.last("lock", path)
+    var left = patienceMilliseconds + 2_000
+    while flock(descriptor, LOCK_EX | LOCK_NB) != 0 {
+      guard errno == EWOULDBLOCK || errno == EINTR, left > 0 else {
+        defer { close(descriptor) }
+        throw left > 0
+          ? IOError.last("lock", path)
+          : IOError(operation: "lock", subject: path, message: "a mount of this volume does not end")
+      }
+      poll(nil, 0, 50)
+      left -= 50
     }
     return descriptor
   }

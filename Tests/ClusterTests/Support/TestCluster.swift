@@ -171,6 +171,14 @@ final class TestCluster {
     return (status, program.text)
   }
 
+  /// Starts the real client and does not wait for it.
+  func begin(_ words: String...) throws -> Program {
+    runs += 1
+    return try Program(
+      words, environment: ["STINT_SERVER=\(server)", "KUBECONFIG=\(kubeconfig)"],
+      output: "\(directory)/logs/client-\(runs)")
+  }
+
   /// The same, which must succeed.
   func must(_ words: String..., within seconds: Int64 = 60, line: UInt = #line) throws {
     let result = try stint(words, within: seconds)
@@ -189,6 +197,12 @@ final class TestCluster {
 
   func status(_ name: String, _ field: String) throws -> Int64 {
     try job(name)[path: ["status", field]]?.intValue ?? 0
+  }
+
+  func isComplete(_ name: String) throws -> Bool {
+    (try job(name)[path: ["status", "conditions"]]?.arrayValue ?? []).contains {
+      $0["type"]?.stringValue == "Complete" && $0["status"]?.stringValue == "True"
+    }
   }
 
   func pods(of job: String? = nil) throws -> [JSON] {
@@ -246,15 +260,18 @@ final class TestCluster {
 
   /// Control groups of all keepers that the nodes have had, as far as they exist.
   func controlGroups() -> [String] {
+    ["/sys/fs/cgroup", "/sys/fs/cgroup/unified"].flatMap { controlGroups(in: $0) }
+  }
+
+  /// The same in one hierarchy.
+  func controlGroups(in parent: String) -> [String] {
     let keepers = ((try? Files.list("\(directory)/agents")) ?? []).flatMap { node in
       let register = (try? Files.read("\(dataDirectory(node))/keepers")).flatMap { try? JSON(parsing: $0) }
       return (register?["keepers"]?.arrayValue ?? []).compactMap { $0["keeper"]?.stringValue?.prefix(12) }
     }
-    return ["/sys/fs/cgroup", "/sys/fs/cgroup/unified"].flatMap { parent in
-      ((try? Files.list(parent)) ?? []).filter { name in
-        keepers.contains { name.hasPrefix("stint-\($0).") }
-      }.map { "\(parent)/\($0)" }
-    }
+    return ((try? Files.list(parent)) ?? []).filter { name in
+      keepers.contains { name.hasPrefix("stint-\($0).") }
+    }.map { "\(parent)/\($0)" }
   }
 
   /// What killed keepers leave: nobody succeeds them any more.

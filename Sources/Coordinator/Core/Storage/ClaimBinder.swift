@@ -80,11 +80,18 @@ extension CoordinatorCore {
 
   /// The smallest free volume that will do; on a node where one is given.
   func freeVolume(for claim: ClaimFacts, on node: Node? = nil, but taken: [String] = []) -> String? {
-    storage.free.smallest(claim.className, claim.modes, bytes: claim.bytes) { name in
-      guard !taken.contains(name), let volume = volume(name) else { return false }
+    func suits(_ name: String) -> Bool {
+      guard !taken.contains(name), let volume = storage.freeFacts[name] else { return false }
       if let selector = claim.selector, !selector.matches(volume.labels) { return false }
       return node.map { volume.isReachable(from: $0.meta.name, $0.meta.labels) } ?? true
     }
+    guard let node else {
+      return storage.free.smallest(claim.className, claim.modes, bytes: claim.bytes, where: suits)
+    }
+    // Those that no other host reaches, and those of no one host.
+    let hosts: [String?] = (node.meta.labels[VolumeFacts.hostLabel].map { [$0] } ?? []) + [nil]
+    return storage.freeByHost.smallest(
+      claim.className, claim.modes, bytes: claim.bytes, hosts: hosts, where: suits)
   }
 
   private func isReserved(_ volume: VolumeFacts, for claim: ClaimFacts) -> Bool {

@@ -1,6 +1,6 @@
-// Owns: things of a size, by class and access modes, the smallest first: volumes that are free, and claims that wait
-// for one. Finding a pair looks at as many as a selector turns down, however many there are. Data and its order; it
-// must not know what is bound to what.
+// Owns: things of a size, by class, access modes and host, the smallest first: volumes that are free, and claims that
+// wait for one. Finding a pair looks at as many as a selector turns down, however many there are. Data and its order;
+// it must not know what is bound to what.
 
 import ClusterProto
 
@@ -8,6 +8,8 @@ import ClusterProto
 struct StorageShelf: Hashable, Sendable {
   var className: String
   var modes: AccessModes
+  /// The one host that reaches it; nil: it is not of one host, or nobody asks.
+  var host: String?
 }
 
 /// In blocks would be faster above some 100,000 of one shelf; an insertion moves what is larger.
@@ -45,10 +47,12 @@ struct SizedShelves<Name: Comparable & Hashable & Sendable>: Sendable {
     if shelves[there.shelf]?.isEmpty == true { shelves[there.shelf] = nil }
   }
 
-  /// The smallest of at least so many bytes, with at least these modes, that suits.
-  func smallest(_ className: String, _ modes: AccessModes, bytes: Int64, where suits: (Name) -> Bool) -> Name? {
+  /// The smallest of at least so many bytes, with at least these modes, of one of these hosts, that suits.
+  func smallest(
+    _ className: String, _ modes: AccessModes, bytes: Int64, hosts: [String?] = [nil], where suits: (Name) -> Bool
+  ) -> Name? {
     var best: Place?
-    for shelf in Self.shelves(of: className) where modes.isSubset(of: shelf.modes) {
+    for shelf in hosts.flatMap({ Self.shelves(of: className, host: $0) }) where modes.isSubset(of: shelf.modes) {
       guard let places = shelves[shelf] else { continue }
       for place in places[Self.index(atLeast: bytes, in: places)...] {
         if let best, best < place { break }
@@ -81,8 +85,8 @@ struct SizedShelves<Name: Comparable & Hashable & Sendable>: Sendable {
     return best?.name
   }
 
-  private static func shelves(of className: String) -> [StorageShelf] {
-    (1...15).map { StorageShelf(className: className, modes: AccessModes(rawValue: $0)) }
+  private static func shelves(of className: String, host: String? = nil) -> [StorageShelf] {
+    (1...15).map { StorageShelf(className: className, modes: AccessModes(rawValue: $0), host: host) }
   }
 
   private static func index(of place: Place, in places: [Place]) -> Int { first(places.count) { places[$0] >= place } }

@@ -98,8 +98,8 @@ extension CoordinatorCore {
     return taken
   }
 
-  /// The pod gets that node: the claims that waited for it get their volumes. False: one of them cannot, and nothing
-  /// was done.
+  /// The pod gets that node: the claims that waited for it get their volumes. False: one of them cannot; those
+  /// before it may have theirs, which stay bound as they do in Kubernetes, and the pod waits on.
   mutating func bindClaims(of pod: Pod, on name: String) -> Bool {
     guard !pod.spec.claims.isEmpty else { return true }
     guard let needs = needs(of: pod), let node = state.nodes[ObjectKey(namespace: "", name: name)],

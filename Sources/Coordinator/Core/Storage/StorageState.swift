@@ -4,8 +4,11 @@
 import ClusterProto
 
 struct StorageState: Sendable {
-  /// Volumes that are for nobody, and claims that wait for one.
+  /// Volumes that are for nobody: what is known of them, their order, and their order host by host; and claims that
+  /// wait for one.
+  var freeFacts: [String: VolumeFacts] = [:]
   var free = SizedShelves<String>()
+  var freeByHost = SizedShelves<String>()
   var unbound = SizedShelves<ObjectKey>()
   /// Volumes that were made for a claim that has not come yet or is not bound, by that claim.
   var reserved: [ObjectKey: [String]] = [:]
@@ -50,6 +53,19 @@ struct StorageState: Sendable {
   var told: [ObjectKey: String] = [:]
   /// Claims and volumes that were looked at; for tests of what it costs.
   var looked = 0
+
+  /// The volume is for nobody, and that is what it is; nil: it is not there, or for somebody.
+  mutating func noteFree(_ name: String, _ facts: VolumeFacts?) {
+    freeFacts[name] = facts
+    guard let facts else {
+      free.remove(name)
+      return freeByHost.remove(name)
+    }
+    var shelf = StorageShelf(className: facts.className, modes: facts.modes)
+    free.set(name, on: shelf, bytes: facts.bytes)
+    shelf.host = facts.host
+    freeByHost.set(name, on: shelf, bytes: facts.bytes)
+  }
 }
 
 extension CoordinatorCore {
@@ -92,11 +108,7 @@ extension CoordinatorCore {
       storage.claims.add(key)
     }
     let facts = object.map { VolumeFacts($0) }
-    if let facts, !facts.isDeleting, facts.claim == nil {
-      storage.free.set(name, on: StorageShelf(className: facts.className, modes: facts.modes), bytes: facts.bytes)
-    } else {
-      storage.free.remove(name)
-    }
+    storage.noteFree(name, facts.flatMap { $0.isDeleting || $0.claim != nil ? nil : $0 })
     if let claim = facts?.claim, facts?.isDeleting == false {
       storage.reserved[claim.key, default: []].append(name)
       storage.reserved[claim.key]?.sort()

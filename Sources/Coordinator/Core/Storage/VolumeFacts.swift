@@ -76,6 +76,16 @@ struct VolumeFacts: Equatable, Sendable {
     directory = LocalDirectory(object)
   }
 
+  /// The one host that reaches it, by the label that names hosts, as local volumes have it; nil: not by that alone.
+  var host: String? {
+    guard let nodes, nodes.count == 1 else { return nil }
+    let rule = nodes[0].labels.requirements.first { $0.key == Self.hostLabel && $0.operation == .in }
+    guard let rule, rule.values.count == 1 else { return nil }
+    return rule.values[0]
+  }
+
+  static let hostLabel = "kubernetes.io/hostname"
+
   static func bytes(_ quantity: JSON?) -> Int64 {
     quantity.flatMap { Quantity.parseBytes($0.stringValue ?? $0.text) } ?? 0
   }

@@ -23,17 +23,30 @@ package enum UsageReader {
     return Usage(cpu: nanoseconds(ticks: busy), memory: max(0, total - available))
   }
 
+  /// What the machine has left of memory (bytes) and of processes, with all of it; nil where /proc does not tell.
+  package static func room() -> (memory: (available: Int64, total: Int64), processes: (available: Int64, total: Int64))?
+  {
+    guard let total = meminfo("MemTotal:"), let available = meminfo("MemAvailable:") else { return nil }
+    func number(_ path: String) -> Int64? { (try? Files.readLine(path)).flatMap { Int64($0) } }
+    let most = [number("/proc/sys/kernel/pid_max"), number("/proc/sys/kernel/threads-max")].compactMap { $0 }.min()
+    // `0.00 0.01 0.05 2/123 4567`: of 123 processes and threads two run.
+    let counted = ((try? Files.readLine("/proc/loadavg")) ?? "").split(separator: " ").dropFirst(3).first
+    guard let most, let all = counted?.split(separator: "/").last.flatMap({ Int64($0) }) else { return nil }
+    return ((available, total), (max(0, most - all), most))
+  }
+
   private static func meminfo(_ name: String) -> Int64? {
     guard let text = try? Files.readLine("/proc/meminfo") else { return nil }
     let line = text.split(separator: "\n").first { $0.hasPrefix(name) }
     return line?.split(separator: " ").dropFirst().first.flatMap { Int64($0) }.map { $0 * 1_024 }
   }
 
-  /// What each of a pod's running containers uses. `containers`: slot → id of the first process inside the pod.
+  /// What each of a pod's running containers uses, and how many processes they have together. `containers`: slot → id
+  /// of the first process inside the pod.
   package static func pod(
     _ process: PodProcess, limited: LimitedPod?, containers: [Int: Int32]
-  ) -> [Int: Usage] {
-    guard let initial = process.identity?.pid else { return [:] }
+  ) -> (slots: [Int: Usage], processes: Int64) {
+    guard let initial = process.identity?.pid else { return ([:], 0) }
     let processes = pids(of: process, limited, initial).compactMap { ProcessReading($0) }
     var result: [Int: Usage] = [:]
     let slots = places(processes, containers)
@@ -55,7 +68,7 @@ package enum UsageReader {
       if let used = limited?.cpuMicroseconds(slot: slot) { result[slot]?.cpu = used * 1_000 }
       if let bytes = limited?.memoryInUse(slot: slot) { result[slot]?.memory = bytes }
     }
-    return result
+    return (result, Int64(processes.count))
   }
 
   private static func pids(of process: PodProcess, _ limited: LimitedPod?, _ initial: Int32) -> [Int32] {

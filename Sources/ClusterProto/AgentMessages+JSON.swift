@@ -313,7 +313,7 @@ extension Heartbeat {
     ]
     if let inventory { result["inventory"] = .array(inventory.map(\.json)) }
     if let diskStalledMilliseconds { result["diskStalledMilliseconds"] = .int(diskStalledMilliseconds) }
-    if hasDiskPressure { result["diskPressure"] = true }
+    for kind in NodePressure.allCases where pressures.contains(kind) { result[kind.member] = true }
     if let leasesSettleMilliseconds { result["leasesSettleMilliseconds"] = .int(leasesSettleMilliseconds) }
     return result
   }
@@ -322,11 +322,13 @@ extension Heartbeat {
     let reader = try MessageReader(json, what)
     let inventory =
       reader.optional("inventory") == nil ? nil : try reader.list("inventory", InventoryEntry.init(json:_:))
+    var pressures: Set<NodePressure> = []
+    for kind in NodePressure.allCases where try reader.flag(kind.member) { pressures.insert(kind) }
     self.init(
       sequence: try reader.integer("sequence"), echo: try reader.integer("echo"),
       desiredDigest: try reader.digest("desiredDigest"), inventoryDigest: try reader.digest("inventoryDigest"),
       inventory: inventory, diskStalledMilliseconds: try reader.optionalInteger("diskStalledMilliseconds"),
-      hasDiskPressure: try reader.flag("diskPressure"),
+      pressures: pressures,
       leasesSettleMilliseconds: try reader.optionalInteger("leasesSettleMilliseconds"))
   }
 }

@@ -281,8 +281,8 @@ package struct Heartbeat: Equatable, Sendable {
   package var inventory: [InventoryEntry]?
   /// For how long the disk of the agent's data directory has not answered, once that is too long; nil: it answers.
   package var diskStalledMilliseconds: Int64?
-  /// The disk of the agent's data directory has too little room for more pods, or had not long ago.
-  package var hasDiskPressure: Bool
+  /// What the node has too little of for more pods, or had not long ago.
+  package var pressures: Set<NodePressure>
   /// C2: nothing on the node holds a later lease end than this session's answers gave, once so much time has passed
   /// since this was sent; nil: longer ones of earlier sessions may hold.
   package var leasesSettleMilliseconds: Int64?
@@ -290,7 +290,7 @@ package struct Heartbeat: Equatable, Sendable {
   /// Takes each value as it stands.
   package init(
     sequence: Int64, echo: Int64, desiredDigest: SetDigest, inventoryDigest: SetDigest,
-    inventory: [InventoryEntry]? = nil, diskStalledMilliseconds: Int64? = nil, hasDiskPressure: Bool = false,
+    inventory: [InventoryEntry]? = nil, diskStalledMilliseconds: Int64? = nil, pressures: Set<NodePressure> = [],
     leasesSettleMilliseconds: Int64? = nil
   ) {
     self.sequence = sequence
@@ -299,7 +299,7 @@ package struct Heartbeat: Equatable, Sendable {
     self.inventoryDigest = inventoryDigest
     self.inventory = inventory
     self.diskStalledMilliseconds = diskStalledMilliseconds
-    self.hasDiskPressure = hasDiskPressure
+    self.pressures = pressures
     self.leasesSettleMilliseconds = leasesSettleMilliseconds
   }
 }

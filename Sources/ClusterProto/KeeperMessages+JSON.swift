@@ -26,6 +26,7 @@ extension KeeperRequest {
     case .thaw(let attempt): return ["type": "thaw", "attempt": .int(attempt)]
     case .acknowledge(let attempts): return ["type": "acknowledge", "attempts": .integers(attempts)]
     case .measure: return ["type": "measure"]
+    case .relieve(let shortage): return ["type": "relieve", "shortage": shortage.json]
     case .shutDown(let grace): return ["type": "shutDown", "graceMilliseconds": .int(grace)]
     }
   }
@@ -56,6 +57,7 @@ extension KeeperRequest {
     case "thaw": self = .thaw(try reader.integer("attempt"))
     case "acknowledge": self = .acknowledge(try reader.list("attempts", MessageReader.integer))
     case "measure": self = .measure
+    case "relieve": self = .relieve(try reader.member("shortage", Shortage.init(json:_:)))
     case "shutDown": self = .shutDown(graceMilliseconds: try reader.integer("graceMilliseconds"))
     default: throw MessageError("unknown keeper request type \"\(type)\"")
     }
@@ -131,6 +133,7 @@ extension PodPlan {
     if let activeDeadlineMilliseconds { result["activeDeadlineMilliseconds"] = .int(activeDeadlineMilliseconds) }
     if let limits { result["limits"] = limits.json }
     if let storage { result["storage"] = storage.json }
+    if let rank { result["rank"] = rank.json }
     if !devices.isEmpty { result["devices"] = Self.json(devices) }
     return result
   }
@@ -162,6 +165,7 @@ extension PodPlan {
       activeDeadlineMilliseconds: try reader.optionalInteger("activeDeadlineMilliseconds"),
       hostname: try reader.string("hostname"), podDirectory: try reader.string("podDirectory"))
     if reader.optional("limits") != nil { limits = try reader.member("limits", ResourceLimits.init(json:_:)) }
+    if reader.optional("rank") != nil { rank = try reader.member("rank", EvictionRank.init(json:_:)) }
     if reader.optional("storage") != nil { storage = try reader.member("storage", StorageLimits.init(json:_:)) }
     devices = Self.devices(json["devices"])
   }

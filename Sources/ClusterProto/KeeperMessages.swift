@@ -28,6 +28,8 @@ package enum KeeperRequest: Equatable, Sendable {
   case acknowledge([AttemptNumber])
   /// Read what pods use; answered by `usage`. Only to a keeper that has said `limits`.
   case measure
+  /// The node is short of something: one pod has to go. Only to a keeper that has said that it can.
+  case relieve(Shortage)
   /// `stint agent --stop`: end every pod (grace), then exit.
   case shutDown(graceMilliseconds: Int64)
 }
@@ -162,6 +164,8 @@ package struct PodPlan: Equatable, Sendable {
   package var limits: ResourceLimits?
   /// What it may keep on the node's disk; nil: as much as there is.
   package var storage: StorageLimits?
+  /// Its place among the pods of a node that is short of something; nil: of an agent that says none.
+  package var rank: EvictionRank?
 
   /// The container of a slot; init containers come first.
   package func container(in slot: Int) -> Container? {

@@ -92,6 +92,8 @@ package struct LimitAbilities: Equatable, Sendable {
   package var pids = false
   /// Why something of that is missing, for people; empty: nothing is.
   package var problem = ""
+  /// Whether the keeper ends a pod when the node is short of something: one of a version before does not.
+  package var relieves = true
 
   /// Able to nothing.
   package init() {}
@@ -123,7 +125,7 @@ package struct LimitAbilities: Equatable, Sendable {
   package var json: JSON {
     [
       "version": .int(version), "cpu": .bool(cpu), "memory": .bool(memory), "pids": .bool(pids),
-      "problem": .string(problem),
+      "problem": .string(problem), "relieves": .bool(relieves),
     ]
   }
 
@@ -133,6 +135,7 @@ package struct LimitAbilities: Equatable, Sendable {
     version = try reader.integer("version")
     cpu = try reader.boolean("cpu")
     memory = try reader.boolean("memory")
+    relieves = try reader.flag("relieves")
     pids = try reader.boolean("pids")
     problem = try reader.string("problem")
   }

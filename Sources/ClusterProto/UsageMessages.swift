@@ -28,11 +28,14 @@ package struct AttemptUsage: Equatable, Sendable {
   package var attempt: AttemptNumber
   /// By the container's name.
   package var containers: [String: Usage]
+  /// Processes of all of them; said on the node only.
+  package var processes: Int64
 
-  /// Takes both as they stand.
-  package init(attempt: AttemptNumber, containers: [String: Usage]) {
+  /// Takes each value as it stands.
+  package init(attempt: AttemptNumber, containers: [String: Usage], processes: Int64 = 0) {
     self.attempt = attempt
     self.containers = containers
+    self.processes = processes
   }
 
   var json: JSON {

@@ -303,6 +303,7 @@ final class SimNode {
     // Volumes go when nobody runs or wants the attempt: so may its images.
     case .cleanUp(let attempt): images?.release(attempt)
     case .cleanUpExcept(let attempts): images?.releaseAll(but: attempts)
+    case .readMachine: later(1, .machineRead(nil))
     case .measureNode: later(1, .nodeMeasured(Usage(cpu: world.now, memory: 0)))
     case .deleteLogs, .writeTokens, .log: break
     case .removeVolumes(let volumes): later(world.pick(1...50), .volumesRemoved(volumes, failed: []))

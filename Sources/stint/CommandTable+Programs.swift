@@ -107,8 +107,11 @@ extension CommandTable {
         Flag("pod-user", .text("USER"), "Run pods as this user"),
         Flag("frozen-kill", .duration, initial: "10m", "How long a frozen pod waits for word before it is killed"),
         Flag(
-          "disk-pressure-transition", .duration, initial: "5m",
-          "How long a disk that was nearly full must have room before the node takes pods again"),
+          "eviction-hard", .text("SIGNAL<QUANTITY,…"), initial: "memory.available<100Mi,pid.available<5%",
+          "With less than that the node takes no pods and ends one after the other, in kubelet's order"),
+        Flag(
+          "pressure-transition", .duration, initial: "5m",
+          "How long a node that was short of disk, memory or processes must have enough before it takes pods again"),
         logLimit, images,
         Flag(
           "max-parallel-pulls", .integer("N"), initial: "3", "With --images=on: most images that are fetched at once"),

@@ -97,7 +97,7 @@ import Testing
       bench.begin()
       bench.room = room
       bench.live(seconds: 3)
-      #expect(bench.all.heartbeats.contains { $0.hasDiskPressure } == isLow, "\(room)")
+      #expect(bench.all.heartbeats.contains { $0.pressures.contains(.disk) } == isLow, "\(room)")
     }
   }
 
@@ -105,7 +105,7 @@ import Testing
   private func told(_ bench: inout AgentBench, seconds: Int) -> [Bool] {
     let before = bench.all.heartbeats.count
     bench.live(seconds: seconds)
-    return bench.all.heartbeats.dropFirst(before).map(\.hasDiskPressure).reduce(into: []) { runs, next in
+    return bench.all.heartbeats.dropFirst(before).map { $0.pressures.contains(.disk) }.reduce(into: []) { runs, next in
       if runs.last != next { runs.append(next) }
     }
   }
@@ -147,12 +147,12 @@ import Testing
     var bench = AgentBench(configuration)
     bench.room = configuration.diskRoom
     bench.begin()
-    #expect(bench.all.heartbeats.map(\.hasDiskPressure) == [true])
+    #expect(bench.all.heartbeats.map { $0.pressures.contains(.disk) } == [true])
     bench.live(seconds: 3)
     bench.send(.coordinatorClosed(bench.connection))
     bench.pass(900_000)
     bench.session = "session-b"
-    #expect(bench.register().heartbeats.first?.hasDiskPressure == true)
+    #expect(bench.register().heartbeats.first?.pressures == [.disk])
   }
 
   @Test("a disk that does not answer, or does not say, stays what it was")

@@ -84,7 +84,7 @@ struct MessageGenerator {
         Heartbeat(
           sequence: number(), echo: number(), desiredDigest: SetDigest(random.next()),
           inventoryDigest: SetDigest(random.next()),
-          inventory: maybe { $0.many { $0.entry() } }, hasDiskPressure: flag(),
+          inventory: maybe { $0.many { $0.entry() } }, pressures: Set(NodePressure.allCases.filter { _ in flag() }),
           leasesSettleMilliseconds: maybe { $0.number() }))
     case 2: .reports(many { $0.report() })
     case 3: .fetch(many { $0.number() })
@@ -164,15 +164,22 @@ struct MessageGenerator {
   }
 
   mutating func plan() -> PodPlan {
-    PodPlan(
+    var plan = PodPlan(
       initContainers: many { $0.container() }, containers: many { $0.container() }, restartPolicy: .onFailure,
       terminationGraceMilliseconds: number(), activeDeadlineMilliseconds: maybe { $0.number() }, hostname: text(),
       podDirectory: text())
+    plan.rank = maybe { EvictionRank(priority: $0.number(), memory: [$0.text(): $0.number()]) }
+    return plan
   }
 
   mutating func keeperRequest() -> KeeperRequest {
     let end = BootTime(milliseconds: number())
-    switch random.below(9) {
+    switch random.below(11) {
+    case 8: return .measure
+    case 9:
+      let kinds = NodePressure.allCases
+      return .relieve(
+        Shortage(of: kinds[Int(random.below(UInt64(kinds.count)))], threshold: number(), available: number()))
     case 0: return .hello(agentVersion: text())
     case 1: return .renew(leaseEnd: end, attempts: maybe { $0.many { $0.number() } })
     case 2: return .start(assignment(), plan: plan(), leaseEnd: end)

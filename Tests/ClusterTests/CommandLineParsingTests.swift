@@ -1,5 +1,6 @@
 // The grammar of the command line, and what help and completion make of the same list.
 
+import AgentCore
 import ClusterIO
 import ClusterProto
 import Glibc
@@ -34,6 +35,34 @@ struct CommandLineParsingTests {
     #expect(arguments.words == ["jobs", "demo"])
     #expect(arguments.value("namespace") == "batch")
     #expect(arguments.value("output") == "wide")
+  }
+
+  @Test(
+    "how little is too little is said as kubelet's flag says it",
+    arguments: [
+      ("memory.available<200Mi", EvictionThreshold(200 << 20), EvictionThreshold(0)),
+      ("memory.available<5%,pid.available<1000", EvictionThreshold(50, isShare: true), EvictionThreshold(1_000)),
+      ("pid.available<2.5%", EvictionThreshold(0), EvictionThreshold(25, isShare: true)),
+    ])
+  func thresholds(text: String, memory: EvictionThreshold, processes: EvictionThreshold) throws {
+    var wanted = EvictionSettings()
+    #expect(try AgentResources.eviction(try parse("agent")) == wanted)
+    wanted.memory = memory
+    wanted.processes = processes
+    wanted.transitionMilliseconds = 3_000
+    #expect(
+      try AgentResources.eviction(try parse("agent --pressure-transition 3s --eviction-hard \(text)")) == wanted)
+  }
+
+  @Test(
+    "a threshold that is none, or of what has a fixed one, is refused",
+    arguments: [
+      "memory.available", "memory.available<", "memory.available<101%", "nodefs.available<10%", "x<-1", "x<1Qi",
+    ])
+  func wrongThresholds(text: String) throws {
+    #expect(throws: UsageError.self) {
+      try AgentResources.eviction(try parse("agent --eviction-hard \(text)"))
+    }
   }
 
   @Test("a flag's value may be the name of a command")

@@ -22,7 +22,7 @@ struct DiskPressureTests {
         try Files.makeDirectory(data)
         guard mount("tmpfs", data, "tmpfs", 0, "size=32m,mode=700") == 0 else { throw IOError.last("mount", data) }
         defer { umount2(data, Int32(MNT_DETACH)) }
-        try cluster.startAgent("node-1", ["--disk-pressure-transition", "3s"])
+        try cluster.startAgent("node-1", ["--pressure-transition", "3s"])
         try cluster.waitForNodes(1)
         try cluster.apply(cluster.manifest("old", .untilTold))
         try eventually("it works", seconds: 60) { cluster.ledger.attempts.count == 1 }

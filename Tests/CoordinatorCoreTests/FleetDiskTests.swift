@@ -88,7 +88,7 @@ import Testing
     harness.join(FakeAgent("a"))
     harness.addPod("old")
     harness.report("a", try #require(harness.attempt(of: "old")), revision: 1, .running)
-    harness.agents["a"]?.hasDiskPressure = true
+    harness.agents["a"]?.pressures = [.disk]
     harness.beat("a")
     return harness
   }
@@ -116,7 +116,7 @@ import Testing
     #expect(
       harness.pod("new")?.status.condition("PodScheduled")?.message.contains(
         "1 node(s) had untolerated taint {node.kubernetes.io/disk-pressure: }") == true)
-    harness.agents["a"]?.hasDiskPressure = false
+    harness.agents["a"]?.pressures = []
     harness.pass(2_000, beating: ["a"])
     #expect(pressure(harness) == Self.none)
     #expect(harness.node("a")?.taints.isEmpty == true)
@@ -135,7 +135,7 @@ import Testing
     #expect(harness.node("a")?.taints.map(\.key) == [Taint.diskPressure])
     #expect(harness.events("NodeHasDiskPressure").count == 1)
     harness.pass(10_000)
-    harness.agents["a"]?.hasDiskPressure = false
+    harness.agents["a"]?.pressures = []
     harness.reconnect("a", session: "session-3")
     #expect(pressure(harness) == Self.none)
     #expect(harness.node("a")?.taints.isEmpty == true)
@@ -146,11 +146,33 @@ import Testing
   func pressureRestarted(stays: Bool) throws {
     var harness = try pressed()
     try harness.restart()
-    harness.agents["a"]?.hasDiskPressure = stays
+    harness.agents["a"]?.pressures = stays ? [.disk] : []
     harness.reconnect("a", session: "session-2")
     #expect(pressure(harness) == (stays ? Self.high : Self.none))
     #expect(harness.node("a")?.taints.map(\.key) == (stays ? [Taint.diskPressure] : []))
     #expect(harness.events("NodeHasDiskPressure").count <= 1)
     #expect(harness.events("NodeHasNoDiskPressure").count == (stays ? 0 : 1))
+  }
+
+  @Test(
+    "each shortage has its own condition, taint and events, and one does not end another",
+    arguments: [
+      (NodePressure.memory, "memory", "KubeletHasInsufficientMemory", "NodeHasInsufficientMemory"),
+      (.processes, "pids", "KubeletHasInsufficientPID", "NodeHasInsufficientPID"),
+    ] as [(NodePressure, String, String, String)])
+  func shortages(kind: NodePressure, resource: String, reason: String, event: String) throws {
+    var harness = try pressed()
+    harness.agents["a"]?.pressures = [.disk, kind]
+    harness.beat("a")
+    func condition() -> Condition? { harness.node("a")?.conditions.first { $0.type == kind.condition } }
+    #expect(condition()?.status == "True" && condition()?.reason == reason)
+    #expect(harness.node("a")?.taints.map(\.key) == [Taint.diskPressure, kind.taint])
+    #expect(harness.events(event) == ["Node a status is now: \(event)"])
+    #expect(harness.events("EvictionThresholdMet") == ["Attempting to reclaim \(resource)"])
+    harness.agents["a"]?.pressures = [.disk]
+    harness.beat("a")
+    #expect(condition()?.status == "False")
+    #expect(harness.node("a")?.taints.map(\.key) == [Taint.diskPressure])
+    #expect(pressure(harness) == Self.high)
   }
 }

@@ -44,7 +44,7 @@ struct FakeAgent {
   /// It hears nothing: what is sent to it is lost.
   var isDeaf = false
   var diskStalledMilliseconds: Int64?
-  var hasDiskPressure = false
+  var pressures: Set<NodePressure> = []
   var leasesSettleMilliseconds: Int64?
 
   init(_ name: String, keeper: String? = nil, machine: String? = nil, session: SessionID? = nil) {
@@ -125,7 +125,7 @@ struct FakeAgent {
     return Heartbeat(
       sequence: sequence, echo: echo, desiredDigest: desiredDigest, inventoryDigest: SetDigest(entries),
       inventory: whole || sequence == 1 ? entries : nil, diskStalledMilliseconds: diskStalledMilliseconds,
-      hasDiskPressure: hasDiskPressure,
+      pressures: pressures,
       leasesSettleMilliseconds: leasesSettleMilliseconds)
   }
 }

@@ -58,6 +58,7 @@ package struct AgentCore {
   var lastShortening: Int64 = 0
   var disk = DiskWatch()
   var usage = UsageWatch()
+  var pressure = PressureWatch()
   var devices: DeviceLedger
   /// What is fetched for whom; without images nobody asks it.
   var pulls: ImagePulls
@@ -130,6 +131,7 @@ package struct AgentCore {
       diskAnswered(number, room, now)
       if let room { collectImages(room, now) }
     case .nodeMeasured(let reading): usage.node = reading
+    case .machineRead(let room): take(room, now)
     case .volumesRemoved(let volumes, let failed):
       // Without a session it is asked for again.
       if session != nil { effects.append(.send(.volumesRemoved(volumes, failed: failed))) }
@@ -160,6 +162,7 @@ package struct AgentCore {
       effects.append(.connectKeeper(keeperConnection))
     }
     passImages(now)
+    readMachineIfDue(now)
     switch coordinatorLink {
     case .connecting(let until), .registering(let until):
       let patience = (configuration.handshakeMilliseconds + 999) / 1_000
@@ -184,7 +187,7 @@ package struct AgentCore {
   }
 
   private mutating func nextWake() -> BootTime? {
-    var next = pulls.nextWake()
+    var next = earliest(pulls.nextWake(), pressure.due)
     if case .down(let until) = keeperLink { next = earliest(next, until) }
     switch coordinatorLink {
     case .down(let until): if keeperLink == .ready { next = earliest(next, until) }

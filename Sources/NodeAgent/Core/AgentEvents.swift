@@ -45,6 +45,8 @@ package enum AgentEvent: Equatable, Sendable {
   case diskAnswered(Int64, room: DiskRoom? = nil)
   /// Answer to `measureNode`: nil: the machine does not tell.
   case nodeMeasured(Usage?)
+  /// Answer to `readMachine`; nil: the machine does not tell.
+  case machineRead(MachineRoom?)
   /// The wake-up that the last `wake` effect asked for, or later.
   case timer
   /// SIGTERM: leave keeper and pods running and go.
@@ -105,6 +107,8 @@ package enum AgentEffect: Equatable, Sendable {
   case probeDisk(Int64)
   /// Read what the machine has used; answer `nodeMeasured`.
   case measureNode
+  /// Read how much memory and how many processes the machine has left; answer `machineRead`.
+  case readMachine
   /// A line for the operator's log.
   case log(String)
   /// Call `timer` at this time of the boot clock; replaces the one before. nil: no wake needed.
@@ -161,9 +165,10 @@ package struct AgentConfiguration: Equatable, Sendable {
   package var preparationRetryMilliseconds: Int64 = 2_000
   /// A disk that does not answer for this long, or for two fifths of a lease where that is longer, is stalled.
   package var diskStallMilliseconds: Int64 = 1_000
-  /// A disk that had too little room is said to have enough again once it had for so long (kubelet's
-  /// eviction-pressure-transition-period).
-  package var diskPressureMilliseconds: Int64 = 300_000
+  /// How often the machine is read, in ms (kubelet's housekeeping).
+  package var machineLookMilliseconds: Int64 = 10_000
+  /// How little is too little.
+  package var eviction = EvictionSettings()
   /// What it does with images.
   package var images = ImageSettings()
   /// The extended resources that it offers; `capacity` has their numbers.

@@ -123,7 +123,7 @@ extension AgentCore {
           Heartbeat(
             sequence: session.sequence, echo: session.echo, desiredDigest: session.desiredDigest,
             inventoryDigest: inventoryDigest, inventory: inventory, diskStalledMilliseconds: diskStalled(now),
-            hasDiskPressure: hasDiskPressure(now),
+            pressures: pressures(now),
             leasesSettleMilliseconds: session.settlesAt.map { max(0, $0 - now.boot) }))))
     self.session = session
     probeDisk(now)

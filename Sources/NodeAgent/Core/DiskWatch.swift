@@ -41,10 +41,9 @@ struct DiskWatch {
   var since: BootTime?
   /// The last heartbeat said that the disk is stalled.
   var isTold = false
-  /// It has too little room, or had not long ago.
-  var isPressed = false
-  /// Since when it was seen to have enough again; nil: it was not.
-  var roomySince: BootTime?
+  /// It has too little room, or had not long ago: one that is filled and emptied by turns does not make its node come
+  /// and go.
+  var pressure = Pressure()
 }
 
 extension AgentCore {
@@ -76,23 +75,6 @@ extension AgentCore {
   }
 
   mutating func note(_ room: DiskRoom, _ time: BootTime) {
-    guard room.isLow else {
-      if disk.roomySince == nil { disk.roomySince = time }
-      return
-    }
-    if !disk.isPressed { session?.asks = true }
-    disk.isPressed = true
-    disk.roomySince = nil
-  }
-
-  /// Whether the disk has too little room, or had not long ago: one that is filled and emptied by turns does not make
-  /// its node come and go. A disk that does not answer stays what it was.
-  mutating func hasDiskPressure(_ now: Now) -> Bool {
-    if disk.isPressed, disk.since == nil, let since = disk.roomySince,
-      now.boot - since >= configuration.diskPressureMilliseconds
-    {
-      disk.isPressed = false
-    }
-    return disk.isPressed
+    if disk.pressure.note(isLow: room.isLow, time) { session?.asks = true }
   }
 }

@@ -30,6 +30,8 @@ package struct KeeperCore {
   var sandbox = SandboxWatch()
   var execs = KeeperExecs()
   var storage = StorageWatch()
+  /// What the node is short of, while it is found out what pods use.
+  var shortage: Shortage?
   private var checks = CheckCount()
   /// Whose probes wait until fewer are under way, in the order in which they came.
   private var checkQueue: [AttemptNumber] = []
@@ -92,7 +94,9 @@ package struct KeeperCore {
     case .execTold(let number, let word): execTold(number, word, &turn)
     case .checked(let number, let run, let answer):
       on(run.attempt, &touched) { $0.checked(number, run, answer, &turn) }
-    case .measured(let pods): if isAgentConnected { turn.effects.append(.reply(.usage(pods))) }
+    case .measured(let pods):
+      if isAgentConnected { turn.effects.append(.reply(.usage(pods))) }
+      relieveNow(pods, &turn, &touched)
     case .storageMeasured(let attempt, let usage):
       storageMeasured(attempt, usage, &turn)
       touched.append(attempt)
@@ -209,6 +213,7 @@ extension KeeperCore {
       guard !known.isEmpty else { return }
       turn.effects.append(contentsOf: memory.record([.acknowledged(known)]))
     case .measure: turn.effects.append(.measure)
+    case .relieve(let shortage): relieve(shortage, &turn)
     case .shutDown(let grace):
       isShuttingDown = true
       for attempt in pods.keys.sorted() {

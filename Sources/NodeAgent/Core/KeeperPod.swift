@@ -30,8 +30,8 @@ struct KeeperPod {
     /// The lease was over: killed at D, or frozen for too long.
     case leaseLost
     case shutDown
-    /// It kept more on the node's disk than it may.
-    case evicted(message: String)
+    /// It kept more on the node's disk than it may; or it had to go for the node's sake, which is no fault of its own.
+    case evicted(message: String, isNodes: Bool)
     /// Its processes went without our doing.
     case vanished
     /// The init could not be made.

@@ -55,9 +55,10 @@ extension KeeperPod {
     case .deadlineExceeded:
       status.reason = "DeadlineExceeded"
       status.message = "Pod was active on the node longer than the specified deadline"
-    case .evicted(let message):
+    case .evicted(let message, let isNodes):
       status.reason = "Evicted"
       status.message = message
+      if isNodes { disrupt("TerminationByKubelet", message, now) }
     case .unstartable(let message):
       status.reason = "FailedCreatePodSandBox"
       status.message = "Failed to create pod sandbox: \(message)"

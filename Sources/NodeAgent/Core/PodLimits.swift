@@ -56,7 +56,7 @@ struct PodLimits {
   /// `oom_score_adj` of a container (kubelet's GetContainerOOMScoreAdjust): the less it uses beside its request, the
   /// later it goes.
   func oomScore(_ container: ContainerSpec) -> Int64 {
-    if spec.priority >= Self.nodeCritical { return Self.guaranteedScore }
+    if spec.priority >= EvictionRank.critical { return Self.guaranteedScore }
     switch QualityOfService.of(spec) {
     case .guaranteed: return Self.guaranteedScore
     case .bestEffort: return 1_000
@@ -67,7 +67,6 @@ struct PodLimits {
     }
   }
 
-  private static let nodeCritical: Int64 = 2_000_000_000
   private static let guaranteedScore: Int64 = -997
 
   private func score(_ container: ContainerSpec) -> Int64 {

@@ -83,6 +83,10 @@ package enum PodPlanner {
       hostname: hostname(assignment), podDirectory: place.podDirectory)
     result.limits = PodLimits(of: spec, at: place).pod
     result.storage = StorageLimits(of: spec, at: place)
+    let all = spec.containers + spec.initContainers.filter(\.isSidecar)
+    result.rank = EvictionRank(
+      priority: Int64(spec.priority),
+      memory: Dictionary(all.map { ($0.name, $0.memoryBytes) }, uniquingKeysWith: { first, _ in first }))
     return result
   }
 

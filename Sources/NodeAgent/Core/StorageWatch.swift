@@ -34,7 +34,7 @@ extension KeeperCore {
       return
     }
     turn.effects.append(.log("attempt \(attempt) is evicted: \(problem)"))
-    pods[attempt]?.end(.evicted(message: problem), killAt: turn.now.boot, &turn)
+    pods[attempt]?.end(.evicted(message: problem, isNodes: false), killAt: turn.now.boot, &turn)
   }
 }
 

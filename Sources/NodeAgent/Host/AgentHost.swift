@@ -6,60 +6,6 @@ import ClusterIO
 import ClusterProto
 import Glibc
 
-/// Settings of `stint agent`.
-package struct AgentOptions: Sendable {
-  /// Addresses of the coordinator, HOST:PORT each, tried in turn.
-  package var coordinators: [String]
-  /// The node's name.
-  package var name: String
-  /// The agent's data directory.
-  package var data: String
-  /// The data directory of a coordinator on this machine, whose authority gives the agent its identity; nil: the one
-  /// in `DATA/identity` is used.
-  package var authority: String?
-  /// How a machine without an identity gets one.
-  package var join: JoinToken?
-  /// Why the token that was given cannot be read; said where the machine does without.
-  package var joinProblem: String?
-  /// What the node offers; nil: what the machine has.
-  package var cpuMillicores: Int64?
-  /// What the node offers, in bytes; nil: what the machine has.
-  package var memoryBytes: Int64?
-  /// How many pods it takes at once.
-  package var pods: Int64 = 110
-  /// The most processes of a pod; nil: no bound.
-  package var podProcesses: Int64?
-  /// What is kept from pods; nil: nothing.
-  package var reserved: NodeReserve?
-  /// Extended resources that it hands out.
-  package var devices: [DeviceOffer] = []
-  /// The node's own labels.
-  package var labels = StringMap()
-  /// The node's address; nil: the one that the coordinator is reached from.
-  package var nodeIP: String?
-  /// The user that pods run as; nil: the agent's own.
-  package var podUser: String?
-  /// A frozen pod is killed after so many ms.
-  package var frozenKillMilliseconds: Int64 = 600_000
-  /// How long a disk must have room before the node says so again.
-  package var diskPressureMilliseconds: Int64 = 300_000
-  /// Bytes of log kept for a container; the oldest go beyond it.
-  package var logLimit = LogFile.usualLimit
-  /// What it does with images.
-  package var images = ImageSettings()
-  /// An agent whose data directory is not at its path for so long ends.
-  package var lostDirectoryMilliseconds: Int64 = 10_000
-  /// The agent's version.
-  package var version = ""
-
-  /// An agent of this name that works for the coordinator at those addresses (`HOST:PORT`).
-  package init(coordinators: [String], name: String, data: String) {
-    self.coordinators = coordinators
-    self.name = name
-    self.data = data
-  }
-}
-
 /// Runs an agent until it is told to stop.
 package final class AgentHost {
   private let options: AgentOptions
@@ -242,7 +188,7 @@ package final class AgentHost {
     configuration.devices = options.devices
     configuration.reserved = options.reserved
     configuration.images.hasOneUser = options.podUser != nil
-    configuration.diskPressureMilliseconds = options.diskPressureMilliseconds
+    configuration.eviction = options.eviction
     // The first heartbeat has to say it: pods would be assigned until the second.
     configuration.diskRoom = DiskProbe.room(paths.data)
     configuration.retainedLogs = try Files.list(paths.logs).compactMap { Int64($0) }.sorted()
@@ -287,6 +233,8 @@ package final class AgentHost {
     case .removeImage(let id): images?.remove(id)
     case .probeDisk(let number): disk.probe(number)
     case .measureNode: handle(.nodeMeasured(UsageReader.machine()))
+    case .readMachine:
+      handle(.machineRead(UsageReader.room().map { MachineRoom(memory: $0.memory, processes: $0.processes) }))
     case .log(let line): HostLog.line("agent: \(line)")
     case .wake(let time): timer?.arm(at: time.map { $0.nanoseconds })
     case .exit:

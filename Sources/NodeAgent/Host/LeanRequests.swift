@@ -13,7 +13,7 @@ extension KeeperRequest {
     case .unprepared(let assignment, let container, let reason, let message, let leaseEnd):
       .unprepared(
         assignment.lean(&spec), container: container, reason: reason, message: message, leaseEnd: leaseEnd)
-    case .hello, .renew, .shorten, .stop, .thaw, .acknowledge, .measure, .shutDown: self
+    case .hello, .renew, .shorten, .stop, .thaw, .acknowledge, .measure, .relieve, .shutDown: self
     }
   }
 }

@@ -215,10 +215,11 @@ final class PodRunner {
   func usage() -> AttemptUsage? {
     guard !running.isEmpty else { return nil }
     var containers: [String: Usage] = [:]
-    for (slot, usage) in UsageReader.pod(process, limited: limited, containers: running) {
+    let (slots, processes) = UsageReader.pod(process, limited: limited, containers: running)
+    for (slot, usage) in slots {
       if let name = plan.container(in: slot)?.name { containers[name] = usage }
     }
-    return AttemptUsage(attempt: attempt, containers: containers)
+    return AttemptUsage(attempt: attempt, containers: containers, processes: processes)
   }
 
   func start(_ run: ContainerRun, _ container: PodPlan.Container) {

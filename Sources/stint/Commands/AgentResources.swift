@@ -3,7 +3,7 @@
 import AgentCore
 import ClusterProto
 
-/// `--reserve`, `--resource` and `--resource-env`.
+/// `--reserve`, `--resource`, `--resource-env` and `--eviction-hard`.
 enum AgentResources {
   /// Where a resource's name has no domain.
   private static let domain = "stint.dev/"
@@ -49,6 +49,40 @@ enum AgentResources {
       offers[place].variable = variable
     }
     return offers.sorted { $0.name < $1.name }
+  }
+
+  /// How little memory and how few processes are too little, as kubelet's flags say it.
+  static func eviction(_ arguments: Arguments) throws -> EvictionSettings {
+    var result = EvictionSettings()
+    if let pause = arguments.milliseconds("pressure-transition") { result.transitionMilliseconds = pause }
+    guard let text = arguments.value("eviction-hard") else { return result }
+    // As in kubelet, what is not named has no threshold.
+    (result.memory, result.processes) = (EvictionThreshold(0), EvictionThreshold(0))
+    for part in text.split(separator: ",") {
+      let words = part.split(separator: "<", maxSplits: 1, omittingEmptySubsequences: false)
+      guard words.count == 2, let threshold = threshold(String(words[1])) else {
+        throw arguments.problem("--eviction-hard: \"\(part)\" is not SIGNAL<QUANTITY or SIGNAL<PERCENT%")
+      }
+      switch words[0] {
+      case "memory.available": result.memory = threshold
+      case "pid.available": result.processes = threshold
+      default:
+        throw arguments.problem(
+          "--eviction-hard: \"\(words[0])\": the signals are memory.available and pid.available")
+      }
+    }
+    return result
+  }
+
+  private static func threshold(_ text: String) -> EvictionThreshold? {
+    guard text.hasSuffix("%") else {
+      return Quantity.parseBytes(text).flatMap { $0 >= 0 ? EvictionThreshold($0) : nil }
+    }
+    // Tenths of a percent are thousandths.
+    guard let thousandths = Quantity.parseMillis(String(text.dropLast())), (0...100_000).contains(thousandths) else {
+      return nil
+    }
+    return EvictionThreshold(thousandths / 100, isShare: true)
   }
 
   private static func qualified(_ name: String, _ arguments: Arguments) throws -> String {

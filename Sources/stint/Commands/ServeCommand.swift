@@ -118,8 +118,7 @@ enum ServeCommand {
     options.logLimit = try logLimit(arguments) ?? options.logLimit
     options.images = try images(arguments)
     options.frozenKillMilliseconds = try frozenKill(arguments) ?? options.frozenKillMilliseconds
-    options.diskPressureMilliseconds =
-      arguments.milliseconds("disk-pressure-transition") ?? options.diskPressureMilliseconds
+    options.eviction = try AgentResources.eviction(arguments)
     if joined == nil, token == nil, options.authority == nil {
       throw CommandError(
         "error: this machine is no node yet: stint token create, on the coordinator's machine, prints the command that "

@@ -73,8 +73,8 @@ struct NodeRecord: Sendable {
   var conditionsWrittenAt: BootTime
   /// As its last heartbeat said; nil: none came yet.
   var isDiskStalled: Bool?
-  /// The same: its disk has too little room.
-  var hasDiskPressure: Bool?
+  /// The same: what it is short of.
+  var pressures: Set<NodePressure>?
 
   var attempts = InsertionSet<AttemptNumber>()
   /// Digest of the desired set: the attempts addressed to the holder's keeper.

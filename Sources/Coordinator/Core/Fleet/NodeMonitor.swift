@@ -137,21 +137,14 @@ extension CoordinatorCore {
     fleet.nodes[name]?.conditionsWrittenAt = now.boot
     let wall = now.wall
     guard let node = state.nodes[ObjectKey(namespace: "", name: name)] else { return }
-    let disk = diskPressure(node)
+    let pressures = NodePressure.allCases.map { condition($0, isPressed: isPressed(node, $0), wall) }
     let problem = sandboxProblem(node)
-    let words = [
-      ("MemoryPressure", "False", "KubeletHasSufficientMemory", "kubelet has sufficient memory available"),
-      ("DiskPressure", disk.status, disk.reason, disk.message),
-      ("PIDPressure", "False", "KubeletHasSufficientPID", "kubelet has sufficient PID available"),
-      problem.map { ("Ready", "False", "KubeletNotReady", $0) }
-        ?? ("Ready", "True", "KubeletReady", "kubelet is posting ready status"),
-    ]
+    let ready = Condition(
+      type: "Ready", status: problem == nil ? "True" : "False",
+      reason: problem == nil ? "KubeletReady" : "KubeletNotReady",
+      message: problem ?? "kubelet is posting ready status", lastTransition: wall, lastProbe: wall)
     updateNode(name) { node in
-      for (type, status, reason, message) in words {
-        node.conditions.set(
-          Condition(
-            type: type, status: status, reason: reason, message: message, lastTransition: wall, lastProbe: wall))
-      }
+      for condition in pressures + [ready] { node.conditions.set(condition) }
       node.taints.removeAll { $0.key == Taint.unreachable || $0.key == Taint.notReady && problem == nil }
       if problem != nil, !node.taints.contains(where: { $0.key == Taint.notReady }) {
         node.taints.append(Taint(key: Taint.notReady, effect: Taint.noSchedule, timeAdded: wall))

@@ -98,7 +98,7 @@ spec:
       restartPolicy: Never
       containers:
       - name: main
-        image: any
+        image: host
         command: [sh, -c, "echo begun >> /work/signs; until [ -e /work/go ]; do sleep 0.2; done; echo done"]
         volumeMounts: [{name: work, mountPath: /work}]
       volumes: [{name: work, hostPath: {path: /work}}]

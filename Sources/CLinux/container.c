@@ -250,8 +250,44 @@ static int share_with_pod(const struct stint_plan *plan) {
   return 0;
 }
 
+// Of what the init has open a child among a container's processes keeps what its start needs: they can see it, and its
+// descriptors with it.
+static void keep_own(struct container_start *start) {
+  enum { FIRST = 5, ABOVE = 64 };
+  int *own[1 + STINT_STREAMS] = {&start->words};
+  int count = 1;
+  for (int stream = 0; stream < STINT_STREAMS; stream++)
+    if (start->streams[stream] >= 0) own[count++] = &start->streams[stream];
+  for (int index = 0; index < count; index++)
+    if ((*own[index] = fcntl(*own[index], F_DUPFD, ABOVE)) < 0) _exit(127);
+  for (int index = 0; index < count; index++)
+    if ((*own[index] = dup3(*own[index], FIRST + index, O_CLOEXEC)) < 0) _exit(127);
+  close(STINT_POD_MARKER);
+  if (close_range((unsigned)(FIRST + count), ~0U, 0) != 0) _exit(127);
+}
+
+// A container's child among the processes of another's. As that one's may look at it before it has become its command,
+// it must not share our memory.
+static pid_t start_among(struct container_start *start, pid_t target, int *stage) {
+  *stage = STINT_STAGE_JOIN;
+  int other = (int)syscall(SYS_pidfd_open, target, 0);
+  if (other < 0) return -1;
+  long self = stint_processes_enter(other);
+  stint_close(other);
+  if (self < 0) return errno = (int)-self, -1;
+  *stage = STINT_STAGE_CLONE;
+  long pid = stint_call(SYS_clone, CLONE_NEWNS | SIGCHLD, 0, 0, 0, 0);
+  if (pid == 0) {
+    prctl(PR_SET_DUMPABLE, 0);
+    keep_own(start);
+    _exit(container_main(start));
+  }
+  stint_processes_leave((int)self);
+  return pid < 0 ? (errno = (int)-pid, -1) : (pid_t)pid;
+}
+
 pid_t stint_container_start(struct container_start *start, const char *bytes, size_t length, char **pointers,
-                            size_t pointer_room, int *words, int *stage) {
+                            size_t pointer_room, pid_t target, int *words, int *stage) {
   int ends[2];
   *stage = STINT_STAGE_PLAN;
   if (stint_start_parse(start, bytes, length, pointers, pointer_room) != 0) return errno = EINVAL, -1;
@@ -262,7 +298,9 @@ pid_t stint_container_start(struct container_start *start, const char *bytes, si
   static _Alignas(16) char stack[256 * 1024];
   int flags = CLONE_VM | CLONE_NEWNS | SIGCHLD;
   if (start->plan->flags & STINT_PLAN_OWN_PROCESSES) flags |= CLONE_NEWPID;
-  pid_t pid = share_with_pod(start->plan) == 0 ? clone(container_main, stack + sizeof stack, flags, start) : -1;
+  pid_t pid = -1;
+  if (share_with_pod(start->plan) == 0)
+    pid = target > 0 ? start_among(start, target, stage) : clone(container_main, stack + sizeof stack, flags, start);
   // From here on errno is the child's.
   int error = pid < 0 ? errno : 0;
   stint_close(ends[1]);

@@ -37,9 +37,14 @@ _Noreturn void stint_pod_init(int under_bubblewrap, const int64_t *deadline, con
 // command may lie on a disk that hangs. The child shares our memory and the C library's errno until its words end: until
 // then no other start may begin, `bytes` and `pointers` stay, and the init makes its system calls by podcalls.h. The
 // child's pid, and in *words the descriptor to read its words from; or -1 with errno and *stage. `pointers` has room for
-// all strings' pointers.
+// all strings' pointers. `target`: a process among whose own it starts, or 0; its child has a memory of its own then.
 pid_t stint_container_start(struct container_start *start, const char *bytes, size_t length, char **pointers,
-                            size_t pointer_room, int *words, int *stage);
+                            size_t pointer_room, pid_t target, int *words, int *stage);
+
+// Enters the PID namespace of a process for what is cloned next; a descriptor to leave it with, or a negative errno.
+// What would be cloned without leaving it again is a container's: an init that cannot leave it ends.
+long stint_processes_enter(int target);
+void stint_processes_leave(int self);
 
 // Parses `bytes` and starts a process in the container whose main process is `container`, by a child with a memory of
 // its own: any number may be on their way. As stint_container_start else, with a negative errno as the result.

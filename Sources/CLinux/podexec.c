@@ -76,24 +76,28 @@ static int exec_main(const struct container_start *start, int target) {
   return stint_start_command(start, WORDS, &word);
 }
 
+long stint_processes_enter(int target) {
+  long self = stint_call(SYS_pidfd_open, 1, 0, 0, 0, 0);
+  if (self < 0) return self;
+  long result = stint_call(SYS_setns, target, CLONE_NEWPID, 0, 0, 0);
+  if (result == 0) return self;
+  stint_close((int)self);
+  return result;
+}
+
+void stint_processes_leave(int self) {
+  if (stint_call(SYS_setns, self, CLONE_NEWPID, 0, 0, 0) != 0) _exit(125);
+  stint_close(self);
+}
+
 // A child in the PID namespace of the container's, or in the pod's. Raw calls: a container's start may be using errno.
 static long fork_into(const struct container_start *start, int target) {
   int is_elsewhere = (start->plan->flags & STINT_PLAN_OWN_PROCESSES) != 0;
-  long self = is_elsewhere ? stint_call(SYS_pidfd_open, 1, 0, 0, 0, 0) : -1;
-  if (is_elsewhere) {
-    long result = self < 0 ? self : stint_call(SYS_setns, target, CLONE_NEWPID, 0, 0, 0);
-    if (result < 0) {
-      if (self >= 0) stint_close((int)self);
-      return result;
-    }
-  }
+  long self = is_elsewhere ? stint_processes_enter(target) : -1;
+  if (is_elsewhere && self < 0) return self;
   long pid = stint_call(SYS_clone, SIGCHLD, 0, 0, 0, 0);
   if (pid == 0) _exit(exec_main(start, target));
-  if (is_elsewhere) {
-    // Whatever it started from here on would be a container's.
-    if (stint_call(SYS_setns, self, CLONE_NEWPID, 0, 0, 0) != 0) _exit(125);
-    stint_close((int)self);
-  }
+  if (is_elsewhere) stint_processes_leave((int)self);
   return pid;
 }
 

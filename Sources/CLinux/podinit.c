@@ -33,7 +33,7 @@ struct slot {
   int kill_all;            // an order to kill that has not emptied the container yet; of an exec, its turns
   int words;               // while STARTING: where its child's words are read
   ino_t mount_namespace;   // 0: not known yet, or another container bears the number: then all that had it is gone
-  uint32_t container;      // of what is started in one: its slot
+  uint32_t container;      // of what is started in one: its slot; of a container among another's processes: 1 + that one's
   char *plan;              // until it has started: a mapping of plan_room bytes
   size_t plan_length, plan_filled, plan_room;
   int streams[STINT_STREAMS];
@@ -214,9 +214,16 @@ static void start_container(uint32_t index) {
   memcpy(start.streams, slot->streams, sizeof start.streams);
   size_t offset = (slot->plan_length + 15) & ~(size_t)15;
   int words = -1, stage = 0;
+  const struct slot *target = slot->container > 0 ? &slots[slot->container - 1] : NULL;
+  if (target != NULL && target->state != RUNNING)
+    return abandon(index, ESRCH, STINT_STAGE_JOIN, "the target container does not run");
   pid_t pid = stint_container_start(&start, slot->plan, slot->plan_length, (char **)(slot->plan + offset),
-                                    (slot->plan_room - offset) / sizeof(char *), &words, &stage);
-  if (pid < 0) return abandon(index, errno, stage, stage == STINT_STAGE_PLAN ? "container plan" : "clone");
+                                    (slot->plan_room - offset) / sizeof(char *), target != NULL ? target->pid : 0, &words,
+                                    &stage);
+  if (pid < 0) {
+    const char *what = stage == STINT_STAGE_PLAN ? "container plan" : "clone";
+    return abandon(index, errno, stage, stage == STINT_STAGE_JOIN ? "the target container has ended" : what);
+  }
   close_streams(slot);
   slot->state = STARTING;
   slot->pid = pid;
@@ -255,7 +262,7 @@ static void begin(const struct stint_message *order, size_t length, const int st
   int error = 0;
   if (slot->state != FREE) error = EBUSY;
   if (total <= 0 || total > STINT_PLAN_LIMIT || streams[is_exec ? 0 : 1] < 0) error = EINVAL;
-  if (is_exec != (index >= STINT_SLOTS) || (is_exec && (uint32_t)order->extra >= STINT_SLOTS)) error = EINVAL;
+  if (is_exec != (index >= STINT_SLOTS) || (uint32_t)order->extra >= STINT_SLOTS + !is_exec) error = EINVAL;
   if (error == 0) {
     // Every string costs at least one byte of the plan, and a pointer; the two lists end with one more each.
     slot->plan_room = (size_t)total + 16 + ((size_t)total + 2) * sizeof(char *);
@@ -270,7 +277,7 @@ static void begin(const struct stint_message *order, size_t length, const int st
   }
   slot->state = LOADING;
   slot->plan_length = (size_t)total;
-  slot->container = is_exec ? (uint32_t)order->extra : 0;
+  slot->container = (uint32_t)order->extra;
   memcpy(slot->streams, streams, sizeof slot->streams);
   take_part(index, length);
 }

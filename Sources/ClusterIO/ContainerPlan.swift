@@ -98,6 +98,8 @@ package struct ContainerPlan: Equatable, Sendable {
   package var mounts: [MountOperation] = []
   /// How it is held apart from the host; nil: a program of the host's, in the pod's namespaces.
   package var confinement: Confinement?
+  /// Its processes are among another container's (`PodProcess.startContainer`), and those that are started in it too.
+  package var hasOthersProcesses = false
   /// Of a process that is started in a container: its streams are a terminal of this size.
   package var terminal: TerminalSize?
 
@@ -122,7 +124,8 @@ package struct ContainerPlan: Equatable, Sendable {
     }
     let capabilities = confinement?.capabilities ?? 0
     let filter = confinement?.filter ?? []
-    let flags = (confinement?.flags ?? 0) | (terminal == nil ? 0 : STINT_PLAN_TERMINAL.rawValue)
+    var flags = (confinement?.flags ?? 0) | (terminal == nil ? 0 : STINT_PLAN_TERMINAL.rawValue)
+    if hasOthersProcesses { flags |= STINT_PLAN_OWN_PROCESSES.rawValue }
     let size = UInt32(terminal?.columns ?? 0) | UInt32(terminal?.rows ?? 0) << 16
     let words = [
       flags, UInt32(truncatingIfNeeded: capabilities), UInt32(truncatingIfNeeded: capabilities >> 32),

@@ -140,8 +140,11 @@ package final class PodProcess {
   }
 
   /// Starts a container in a free `slot` (0...127; free again after `onExited` or `onStartFailed`). Takes over the two
-  /// descriptors of its standard streams, also when it fails.
-  package func startContainer(slot: Int, _ plan: ContainerPlan, output: Int32, errors: Int32) throws(IOError) {
+  /// descriptors of its standard streams, also when it fails. `target`: the slot of a container that runs, whose
+  /// processes it sees and is seen by; it ends with that one's first process where those are a namespace of their own.
+  package func startContainer(
+    slot: Int, _ plan: ContainerPlan, output: Int32, errors: Int32, amongProcessesOf target: Int? = nil
+  ) throws(IOError) {
     let bytes: [UInt8]
     do throws(IOError) {
       guard control >= 0 else { throw IOError(code: ESRCH, operation: "start container", subject: "the pod is gone") }
@@ -151,7 +154,7 @@ package final class PodProcess {
       close(errors)
       throw error
     }
-    send(STINT_START, bytes, slot: slot, [output, errors])
+    send(STINT_START, bytes, slot: slot, extra: Int32((target ?? -1) + 1), [output, errors])
   }
 
   private func send(

@@ -345,6 +345,7 @@ extension Answer {
     if !acknowledged.isEmpty { result["acknowledged"] = .integers(acknowledged) }
     if wantsInventory { result["wantsInventory"] = true }
     if !assignments.isEmpty { result["assignments"] = .array(assignments.map(\.json)) }
+    if !grown.isEmpty { result["grown"] = .integers(grown) }
     return result
   }
 
@@ -358,7 +359,8 @@ extension Answer {
       removed: try reader.optionalList("removed", MessageReader.integer), full: full,
       acknowledged: try reader.optionalList("acknowledged", MessageReader.integer),
       wantsInventory: try reader.flag("wantsInventory"),
-      assignments: try reader.optionalList("assignments", Assignment.reader()))
+      assignments: try reader.optionalList("assignments", Assignment.reader()),
+      grown: try reader.optionalList("grown", MessageReader.integer))
   }
 }
 

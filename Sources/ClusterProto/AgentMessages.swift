@@ -371,13 +371,17 @@ package struct Answer: Equatable, Sendable {
   package var wantsInventory: Bool
   /// Bodies of newly assigned attempts, in the push that makes them desired.
   package var assignments: [Assignment]
+  /// Attempts whose pods have got more containers: their bodies, to be asked for, have those. With `full`, all that
+  /// have any. An agent of an older version does not read it.
+  package var grown: [AttemptNumber]
 
   /// Takes each value as it stands.
   package init(
     number: Int64, sequence: Int64, leaseMilliseconds: Int64, desiredDigest: SetDigest, changes: [DesiredAttempt] = [],
     removed: [AttemptNumber] = [], full: [DesiredAttempt]? = nil, acknowledged: [AttemptNumber] = [],
-    wantsInventory: Bool = false, assignments: [Assignment] = []
+    wantsInventory: Bool = false, assignments: [Assignment] = [], grown: [AttemptNumber] = []
   ) {
+    self.grown = grown
     self.number = number
     self.sequence = sequence
     self.leaseMilliseconds = leaseMilliseconds

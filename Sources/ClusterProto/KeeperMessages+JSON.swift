@@ -21,6 +21,13 @@ extension KeeperRequest {
         "type": "unprepared", "assignment": assignment.json, "container": .string(container),
         "reason": .string(reason), "message": .string(message), "leaseEnd": .int(leaseEnd.milliseconds),
       ]
+    case .add(let attempt, let container):
+      return ["type": "add", "attempt": .int(attempt), "container": container.json]
+    case .addWaits(let attempt, let container, let image, let reason, let message):
+      return [
+        "type": "addWaits", "attempt": .int(attempt), "container": .string(container), "image": .string(image),
+        "reason": .string(reason), "message": .string(message),
+      ]
     case .stop(let attempt, let grace):
       return ["type": "stop", "attempt": .int(attempt), "graceMilliseconds": .int(grace)]
     case .thaw(let attempt): return ["type": "thaw", "attempt": .int(attempt)]
@@ -52,6 +59,13 @@ extension KeeperRequest {
       self = .unprepared(
         try reader.member("assignment", Assignment.init(json:_:)), container: try reader.string("container"),
         reason: try reader.string("reason"), message: try reader.string("message"), leaseEnd: try leaseEnd())
+    case "add":
+      self = .add(
+        try reader.integer("attempt"), try reader.member("container", PodPlan.Container.init(json:_:)))
+    case "addWaits":
+      self = .addWaits(
+        try reader.integer("attempt"), container: try reader.string("container"), image: try reader.string("image"),
+        reason: try reader.string("reason"), message: try reader.string("message"))
     case "stop":
       self = .stop(try reader.integer("attempt"), graceMilliseconds: try reader.integer("graceMilliseconds"))
     case "thaw": self = .thaw(try reader.integer("attempt"))
@@ -184,6 +198,7 @@ extension PodPlan.Container {
     if let root { result["root"] = root.json }
     if let limits { result["limits"] = limits.json }
     if let oomScore { result["oomScore"] = .int(oomScore) }
+    if let target { result["target"] = .string(target) }
     if !care.isEmpty { result["care"] = care.json }
     return result
   }
@@ -201,6 +216,7 @@ extension PodPlan.Container {
       root: reader.optional("root") == nil ? nil : try reader.member("root", ContainerRoot.init(json:_:)))
     if reader.optional("limits") != nil { limits = try reader.member("limits", ResourceLimits.init(json:_:)) }
     oomScore = try reader.optionalInteger("oomScore")
+    target = try reader.optionalString("target")
     if let care = json["care"] { self.care = ContainerCare(json: care) }
     if reader.optional("shownImage") != nil {
       shownImage = try reader.member("shownImage") { (json, what) throws(MessageError) in

@@ -19,6 +19,11 @@ package enum KeeperRequest: Equatable, Sendable {
   /// The agent could not prepare the attempt (volume, environment): the pod waits, with the reason shown on the named
   /// container; tried again by the agent.
   case unprepared(Assignment, container: String, reason: String, message: String, leaseEnd: BootTime)
+  /// Start this container in the attempt's pod beside the others, at most once a name and never again, as long as the
+  /// pod runs. One that waits for its target is started with that. A keeper of an older version does not know it.
+  case add(AttemptNumber, PodPlan.Container)
+  /// The agent cannot hand that container over yet: it waits, with the reason shown.
+  case addWaits(AttemptNumber, container: String, image: String, reason: String, message: String)
   /// SIGTERM, then SIGKILL to everything after the grace (negative: the pod's own). An attempt that the keeper does
   /// not know gets a terminal report and will never start.
   case stop(AttemptNumber, graceMilliseconds: Int64)
@@ -88,6 +93,8 @@ package struct PodPlan: Equatable, Sendable {
     package var limits: ResourceLimits?
     /// Its `oom_score_adj`; nil: of an agent that says none.
     package var oomScore: Int64?
+    /// Of one that was added: the container whose processes it sees; nil: none.
+    package var target: String?
     /// Its probes and hooks, with hosts and ports filled in. Of an agent that says none: none.
     package var care = ContainerCare()
 
@@ -173,6 +180,9 @@ package struct PodPlan: Equatable, Sendable {
     if initContainers.indices.contains(slot) { return initContainers[slot] }
     return containers.indices.contains(position) ? containers[position] : nil
   }
+
+  /// The slot of the container of that name.
+  package func slot(of name: String) -> Int? { (initContainers + containers).firstIndex { $0.name == name } }
 
   /// Takes each value as it stands.
   package init(

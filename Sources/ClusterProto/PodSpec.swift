@@ -5,7 +5,7 @@
 /// What becomes of a container that has ended; of a Job's pods never `always`.
 package enum RestartPolicy: String, Sendable { case always = "Always", onFailure = "OnFailure", never = "Never" }
 
-/// One entry of spec.containers or spec.initContainers.
+/// One entry of spec.containers, spec.initContainers or spec.ephemeralContainers.
 package struct ContainerSpec: Equatable, Sendable {
   /// Where an environment variable's value comes from.
   package enum EnvironmentSource: Equatable, Sendable {
@@ -89,6 +89,8 @@ package struct ContainerSpec: Equatable, Sendable {
   package var care: ContainerCare
   /// Its ports that have a name, by that.
   package var namedPorts: [String: Int64]
+  /// Of a container that was added: the one whose processes it sees; nil: none.
+  package var target: String?
 
   /// Takes each value as it stands; from JSON, what is missing has its default.
   package init(json: JSON) {
@@ -130,6 +132,7 @@ package struct ContainerSpec: Equatable, Sendable {
     security = SecuritySpec(json: json["securityContext"])
     stopSignal = json[path: ["lifecycle", "stopSignal"]]?.stringValue
     care = ContainerCare(json: json)
+    target = json["targetContainerName"]?.stringValue.flatMap { $0.isEmpty ? nil : $0 }
     namedPorts = [:]
     for port in json["ports"]?.arrayValue ?? [] {
       guard let name = port["name"]?.stringValue, let number = port["containerPort"]?.intValue else { continue }
@@ -215,6 +218,8 @@ package final class PodSpec: Sendable, Equatable {
   package let initContainers: [ContainerSpec]
   /// Run beside each other.
   package let containers: [ContainerSpec]
+  /// Added to the pod when it was there. The pod asks for nothing for them, and does not wait for them.
+  package let ephemeralContainers: [ContainerSpec]
   /// What containers may mount.
   package let volumes: [VolumeSpec]
   /// Those of them that are claims.
@@ -258,6 +263,7 @@ package final class PodSpec: Sendable, Equatable {
     let containers = (json["containers"]?.arrayValue ?? []).map { ContainerSpec(json: $0) }
     self.initContainers = initContainers
     self.containers = containers
+    ephemeralContainers = (json["ephemeralContainers"]?.arrayValue ?? []).map { ContainerSpec(json: $0) }
     let volumes = (json["volumes"]?.arrayValue ?? []).map { VolumeSpec(json: $0) }
     self.volumes = volumes
     claims = volumes.filter(\.isClaim)
@@ -299,8 +305,9 @@ package final class PodSpec: Sendable, Equatable {
 
   /// Whether some container names an image, where images are run.
   package var namesImages: Bool {
-    !(containers.allSatisfy { ImageReference.isHost($0.image) }
-      && initContainers.allSatisfy { ImageReference.isHost($0.image) })
+    [initContainers, containers, ephemeralContainers].contains { list in
+      list.contains { !ImageReference.isHost($0.image) }
+    }
   }
 
   /// Higher goes first.

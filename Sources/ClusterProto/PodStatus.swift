@@ -144,7 +144,7 @@ package enum ContainerState: Equatable, Sendable {
   package var isRunning: Bool { if case .running = self { true } else { false } }
 }
 
-/// One entry of status.containerStatuses or status.initContainerStatuses.
+/// One entry of status.containerStatuses, status.initContainerStatuses or status.ephemeralContainerStatuses.
 package struct ContainerStatus: Equatable, Sendable {
   /// The container's name.
   package var name: String
@@ -224,6 +224,8 @@ package struct PodStatus: Equatable, Sendable {
   package var initContainers: [ContainerStatus] = []
   /// One for each container, in their order.
   package var containers: [ContainerStatus] = []
+  /// One for each container that was added and that the node knows of, in their order.
+  package var ephemeralContainers: [ContainerStatus] = []
   /// The attempt's fencing token (C8); nil until assigned.
   package var fencingToken: Int64?
   /// Kubernetes' quality of service.
@@ -246,6 +248,7 @@ package struct PodStatus: Equatable, Sendable {
     startTime = json["startTime"]?.stringValue.flatMap { WallTime(rfc3339: $0) }
     initContainers = (json["initContainerStatuses"]?.arrayValue ?? []).map { ContainerStatus(json: $0) }
     containers = (json["containerStatuses"]?.arrayValue ?? []).map { ContainerStatus(json: $0) }
+    ephemeralContainers = (json["ephemeralContainerStatuses"]?.arrayValue ?? []).map { ContainerStatus(json: $0) }
     fencingToken = json["fencingToken"]?.intValue
     qosClass = json["qosClass"]?.stringValue ?? ""
     nominatedNodeName = json["nominatedNodeName"]?.stringValue ?? ""
@@ -268,6 +271,9 @@ package struct PodStatus: Equatable, Sendable {
     if let startTime { result["startTime"] = .string(startTime.rfc3339) }
     if !initContainers.isEmpty { result["initContainerStatuses"] = .array(initContainers.map(\.json)) }
     if !containers.isEmpty { result["containerStatuses"] = .array(containers.map(\.json)) }
+    if !ephemeralContainers.isEmpty {
+      result["ephemeralContainerStatuses"] = .array(ephemeralContainers.map(\.json))
+    }
     if let fencingToken { result["fencingToken"] = .int(fencingToken) }
     if !qosClass.isEmpty { result["qosClass"] = .string(qosClass) }
     if !nominatedNodeName.isEmpty { result["nominatedNodeName"] = .string(nominatedNodeName) }
@@ -287,8 +293,11 @@ package struct PodStatus: Equatable, Sendable {
         $0 + ($1.state.termination?.message.utf8.count ?? 0) + ($1.lastTermination?.message.utf8.count ?? 0)
       }
     }
-    return bytes(initContainers) + bytes(containers)
+    return bytes(allContainers)
   }
+
+  /// Of all its containers, those that were added last.
+  package var allContainers: [ContainerStatus] { initContainers + containers + ephemeralContainers }
 
   /// True when the Ready condition is True.
   package var isReady: Bool { condition("Ready")?.isTrue ?? false }

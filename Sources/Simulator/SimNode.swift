@@ -296,6 +296,7 @@ final class SimNode {
     case .prepare(let assignment, let number, let given):
       images?.prepare(assignment, given)
       prepare(assignment, number)
+    case .prepareAddition(let assignment, let name, let number, _): prepareAddition(assignment, name, number)
     case .pullImage(let number, let reference, _): images?.pull(number, reference)
     case .cancelPull(let number): images?.cancel(number)
     case .removeImage(let id): images?.remove(id)
@@ -353,6 +354,15 @@ final class SimNode {
           assignment.attempt, number: number, container: error.container, reason: error.reason,
           message: error.message, retryable: true))
     }
+  }
+
+  private func prepareAddition(_ assignment: Assignment, _ name: String, _ number: Int64) {
+    let place = PodPlace(
+      node: self.name, address: "10.0.0.\(index + 1)",
+      capacity: NodeCapacity(cpuMillicores: Self.milliCPU, memoryBytes: 8 << 30, pods: 20),
+      podDirectory: "/pods/\(assignment.attempt)", volumes: [:])
+    guard let container = try? PodPlanner.addition(name, to: assignment, place: place) else { return }
+    fromDisk(world.pick(50...20_000), .additionPrepared(assignment.attempt, number: number, container))
   }
 
   private func setWake(_ time: BootTime?) {

@@ -67,7 +67,8 @@ import Testing
       Schema.structs[type]?[field].flatMap { Descriptions.text(type, $0) } ?? ""
     }
     #expect(text("JobSpec", "scheduling").hasSuffix("without effect in this version."))
-    #expect(text("PodSpec", "ephemeralContainers").hasSuffix("Refused in this version."))
+    #expect(text("PodSpec", "resourceClaims").hasSuffix("Refused in this version."))
+    #expect(text("EphemeralContainer", "ports").hasSuffix("Refused in this version."))
     #expect(text("Container", "tty").hasSuffix("without effect in this version."))
     #expect(text("Container", "command").contains("CreateContainerConfigError"))
   }

@@ -30,6 +30,8 @@ import Testing
     }
     // Of a claim's template there are labels and annotations alone.
     if field.path.contains("volumeClaimTemplate.metadata.") { return true }
+    // Nothing but their own part of a pod takes them.
+    if field.path.contains("ephemeralContainers") { return true }
     // A readiness probe ends nobody.
     if field.path.hasSuffix("readinessProbe.terminationGracePeriodSeconds") { return true }
     return isFieldOfNode(field) || refusedByPlace.contains(field.path.replacing("spec.jobTemplate.", with: ""))

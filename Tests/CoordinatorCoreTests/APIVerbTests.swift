@@ -251,7 +251,7 @@ import Testing
     "other subresources are refused with a reason",
     arguments: [
       ("binding", 405), ("proxy", 405), ("resize", 405),
-      ("ephemeralcontainers", 405), ("scale", 404), ("nonsense", 404), ("exec", 404), ("attach", 404),
+      ("scale", 404), ("nonsense", 404), ("exec", 404), ("attach", 404),
     ])
   func subresources(_ name: String, _ code: Int) throws {
     let harness = try APIHarness()

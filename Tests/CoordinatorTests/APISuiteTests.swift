@@ -395,7 +395,7 @@ struct APISuiteTests {
       for name in ["exec", "attach", "portforward"] {
         expectStatus(try api.ask("POST", "\(pods)/p/\(name)"), 400, "BadRequest", "Upgrade request required")
       }
-      for name in ["proxy", "binding", "ephemeralcontainers", "resize"] {
+      for name in ["proxy", "binding", "resize"] {
         expectStatus(try api.ask("POST", "\(pods)/p/\(name)"), 405, "MethodNotAllowed", name)
       }
       expectStatus(try api.ask("GET", "\(pods)/none/log"), 404, "NotFound", "pods \"none\" not found")

@@ -105,6 +105,7 @@ enum FieldTable {
       "`hostPort`, or with `hostNetwork` any, is one pod's alone on its node; else containers use the node's network "
       + "as it is",
     "LifecycleHandler.tcpSocket": "taken, and fails, as in Kubernetes",
+    "PodSpec.ephemeralContainers": "written by `pods/ephemeralcontainers` alone; refused at a create and in templates",
     "PodSpec.imagePullSecrets": "on nodes with `--images=on`",
     "Container.image": "on nodes with `--images=on`; `host`, and elsewhere: programs of the node",
     "Container.imagePullPolicy": "on nodes with `--images=on`",

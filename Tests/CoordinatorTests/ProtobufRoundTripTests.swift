@@ -197,7 +197,7 @@ struct ProtobufRoundTripTests {
       "JobSpec.scheduling", "NodeSpec.configSource", "NodeStatus.config", "NodeStatus.runtimeHandlers",
       "NodeStatus.features", "NodeStatus.declaredFeatures", "ContainerStatus.resources", "ContainerStatus.user",
       "ContainerStatus.volumeMounts", "ContainerStatus.allocatedResourcesStatus",
-      "PodStatus.ephemeralContainerStatuses", "PodStatus.extendedResourceClaimStatus",
+      "PodStatus.extendedResourceClaimStatus",
       "PodStatus.resourceClaimStatuses", "PodStatus.fencingToken",
       "PersistentVolumeClaimStatus.modifyVolumeStatus",
     ]

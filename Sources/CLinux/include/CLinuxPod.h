@@ -27,7 +27,8 @@ enum {
 
 enum stint_message_type {
   // keeper to init
-  STINT_START = 1,       // slot; value = bytes of the whole plan; payload = its first part; passes stdout and stderr
+  STINT_START = 1,       // slot; value = bytes of the whole plan; payload = its first part; passes stdout and stderr;
+                         // extra = 1 + the slot of a container among whose processes it starts, or 0
   STINT_PART = 2,        // slot; payload = the plan's next part; the container starts when all are there
   STINT_SIGNAL = 3,      // slot; value = signal, to the container's main process
   STINT_KILL = 4,        // slot: SIGKILL to every process of the container

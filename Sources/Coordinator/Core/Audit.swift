@@ -59,7 +59,9 @@ extension CoordinatorCore {
     case .delete, .deletecollection: audit(isRole ? .role : .delete, request.inWords, by: request.subject)
     case .create where request.subresource == "eviction": audit(.delete, request.inWords, by: request.subject)
     // Tokens are audited where they are made, with what they are good for.
-    case .create, .update, .patch: if isRole { audit(.role, request.inWords, by: request.subject) }
+    case .create, .update, .patch:
+      if isRole { audit(.role, request.inWords, by: request.subject) }
+      if request.subresource == Self.ephemeralContainers { audit(.enter, request.inWords, by: request.subject) }
     }
   }
 }

@@ -55,6 +55,7 @@ package struct AgentCore {
   /// Attempts that have a log directory.
   var retained: Set<AttemptNumber>
   var lastPreparation: Int64 = 0
+  var additionKeys = AdditionKeys()
   var lastShortening: Int64 = 0
   var disk = DiskWatch()
   var usage = UsageWatch()
@@ -118,6 +119,8 @@ package struct AgentCore {
     case .coordinatorClosed(let number, let isFinal):
       if number == coordinatorConnection { loseCoordinator(isFinal: isFinal, now) }
     case .prepared(let attempt, let number, let plan): prepared(attempt, number, plan, now)
+    case .additionPrepared(let attempt, let number, let container):
+      additionPrepared(attempt, number, container, now)
     case .preparationFailed(let attempt, let number, let container, let reason, let message, let retryable):
       let failure = PreparationFailure(container: container, reason: reason, message: message, isRetryable: retryable)
       preparationFailed(attempt, number, failure, now)
@@ -284,7 +287,10 @@ extension AgentCore {
     effects.append(.log("the keeper is gone: \(reason)"))
     if coordinatorIsOpen { effects.append(.disconnectCoordinator(failure: nil)) }
     dropCoordinator(until: now.boot, now)
-    for number in attempts.keys.sorted() { pulls.release(number, keeps: true, at: now.boot) }
+    for number in attempts.keys.sorted() {
+      pulls.release(number, keeps: true, at: now.boot)
+      dropAdditions(of: number, keepsPulls: true, now)
+    }
     attempts = [:]
     inventoryDigest = SetDigest()
   }

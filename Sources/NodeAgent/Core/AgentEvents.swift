@@ -27,6 +27,8 @@ package enum AgentEvent: Equatable, Sendable {
   case coordinatorClosed(ConnectionNumber, isFinal: Bool = false)
   /// The worker has made the volumes; `number` is that of the `prepare` effect.
   case prepared(AttemptNumber, number: Int64, PodPlan)
+  /// Answer to `prepareAddition` of that number.
+  case additionPrepared(AttemptNumber, number: Int64, PodPlan.Container)
   /// The worker could not. `container` is empty when the fault is the whole pod's (a volume). Not retryable: only a
   /// changed body helps.
   case preparationFailed(
@@ -76,6 +78,9 @@ package enum AgentEffect: Equatable, Sendable {
   /// `preparationFailed` with `number`. `images`: by the manifest's words for them; a container whose image is not
   /// among them runs the host's programs.
   case prepare(Assignment, number: Int64, images: [String: ImageRecord])
+  /// The same for one container that was added to an attempt that runs, whose volumes are there: answer
+  /// `additionPrepared` or `preparationFailed`.
+  case prepareAddition(Assignment, container: String, number: Int64, images: [String: ImageRecord])
   /// Fetch and unpack this image, whatever is there of it, with one of these credentials after the other, or without
   /// any when there are none; answer `imagePulled` or `imagePullFailed` with that number. An image whose digest is on
   /// the node already is not fetched again.

@@ -24,7 +24,13 @@ extension ImageRequest {
   init?(_ assignment: Assignment) {
     let spec = assignment.spec
     guard spec.namesImages else { return nil }
-    let containers = (spec.initContainers + spec.containers).filter { !ImageReference.isHost($0.image) }
+    self.init(of: spec.initContainers + spec.containers, assignment)
+  }
+
+  /// What these of its containers ask for; nil: nothing.
+  init?(of all: [ContainerSpec], _ assignment: Assignment) {
+    let (spec, containers) = (assignment.spec, all.filter { !ImageReference.isHost($0.image) })
+    if containers.isEmpty { return nil }
     let secrets = spec.imagePullSecrets.compactMap { assignment.references["secrets/\($0)"] }
     self.init(
       podUID: assignment.podUID,
@@ -37,24 +43,27 @@ extension PodPlan {
   /// The plan with what its containers' statuses say of their images, for the runs of an image.
   func naming(_ images: [String: ImageRecord]) -> PodPlan {
     guard !images.isEmpty else { return self }
-    func named(_ container: Container) -> Container {
-      guard let record = images[container.image], let reference = try? ImageReference(container.image) else {
-        return container
-      }
-      var result = container
-      result.shownImage = ShownImage(name: record.statusName(of: reference), id: record.statusID(of: reference))
-      return result
-    }
     var plan = self
-    plan.initContainers = initContainers.map(named)
-    plan.containers = containers.map(named)
+    plan.initContainers = initContainers.map { $0.naming(images) }
+    plan.containers = containers.map { $0.naming(images) }
     return plan
+  }
+}
+
+extension PodPlan.Container {
+  /// The same with what its status says of its image.
+  func naming(_ images: [String: ImageRecord]) -> PodPlan.Container {
+    guard let record = images[image], let reference = try? ImageReference(image) else { return self }
+    var result = self
+    result.shownImage = PodPlan.ShownImage(
+      name: record.statusName(of: reference), id: record.statusID(of: reference))
+    return result
   }
 }
 
 extension AgentCore {
   /// What is shown while images are fetched, as by the kubelet.
-  private static let creating = PreparationFailure(
+  static let creating = PreparationFailure(
     container: "", reason: "ContainerCreating", message: "", isRetryable: true)
 
   /// What is wrong with the bookkeeping of fetches; empty when nothing is. For tests and the simulator.
@@ -63,7 +72,7 @@ extension AgentCore {
   /// Fetches that go on or wait for their place.
   package var imagesAwaited: Int { pulls.count }
 
-  private var runsImages: Bool { configuration.images.mode == .on }
+  var runsImages: Bool { configuration.images.mode == .on }
 
   /// A body has come: it is prepared once its images are there.
   mutating func askForImages(of assignment: Assignment, _ now: Now) {
@@ -75,6 +84,7 @@ extension AgentCore {
 
   mutating func follow(_ answers: [(attempt: AttemptNumber, answer: ImageAnswer)], _ now: Now) {
     for (number, answer) in answers {
+      if number < 0 { followAddition(number, answer, now) }
       guard let attempt = attempts[number], let assignment = attempt.assignment else { continue }
       let shown: PreparationFailure?
       switch attempt.progress {
@@ -94,7 +104,7 @@ extension AgentCore {
         wait(assignment, failure, shown: shown, retryAt: retryAt, attempt.leaseEnd)
       }
     }
-    reconcile(answers.map(\.attempt), now)
+    reconcile(answers.map { additionKeys.owner(of: $0.attempt)?.attempt ?? $0.attempt }, now)
   }
 
   private mutating func wait(
@@ -124,7 +134,7 @@ extension AgentCore {
   }
 
   private func imageIDs(in report: AttemptReport) -> [String] {
-    (report.status.initContainers + report.status.containers).compactMap { pulls.catalog.id(ofStatus: $0.imageID) }
+    report.status.allContainers.compactMap { pulls.catalog.id(ofStatus: $0.imageID) }
   }
 
   /// The disk has so much room: images that nobody uses may have to go.
@@ -171,7 +181,10 @@ extension AgentCore {
     let words = pulls.takeWords()
     guard session != nil, coordinatorLink == .up else { return }
     pass(
-      words.map { PodFact(attempt: $0.attempt, container: $0.container, reason: $0.reason, message: $0.message) }, now)
+      words.map { word in
+        let attempt = additionKeys.owner(of: word.attempt)?.attempt ?? word.attempt
+        return PodFact(attempt: attempt, container: word.container, reason: word.reason, message: word.message)
+      }, now)
     if !images.isListTold, pulls.isCatalogKnown {
       images.isListTold = true
       effects.append(.send(.images(NodeImage.shown(pulls.catalog.all.map(NodeImage.init)))))

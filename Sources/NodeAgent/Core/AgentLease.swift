@@ -35,6 +35,7 @@ extension AgentCore {
     renew(session.isComplete && concernsAll ? session.desired.keys.sorted() : listed, leaseEnd)
     shortenOnce()
     take(answer.assignments, now)
+    fetchGrown(answer.grown, now)
     if concernsAll {
       reconcileAll(now)
     } else {

@@ -36,6 +36,10 @@ struct LocalAttempt {
   var stopSent: Int64?
   /// When the body was last asked for.
   var fetchedAt: BootTime?
+  /// The body, where its spec has containers that were added to the pod.
+  var grown: Assignment?
+  /// Those that are on their way, by their names.
+  var additions: [String: Addition] = [:]
 
   /// The keeper may hold it: renewals reach it.
   var isKnownToKeeper: Bool {
@@ -78,6 +82,7 @@ extension AgentCore {
         attempts[number]?.progress = .none
         attempts[number]?.assignment = nil
         releaseImages(of: shown, now)
+        if attempts[number]?.additions.isEmpty == false { releaseAdditions(of: shown, now) }
       }
       retained.insert(number)
       fresh.append(shown)
@@ -91,7 +96,7 @@ extension AgentCore {
     var shown = report
     shown.status.hostIP = configuration.address
     let isSetUp = shown.status.condition("PodReadyToStartContainers")?.isTrue == true
-    let hasRun = (shown.status.initContainers + shown.status.containers).contains { status in
+    let hasRun = shown.status.allContainers.contains { status in
       if case .waiting = status.state { status.lastTermination != nil } else { true }
     }
     if isSetUp || hasRun { shown.status.podIP = configuration.address }
@@ -107,6 +112,7 @@ extension AgentCore {
       else { continue }
       highestAttempt = max(highestAttempt, number)
       note(ProvenAttempt(attempt: number, proof: assignment.proof))
+      takeGrowth(assignment, now)
       let attempt = attempts[number] ?? LocalAttempt()
       switch attempt.progress {
       case .none where !attempt.isAdopted: break
@@ -145,6 +151,7 @@ extension AgentCore {
   mutating func preparationFailed(
     _ number: AttemptNumber, _ preparation: Int64, _ failure: PreparationFailure, _ now: Now
   ) {
+    if additionFailed(number, preparation, failure, now) { return }
     guard let attempt = attempts[number], attempt.progress == .preparing(number: preparation),
       let assignment = attempt.assignment
     else { return }
@@ -168,6 +175,7 @@ extension AgentCore {
     for number in attempts.keys.sorted() {
       attempts[number]?.stopSent = nil
       attempts[number]?.fetchedAt = nil
+      dropAdditions(of: number, keepsPulls: true, now)
       switch attempts[number]?.progress {
       // The next session wants the same images.
       case .imagesAwaited, .preparing, .prepared, .unprepared: cancel(number, keepsPulls: true, now)
@@ -214,7 +222,7 @@ extension AgentCore {
   /// Drives a wanted attempt on as far as it goes without its body; true: the body has to be fetched now.
   private mutating func needsBody(_ number: AttemptNumber, _ now: Now) -> Bool {
     let attempt = attempts[number] ?? LocalAttempt()
-    if attempt.isAdopted { return false }
+    if attempt.isAdopted { return attempt.grown != nil && advanceAdditions(number, now) }
     switch attempt.progress {
     case .preparing: return false
     case .imagesAwaited(_, let retryAt):
@@ -239,7 +247,7 @@ extension AgentCore {
   }
 
   /// Whether that time has come; if not, it is looked at again then.
-  private mutating func isDue(_ time: BootTime, _ now: Now) -> Bool {
+  mutating func isDue(_ time: BootTime, _ now: Now) -> Bool {
     if time > now.boot {
       let present = session?.retryAt
       session?.retryAt = earliest(present, time)

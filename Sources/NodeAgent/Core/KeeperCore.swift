@@ -203,6 +203,9 @@ extension KeeperCore {
       guard hold(assignment, leaseEnd, &turn) else { return }
       pods[assignment.attempt]?.wait(container: container, reason: reason, message: message)
       touched.append(assignment.attempt)
+    case .add(let attempt, let container): on(attempt, &touched) { $0.add(container, &turn) }
+    case .addWaits(let attempt, let container, let image, let reason, let message):
+      on(attempt, &touched) { $0.awaitAddition(container, image: image, reason: reason, message: message) }
     case .stop(let attempt, let grace):
       stop(attempt, graceMilliseconds: grace, &turn)
       touched.append(attempt)

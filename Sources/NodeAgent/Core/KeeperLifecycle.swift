@@ -25,6 +25,7 @@ extension KeeperPod {
     guard stage == .running, freeze == .none, !killed else { return }
     tendHooks(&turn)
     tendProbes(&turn)
+    if ending == nil { advanceAdditions(&turn) }
     if ending == nil { advanceInit(&turn) }
     if ending == nil, initialized { advanceMain(&turn) }
     advanceStops(&turn)
@@ -105,7 +106,8 @@ extension KeeperPod {
       let mayEnd = prepareEnd(position, &turn)
       if slots[position].isSidecar { continue }
       if mayEnd { terminate(position, &turn) }
-      waits = true
+      // Nobody waits for what was added.
+      if position < ownCount { waits = true }
     }
     if waits { return }
     if let last = slots.indices.last(where: { slots[$0].isSidecar && slots[$0].isAlive }) {
@@ -122,7 +124,7 @@ extension KeeperPod {
     turn.effects.append(.signal(run, slots[position].container?.root?.stopSignal ?? Self.sigterm))
   }
 
-  private mutating func start(_ position: Int, _ turn: inout KeeperTurn) {
+  mutating func start(_ position: Int, _ turn: inout KeeperTurn) {
     guard let container = slots[position].container, !slots[position].lacksCommand else { return }
     slots[position].run = .starting
     let run = ContainerRun(attempt: attempt, slot: position, restart: slots[position].restarts)

@@ -66,6 +66,8 @@ struct KeeperPod {
   let activeDeadline: BootTime?
   let acceptedAt: Now
   let initCount: Int
+  /// How many containers it has without those that are added to it.
+  let ownCount: Int
 
   var leaseEnd: BootTime
   var plan: PodPlan?
@@ -102,6 +104,7 @@ struct KeeperPod {
     activeDeadline = spec.activeDeadlineSeconds.map { now.boot + Self.milliseconds(seconds: $0) }
     acceptedAt = now
     initCount = spec.initContainers.count
+    ownCount = spec.initContainers.count + spec.containers.count
     self.leaseEnd = leaseEnd
     slots = Self.slots(of: spec)
   }
@@ -123,10 +126,10 @@ struct KeeperPod {
   /// Takes the plan; false when it does not have the spec's containers.
   mutating func adopt(_ plan: PodPlan) -> Bool {
     let planned = plan.initContainers + plan.containers
-    guard planned.count == slots.count, plan.initContainers.count == initCount,
+    guard planned.count == ownCount, plan.initContainers.count == initCount,
       zip(planned, slots).allSatisfy({ $0.name == $1.name })
     else { return false }
-    for position in slots.indices {
+    for position in planned.indices {
       slots[position].container = planned[position]
       slots[position].care.spec = planned[position].care
       slots[position].waiting = nil
@@ -147,7 +150,7 @@ struct KeeperPod {
   /// NAME_NAMESPACE(UID), as kubelet's messages name pods.
   var fullName: String { "\(name)_\(namespace)(\(uid))" }
 
-  var mainIndices: Range<Int> { initCount..<slots.count }
+  var mainIndices: Range<Int> { initCount..<ownCount }
 
   /// The slot of a run that is the latest one; nil: the word is stale.
   func index(of run: ContainerRun) -> Int? {

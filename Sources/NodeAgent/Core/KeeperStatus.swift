@@ -26,7 +26,8 @@ extension KeeperPod {
     let neverBegan = status.phase == .failed && slots.allSatisfy { $0.latest == nil }
     if !neverBegan {
       status.initContainers = Array(all.prefix(initCount))
-      status.containers = Array(all.dropFirst(initCount))
+      status.containers = Array(all[mainIndices])
+      status.ephemeralContainers = all[addedIndices].map(\.ofAddition)
     }
     explain(&status, now)
     setConditions(status, now)

@@ -90,6 +90,21 @@ package enum PodPlanner {
     return result
   }
 
+  /// The plan of a container that is added to an attempt that runs, with its place on the node as it is.
+  package static func addition(
+    _ name: String, to assignment: Assignment, place: PodPlace
+  ) throws(PlanningError) -> PodPlan.Container {
+    let spec = assignment.spec
+    guard let container = spec.ephemeralContainers.first(where: { $0.name == name }) else {
+      throw PlanningError(container: name, reason: configError, message: "the pod has no such container")
+    }
+    let environment = EnvironmentBuilder(assignment: assignment, place: place, hostname: hostname(assignment))
+    var room = PlanLimits.pod
+    var result = try plan(container, of: spec, environment, place, &room)
+    result.target = container.target
+    return result
+  }
+
   private static func plan(
     _ container: ContainerSpec, of spec: PodSpec, _ environment: EnvironmentBuilder, _ place: PodPlace,
     _ room: inout Int

@@ -130,6 +130,18 @@ package final class AgentHost {
     if let event = worker.prepare(assignment, number: number, images: placed) { handle(event) }
   }
 
+  private func prepareAddition(
+    _ assignment: Assignment, _ container: String, _ number: Int64, _ records: [String: ImageRecord]
+  ) {
+    guard let placed = images?.placed(records) ?? (records.isEmpty ? [:] : nil) else {
+      return handle(
+        .preparationFailed(
+          assignment.attempt, number: number, container: container, reason: "CreateContainerError",
+          message: "the image was removed from the node", retryable: true))
+    }
+    worker.prepareAddition(assignment, container, number: number, images: placed)
+  }
+
   /// The data directory, as this agent's alone.
   private static func open(_ paths: NodePaths, authority: String?) throws(IOError) -> FileLock {
     do throws(IOError) {
@@ -220,6 +232,8 @@ package final class AgentHost {
       coordinator = nil
     case .send(let message): coordinator?.send(message.json)
     case .prepare(let assignment, let number, let records): prepare(assignment, number, records)
+    case .prepareAddition(let assignment, let container, let number, let records):
+      prepareAddition(assignment, container, number, records)
     case .writeTokens(let attempt, let tokens): worker.write(tokens, of: attempt)
     case .cleanUp(let attempt): worker.cleanUp(attempt)
     case .cleanUpExcept(let attempts): worker.cleanUpExcept(attempts)
@@ -439,7 +453,7 @@ package final class AgentHost {
   /// Whether that run of the container may still write: the keeper holds the pod, and the run has not ended.
   private func isLive(_ attempt: AttemptNumber, _ name: String, restart: Int64) -> Bool {
     guard let status = statuses[attempt], !status.phase.isTerminal,
-      let container = (status.containers + status.initContainers).first(where: { $0.name == name })
+      let container = status.allContainers.first(where: { $0.name == name })
     else { return false }
     guard container.restartCount == restart else { return container.restartCount < restart }
     if case .waiting = container.state { return container.lastTermination == nil }

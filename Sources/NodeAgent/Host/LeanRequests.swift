@@ -13,7 +13,7 @@ extension KeeperRequest {
     case .unprepared(let assignment, let container, let reason, let message, let leaseEnd):
       .unprepared(
         assignment.lean(&spec), container: container, reason: reason, message: message, leaseEnd: leaseEnd)
-    case .hello, .renew, .shorten, .stop, .thaw, .acknowledge, .measure, .relieve, .shutDown: self
+    case .hello, .renew, .shorten, .add, .addWaits, .stop, .thaw, .acknowledge, .measure, .relieve, .shutDown: self
     }
   }
 }
@@ -53,7 +53,8 @@ extension JSON {
   /// A pod spec with its containers' names and images, and the scalars.
   fileprivate var lean: JSON {
     var result = self
-    for member in ["volumes", "tolerations", "affinity", "nodeSelector", "securityContext"] { result[member] = nil }
+    let unread = ["volumes", "tolerations", "affinity", "nodeSelector", "securityContext", "ephemeralContainers"]
+    for member in unread { result[member] = nil }
     for member in ["initContainers", "containers"] {
       guard let containers = self[member]?.arrayValue else { continue }
       result[member] = .array(

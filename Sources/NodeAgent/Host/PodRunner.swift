@@ -153,6 +153,8 @@ final class PodRunner {
   /// Of each container that runs: its first process' id inside the pod.
   private var running: [Int: Int32] = [:]
   private var starting: [ContainerRun: PodPlan.Container] = [:]
+  /// Containers that the plan does not have, by their slots.
+  private var added: [Int: PodPlan.Container] = [:]
   /// Compiled profiles of the present runs that have some of the node's.
   private var filters: [Int: [UInt8]] = [:]
   private var outputs: [Int: ContainerOutput] = [:]
@@ -217,13 +219,16 @@ final class PodRunner {
     var containers: [String: Usage] = [:]
     let (slots, processes) = UsageReader.pod(process, limited: limited, containers: running)
     for (slot, usage) in slots {
-      if let name = plan.container(in: slot)?.name { containers[name] = usage }
+      if let name = container(in: slot)?.name { containers[name] = usage }
     }
     return AttemptUsage(attempt: attempt, containers: containers, processes: processes)
   }
 
+  private func container(in slot: Int) -> PodPlan.Container? { plan.container(in: slot) ?? added[slot] }
+
   func start(_ run: ContainerRun, _ container: PodPlan.Container) {
     starting[run] = container
+    if plan.container(in: run.slot) == nil { added[run.slot] = container }
     if let ready = surroundings.storage.prepare(run, container, hostname: plan.hostname) {
       prepared(run, ready)
     }
@@ -272,7 +277,8 @@ final class PodRunner {
     }
     do throws(IOError) {
       try process.startContainer(
-        slot: run.slot, plan, output: pipes[1], errors: errors)
+        slot: run.slot, plan, output: pipes[1], errors: errors,
+        amongProcessesOf: container.target.flatMap { self.plan.slot(of: $0) })
     } catch {
       closeOutput(run.slot) { [self] _ in startFailed(run, .other, error.code, error.description) }
     }
@@ -282,7 +288,7 @@ final class PodRunner {
   func startExec(
     _ number: ExecNumber, _ run: ContainerRun, _ arguments: [String], _ terminal: TerminalSize?, streams: [Int32]
   ) {
-    guard var container = plan.container(in: run.slot), let place = execs.takePlace(for: number) else {
+    guard var container = container(in: run.slot), let place = execs.takePlace(for: number) else {
       for descriptor in streams { close(descriptor) }
       let failure = StartFailure(stage: .other, errorNumber: EAGAIN, detail: IOError.text(EAGAIN))
       return report(.execTold(number, .failed(failure)))
@@ -306,7 +312,7 @@ final class PodRunner {
   }
 
   /// Where the probes of that container find it.
-  func podAddress(of slot: Int) -> String { plan.container(in: slot)?.care.podAddress ?? "" }
+  func podAddress(of slot: Int) -> String { container(in: slot)?.care.podAddress ?? "" }
 
   func killExec(_ number: ExecNumber) {
     if let place = execs.place(of: number) { process.killExec(place: place) }
@@ -333,6 +339,7 @@ final class PodRunner {
     result.cgroups = cgroups
     result.oomScoreAdjust = MemoryPressure.score(container.oomScore, isBounded: memory.bounds(container.limits))
     result.mounts = mounts
+    result.hasOthersProcesses = container.target != nil
     if let root = container.root {
       try surroundings.confine(&result, root, filter)
       return result
@@ -357,9 +364,9 @@ final class PodRunner {
     let timer = surroundings.loop.makeTimer { [unowned self] in closed(run, "") }
     timer.arm(at: Clocks.boot() + Self.closeNanoseconds)
     closing[run] = Closing(timer: timer, done: done)
-    let containers = plan.initContainers.count + plan.containers.count
+    let containers = plan.initContainers.count + plan.containers.count + added.count
     surroundings.storage.close(output.log, output.message, failed: failed, containers: containers)
-    if plan.container(in: slot)?.root != nil { surroundings.storage.removeRoot(of: run) }
+    if container(in: slot)?.root != nil { surroundings.storage.removeRoot(of: run) }
   }
 
   private func closed(_ run: ContainerRun, _ message: String) {

@@ -40,7 +40,7 @@ enum PodEntrance {
     }
     if request.purpose == .portforward { return nil }
     let name = request.options.container
-    let container = (status.containers + status.initContainers).first { $0.name == name }
+    let container = status.allContainers.first { $0.name == name }
     guard let container, container.state.isRunning else {
       return PodStreamEnd(code: 500, message: "container not found (\(JSON.string(name).text))")
     }

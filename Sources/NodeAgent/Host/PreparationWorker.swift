@@ -69,6 +69,19 @@ final class PreparationWorker {
     return nil
   }
 
+  /// Plans a container that is added to an attempt that runs; its event follows by the handler.
+  func prepareAddition(
+    _ assignment: Assignment, _ container: String, number: Int64, images: [String: PlacedImage]
+  ) {
+    // What is made for it goes with the attempt.
+    prepared.insert(assignment.attempt)
+    bare.remove(assignment.attempt)
+    let work = Preparation(paths: paths, node: node, slots: slots, user: user, images: images)
+    pool.post(key: assignment.attempt) { [results] in
+      results.post(work.runAddition(assignment, container, number: number))
+    }
+  }
+
   /// Fresh tokens into the files of an attempt.
   func write(_ tokens: [PodToken], of attempt: AttemptNumber) {
     guard prepared.contains(attempt) else { return }
@@ -242,6 +255,31 @@ private struct Preparation: Sendable {
       return .preparationFailed(
         assignment.attempt, number: number, container: "", reason: error.reason, message: error.message,
         retryable: error.retryable)
+    }
+  }
+
+  func runAddition(_ assignment: Assignment, _ name: String, number: Int64) -> AgentEvent {
+    func failed(_ reason: String, _ message: String) -> AgentEvent {
+      .preparationFailed(
+        assignment.attempt, number: number, container: name, reason: reason, message: message, retryable: true)
+    }
+    let mounts = assignment.spec.ephemeralContainers.first { $0.name == name }?.mounts ?? []
+    var volumes: [String: String] = [:]
+    do throws(VolumeError) {
+      for mount in mounts {
+        volumes[mount.name] = try Volumes.find(mount.name, of: assignment, paths: paths, slots: slots, user: user)
+      }
+      // A pod of host programs alone has none yet.
+      let network = "\(paths.pod(assignment.attempt))/\(NetworkFiles.directory)"
+      if !images.isEmpty, !Files.exists(network) { try writeNetworkFiles(assignment) }
+    } catch {
+      return failed(error.reason, error.message)
+    }
+    do throws(PlanningError) {
+      let container = try PodPlanner.addition(name, to: assignment, place: place(of: assignment, volumes: volumes))
+      return .additionPrepared(assignment.attempt, number: number, container)
+    } catch {
+      return failed(error.reason, error.message)
     }
   }
 

@@ -76,6 +76,24 @@ enum Volumes {
     return result
   }
 
+  /// The host path of a volume that `make` has made for an attempt that runs.
+  static func find(
+    _ name: String, of assignment: Assignment, paths: NodePaths, slots: TokenSlots, user: PodUser?
+  ) throws(VolumeError) -> String {
+    guard let volume = assignment.spec.volumes.first(where: { $0.name == name }) else {
+      throw setUpFailure(name, "the pod has no such volume")
+    }
+    if TokenSlots.serves(volume, of: assignment.spec), let path = slots.path(of: assignment.attempt) { return path }
+    switch volume.source {
+    case .emptyDirectory, .files: return "\(paths.pod(assignment.attempt))/volumes/\(name)"
+    case .hostPath(let path, let type):
+      try findHostPath(path, type: type, volume: name, user, paths)
+      return path
+    case .claim, .ephemeral: return try ClaimVolumes(paths: paths, user: user).find(volume, of: assignment)
+    case .unsupported(let kind): throw setUpFailure(name, "\(kind) volumes are not run by this version")
+    }
+  }
+
   private static func mountMemory(
     on directory: String, _ limit: Int64?, _ volume: String, _ spec: PodSpec, _ place: PodPlace
   ) throws(VolumeError) {

@@ -164,9 +164,10 @@ struct LogsCommand {
     }
     let initial = names("initContainers")
     let regular = names("containers")
-    if arguments.isOn("all-containers") { return (initial + regular).map { Source(pod: name, container: $0) } }
+    let all = initial + regular + names("ephemeralContainers")
+    if arguments.isOn("all-containers") { return all.map { Source(pod: name, container: $0) } }
     if let container = arguments.value("container") {
-      guard (initial + regular).contains(container) else {
+      guard all.contains(container) else {
         throw CommandError("error: container \(container) is not valid for pod \(name)")
       }
       return [Source(pod: name, container: container)]
@@ -174,8 +175,8 @@ struct LogsCommand {
     let marked = pod[path: ["metadata", "annotations", "kubectl.kubernetes.io/default-container"]]?.stringValue
     let chosen = marked.flatMap { regular.contains($0) ? $0 : nil } ?? regular.first ?? ""
     if regular.count + initial.count > 1, marked == nil {
-      let all = regular + initial.map { "\($0) (init)" }
-      context.console.note("Defaulted container \"\(chosen)\" out of: \(all.joined(separator: ", "))")
+      let shown = regular + initial.map { "\($0) (init)" }
+      context.console.note("Defaulted container \"\(chosen)\" out of: \(shown.joined(separator: ", "))")
     }
     return [Source(pod: name, container: chosen)]
   }

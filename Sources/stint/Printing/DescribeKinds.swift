@@ -150,6 +150,10 @@ extension Describer {
       containers("Init Containers", spec?["initContainers"], statuses: status?["initContainerStatuses"])
     }
     containers("Containers", spec?["containers"], statuses: status?["containerStatuses"])
+    if spec?["ephemeralContainers"]?.arrayValue?.isEmpty == false {
+      containers(
+        "Ephemeral Containers", spec?["ephemeralContainers"], statuses: status?["ephemeralContainerStatuses"])
+    }
     let conditions = status?["conditions"]?.arrayValue ?? []
     if !conditions.isEmpty {
       line("Conditions:")

@@ -54,7 +54,10 @@ extension CoordinatorCore {
     let names = pod.spec.containers.map(\.name)
     let initial = pod.spec.initContainers.map(\.name)
     if let given, !given.isEmpty {
-      if names.contains(given) || initial.contains(given) { return given }
+      let added = pod.spec.ephemeralContainers
+      if names.contains(given) || initial.contains(given) || added.contains(where: { $0.name == given }) {
+        return given
+      }
       throw .badRequest("container \(given) is not valid for pod \(pod.meta.name)")
     }
     if let marked = pod.meta.annotations["kubectl.kubernetes.io/default-container"], names.contains(marked) {
@@ -68,8 +71,7 @@ extension CoordinatorCore {
   }
 
   private func checkLogState(_ pod: Pod, _ container: String, previous: Bool) throws(APIFailure) {
-    let statuses = pod.status.containers + pod.status.initContainers
-    let status = statuses.first { $0.name == container }
+    let status = pod.status.allContainers.first { $0.name == container }
     if previous {
       if status?.lastTermination == nil {
         throw .badRequest("previous terminated container \"\(container)\" in pod \"\(pod.meta.name)\" not found")

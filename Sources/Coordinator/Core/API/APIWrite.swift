@@ -260,9 +260,12 @@ extension CoordinatorCore {
       after = try status.write(tree.json["status"], before)
       warnings += Self.dropped(tree.json["status"], after)
     case "finalize": after = try finalize(tree.json, over: before)
+    case Self.ephemeralContainers: after = try writeEphemeral(tree, over: before, request, &warnings)
     default: after = try specWrite(tree, over: before, request, &warnings)
     }
-    after.meta = Self.keepingServerOwned(meta, before.meta)
+    // Of a pod that gets a container nothing else changes, whatever the body has.
+    let given = request.subresource == Self.ephemeralContainers ? before.meta : meta
+    after.meta = Self.keepingServerOwned(given, before.meta)
     KeptAnnotations.settle(&after.meta, before.meta)
     if request.subresource == "status" {
       KeptAnnotations.settleStatus(&after.meta, before.meta, request.kind, &warnings)
@@ -278,7 +281,7 @@ extension CoordinatorCore {
     }
     var errors = FieldErrors()
     MetaValidation.update(after.meta, before.meta, into: &errors)
-    MetaValidation.times(meta, before.meta, into: &errors)
+    MetaValidation.times(given, before.meta, into: &errors)
     if !errors.isEmpty { throw .invalid(request.kind, request.name, errors.all) }
     try checkGrant(after, over: before, request)
     if request.subresource.isEmpty { warnings += podSecurityWarnings(before, after) }

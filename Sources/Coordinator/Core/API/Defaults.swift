@@ -54,6 +54,7 @@ enum Defaults {
     each(&spec, "volumes", volume)
     each(&spec, "initContainers", container)
     each(&spec, "containers", container)
+    each(&spec, "ephemeralContainers", container)
   }
 
   private static func volume(_ volume: inout JSON) {

@@ -107,6 +107,20 @@ struct Honesty {
     }
   }
 
+  /// Containers that are added to a pod that is there, by their places among those.
+  mutating func ephemeralContainers(_ spec: JSON, _ places: [Int], _ path: String) {
+    let all = spec["ephemeralContainers"]?.arrayValue ?? []
+    for place in places where all.indices.contains(place) {
+      let (container, at) = (all[place], "\(path).ephemeralContainers[\(place)]")
+      let confining = SecuritySpec(json: container["securityContext"]).confining
+      profiles(container["securityContext"] ?? .null, "\(at).securityContext")
+      if ImageReference.isHost(container["image"]?.stringValue ?? "") {
+        for name in confining { refuse("\(at).securityContext.\(name)", Self.hostText) }
+      }
+      self.container(container, at, isConfined: !confining.isEmpty || Self.isConfined(spec))
+    }
+  }
+
   private mutating func emptyDirectory(_ source: JSON, _ path: String) {
     switch source["medium"]?.stringValue ?? "" {
     case "": break

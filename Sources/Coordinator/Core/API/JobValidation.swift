@@ -113,6 +113,10 @@ struct JobValidation {
       template[path: ["metadata", "finalizers"]], "spec.template.metadata.finalizers", into: &errors)
     var pod = PodValidation()
     pod.podSpec(template["spec"] ?? .null, "spec.template.spec")
+    if template[path: ["spec", "ephemeralContainers"]] != nil {
+      pod.errors.forbidden(
+        "spec.template.spec.ephemeralContainers", "ephemeral containers not allowed in pod template")
+    }
     errors.append(pod.errors)
     let policy = template[path: ["spec", "restartPolicy"]]?.stringValue ?? ""
     if policy == "Always" || policy.isEmpty {

@@ -105,7 +105,7 @@ extension CoordinatorCore {
       guard pod.status.phase == .running, let (known, containers) = usage(of: pod) else { return nil }
       sample = known
       var list: [JSON] = []
-      for container in pod.spec.initContainers + pod.spec.containers {
+      for container in pod.spec.initContainers + pod.spec.containers + pod.spec.ephemeralContainers {
         guard let usage = containers[container.name] else { continue }
         total = Usage(
           cpu: total.cpu.addingSaturated(usage.cpu), memory: total.memory.addingSaturated(usage.memory))

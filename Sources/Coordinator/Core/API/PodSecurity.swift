@@ -41,12 +41,12 @@ struct PodSecurityStandard: Equatable, Sendable {
 /// A pod spec as the checks look at it.
 struct PodSecuritySubject: Sendable {
   let spec: JSON
-  /// Init containers first, as Kubernetes visits them.
+  /// Init containers first, those that were added last, as Kubernetes visits them.
   let containers: [JSON]
 
   init(_ spec: JSON) {
     self.spec = spec
-    containers = (spec["initContainers"]?.arrayValue ?? []) + (spec["containers"]?.arrayValue ?? [])
+    containers = ["initContainers", "containers", "ephemeralContainers"].flatMap { spec[$0]?.arrayValue ?? [] }
   }
 
   /// Names of the containers for which something holds of their security context, quoted.

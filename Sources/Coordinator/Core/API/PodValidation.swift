@@ -6,7 +6,7 @@ import ClusterProto
 
 struct PodValidation {
   var errors = FieldErrors()
-  private var volumeNames: Set<String> = []
+  var volumeNames: Set<String> = []
 
   /// Largest names list that a message repeats is bounded by the object's size; the number of containers is not.
   static let pullPolicies = ["Always", "IfNotPresent", "Never"]
@@ -94,6 +94,7 @@ struct PodValidation {
         errors.forbidden("\(at).\(forbidden)", "may not be set for init containers without restartPolicy=Always")
       }
     }
+    ephemeralContainers(spec, path)
   }
 
   private mutating func care(_ container: JSON, grace: Int64?, _ at: String) {
@@ -135,12 +136,12 @@ struct PodValidation {
     if count > Self.mostCodes { errors.tooMany("\(at).exitCodes.values", count, limit: Self.mostCodes) }
   }
 
-  private mutating func unique(_ container: JSON, _ at: String, _ names: inout Set<String>) {
+  mutating func unique(_ container: JSON, _ at: String, _ names: inout Set<String>) {
     guard let name = container["name"]?.stringValue, !name.isEmpty else { return }
     if !names.insert(name).inserted { errors.duplicate("\(at).name", name) }
   }
 
-  private mutating func container(_ container: JSON, _ hostUsers: Bool, _ at: String) {
+  mutating func container(_ container: JSON, _ hostUsers: Bool, _ at: String) {
     let name = container["name"]?.stringValue ?? ""
     if name.isEmpty {
       errors.required("\(at).name")

@@ -93,8 +93,15 @@ package enum Protobuf {
 
   /// Fields by type whose zero is as good as absent, also in JSON: who reads an object and writes it back leaves them
   /// out, and must not have changed it by that.
-  static let omitsZero: [String: Set<String>] = messages.mapValues { fields in
-    Set(fields.values.filter { !$0.isPointer && [.string, .int32, .int64, .bool].contains($0.type) }.map(\.name))
+  static let omitsZero: [String: Set<String>] = messages.mapValues(zeros)
+
+  private static func zeros(_ fields: [UInt64: ProtobufField]) -> Set<String> {
+    var result = Set(
+      fields.values.filter { !$0.isPointer && [.string, .int32, .int64, .bool].contains($0.type) }.map(\.name))
+    for field in fields.values where field.name.isEmpty {
+      if case .named(let inner) = field.type { result.formUnion(zeros(messages[inner] ?? [:])) }
+    }
+    return result
   }
 
   /// What a client that writes JSON leaves out: zeros of fields that are no pointers, and times that are not set.

@@ -63,7 +63,7 @@ extension Protobuf {
       priorityClassName=24:string priority=25:*int32 dnsConfig=26:PodDNSConfig shareProcessNamespace=27:*bool
       readinessGates=28:[]PodReadinessGate runtimeClassName=29:*string enableServiceLinks=30:*bool
       preemptionPolicy=31:*string overhead=32:{}quantity topologySpreadConstraints=33:[]TopologySpreadConstraint
-      ephemeralContainers=34:unserved setHostnameAsFQDN=35:*bool os=36:PodOS hostUsers=37:*bool
+      ephemeralContainers=34:[]EphemeralContainer setHostnameAsFQDN=35:*bool os=36:PodOS hostUsers=37:*bool
       schedulingGates=38:[]PodSchedulingGate resourceClaims=39:unserved resources=40:ResourceRequirements
       hostnameOverride=41:*string schedulingGroup=43:unserved evictionResponders=44:unserved
     PodSecurityContext = seLinuxOptions=1:unserved runAsUser=2:*int64 runAsNonRoot=3:*bool supplementalGroups=4:[]int64
@@ -102,6 +102,7 @@ extension Protobuf {
       imagePullPolicy=14:string securityContext=15:SecurityContext stdin=16:bool stdinOnce=17:bool tty=18:bool
       envFrom=19:[]EnvFromSource terminationMessagePolicy=20:string volumeDevices=21:unserved startupProbe=22:Probe
       resizePolicy=23:[]ContainerResizePolicy restartPolicy=24:*string restartPolicyRules=25:[]ContainerRestartRule
+    EphemeralContainer = .=1:Container targetContainerName=2:string
     ContainerRestartRule = action=1:string exitCodes=2:ContainerRestartRuleOnExitCodes
     ContainerRestartRuleOnExitCodes = operator=1:string values=2:[]int32
     ContainerResizePolicy = resourceName=1:string restartPolicy=2:string
@@ -166,9 +167,10 @@ extension Protobuf {
     PodStatus = phase=1:string conditions=2:[]PodCondition message=3:string reason=4:string hostIP=5:string
       podIP=6:string startTime=7:time containerStatuses=8:[]ContainerStatus qosClass=9:string
       initContainerStatuses=10:[]ContainerStatus nominatedNodeName=11:string podIPs=12:[]PodIP
-      ephemeralContainerStatuses=13:unserved resize=14:string resourceClaimStatuses=15:unserved hostIPs=16:[]HostIP
-      observedGeneration=17:int64 extendedResourceClaimStatus=18:unserved allocatedResources=19:{}quantity
-      resources=20:ResourceRequirements nodeAllocatableResourceClaimStatuses=21:unserved volumeHealth=22:unserved
+      ephemeralContainerStatuses=13:[]ContainerStatus resize=14:string resourceClaimStatuses=15:unserved
+      hostIPs=16:[]HostIP observedGeneration=17:int64 extendedResourceClaimStatus=18:unserved
+      allocatedResources=19:{}quantity resources=20:ResourceRequirements
+      nodeAllocatableResourceClaimStatuses=21:unserved volumeHealth=22:unserved
     PodCondition = type=1:string status=2:string lastProbeTime=3:time lastTransitionTime=4:time reason=5:string
       message=6:string observedGeneration=7:int64
     HostIP = ip=1:string

@@ -56,13 +56,19 @@ struct SchemaStruct: Equatable, Sendable {
 
   subscript(field: String) -> SchemaField? { fields[field] }
 
-  /// Reads `Name = field:type field:type~ …`; a type is a word, `[]T` or `{}T`; `~` ignored, `!` refused.
-  init?(line: Substring) {
+  /// Reads `Name = field:type field:type~ …`; a type is a word, `[]T` or `{}T`; `~` ignored, `!` refused; `+Name`
+  /// stands for all fields of that one of `known`.
+  init?(line: Substring, known: [String: SchemaStruct] = [:]) {
     let halves = line.split(separator: "=", maxSplits: 1)
     guard halves.count == 2, let name = halves[0].split(separator: " ").first else { return nil }
     self.name = String(name)
     fields = [:]
     for word in halves[1].split(separator: " ") {
+      if word.first == "+" {
+        guard let base = known[String(word.dropFirst())] else { return nil }
+        fields.merge(base.fields) { $1 }
+        continue
+      }
       let parts = word.split(separator: ":", maxSplits: 1)
       guard parts.count == 2 else { return nil }
       var text = parts[1]
@@ -100,7 +106,7 @@ enum Schema {
       metaTypes, jobTypes, podTypes, volumeTypes, storageTypes, statusTypes, otherTypes, accessTypes,
     ]
     for line in lines(tables) {
-      if let type = SchemaStruct(line: line[...]) { result[type.name] = type }
+      if let type = SchemaStruct(line: line[...], known: result) { result[type.name] = type }
     }
     return result
   }()

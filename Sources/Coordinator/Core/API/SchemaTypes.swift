@@ -1,7 +1,7 @@
 // The schema table: batch/v1 Job and core/v1 Pod, as Kubernetes 1.36 knows them. One line a type, continued by
 // indentation.
 // `~` after a type: known and kept, not honoured. `!`: refused by name. Rules that depend on a value are in
-// Honesty.swift.
+// Honesty.swift. `+Name` stands for the fields of that type above; what follows goes before them.
 
 extension Schema {
   static let metaTypes = """
@@ -47,7 +47,8 @@ extension Schema {
 
   static let podTypes = """
     Pod = apiVersion:string kind:string metadata:ObjectMeta spec:PodSpec status:PodStatus
-    PodSpec = volumes:[]Volume initContainers:[]Container containers:[]Container ephemeralContainers:[]any!
+    PodSpec = volumes:[]Volume initContainers:[]Container containers:[]Container
+      ephemeralContainers:[]EphemeralContainer
       restartPolicy:string terminationGracePeriodSeconds:int64 activeDeadlineSeconds:int64 dnsPolicy:string
       nodeSelector:{}string serviceAccountName:string serviceAccount:string automountServiceAccountToken:bool
       nodeName:string hostNetwork:bool hostPID:bool! hostIPC:bool shareProcessNamespace:bool
@@ -94,6 +95,9 @@ extension Schema {
       readinessProbe:Probe startupProbe:Probe lifecycle:Lifecycle terminationMessagePath:string
       terminationMessagePolicy:string imagePullPolicy:string securityContext:SecurityContext stdin:bool~
       stdinOnce:bool~ tty:bool~
+    EphemeralContainer = +Container targetContainerName:string ports:[]ContainerPort! resources:ResourceRequirements!
+      resizePolicy:[]any! restartPolicy:string! restartPolicyRules:[]ContainerRestartRule! livenessProbe:Probe!
+      readinessProbe:Probe! startupProbe:Probe! lifecycle:Lifecycle!
     ContainerRestartRule = action:string exitCodes:ContainerRestartRuleOnExitCodes
     ContainerRestartRuleOnExitCodes = operator:string values:[]int32
     ContainerPort = name:string hostPort:int32 containerPort:int32 protocol:string hostIP:string
@@ -154,7 +158,7 @@ extension Schema {
     PodStatus = observedGeneration:int64 phase:string conditions:[]PodCondition message:string reason:string
       nominatedNodeName:string hostIP:string hostIPs:[]HostIP podIP:string podIPs:[]PodIP startTime:time
       initContainerStatuses:[]ContainerStatus containerStatuses:[]ContainerStatus qosClass:string
-      ephemeralContainerStatuses:[]any resize:string resourceClaimStatuses:[]any fencingToken:int64
+      ephemeralContainerStatuses:[]ContainerStatus resize:string resourceClaimStatuses:[]any fencingToken:int64
       extendedResourceClaimStatus:any allocatedResources:any resources:any
     PodCondition = type:string observedGeneration:int64 status:string lastProbeTime:time lastTransitionTime:time
       reason:string message:string

@@ -29,7 +29,7 @@ extension Honesty {
       "no node here would hold the pod to it (one does with --images=on and without --pod-user): the pod waits for one")
   }
 
-  private mutating func profiles(_ context: JSON, _ at: String) {
+  mutating func profiles(_ context: JSON, _ at: String) {
     if let type = context[path: ["appArmorProfile", "type"]]?.stringValue, type != "Unconfined" {
       refuse("\(at).appArmorProfile")
     }
@@ -50,6 +50,6 @@ extension Honesty {
     for name in ofPod { refuse("\(path).securityContext.\(name)", Self.hostText) }
   }
 
-  private static let hostText =
+  static let hostText =
     "not supported by this version for `image: host`, which is a program of the host; name an image"
 }

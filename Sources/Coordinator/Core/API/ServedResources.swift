@@ -14,6 +14,8 @@ package struct ServedSubresource: Equatable, Sendable {
   package var type: (group: String, kind: String)?
   /// Whether bytes go into a running pod there: a way in that reading alone does not open.
   package var isEntrance = false
+  /// Whether built-in roles below cluster-admin may have it.
+  var isInRoles = true
 
   static let status = ServedSubresource(name: "status", verbs: ["get", "patch", "update"])
 

@@ -119,7 +119,7 @@ enum BuiltIn {
 
   /// The paths of a resource's parts that are such.
   private static func parts(_ resource: ServedResource, where isSuch: (ServedSubresource) -> Bool) -> [String] {
-    resource.subresources.filter(isSuch).map { "\(resource.plural)/\($0.name)" }
+    resource.subresources.filter { $0.isInRoles && isSuch($0) }.map { "\(resource.plural)/\($0.name)" }
   }
 
   private static let adminRules =

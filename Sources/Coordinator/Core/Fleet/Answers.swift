@@ -33,7 +33,7 @@ extension CoordinatorCore {
     }
     let isDue =
       session.answerDue || session.fullDue || !session.changed.isEmpty || !session.acknowledged.isEmpty
-      || session.inventoryWanted
+      || session.inventoryWanted || !session.grown.isEmpty
     // Before the first heartbeat there is no lease to give and nobody who asked.
     if isDue, session.sequence > 0 { sendAnswer(id, &session) }
     fleet.sessions[id] = session
@@ -54,6 +54,7 @@ extension CoordinatorCore {
       answer.changes = []
       answer.removed = []
     }
+    answer.grown = (answer.full?.map(\.attempt) ?? Array(session.grown)).filter { isGrown($0, id) }
     answer.acknowledged = session.acknowledged
     answer.wantsInventory = session.inventoryWanted
     var bytes = 0
@@ -64,6 +65,7 @@ extension CoordinatorCore {
     }
     let isPure =
       session.changed.isEmpty && !session.fullDue && session.acknowledged.isEmpty && answer.assignments.isEmpty
+      && answer.grown.isEmpty
     let isImmediate = isPure && session.orderedNumber > 0 && session.echo >= session.orderedNumber && !fleet.saysStopped
     if !isImmediate { session.orderedNumber = session.number }
     outputs.append(.send(id, .answer(answer), immediate: isImmediate))
@@ -74,6 +76,7 @@ extension CoordinatorCore {
     session.fullDue = false
     session.inventoryWanted = false
     session.changed.removeAll()
+    session.grown.removeAll()
     session.assigned.removeAll()
     session.acknowledged.removeAll()
     let reach = session.heardAt + LeaseArithmetic.stretched(lease)
@@ -159,7 +162,7 @@ extension CoordinatorCore {
       case .downward, .token, .unsupported: break
       }
     }
-    for container in spec.initContainers + spec.containers {
+    for container in spec.initContainers + spec.containers + spec.ephemeralContainers {
       for variable in container.environment {
         if case .configMapKey(let name, _, _) = variable.source { add(.configmaps, name) }
         if case .secretKey(let name, _, _) = variable.source { add(.secrets, name) }

@@ -156,6 +156,8 @@ struct FleetSession: Sendable {
   var fullDue = false
   var inventoryWanted = false
   var changed = InsertionSet<AttemptNumber>()
+  /// Attempts whose pods have got more containers.
+  var grown = InsertionSet<AttemptNumber>()
   var assigned: [AttemptNumber] = []
   var acknowledged: [AttemptNumber] = []
   var purged: [AttemptNumber] = []
@@ -313,6 +315,7 @@ extension CoordinatorCore {
       fleet.changedNodes.add(attempt.node)
     }
     if let key = (after ?? before)?.meta.key { observePlacement(key, after) }
+    if let after { noteGrowth(before, after) }
     if after == nil, let before { podErased(before) }
     if let after, !after.spec.scheduling.gates.isEmpty, after.status.condition("PodScheduled") == nil {
       fleet.gatedPods.add(after.meta.key)

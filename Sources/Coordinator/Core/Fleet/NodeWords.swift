@@ -84,6 +84,8 @@ extension CoordinatorCore {
         path = "spec.containers{\(fact.container)}"
       } else if pod.spec.initContainers.contains(where: { $0.name == fact.container }) {
         path = "spec.initContainers{\(fact.container)}"
+      } else if pod.spec.ephemeralContainers.contains(where: { $0.name == fact.container }) {
+        path = "spec.ephemeralContainers{\(fact.container)}"
       }
       tell(pod, fact.reason, fact.message, node, path, type: type)
     }

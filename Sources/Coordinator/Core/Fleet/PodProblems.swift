@@ -14,6 +14,23 @@ extension CoordinatorCore {
     recordProblems(
       of: pod, "initContainers", pod.status.initContainers, before.initContainers, node, &isMountTold)
     recordProblems(of: pod, "containers", pod.status.containers, before.containers, node, &isMountTold)
+    let (added, former) = (pod.status.ephemeralContainers, before.ephemeralContainers)
+    if !added.isEmpty {
+      recordStarts(of: pod, added, former, node)
+      recordProblems(of: pod, "ephemeralContainers", added, former, node, &isMountTold)
+    }
+  }
+
+  /// Somebody waits for a container that he has added: kubelet's words of its start.
+  private mutating func recordStarts(
+    of pod: Pod, _ added: [ContainerStatus], _ before: [ContainerStatus], _ node: String
+  ) {
+    for container in added where container.hasRun && before.first(where: { $0.name == container.name })?.hasRun != true
+    {
+      let path = "spec.ephemeralContainers{\(container.name)}"
+      tell(pod, "Created", "Container created", node, path, type: .normal)
+      tell(pod, "Started", "Container started", node, path, type: .normal)
+    }
   }
 
   private mutating func recordProblems(
@@ -80,5 +97,16 @@ extension CoordinatorCore {
     recordEvent(
       on: .pod(pod), type: type, reason: reason, message: text, component: Self.component, host: node,
       fieldPath: fieldPath)
+  }
+}
+
+extension ContainerStatus {
+  /// Its command has been reached.
+  fileprivate var hasRun: Bool {
+    switch state {
+    case .waiting: false
+    case .running: true
+    case .terminated(let end): end.reason != "ContainerCannotRun" && end.reason != "StartError"
+    }
   }
 }

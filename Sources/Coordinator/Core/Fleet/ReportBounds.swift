@@ -39,9 +39,11 @@ package enum ReportBounds {
     status.hostIP = shown(address: status.hostIP)
     status.podIP = shown(address: status.podIP)
     status.nominatedNodeName = cut(status.nominatedNodeName, 253)
-    let each = min(message, messagesOfPod / max(1, spec.containers.count + spec.initContainers.count))
+    let count = spec.containers.count + spec.initContainers.count + spec.ephemeralContainers.count
+    let each = min(message, messagesOfPod / max(1, count))
     status.initContainers = bounded(status.initContainers, of: spec.initContainers, each)
     status.containers = bounded(status.containers, of: spec.containers, each)
+    status.ephemeralContainers = bounded(status.ephemeralContainers, of: spec.ephemeralContainers, each)
     return status
   }
 

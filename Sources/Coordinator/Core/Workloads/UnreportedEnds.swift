@@ -27,6 +27,9 @@ extension CoordinatorCore {
       for position in pod.status.containers.indices where pod.status.containers[position].end(at: wall) {
         didRun = true
       }
+      for position in pod.status.ephemeralContainers.indices {
+        if pod.status.ephemeralContainers[position].end(at: wall) { didRun = true }
+      }
     }
     guard let pod, didRun else { return }
     recordEvent(

@@ -29,12 +29,17 @@ enum Descriptions {
     return result
   }()
 
+  /// Types whose fields mean what those of another one do, where they have no text of their own.
+  private static let likened = ["EphemeralContainer": "Container"]
+
   /// What a type is; nil for one without a text.
   static func text(type: String) -> String? { texts[type] }
 
   /// What a field is, and that it is kept without effect or refused.
   static func text(_ type: String, _ field: SchemaField) -> String? {
-    guard let text = texts["\(type).\(field.name)"] ?? texts["*.\(field.name)"] else { return nil }
+    let place = "\(type).\(field.name)"
+    guard let text = texts[place] ?? likened[type].flatMap({ texts["\($0).\(field.name)"] }) ?? texts["*.\(field.name)"]
+    else { return nil }
     switch field.honour {
     case .honoured: return text
     case .ignored: return "\(text) Kept and shown, without effect in this version."

@@ -30,6 +30,10 @@ extension Descriptions {
       stdin: Keep an input open for the container.
       stdinOnce: Close the input after the first client.
       tty: Give the container a terminal.
+    EphemeralContainer: EphemeralContainer is a container that was added to a pod that is there, by its part
+        ephemeralcontainers alone, as kubectl debug does. It is never restarted, and its pod does not wait for it.
+      targetContainerName: The container of the pod whose processes it sees; absent, its own alone, or the pod's where
+        those are shared.
     SecurityContext: SecurityContext is users and rights of a container.
       capabilities: Rights of root to add or to take away.
       privileged: Run with all rights of the node.

@@ -8,7 +8,7 @@ extension Descriptions {
       initContainers: Containers that run one after the other before the others start; with restartPolicy Always one
         goes on beside them.
       containers: The containers, started together.
-      ephemeralContainers: Containers added to a pod that runs.
+      ephemeralContainers: Containers that were added to the pod when it was there, by its part ephemeralcontainers.
       restartPolicy: Never, OnFailure or Always; a Job's pods take the first two.
       terminationGracePeriodSeconds: Seconds between SIGTERM and SIGKILL; 30 when absent.
       activeDeadlineSeconds: The pod fails when it has been on its node this long.

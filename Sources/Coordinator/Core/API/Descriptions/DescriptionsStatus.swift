@@ -17,7 +17,7 @@ extension Descriptions {
       initContainerStatuses: The init containers.
       containerStatuses: The containers.
       qosClass: Guaranteed, Burstable or BestEffort, by the requests and limits.
-      ephemeralContainerStatuses: Never set: there are no ephemeral containers.
+      ephemeralContainerStatuses: The containers that were added to the pod.
       resize: Never set: a pod keeps the resources that it was created with.
       resourceClaimStatuses: Never set: there are no claims.
       fencingToken: The number of the attempt that runs this pod; it rises with every attempt.

@@ -8,13 +8,15 @@ extension KindDescriptor {
     served: ServedRules(
       subresources: [
         entrance("attach", "PodAttachOptions"),
+        // As in Kubernetes: whose policies know containers of other kinds alone may not want it.
+        ServedSubresource(
+          name: CoordinatorCore.ephemeralContainers, verbs: ["get", "patch", "update"], isInRoles: false),
         ServedSubresource(name: "eviction", verbs: ["create"], type: ("policy", "Eviction")),
         entrance("exec", "PodExecOptions"), ServedSubresource(name: "log", verbs: ["get"]),
         entrance("portforward", "PodPortForwardOptions"), .status,
       ],
       unserved: [
         "proxy": portsAreTheNodes,
-        "ephemeralcontainers": "a pod's containers are those that it was created with",
         "resize": "a pod keeps the resources that it was created with",
         "binding": "the coordinator alone assigns pods to nodes; choose them with nodeSelector",
       ], isInAll: true),
@@ -88,6 +90,9 @@ extension KindDescriptor {
     validateNew: { json, errors in
       var validation = PodValidation()
       validation.podSpec(json["spec"] ?? .null, "spec")
+      if json[path: ["spec", "ephemeralContainers"]] != nil {
+        validation.errors.forbidden("spec.ephemeralContainers", "cannot be set on create")
+      }
       errors.append(validation.errors)
       JobAnnotationRules.pods(
         StringMap(json: json[path: ["metadata", "annotations"]]), "metadata.annotations", into: &errors)

@@ -4,14 +4,12 @@
 enum KubectlCommands {
   /// Those that work on a stint cluster.
   private static let working: Set<String> = [
-    "annotate", "api-resources", "attach", "api-versions", "auth", "cluster-info", "config", "diff", "edit", "explain",
-    "label",
-    "proxy", "replace", "run", "taint",
+    "annotate", "api-resources", "attach", "api-versions", "auth", "cluster-info", "config", "debug", "diff", "edit",
+    "explain", "label", "proxy", "replace", "run", "taint",
   ]
 
   /// Those that do not, and why.
   private static let refused: [String: String] = [
-    "debug": "a pod's containers are those that it was created with; `stint exec` runs a command in one",
     "expose": "a pod's ports are its node's: connect to them there, or with `stint port-forward`",
     "scale": "a Job runs more pods at a time with `stint patch job NAME -p '{\"spec\":{\"parallelism\":4}}'`",
     "autoscale": "there are only Jobs and pods", "rollout": "there are only Jobs and pods",

@@ -216,6 +216,18 @@ final class TestCluster {
       .map { $0["message"]?.stringValue ?? "" }
   }
 
+  func pod(_ name: String) throws -> JSON { try client.get(.pods, "default", name) }
+
+  /// Adds a container to a pod that is there.
+  func add(_ container: JSON, to pod: String) throws {
+    var options = APIOptions()
+    options.patchKind = .strategic
+    _ = try client.send(
+      APIRequest(
+        verb: .patch, kind: .pods, namespace: "default", name: pod, subresource: "ephemeralcontainers",
+        options: options, body: ["spec": ["ephemeralContainers": [container]]]))
+  }
+
   func isReady(_ node: String) throws -> Bool {
     try nodes().contains { item in
       item[path: ["metadata", "name"]]?.stringValue == node

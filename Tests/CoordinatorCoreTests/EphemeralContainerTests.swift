@@ -70,6 +70,27 @@ import Testing
     #expect(harness.get(.pods, "p").object[path: ["spec", "ephemeralContainers"]]?.arrayValue?.count == 4)
   }
 
+  @Test("server-side apply owns what it adds, by the part's name, and is refused for what is not there")
+  func applied() throws {
+    let harness = try harness()
+    func apply(_ name: String, _ containers: JSON...) -> RequestAnswer {
+      harness.patch(
+        .pods, name, .apply,
+        [
+          "apiVersion": "v1", "kind": "Pod", "metadata": ["name": .string(name)],
+          "spec": ["ephemeralContainers": .array(containers)],
+        ], subresource: Self.part
+      ) { $0.fieldManager = "debugger" }
+    }
+    let first = apply("p", Self.added("one"))
+    #expect(first.code == 200, "\(first.message)")
+    let entries = first.object[path: ["metadata", "managedFields"]]?.arrayValue ?? []
+    #expect(entries.contains { $0["manager"] == "debugger" && $0["subresource"] == .string(Self.part) })
+    #expect(apply("p", Self.added("two")).message.contains(#"containers "one" may not be removed"#))
+    #expect(apply("p", Self.added("one"), Self.added("two")).code == 200)
+    #expect(apply("q", Self.added("one")).code == 404)
+  }
+
   @Test("a stale version is a conflict, a pod that is not there is not found, a dry run adds nothing")
   func preconditions() throws {
     let harness = try harness()

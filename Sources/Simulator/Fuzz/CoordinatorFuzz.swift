@@ -35,7 +35,9 @@ package struct CoordinatorFuzz {
   private static let stream: JSON = [
     "container": "c", "command": ["true", "x"], "stdin": true, "stdout": true, "tty": false, "port": 80,
   ]
-  private static let subresources = ["", "", "", "status", "status", "eviction", "log", "scale", "finalize", "token"]
+  private static let subresources = [
+    "", "", "", "status", "status", "eviction", "log", "scale", "finalize", "token", "ephemeralcontainers",
+  ]
   /// Inputs between two starts on the stored rows, and between two empty ones.
   private static let life = 500
   private static let world = 4_000

@@ -135,9 +135,14 @@ enum FuzzBodies {
 
   /// The body of an attempt.
   static func assignment(_ attempt: AttemptNumber, keeper: String, session: String) -> JSON {
-    Assignment(
+    // Of a pod that has got another container.
+    var grown = spec
+    grown["ephemeralContainers"] = [
+      ["name": "debug-0", "image": "busybox", "command": ["sh"], "targetContainerName": "main"]
+    ]
+    return Assignment(
       attempt: attempt, keeper: keeper, session: session, namespace: "default", podName: "p-\(attempt)",
-      podUID: "uid-\(attempt)", labels: ["a": "1"], annotations: [:], spec: PodSpec(json: spec),
+      podUID: "uid-\(attempt)", labels: ["a": "1"], annotations: [:], spec: PodSpec(json: grown),
       references: JSONObject(), tolerationMilliseconds: 10_000
     ).json
   }

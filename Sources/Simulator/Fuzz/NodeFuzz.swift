@@ -92,6 +92,7 @@ package struct NodeFuzz {
       answer.full = numbers.oneIn(4) ? answer.changes : nil
       answer.acknowledged = numbers.oneIn(3) ? [attempt] : []
       answer.wantsInventory = numbers.oneIn(4)
+      answer.grown = numbers.oneIn(3) ? [attempt, attempt + 1] : []
       var json = CoordinatorMessage.answer(answer).json
       json["assignments"] = .array([FuzzBodies.assignment(attempt, keeper: "keeper", session: "s")])
       return json
@@ -116,17 +117,25 @@ package struct NodeFuzz {
         toAgent(.coordinatorOpened(number))
       case .send(.heartbeat(let heartbeat)): sequence = heartbeat.sequence
       case .prepare(let assignment, let number, _): prepare(assignment, number)
+      case .prepareAddition(let assignment, let name, let number, _):
+        let place = place()
+        guard let container = try? PodPlanner.addition(name, to: assignment, place: place) else { break }
+        toAgent(.additionPrepared(assignment.attempt, number: number, container))
       default: break
       }
     }
   }
 
-  private mutating func prepare(_ assignment: Assignment, _ number: Int64) {
-    let place = PodPlace(
+  private mutating func place() -> PodPlace {
+    PodPlace(
       node: "n", address: "127.0.0.1",
       capacity: NodeCapacity(
         cpuMillicores: numbers.integer(), memoryBytes: numbers.integer(), pods: numbers.integer()),
       podDirectory: "/pods/1", volumes: [:])
+  }
+
+  private mutating func prepare(_ assignment: Assignment, _ number: Int64) {
+    let place = place()
     do {
       let plan = try PodPlanner.plan(assignment, place: place)
       toAgent(.prepared(assignment.attempt, number: number, plan))
@@ -165,7 +174,7 @@ package struct NodeFuzz {
   private mutating func keeperRequest() -> JSON {
     let attempt = Int64(numbers.random.below(12) + 1)
     let end = now.boot + 5_000
-    switch numbers.random.below(9) {
+    switch numbers.random.below(11) {
     case 0, 1, 2, 3:
       guard
         let assignment = try? Assignment(
@@ -181,6 +190,16 @@ package struct NodeFuzz {
     case 4: return KeeperRequest.renew(leaseEnd: end, attempts: numbers.oneIn(2) ? nil : [attempt]).json
     case 5: return KeeperRequest.stop(attempt, graceMilliseconds: numbers.integer()).json
     case 6: return KeeperRequest.thaw(attempt).json
+    case 8:
+      var container = PodPlan.Container(
+        name: "debug-\(numbers.random.below(3))", image: "i", arguments: ["/bin/true"], environment: [],
+        workingDirectory: "/", mounts: [], isSidecar: false)
+      container.target = numbers.oneIn(2) ? "main" : nil
+      return KeeperRequest.add(attempt, container).json
+    case 9:
+      return KeeperRequest.addWaits(
+        attempt, container: "debug-0", image: "i", reason: "ErrImagePull", message: "m"
+      ).json
     case 7: return KeeperRequest.acknowledge([attempt, numbers.integer()]).json
     default: return KeeperRequest.hello(agentVersion: "1").json
     }

@@ -205,6 +205,14 @@ int stint_start_command(const struct container_start *start, int words, struct c
   return stint_start_fail(words, word, STINT_STAGE_EXEC, start->arguments[0]);
 }
 
+// Of a container with a terminal only the socket that it leaves by. Without an input of its own standard input is the
+// init's: /dev/null. The passed descriptors are above 2, as the init keeps 0 to 4 in use.
+static int place_streams(const struct container_start *start) {
+  if (start->plan->flags & STINT_PLAN_TERMINAL) return dup2(start->streams[0], 0) < 0 ? -1 : 0;
+  if (start->streams[2] >= 0 && dup2(start->streams[2], 0) < 0) return -1;
+  return dup2(start->streams[0], 1) < 0 || dup2(start->streams[1], 2) < 0 ? -1 : 0;
+}
+
 static int container_main(void *argument) {
   enum { WORDS = 3 };
   struct container_start *start = argument;
@@ -231,9 +239,10 @@ static int container_main(void *argument) {
   stint_start_score(start->plan->oom_score_adjust);
   if (chdir(*start->directory != 0 ? start->directory : "/") != 0)
     return stint_start_fail(WORDS, &word, STINT_STAGE_DIRECTORY, start->directory);
-  // Standard input is the init's: /dev/null. The passed descriptors are above 2, as the init keeps 0 to 4 in use.
-  if (dup2(start->streams[0], 1) < 0 || dup2(start->streams[1], 2) < 0 || close_range(WORDS + 1, ~0U, 0) != 0)
+  if (place_streams(start) != 0 || close_range(WORDS + 1, ~0U, 0) != 0)
     return stint_start_fail(WORDS, &word, STINT_STAGE_STREAMS, "standard streams");
+  if (start->plan->flags & STINT_PLAN_TERMINAL && stint_take_terminal(start->plan) != 0)
+    return stint_start_fail(WORDS, &word, STINT_STAGE_TERMINAL, "terminal");
   return stint_start_command(start, WORDS, &word);
 }
 

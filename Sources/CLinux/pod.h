@@ -63,6 +63,10 @@ void stint_start_score(int32_t adjust);
 int stint_start_command(const struct container_start *start, int words, struct container_word *word);
 int stint_start_fail(int words, struct container_word *word, int stage, const char *detail);
 
+// A terminal of the container's own /dev, so that it has a name there, as the caller's streams and as that of its session.
+// Its other end goes out by the socket that is standard input. 0, or -1 with errno.
+int stint_take_terminal(const struct stint_plan *plan);
+
 // As stint_message_send and _receive, but with a negative errno as the result.
 long stint_packet_send(int socket, const struct stint_message *header, const void *payload, size_t length,
                        const int *descriptors, int count);

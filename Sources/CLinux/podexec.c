@@ -29,9 +29,7 @@ static int join(const struct stint_plan *plan) {
   return (int)syscall(SYS_setns, TARGET, own);
 }
 
-// A terminal of the container's own /dev, so that it has a name there. Its other end goes out by the socket that stands
-// where the streams will.
-static int take_terminal(const struct stint_plan *plan) {
+int stint_take_terminal(const struct stint_plan *plan) {
   int locked = 0;
   struct winsize size = {.ws_row = plan->rows, .ws_col = plan->columns};
   struct stint_message message = {STINT_TERMINAL, 0, 0, 0};
@@ -71,7 +69,7 @@ static int exec_main(const struct container_start *start, int target) {
   close(TARGET);
   if (chdir(*start->directory != 0 ? start->directory : "/") != 0)
     return stint_start_fail(WORDS, &word, STINT_STAGE_DIRECTORY, start->directory);
-  if (has_terminal && take_terminal(plan) != 0)
+  if (has_terminal && stint_take_terminal(plan) != 0)
     return stint_start_fail(WORDS, &word, STINT_STAGE_TERMINAL, "terminal");
   return stint_start_command(start, WORDS, &word);
 }
@@ -123,6 +121,8 @@ long stint_exec_start(struct container_start *start, const char *bytes, size_t l
   stint_close((int)target);
   return result;
 }
+
+int stint_terminal_hold(int terminal) { return ioctl(terminal, TIOCGPTPEER, O_RDWR | O_NOCTTY | O_CLOEXEC); }
 
 int stint_terminal_resize(int terminal, uint16_t columns, uint16_t rows) {
   struct winsize size = {.ws_row = rows, .ws_col = columns};

@@ -261,7 +261,7 @@ static void begin(const struct stint_message *order, size_t length, const int st
   struct slot *slot = &slots[index];
   int error = 0;
   if (slot->state != FREE) error = EBUSY;
-  if (total <= 0 || total > STINT_PLAN_LIMIT || streams[is_exec ? 0 : 1] < 0) error = EINVAL;
+  if (total <= 0 || total > STINT_PLAN_LIMIT || streams[0] < 0) error = EINVAL;
   if (is_exec != (index >= STINT_SLOTS) || (uint32_t)order->extra >= STINT_SLOTS + !is_exec) error = EINVAL;
   if (error == 0) {
     // Every string costs at least one byte of the plan, and a pointer; the two lists end with one more each.

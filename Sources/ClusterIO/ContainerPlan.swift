@@ -100,7 +100,7 @@ package struct ContainerPlan: Equatable, Sendable {
   package var confinement: Confinement?
   /// Its processes are among another container's (`PodProcess.startContainer`), and those that are started in it too.
   package var hasOthersProcesses = false
-  /// Of a process that is started in a container: its streams are a terminal of this size.
+  /// Its streams are a terminal of this size; nil: they are none.
   package var terminal: TerminalSize?
 
   /// A plan with nothing but a command.

@@ -139,22 +139,24 @@ package final class PodProcess {
     }
   }
 
-  /// Starts a container in a free `slot` (0...127; free again after `onExited` or `onStartFailed`). Takes over the two
-  /// descriptors of its standard streams, also when it fails. `target`: the slot of a container that runs, whose
-  /// processes it sees and is seen by; it ends with that one's first process where those are a namespace of their own.
+  /// Starts a container in a free `slot` (0...127; free again after `onExited` or `onStartFailed`) with these standard
+  /// streams, and /dev/null where `input` is -1; with a terminal only a socket as `output`, as `startExec` has it. They
+  /// are taken over, also when it fails. `target`: the slot of a container that runs, whose processes it sees and is
+  /// seen by; it ends with that one's first process where those are a namespace of their own.
   package func startContainer(
-    slot: Int, _ plan: ContainerPlan, output: Int32, errors: Int32, amongProcessesOf target: Int? = nil
+    slot: Int, _ plan: ContainerPlan, output: Int32, errors: Int32, input: Int32 = -1,
+    amongProcessesOf target: Int? = nil
   ) throws(IOError) {
+    let streams = [output, errors, input].filter { $0 >= 0 }
     let bytes: [UInt8]
     do throws(IOError) {
       guard control >= 0 else { throw IOError(code: ESRCH, operation: "start container", subject: "the pod is gone") }
       bytes = try plan.encoded(mountingProc: mountsProc)
     } catch {
-      close(output)
-      close(errors)
+      for descriptor in streams { close(descriptor) }
       throw error
     }
-    send(STINT_START, bytes, slot: slot, extra: Int32((target ?? -1) + 1), [output, errors])
+    send(STINT_START, bytes, slot: slot, extra: Int32((target ?? -1) + 1), streams)
   }
 
   private func send(

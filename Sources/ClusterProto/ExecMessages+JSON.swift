@@ -24,6 +24,34 @@ extension ExecRequest {
   }
 }
 
+extension InputRequest {
+  /// The message's JSON.
+  package var json: JSON { ["type": "input", "attempt": .int(attempt), "container": .string(container)] }
+
+  /// Reads a message's JSON; nil: it is another request. Throws what is missing or of the wrong type.
+  package init?(json: JSON) throws(MessageError) {
+    let reader = try MessageReader(json, "input request")
+    guard try reader.string("type") == "input" else { return nil }
+    self.init(attempt: try reader.integer("attempt"), container: try reader.string("container"))
+  }
+}
+
+extension ContainerInput {
+  private static let members: [(String, any WritableKeyPath<ContainerInput, Bool> & Sendable)] = [
+    ("stdin", \.isOpen), ("stdinOnce", \.isOnce), ("tty", \.isTerminal),
+  ]
+
+  /// Reads the members of a container's manifest, or of `json`.
+  package init(json: JSON) { for (name, path) in Self.members { self[keyPath: path] = json[name]?.boolValue ?? false } }
+
+  /// Its members that are true, named as in a manifest.
+  package var json: JSON {
+    var result = JSON.object(JSONObject())
+    for (name, path) in Self.members where self[keyPath: path] { result[name] = true }
+    return result
+  }
+}
+
 extension TerminalSize {
   /// The message's JSON, as `init(json:_:)` reads it.
   package var json: JSON { ["columns": .int(Int64(columns)), "rows": .int(Int64(rows))] }
@@ -41,6 +69,7 @@ extension ExecReply {
   package var json: JSON {
     switch self {
     case .started: ["type": "started"]
+    case .input(let input): ["type": "input", "input": input.json]
     case .ended(.exited(let code)): ["type": "exited", "code": .int(code)]
     case .ended(.refused(let reason, let message)):
       ["type": "refused", "reason": .string(reason.rawValue), "message": .string(message)]
@@ -56,6 +85,7 @@ extension ExecReply {
     let reader = try MessageReader(json, type)
     switch type {
     case "started": self = .started
+    case "input": self = .input(ContainerInput(json: json["input"] ?? .null))
     case "exited": self = .ended(.exited(code: try reader.integer("code")))
     case "refused":
       let reason = ExecRefusal(rawValue: try reader.string("reason")) ?? .invalid

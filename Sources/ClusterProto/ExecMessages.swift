@@ -1,6 +1,8 @@
-// Owns: how a process is started in a container that runs (`kubectl exec`, the commands of probes and hooks): what an
-// agent and its keeper say on DATA/exec.sock. One connection there is one process. Its bytes go between the agent and
-// the process by descriptors that come with the request: the keeper never holds any. It must not know who wants it.
+// Owns: how a process is started in a container that runs (`kubectl exec`, the commands of probes and hooks), and how
+// somebody gets at the input of a container itself (`kubectl attach`): what an agent and its keeper say on
+// DATA/exec.sock. One connection there is one process, or one question. Bytes go between the agent and the process by
+// descriptors that come with the request, or with the answer: the keeper never holds any of those bytes. It must not
+// know who wants it.
 
 /// Agent → keeper, the first message of a connection: start this.
 ///
@@ -44,11 +46,53 @@ package struct TerminalSize: Equatable, Sendable {
     self.columns = columns
     self.rows = rows
   }
+
+  /// Until a client has said the size of its own.
+  package static let usual = TerminalSize(columns: 80, rows: 24)
+
+  /// Says in an environment (`NAME=value` each) what a terminal can do, as runtimes do; its own word on it stands.
+  package static func name(in environment: inout [String]) {
+    if !environment.contains(where: { $0.hasPrefix("TERM=") }) { environment.append("TERM=xterm") }
+  }
+}
+
+/// Agent → keeper, the first message of a connection: hand over the input of this container.
+package struct InputRequest: Equatable, Sendable {
+  /// The pod's attempt.
+  package var attempt: AttemptNumber
+  /// Name of the container.
+  package var container: String
+
+  /// Takes each value as it stands.
+  package init(attempt: AttemptNumber, container: String) {
+    self.attempt = attempt
+    self.container = container
+  }
+}
+
+/// What a container reads and writes, as its manifest has it.
+package struct ContainerInput: Equatable, Sendable {
+  /// `stdin`: it can be written to.
+  package var isOpen = false
+  /// `stdinOnce`: it ends with the first who wrote to it. A terminal does not: it would take the output along.
+  package var isOnce = false
+  /// `tty`: its standard streams are a terminal.
+  package var isTerminal = false
+
+  /// Neither an input nor a terminal.
+  package init() {}
+
+  /// Whether it ends for good with the first who wrote to it.
+  package var endsWithFirst: Bool { isOnce && !isTerminal }
 }
 
 /// Keeper → agent: `started` and then an end, or an end alone. The keeper closes the connection behind an end; a
 /// connection that closes without one (the keeper died, and the pod with it) is `ExecEnd.gone`.
 package enum ExecReply: Equatable, Sendable {
+  /// To an `InputRequest`, and its end: what the container has. With it comes the other side of the terminal, or the
+  /// writing end of the input; nothing where there is neither, or where the one who had it first has had it for good:
+  /// closing that one ends the input.
+  case input(ContainerInput)
   /// The command runs.
   case started
   /// It runs no more, or never did.

@@ -200,6 +200,7 @@ extension PodPlan.Container {
     if let oomScore { result["oomScore"] = .int(oomScore) }
     if let target { result["target"] = .string(target) }
     if !care.isEmpty { result["care"] = care.json }
+    if input != ContainerInput() { result["input"] = input.json }
     return result
   }
 
@@ -218,6 +219,7 @@ extension PodPlan.Container {
     oomScore = try reader.optionalInteger("oomScore")
     target = try reader.optionalString("target")
     if let care = json["care"] { self.care = ContainerCare(json: care) }
+    if let input = json["input"] { self.input = ContainerInput(json: input) }
     if reader.optional("shownImage") != nil {
       shownImage = try reader.member("shownImage") { (json, what) throws(MessageError) in
         let reader = try MessageReader(json, what)

@@ -97,6 +97,8 @@ package struct PodPlan: Equatable, Sendable {
     package var target: String?
     /// Its probes and hooks, with hosts and ports filled in. Of an agent that says none: none.
     package var care = ContainerCare()
+    /// Its input, and whether it has a terminal.
+    package var input = ContainerInput()
 
     /// Takes each value as it stands.
     package init(

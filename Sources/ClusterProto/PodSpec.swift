@@ -91,6 +91,8 @@ package struct ContainerSpec: Equatable, Sendable {
   package var namedPorts: [String: Int64]
   /// Of a container that was added: the one whose processes it sees; nil: none.
   package var target: String?
+  /// stdin, stdinOnce and tty.
+  package var input: ContainerInput
 
   /// Takes each value as it stands; from JSON, what is missing has its default.
   package init(json: JSON) {
@@ -133,6 +135,7 @@ package struct ContainerSpec: Equatable, Sendable {
     stopSignal = json[path: ["lifecycle", "stopSignal"]]?.stringValue
     care = ContainerCare(json: json)
     target = json["targetContainerName"]?.stringValue.flatMap { $0.isEmpty ? nil : $0 }
+    input = ContainerInput(json: json)
     namedPorts = [:]
     for port in json["ports"]?.arrayValue ?? [] {
       guard let name = port["name"]?.stringValue, let number = port["containerPort"]?.intValue else { continue }

@@ -213,7 +213,7 @@ final class SimKeeper {
       inits.thaw(attempt)
       later(world.pick(100...5_000), .podThawed(attempt))
     // Nobody asks for processes in containers here.
-    case .log, .startExec, .killExec, .answerExec: break
+    case .log, .startExec, .killExec, .answerExec, .giveInput: break
     case .startCheck(let number, let run, let check):
       if let answer = care.answer(check) {
         later(answer.after, .checked(number, run, answer.1))

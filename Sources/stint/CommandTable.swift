@@ -240,6 +240,22 @@ extension CommandTable {
         ("stint exec -i demo-x7k2p -- sh -c 'cat > /tmp/in' < file", "Hand something in"),
       ], run: ExecCommand.run),
     Command(
+      name: "attach", summary: "Show what a container writes from now on, and type into it",
+      operands: "(POD | job/NAME)", operand: .pod, count: 1...1,
+      flags: [
+        Flag("container", "c", .text("CONTAINER"), "Which container, where a pod has several"),
+        Flag("stdin", "i", "Pass standard input on to a container that has stdin: true"),
+        Flag("tty", "t", "Lead the terminal of a container that has tty: true to this one"), namespace,
+      ] + connection,
+      details: """
+        Ends with the container, or where standard input ends and the container's stays open. A container with
+        stdinOnce reads the end of its input then. ctrl-p ctrl-q leaves a terminal as it is.
+        """,
+      examples: [
+        ("stint attach demo-x7k2p", "What the pod's container writes"),
+        ("stint attach -it demo-x7k2p", "Its terminal"),
+      ], run: AttachCommand.run),
+    Command(
       name: "cp", summary: "Copy files between this machine and a container",
       operands: "(POD:PATH PATH | PATH POD:PATH)",
       operand: .none, count: 2...2,

@@ -4,7 +4,7 @@
 enum KubectlCommands {
   /// Those that work on a stint cluster.
   private static let working: Set<String> = [
-    "annotate", "api-resources", "attach", "api-versions", "auth", "cluster-info", "config", "debug", "diff", "edit",
+    "annotate", "api-resources", "api-versions", "auth", "cluster-info", "config", "debug", "diff", "edit",
     "explain", "label", "proxy", "replace", "run", "taint",
   ]
 

@@ -63,6 +63,31 @@ import Testing
     #expect(bench.send(.exec(2, request())).count == 1)
   }
 
+  @Test("who is attached gets the present run's input on the manifest's terms, and nobody where a process would not be")
+  func inputs() throws {
+    var bench = KeeperBench()
+    func ask(_ number: ExecNumber, _ container: String = "main", attempt: AttemptNumber = 1) -> [KeeperEffect] {
+      bench.send(.input(number, InputRequest(attempt: attempt, container: container)))
+    }
+    var container = container("main")
+    (container["stdin"], container["stdinOnce"], container["tty"]) = (true, true, true)
+    try bench.run(assignment(spec: podSpec(policy: .always, containers: [container])))
+    bench.exit(0)
+    #expect(ask(1) == [.answerExec(1, .ended(notRunning))])
+    bench.send(.containerStarted(ContainerRun(attempt: 1, slot: 0, restart: 1)))
+    let terms = ContainerInput(json: container)
+    #expect(terms.isOpen && terms.isOnce && terms.isTerminal)
+    #expect(ask(2) == [.giveInput(2, ContainerRun(attempt: 1, slot: 0, restart: 1), terms)])
+    #expect(ask(3, "nobody") == [.answerExec(3, .ended(missing))])
+    #expect(ask(4, attempt: 9) == [answer(4, "main", .notFound)])
+    #expect(bench.send(.execClosed(2)).isEmpty, "nothing was started for it")
+    bench.pass(17_000)
+    guard case .answerExec(5, .ended(.refused(.frozen, _)))? = ask(5).first else {
+      Issue.record("not refused")
+      return
+    }
+  }
+
   @Test("a pod in its grace period takes one, one that is being killed does not") func ending() throws {
     var bench = KeeperBench()
     try bench.run(assignment())

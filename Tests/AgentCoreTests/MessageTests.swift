@@ -126,6 +126,7 @@ struct MessageGenerator {
           readOnly: generator.flag())
       }, isSidecar: flag())
     if flag() { result.care = care() }
+    (result.input.isOpen, result.input.isOnce, result.input.isTerminal) = (flag(), flag(), flag())
     return result
   }
 

@@ -19,6 +19,17 @@ import Testing
     return try PodPlanner.plan(body, place: place)
   }
 
+  @Test("a container with a terminal is told its type, unless the manifest says one; others are told none")
+  func terminals() throws {
+    let with = try #require(try planned(["stdin": true, "tty": true]).containers.first)
+    #expect(with.input.isOpen && !with.input.isOnce && with.input.isTerminal)
+    #expect(with.environment.contains("TERM=xterm"))
+    let own: JSON = ["tty": true, "env": [["name": "TERM", "value": "vt100"]]]
+    #expect(try planned(own).containers.first?.environment.filter { $0.hasPrefix("TERM=") } == ["TERM=vt100"])
+    let without = try #require(try planned(["stdin": true, "stdinOnce": true]).containers.first)
+    #expect(without.input.endsWithFirst && !without.environment.contains { $0.hasPrefix("TERM=") })
+  }
+
   private func environment(
     _ env: JSON, from: JSON = [], references: JSONObject = JSONObject(), resources: JSON = [:]
   ) throws -> [String] {

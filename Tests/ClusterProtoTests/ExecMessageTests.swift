@@ -19,6 +19,40 @@ struct ExecMessageTests {
     }
   }
 
+  @Test("a request for an input survives the wire, and no other request is one")
+  func inputRequests() throws {
+    let request = InputRequest(attempt: 7, container: "main")
+    #expect(try InputRequest(json: try JSON(parsing: request.json.text)) == request)
+    let exec = ExecRequest(attempt: 7, container: "main", arguments: ["sh"])
+    #expect(try InputRequest(json: exec.json) == nil)
+    #expect(throws: MessageError.self) { try InputRequest(json: ["type": "input", "attempt": 7]) }
+  }
+
+  @Test("what a container has is read as its manifest has it, and survives the wire in the answer")
+  func inputs() throws {
+    for json in [
+      [:], ["stdin": true], ["stdin": true, "stdinOnce": true], ["tty": true],
+      ["stdin": true, "stdinOnce": true, "tty": true],
+    ] as [JSON] {
+      let input = ContainerInput(json: json)
+      #expect(input.json == json)
+      #expect(input.endsWithFirst == (json["stdinOnce"] == true && json["tty"] == nil))
+      let reply = ExecReply.input(input)
+      #expect(try ExecReply(json: try JSON(parsing: reply.json.text)) == reply)
+    }
+  }
+
+  @Test("an environment says what its terminal can do once, and its own word stands")
+  func terminalNames() {
+    var environment = ["A=b"]
+    TerminalSize.name(in: &environment)
+    TerminalSize.name(in: &environment)
+    #expect(environment == ["A=b", "TERM=xterm"])
+    environment = ["TERM=", "A=b"]
+    TerminalSize.name(in: &environment)
+    #expect(environment == ["TERM=", "A=b"])
+  }
+
   @Test("every answer survives the wire", arguments: [ExecReply.started] + ends.map { .ended($0) })
   func replies(_ reply: ExecReply) throws {
     #expect(try ExecReply(json: try JSON(parsing: reply.json.text)) == reply)

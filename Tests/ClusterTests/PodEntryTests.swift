@@ -72,6 +72,56 @@ struct PodEntryTests {
     }
   }
 
+  @Test("attach shows what is written from then on, hands an input in to its end, and says what a container has not")
+  func attach() async throws {
+    try await Self.withPod { cluster, pod in
+      let loop = "while read line; do echo \"got $line\"; done; echo end"
+      try cluster.apply([
+        "apiVersion": "v1", "kind": "Pod", "metadata": ["name": "typed"],
+        "spec": [
+          "restartPolicy": "Never",
+          "containers": [
+            [
+              "name": "main", "image": "host", "command": ["sh", "-c", .string(loop)], "stdin": true, "stdinOnce": true,
+            ]
+          ],
+        ],
+      ])
+      try cluster.must("wait", "pod/typed", "--for=condition=Ready", "--timeout", "60s", "-q")
+      let program = try Program(
+        ["-c", "printf 'one\\ntwo\\n' | \"$0\" attach -it typed", Processes.program], path: "/bin/bash",
+        environment: ["STINT_SERVER=\(cluster.server)", "KUBECONFIG=\(cluster.kubeconfig)"],
+        output: "\(cluster.directory)/attached")
+      try checkEqual(program.end(within: 60), 0, "the client: \(program.text)")
+      try check(program.text.hasSuffix("got one\ngot two\nend\n"), program.text)
+      try check(program.text.contains("container main did not allocate one"), program.text)
+      let cases: [([String], String)] = [
+        (["attach", "-i", pod], "main has no input"), (["attach", pod, "-c", "side"], "side is not valid for pod"),
+        (["attach", "nosuch"], "pods \"nosuch\" not found"), (["attach", "typed"], "completed pod"),
+      ]
+      try eventually("it has ended") { try cluster.stint("get", "pod", "typed").text.contains("Completed") }
+      for (words, text) in cases {
+        let result = try cluster.stint(words)
+        try check(result.status != 0 && result.text.contains(text), "\(words): \(result)")
+      }
+    }
+  }
+
+  @Test("keys that leave a terminal go no further, alone they do")
+  func detaching() {
+    func typed(_ pieces: [UInt8]...) -> ([UInt8], Bool) {
+      var keys = DetachKeys([16, 17])
+      let passed = pieces.flatMap { keys.passing($0) }
+      return (passed, keys.areTyped)
+    }
+    #expect(typed([1, 16, 2], [16, 16], [3]) == ([1, 16, 2, 16, 16, 3], false))
+    #expect(typed([1, 16], [17, 5]) == ([1], true))
+    #expect(typed([16, 16, 17]) == ([16], true))
+    #expect(typed([17, 16]) == ([17], false))
+    var none = DetachKeys([])
+    #expect(none.passing([16, 17]) == [16, 17] && !none.areTyped)
+  }
+
   @Test("20 MB go in and come out byte for byte; a reader that wants only the first of them ends it at once")
   func manyBytes() async throws {
     try await Self.withPod { cluster, pod in

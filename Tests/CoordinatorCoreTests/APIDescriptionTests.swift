@@ -69,7 +69,7 @@ import Testing
     #expect(text("JobSpec", "scheduling").hasSuffix("without effect in this version."))
     #expect(text("PodSpec", "resourceClaims").hasSuffix("Refused in this version."))
     #expect(text("EphemeralContainer", "ports").hasSuffix("Refused in this version."))
-    #expect(text("Container", "tty").hasSuffix("without effect in this version."))
+    #expect(text("PodSpec", "hostnameOverride").hasSuffix("without effect in this version."))
     #expect(text("Container", "command").contains("CreateContainerConfigError"))
   }
 }

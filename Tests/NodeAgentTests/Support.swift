@@ -93,6 +93,8 @@ final class TestKeeper {
   var usage: [AttemptUsage]?
   private(set) var isInventoryComplete = false
   var reports: [AttemptNumber: AttemptReport] = [:]
+  /// What lives as long as the loop.
+  var held: [AnyObject] = []
 
   /// `original`: it begins on a copy of that keeper's directory.
   init(_ setting: KeeperSetting = KeeperSetting(), copyOf original: TestKeeper? = nil) throws {

@@ -27,8 +27,9 @@ enum {
 
 enum stint_message_type {
   // keeper to init
-  STINT_START = 1,       // slot; value = bytes of the whole plan; payload = its first part; passes stdout and stderr;
-                         // extra = 1 + the slot of a container among whose processes it starts, or 0
+  STINT_START = 1,       // slot; value = bytes of the whole plan; payload = its first part; passes stdout, stderr and,
+                         // where it has one, stdin, or with a terminal a socket for its other end; extra = 1 + the slot
+                         // of a container among whose processes it starts, or 0
   STINT_PART = 2,        // slot; payload = the plan's next part; the container starts when all are there
   STINT_SIGNAL = 3,      // slot; value = signal, to the container's main process
   STINT_KILL = 4,        // slot: SIGKILL to every process of the container
@@ -94,7 +95,7 @@ enum stint_plan_flag {
   STINT_PLAN_OWN_PROCESSES = 4,     // a PID namespace of the container's own, its command the first process
   STINT_PLAN_POD_UTS = 8,           // the pod has a host name of its own, shared by its containers
   STINT_PLAN_POD_IPC = 16,          // and System V IPC and message queues
-  STINT_PLAN_TERMINAL = 32,         // its streams are a terminal (STINT_EXEC only)
+  STINT_PLAN_TERMINAL = 32,         // its streams are a terminal
 };
 
 struct stint_operation {
@@ -173,6 +174,10 @@ int stint_message_socket(const char *path, int listens);
 
 // Gives a terminal that was passed another size; 0, or -1 and errno.
 int stint_terminal_resize(int terminal, uint16_t columns, uint16_t rows);
+
+// The process' end of a terminal that was passed: whoever has it open keeps the terminal as it is when its last process
+// has closed it. A descriptor, close-on-exec, or -1 and errno.
+int stint_terminal_hold(int terminal);
 
 // Two connected sockets for a pod's control, close-on-exec, the keeper's end (first) non-blocking. 0, or -1 and errno.
 int stint_control_pair(int pair[2]);

@@ -90,6 +90,7 @@ package struct KeeperCore {
       start.concern = concern
       turn.effects.append(.endAgentConnection)
     case .exec(let number, let request): exec(number, request, &turn)
+    case .input(let number, let request): input(number, request, &turn)
     case .execClosed(let number): execClosed(number, &turn)
     case .execTold(let number, let word): execTold(number, word, &turn)
     case .checked(let number, let run, let answer):

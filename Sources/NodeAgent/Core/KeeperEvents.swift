@@ -76,6 +76,8 @@ package enum KeeperEvent: Equatable, Sendable {
   case sandboxProbed(works: Bool, detail: String)
   /// A connection to the exec socket wants a process in a container.
   case exec(ExecNumber, ExecRequest)
+  /// A connection to the exec socket wants the input of a container.
+  case input(ExecNumber, InputRequest)
   /// It was closed by the other side.
   case execClosed(ExecNumber)
   /// Of a process that `startExec` asked for: `started` and then an end, or an end alone. None comes after `podGone`.
@@ -125,6 +127,8 @@ package enum KeeperEffect: Equatable, Sendable {
   case endCheck(CheckNumber, AttemptNumber)
   /// To its connection, which is closed behind an end.
   case answerExec(ExecNumber, ExecReply)
+  /// Answer its connection with this and what that run of a container reads from, and close it.
+  case giveInput(ExecNumber, ContainerRun, ContainerInput)
   /// To the agent's newest connection.
   case reply(KeeperReply)
   /// End the agent's connection: it comes back, and the next hello says what is another than before.

@@ -71,6 +71,18 @@ extension KeeperCore {
     }
   }
 
+  /// A client is being attached: it gets what the container reads from, where it may enter it at all.
+  func input(_ number: ExecNumber, _ request: InputRequest, _ turn: inout KeeperTurn) {
+    guard let pod = pods[request.attempt] else {
+      return answer(number, .refused(.notFound, message: KeeperPod.noContainer(request.container)), &turn)
+    }
+    switch pod.place(ofContainer: request.container) {
+    case .refused(let reason, let message): answer(number, .refused(reason, message: message), &turn)
+    case .run(let run):
+      turn.effects.append(.giveInput(number, run, pod.slots[run.slot].container?.input ?? ContainerInput()))
+    }
+  }
+
   /// The client is gone: what it started is killed, and nothing else.
   func execClosed(_ number: ExecNumber, _ turn: inout KeeperTurn) {
     guard let process = execs.processes[number] else { return }

@@ -118,7 +118,8 @@ package enum PodPlanner {
     let variables = try environment.variables(of: container, inImage: merge != nil)
     let lookUp = { (name: String) -> String? in variables[name] }
     let (root, home) = try merge?.root() ?? (nil, "")
-    let environment = merge?.environment(variables, home: home) ?? variables.map { "\($0.key)=\($0.value)" }
+    var environment = merge?.environment(variables, home: home) ?? variables.map { "\($0.key)=\($0.value)" }
+    if container.input.isTerminal { TerminalSize.name(in: &environment) }
     var programRoom = PlanLimits.container
     for text in environment { try take(text.utf8.count + 1, &programRoom, &room, container.name) }
     // Without a command the arguments belong to the image's entry point, which the host does not have.
@@ -165,6 +166,7 @@ package enum PodPlanner {
     let limits = PodLimits(of: spec, at: place)
     result.limits = limits.container(container)
     result.oomScore = limits.oomScore(container)
+    result.input = container.input
     result.care = CarePlanner(container: container, address: place.address).care
     for action in result.care.actions {
       var programRoom = programRoom

@@ -268,6 +268,8 @@ final class ContainerExec {
     guard let json = try? JSON(parsing: bytes), let reply = try? ExecReply(json: json) else { return }
     switch reply {
     case .started: onStarted?()
+    // Of another question.
+    case .input: break
     case .ended(let end): ended(end)
     }
   }

@@ -7,8 +7,6 @@ import ClusterProto
 /// One process that a client has started beside a container's own.
 final class ExecEndpoint: PodStreamEndpoint {
   private static let inputMark = 256 * 1024
-  /// Until the client has said its terminal's size.
-  private static let usualTerminal = TerminalSize(columns: 80, rows: 24)
 
   private let events: PodStreamEvents
   private let exec: ContainerExec
@@ -25,7 +23,7 @@ final class ExecEndpoint: PodStreamEndpoint {
       loop: loop, paths: paths,
       request: ExecRequest(
         attempt: request.attempt, container: options.container, arguments: options.command,
-        terminal: options.tty ? Self.usualTerminal : nil), streams: streams)
+        terminal: options.tty ? .usual : nil), streams: streams)
     exec.onStarted = { [unowned self] in start() }
     exec.onBytes = { [unowned self] stream, bytes in
       start()

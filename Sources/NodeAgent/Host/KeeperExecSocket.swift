@@ -1,12 +1,13 @@
-// The keeper's end of DATA/exec.sock: one connection is one process in a container. Holds the streams that came with a
-// request until the process is started, and answers. Reads and writes no stream. Decides nothing.
+// The keeper's end of DATA/exec.sock: one connection is one process in a container, or asks for a container's input.
+// Holds the streams that came with a request until the process is started, and answers. Reads and writes no stream.
+// Decides nothing.
 
 import AgentCore
 import ClusterIO
 import ClusterProto
 import Glibc
 
-/// The connections of who wants processes in containers.
+/// The connections of who wants processes in containers, or their inputs.
 final class KeeperExecSocket {
   private var connections: [ExecNumber: MessageSocket] = [:]
   private var streams: [ExecNumber: [Int32]] = [:]
@@ -24,9 +25,11 @@ final class KeeperExecSocket {
   /// The streams that came with the request; they are the caller's from here on.
   func takeStreams(of number: ExecNumber) -> [Int32] { streams.removeValue(forKey: number) ?? [] }
 
-  func answer(_ number: ExecNumber, _ reply: ExecReply) {
-    connections[number]?.send(Array(reply.json.text.utf8))
-    if case .ended = reply { forget(number) }
+  /// `descriptor` goes along, and is closed here; -1: none.
+  func answer(_ number: ExecNumber, _ reply: ExecReply, passing descriptor: Int32 = -1) {
+    connections[number]?.send(Array(reply.json.text.utf8), passing: descriptor < 0 ? [] : [descriptor])
+    if descriptor >= 0 { close(descriptor) }
+    if reply != .started { forget(number) }
   }
 
   private func accept(_ socket: MessageSocket) {
@@ -48,6 +51,7 @@ final class KeeperExecSocket {
     streams[number] = descriptors
     do throws(MessageError) {
       guard let json = try? JSON(parsing: bytes) else { throw MessageError("exec request: no JSON, or too long") }
+      if let request = try InputRequest(json: json) { return tell(.input(number, request)) }
       let request = try ExecRequest(json: json)
       guard descriptors.count == (request.terminal == nil ? 3 : 1) else {
         throw MessageError("exec request: \(descriptors.count) descriptors came with it")

@@ -266,6 +266,8 @@ package final class KeeperHost {
       checks?.end(number)
       runners[attempt]?.killExec(CheckRunner.execNumber(number))
     case .answerExec(let number, let reply): execs?.answer(number, reply)
+    case .giveInput(let number, let run, let input):
+      execs?.answer(number, .input(input), passing: runners[run.attempt]?.takeInput(run, input) ?? -1)
     case .reply(let reply): say(reply)
     case .endAgentConnection: link?.close()
     case .measure: handle(.measured(runners.keys.sorted().compactMap { runners[$0]?.usage() }))

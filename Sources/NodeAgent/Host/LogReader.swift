@@ -63,6 +63,13 @@ final class LogReader {
     return names.compactMap { $0.hasSuffix(".log") ? Int64($0.dropLast(4)) : nil }.max() ?? 0
   }
 
+  /// Passes over what is there, the beginning of a line too.
+  func skip() {
+    while let piece = source.next() {
+      if case .data(let bytes, _) = piece { isLineStart = bytes.last == 10 }
+    }
+  }
+
   /// About 64 KiB at most; empty: nothing more for now.
   func next() -> [UInt8] {
     var output: [UInt8] = []

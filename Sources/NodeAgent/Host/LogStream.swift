@@ -4,6 +4,7 @@
 
 import ClusterIO
 import ClusterProto
+import Glibc
 import Synchronization
 
 /// All log streams of an agent.
@@ -42,11 +43,12 @@ final class LogStreams {
     link.onClosed = { _ in close() }
   }
 
-  /// Follows a log to `sink`, from the first `pump` of its stream on; the result ends it.
+  /// Follows a log to `sink`, from the first `pump` of its stream on; the result ends it. `fromEnd`: what is there at
+  /// that time is passed over, and what comes is not looked for every now and then, but when it is written.
   func open(
-    _ request: LogRequest, _ sink: LogSink, isLive: @escaping (_ restart: Int64) -> Bool
+    _ request: LogRequest, _ sink: LogSink, fromEnd: Bool = false, isLive: @escaping (_ restart: Int64) -> Bool
   ) -> () -> Void {
-    let reading = LogReading(request, paths: paths, thread: thread, pieces: pieces)
+    let reading = LogReading(request, fromEnd: fromEnd, paths: paths, thread: thread, pieces: pieces)
     let stream = LogStream(loop: loop, request: request, sink: sink, reading: reading, isLive: isLive)
     streams[request.stream] = stream
     return { [weak self] in
@@ -61,6 +63,8 @@ final class LogStreams {
 
 /// Where a log goes.
 struct LogSink {
+  /// Once, before all others: the log is open.
+  var begun: () -> Void = {}
   /// Pieces of at most `LogFrame.largestPiece`.
   var send: ([UInt8]) -> Void
   var pendingOutput: () -> Int
@@ -83,26 +87,48 @@ private struct LogPiece: Sendable {
 private final class LogReading: Sendable {
   private static let pieceLimit = 256 << 10
 
+  /// Readable when something was written, if anything tells that.
+  let watch: Int32
   private let request: LogRequest
+  private let fromEnd: Bool
   private let paths: NodePaths
   private let thread: WorkerThread
   private let pieces: Mailbox<LogPiece>
   private let reader = Mutex<LogReader?>(nil)
+  private let isWatching = Mutex(false)
 
-  init(_ request: LogRequest, paths: NodePaths, thread: WorkerThread, pieces: Mailbox<LogPiece>) {
+  init(_ request: LogRequest, fromEnd: Bool, paths: NodePaths, thread: WorkerThread, pieces: Mailbox<LogPiece>) {
     self.request = request
+    self.fromEnd = fromEnd
     self.paths = paths
     self.thread = thread
     self.pieces = pieces
+    watch = fromEnd ? inotify_init1(Int32(IN_NONBLOCK | IN_CLOEXEC)) : -1
   }
 
   /// Reads what there is now, up to 256 KiB; one piece follows, which is empty when there is nothing more for now.
   func read() { thread.post { [self] in pieces.post(piece()) } }
 
-  func close() { thread.post { [self] in reader.withLock { $0 = nil } } }
+  func close() {
+    thread.post { [self] in
+      reader.withLock { $0 = nil }
+      if watch >= 0 { Glibc.close(watch) }
+    }
+  }
+
+  /// Before it is read, so that what is written later is told. The directory is there with the first byte.
+  private func beginWatch() {
+    guard watch >= 0 else { return }
+    isWatching.withLock { isWatching in
+      if isWatching { return }
+      let directory = paths.logs(request.attempt, container: request.container)
+      isWatching = inotify_add_watch(watch, directory, UInt32(IN_MODIFY | IN_CREATE)) >= 0
+    }
+  }
 
   private func piece() -> LogPiece {
     var piece = LogPiece(stream: request.stream)
+    beginWatch()
     reader.withLock { reader in
       do throws(LogError) {
         let open: LogReader
@@ -110,6 +136,7 @@ private final class LogReading: Sendable {
           open = reader
         } else {
           open = try LogReader(request, paths: paths, now: WallTime(nanoseconds: Clocks.now().wall))
+          if fromEnd { open.skip() }
         }
         reader = open
         piece.restart = open.restart
@@ -141,7 +168,10 @@ private final class LogStream {
   /// The container could write when the piece that is awaited was asked for.
   private var mayGrow = false
   private var isWaiting = false
+  /// Something was written since the piece that is awaited was asked for.
+  private var hasMore = false
   private var isOver = false
+  private let loop: EventLoop
 
   init(
     loop: EventLoop, request: LogRequest, sink: LogSink, reading: LogReading,
@@ -151,12 +181,22 @@ private final class LogStream {
     self.sink = sink
     self.reading = reading
     self.isLive = isLive
+    self.loop = loop
     timer = loop.makeTimer { [weak self] in self?.pump() }
+    if reading.watch >= 0 { try? loop.add(reading.watch, .readable) { [weak self] _ in self?.written() } }
+  }
+
+  private func written() {
+    var buffer = [UInt8](repeating: 0, count: 4096)
+    while read(reading.watch, &buffer, buffer.count) > 0 {}
+    hasMore = true
+    pump()
   }
 
   func close() {
     isOver = true
     timer?.arm(at: nil)
+    if reading.watch >= 0 { loop.remove(reading.watch) }
     reading.close()
   }
 
@@ -166,6 +206,7 @@ private final class LogStream {
     // Asked before reading: what was written while it lived is in the file when it lives no more.
     mayGrow = request.follow && !request.previous && restart.map(isLive) ?? true
     isWaiting = true
+    hasMore = false
     reading.read()
   }
 
@@ -173,6 +214,7 @@ private final class LogStream {
     isWaiting = false
     guard !isOver else { return }
     if let problem = piece.problem { return finish(code: 400, message: problem) }
+    if restart == nil { sink.begun() }
     var rest = piece.bytes[...]
     while !rest.isEmpty {
       sink.send(Array(rest.prefix(LogFrame.largestPiece)))
@@ -181,7 +223,7 @@ private final class LogStream {
     let isFirst = restart == nil
     restart = piece.restart
     if piece.isLimited { return finish(code: 200, message: "") }
-    if !piece.bytes.isEmpty || isFirst && mayGrow { return pump() }
+    if !piece.bytes.isEmpty || mayGrow && (isFirst || hasMore) { return pump() }
     guard mayGrow else { return finish(code: 200, message: "") }
     timer?.arm(at: Clocks.boot() + Self.followNanoseconds)
   }

@@ -1,4 +1,4 @@
-// One attempt's processes as the keeper holds them: its pod init, its containers' output pipes and log files.
+// One attempt's processes as the keeper holds them: its pod init, its containers' streams and log files.
 // Turns what PodProcess reports into the keeper core's events. Knows no deadlines and no restart rules.
 
 import AgentCore
@@ -42,94 +42,6 @@ struct PodSurroundings {
     case .unconfined: break
     }
     plan.confinement = confinement
-  }
-}
-
-/// What a container writes, on its way from its pipe to its log. Who writes is not held up for longer than a second by
-/// a disk that takes nothing: after that its bytes are dropped and counted.
-private final class ContainerOutput {
-  private static let patienceNanoseconds: Int64 = 1_000_000_000
-  /// Reads of a turn, so that a chatty container cannot hold up the keeper's deadlines.
-  private static let readsPerTurn = 4
-  /// What may be in a pipe when its last writer has gone.
-  private static let lastReads = 32
-
-  let run: ContainerRun
-  let message: TerminationMessage
-  let log: LogQueue
-  private let descriptor: Int32
-  private let loop: EventLoop
-  private let buffer: UnsafeMutableRawBufferPointer
-  private var timer: LoopTimer?
-  private var isReading = false
-  private var isDropping = false
-
-  /// Takes over `descriptor`, the pipe's end.
-  init(
-    _ message: TerminationMessage, log: LogQueue, descriptor: Int32, surroundings: PodSurroundings
-  ) {
-    run = message.run
-    self.message = message
-    self.log = log
-    self.descriptor = descriptor
-    loop = surroundings.loop
-    buffer = surroundings.buffer
-    timer = loop.makeTimer { [unowned self] in
-      isDropping = true
-      resume()
-    }
-  }
-
-  func resume() {
-    timer?.arm(at: nil)
-    guard !isReading else { return }
-    do throws(IOError) {
-      try loop.add(descriptor, .readable) { [unowned self] _ in read(Self.readsPerTurn) }
-      isReading = true
-    } catch {
-      timer?.arm(at: Clocks.boot() + Self.patienceNanoseconds)
-    }
-  }
-
-  private func pause() {
-    loop.remove(descriptor)
-    isReading = false
-  }
-
-  /// The log has room again.
-  func hasRoom() {
-    isDropping = false
-    resume()
-  }
-
-  /// Takes what is left and lets go of the pipe.
-  func end() {
-    timer?.arm(at: nil)
-    isDropping = true
-    read(Self.lastReads)
-    pause()
-    close(descriptor)
-  }
-
-  private func read(_ limit: Int) {
-    let wall = Clocks.now().wall
-    for _ in 0..<limit {
-      let count = Glibc.read(descriptor, buffer.baseAddress, buffer.count)
-      guard count > 0 else {
-        if count == 0 { pause() }
-        return
-      }
-      if isDropping, !log.hasRoom {
-        log.drop(Int64(count))
-      } else if !log.append(UnsafeRawBufferPointer(rebasing: buffer[..<count]), wall: wall),
-        !isDropping
-      {
-        pause()
-        timer?.arm(at: Clocks.boot() + Self.patienceNanoseconds)
-        return
-      }
-      if count < buffer.count { return }
-    }
   }
 }
 
@@ -250,34 +162,18 @@ final class PodRunner {
     guard let container = starting.removeValue(forKey: run) else {
       return surroundings.storage.discard(preparation)
     }
-    var pipes: [Int32] = [-1, -1]
-    var errors: Int32 = -1
-    if stint_output_pipe(&pipes) == 0 { errors = fcntl(pipes[1], F_DUPFD_CLOEXEC, 3) }
-    guard errors >= 0 else {
-      let code = errno
-      for descriptor in pipes where descriptor >= 0 { close(descriptor) }
-      surroundings.storage.discard(preparation)
-      return startFailed(run, .other, code, "pipe")
-    }
     let output = ContainerOutput(
-      preparation.message, log: surroundings.storage.log(run, container.name), descriptor: pipes[0],
-      surroundings: surroundings)
+      preparation.message, log: surroundings.storage.log(run, container.name), surroundings: surroundings)
     outputs[run.slot] = output
     filters[run.slot] = preparation.filter
-    output.resume()
-    let plan: ContainerPlan
     do throws(IOError) {
-      plan = try containerPlan(
+      var plan = try containerPlan(
         container, preparation.mounts, preparation.filter,
         cgroups: try memory.enter(run.slot, container.limits ?? ResourceLimits()))
-    } catch {
-      close(pipes[1])
-      close(errors)
-      return closeOutput(run.slot) { [self] _ in startFailed(run, .other, error.code, error.description) }
-    }
-    do throws(IOError) {
+      if container.input.isTerminal { plan.terminal = .usual }
+      let ends = try output.open(container.input)
       try process.startContainer(
-        slot: run.slot, plan, output: pipes[1], errors: errors,
+        slot: run.slot, plan, output: ends.output, errors: ends.errors, input: ends.input,
         amongProcessesOf: container.target.flatMap { self.plan.slot(of: $0) })
     } catch {
       closeOutput(run.slot) { [self] _ in startFailed(run, .other, error.code, error.description) }
@@ -294,6 +190,7 @@ final class PodRunner {
       return report(.execTold(number, .failed(failure)))
     }
     container.arguments = arguments
+    if terminal != nil { TerminalSize.name(in: &container.environment) }
     do throws(IOError) {
       var wanted: ContainerPlan
       do throws(IOError) {
@@ -309,6 +206,12 @@ final class PodRunner {
       let failure = StartFailure(stage: .other, errorNumber: error.code, detail: error.description)
       report(.execTold(number, .failed(failure)))
     }
+  }
+
+  /// As `ContainerOutput.takeInput`, of that run; -1 where it is over.
+  func takeInput(_ run: ContainerRun, _ terms: ContainerInput) -> Int32 {
+    guard let output = outputs[run.slot], output.run == run else { return -1 }
+    return output.takeInput(terms)
   }
 
   /// Where the probes of that container find it.

@@ -78,8 +78,8 @@ final class PodStreams {
           return PortEndpoint(loop: loop, port: UInt16(clamping: request.options.port), events)
         case .exec: return try ExecEndpoint(loop: loop, paths: paths, request: request, events)
         case .attach:
-          events.frame(.started)
-          return AttachEndpoint(logs: logs, request: request, isLive: isLive, events)
+          return try AttachEndpoint(
+            loop: loop, paths: paths, logs: logs, request: request, isLive: isLive, events)
         }
       }
     }

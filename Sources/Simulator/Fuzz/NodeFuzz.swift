@@ -167,6 +167,8 @@ package struct NodeFuzz {
     ).json
     let json = numbers.oneIn(3) ? whole : numbers.mutate(whole, most: 2)
     if let request = try? ExecRequest(json: json) { toKeeper(.exec(number, request)) }
+    let input = numbers.mutate(InputRequest(attempt: whole["attempt"]?.intValue ?? 1, container: "main").json, most: 1)
+    if let request = try? InputRequest(json: input) { toKeeper(.input(number, request)) }
     if numbers.oneIn(3) { toKeeper(.execClosed(number)) }
     if numbers.oneIn(3) { toKeeper(.execTold(number, .exited(code: numbers.integer()))) }
   }

@@ -39,6 +39,8 @@ final class ExecSession {
   /// What it writes; default: this process' own streams.
   var onOutput: ([UInt8]) -> Void = { Console.writeRaw($0) }
   var onErrors: ([UInt8]) -> Void = { try? Files.writeAll(2, $0, path: "standard error") }
+  /// What ends the session and nothing else.
+  var detachKeys = DetachKeys([])
   private let stream: PodStreamConnection
   private var input: StandardInput?
   private var end: PodStreamEnd?
@@ -74,7 +76,12 @@ final class ExecSession {
     self.input = input
     input.onBytes = { [unowned self] bytes in
       if bytes.isEmpty { return stream.send(.inputEnd) }
-      stream.send(.input(bytes))
+      let passed = detachKeys.passing(bytes)
+      if !passed.isEmpty { stream.send(.input(passed)) }
+      if detachKeys.areTyped {
+        end = PodStreamEnd(code: 200)
+        return
+      }
       if !stream.isBehind { input.next() }
     }
     stream.onDrained = { input.next() }

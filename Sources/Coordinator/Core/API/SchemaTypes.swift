@@ -93,8 +93,8 @@ extension Schema {
       envFrom:[]EnvFromSource env:[]EnvVar resources:ResourceRequirements resizePolicy:[]any~ restartPolicy:string
       restartPolicyRules:[]ContainerRestartRule volumeMounts:[]VolumeMount volumeDevices:[]any! livenessProbe:Probe
       readinessProbe:Probe startupProbe:Probe lifecycle:Lifecycle terminationMessagePath:string
-      terminationMessagePolicy:string imagePullPolicy:string securityContext:SecurityContext stdin:bool~
-      stdinOnce:bool~ tty:bool~
+      terminationMessagePolicy:string imagePullPolicy:string securityContext:SecurityContext stdin:bool
+      stdinOnce:bool tty:bool
     EphemeralContainer = +Container targetContainerName:string ports:[]ContainerPort! resources:ResourceRequirements!
       resizePolicy:[]any! restartPolicy:string! restartPolicyRules:[]ContainerRestartRule! livenessProbe:Probe!
       readinessProbe:Probe! startupProbe:Probe! lifecycle:Lifecycle!

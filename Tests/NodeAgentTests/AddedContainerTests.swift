@@ -75,6 +75,29 @@ extension TestKeeper {
     #expect(keeper.added(1)?.termination?.exitCode == 3)
   }
 
+  @Test("it has an input and a terminal as any container, among its target's processes too") func input() throws {
+    let node = try ImageKeeper()
+    let body = node.assignment(["name": "main", "image": "box", "command": ["/bin/sh", "-c", "sleep 1000; true"]])
+    try node.start(body)
+    let keeper = node.keeper
+    #expect(keeper.wait { keeper.status(1)?.containers.first?.state.isRunning == true })
+    let container: JSON = [
+      "name": "dbg", "image": "box", "command": ["/bin/sh", "-c", "read line; echo \"got $line $TERM\"; ps"],
+      "stdin": true, "tty": true, "targetContainerName": "main",
+    ]
+    try keeper.add(container, to: body, images: ["box": node.image])
+    #expect(keeper.wait { keeper.added(1)?.isRunning == true })
+    let input = try AttachedInput(
+      loop: keeper.loop, paths: keeper.paths, request: InputRequest(attempt: 1, container: "dbg"))
+    defer { input.close() }
+    var answer: ExecReply?
+    input.onAnswer = { answer = $0 }
+    #expect(keeper.wait { answer == .input(ContainerInput(json: container)) })
+    #expect(input.write(Array("it\r".utf8)))
+    let said = keeper.said(1)
+    #expect(said.hasPrefix("it\r\ngot it xterm\r\n") && said.contains("sleep 1000"), "\(said)")
+  }
+
   @Test("with a target an image's container sees that one's processes and its files, without one its own alone")
   func target() throws {
     let node = try ImageKeeper()

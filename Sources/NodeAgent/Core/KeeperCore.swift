@@ -85,10 +85,7 @@ package struct KeeperCore {
       on(attempt, &touched) { $0.freezeFailed(&turn) }
     case .podThawed(let attempt): on(attempt, &touched) { $0.thawed(&turn) }
     case .journaled(let number, let error): journaled(number, error, &turn, &touched)
-    case .startSettled(let swept, let concern):
-      start.sweptKeepers = swept
-      start.concern = concern
-      turn.effects.append(.endAgentConnection)
+    case .startSettled(let swept, let concern): startSettled(swept, concern, &turn)
     case .exec(let number, let request): exec(number, request, &turn)
     case .input(let number, let request): input(number, request, &turn)
     case .execClosed(let number): execClosed(number, &turn)
@@ -121,6 +118,12 @@ package struct KeeperCore {
         .reply(.shortened(number: number, settleMilliseconds: configuration.initLookMilliseconds)))
     }
     return turn.effects
+  }
+
+  private mutating func startSettled(_ sweptKeepers: [String], _ concern: String, _ turn: inout KeeperTurn) {
+    start.sweptKeepers = sweptKeepers
+    start.concern = concern
+    turn.effects.append(.endAgentConnection)
   }
 
   /// Whether that is news: the next hello says it.

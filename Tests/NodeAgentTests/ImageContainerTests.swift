@@ -274,6 +274,19 @@ final class ImageKeeper {
     #expect(apart.hasPrefix("ipc:") && apart != "\(host)\n")
   }
 
+  @Test("containers of a pod share their memory by name, which goes with the pod; one with hostIPC has the host's")
+  func sharedMemory() throws {
+    let node = try ImageKeeper()
+    let first: JSON = ["name": "first", "image": "box", "command": ["sh", "-c", "echo for the next >/dev/shm/word"]]
+    let said = try node.run("cat /dev/shm/word; ls -ld /dev/shm", pod: ["initContainers": [first]]).1
+    #expect(said.hasPrefix("for the next\ndrwxrwxrwt"), "\(said)")
+    let name = "stint-shm-\(getpid())"
+    try Files.writeAtomically("/dev/shm/\(name)", Array("of the host".utf8), mode: 0o644)
+    defer { unlink("/dev/shm/\(name)") }
+    #expect(try node.run("cat /dev/shm/\(name)", pod: ["hostIPC": true]).1 == "of the host")
+    #expect(try node.run("ls /dev/shm").1 == "")
+  }
+
   @Test("devices, terminals and shared memory are there") func devices() throws {
     let node = try ImageKeeper()
     let (end, said) = try node.run(

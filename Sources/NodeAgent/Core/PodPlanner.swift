@@ -160,7 +160,8 @@ package enum PodPlanner {
       name: container.name, image: container.image,
       arguments: arguments, environment: environment,
       workingDirectory: merge?.workingDirectory ?? PathText.withinRoot(container.workingDirectory ?? ""),
-      mounts: merge == nil ? mounts : mounts + networkFiles(place, beside: mounts),
+      mounts: merge == nil
+        ? mounts : mounts + networkFiles(place, beside: mounts) + SharedMemory.mount(spec, place, beside: mounts),
       isSidecar: container.isSidecar, terminationMessagePath: messagePath,
       fallsBackToLogs: container.fallsBackToLogs, root: root)
     let limits = PodLimits(of: spec, at: place)

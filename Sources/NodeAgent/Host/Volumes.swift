@@ -73,6 +73,11 @@ enum Volumes {
           .own(directory, volume.name)
       }
     }
+    if !place.images.isEmpty, SharedMemory.isMade(for: assignment.spec), MemoryVolumes.isPossible {
+      let directory = "\(paths.pod(assignment.attempt))/volumes/\(SharedMemory.name)"
+      try makeDirectory(directory, mode: 0o1777)
+      try mountMemory(on: directory, SharedMemory.bytes, SharedMemory.path, assignment.spec, place, mode: 0o1777)
+    }
     return result
   }
 
@@ -95,11 +100,11 @@ enum Volumes {
   }
 
   private static func mountMemory(
-    on directory: String, _ limit: Int64?, _ volume: String, _ spec: PodSpec, _ place: PodPlace
+    on directory: String, _ limit: Int64?, _ volume: String, _ spec: PodSpec, _ place: PodPlace, mode: UInt32 = 0o777
   ) throws(VolumeError) {
     do throws(IOError) {
       let bytes = MemoryVolumes.size(limit: limit, of: spec, capacity: place.capacity)
-      try MemoryVolumes.mount(on: directory, bytes: bytes, mode: 0o777)
+      try MemoryVolumes.mount(on: directory, bytes: bytes, mode: mode)
     } catch {
       throw setUpFailure(volume, "\(error)")
     }

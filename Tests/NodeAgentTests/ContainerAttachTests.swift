@@ -229,6 +229,24 @@ private func node(_ script: String, _ more: JSON) throws -> TestKeeper {
     #expect(keeper.log(1).hasPrefix("ready> go\r\n1\r\n2\r\n") && keeper.log(1).hasSuffix("200000\r\nlast"))
   }
 
+  @Test("terminals whose containers end at once lose nothing, and leave no descriptor in the keeper") func short()
+    throws
+  {
+    // Its pool of cgroups would keep some open.
+    let keeper = try TestKeeper(KeeperSetting(arguments: ["--no-cgroups"]))
+    func descriptors() -> Int { (try? Files.list("/proc/\(keeper.child.pid)/fd"))?.count ?? -1 }
+    let before = descriptors()
+    let container = shell("main", "echo one; printf two", more: ["stdin": true, "tty": true])
+    for attempt in 1...30 as ClosedRange<AttemptNumber> {
+      try keeper.start(keeper.assignment(attempt, ["restartPolicy": "Never", "containers": [container]]))
+    }
+    for attempt in 1...30 as ClosedRange<AttemptNumber> {
+      #expect(keeper.waitForEnd(attempt)?.phase == .succeeded)
+      #expect(keeper.log(attempt) == "one\r\ntwo")
+    }
+    #expect(keeper.wait { descriptors() <= before }, "\(descriptors()) after \(before)")
+  }
+
   @Test("a terminal that all its processes have closed for a moment is still there") func closedStreams() throws {
     let script = """
       t=$(tty); echo one; exec <&- >&- 2>&-; sleep 0.2; exec <$t >$t 2>&1; echo two; read x; echo "got $x"

@@ -125,6 +125,9 @@ package final class LimitedPod {
   /// By controller; in version 2 all the same.
   private let directories: [CgroupController: String]
   private var containers: Set<Int> = []
+  /// What the kernel had counted before the present run of a container: a directory that could not be removed yet, as
+  /// a process that was reaped had not left it, is used again.
+  private var killsBefore: [Int: Int64] = [:]
 
   fileprivate init(
     version: Int64, directories: [CgroupController: String], _ limits: ResourceLimits
@@ -157,12 +160,15 @@ package final class LimitedPod {
     // The number of processes is the pod's: in version 1 it needs no directory of the container's.
     let own = version == 1 ? inner.filter { $0.key != .pids } : inner
     try make(own, limits, isContainer: true)
+    killsBefore[slot] = countedKills(slot)
     let entered = Set(own.values).union(version == 1 ? directories[.pids].map { [$0] } ?? [] : [])
     return entered.sorted().map { "\($0)/cgroup.procs" }
   }
 
   /// How many processes of the container's present run the kernel has ended for want of memory.
-  package func outOfMemoryKills(slot: Int) -> Int64 {
+  package func outOfMemoryKills(slot: Int) -> Int64 { countedKills(slot) - (killsBefore[slot] ?? 0) }
+
+  private func countedKills(_ slot: Int) -> Int64 {
     guard let path = directories[.memory] else { return 0 }
     return CgroupFiles.number("oom_kill", in: "\(path)/\(slot)/\(LimitFiles.kills(version: version))") ?? 0
   }

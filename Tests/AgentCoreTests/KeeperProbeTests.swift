@@ -160,6 +160,25 @@ import Testing
     #expect(bench.send(.checked(second.number, second.run, .passed)).facts.isEmpty)
   }
 
+  @Test("one that takes too long is one failure also where the next is due at once: that waits until it is ended")
+  func dueAtOnce() throws {
+    var bench = KeeperBench()
+    try bench.run(pod(["livenessProbe": asking(period: 1, timeout: 1, failure: 3)]))
+    var check = try bench.nextCheck()
+    for _ in 0..<2 {
+      let late = bench.pass(1_000)
+      #expect(late.facts.map(\.reason) == ["Unhealthy"] && late.checks.isEmpty)
+      #expect(bench.pass(100).facts.isEmpty)
+      check = try #require(bench.send(.checked(check.number, check.run, .exited(code: 137, output: ""))).checks.first)
+    }
+    #expect(bench.pass(1_000).facts.map(\.reason) == ["Unhealthy", "Killing"])
+    var stuck = KeeperBench()
+    try stuck.run(pod(["livenessProbe": asking(period: 1, timeout: 1, failure: 2)]))
+    _ = try stuck.nextCheck()
+    #expect(stuck.pass(2_999).facts.count == 1, "it may take its time to end")
+    #expect(stuck.pass(1).facts.map(\.reason) == ["Unhealthy", "Killing"])
+  }
+
   @Test("what could not be asked says nothing: neither success nor failure") func errors() throws {
     var bench = KeeperBench()
     try bench.run(pod(["livenessProbe": asking(failure: 1)]))

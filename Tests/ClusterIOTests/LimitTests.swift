@@ -72,7 +72,8 @@ struct LimitTests {
 
   /// Runs a script in a container with limits of its own in a pod with these; the pool is gone afterwards.
   private func run(
-    _ script: String, pod podLimits: ResourceLimits, _ containerLimits: ResourceLimits
+    _ script: String, pod podLimits: ResourceLimits, _ containerLimits: ResourceLimits,
+    after: (LimitedPod) throws -> Void = { _ in }
   ) throws -> (ProcessExit?, String, Int64) {
     let pool = LimitPool(name: "stint-limit-\(UInt32.random(in: 0...UInt32.max))", isUsed: true)
     defer { pool.remove() }
@@ -85,6 +86,7 @@ struct LimitTests {
     _ = try turn(pod.loop) { pod.exits[0] != nil || pod.failures[0] != nil || pod.gone != nil }
     #expect(pod.failures.isEmpty)
     let kills = limited.outOfMemoryKills(slot: 0)
+    try after(limited)
     limited.leave(slot: 0)
     let result = (pod.exits[0], pod.output(), kills)
     try pod.end()
@@ -98,6 +100,16 @@ struct LimitTests {
     let bound = limits(memory: 32 << 20)
     let (exit, output, kills) = try run(Self.hungry, pod: bound, bound)
     #expect(exit != .exited(code: 0) && !output.contains("alive") && kills > 0)
+  }
+
+  @Test("what was counted before a run is not the run's, where a directory could not be removed in between")
+  func usedAgain() throws {
+    let bound = limits(memory: 32 << 20)
+    let (_, _, kills) = try run(Self.hungry, pod: bound, bound) { limited in
+      _ = try limited.enter(slot: 0, bound)
+      #expect(limited.outOfMemoryKills(slot: 0) == 0)
+    }
+    #expect(kills > 0)
   }
 
   @Test("one that stays below is left alone")

@@ -63,8 +63,9 @@ struct ProbeWatch {
   var isHeld = false
   /// The one that is under way, and when that has failed.
   var check: (number: CheckNumber, failsAt: BootTime)?
-  /// One that was given up and has not been answered: no other begins before it is.
-  var abandoned: CheckNumber?
+  /// One that was given up and has not been answered: no other begins before it is. Until then it may take its time to
+  /// end; from then on it counts as one that cannot be ended.
+  var abandoned: (number: CheckNumber, until: BootTime)?
   private var isPassing = false
   private var inRow: Int64 = 0
 
@@ -82,7 +83,11 @@ struct ProbeWatch {
     return inRow >= (passed ? spec.successThreshold : spec.failureThreshold) ? passed : nil
   }
 
-  var nextWake: BootTime? { check?.failsAt ?? (isHeld ? nil : due) }
+  var nextWake: BootTime? {
+    if let check { return check.failsAt }
+    if isHeld { return nil }
+    return due.map { max($0, abandoned?.until ?? $0) }
+  }
 
   /// What the kubelet says when no answer came in time.
   var timeoutMessage: String {

@@ -6,6 +6,8 @@ import ClusterProto
 extension KeeperPod {
   /// The kubelet asks at its next tick, up to a period later. Who has only just begun is not there yet.
   private static let firstMilliseconds: Int64 = 1_000
+  /// So long a command that was told to end may take for it.
+  private static let endMilliseconds: Int64 = 2_000
   /// An Event's message is bounded by the API; the coordinator cuts it again.
   private static let factLength = 1_024
 
@@ -79,7 +81,9 @@ extension KeeperPod {
       slots[position].care.watches[index].due = now + watch.periodMilliseconds
       return tellError(position, index, "strconv.Atoi: parsing \(DownwardAPI.quoted(port)): invalid syntax", &turn)
     }
-    if watch.abandoned != nil {
+    if let abandoned = watch.abandoned {
+      // Its answer lets the next one begin.
+      guard abandoned.until <= now else { return }
       // What was asked before cannot even be ended.
       slots[position].care.watches[index].due = now + watch.periodMilliseconds
       return count(position, index, passed: false, watch.timeoutMessage, &turn)
@@ -106,7 +110,7 @@ extension KeeperPod {
   private mutating func abandon(_ position: Int, _ index: Int, _ turn: inout KeeperTurn) {
     guard let check = slots[position].care.watches[index].check else { return }
     slots[position].care.watches[index].check = nil
-    slots[position].care.watches[index].abandoned = check.number
+    slots[position].care.watches[index].abandoned = (check.number, turn.now.boot + Self.endMilliseconds)
     giveUp(check.number, &turn)
   }
 
@@ -136,7 +140,9 @@ extension KeeperPod {
     if probesUnderWay.remove(number) != nil { turn.checks.underWay -= 1 }
     guard let position = index(of: run) else { return advance(&turn) }
     for index in slots[position].care.watches.indices {
-      if slots[position].care.watches[index].abandoned == number { slots[position].care.watches[index].abandoned = nil }
+      if slots[position].care.watches[index].abandoned?.number == number {
+        slots[position].care.watches[index].abandoned = nil
+      }
       guard slots[position].care.watches[index].check?.number == number else { continue }
       slots[position].care.watches[index].check = nil
       // What stands still says nothing by it, and what is being stopped for another reason is not asked again.

@@ -51,7 +51,7 @@ private struct TreeWalk {
       if let name = level.directories.last {
         levels[levels.count - 1].directories.removeLast()
         nameBytes -= name.count
-        let next = stint_open_entry(current, name)
+        let next = open(name)
         // Gone, mounted there, or closed to us.
         guard next >= 0 else { continue }
         close(current)
@@ -69,6 +69,18 @@ private struct TreeWalk {
       }
     }
     return bytes
+  }
+
+  /// Opens a directory of the current one. One of this process' own user that was closed to it, as a pod may close its
+  /// own to hide what it keeps, is opened for good.
+  private func open(_ name: Name) -> Int32 {
+    let directory = stint_open_entry(current, name)
+    var facts = stat()
+    guard directory < 0, errno == EACCES, fstatat(current, name, &facts, AT_SYMLINK_NOFOLLOW) == 0,
+      facts.st_mode & S_IFMT == S_IFDIR, facts.st_uid == geteuid(),
+      fchmodat(current, name, facts.st_mode & 0o7777 | 0o700, 0) == 0
+    else { return directory }
+    return stint_open_entry(current, name)
   }
 
   /// Counts what is in the directory, and keeps the names of those in it.

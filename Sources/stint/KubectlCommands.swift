@@ -1,5 +1,7 @@
 // Owns: what is said to who types a command that kubectl has and stint does not. It must not know stint's own commands.
 
+import Glibc
+
 /// Commands of kubectl only.
 enum KubectlCommands {
   /// Those that work on a stint cluster.
@@ -17,9 +19,10 @@ enum KubectlCommands {
   ]
 
   /// What to do instead; nil for words that kubectl does not know either, or that stint has.
-  static func answer(to word: String) -> String? {
+  static func answer(to word: String, hasKubeconfig: Bool = getenv("KUBECONFIG") != nil) -> String? {
     if let why = refused[word] { return "there is no \"\(word)\": \(why)" }
     guard working.contains(word) else { return nil }
+    guard !hasKubeconfig else { return "stint has no \"\(word)\", but kubectl works: kubectl \(word)" }
     return "stint has no \"\(word)\", but kubectl works: stint kubeconfig --to stint.yaml, then "
       + "kubectl --kubeconfig stint.yaml \(word)"
   }

@@ -57,7 +57,8 @@ struct CommandLineParsingTests {
   @Test(
     "a threshold that is none, or of what has a fixed one, is refused",
     arguments: [
-      "memory.available", "memory.available<", "memory.available<101%", "nodefs.available<10%", "x<-1", "x<1Qi",
+      "memory.available", "memory.available<", "memory.available<101%", "nodefs.available<10%",
+      "pid.available<1,pid.available<2", "x<-1", "x<1Qi",
     ])
   func wrongThresholds(text: String) throws {
     #expect(throws: UsageError.self) {
@@ -85,14 +86,18 @@ struct CommandLineParsingTests {
     #expect(try parse("apply -f a.yaml -f - --filename=c").values("filename") == ["a.yaml", "-", "c"])
   }
 
+  @Test("what kubectl alone has is said, with how kubectl finds the cluster") func kubectlAlone() {
+    let works = "stint has no \"edit\", but kubectl works: "
+    #expect(
+      KubectlCommands.answer(to: "edit", hasKubeconfig: false) == works
+        + "stint kubeconfig --to stint.yaml, then kubectl --kubeconfig stint.yaml edit")
+    #expect(KubectlCommands.answer(to: "edit", hasKubeconfig: true) == works + "kubectl edit")
+    #expect(message("edit job x").hasPrefix(works))
+  }
+
   @Test(
     "wrong use is named, with a hint where one is near",
     arguments: [
-      (
-        "edit job x",
-        "stint has no \"edit\", but kubectl works: stint kubeconfig --to stint.yaml, then kubectl --kubeconfig "
-          + "stint.yaml edit"
-      ),
       (
         "expose pod",
         "there is no \"expose\": a pod's ports are its node's: connect to them there, or with `stint port-forward`"

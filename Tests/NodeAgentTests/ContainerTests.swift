@@ -96,6 +96,16 @@ import Testing
     #expect(keeper.log(1, previous: true) == "run\n")
   }
 
+  @Test("a container whose rule says so starts again, whatever the pod's policy") func restartRules() throws {
+    let keeper = try TestKeeper()
+    let rule: JSON = ["action": "Restart", "exitCodes": ["operator": "In", "values": [42]]]
+    let main = shell(
+      "main", "[ -e /mnt/seen ] && exit 0; touch /mnt/seen; exit 42", mounts: [["name": "v", "mountPath": "/mnt"]],
+      more: ["restartPolicy": "Never", "restartPolicyRules": [rule]])
+    let (status, _) = try keeper.finish(keeper.assignment(1, pod(main, volumes: [["name": "v", "emptyDir": [:]]])))
+    #expect(status?.phase == .succeeded && status?.containers.first?.restartCount == 1)
+  }
+
   @Test("init containers run in order, each to its end, before the others")
   func initOrder() throws {
     let keeper = try TestKeeper()

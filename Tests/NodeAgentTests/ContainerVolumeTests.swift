@@ -138,6 +138,17 @@ import Testing
     #expect(keeper.waitForEnd(2, seconds: 40)?.phase == .succeeded)
   }
 
+  @Test("a pod of an agent without root hides nothing from its limit by closing its directories")
+  func hidden() throws {
+    let keeper = try TestKeeper(KeeperSetting(asNobody: true))
+    let script = "mkdir /v/a && head -c 3000000 /dev/zero >/v/a/big; chmod 0 /v/a; exec sleep 60"
+    let spec = pod(
+      shell("main", script, mounts: [["name": "v", "mountPath": "/v"]]),
+      volumes: [["name": "v", "emptyDir": ["sizeLimit": "1Mi"]]])
+    try keeper.start(keeper.assignment(1, spec))
+    #expect(keeper.waitForEnd(1, seconds: 30)?.reason == "Evicted")
+  }
+
   @Test("a volume in memory is as large as its limit, the pod's containers or the node allow")
   func memorySizes() {
     func size(_ limits: [String?], _ limit: Int64?) -> Int64 {

@@ -50,7 +50,7 @@ struct LeanSpec {
 }
 
 extension JSON {
-  /// A pod spec with its containers' names and images, and the scalars.
+  /// A pod spec with its containers' names, images and rules of restart, and the scalars.
   fileprivate var lean: JSON {
     var result = self
     let unread = ["volumes", "tolerations", "affinity", "nodeSelector", "securityContext", "ephemeralContainers"]
@@ -60,7 +60,7 @@ extension JSON {
       result[member] = .array(
         containers.map { container in
           var short: JSON = [:]
-          for name in ["name", "image", "restartPolicy"] { short[name] = container[name] }
+          for name in ["name", "image", "restartPolicy", "restartPolicyRules"] { short[name] = container[name] }
           return short
         })
     }

@@ -58,10 +58,14 @@ enum AgentResources {
     guard let text = arguments.value("eviction-hard") else { return result }
     // As in kubelet, what is not named has no threshold.
     (result.memory, result.processes) = (EvictionThreshold(0), EvictionThreshold(0))
+    var named: Set<Substring> = []
     for part in text.split(separator: ",") {
       let words = part.split(separator: "<", maxSplits: 1, omittingEmptySubsequences: false)
       guard words.count == 2, let threshold = threshold(String(words[1])) else {
         throw arguments.problem("--eviction-hard: \"\(part)\" is not SIGNAL<QUANTITY or SIGNAL<PERCENT%")
+      }
+      guard named.insert(words[0]).inserted else {
+        throw arguments.problem("--eviction-hard: \(words[0]) is given twice")
       }
       switch words[0] {
       case "memory.available": result.memory = threshold

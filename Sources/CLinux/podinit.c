@@ -37,10 +37,12 @@ struct slot {
   char *plan;              // until it has started: a mapping of plan_room bytes
   size_t plan_length, plan_filled, plan_room;
   int streams[STINT_STREAMS];
-  struct container_word failure;  // while STARTING: what its child has said of it; error 0: nothing
 };
 
 static struct slot slots[STINT_PLACES];
+// What the child of a start has said of its failure; error 0: nothing. Not among the slots: each turn looks at all of
+// these, and what they lie in is a page fault of every pod's start.
+static struct container_word failures[STINT_PLACES];
 static char packet[STINT_PART_LIMIT];
 static int is_stopped;       // by order or at the deadline: nothing of the pod runs until STINT_CONTINUE_ALL
 static int32_t continued;    // how often that came: tells the keeper which of its orders a report follows
@@ -70,16 +72,18 @@ static void hear(uint32_t index) {
     if (word.error == 0)
       name_namespace(slot, word.mount_namespace);
     else
-      slot->failure = word;
+      failures[index] = word;
   }
   if (size == -EAGAIN || size == -EINTR) return;
   end_start(slot);
-  if (slot->failure.error == 0) {
+  struct container_word *failure = &failures[index];
+  if (failure->error == 0) {
     slot->state = RUNNING;
     return stint_report(STINT_STARTED, index, slot->pid, 0, NULL);
   }
   // Its child has ended but for its last steps, and is reaped as any orphan.
-  stint_report(STINT_FAILED, index, slot->failure.error, slot->failure.stage, slot->failure.detail);
+  stint_report(STINT_FAILED, index, failure->error, failure->stage, failure->detail);
+  failure->error = 0;
   memset(slot, 0, sizeof *slot);
 }
 

@@ -10,6 +10,8 @@ struct WaitingChecker: Sendable {
     /// Its place in the order of a queue, while it waits there.
     var place: (queue: String, namespace: String, order: Int64)?
     var placed: Int
+    /// Of a gang: its pods.
+    var pods: [ObjectKey]
   }
 
   private var jobs: [String: Memory] = [:]
@@ -38,14 +40,21 @@ struct WaitingChecker: Sendable {
     }
     let active = tally?.active.count ?? 0
     let placed = active - (tally?.unplaced ?? 0)
-    if job.isGang, before?.placed == 0, placed > 0, placed < active {
+    let pods = job.isGang ? Array(tally?.active ?? InsertionSet()) : []
+    // One that was placed with all others may have gone and been replaced within the step.
+    let isReplaced =
+      before.map { memory in
+        memory.pods.count >= active
+          && pods.contains { core.state.pods[$0]?.nodeName == nil && !memory.pods.contains($0) }
+      } ?? false
+    if job.isGang, before?.placed == 0, placed > 0, placed < active, !isReplaced {
       found.append("I19: of the gang of \(name) \(placed) of \(active) pods are placed")
     }
     var place: (String, String, Int64)?
     if case .waiting(let queue, let order, _)? = core.workloads.memories[uid]?.standing {
       place = (queue, job.meta.namespace, order)
     }
-    jobs[uid] = Memory(isAdmitted: isAdmitted, place: place, placed: placed)
+    jobs[uid] = Memory(isAdmitted: isAdmitted, place: place, placed: placed, pods: pods)
   }
 
   /// Of all Jobs.

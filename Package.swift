@@ -12,13 +12,14 @@ let strict: [SwiftSetting] = [
 
 /// A release binary carries SQLite, libyaml, libarchive, zlib, libzstd, OpenSSL and the Swift runtime, so that the one
 /// file can be copied to any machine. Of libarchive it carries what reads tar, gzip and zstd: that needs no other
-/// library.
+/// library. All names are bound at the start: a table of functions that nobody can write to, and no pod's init, a clone,
+/// has to look them up again.
 let linking: [LinkerSetting] = [
   .unsafeFlags(
     [
       "-static-stdlib", "-Xlinker", "-l:libsqlite3.a", "-Xlinker", "-l:libyaml.a", "-Xlinker", "-l:libssl.a",
       "-Xlinker", "-l:libcrypto.a", "-Xlinker", "-l:libarchive.a", "-Xlinker", "-l:libzstd.a", "-Xlinker", "-l:libz.a",
-      "-Xlinker", "-l:libseccomp.a", "-Xlinker", "--gc-sections", "-Xlinker", "-s",
+      "-Xlinker", "-l:libseccomp.a", "-Xlinker", "--gc-sections", "-Xlinker", "-s", "-Xlinker", "-z", "-Xlinker", "now",
     ], .when(configuration: .release)),
   .linkedLibrary("sqlite3", .when(configuration: .debug)),
   .linkedLibrary("yaml", .when(configuration: .debug)),

@@ -57,6 +57,24 @@ import Testing
         """)
   }
 
+  @Test("a pod's init has nothing of its keeper's heap, also where that has grown since the pod before")
+  func heap() throws {
+    func heap(_ process: String) throws -> String? {
+      let text = String(decoding: try Files.read("/proc/\(process)/maps"), as: UTF8.self)
+      return text.split(separator: "\n").map(String.init).first { $0.hasSuffix("[heap]") }
+    }
+    _ = try #require(try heap("self"))
+    var grown: [[UInt8]] = []
+    for _ in 0..<3 {
+      let pod = try TestPod()
+      let identity = try #require(pod.pod.identity)
+      #expect(try heap("\(identity.pid)") == nil, "after \(grown.count) blocks")
+      #expect(try pod.run("exit 3").0 == .exited(code: 3))
+      try pod.end()
+      grown += (0..<32).map { _ in [UInt8](repeating: 1, count: 100_000) }
+    }
+  }
+
   @Test("a start failure names its stage, its subject and the system's reason")
   func startFailures() throws {
     let pod = try TestPod()

@@ -19,6 +19,12 @@ import Testing
     #expect(aliased.hasSuffix("10.0.0.5\tw\n\n# Entries added by HostAliases.\n1.2.3.4\ta\tb\n"))
   }
 
+  @Test("with a subdomain the pod's full name goes before its own, as a kubelet writes it") func subdomain() {
+    let line = "10.0.0.5\tw.ranks.ns.svc.cluster.local\tw\n"
+    #expect((texts(["hostname": "w", "subdomain": "ranks"])["hosts"] ?? "").hasSuffix(line))
+    #expect(texts(["hostname": "w", "subdomain": "ranks"])["hostname"] == "w\n")
+  }
+
   @Test("resolv.conf is the node's, with what dnsConfig adds, or that alone with dnsPolicy None") func resolver() {
     let own = "search node.local\nnameserver 1.1.1.1\noptions ndots:1 edns0\n"
     #expect(texts([:], resolver: own)["resolv.conf"] == own)

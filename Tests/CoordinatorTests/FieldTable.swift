@@ -27,6 +27,10 @@ enum FieldTable {
       field: "Job.metadata", text: "a name that is no DNS label: Warning", effect: .warned, path: "job.metadata.name",
       probe: "a.b"),
     Rule(field: "PodSpec.hostUsers", text: "`false`: refused", effect: .refused, path: "hostUsers", probe: false),
+    Rule(field: "PodSpec.hostPID", text: "`true`: refused", effect: .refused, path: "hostPID", probe: true),
+    Rule(
+      field: "PodSpec.subdomain", text: "in `/etc/hosts` of containers of images; Warning: there is no DNS of others",
+      effect: .warned, path: "subdomain", probe: "x"),
     Rule(field: "PodOS.name", text: "other than `linux`: refused", effect: .refused, path: "os.name", probe: "windows"),
     Rule(
       field: "PodSpec.schedulerName", text: "other than `default-scheduler`: refused", effect: .refused,

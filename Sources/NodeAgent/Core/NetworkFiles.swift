@@ -10,21 +10,27 @@ package enum NetworkFiles {
   /// Their names there and below /etc.
   package static let names = ["hosts", "hostname", "resolv.conf"]
 
+  /// What a kubelet calls its cluster unless it is told otherwise.
+  private static let clusterDomain = "cluster.local"
+
   /// Each file's text. `resolver`: the node's own /etc/resolv.conf.
   package static func texts(_ assignment: Assignment, address: String, resolver: String) -> [String: String] {
     let hostname = PodPlanner.hostname(assignment)
     return [
-      "hosts": hosts(assignment.spec, hostname: hostname, address: address), "hostname": hostname + "\n",
+      "hosts": hosts(assignment, hostname: hostname, address: address), "hostname": hostname + "\n",
       "resolv.conf": resolv(assignment.spec, resolver: resolver),
     ]
   }
 
-  private static func hosts(_ spec: PodSpec, hostname: String, address: String) -> String {
+  private static func hosts(_ assignment: Assignment, hostname: String, address: String) -> String {
+    let spec = assignment.spec
+    let subdomain = spec.json["subdomain"]?.stringValue ?? ""
+    let full = subdomain.isEmpty ? "" : "\(hostname).\(subdomain).\(assignment.namespace).svc.\(clusterDomain)\t"
     var lines = [
       "# Kubernetes-managed hosts file.", "127.0.0.1\tlocalhost", "::1\tlocalhost ip6-localhost ip6-loopback",
       "fe00::0\tip6-localnet", "fe00::0\tip6-mcastprefix", "fe00::1\tip6-allnodes", "fe00::2\tip6-allrouters",
     ]
-    if !address.isEmpty { lines.append("\(address)\t\(hostname)") }
+    if !address.isEmpty { lines.append("\(address)\t\(full)\(hostname)") }
     let aliases = spec.json["hostAliases"]?.arrayValue ?? []
     if !aliases.isEmpty { lines += ["", "# Entries added by HostAliases."] }
     for alias in aliases {

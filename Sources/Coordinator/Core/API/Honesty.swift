@@ -20,6 +20,11 @@ struct Honesty {
 
   static let notHonoured = "not honoured by this version, ignored"
   static let notSupported = "not supported by this version"
+  static let processesText =
+    "\(notSupported): the processes of a pod are in a PID namespace of its own, so that none can outlive the pod"
+  static let subdomainText =
+    "there is no cluster DNS: the pod's full name is in its own /etc/hosts, in containers of images, and others do not "
+    + "find it by that"
 
   /// `tree`: a decoded object before defaults; `final`: the same with defaults.
   static func inspect(
@@ -77,6 +82,7 @@ struct Honesty {
   mutating func podSpec(_ spec: JSON, _ path: String) {
     security(spec, path)
     if spec["hostUsers"]?.boolValue == false { refuse("\(path).hostUsers") }
+    if spec["hostPID"]?.boolValue == true { refuse("\(path).hostPID", Self.processesText) }
     if let system = spec[path: ["os", "name"]]?.stringValue, system != "linux" { refuse("\(path).os.name") }
     if let scheduler = spec["schedulerName"]?.stringValue, !["", "default-scheduler"].contains(scheduler) {
       refuse("\(path).schedulerName", "only \"default-scheduler\" is supported by this version")
@@ -98,6 +104,7 @@ struct Honesty {
         "\(path).terminationGracePeriodSeconds",
         "must be >= 0; negative values are invalid and will be treated as 1")
     }
+    if let name = spec["subdomain"]?.stringValue, !name.isEmpty { warn("\(path).subdomain", Self.subdomainText) }
     if let policy = spec["dnsPolicy"]?.stringValue, policy == "None", images.on == 0 { warn("\(path).dnsPolicy") }
     if spec["dnsConfig"]?.objectValue?.isEmpty == false, images.on == 0 { warn("\(path).dnsConfig") }
     for list in ["initContainers", "containers"] {

@@ -51,8 +51,8 @@ extension Schema {
       ephemeralContainers:[]EphemeralContainer
       restartPolicy:string terminationGracePeriodSeconds:int64 activeDeadlineSeconds:int64 dnsPolicy:string
       nodeSelector:{}string serviceAccountName:string serviceAccount:string automountServiceAccountToken:bool
-      nodeName:string hostNetwork:bool hostPID:bool! hostIPC:bool shareProcessNamespace:bool
-      securityContext:PodSecurityContext imagePullSecrets:[]LocalObjectReference hostname:string subdomain:string~
+      nodeName:string hostNetwork:bool hostPID:bool hostIPC:bool shareProcessNamespace:bool
+      securityContext:PodSecurityContext imagePullSecrets:[]LocalObjectReference hostname:string subdomain:string
       affinity:Affinity schedulerName:string tolerations:[]Toleration hostAliases:[]HostAlias priorityClassName:string
       priority:int32 dnsConfig:PodDNSConfig readinessGates:[]PodReadinessGate~ runtimeClassName:string!
       enableServiceLinks:bool preemptionPolicy:string overhead:{}quantity~

@@ -1,4 +1,5 @@
 // Owns: thin wrappers around Linux calls that Swift's Glibc module lacks. Knows nothing of pods or the cluster.
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <link.h>
@@ -15,6 +16,7 @@
 #include <sys/statvfs.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 #include "CLinux.h"
@@ -56,6 +58,23 @@ int stint_open_entry(int directory, const char *name) {
   if (result < 0 && (errno == ENOSYS || errno == EPERM)) result = openat(directory, name, (int)how.flags);
   return result;
 }
+
+int stint_is_empty_directory(int directory) {
+  _Alignas(8) char entries[1024];
+  if (lseek(directory, 0, SEEK_SET) != 0) return -1;
+  long size = syscall(SYS_getdents64, directory, entries, sizeof entries);
+  if (size < 0) return -1;
+  for (long at = 0; at < size;) {
+    struct dirent64 *entry = (struct dirent64 *)(entries + at);
+    if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0) return 0;
+    at += entry->d_reclen;
+  }
+  return 1;
+}
+
+ssize_t stint_attribute_names(int file, char *names, size_t room) { return flistxattr(file, names, room); }
+
+pid_t stint_thread_id(void) { return (pid_t)syscall(SYS_gettid); }
 
 short stint_spawn_flags(int new_session) {
   return (short)(POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF | (new_session ? POSIX_SPAWN_SETSID : 0));

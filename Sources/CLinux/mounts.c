@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/openat2.h>
+#include <sched.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -32,8 +33,32 @@ static int open_inside(int directory, const char *path, uint64_t flags, uint64_t
   return result;
 }
 
+// The name of what lies directly in the most recent file system; NULL: it lies elsewhere.
+static const char *name_in_recent(const struct mounts *mounts, const char *path) {
+  if (mounts->recent < 0) return NULL;
+  size_t length = strlen(mounts->recent_path);
+  if (strncmp(path, mounts->recent_path, length) != 0 || path[length] != '/') return NULL;
+  const char *name = path + length + 1;
+  return *name == 0 || *name == '.' || strchr(name, '/') != NULL ? NULL : name;
+}
+
 int stint_open_destination(const struct mounts *mounts, const char *path) {
+  const char *name = name_in_recent(mounts, path);
+  int found = name != NULL ? open_inside(mounts->recent, name, O_PATH, RESOLVE_NO_SYMLINKS) : -1;
+  // A link leads on from the root.
+  if (found >= 0 || (name != NULL && errno != ELOOP)) return found;
   return open_inside(mounts->root, path, O_PATH, RESOLVE_IN_ROOT);
+}
+
+// What is mounted on `path` hides what was there: also the most recent file system, where that lies at it or below.
+static void forget_recent(struct mounts *mounts, const char *path) {
+  if (mounts->recent < 0) return;
+  size_t length = strlen(path);
+  while (length > 0 && path[length - 1] == '/') length--;
+  const char *recent = mounts->recent_path;
+  if (strncmp(recent, path, length) != 0 || (recent[length] != 0 && recent[length] != '/')) return;
+  stint_close_keeping_errno(mounts->recent);
+  mounts->recent = -1;
 }
 
 static void descriptor_path(char path[32], int descriptor) { snprintf(path, 32, "/proc/self/fd/%d", descriptor); }
@@ -44,22 +69,39 @@ int stint_own(struct mounts *mounts, dev_t device) {
   return 0;
 }
 
-int stint_mount_on(struct mounts *mounts, const char *type, const char *path, const char *options,
-                   unsigned long flags) {
+void stint_new_root(struct mounts *mounts, int root) {
+  close(mounts->root);
+  mounts->root = root;
+  forget_recent(mounts, "/");
+}
+
+int stint_mount_kernel(struct mounts *mounts, const char *type, const char *path, const char *options,
+                       unsigned long flags) {
   char target[32];
   int at = stint_open_destination(mounts, path);
   if (at < 0) return -1;
   descriptor_path(target, at);
   int result = mount(type, target, type, flags, options);
   stint_close_keeping_errno(at);
-  if (result != 0) return -1;
+  if (result == 0) forget_recent(mounts, path);
+  return result;
+}
+
+int stint_mount_on(struct mounts *mounts, const char *type, const char *path, const char *options,
+                   unsigned long flags) {
+  if (stint_mount_kernel(mounts, type, path, options, flags) != 0) return -1;
   struct stat facts;
-  at = stint_open_destination(mounts, path);
+  int at = stint_open_destination(mounts, path);
   if (at < 0) return -1;
-  result = fstat(at, &facts);
-  stint_close_keeping_errno(at);
-  if (result != 0) return -1;
-  return stint_own(mounts, facts.st_dev);
+  if (fstat(at, &facts) != 0 || stint_own(mounts, facts.st_dev) != 0) return stint_close_keeping_errno(at);
+  // A way with ".." or a slash at its end would be no beginning of others.
+  if (strstr(path, "..") != NULL || path[strlen(path) - 1] == '/') return close(at);
+  // What lies directly in the one before is mostly a leaf, such as /dev/pts: that one stays in use.
+  if (name_in_recent(mounts, path) != NULL) return close(at);
+  if (mounts->recent >= 0) close(mounts->recent);
+  mounts->recent = at;
+  mounts->recent_path = path;
+  return 0;
 }
 
 static int is_own(const struct mounts *mounts, int directory) {
@@ -101,11 +143,16 @@ static int open_source_as_user(const struct container_start *start, const struct
 }
 
 static int clone_source(const struct container_start *start, const struct operation *operation) {
-  int as_user = (operation->head.flags & STINT_BIND_AS_USER) != 0 && start->plan->user >= 0;
-  int source = as_user ? open_source_as_user(start, operation) : open_source(operation, 0);
-  if (source < 0) return -1;
-  int tree = open_tree(source, "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH | AT_RECURSIVE);
-  stint_close_keeping_errno(source);
+  enum { FLAGS = OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE };
+  int as_user = (operation->head.flags & STINT_BIND_AS_USER) != 0 && start->plan->user >= 0, tree;
+  if (!as_user && *operation->detail == 0) {
+    tree = open_tree(AT_FDCWD, operation->source, FLAGS);
+  } else {
+    int source = as_user ? open_source_as_user(start, operation) : open_source(operation, 0);
+    if (source < 0) return -1;
+    tree = open_tree(source, "", FLAGS | AT_EMPTY_PATH);
+    stint_close_keeping_errno(source);
+  }
   if (tree < 0) return -1;
   uint64_t limits = 0;
   if (operation->head.flags & STINT_BIND_READ_ONLY) limits |= MOUNT_ATTR_RDONLY;
@@ -119,11 +166,13 @@ static int clone_source(const struct container_start *start, const struct operat
   return tree;
 }
 
-static int bind_mount(const struct mounts *mounts, const struct operation *operation) {
+static int bind_mount(struct mounts *mounts, const struct operation *operation) {
   int target = stint_open_destination(mounts, operation->destination);
   if (target < 0) return -1;
   int result = stint_attach(operation->tree, target);
   stint_close_keeping_errno(target);
+  // A link may lead it over the recent one, unless it lies in that.
+  if (result == 0 && name_in_recent(mounts, operation->destination) == NULL) forget_recent(mounts, "/");
   return result;
 }
 
@@ -190,6 +239,9 @@ static int make_part(const struct mounts *mounts, const struct operation *operat
 
 static int make(const struct mounts *mounts, const struct operation *operation) {
   char path[4096];
+  const char *own = name_in_recent(mounts, operation->destination);
+  if (own != NULL && make_one(operation, mounts->recent, own) == 0) return 0;
+  if (own != NULL && errno != EEXIST) return -1;
   size_t length = strlen(operation->destination);
   if (length >= sizeof path) return errno = ENAMETOOLONG, -1;
   memcpy(path, operation->destination, length + 1);
@@ -315,8 +367,7 @@ static int mirror(struct mounts *mounts, const struct operation *operation) {
 static int new_root(struct mounts *mounts, const char *path) {
   int root = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
   if (root < 0) return -1;
-  close(mounts->root);
-  mounts->root = root;
+  stint_new_root(mounts, root);
   return 0;
 }
 
@@ -338,14 +389,15 @@ static int run(struct mounts *mounts, const struct operation *operation) {
     case STINT_MIRROR: return mirror(mounts, operation);
     case STINT_NEW_ROOT: return new_root(mounts, operation->source);
     case STINT_PIVOT: return pivot(mounts);
-    case STINT_PROC: return stint_mount_on(mounts, "proc", operation->destination, NULL, MS_NOSUID | MS_NODEV | MS_NOEXEC);
+    case STINT_PROC: return stint_mount_kernel(mounts, "proc", operation->destination, NULL, MS_NOSUID | MS_NODEV | MS_NOEXEC);
     default: return stint_root_run(mounts, operation);
   }
 }
 
 static const char *const names[] = {"?",         "bind",   "tmpfs", "make directory", "make file",      "link",
                                     "overlay",   "mirror", "new root", "pivot",       "proc",           "image",
-                                    "sysfs",     "devpts", "mqueue", "mask",          "make read-only", "host name"};
+                                    "sysfs",     "devpts", "mqueue", "mask",          "make read-only", "host name",
+                                    "root"};
 
 static int take_operation(const char **cursor, const char *end, struct operation *operation) {
   if ((size_t)(end - *cursor) < sizeof operation->head) return errno = EINVAL, -1;
@@ -355,7 +407,7 @@ static int take_operation(const char **cursor, const char *end, struct operation
   operation->destination = operation->source != NULL ? stint_take_string(cursor, end) : NULL;
   operation->detail = operation->destination != NULL ? stint_take_string(cursor, end) : NULL;
   operation->tree = -1;
-  return operation->detail == NULL || operation->head.kind > STINT_HOST_NAME ? (errno = EINVAL, -1) : 0;
+  return operation->detail == NULL || operation->head.kind > STINT_ROOT ? (errno = EINVAL, -1) : 0;
 }
 
 static int failed(const struct operation *operation, char *detail, size_t room) {
@@ -371,7 +423,8 @@ static int failed(const struct operation *operation, char *detail, size_t room) 
 int stint_mounts_run(const struct container_start *start, char *detail, size_t room) {
   const char *end = start->end, *cursor = start->operations;
   uint32_t count = start->plan->operation_count;
-  struct mounts mounts = {.start = start, .root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC)};
+  struct mounts mounts = {
+      .start = start, .root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC), .recent = -1, .null = -1, .empty = -1};
   if (mounts.root < 0) return -1;
   size_t length = (count + (size_t)1) * sizeof(int);
   int *trees = mmap(NULL, length, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -391,5 +444,31 @@ int stint_mounts_run(const struct container_start *start, char *detail, size_t r
     if (operation.tree >= 0) close(operation.tree);
   }
   munmap(trees, length);
+  int rest[] = {mounts.recent, mounts.null, mounts.empty};
+  for (size_t index = 0; index < sizeof rest / sizeof *rest; index++)
+    if (rest[index] >= 0) close(rest[index]);
   return close(mounts.root);
+}
+
+int stint_mounts_apart(void) {
+  if (unshare(CLONE_FS | CLONE_NEWNS) != 0) return -1;
+  umask(022);
+  return mount(NULL, "/", NULL, MS_REC | MS_SLAVE, NULL);
+}
+
+int stint_mounts_here(const uint8_t *plan, size_t length, char *detail, size_t room) {
+  struct container_start start;
+  size_t size = (length + 2) * sizeof(char *);
+  char **pointers = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (pointers == MAP_FAILED) return -1;
+  memset(&start, 0, sizeof start);
+  int result = -1;
+  if (stint_start_parse(&start, (const char *)plan, length, pointers, length + 2) != 0)
+    errno = EINVAL;
+  else
+    result = stint_mounts_run(&start, detail, room);
+  int error = errno;
+  munmap(pointers, size);
+  errno = error;
+  return result;
 }

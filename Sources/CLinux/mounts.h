@@ -16,6 +16,11 @@ struct mounts {
   int root;                       // where destinations are resolved
   dev_t own[STINT_OWN_LIMIT];     // file systems made here: only they may get new files
   int own_count;
+  // The last of them that things are made in, and where it is: nothing but what was made here is in it, so that names
+  // in it need no way from the root. -1: none.
+  int recent;
+  const char *recent_path;
+  int null, empty;                // what files and directories are masked with, once there was one; else -1
 };
 
 struct operation {
@@ -33,6 +38,13 @@ static inline int stint_close_keeping_errno(int descriptor) {
 
 // What `path` is in the current root, links followed inside it; a descriptor with O_PATH, or -1 and errno.
 int stint_open_destination(const struct mounts *mounts, const char *path);
+
+// Destinations are resolved in that directory from here on; it is taken over.
+void stint_new_root(struct mounts *mounts, int root);
+
+// Mounts a file system of the kernel's, that nothing is made in, on what `path` is in the current root. 0, or -1 and errno.
+int stint_mount_kernel(struct mounts *mounts, const char *type, const char *path, const char *options,
+                       unsigned long flags);
 
 // Mounts a file system on what `path` is in the current root, and remembers it as ours. 0, or -1 and errno.
 int stint_mount_on(struct mounts *mounts, const char *type, const char *path, const char *options, unsigned long flags);

@@ -8,6 +8,7 @@
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <unistd.h>
 
 #include "mounts.h"
 
@@ -92,8 +93,36 @@ static int image(struct mounts *mounts, const struct operation *operation) {
   struct stat facts;
   if (root < 0) return -1;
   if (fstat(root, &facts) != 0 || stint_own(mounts, facts.st_dev) != 0) return stint_close_keeping_errno(root);
-  close(mounts->root);
-  mounts->root = root;
+  stint_new_root(mounts, root);
+  return 0;
+}
+
+// A detached clone of what another mount namespace has at the operation's detail. The caller's own is the present one
+// again, or the caller ends.
+static int clone_elsewhere(const struct operation *operation) {
+  int own = open("/proc/self/ns/mnt", O_RDONLY | O_CLOEXEC);
+  int other = own >= 0 ? open(operation->source, O_RDONLY | O_CLOEXEC) : -1;
+  int tree = -1;
+  if (other >= 0 && setns(other, CLONE_NEWNS) == 0) {
+    tree = open_tree(AT_FDCWD, operation->detail, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE);
+    int error = errno;
+    if (setns(own, CLONE_NEWNS) != 0) _exit(127);
+    errno = error;
+  }
+  if (other >= 0) stint_close_keeping_errno(other);
+  if (own >= 0) stint_close_keeping_errno(own);
+  return tree;
+}
+
+static int root(struct mounts *mounts, const struct operation *operation) {
+  struct stat facts;
+  int tree = clone_elsewhere(operation);
+  int at = tree >= 0 ? open(operation->destination, O_PATH | O_DIRECTORY | O_CLOEXEC) : -1;
+  int result = at >= 0 ? stint_attach(tree, at) : -1;
+  if (at >= 0) stint_close_keeping_errno(at);
+  if (result == 0 && (fstat(tree, &facts) != 0 || stint_own(mounts, facts.st_dev) != 0)) result = -1;
+  if (result != 0) return tree >= 0 ? stint_close_keeping_errno(tree) : -1;
+  stint_new_root(mounts, tree);
   return 0;
 }
 
@@ -117,7 +146,7 @@ static int attach_and_close(int tree, int target) {
 static int sysfs(struct mounts *mounts, const struct operation *operation) {
   unsigned long flags = MS_NOSUID | MS_NODEV | MS_NOEXEC;
   if (operation->head.mode != 0200) flags |= MS_RDONLY;
-  if (stint_mount_on(mounts, "sysfs", operation->destination, NULL, flags) == 0) return 0;
+  if (stint_mount_kernel(mounts, "sysfs", operation->destination, NULL, flags) == 0) return 0;
   if (errno != EPERM) return -1;
   int target = stint_open_destination(mounts, operation->destination);
   int host = target >= 0 ? open("/sys", O_PATH | O_DIRECTORY | O_CLOEXEC) : -1;
@@ -127,21 +156,25 @@ static int sysfs(struct mounts *mounts, const struct operation *operation) {
   return attach_and_close(tree, target);
 }
 
-// A file reads as empty, a directory has nothing in it.
+// A file reads as empty, a directory has nothing in it: what the first directory was masked with masks the others too.
 static int mask(struct mounts *mounts, const struct operation *operation) {
   struct stat facts;
   int target = stint_open_destination(mounts, operation->destination);
   if (target < 0) return errno == ENOENT || errno == ENOTDIR || errno == EACCES ? 0 : -1;
   if (fstat(target, &facts) != 0) return stint_close_keeping_errno(target);
-  if (S_ISDIR(facts.st_mode)) {
-    close(target);
-    return stint_mount_on(mounts, "tmpfs", operation->destination, "size=0k,nr_inodes=1",
-                          MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC);
+  if (!S_ISDIR(facts.st_mode)) {
+    if (mounts->null < 0) mounts->null = open("/dev/null", O_PATH | O_CLOEXEC);
+    return attach_and_close(mounts->null >= 0 ? clone_with(mounts->null, MOUNT_ATTR_RDONLY) : -1, target);
   }
-  int null = open("/dev/null", O_PATH | O_CLOEXEC);
-  int tree = null >= 0 ? clone_with(null, MOUNT_ATTR_RDONLY) : -1;
-  if (null >= 0) stint_close_keeping_errno(null);
-  return attach_and_close(tree, target);
+  if (mounts->empty >= 0)
+    return attach_and_close(
+        open_tree(mounts->empty, "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH), target);
+  close(target);
+  if (stint_mount_kernel(mounts, "tmpfs", operation->destination, "size=0k,nr_inodes=1",
+                         MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC) != 0)
+    return -1;
+  mounts->empty = stint_open_destination(mounts, operation->destination);
+  return 0;
 }
 
 static int seal(struct mounts *mounts, const struct operation *operation) {
@@ -157,17 +190,18 @@ static int seal(struct mounts *mounts, const struct operation *operation) {
 static int terminals(struct mounts *mounts, const struct operation *operation) {
   static const char options[] = "newinstance,ptmxmode=0666,mode=0620,gid=5";
   unsigned long flags = MS_NOSUID | MS_NOEXEC;
-  if (stint_mount_on(mounts, "devpts", operation->destination, options, flags) == 0) return 0;
-  return stint_mount_on(mounts, "devpts", operation->destination, "newinstance,ptmxmode=0666,mode=0620", flags);
+  if (stint_mount_kernel(mounts, "devpts", operation->destination, options, flags) == 0) return 0;
+  return stint_mount_kernel(mounts, "devpts", operation->destination, "newinstance,ptmxmode=0666,mode=0620", flags);
 }
 
 int stint_root_run(struct mounts *mounts, const struct operation *operation) {
   switch (operation->head.kind) {
     case STINT_IMAGE: return image(mounts, operation);
+    case STINT_ROOT: return root(mounts, operation);
     case STINT_SYSFS: return sysfs(mounts, operation);
     case STINT_TERMINALS: return terminals(mounts, operation);
     case STINT_QUEUES:
-      return stint_mount_on(mounts, "mqueue", operation->destination, NULL, MS_NOSUID | MS_NODEV | MS_NOEXEC);
+      return stint_mount_kernel(mounts, "mqueue", operation->destination, NULL, MS_NOSUID | MS_NODEV | MS_NOEXEC);
     case STINT_MASK: return mask(mounts, operation);
     case STINT_SEAL: return seal(mounts, operation);
     case STINT_HOST_NAME: return sethostname(operation->source, strlen(operation->source));

@@ -8,7 +8,7 @@ import Glibc
 /// One step of making a container's file system, executed in its own mount namespace. Sources are the host's paths;
 /// destinations are resolved inside the current root as the container would see it, symbolic links included. Making
 /// files or directories outside a mount made by an earlier step fails with EROFS: nothing is made on the host.
-package enum MountOperation: Equatable, Sendable {
+package enum MountOperation: Hashable, Sendable {
   /// `source`, or what `below` names inside it (it may not lead out of it), with its submounts, on `destination`.
   /// `asUser`: looked up with the rights of the plan's user, so that a directory closed to it keeps it out.
   /// `noDevices`: device files in it open nothing.
@@ -37,6 +37,9 @@ package enum MountOperation: Equatable, Sendable {
   /// The new root: `names` of directories in `layers`, the highest first, under a layer for the container's changes.
   /// `place`: an empty directory of the host's that gets that layer, or, `inMemory`, that a tmpfs is mounted on.
   case image(layers: String, names: [String], place: String, inMemory: Bool)
+  /// The new root: what is mounted at `path` in the mount namespace that the file `namespace` stands for, with all
+  /// below it; `on`: a directory of the host's that it is mounted on.
+  case root(path: String, namespace: String, on: String)
   /// The kernel's /sys.
   case sysfs(destination: String, readOnly: Bool = true)
   /// A devpts of the container's own.
@@ -184,6 +187,7 @@ private struct PlanEncoder {
       let flags = inMemory ? STINT_IMAGE_IN_MEMORY.rawValue : 0
       try append(
         STINT_IMAGE, flags: Int32(bitPattern: flags), layers, place, names.joined(separator: ":"))
+    case .root(let path, let namespace, let directory): try append(STINT_ROOT, namespace, directory, path)
     case .sysfs(let destination, let readOnly): try append(STINT_SYSFS, mode: readOnly ? 0 : 0o200, "", destination)
     case .terminals(let destination): try append(STINT_TERMINALS, "", destination)
     case .queues(let destination): try append(STINT_QUEUES, "", destination)

@@ -39,6 +39,8 @@ package struct ContainerRoot: Equatable, Sendable {
   package var podIPC: Bool
   /// What asks it to end.
   package var stopSignal: Int32
+  /// The namespace whose containers may have its root after it, where it has changed nothing in it; empty: nobody may.
+  package var heirs: String
 
   /// A container of those layers that runs as root with nothing asked for.
   package init(layers: [String], capabilities: UInt64) {
@@ -55,6 +57,7 @@ package struct ContainerRoot: Equatable, Sendable {
     ownProcesses = true
     podIPC = true
     stopSignal = 15
+    heirs = ""
   }
 
   /// As `init(json:)` reads it.
@@ -75,6 +78,7 @@ package struct ContainerRoot: Equatable, Sendable {
       "flags": .array(flags), "stopSignal": .int(Int64(stopSignal)),
     ]
     if let profile { result["profile"] = .string(profile) }
+    if !heirs.isEmpty { result["heirs"] = .string(heirs) }
     return result
   }
 
@@ -92,6 +96,7 @@ package struct ContainerRoot: Equatable, Sendable {
     groupID = try number(reader.integer("group"))
     for group in try reader.list("groups", MessageReader.integer) { groups.append(try number(group)) }
     stopSignal = Int32(truncatingIfNeeded: try reader.integer("stopSignal"))
+    heirs = try reader.optionalString("heirs") ?? ""
     for flag in try reader.list("flags", MessageReader.string) {
       switch flag {
       case "noNewPrivileges": noNewPrivileges = true

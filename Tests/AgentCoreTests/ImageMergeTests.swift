@@ -224,6 +224,14 @@ import Testing
     #expect(found == mask, "\(String(found, radix: 16))")
   }
 
+  @Test("a root goes on to its namespace's containers, unless something could stay in it unseen") func heirs() throws {
+    #expect(try root().heirs == "ns")
+    #expect(try root(["securityContext": ["capabilities": ["drop": ["ALL"]]]]).heirs == "ns")
+    #expect(try root(["securityContext": ["capabilities": ["add": ["SYS_ADMIN"]]]]).heirs == "")
+    #expect(try root(["securityContext": ["privileged": true]]).heirs == "")
+    #expect(try root(pod: ["shareProcessNamespace": true]).heirs == "")
+  }
+
   @Test("a capability that there is not cannot be given") func unknownCapability() {
     let error = failure(
       ["securityContext": ["capabilities": ["add": ["FLY"]]]], image: ImageConfiguration(command: ["x"]))

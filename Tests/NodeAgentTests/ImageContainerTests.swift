@@ -84,6 +84,71 @@ final class ImageKeeper {
     #expect(eventually { ((try? Files.list(node.keeper.paths.roots)) ?? []).isEmpty })
   }
 
+  /// The number of the file system that is its root, which no other has while it lives.
+  private static let device =
+    "while read -r a b dev c point rest; do [ \"$point\" = / ] && echo $dev; done </proc/self/mountinfo"
+
+  @Test("a root that was not changed goes on to the next container, but not to one of another namespace or image")
+  func reuse() throws {
+    let node = try ImageKeeper()
+    func device(_ namespace: String, _ more: JSON = [:]) throws -> String {
+      var container: JSON = ["name": "main", "image": "box", "command": ["/bin/sh", "-c", .string(Self.device)]]
+      for (key, value) in more.objectValue ?? JSONObject() { container[key] = value }
+      var assignment = node.assignment(container)
+      assignment.namespace = namespace
+      return try node.finish(assignment).1
+    }
+    let first = try device("one")
+    #expect(!first.isEmpty)
+    #expect(try device("one") == first)
+    let others = [
+      try device("two"), try device("one", ["securityContext": ["privileged": true]]),
+      try device("one", ["securityContext": ["capabilities": ["add": ["LINUX_IMMUTABLE"]]]]),
+      try device("one", ["securityContext": ["readOnlyRootFilesystem": true]]),
+      try device("one", ["workingDir": "/made"]),
+    ]
+    #expect(!others.contains(first), "\(others)")
+    #expect(try device("one") == first)
+    // An image that was removed and fetched again has other directories of the same names.
+    let layers = node.keeper.paths.layers
+    try NodeAgentTests.run("/bin/cp", "-a", "\(layers)/high", "\(layers)/again")
+    try Files.removeTree("\(layers)/high")
+    rename("\(layers)/again", "\(layers)/high")
+    try Files.writeAtomically("\(layers)/high/etc/motd", Array("new\n".utf8), mode: 0o644)
+    #expect(try node.run("cat /etc/motd").1 == "new\n")
+  }
+
+  @Test(
+    "nothing that a container does to its root is there for the next one",
+    arguments: [
+      "touch /new", "rm /etc/motd", "chmod 700 /", "chown 7 /", "touch /new; rm /new", "chmod 777 /etc",
+      "echo x >>/etc/hosts.equiv", "mv /tmp /pmt",
+    ])
+  func changes(script: String) throws {
+    let node = try ImageKeeper()
+    let look = "ls -ldn / /etc; ls -a / /etc; cat /etc/motd; cat /etc/hosts.equiv; echo ok"
+    let before = try node.run(look).1
+    #expect(before.hasSuffix("ok\n"))
+    let (end, said) = try node.run(script)
+    #expect(end?.exitCode == 0, "\(said)")
+    #expect(try node.run(look).1 == before)
+  }
+
+  @Test("two containers at once have a root each") func sharing() throws {
+    let node = try ImageKeeper()
+    let assignments = (0..<3).map { _ in
+      node.assignment([
+        "name": "main", "image": "box",
+        "command": ["/bin/sh", "-c", "touch /mine; sleep 1000"],
+      ])
+    }
+    for assignment in assignments { try node.start(assignment) }
+    for assignment in assignments {
+      #expect(node.keeper.wait { node.keeper.status(assignment.attempt)?.containers.first?.state.isRunning == true })
+    }
+    #expect(try node.run("ls / | grep -c mine").1 == "0\n")
+  }
+
   @Test("it is process 1 and sees no other; with shareProcessNamespace it sees the pod's") func processes() throws {
     let node = try ImageKeeper()
     let own = try node.run("echo $$$$; echo /proc/[0-9]*").1

@@ -181,6 +181,31 @@ struct TestStore {
     #expect(throws: IOError.self) { try RootLayers.claim([TestStore.hex("1")], for: place, in: test.store) }
   }
 
+  @Test("the layers of a root that rests may go, and it is used again only where they are the same directories")
+  func resting() throws {
+    let test = try TestStore()
+    let names = "12".map { TestStore.hex($0) }
+    for digit in "12" { try test.addLayer(digit) }
+    let place = "\(Files.split(test.store.directory).parent)/roots/7"
+    try Files.makeDirectory(place)
+    try RootLayers.claim(names, for: place, in: test.store)
+    let known = try RootLayers.identities(names, in: test.store)
+    #expect(RootLayers.rest(place))
+    #expect(try RootLayers.resume(names, known, for: place, in: test.store))
+    try test.store.sweep()
+    #expect(test.layers == ["1", "2"])
+    #expect(RootLayers.rest(place))
+    // As a mount does, it keeps the number from another.
+    let held = open(test.store.path(ofLayer: names[0]), O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+    defer { close(held) }
+    try test.store.sweep()
+    #expect(test.layers == [])
+    #expect(try !RootLayers.resume(names, known, for: place, in: test.store))
+    for digit in "12" { try test.addLayer(digit) }
+    #expect(try !RootLayers.resume(names, known, for: place, in: test.store))
+    #expect(!RootLayers.rest(place), "one that rests cannot rest")
+  }
+
   @Test("users and groups are those of the topmost layer that has them, links and what is hidden none")
   func users() throws {
     let scratch = try Scratch()

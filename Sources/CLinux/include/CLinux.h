@@ -71,6 +71,15 @@ int stint_keep_blocks(int descriptor, uint64_t bytes);
 // Names the calling thread (at most 15 bytes are kept).
 void stint_name_thread(const char *name);
 
+// 1 where the open directory has no entries, 0 where it has some; -1 and errno.
+int stint_is_empty_directory(int directory);
+
+// The names of the open file's extended attributes, each with a NUL; how many bytes, or -1 and errno.
+ssize_t stint_attribute_names(int file, char *names, size_t room);
+
+// The calling thread's id, by which /proc/PID/task knows it.
+pid_t stint_thread_id(void);
+
 // Processors that this process may run on, at least 1.
 int stint_usable_processors(void);
 

@@ -138,7 +138,17 @@ enum stint_operation_kind {
   STINT_SEAL = 16,          // makes destination, and what is mounted below it, read-only, if it is there; "/": the root's
                             // own file system alone
   STINT_HOST_NAME = 17,     // the pod's host name is source
+  STINT_ROOT = 18,          // the new root: what is mounted at detail, with all below it, in the mount namespace that
+                            // source leads to; it is mounted on destination
 };
+
+// Gives the calling thread, which is never another's again, a mount namespace of its own: what the host unmounts goes in
+// it too, nothing that is mounted in it is seen elsewhere. 0, or -1 and errno.
+int stint_mounts_apart(void);
+
+// Runs a plan's mount operations in the calling thread's mount namespace. 0, or -1 with errno and in `detail` what it was
+// done to.
+int stint_mounts_here(const uint8_t *plan, size_t length, char *detail, size_t room);
 
 // A table of `count` deadlines (a memory file); its descriptor, or -1 and errno. Only a keeper and its pod inits have
 // it: it is closed and unmapped before a container's command runs.

@@ -26,8 +26,8 @@ struct ImageMerge {
   /// The pod as kubelet names it in messages.
   let pod: String
 
-  /// Its root and who it runs as.
-  func root() throws(PlanningError) -> (root: ContainerRoot, home: String) {
+  /// Its root and who it runs as. `namespace`: of the pod.
+  func root(of namespace: String) throws(PlanningError) -> (root: ContainerRoot, home: String) {
     do throws(ImageUsers.Failure) {
       let security = container.security
       let label = "pod: \"\(pod)\", container: \(container.name)"
@@ -44,6 +44,10 @@ struct ImageMerge {
       root.podIPC = !spec.hostIPC
       let signal = container.stopSignal ?? image.configuration.stopSignal
       root.stopSignal = signal.flatMap(StopSignals.number) ?? root.stopSignal
+      // Not where something could stay in it unseen: an attribute of a file that only hinders others, or a hand in it
+      // from the pod's other processes.
+      let isPlain = !root.isPrivileged && root.capabilities & ~Capabilities.usual == 0
+      if isPlain, root.ownProcesses { root.heirs = namespace }
       return (root, user.home)
     } catch {
       throw PlanningError(container: container.name, reason: error.reason, message: error.message)

@@ -117,7 +117,7 @@ package enum PodPlanner {
     if merge == nil { try refuseConfined(container, of: spec) }
     let variables = try environment.variables(of: container, inImage: merge != nil)
     let lookUp = { (name: String) -> String? in variables[name] }
-    let (root, home) = try merge?.root() ?? (nil, "")
+    let (root, home) = try merge?.root(of: environment.assignment.namespace) ?? (nil, "")
     var environment = merge?.environment(variables, home: home) ?? variables.map { "\($0.key)=\($0.value)" }
     if container.input.isTerminal { TerminalSize.name(in: &environment) }
     var programRoom = PlanLimits.container

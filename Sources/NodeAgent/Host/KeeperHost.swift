@@ -57,6 +57,9 @@ package final class KeeperHost {
   private let probe: SandboxProbe
   /// When the process leaves whatever the disk does.
   private var exitTimer: LoopTimer?
+  /// Strikes when no pod has ended for a while: then roots are not kept for the next one.
+  private var rootTimer: LoopTimer?
+  private static let rootNanoseconds: Int64 = 5_000_000_000
   private static let exitNanoseconds: Int64 = 2_000_000_000
   /// Above every number of a `journal` effect.
   private static let lastWrite = Int64.max
@@ -67,6 +70,7 @@ package final class KeeperHost {
     do throws(IOError) {
       let host = try KeeperHost(options)
       try host.loop.run(until: { host.isDone })
+      host.storage.stop()
       host.cgroups?.remove()
       host.limits.remove()
       HostLog.flush()
@@ -144,6 +148,7 @@ package final class KeeperHost {
     timer = loop.makeTimer { [unowned self] in handle(.timer) }
     reports = ReportBatch(loop: loop) { [unowned self] reports in link?.send(KeeperReply.reports(reports).json) }
     try storage.attach(to: loop) { [unowned self] word in hear(word) }
+    rootTimer = loop.makeTimer { [unowned self] in storage.dropFreeRoots() }
     exitTimer = loop.makeTimer { [unowned self] in isDone = true }
     try journal.attach(to: loop) { [unowned self] outcome in
       if outcome.number == Self.lastWrite { isDone = true } else { handle(journaled(outcome)) }
@@ -331,6 +336,7 @@ package final class KeeperHost {
       runners[attempt] = runner
       runner.watchEnd { [unowned self] message in
         runners[attempt] = nil
+        rootTimer?.arm(at: Clocks.boot() + Self.rootNanoseconds)
         checks?.forget(attempt)
         if let cgroup { cgroups?.giveBack(cgroup) }
         if let limited { limits.giveBack(limited) }

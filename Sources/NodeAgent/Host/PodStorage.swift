@@ -36,6 +36,7 @@ final class PodStorage: Sendable {
   private let logLimit: Int64
   private let rootDirectory: String
   private let user: PodUser?
+  private let roots: RootPool
   private let words: Mailbox<Word>
   /// All output goes to one disk: one thread.
   private let logs: WorkerThread
@@ -43,6 +44,8 @@ final class PodStorage: Sendable {
   /// Mount sources may lie on many file systems: one that hangs must not hold up the others' starts.
   private let starts: WorkerPool
   private static let startThreads = 16
+  /// Of the removal of roots that were several containers'.
+  private static let oldRoots: AttemptNumber = -1
   /// Looks at what pods keep; a disk that hangs holds these up alone.
   private let looks: WorkerPool
   private static let lookThreads = 2
@@ -70,7 +73,11 @@ final class PodStorage: Sendable {
     words = try Mailbox()
     logs = try WorkerThread(name: "stint-logs")
     owed = try OwedLogs(thread: logs)
-    starts = try WorkerPool(name: "stint-starts", limit: Self.startThreads)
+    let starts = try WorkerPool(name: "stint-starts", limit: Self.startThreads)
+    self.starts = starts
+    roots = try RootPool(paths: paths, mountPoint: rootDirectory) { path in
+      starts.post(key: Self.oldRoots) { Self.remove(path) }
+    }
     looks = try WorkerPool(name: "stint-looks", limit: Self.lookThreads)
   }
 
@@ -90,7 +97,7 @@ final class PodStorage: Sendable {
       }
       for (name, run) in runs {
         guard let log = Files.usage(below: paths.logs(attempt, container: name)),
-          let changes = Files.usage(below: "\(place(of: run))/upper")
+          let changes = Files.usage(below: "\(roots.place(of: run) ?? ownRoot(of: run))/upper")
         else { return words.post(.measured(attempt, nil)) }
         usage.containers[name] = log.addingSaturated(changes)
       }
@@ -111,63 +118,98 @@ final class PodStorage: Sendable {
     }
     starts.post(key: run.attempt) { [self] in
       var message = message
-      if spare == nil {
-        do throws(IOError) {
-          message = TerminationMessage(run, container, path: try messages.take(for: container))
-        } catch {
-          return words.post(.unprepared(run, error))
-        }
-      }
-      let directory = paths.logs(run.attempt, container: container.name)
-      LogFile.begin(directory: directory, restart: run.restart)
       do throws(IOError) {
-        let mounts = try mounts(of: message.mounted, run, hostname: hostname)
-        var filter: [UInt8]?
-        if case .localhost(let profile)? = planned.root?.seccomp {
-          guard !PathText.climbs(profile) else {
-            throw IOError(code: EINVAL, operation: "load seccomp profile", subject: profile)
-          }
-          filter = try SeccompProfiles.filter("\(paths.seccomp)/\(profile)")
+        if spare == nil { message = TerminationMessage(run, container, path: try messages.take(for: container)) }
+        LogFile.begin(directory: paths.logs(run.attempt, container: container.name), restart: run.restart)
+        guard let root = container.root else {
+          let mounts = MountPlan.operations(
+            for: message.mounted, data: paths.data, user: user, rootDirectory: rootDirectory)
+          return words.post(.prepared(run, Preparation(message: message, mounts: mounts)))
         }
-        words.post(.prepared(run, Preparation(message: message, mounts: mounts, filter: filter)))
+        try prepare(run, root, message, hostname: hostname)
       } catch {
-        removeRoot(of: run)
         words.post(.unprepared(run, error))
       }
     }
     return nil
   }
 
-  private func mounts(of container: PodPlan.Container, _ run: ContainerRun, hostname: String) throws(IOError)
-    -> [MountOperation]
-  {
-    guard let root = container.root else {
-      return MountPlan.operations(for: container, data: paths.data, user: user, rootDirectory: rootDirectory)
-    }
+  /// What a container of an image needs; `prepared` or `unprepared` follows.
+  private func prepare(
+    _ run: ContainerRun, _ root: ContainerRoot, _ message: TerminationMessage, hostname: String
+  ) throws(IOError) {
     guard geteuid() != 0 || stint_is_sealed() != 0 else {
       throw IOError(
-        operation: "start", subject: container.name,
+        operation: "start", subject: message.mounted.name,
         message: "this kernel cannot keep the node's program from what a container does to it: images need Linux 5.12")
     }
-    let place = place(of: run)
-    try Files.removeTree(place)
-    try Files.makeDirectory(place)
-    try RootLayers.claim(root.layers, for: place, in: ImageStore(directory: paths.images))
-    return try RootPlan.operations(
-      for: container, root, layers: paths.layers, place: place, hostname: hostname, data: paths.data, user: user)
+    let parts = try RootPlan.parts(for: message.mounted, root, hostname: hostname, data: paths.data, user: user)
+    let filter = try localFilter(root)
+    guard let wanted = roots.wanted(root, parts) else {
+      return makeRoot(run, root, parts, Preparation(message: message, mounts: [], filter: filter))
+    }
+    roots.take(run, wanted) { [self] first in
+      if let first {
+        let mounts = [first] + parts.own
+        return words.post(.prepared(run, Preparation(message: message, mounts: mounts, filter: filter)))
+      }
+      starts.post(key: run.attempt) { [self] in
+        makeRoot(run, root, parts, Preparation(message: message, mounts: [], filter: filter))
+      }
+    }
   }
 
-  private func place(of run: ContainerRun) -> String { "\(paths.roots)/\(run.attempt)-\(run.slot)-\(run.restart)" }
+  /// A root that is no other container's.
+  private func makeRoot(
+    _ run: ContainerRun, _ root: ContainerRoot, _ parts: RootPlan.Parts, _ preparation: Preparation
+  ) {
+    let place = ownRoot(of: run)
+    do throws(IOError) {
+      try Files.removeTree(place)
+      try Files.makeDirectory(place)
+      try RootLayers.claim(root.layers, for: place, in: ImageStore(directory: paths.images))
+      var preparation = preparation
+      preparation.mounts = parts.operations(root, layers: paths.layers, place: place)
+      words.post(.prepared(run, preparation))
+    } catch {
+      removeRoot(of: run)
+      words.post(.unprepared(run, error))
+    }
+  }
+
+  private func localFilter(_ root: ContainerRoot) throws(IOError) -> [UInt8]? {
+    guard case .localhost(let profile) = root.seccomp else { return nil }
+    guard !PathText.climbs(profile) else {
+      throw IOError(code: EINVAL, operation: "load seccomp profile", subject: profile)
+    }
+    return try SeccompProfiles.filter("\(paths.seccomp)/\(profile)")
+  }
+
+  private func ownRoot(of run: ContainerRun) -> String {
+    "\(paths.roots)/\(run.attempt)-\(run.slot)-\(run.restart)"
+  }
 
   /// What a run's container has changed in its root, once no process of it is left.
   func removeRoot(of run: ContainerRun) {
-    let place = place(of: run)
-    starts.post(key: run.attempt) {
-      do throws(IOError) {
-        try Files.removeTree(place)
-      } catch {
-        HostLog.line("keeper: \(error)")
-      }
+    if roots.giveBack(run) { return }
+    let place = ownRoot(of: run)
+    starts.post(key: run.attempt) { Self.remove(place) }
+  }
+
+  /// Removes roots that no container has.
+  func dropFreeRoots() { roots.dropFree() }
+
+  /// No pod is left and none comes.
+  func stop() {
+    roots.stop()
+    _ = starts.finish(milliseconds: 2_000)
+  }
+
+  private static func remove(_ path: String) {
+    do throws(IOError) {
+      try Files.removeTree(path)
+    } catch {
+      HostLog.line("keeper: \(error)")
     }
   }
 

@@ -30,26 +30,62 @@ enum RootPlan {
     var isReadOnly: Bool
   }
 
-  /// The operations, in order. `place`: where its changes are kept; in memory for a root that takes none. Throws where
-  /// a volume's subPath cannot be made.
-  static func operations(
-    for container: PodPlan.Container, _ root: ContainerRoot, layers: String, place: String, hostname: String,
-    data: String, user: PodUser?
-  ) throws(IOError) -> [MountOperation] {
-    var result: [MountOperation] = [
-      .image(layers: layers, names: root.layers, place: place, inMemory: root.isReadOnly),
-      .makeDirectory(path: "/proc"),
-      .makeDirectory(path: "/dev"), .makeDirectory(path: "/sys"), .proc(destination: "/proc"),
-    ]
-    result += root.isPrivileged ? [.bind(source: "/dev", destination: "/dev")] : ownDevices(root)
-    result.append(.sysfs(destination: "/sys", readOnly: !root.isPrivileged))
-    if !root.isPrivileged, !root.unmasksProc {
-      result += masked.map { .mask(path: $0) } + sealed.map { .seal(path: $0) }
+  /// A root's operations, in three parts that follow on each other. The first two are the same for all containers of a
+  /// template, and can be made for them beforehand (`RootPool`).
+  struct Parts {
+    /// Mount points in the root itself.
+    var points: [MountOperation]
+    /// What is mounted in it that all can share.
+    var shared: [MountOperation]
+    /// What is this container's.
+    var own: [MountOperation]
+
+    /// All of them, for a root of its own. `place`: where its changes are kept; in memory for a root that takes none.
+    func operations(_ root: ContainerRoot, layers: String, place: String) -> [MountOperation] {
+      [.image(layers: layers, names: root.layers, place: place, inMemory: root.isReadOnly)] + points + shared + own
     }
-    result += try volumes(container, isPrivileged: root.isPrivileged, data: data, user: user)
-    if container.workingDirectory != "/" { result.append(.makeDirectory(path: container.workingDirectory)) }
-    if root.isReadOnly { result.append(.seal(path: "/")) }
-    return result + [.hostName(hostname), .pivot]
+  }
+
+  /// Throws where a volume's subPath cannot be made.
+  static func parts(
+    for container: PodPlan.Container, _ root: ContainerRoot, hostname: String, data: String, user: PodUser?
+  ) throws(IOError) -> Parts {
+    var parts = Parts(
+      points: ["/proc", "/dev", "/sys"].map { .makeDirectory(path: $0) },
+      shared: [.sysfs(destination: "/sys", readOnly: !root.isPrivileged)], own: [.proc(destination: "/proc")])
+    parts.own += root.isPrivileged ? [.bind(source: "/dev", destination: "/dev")] : ownDevices(root)
+    if !root.isPrivileged, !root.unmasksProc {
+      // The container's are of the same kernel: what that does not have costs each start a look into a new /proc.
+      let hidden = masked.filter(Files.exists)
+      parts.shared += hidden.filter { PathText.isBelow($0, "/sys") }.map { .mask(path: $0) }
+      parts.own += hidden.filter { PathText.isBelow($0, "/proc") }.map { .mask(path: $0) }
+      parts.own += sealed.filter(Files.exists).map { .seal(path: $0) }
+    }
+    for operation in try volumes(container, isPrivileged: root.isPrivileged, data: data, user: user) {
+      if isPoint(operation) { parts.points.append(operation) } else { parts.own.append(operation) }
+    }
+    if container.workingDirectory != "/" {
+      let directory = MountOperation.makeDirectory(path: container.workingDirectory)
+      // In a volume, it is to be made there, once that is mounted.
+      let outside = !container.mounts.contains {
+        let path = MountPlan.normalized($0.path)
+        return path == container.workingDirectory || PathText.isBelow(container.workingDirectory, path)
+      }
+      if outside, isPoint(directory) { parts.points.append(directory) } else { parts.own.append(directory) }
+    }
+    if root.isReadOnly { parts.own.append(.seal(path: "/")) }
+    parts.own += [.hostName(hostname), .pivot]
+    return parts
+  }
+
+  /// Whether it makes something in the root itself, and not in what is mounted there.
+  private static func isPoint(_ operation: MountOperation) -> Bool {
+    let path: String
+    switch operation {
+    case .makeDirectory(let made, _), .makeFile(let made, _): path = made
+    default: return false
+    }
+    return !["/proc", "/dev", "/sys"].contains { path == $0 || PathText.isBelow(path, $0) }
   }
 
   private static func ownDevices(_ root: ContainerRoot) -> [MountOperation] {

@@ -82,10 +82,20 @@ enum ImageBench {
     return Double(Clocks.boot() - start) / 1e9
   }
 
+  /// By one connection, as Jobs of host processes are measured.
   private static func latency(_ bench: BenchContext, _ cluster: BenchCluster) throws -> [BenchFigure] {
+    let jobs = bench.size(100, quick: 30)
+    let client = cluster.makeClient()
     var times: [Double] = []
-    for number in 0..<bench.size(100, quick: 30) {
-      times.append(try time(cluster, BenchManifest.job("single-\(number)", image: BenchImage.name)) * 1_000)
+    var begun: Int64 = 0
+    func submit() throws {
+      begun = Clocks.boot()
+      let job = BenchManifest.job("single-\(times.count)", image: BenchImage.name)
+      _ = try client.send(BenchManifest.create(job))
+    }
+    try JobBench.watch(cluster, count: jobs, start: submit) { _ in
+      times.append(Double(Clocks.boot() - begun) / 1e6)
+      if times.count < jobs { try submit() }
     }
     let half = Spread(times).median
     return [

@@ -45,6 +45,8 @@ final class ImageStaging {
 /// mounted by descriptors.)
 enum RootLayers {
   private static let file = "layers"
+  /// Its name while nobody uses the root.
+  private static let resting = "rest"
   private static let limit = 1 << 16
 
   /// Says that the root at `place` is made of these. Throws where one of them has gone meanwhile.
@@ -61,6 +63,31 @@ enum RootLayers {
       let text = names.joined(separator: "\n")
       guard write(descriptor, text, text.utf8.count) == text.utf8.count else { throw IOError.last("write", path) }
     }
+  }
+
+  /// The root at `place` is not used for now: its layers may go. False: that cannot be said.
+  static func rest(_ place: String) -> Bool { rename("\(place)/\(file)", "\(place)/\(resting)") == 0 }
+
+  /// The root at `place`, which rests, is to be used again. False: its layers are not those that it was made of.
+  static func resume(
+    _ names: [String], _ known: [FileIdentity], for place: String, in store: ImageStore
+  ) throws(IOError) -> Bool {
+    try store.locked { () throws(IOError) in
+      guard let present = try? identities(names, in: store), present == known else { return false }
+      return rename("\(place)/\(resting)", "\(place)/\(file)") == 0
+    }
+  }
+
+  /// Which directories the layers are now.
+  static func identities(_ names: [String], in store: ImageStore) throws(IOError) -> [FileIdentity] {
+    var result: [FileIdentity] = []
+    for name in names {
+      var facts = stat()
+      let path = store.path(ofLayer: name)
+      guard stat(path, &facts) == 0 else { throw IOError.last("look at", path) }
+      result.append(FileIdentity(device: UInt64(facts.st_dev), inode: UInt64(facts.st_ino)))
+    }
+    return result
   }
 
   /// Those of `names` that a root at one of `roots`' places is made of. Under the store's lock.

@@ -34,6 +34,7 @@ int stint_start_parse(struct container_start *start, const char *bytes, size_t l
   start->end = bytes + length;
   if (length < sizeof(struct stint_plan)) return -1;
   start->plan = (const struct stint_plan *)bytes;
+  start->users = -1;
   size_t arguments = start->plan->argument_count, environment = start->plan->environment_count;
   if (arguments == 0 || arguments > length || environment > length || arguments + environment + 2 > room) return -1;
   start->arguments = pointers;
@@ -213,6 +214,16 @@ static int place_streams(const struct container_start *start) {
   return dup2(start->streams[0], 1) < 0 || dup2(start->streams[1], 2) < 0 ? -1 : 0;
 }
 
+// In the pod's user namespace from here on, and so are its mounts: what it is capable of counts for nothing else. All
+// that needs the host's root is done. With its mounts they are others' than the init was told of.
+static int take_users(const struct container_start *start, int words, struct container_word *word) {
+  struct stat facts;
+  if (stint_users_enter(start->users) != 0 || unshare(CLONE_NEWNS) != 0 || stat("/proc/self/ns/mnt", &facts) != 0)
+    return -1;
+  word->mount_namespace = facts.st_ino;
+  return write(words, word, sizeof *word) == sizeof *word ? 0 : -1;
+}
+
 static int container_main(void *argument) {
   enum { WORDS = 3 };
   struct container_start *start = argument;
@@ -237,6 +248,9 @@ static int container_main(void *argument) {
   if (stint_mounts_run(start, word.detail, sizeof word.detail) != 0)
     return stint_start_fail(WORDS, &word, STINT_STAGE_MOUNT, NULL);
   stint_start_score(start->plan->oom_score_adjust);
+  stint_start_own(start);
+  if (start->users >= 0 && take_users(start, WORDS, &word) != 0)
+    return stint_start_fail(WORDS, &word, STINT_STAGE_USERS, "enter the pod's user namespace");
   if (chdir(*start->directory != 0 ? start->directory : "/") != 0)
     return stint_start_fail(WORDS, &word, STINT_STAGE_DIRECTORY, start->directory);
   if (place_streams(start) != 0 || close_range(WORDS + 1, ~0U, 0) != 0)
@@ -253,6 +267,11 @@ static int share_with_pod(const struct stint_plan *plan) {
   if (plan->flags & STINT_PLAN_POD_UTS) wanted |= CLONE_NEWUTS;
   if (plan->flags & STINT_PLAN_POD_IPC) wanted |= CLONE_NEWIPC;
   wanted &= ~shared;
+  if (plan->first_user != 0 && stint_users() < 0) {
+    if (stint_users_make(plan->first_user, wanted) != 0) return -1;
+    shared |= wanted;
+    return 0;
+  }
   if (wanted == 0) return 0;
   if (unshare(wanted) != 0) return -1;
   shared |= wanted;
@@ -263,8 +282,9 @@ static int share_with_pod(const struct stint_plan *plan) {
 // descriptors with it.
 static void keep_own(struct container_start *start) {
   enum { FIRST = 5, ABOVE = 64 };
-  int *own[1 + STINT_STREAMS] = {&start->words};
+  int *own[2 + STINT_STREAMS] = {&start->words};
   int count = 1;
+  if (start->users >= 0) own[count++] = &start->users;
   for (int stream = 0; stream < STINT_STREAMS; stream++)
     if (start->streams[stream] >= 0) own[count++] = &start->streams[stream];
   for (int index = 0; index < count; index++)
@@ -275,8 +295,16 @@ static void keep_own(struct container_start *start) {
   if (close_range((unsigned)(FIRST + count), ~0U, 0) != 0) _exit(127);
 }
 
-// A container's child among the processes of another's. As that one's may look at it before it has become its command,
-// it must not share our memory.
+// A container's child that others may look at before it has become its command, so it must not share our memory.
+static long start_apart(struct container_start *start, int flags) {
+  long pid = stint_call(SYS_clone, CLONE_NEWNS | flags | SIGCHLD, 0, 0, 0, 0);
+  if (pid != 0) return pid;
+  prctl(PR_SET_DUMPABLE, 0);
+  keep_own(start);
+  _exit(container_main(start));
+}
+
+// A container's child among the processes of another's.
 static pid_t start_among(struct container_start *start, pid_t target, int *stage) {
   *stage = STINT_STAGE_JOIN;
   int other = (int)syscall(SYS_pidfd_open, target, 0);
@@ -285,13 +313,20 @@ static pid_t start_among(struct container_start *start, pid_t target, int *stage
   stint_close(other);
   if (self < 0) return errno = (int)-self, -1;
   *stage = STINT_STAGE_CLONE;
-  long pid = stint_call(SYS_clone, CLONE_NEWNS | SIGCHLD, 0, 0, 0, 0);
-  if (pid == 0) {
-    prctl(PR_SET_DUMPABLE, 0);
-    keep_own(start);
-    _exit(container_main(start));
-  }
+  long pid = start_apart(start, 0);
   stint_processes_leave((int)self);
+  return pid < 0 ? (errno = (int)-pid, -1) : (pid_t)pid;
+}
+
+static pid_t begin(struct container_start *start, pid_t target, int flags, int *stage) {
+  // It shares our memory, as by vfork, but we do not wait for its exec.
+  static _Alignas(16) char stack[256 * 1024];
+  if (start->plan->first_user != 0) start->users = stint_users();
+  if (target > 0) return start_among(start, target, stage);
+  if (start->users < 0)
+    return clone(container_main, stack + sizeof stack, CLONE_VM | CLONE_NEWNS | SIGCHLD | flags, start);
+  // In its user namespace its rights over a process are those of whoever else has some there.
+  long pid = start_apart(start, flags);
   return pid < 0 ? (errno = (int)-pid, -1) : (pid_t)pid;
 }
 
@@ -303,13 +338,9 @@ pid_t stint_container_start(struct container_start *start, const char *bytes, si
   *stage = STINT_STAGE_CLONE;
   if (pipe2(ends, O_CLOEXEC | O_NONBLOCK) != 0) return -1;
   start->words = ends[1];
-  // It shares our memory, as by vfork, but we do not wait for its exec.
-  static _Alignas(16) char stack[256 * 1024];
-  int flags = CLONE_VM | CLONE_NEWNS | SIGCHLD;
-  if (start->plan->flags & STINT_PLAN_OWN_PROCESSES) flags |= CLONE_NEWPID;
+  int flags = start->plan->flags & STINT_PLAN_OWN_PROCESSES ? CLONE_NEWPID : 0;
   pid_t pid = -1;
-  if (share_with_pod(start->plan) == 0)
-    pid = target > 0 ? start_among(start, target, stage) : clone(container_main, stack + sizeof stack, flags, start);
+  if (share_with_pod(start->plan) == 0) pid = begin(start, target, flags, stage);
   // From here on errno is the child's.
   int error = pid < 0 ? errno : 0;
   stint_close(ends[1]);

@@ -163,6 +163,8 @@ static int clone_source(const struct container_start *start, const struct operat
     if (mount_setattr(tree, "", AT_EMPTY_PATH | AT_RECURSIVE, &attributes, sizeof attributes) != 0)
       return stint_close_keeping_errno(tree);
   }
+  if (operation->head.flags & STINT_BIND_SHIFTED && start->users >= 0 && stint_users_show(start->users, tree) != 0)
+    return stint_close_keeping_errno(tree);
   return tree;
 }
 
@@ -174,6 +176,13 @@ static int bind_mount(struct mounts *mounts, const struct operation *operation) 
   // A link may lead it over the recent one, unless it lies in that.
   if (result == 0 && name_in_recent(mounts, operation->destination) == NULL) forget_recent(mounts, "/");
   return result;
+}
+
+// What is made in the root of a pod with users of its own is its root's.
+static int give(const struct mounts *mounts, int parent, const char *name) {
+  if (mounts->start->users < 0) return 0;
+  uid_t first = mounts->start->plan->first_user;
+  return fchownat(parent, name, first, first, AT_SYMLINK_NOFOLLOW);
 }
 
 // Makes one thing that is missing.
@@ -229,6 +238,7 @@ static int make_part(const struct mounts *mounts, const struct operation *operat
     int result = follow(parent, name, path, start, end);
     if (result == 0) {
       result = !is_own(mounts, parent) ? -1 : is_last ? make_one(operation, parent, name) : mkdirat(parent, name, 0755);
+      if (result == 0) result = give(mounts, parent, name);
       if (result == 0) result = !is_last;
     }
     stint_close_keeping_errno(parent);
@@ -240,7 +250,7 @@ static int make_part(const struct mounts *mounts, const struct operation *operat
 static int make(const struct mounts *mounts, const struct operation *operation) {
   char path[4096];
   const char *own = name_in_recent(mounts, operation->destination);
-  if (own != NULL && make_one(operation, mounts->recent, own) == 0) return 0;
+  if (own != NULL && make_one(operation, mounts->recent, own) == 0) return give(mounts, mounts->recent, own);
   if (own != NULL && errno != EEXIST) return -1;
   size_t length = strlen(operation->destination);
   if (length >= sizeof path) return errno = ENAMETOOLONG, -1;
@@ -378,10 +388,22 @@ static int pivot(struct mounts *mounts) {
   return chdir("/");
 }
 
+static int memory(struct mounts *mounts, const struct operation *operation) {
+  const char *options = operation->detail;
+  char owned[256];
+  uint32_t first = mounts->start->plan->first_user;
+  if (first != 0) {
+    int length = snprintf(owned, sizeof owned, "%s%suid=%u,gid=%u", options, *options != 0 ? "," : "", first, first);
+    if (length >= (int)sizeof owned) return errno = E2BIG, -1;
+    options = owned;
+  }
+  return stint_mount_on(mounts, "tmpfs", operation->destination, options, MS_NOSUID | MS_NODEV);
+}
+
 static int run(struct mounts *mounts, const struct operation *operation) {
   switch (operation->head.kind) {
     case STINT_BIND: return bind_mount(mounts, operation);
-    case STINT_TMPFS: return stint_mount_on(mounts, "tmpfs", operation->destination, operation->detail, MS_NOSUID | MS_NODEV);
+    case STINT_TMPFS: return memory(mounts, operation);
     case STINT_MAKE_DIRECTORY:
     case STINT_MAKE_FILE:
     case STINT_SYMLINK: return make(mounts, operation);

@@ -28,6 +28,7 @@ struct container_start {
   const char *end;
   int streams[STINT_STREAMS];
   int words; // the child's end of the pipe for its words
+  int users; // the user namespace that it enters; -1: it stays in the host's
 };
 
 // Never returns: the pod's PID 1. `under_bubblewrap`: bubblewrap made the namespaces, so the keeper needs our pidfd.
@@ -55,6 +56,10 @@ long stint_exec_start(struct container_start *start, const char *bytes, size_t l
 // `detail`.
 int stint_start_enter(const struct container_start *start, char *detail, size_t room);
 
+// Pipes among its streams become its user's, so that it may open them by name (/dev/stderr). Where they are not ours to
+// give they stay as they are.
+void stint_start_own(const struct container_start *start);
+
 // What both starts share. The first: 0, or -1 where the plan is none. The second adjusts the caller's oom score. The
 // third takes the plan's user and runs its command; it comes back where that cannot be, having said so. The last says
 // what failed, by errno, and gives an exit code; `detail` NULL: `word` has it.
@@ -76,6 +81,23 @@ long stint_packet_receive(int socket, struct stint_message *header, void *payloa
 // Walks the pod's processes. With a namespace: kills those in it, how many there were. With 0: counts the running ones.
 // -1: they cannot be seen.
 int stint_pod_walk(ino_t mount_namespace);
+
+// The pod's own /proc, opened when first needed: a pod with one container never needs it. -1: there is none.
+int stint_pod_proc(void);
+
+// Makes the pod's user namespace, whose ids from 0 on are the host's from `first` on, STINT_USER_COUNT of them, and what
+// `others` (CLONE_NEW*) names, owned by it, which the init is in from then on. 0, or -1 and errno.
+int stint_users_make(uint32_t first, int others);
+
+// The pod's user namespace; -1: it has the host's.
+int stint_users(void);
+
+// The caller becomes root of that user namespace, and nobody outside of it. There is no way back. 0, or -1 and errno.
+int stint_users_enter(int namespace);
+
+// Files of a detached mount are shown with that namespace's ids in place of their own: its root's are those of 0.
+// 0, or -1 and errno.
+int stint_users_show(int namespace, int tree);
 
 // Kills every process of a session but its leader, by whose id in the pod it is known; how many of them were running.
 int stint_pod_end_session(int session);

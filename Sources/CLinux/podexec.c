@@ -16,11 +16,14 @@
 #include "pod.h"
 #include "podcalls.h"
 
-enum { WORDS = 3, TARGET = 4 };
+enum { WORDS = 3, TARGET = 4, USERS = 5 };
 
 // The container's mounts, host name and IPC. A host's program may have the last two of the host, which only root joins:
 // the init, whose child we are, has the same then.
-static int join(const struct stint_plan *plan) {
+static int join(const struct container_start *start) {
+  const struct stint_plan *plan = start->plan;
+  // First: whatever the container has made of its mounts, it meets no one of the host's in them.
+  if (start->users >= 0 && stint_users_enter(USERS) != 0) return -1;
   if (syscall(SYS_setns, TARGET, CLONE_NEWNS | CLONE_NEWUTS | CLONE_NEWIPC) == 0) return 0;
   if (errno != EPERM) return -1;
   int own = CLONE_NEWNS;
@@ -50,6 +53,7 @@ int stint_take_terminal(const struct stint_plan *plan) {
 static int exec_main(const struct container_start *start, int target) {
   struct container_word word;
   const struct stint_plan *plan = start->plan;
+  stint_start_own(start);
   int has_terminal = (plan->flags & STINT_PLAN_TERMINAL) != 0;
   memset(&word, 0, sizeof word);
   // Ours alone from here on: whoever runs in the container as the same user may not look in before the command runs.
@@ -58,14 +62,16 @@ static int exec_main(const struct container_start *start, int target) {
   for (int stream = 0; stream < (has_terminal ? 1 : STINT_STREAMS); stream++)
     if (dup2(start->streams[stream], stream) < 0)
       return stint_start_fail(WORDS, &word, STINT_STAGE_STREAMS, "standard streams");
-  if (close_range(TARGET + 1, ~0U, 0) != 0)
+  if (start->users >= 0 && dup3(start->users, USERS, O_CLOEXEC) < 0)
+    return stint_start_fail(WORDS, &word, STINT_STAGE_USERS, "the pod's user namespace");
+  if (close_range(start->users >= 0 ? USERS + 1 : TARGET + 1, ~0U, 0) != 0)
     return stint_start_fail(WORDS, &word, STINT_STAGE_STREAMS, "standard streams");
   setsid();
   // By the paths of the host, whose mounts we still have.
   if (stint_start_enter(start, word.detail, sizeof word.detail) != 0)
     return stint_start_fail(WORDS, &word, STINT_STAGE_CGROUP, NULL);
   stint_start_score(plan->oom_score_adjust);
-  if (join(plan) != 0) return stint_start_fail(WORDS, &word, STINT_STAGE_JOIN, "the container's namespaces");
+  if (join(start) != 0) return stint_start_fail(WORDS, &word, STINT_STAGE_JOIN, "the container's namespaces");
   close(TARGET);
   if (chdir(*start->directory != 0 ? start->directory : "/") != 0)
     return stint_start_fail(WORDS, &word, STINT_STAGE_DIRECTORY, start->directory);
@@ -111,6 +117,7 @@ long stint_exec_start(struct container_start *start, const char *bytes, size_t l
   long result = stint_call(SYS_pipe2, (long)ends, O_CLOEXEC | O_NONBLOCK, 0, 0, 0);
   if (result == 0) {
     start->words = ends[1];
+    if (start->plan->first_user != 0) start->users = stint_users();
     result = fork_into(start, (int)target);
     stint_close(ends[1]);
     if (result > 0)

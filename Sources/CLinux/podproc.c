@@ -15,8 +15,7 @@
 
 static int proc_directory = -1;
 
-// The pod's own /proc, opened when first needed: a pod with one container never needs it.
-static int pod_proc(void) {
+int stint_pod_proc(void) {
   if (proc_directory >= 0) return proc_directory;
   int context = (int)stint_call(SYS_fsopen, (long)"proc", FSOPEN_CLOEXEC, 0, 0, 0);
   if (context >= 0) {
@@ -73,7 +72,7 @@ static int is_of_namespace(int proc, const char *pid, ino_t mount_namespace) {
 }
 
 static int walk(ino_t mount_namespace, int session) {
-  int proc = pod_proc();
+  int proc = stint_pod_proc();
   int list = proc < 0 ? -1 : stint_open_at(proc, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   if (list < 0) return -1;
   static _Alignas(8) char entries[16384];

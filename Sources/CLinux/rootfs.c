@@ -41,6 +41,23 @@ static int lower_option(char *option, size_t room, const char *base, const char 
   return *count > 0 ? 0 : (errno = EINVAL, -1);
 }
 
+// Has the layers shown with the ids of the pod's users, by mounts one over the other on `place`/lower: not every kernel
+// takes a layer that is mounted nowhere. The descriptors keep their numbers.
+static int shift_layers(int users, int place, const int *layers, int count) {
+  if (mkdirat(place, "lower", 0700) != 0) return -1;
+  for (int index = 0; index < count; index++) {
+    int tree = open_tree(layers[index], "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH);
+    int target = tree >= 0 ? openat(place, "lower", O_PATH | O_DIRECTORY | O_CLOEXEC) : -1;
+    int result = target >= 0 ? stint_users_show(users, tree) : -1;
+    if (result == 0) result = stint_attach(tree, target);
+    if (result == 0 && dup3(tree, layers[index], O_CLOEXEC) < 0) result = -1;
+    if (target >= 0) stint_close_keeping_errno(target);
+    if (tree >= 0) stint_close_keeping_errno(tree);
+    if (result != 0) return -1;
+  }
+  return 0;
+}
+
 // The container's changes go to `place`/upper. What it syncs need not outlive the machine: its root goes with it, so the
 // kernel is not to wait for the disk (volatile). In a user namespace overlay's notes are user attributes.
 static int mount_overlay(const char *lower, int place) {
@@ -76,6 +93,7 @@ static int image(struct mounts *mounts, const struct operation *operation) {
     result = mount("tmpfs", operation->destination, "tmpfs", MS_NODEV, "mode=0700");
   int place = result == 0 ? open(operation->destination, O_PATH | O_DIRECTORY | O_CLOEXEC) : -1;
   if (place < 0) result = -1;
+  if (result == 0 && mounts->start->users >= 0) result = shift_layers(mounts->start->users, place, layers, count);
   if (result == 0) result = make_places(place, layers[0]);
   if (result == 0) result = mount_overlay(option, place);
   // A file system that cannot take an overlay's changes, such as another overlay (a node in a container): in memory then.
@@ -188,7 +206,8 @@ static int seal(struct mounts *mounts, const struct operation *operation) {
 
 // Terminals belong to group tty, which has this number everywhere; a user namespace may have no such group.
 static int terminals(struct mounts *mounts, const struct operation *operation) {
-  static const char options[] = "newinstance,ptmxmode=0666,mode=0620,gid=5";
+  char options[64];
+  snprintf(options, sizeof options, "newinstance,ptmxmode=0666,mode=0620,gid=%u", mounts->start->plan->first_user + 5);
   unsigned long flags = MS_NOSUID | MS_NOEXEC;
   if (stint_mount_kernel(mounts, "devpts", operation->destination, options, flags) == 0) return 0;
   return stint_mount_kernel(mounts, "devpts", operation->destination, "newinstance,ptmxmode=0666,mode=0620", flags);

@@ -11,10 +11,11 @@ import Glibc
 package enum MountOperation: Hashable, Sendable {
   /// `source`, or what `below` names inside it (it may not lead out of it), with its submounts, on `destination`.
   /// `asUser`: looked up with the rights of the plan's user, so that a directory closed to it keeps it out.
-  /// `noDevices`: device files in it open nothing.
+  /// `noDevices`: device files in it open nothing. `shifted`: with `Confinement.firstUser` its files are the pod's own
+  /// users', what 0 owns its root's; not those of what is mounted below it.
   case bind(
     source: String, below: String = "", destination: String, readOnly: Bool = false, asUser: Bool = false,
-    noDevices: Bool = false)
+    noDevices: Bool = false, shifted: Bool = false)
   /// An empty tmpfs; options as mount's, such as `size=64m,mode=1777`.
   case tmpfs(destination: String, options: String = "")
   /// A directory with its parents, if it is not there.
@@ -64,6 +65,9 @@ package struct Confinement: Equatable, Sendable {
   package var ownProcesses = true
   /// System V IPC and message queues that the pod's containers share, and not the host's.
   package var podIPC = true
+  /// The pod has a user namespace: its ids from 0 on are the host's from here on, `UserRanges.size` of them, and its
+  /// capabilities count for what is of the pod alone. The same for all containers of a pod. nil: the host's users.
+  package var firstUser: UInt32?
   /// A compiled seccomp filter (`struct sock_filter` each); empty: every system call is allowed.
   package var filter: [UInt8] = []
 
@@ -132,7 +136,7 @@ package struct ContainerPlan: Equatable, Sendable {
     let size = UInt32(terminal?.columns ?? 0) | UInt32(terminal?.rows ?? 0) << 16
     let words = [
       flags, UInt32(truncatingIfNeeded: capabilities), UInt32(truncatingIfNeeded: capabilities >> 32),
-      UInt32(filter.count), size, UInt32(cgroups.count),
+      UInt32(filter.count), size, UInt32(cgroups.count), confinement?.firstUser ?? 0,
     ]
     for word in words { encoder.append(Int32(bitPattern: word)) }
     for text in arguments { try encoder.append(text) }
@@ -170,9 +174,10 @@ private struct PlanEncoder {
 
   mutating func append(_ operation: MountOperation) throws(IOError) {
     switch operation {
-    case .bind(let source, let below, let destination, let readOnly, let asUser, let noDevices):
+    case .bind(let source, let below, let destination, let readOnly, let asUser, let noDevices, let shifted):
       var flags = (readOnly ? STINT_BIND_READ_ONLY.rawValue : 0) | (asUser ? STINT_BIND_AS_USER.rawValue : 0)
       if noDevices { flags |= STINT_BIND_NO_DEVICES.rawValue }
+      if shifted { flags |= STINT_BIND_SHIFTED.rawValue }
       try append(STINT_BIND, flags: Int32(bitPattern: flags), source, destination, below)
     case .tmpfs(let destination, let options): try append(STINT_TMPFS, "", destination, options)
     case .makeDirectory(let path, let mode): try append(STINT_MAKE_DIRECTORY, mode: mode, "", path)

@@ -342,7 +342,7 @@ package final class PodProcess {
     case STINT_FAILED.rawValue:
       let stages = [
         "?", "plan", "clone", "mount", "workingDir", "user", "streams", "exec", "interpreter", "join", "terminal",
-        "cgroup",
+        "cgroup", "users",
       ]
       let stage = stages.indices.contains(Int(message.extra)) ? stages[Int(message.extra)] : "?"
       let subject = String(decoding: detail, as: UTF8.self)

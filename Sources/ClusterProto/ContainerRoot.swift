@@ -37,6 +37,8 @@ package struct ContainerRoot: Equatable, Sendable {
   package var ownProcesses: Bool
   /// IPC that only the pod shares; else the host's (`hostIPC`).
   package var podIPC: Bool
+  /// Users of the pod's own, whom the host does not know (`hostUsers: false`); else the host's.
+  package var ownUsers: Bool
   /// What asks it to end.
   package var stopSignal: Int32
   /// The namespace whose containers may have its root after it, where it has changed nothing in it; empty: nobody may.
@@ -56,6 +58,7 @@ package struct ContainerRoot: Equatable, Sendable {
     seccomp = .runtimeDefault
     ownProcesses = true
     podIPC = true
+    ownUsers = false
     stopSignal = 15
     heirs = ""
   }
@@ -68,7 +71,7 @@ package struct ContainerRoot: Equatable, Sendable {
     for (name, isSet) in [
       ("noNewPrivileges", noNewPrivileges), ("readOnly", isReadOnly), ("privileged", isPrivileged),
       ("unmasked", unmasksProc), ("unconfined", seccomp == .unconfined), ("localProfile", profile != nil),
-      ("podProcesses", !ownProcesses), ("hostIPC", !podIPC),
+      ("podProcesses", !ownProcesses), ("hostIPC", !podIPC), ("podUsers", ownUsers),
     ] where isSet {
       flags.append(.string(name))
     }
@@ -107,6 +110,7 @@ package struct ContainerRoot: Equatable, Sendable {
       case "localProfile": seccomp = .localhost(try reader.string("profile"))
       case "podProcesses": ownProcesses = false
       case "hostIPC": podIPC = false
+      case "podUsers": ownUsers = true
       default: throw MessageError("\(what): unknown flag \"\(flag)\"")
       }
     }

@@ -247,6 +247,8 @@ package final class PodSpec: Sendable, Equatable {
   package let sharesProcesses: Bool
   /// Its containers use the host's System V IPC.
   package let hostIPC: Bool
+  /// `hostUsers: false`: its containers have users of their own, whom the host does not know.
+  package let hasOwnUsers: Bool
   /// Where it may run.
   package let scheduling: SchedulingSpec
   /// Effective scheduling request: max(sum of containers and sidecars, each init container beside the sidecars before
@@ -282,11 +284,12 @@ package final class PodSpec: Sendable, Equatable {
     security = SecuritySpec(json: json["securityContext"])
     sharesProcesses = (json["shareProcessNamespace"]?.boolValue ?? false) || (json["hostPID"]?.boolValue ?? false)
     hostIPC = json["hostIPC"]?.boolValue ?? false
+    hasOwnUsers = json["hostUsers"]?.boolValue == false
     var scheduling = SchedulingSpec(json: json)
     scheduling.resources =
       Self.extendedResources(initContainers, containers) + HostPort.amounts(ofSpec: json)
     let contexts = [security] + (initContainers + containers).map(\.security)
-    scheduling.isConfined = contexts.contains { !$0.confining.isEmpty }
+    scheduling.isConfined = hasOwnUsers || contexts.contains { !$0.confining.isEmpty }
     scheduling.asksForRights = contexts.contains(where: \.asksForRights)
     self.scheduling = scheduling
     cpuMillicores = Self.effective(initContainers, containers, \.cpuMillicores)

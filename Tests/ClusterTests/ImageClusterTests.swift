@@ -63,4 +63,46 @@ struct ImageClusterTests {
       }
     }
   }
+
+  @Test("a Job with users of its own runs, is probed and entered as root of nobody, and its node is told of no other")
+  func ownUsers() async throws {
+    try await Blocking.run {
+      try TestCluster.with(agents: 0) { cluster in
+        let scratch = "\(cluster.directory)/images"
+        try Files.makeDirectory(scratch)
+        let registry = try BoxRegistry(scratch)
+        let mark = "\(5_300_000 + Int(getpid()))"
+        var job = Self.job(
+          "own", image: registry.name(), command: ["sh", "-c", "cat /proc/self/uid_map; id -u; sleep \(mark); true"])
+        let probe: JSON = ["command": ["sh", "-c", "test $(id -u) = 0 && touch /probed"]]
+        let path = ["spec", "template", "spec"]
+        var spec = job[path: path] ?? .null
+        var container = spec["containers"]?[0] ?? .null
+        container["readinessProbe"] = ["periodSeconds": 1, "exec": probe]
+        spec["containers"] = [container]
+        (spec["hostUsers"], spec["terminationGracePeriodSeconds"]) = (false, 1)
+        spec["subdomain"] = "ring"
+        job["spec"] = ["template": ["spec": spec]]
+        try cluster.startAgent("node-1", ["--images", "on"])
+        try cluster.waitForNodes(1)
+        try cluster.apply(job)
+        try eventually("its container is ready") {
+          try cluster.pods(of: "own").first?[path: ["status", "containerStatuses"]]?[0]?["ready"] == true
+        }
+        let pod = try cluster.pods(of: "own").first ?? .null
+        try check(pod[path: ["spec", "hostUsers"]] == false, "\(pod["spec"] ?? .null)")
+        let said = try cluster.stint("logs", "job/own").text
+        let words = said.split { $0 == " " || $0 == "\n" }.map(String.init)
+        try check(words.count == 4 && words[0] == "0" && words[2] == "65536" && words[3] == "0", said)
+        let look = "cat /proc/self/uid_map; ls /probed; tail -n 1 /etc/hosts"
+        let entered = try cluster.stint("exec", "job/own", "--", "busybox", "sh", "-c", look).text
+        try check(entered.hasPrefix(said.prefix { $0 != "\n" }), entered)
+        let name = pod[path: ["metadata", "name"]]?.stringValue ?? ""
+        try check(entered.hasSuffix("\t\(name).ring.default.svc.cluster.local\t\(name)\n"), entered)
+        try cluster.must("delete", "job/own", within: 90)
+        let roots = "\(cluster.dataDirectory("node-1"))/roots"
+        try eventually("no root is left") { ((try? Files.list(roots)) ?? []).isEmpty }
+      }
+    }
+  }
 }

@@ -217,7 +217,7 @@ private let jobRefusals: [Refusal] = [
   @Test(
     "what this version cannot run rightly is refused by name",
     arguments: [
-      ("hostUsers", ["hostUsers": false]),
+      ("hostPID", ["hostPID": true]),
       ("runtimeClassName", ["runtimeClassName": "gvisor"]), ("schedulerName", ["schedulerName": "other"]),
       ("os.name", ["os": ["name": "windows"]]),
       (

@@ -70,6 +70,9 @@ import Testing
       pod([:], ["shareProcessNamespace": true, "hostPID": true]),
       "shareProcessNamespace: Invalid value: true: ShareProcessNamespace and HostPID cannot both be enabled"
     ),
+    (pod([:], ["hostUsers": false, "hostNetwork": true]), "spec.hostNetwork: Forbidden: when `hostUsers` is false"),
+    (pod([:], ["hostUsers": false, "hostPID": true]), "spec.HostPID: Forbidden: when `hostUsers` is false"),
+    (pod([:], ["hostUsers": false, "hostIPC": true]), "spec.HostIPC: Forbidden: when `hostUsers` is false"),
   ]
 
   @Test("what is wrong in itself is refused in Kubernetes' words", arguments: wrong)
@@ -82,7 +85,7 @@ import Testing
   }
 
   private static let unsupported: [(JSON, String)] = [
-    (pod([:], ["hostUsers": false]), "hostUsers"), (pod([:], ["hostPID": true]), "hostPID"),
+    (pod([:], ["hostPID": true]), "hostPID"),
     (pod(["seLinuxOptions": ["level": "x"]]), "securityContext.seLinuxOptions"),
     (pod(["sysctls": [["name": "kernel.shm_rmid_forced", "value": "1"]]]), "securityContext.sysctls"),
     (pod([:], container: ["appArmorProfile": ["type": "RuntimeDefault"]]), "containers[0].securityContext.appArmor"),
@@ -130,6 +133,19 @@ import Testing
     #expect(answer.code == 201 && answer.warnings.isEmpty, "\(answer)")
   }
 
+  @Test("users of the pod's own are taken for images, and so is what needs them; a program of the host has none")
+  func ownUsers() throws {
+    let harness = try APIHarness()
+    let spec = Self.pod([:], container: ["procMount": "Unmasked"], ["hostUsers": false])
+    let answer = harness.create(.pods, Manifest.pod("p", spec: spec))
+    #expect(answer.code == 201 && answer.object[path: ["spec", "hostUsers"]] == false, "\(answer.message)")
+    #expect(answer.warnings.count == 1)
+    #expect(answer.warnings.first?.hasPrefix("spec.hostUsers: no node here would hold the pod to it") == true)
+    let host = harness.create(.pods, Manifest.pod("h", spec: Self.pod([:], image: "host", ["hostUsers": false])))
+    let text = "spec.containers[0].image: Forbidden: not supported by this version with `hostUsers: false`"
+    #expect(host.code == 422 && host.message.contains(text), "\(host.message)")
+  }
+
   @Test("where no node would hold the pod to it, it is taken, kept, and a Warning says that it waits")
   func warned() throws {
     let harness = try APIHarness()
@@ -144,6 +160,26 @@ import Testing
 
   private func message(_ harness: FleetHarness, _ pod: String) -> String {
     harness.pod(pod)?.status.condition("PodScheduled")?.message ?? ""
+  }
+
+  @Test("a pod with users of its own goes to no node that has none to give, which says why") func usersNode() throws {
+    var harness = try FleetHarness.joined(["off", "one"])
+    for (name, labels) in [
+      ("off", [ImageMode.label: "off"]), ("one", [ImageMode.label: "on", ImageMode.usersLabel: ImageMode.oneUser]),
+    ] as [(String, StringMap)] {
+      harness.agents[name]?.labels = labels
+      harness.reconnect(name, session: "again")
+    }
+    harness.addPod("own", extra: [("hostUsers", false)])
+    #expect(harness.pod("own")?.nodeName == nil)
+    #expect(
+      message(harness, "own").contains(
+        "1 node(s) didn't run images, which the pod's hostUsers: false needs, 1 node(s) ran every container as one "
+          + "user, whatever the pod's hostUsers: false says"), "\(message(harness, "own"))")
+    var agent = FakeAgent("many")
+    agent.labels = [ImageMode.label: "on", ImageMode.usersLabel: ImageMode.ownUsers]
+    harness.join(agent)
+    #expect(harness.pod("own")?.nodeName == "many")
   }
 
   private func add(_ harness: inout FleetHarness, _ name: String, _ context: JSON, extra: [(String, JSON)] = []) {

@@ -26,7 +26,10 @@ enum FieldTable {
     Rule(
       field: "Job.metadata", text: "a name that is no DNS label: Warning", effect: .warned, path: "job.metadata.name",
       probe: "a.b"),
-    Rule(field: "PodSpec.hostUsers", text: "`false`: refused", effect: .refused, path: "hostUsers", probe: false),
+    Rule(
+      field: "PodSpec.hostUsers",
+      text: "`false`: on nodes with `--images=on`: without one, Warning, and the pod waits", effect: .warned,
+      path: "hostUsers", probe: false),
     Rule(field: "PodSpec.hostPID", text: "`true`: refused", effect: .refused, path: "hostPID", probe: true),
     Rule(
       field: "PodSpec.subdomain", text: "in `/etc/hosts` of containers of images; Warning: there is no DNS of others",
@@ -103,7 +106,7 @@ enum FieldTable {
     "Container.securityContext":
       "on nodes with `--images=on`; what holds something back or says who runs is refused for `image: host`",
     "PodSpec.hostIPC": "the host's programs always use the host's",
-    "SecurityContext.procMount": "`Unmasked` needs `hostUsers: false`, as in Kubernetes, which is refused",
+    "SecurityContext.procMount": "`Unmasked` needs `hostUsers: false`, as in Kubernetes",
     "PodSpec.shareProcessNamespace": "in containers of images; the host's programs always share one PID namespace",
     "Container.ports":
       "`hostPort`, or with `hostNetwork` any, is one pod's alone on its node; else containers use the node's network "

@@ -11,7 +11,7 @@ import Testing
 
 extension TestKeeper {
   /// Plans a container that is added to that attempt, as the agent's worker does, and hands it over.
-  fileprivate func add(
+  func add(
     _ container: JSON, to assignment: Assignment, images: [String: PlacedImage] = [:]
   ) throws {
     var grown = assignment
@@ -29,12 +29,12 @@ extension TestKeeper {
     send(.add(assignment.attempt, try PodPlanner.addition(name, to: grown, place: place)))
   }
 
-  fileprivate func added(_ attempt: AttemptNumber, _ name: String = "dbg") -> ContainerState? {
+  func added(_ attempt: AttemptNumber, _ name: String = "dbg") -> ContainerState? {
     status(attempt)?.ephemeralContainers.first { $0.name == name }?.state
   }
 
   /// Waits for the end of one; what it said.
-  fileprivate func said(_ attempt: AttemptNumber, _ name: String = "dbg") -> String {
+  func said(_ attempt: AttemptNumber, _ name: String = "dbg") -> String {
     #expect(wait { added(attempt, name)?.termination != nil }, "\(added(attempt, name).debugDescription)")
     return log(attempt, name)
   }

@@ -10,7 +10,7 @@ import Testing
 @testable import NodeAgent
 
 /// One process with what it said.
-private final class Running {
+final class Running {
   let exec: ContainerExec
   private let keeper: TestKeeper
   var isStarted = false

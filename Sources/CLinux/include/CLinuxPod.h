@@ -20,6 +20,7 @@ enum {
   STINT_POD_DEADLINES = 6,         // the table of deadlines, while bubblewrap starts an init; closed once it is mapped
   STINT_DEADLINE_MARGIN_MS = 1000, // a pod init kills its pod this long after the pod's deadline
   STINT_DEADLINE_LOOK_MS = 10000,  // and reads its deadline at least this often, as long as it has one
+  STINT_USER_COUNT = 65536,        // ids of a pod with users of its own
 };
 
 // The word of a pod that no deadline ends: unlimited toleration, or frozen by its keeper.
@@ -61,6 +62,7 @@ enum stint_stage {
   STINT_STAGE_JOIN = 9,        // the container that it was to run in does not run
   STINT_STAGE_TERMINAL = 10,
   STINT_STAGE_CGROUP = 11,     // a limit cannot be kept: better not started than without it
+  STINT_STAGE_USERS = 12,      // the pod's user namespace
 };
 
 struct stint_message {
@@ -87,6 +89,7 @@ struct stint_plan {
   uint32_t filter_length;        // 0: no filter
   uint16_t columns, rows;        // of its terminal, with STINT_PLAN_TERMINAL
   uint32_t cgroup_count;
+  uint32_t first_user;           // the pod has a user namespace: its ids from 0 on are the host's from here on; else 0
 };
 
 enum stint_plan_flag {
@@ -108,6 +111,7 @@ enum stint_bind_flag {
   STINT_BIND_READ_ONLY = 1,
   STINT_BIND_AS_USER = 2, // its source is looked up with the rights of the plan's user, where it has one
   STINT_BIND_NO_DEVICES = 4, // device files in it open nothing
+  STINT_BIND_SHIFTED = 8,    // in a pod with users of its own its files are theirs: what 0 owns is its root's
 };
 
 enum stint_image_flag {

@@ -42,12 +42,13 @@ struct ImageMerge {
       root.seccomp = seccomp
       root.ownProcesses = !spec.sharesProcesses
       root.podIPC = !spec.hostIPC
+      root.ownUsers = spec.hasOwnUsers
       let signal = container.stopSignal ?? image.configuration.stopSignal
       root.stopSignal = signal.flatMap(StopSignals.number) ?? root.stopSignal
       // Not where something could stay in it unseen: an attribute of a file that only hinders others, or a hand in it
-      // from the pod's other processes.
+      // from the pod's other processes; and one of users of the pod's own is theirs.
       let isPlain = !root.isPrivileged && root.capabilities & ~Capabilities.usual == 0
-      if isPlain, root.ownProcesses { root.heirs = namespace }
+      if isPlain, root.ownProcesses, !root.ownUsers { root.heirs = namespace }
       return (root, user.home)
     } catch {
       throw PlanningError(container: container.name, reason: error.reason, message: error.message)

@@ -19,13 +19,28 @@ struct PodSurroundings {
   var home: String
   /// Where the pods' inits read their deadlines.
   var deadlines: DeadlineTable
+  /// Of pods that have users of their own.
+  var users = UserRanges()
   /// Room for what is read from a pipe at once, for whichever is reading.
   let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 65_536, alignment: 16)
 
+  /// Users for a pod. Throws where this keeper has no root of its own to give them with.
+  func takeUsers() throws(IOError) -> UserRange {
+    guard user == nil, isolation == .namespaces else {
+      throw IOError(
+        operation: "start", subject: "hostUsers: false",
+        message: user == nil ? "the agent of this node is not root" : "pods run as one user here (--pod-user)",
+        code: EPERM)
+    }
+    return try users.take()
+  }
+
   /// Who a container of an image runs as and what it may do. Where pods run as one user, or are root only in a user
   /// namespace of that user's, the image's own users are that one, and nothing makes them more.
-  /// `filter`: of the profile that it names, where it does.
-  func confine(_ plan: inout ContainerPlan, _ root: ContainerRoot, _ filter: [UInt8]?) throws(IOError) {
+  /// `filter`: of the profile that it names, where it does. `range`: the pod's own users, where it has some.
+  func confine(
+    _ plan: inout ContainerPlan, _ root: ContainerRoot, _ filter: [UInt8]?, _ range: UserRange?
+  ) throws(IOError) {
     plan.userID = user?.userID ?? root.userID
     plan.groupID = user?.groupID ?? root.groupID
     plan.groups = user?.groups ?? root.groups
@@ -33,6 +48,12 @@ struct PodSurroundings {
     confinement.noNewPrivileges = root.noNewPrivileges || user != nil
     confinement.ownProcesses = root.ownProcesses
     confinement.podIPC = root.podIPC
+    confinement.firstUser = range?.first
+    if range != nil, let id = ([root.userID, root.groupID] + root.groups).first(where: { $0 >= UserRanges.size }) {
+      throw IOError(
+        operation: "start", subject: "hostUsers: false",
+        message: "user or group \(id) is none of the pod's \(UserRanges.size)", code: EINVAL)
+    }
     switch root.seccomp {
     case .runtimeDefault:
       confinement.filter = try SeccompFilters.runtimeDefault(capabilities: confinement.capabilities)
@@ -72,6 +93,8 @@ final class PodRunner {
   private var outputs: [Int: ContainerOutput] = [:]
   private var closing: [ContainerRun: Closing] = [:]
   private let execs = PodExecs()
+  /// Its own users, from its first container that has them; others' once it is gone.
+  private var users: UserRange?
   /// Every process is dead; called when nothing is being closed any more.
   private var gone: (() -> Void)?
 
@@ -120,6 +143,7 @@ final class PodRunner {
           report(.containerExited(run, exitCode: 137, signal: 9, message: message, outOfMemory: true))
         }
       }
+      users = nil
       self.gone = { gone(end.message) }
       endIfGone()
     }
@@ -244,7 +268,8 @@ final class PodRunner {
     result.mounts = mounts
     result.hasOthersProcesses = container.target != nil
     if let root = container.root {
-      try surroundings.confine(&result, root, filter)
+      if root.ownUsers, users == nil { users = try surroundings.takeUsers() }
+      try surroundings.confine(&result, root, filter, users)
       return result
     }
     // As runtimes do: the manifest's own wins, and kubelet's expansion of $(HOME) does not know it.

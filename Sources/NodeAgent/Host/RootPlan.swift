@@ -61,7 +61,7 @@ enum RootPlan {
       parts.own += hidden.filter { PathText.isBelow($0, "/proc") }.map { .mask(path: $0) }
       parts.own += sealed.filter(Files.exists).map { .seal(path: $0) }
     }
-    for operation in try volumes(container, isPrivileged: root.isPrivileged, data: data, user: user) {
+    for operation in try volumes(container, root, data: data, user: user) {
       if isPoint(operation) { parts.points.append(operation) } else { parts.own.append(operation) }
     }
     if container.workingDirectory != "/" {
@@ -110,7 +110,7 @@ enum RootPlan {
     return result
   }
 
-  private static func volumes(_ container: PodPlan.Container, isPrivileged: Bool, data: String, user: PodUser?)
+  private static func volumes(_ container: PodPlan.Container, _ root: ContainerRoot, data: String, user: PodUser?)
     throws(IOError) -> [MountOperation]
   {
     var placed: [Placed] = []
@@ -136,7 +136,7 @@ enum RootPlan {
       result.append(
         .bind(
           source: mount.source, below: below, destination: mount.path, readOnly: mount.readOnly,
-          asUser: isHost && user != nil, noDevices: !isPrivileged))
+          asUser: isHost && user != nil, noDevices: !root.isPrivileged || root.ownUsers, shifted: root.ownUsers))
       placed.append(Placed(path: mount.path, source: source, isReadOnly: mount.readOnly))
     }
     return result

@@ -81,7 +81,6 @@ struct Honesty {
 
   mutating func podSpec(_ spec: JSON, _ path: String) {
     security(spec, path)
-    if spec["hostUsers"]?.boolValue == false { refuse("\(path).hostUsers") }
     if spec["hostPID"]?.boolValue == true { refuse("\(path).hostPID", Self.processesText) }
     if let system = spec[path: ["os", "name"]]?.stringValue, system != "linux" { refuse("\(path).os.name") }
     if let scheduler = spec["schedulerName"]?.stringValue, !["", "default-scheduler"].contains(scheduler) {
@@ -123,6 +122,7 @@ struct Honesty {
       profiles(container["securityContext"] ?? .null, "\(at).securityContext")
       if ImageReference.isHost(container["image"]?.stringValue ?? "") {
         for name in confining { refuse("\(at).securityContext.\(name)", Self.hostText) }
+        if spec["hostUsers"]?.boolValue == false { refuse("\(at).image", Self.hostUsersText) }
       }
       self.container(container, at, isConfined: !confining.isEmpty || Self.isConfined(spec))
     }

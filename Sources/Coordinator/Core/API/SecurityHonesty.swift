@@ -6,7 +6,7 @@ import ClusterProto
 extension Honesty {
   /// Whether the pod says of itself what only containers of images are held to.
   static func isConfined(_ spec: JSON) -> Bool {
-    contexts(spec).contains { !SecuritySpec(json: $0.json).confining.isEmpty }
+    spec["hostUsers"]?.boolValue == false || contexts(spec).contains { !SecuritySpec(json: $0.json).confining.isEmpty }
   }
 
   private static func contexts(_ spec: JSON) -> [(json: JSON?, path: String)] {
@@ -24,8 +24,9 @@ extension Honesty {
     for (context, at) in Self.contexts(spec) { profiles(context ?? .null, "\(path).\(at)") }
     ofHost(spec, path)
     guard errors.isEmpty, images.holding == 0, Self.isConfined(spec) else { return }
+    let field = spec["hostUsers"]?.boolValue == false ? "hostUsers" : "securityContext"
     warn(
-      "\(path).securityContext",
+      "\(path).\(field)",
       "no node here would hold the pod to it (one does with --images=on and without --pod-user): the pod waits for one")
   }
 
@@ -42,6 +43,7 @@ extension Honesty {
       for (index, container) in (spec[list]?.arrayValue ?? []).enumerated()
       where ImageReference.isHost(container["image"]?.stringValue ?? "") {
         ofPod = SecuritySpec(json: spec["securityContext"]).confining
+        if spec["hostUsers"]?.boolValue == false { refuse("\(path).\(list)[\(index)].image", Self.hostUsersText) }
         for name in SecuritySpec(json: container["securityContext"]).confining {
           refuse("\(path).\(list)[\(index)].securityContext.\(name)", Self.hostText)
         }
@@ -49,6 +51,10 @@ extension Honesty {
     }
     for name in ofPod { refuse("\(path).securityContext.\(name)", Self.hostText) }
   }
+
+  static let hostUsersText =
+    "not supported by this version with `hostUsers: false`: a program of the host runs as one of the host's users; "
+    + "name an image"
 
   static let hostText =
     "not supported by this version for `image: host`, which is a program of the host; name an image"

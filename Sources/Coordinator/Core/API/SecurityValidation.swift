@@ -10,6 +10,7 @@ struct SecurityValidation {
 
   /// The pod's own; `path` is the spec's.
   mutating func pod(_ spec: JSON, _ path: String) {
+    users(spec, path)
     guard let context = spec["securityContext"] else { return }
     let at = "\(path).securityContext"
     number(context, "fsGroup", at)
@@ -25,6 +26,15 @@ struct SecurityValidation {
     }
     member(context, "fsGroupChangePolicy", ["Always", "OnRootMismatch"], at)
     profiles(context, at)
+  }
+
+  /// validateHostUsers, with the names as it spells them.
+  private mutating func users(_ spec: JSON, _ path: String) {
+    guard spec["hostUsers"]?.boolValue == false else { return }
+    for (field, name) in [("hostNetwork", "hostNetwork"), ("hostPID", "HostPID"), ("hostIPC", "HostIPC")]
+    where spec[field]?.boolValue == true {
+      errors.forbidden("\(path).\(name)", "when `hostUsers` is false")
+    }
   }
 
   /// A container's. `hostUsers`: the pod has no user namespace of its own.

@@ -81,17 +81,20 @@ extension CoordinatorCore {
   /// Kubernetes has no such nodes.
   static func confinementProblem(_ spec: PodSpec, _ node: Node) -> String? {
     guard spec.scheduling.isConfined || spec.scheduling.asksForRights else { return nil }
-    return confinementProblem(ofConfined: spec.scheduling.isConfined, node.meta.labels)
+    let field = spec.hasOwnUsers ? "hostUsers: false" : "securityContext"
+    return confinementProblem(ofConfined: spec.scheduling.isConfined, node.meta.labels, field)
   }
 
   /// The same of a node with those labels; else than confined a pod asks for more rights.
-  static func confinementProblem(ofConfined isConfined: Bool, _ labels: StringMap) -> String? {
+  static func confinementProblem(
+    ofConfined isConfined: Bool, _ labels: StringMap, _ field: String = "securityContext"
+  ) -> String? {
     guard labels[ImageMode.label] == ImageMode.on.rawValue else {
       // A program of the host has the rights of whoever runs pods there.
-      return isConfined ? "node(s) didn't run images, which the pod's securityContext needs" : nil
+      return isConfined ? "node(s) didn't run images, which the pod's \(field) needs" : nil
     }
     guard labels[ImageMode.usersLabel] == ImageMode.oneUser else { return nil }
-    return "node(s) ran every container as one user, whatever the pod's securityContext says"
+    return "node(s) ran every container as one user, whatever the pod's \(field) says"
   }
 
   /// The first taint that keeps the pod away.

@@ -43,7 +43,7 @@ extension Descriptions {
       topologySpreadConstraints: How pods are spread over nodes.
       setHostnameAsFQDN: Show the full domain name as the host name.
       os: The operating system of the pod: linux.
-      hostUsers: true, or absent: the node's users. false is refused in this version.
+      hostUsers: false: users of the pod's own, whom the node does not know; true, or absent: the node's.
       schedulingGates: Names that keep the pod from being scheduled until they are taken off.
       resourceClaims: Claims of devices.
       resources: Resources of the pod as a whole.

@@ -1,7 +1,9 @@
 // The directories of pods' tokens: one pod after the other, never two at once, whoever made them.
 
+import AgentCore
 import ClusterIO
 import ClusterProto
+import Glibc
 import Testing
 
 @testable import NodeAgent
@@ -35,6 +37,57 @@ struct TokenSlotTests {
       #expect(try read(second, "token") == "two")
       #expect(try Files.list(third) == ["ca.crt", "namespace", "token"])
       #expect(try Files.status("\(third)/token").mode & 0o777 == 0o644)
+    }
+  }
+
+  @Test("network files are written into those of the pod before, unless they are another namespace's or were changed")
+  func network() throws {
+    try inDirectory { directory in
+      let slots = try TokenSlots(directory: directory)
+      var inodes: [[UInt64]] = []
+      var attempt: AttemptNumber = 0
+      func write(_ namespace: String, _ change: (String) -> Void = { _ in }) throws {
+        attempt += 1
+        let keeper = try TestKeeper()
+        let pod = keeper.assignment(attempt, ["containers": [["name": "main", "image": "i"]]])
+        #expect(try !slots.writeNetwork(attempt, namespace: namespace) { (_, _) in })
+        #expect(slots.networkPath(of: attempt) == nil)
+        _ = try slots.take(attempt, token: "t", authority: "CA", namespace: namespace)
+        let isWritten = try slots.writeNetwork(attempt, namespace: namespace) { (path, isKnown) throws(IOError) in
+          try NetworkFileWriter.write(pod, address: "10.0.0.\(attempt)", into: path, isKnown: isKnown)
+        }
+        #expect(isWritten)
+        let path = try #require(slots.networkPath(of: attempt))
+        let resolver = String(decoding: try Files.read("/etc/resolv.conf"), as: UTF8.self)
+        let texts = NetworkFiles.texts(pod, address: "10.0.0.\(attempt)", resolver: resolver)
+        for name in NetworkFiles.names {
+          #expect(try read(path, name) == texts[name])
+          let facts = try Files.status("\(path)/\(name)")
+          #expect(facts.mode & 0o7777 == 0o644 && facts.userID == geteuid())
+        }
+        inodes.append(try NetworkFiles.names.map { try Files.status("\(path)/\($0)").inode })
+        change(path)
+        slots.giveBack(attempt)
+        #expect(slots.networkPath(of: attempt) == nil)
+      }
+      try write("one")
+      try write("one") { path in
+        chmod("\(path)/hosts", 0o777)
+        rename("\(path)/hostname", "\(path)/other")
+        symlink("/etc/passwd", "\(path)/hostname")
+        try? Files.writeAtomically("\(path)/resolv.conf", Array("nameserver 6.6.6.6\n".utf8), mode: 0o644)
+      }
+      #expect(inodes[0] == inodes[1])
+      try write("one")
+      #expect(zip(inodes[1], inodes[2]).allSatisfy { $0 != $1 })
+      try write("two")
+      try write("two")
+      #expect(inodes[3] == inodes[4])
+      // The next agent does not know whose they are.
+      let again = try TokenSlots(directory: directory)
+      _ = try again.take(99, token: "t", authority: "CA", namespace: "two")
+      #expect(again.networkPath(of: 99) == nil)
+      _ = try again.writeNetwork(99, namespace: "two") { (_, isKnown) in #expect(!isKnown) }
     }
   }
 

@@ -23,6 +23,8 @@ package struct PodPlace: Equatable, Sendable {
   package var capacity: NodeCapacity
   /// The pod's own directory on the host.
   package var podDirectory: String
+  /// Where its network files are on the host; nil: in its own directory.
+  package var networkDirectory: String?
   /// Host path of each volume of the spec, by volume name.
   package var volumes: [String: String]
   /// The images of its containers, by the name that the manifest gives them; one that is not here runs the host's
@@ -187,11 +189,12 @@ package enum PodPlanner {
 
   /// What kubelet writes for each pod, in the place of the image's.
   private static func networkFiles(_ place: PodPlace, beside mounts: [PodPlan.Mount]) -> [PodPlan.Mount] {
-    NetworkFiles.names.compactMap { name in
+    let directory = place.networkDirectory ?? "\(place.podDirectory)/\(NetworkFiles.directory)"
+    return NetworkFiles.names.compactMap { name in
       let path = "/etc/\(name)"
       if mounts.contains(where: { $0.path == path }) { return nil }
       return PodPlan.Mount(
-        source: "\(place.podDirectory)/\(NetworkFiles.directory)/\(name)", subPath: nil, path: path, readOnly: false)
+        source: "\(directory)/\(name)", subPath: nil, path: path, readOnly: false)
     }
   }
 

@@ -60,7 +60,8 @@ final class PreparationWorker {
   func prepare(_ assignment: Assignment, number: Int64, images: [String: PlacedImage]) -> AgentEvent? {
     let spec = assignment.spec
     if spec.volumes.isEmpty, images.isEmpty { return plan(assignment, number: number, volumes: [:]) }
-    let isBare = images.isEmpty && spec.volumes.allSatisfy { TokenSlots.serves($0, of: spec) }
+    let isSlot = !spec.volumes.isEmpty && spec.volumes.allSatisfy { TokenSlots.serves($0, of: spec) }
+    let isBare = isSlot && (images.isEmpty || !SharedMemory.isMade(for: spec))
     if prepared.insert(assignment.attempt).inserted, isBare { bare.insert(assignment.attempt) }
     let work = Preparation(paths: paths, node: node, slots: slots, user: user, images: images)
     pool.post(key: assignment.attempt) { [results] in
@@ -271,7 +272,9 @@ private struct Preparation: Sendable {
       }
       // A pod of host programs alone has none yet.
       let network = "\(paths.pod(assignment.attempt))/\(NetworkFiles.directory)"
-      if !images.isEmpty, !Files.exists(network) { try writeNetworkFiles(assignment) }
+      if !images.isEmpty, slots.networkPath(of: assignment.attempt) == nil, !Files.exists(network) {
+        try writeNetworkFiles(assignment)
+      }
     } catch {
       return failed(error.reason, error.message)
     }
@@ -296,7 +299,11 @@ private struct Preparation: Sendable {
 
   private func writeNetworkFiles(_ assignment: Assignment) throws(VolumeError) {
     do throws(IOError) {
-      try NetworkFileWriter.write(assignment, address: node.address, paths: paths)
+      let isWritten = try slots.writeNetwork(assignment.attempt, namespace: assignment.namespace) {
+        (path, isKnown) throws(IOError) in
+        try NetworkFileWriter.write(assignment, address: node.address, into: path, isKnown: isKnown)
+      }
+      if !isWritten { try NetworkFileWriter.write(assignment, address: node.address, paths: paths) }
     } catch {
       throw VolumeError(reason: "CreateContainerConfigError", message: "\(error)", retryable: true)
     }
@@ -305,6 +312,7 @@ private struct Preparation: Sendable {
   private func place(of assignment: Assignment, volumes: [String: String]) -> PodPlace {
     var place = node
     place.podDirectory = paths.pod(assignment.attempt)
+    place.networkDirectory = slots.networkPath(of: assignment.attempt)
     place.volumes = volumes
     place.images = images
     place.hasMemoryVolumes = MemoryVolumes.isPossible

@@ -1,5 +1,6 @@
-// Owns: the directories of the tokens that nearly every pod has, DATA/tokens/NUMBER, used by one pod after another: to
-// make directory and files anew for each would cost more than its start. It must not know what tokens say.
+// Owns: the directories of the tokens that nearly every pod has, DATA/tokens/NUMBER, used by one pod after another, and
+// with them those of its network files: to make directory and files anew for each would cost more than its start. It
+// must not know what tokens and files say.
 
 import AgentCore
 import ClusterIO
@@ -13,6 +14,10 @@ final class TokenSlots: Sendable {
     var owner: AttemptNumber?
     /// Authority and namespace that its files are known to hold.
     var content: [String] = []
+    /// The namespace of the pods that have written into its network files, where they are known to be there.
+    var network: String?
+    /// They are the owner's.
+    var isNetworkTaken = false
   }
 
   private struct Slots {
@@ -35,7 +40,7 @@ final class TokenSlots: Sendable {
       }
       let result = number ?? (all.keys.max() ?? 0) + 1
       let isKnown = all[result]?.content == content
-      all[result] = Slot(owner: attempt)
+      all[result] = Slot(owner: attempt, network: all[result]?.network)
       taken[attempt] = result
       return (result, isKnown)
     }
@@ -96,11 +101,40 @@ final class TokenSlots: Sendable {
     return path
   }
 
+  /// The directory of the attempt's network files; nil: it has none here.
+  func networkPath(of attempt: AttemptNumber) -> String? {
+    slots.withLock { slots in
+      slots.taken[attempt].flatMap { slots.all[$0]?.isNetworkTaken == true ? network($0) : nil }
+    }
+  }
+
+  /// Has `write` fill the directory of the attempt's network files; `isKnown`: those of a pod of its namespace are in
+  /// it. False: the attempt has no directory at all.
+  func writeNetwork(
+    _ attempt: AttemptNumber, namespace: String, _ write: (_ path: String, _ isKnown: Bool) throws(IOError) -> Void
+  ) throws(IOError) -> Bool {
+    let found = slots.withLock { slots -> (Int, Bool)? in
+      guard let number = slots.taken[attempt] else { return nil }
+      let isKnown = slots.all[number]?.network == namespace
+      // Whatever fails then, nothing is known of them.
+      slots.all[number]?.network = nil
+      return (number, isKnown)
+    }
+    guard let (number, isKnown) = found else { return false }
+    try write(network(number), isKnown)
+    slots.withLock { slots in
+      slots.all[number]?.network = namespace
+      slots.all[number]?.isNetworkTaken = true
+    }
+    return true
+  }
+
   /// No process of the attempt is left.
   func giveBack(_ attempt: AttemptNumber) {
     slots.withLock { slots in
       guard let number = slots.taken.removeValue(forKey: attempt) else { return }
       slots.all[number]?.owner = nil
+      slots.all[number]?.isNetworkTaken = false
       slots.free.append(number)
     }
   }
@@ -124,6 +158,7 @@ final class TokenSlots: Sendable {
   }
 
   private func files(_ number: Int) -> String { "\(directory)/\(number)/files" }
+  private func network(_ number: Int) -> String { "\(directory)/\(number)/\(NetworkFiles.directory)" }
 
   /// In place: the file is there, mostly, and as long as the text.
   private static func write(_ path: String, _ text: String) throws(IOError) {

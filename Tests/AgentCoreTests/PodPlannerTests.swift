@@ -66,6 +66,12 @@ import Testing
     }
   }
 
+  @Test("nor where the pod has users of its own") func ownUsers() {
+    let error = #expect(throws: PlanningError.self) { try planned([:], spec: ["hostUsers": false]) }
+    #expect(error?.reason == "CreateContainerConfigError")
+    #expect(error?.message.hasPrefix("hostUsers: false holds of containers of images alone") == true)
+  }
+
   private let maps: JSONObject = ["configmaps/cm": ["data": ["key": "value", "bad=name": "x", "other": "o"]]]
 
   @Test("a missing ConfigMap or key fails in kubelet's words, an optional one leaves the variable out")

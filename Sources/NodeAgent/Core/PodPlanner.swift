@@ -180,11 +180,11 @@ package enum PodPlanner {
 
   /// What would not hold of a program of the host is not run as one, whoever has put the pod here.
   private static func refuseConfined(_ container: ContainerSpec, of spec: PodSpec) throws(PlanningError) {
-    guard let member = container.security.confining.first ?? spec.security.confining.first else { return }
+    let member = (container.security.confining.first ?? spec.security.confining.first).map { "securityContext.\($0)" }
+    guard let field = member ?? (spec.hasOwnUsers ? "hostUsers: false" : nil) else { return }
     throw PlanningError(
       container: container.name, reason: configError,
-      message: "securityContext.\(member) holds of containers of images alone, and here this one is a program of the "
-        + "host")
+      message: "\(field) holds of containers of images alone, and here this one is a program of the host")
   }
 
   /// What kubelet writes for each pod, in the place of the image's.

@@ -49,6 +49,18 @@ private final class Hang: Sendable {
     #expect(threads.withLock { $0.count } < 16)
   }
 
+  @Test("two hundred pieces that hang hold up none of the others, where a pool may have so many threads")
+  func crowd() throws {
+    let pool = try WorkerPool(name: "test-pool", limit: 512)
+    let hang = try Hang()
+    let done = Mutex(0)
+    for number in 0..<200 { pool.post(key: Int64(number)) { hang.hang() } }
+    for number in 200..<210 { pool.post(key: Int64(number)) { done.withLock { $0 += 1 } } }
+    #expect(eventually { done.withLock { $0 } == 10 })
+    hang.letGo()
+    #expect(pool.finish(milliseconds: 15_000))
+  }
+
   @Test("a pool whose threads all hang goes on when one of them does")
   func exhausted() throws {
     let pool = try WorkerPool(name: "test-pool", limit: 2)

@@ -41,9 +41,10 @@ final class PodStorage: Sendable {
   /// All output goes to one disk: one thread.
   private let logs: WorkerThread
   private let owed: OwedLogs
-  /// Mount sources may lie on many file systems: one that hangs must not hold up the others' starts.
+  /// Mount sources may lie on many file systems: one that hangs must not hold up the others' starts, however many pods
+  /// of a node want it.
   private let starts: WorkerPool
-  private static let startThreads = 16
+  private static let startThreads = 512
   /// Of the removal of roots that were several containers'.
   private static let oldRoots: AttemptNumber = -1
   /// Looks at what pods keep; a disk that hangs holds these up alone.

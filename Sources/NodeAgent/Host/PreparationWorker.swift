@@ -8,7 +8,8 @@ import Synchronization
 
 final class PreparationWorker {
   private let pool: WorkerPool
-  private static let threads = 16
+  /// As many pods as a node may have on one dead mount: each costs a thread, and none of the others.
+  private static let threads = 512
   /// Of work for no attempt, and of the removal of claims' directories, which may be large.
   private static let noAttempt: Int64 = -1
   private static let claims: Int64 = -2

@@ -56,10 +56,10 @@ enum RootPlan {
     parts.own += root.isPrivileged ? [.bind(source: "/dev", destination: "/dev")] : ownDevices(root)
     if !root.isPrivileged, !root.unmasksProc {
       // The container's are of the same kernel: what that does not have costs each start a look into a new /proc.
-      let hidden = masked.filter(Files.exists)
+      let hidden = masked.filter(isThere)
       parts.shared += hidden.filter { PathText.isBelow($0, "/sys") }.map { .mask(path: $0) }
       parts.own += hidden.filter { PathText.isBelow($0, "/proc") }.map { .mask(path: $0) }
-      parts.own += sealed.filter(Files.exists).map { .seal(path: $0) }
+      parts.own += sealed.filter(isThere).map { .seal(path: $0) }
     }
     for operation in try volumes(container, root, data: data, user: user) {
       if isPoint(operation) { parts.points.append(operation) } else { parts.own.append(operation) }
@@ -77,6 +77,8 @@ enum RootPlan {
     parts.own += [.hostName(hostname), .pivot]
     return parts
   }
+
+  private static func isThere(_ path: String) -> Bool { access(path, F_OK) == 0 }
 
   /// Whether it makes something in the root itself, and not in what is mounted there.
   private static func isPoint(_ operation: MountOperation) -> Bool {

@@ -9,7 +9,7 @@ package enum DrawnFaults: Sendable {
   case all
   /// Hung disks and standing loops alone.
   case disks
-  /// The coordinator's loop stands now and then, and nothing else fails: then no pod is lost.
+  /// The coordinator's loop stands now and then, or its disk hangs, and nothing else fails: then no pod is lost.
   case coordinatorPauses
 }
 
@@ -27,6 +27,7 @@ final class FaultPlan {
   private let disks: DiskFaults
   private let meanPause: TrueTime
   private var faults: [Fault] = []
+  private let hangsToo: Bool
   private var isOver = false
   private(set) var count = 0
 
@@ -34,6 +35,7 @@ final class FaultPlan {
     self.cluster = cluster
     world = cluster.world
     disks = DiskFaults(cluster: cluster)
+    hangsToo = drawn == .coordinatorPauses
     // Where only one kind of fault is drawn it comes more often.
     meanPause = drawn == .all ? world.pick(20_000_000...240_000_000) : world.pick(15_000_000...60_000_000)
     for fault in Fault.allCases where world.chance(0.6) { faults.append(fault) }
@@ -117,8 +119,12 @@ final class FaultPlan {
         }
       }
     case .coordinatorPause:
-      cluster.coordinator.stall()
       let pause = world.chance(0.5) ? world.pick(100_000...20_000_000) : world.pick(10_000_000...300_000_000)
+      if hangsToo, world.chance(0.5) {
+        cluster.coordinator.hangDisk()
+        return world.after(pause) { [self] in cluster.coordinator.diskBack() }
+      }
+      cluster.coordinator.stall()
       world.after(pause) { [self] in cluster.coordinator.goOn() }
     case .coordinatorStop:
       cluster.coordinator.stopPolitely { [self] in

@@ -31,6 +31,10 @@ final class SimCoordinator {
   private var inFlight: Batch?
   /// Durable, but the loop has not heard of it.
   private var durable: Batch?
+  /// Number of the commit that is in flight, or was last; when it began; the core was told that it stalls.
+  private var commitNumber = 0
+  private var commitBegan = BootTime(milliseconds: 0)
+  private var isStallTold = false
   private var waiting = Batch()
   private var wakeOrder = 0
   private var inCommit: (() -> Void)?
@@ -41,6 +45,8 @@ final class SimCoordinator {
   /// Planted fault: when the loop goes on it has its timers fall due one after the other, before what waits is read, so
   /// that the core cannot see that it stood.
   var hidesPauses = false
+  /// Planted fault: the core is not told of commits that do not end.
+  var hidesStalls = false
   /// Nothing fails but the coordinator, which stands now and then: no pod may be lost.
   var losesNoPod = false
   /// Planted fault: the status of a CronJob is written apart from its run, and no crash leaves it.
@@ -119,6 +125,7 @@ final class SimCoordinator {
     waiting = Batch()
     incoming = []
     isStepDue = false
+    isStallTold = false
     hasStepped = false
     core = nil
     isDoomed = false
@@ -303,6 +310,7 @@ final class SimCoordinator {
       return commit()
     }
     inFlight = batch
+    watchForStall()
     let current = epoch
     if let done = inCommit, !batch.effects.isEmpty {
       inCommit = nil
@@ -318,6 +326,20 @@ final class SimCoordinator {
     }
   }
 
+  /// As the shell does it.
+  private func watchForStall() {
+    commitNumber += 1
+    commitBegan = clock.now(world).boot
+    guard !hidesStalls else { return }
+    let number = commitNumber
+    let limit = configuration.pauseMilliseconds
+    later(clock.trueDelay(until: commitBegan + limit, world)) { [self] in
+      guard commitNumber == number, inFlight != nil, !isStallTold else { return }
+      isStallTold = true
+      take(.storeStalls(milliseconds: clock.now(world).boot - commitBegan))
+    }
+  }
+
   /// What was in flight is durable; the loop hears of it and lets out what waited for it.
   private func finishCommit() {
     guard let done = inFlight else { return }
@@ -327,6 +349,8 @@ final class SimCoordinator {
     later(0) { [self] in
       durable = nil
       let current = epoch
+      if isStallTold { take(.storeAnswered(milliseconds: clock.now(world).boot - commitBegan)) }
+      isStallTold = false
       for effect in done.effects {
         // A release may crash us (a planted or drawn fault): then the rest never leaves.
         guard epoch == current else { return }

@@ -50,6 +50,8 @@ package struct Simulation {
   package var leavesDeadlinesToKeeper = false
   /// For the same: the coordinator does not see that it stood.
   package var hidesPauses = false
+  /// For the same: the coordinator is not told that its store stalls.
+  package var hidesStalls = false
   /// For the same: who lies about numbers has the coordinator's key for their proofs.
   package var forgerHasKey = false
   /// Which faults may strike.
@@ -94,6 +96,7 @@ package struct Simulation {
     let drawn = drawnFaults
     cluster.coordinator.losesNoPod = drawn == .coordinatorPauses
     cluster.coordinator.hidesPauses = hidesPauses
+    cluster.coordinator.hidesStalls = hidesStalls
     cluster.forgerHasKey = forgerHasKey
     let faults = FaultPlan(cluster: cluster, drawn: drawn)
     let doubles = DoubleFaults(cluster: cluster, planted: plantedEvidence)
@@ -140,8 +143,8 @@ package struct Simulation {
   }
 
   private var isPlanted: Bool {
-    sendsBeforeCommit || leavesDeadlinesToKeeper || hidesPauses || forgerHasKey || splitsRuns || writesRunsLater
-      || leavesCronsSuspended || plantedEvidence != nil || plantedRestore != nil
+    sendsBeforeCommit || leavesDeadlinesToKeeper || hidesPauses || hidesStalls || forgerHasKey || splitsRuns
+      || writesRunsLater || leavesCronsSuspended || plantedEvidence != nil || plantedRestore != nil
   }
 
   /// In one world of eight nothing fails but the coordinator, which stands now and then.

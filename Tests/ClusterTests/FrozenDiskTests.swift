@@ -149,4 +149,52 @@ struct FrozenDiskTests {
       }
     }
   }
+
+  @Test("the coordinator's disk hangs for 40 s while nodes are being told of pods: pods pause, and none is lost")
+  func underTheCoordinatorWithOrders() async throws {
+    try await Blocking.run {
+      try TestCluster.with(agents: 0, timing: []) { cluster in
+        try cluster.killCoordinator()
+        let disk = try FrozenDisk(cluster, at: "\(cluster.directory)/coordinator")
+        defer { disk.end() }
+        try cluster.startCoordinator()
+        try cluster.waitForNodes(0)
+        for name in ["node-1", "node-2"] { try cluster.startAgent(name) }
+        try cluster.waitForNodes(2)
+        try cluster.apply(cluster.manifest("kept", completions: 6, parallelism: 6, .untilTold))
+        try eventually("all are shown ready") { try cluster.status("kept", "ready") == 6 }
+        try checkEqual(Set(nodeNames(cluster, "kept")), ["node-1", "node-2"], "nodes")
+        let shells = Processes.shells(with: cluster.mark)
+        let before = cluster.ledger.attempts.map(\.token)
+        try disk.freeze()
+        let frozen = uptime()
+        let path = "\(cluster.directory)/late.yaml"
+        // Its pods are assigned at once, to both nodes: neither is renewed from here on.
+        let late = cluster.manifest("late", completions: 4, parallelism: 4, .brief("0.1"))
+        try Files.writeAtomically(path, Array(late.text.utf8))
+        let client = try Program(
+          ["apply", "-f", path],
+          environment: ["STINT_SERVER=\(cluster.server)", "KUBECONFIG=\(cluster.kubeconfig)"],
+          output: "\(cluster.directory)/logs/client-late")
+        try eventually("time passes", seconds: 90, every: 500) { uptime() > frozen + 40 }
+        try check(client.isRunning, "a write was acknowledged on a frozen disk: \(client.text)")
+        try disk.thaw()
+        let thawed = uptime()
+        try checkEqual(client.end(within: 30), 0, "the late write's exit status; it printed \(client.text)")
+        try eventually("the pods of before sign on", seconds: 30) {
+          cluster.ledger.attempts.filter { before.contains($0.token) }.allSatisfy { $0.last > thawed + 3 }
+        }
+        try check(shells.allSatisfy(Processes.isAlive), "pods are gone after the thaw")
+        try cluster.must("wait", "job/late", "--for=complete", "--timeout", "60s", "-q")
+        try Files.writeAtomically("\(cluster.directory)/ledger/go", [])
+        try cluster.must("wait", "job/kept", "--for=complete", "--timeout", "60s", "-q")
+        try cluster.ledger.checkNothingRanTwice(parallelism: 10)
+        try checkEqual(cluster.ledger.attempts.count, 10, "attempts")
+        for job in ["kept", "late"] { try checkEqual(cluster.status(job, "failed"), 0, "failed pods of \(job)") }
+        for reason in ["NodeNotReady", "TaintManagerEviction"] {
+          try checkEqual(cluster.events(reason).count, 0, "events \(reason)")
+        }
+      }
+    }
+  }
 }

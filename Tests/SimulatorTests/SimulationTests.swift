@@ -100,15 +100,18 @@ import Testing
     #expect(found)
   }
 
-  /// A cluster in which nothing fails but the coordinator, which stands now and then.
-  private func pauses(_ seed: UInt64, hides: Bool = false) -> SimulationReport {
+  /// A cluster in which nothing fails but the coordinator, which stands now and then, or whose disk hangs.
+  private func pauses(_ seed: UInt64, hides: Bool = false, hidesStalls: Bool = false) -> SimulationReport {
     var simulation = Simulation(seed: seed, hours: 0.25)
     simulation.drawn = .coordinatorPauses
     simulation.hidesPauses = hides
+    simulation.hidesStalls = hidesStalls
     return simulation.run()
   }
 
-  @Test("no pod is lost by a pause of the coordinator alone, however long", arguments: 1...6 as ClosedRange<UInt64>)
+  @Test(
+    "no pod is lost by a pause of the coordinator or its disk alone, however long",
+    arguments: 1...6 as ClosedRange<UInt64>)
   func pausesLoseNothing(seed: UInt64) {
     let report = pauses(seed)
     #expect(report.violations == [])
@@ -119,6 +122,14 @@ import Testing
   func findsHiddenPauses() {
     let found = (1...4 as ClosedRange<UInt64>).contains { seed in
       pauses(seed, hides: true).violations.contains { $0.contains("only stood still") }
+    }
+    #expect(found)
+  }
+
+  @Test("a coordinator that judges silence while its own store does not answer is found")
+  func findsHiddenStalls() {
+    let found = (1...4 as ClosedRange<UInt64>).contains { seed in
+      pauses(seed, hidesStalls: true).violations.contains { $0.contains("only stood still") }
     }
     #expect(found)
   }

@@ -126,6 +126,8 @@ package struct CoordinatorCore: Sendable {
     case .timer: break
     case .diskLow(let low): api.diskLow = low
     case .diskScarce(let scarce): setDiskScarce(scarce)
+    case .storeStalls(let milliseconds): storeStalls(for: milliseconds)
+    case .storeAnswered(let milliseconds): storeAnswered(after: milliseconds)
     case .apiServed(let endpoint): serveAPI(endpoint)
     case .nativeServed(let point): serveNative(point)
     case .stopRequested: beginPoliteStop()

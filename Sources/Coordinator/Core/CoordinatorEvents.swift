@@ -39,6 +39,10 @@ package enum CoordinatorEvent: Equatable, Sendable {
   case diskLow(Bool)
   /// The same with a higher mark: the coordinator's own creations stop first.
   case diskScarce(Bool)
+  /// A commit has been on its way for so many ms, longer than `pauseMilliseconds`, and is not durable yet.
+  case storeStalls(milliseconds: Int64)
+  /// That commit is durable, so many ms after it began; comes once after each `storeStalls`.
+  case storeAnswered(milliseconds: Int64)
   /// The Kubernetes API is served; comes once, after the first step.
   case apiServed(APIEndpoint)
   /// Agents and joiners are served; comes once after the first step, and again when it changes.

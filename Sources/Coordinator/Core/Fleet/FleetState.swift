@@ -375,7 +375,8 @@ extension CoordinatorCore {
     }
     if left > 0, !isHolding { left -= answerFetches(limit: left) }
     if left > 0 { left -= answerTokenWants(limit: left) }
-    if left > 0 { left -= runScheduler(limit: left) }
+    // While the store stalls a node would only be told of a pod later, and have no lease until then.
+    if left > 0, !fleet.pauses.storeStalls { left -= runScheduler(limit: left) }
     return limit - left
   }
 

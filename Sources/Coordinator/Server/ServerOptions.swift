@@ -1,6 +1,7 @@
 // Owns: the settings of a coordinator's process, with their defaults. It must not know what is done with them.
 
 import ClusterIO
+import ClusterProto
 import CoordinatorCore
 
 /// Settings of the process around the core.

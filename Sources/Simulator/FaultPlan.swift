@@ -98,6 +98,16 @@ final class FaultPlan {
     world.after(duration) { node.lies = false }
   }
 
+  /// Its loop stands, or where nothing else fails perhaps its disk hangs.
+  private func pauseCoordinator() {
+    let hangs = hangsToo && world.chance(0.5)
+    if hangs { cluster.coordinator.hangDisk() } else { cluster.coordinator.stall() }
+    let pause = world.chance(0.5) ? world.pick(100_000...20_000_000) : world.pick(10_000_000...300_000_000)
+    world.after(pause) { [self] in
+      if hangs { cluster.coordinator.diskBack() } else { cluster.coordinator.goOn() }
+    }
+  }
+
   private func strike(_ fault: Fault, _ node: SimNode) {
     count += 1
     let long = world.pick(100_000...90_000_000)
@@ -118,14 +128,7 @@ final class FaultPlan {
           node.resume()
         }
       }
-    case .coordinatorPause:
-      let pause = world.chance(0.5) ? world.pick(100_000...20_000_000) : world.pick(10_000_000...300_000_000)
-      if hangsToo, world.chance(0.5) {
-        cluster.coordinator.hangDisk()
-        return world.after(pause) { [self] in cluster.coordinator.diskBack() }
-      }
-      cluster.coordinator.stall()
-      world.after(pause) { [self] in cluster.coordinator.goOn() }
+    case .coordinatorPause: pauseCoordinator()
     case .coordinatorStop:
       cluster.coordinator.stopPolitely { [self] in
         if world.chance(0.5) {

@@ -32,6 +32,8 @@ import Testing
     if field.path.contains("volumeClaimTemplate.metadata.") { return true }
     // Nothing but their own part of a pod takes them.
     if field.path.contains("ephemeralContainers") { return true }
+    // No is the one answer that it may be given.
+    if field.place == "PodSpec.hostPID" { return true }
     // A readiness probe ends nobody.
     if field.path.hasSuffix("readinessProbe.terminationGracePeriodSeconds") { return true }
     return isFieldOfNode(field) || refusedByPlace.contains(field.path.replacing("spec.jobTemplate.", with: ""))

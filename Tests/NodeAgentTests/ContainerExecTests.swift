@@ -190,7 +190,8 @@ private func script(_ text: String) -> [String] { ["/bin/sh", "-c", text] }
     let process = try Running(keeper, script("sleep \(mark) & echo started"))
     #expect(process.finish() == .exited(code: 0))
     #expect(process.output == "started\n")
-    #expect(processes(with: mark).count == 1)
+    // On its way from the shell's program to its own it shows no command line.
+    #expect(keeper.wait { processes(with: mark).count == 1 })
     keeper.send(.stop(1, graceMilliseconds: 0))
     #expect(keeper.waitForEnd(1) != nil)
     #expect(processes(with: mark).isEmpty)

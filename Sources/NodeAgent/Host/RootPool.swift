@@ -19,7 +19,6 @@ final class RootPool: Sendable {
   struct Wanted: Hashable, Sendable {
     var heirs: String
     var layers: [String]
-    var inMemory: Bool
     var points: [MountOperation]
     var shared: [MountOperation]
   }
@@ -46,6 +45,8 @@ final class RootPool: Sendable {
   /// Of the thread alone.
   private final class State: @unchecked Sendable {
     var made = 0
+    /// The disk takes no overlay's changes: nothing that is mounted can be kept for others.
+    var isOff = false
     var points: [PointsKey: Points] = [:]
     /// Those that nobody has; the last was given back last.
     var free: [Root] = []
@@ -70,17 +71,16 @@ final class RootPool: Sendable {
     mounts = try OwnMounts(name: "stint-roots")
   }
 
-  /// A root for a container of `root`; nil: it must have one of its own.
+  /// A root for a container of `root`; nil: it must have one of its own. One that takes no changes costs no disk.
   func wanted(_ root: ContainerRoot, _ parts: RootPlan.Parts) -> Wanted? {
-    guard mounts.namespace != nil, !root.heirs.isEmpty, geteuid() == 0 else { return nil }
-    return Wanted(
-      heirs: root.heirs, layers: root.layers, inMemory: root.isReadOnly, points: parts.points, shared: parts.shared)
+    guard mounts.namespace != nil, !root.heirs.isEmpty, !root.isReadOnly, geteuid() == 0 else { return nil }
+    return Wanted(heirs: root.heirs, layers: root.layers, points: parts.points, shared: parts.shared)
   }
 
   /// Gives the run a root; `then` is told, on a thread, how its plan begins with it, or nil: there is none to be had.
   func take(_ run: ContainerRun, _ wanted: Wanted, then: @escaping @Sendable (MountOperation?) -> Void) {
     mounts.post { [self] in
-      guard let namespace = mounts.namespace, let root = (try? reuse(wanted)) ?? make(wanted) else {
+      guard !state.isOff, let namespace = mounts.namespace, let root = (try? reuse(wanted)) ?? make(wanted) else {
         return then(nil)
       }
       taken.withLock { $0[run] = root }
@@ -144,7 +144,7 @@ final class RootPool: Sendable {
       let points = try points(key)
       // By way of the layers' directory, where names are looked up; a path may hold what parts names from each other.
       let names = ["../../\(Files.split(paths.roots).name)/\(Files.split(points).name)/upper"] + wanted.layers
-      let image = MountOperation.image(layers: paths.layers, names: names, place: path, inMemory: wanted.inMemory)
+      let image = MountOperation.image(layers: paths.layers, names: names, place: path, inMemory: false)
       try OwnMounts.make([image] + wanted.shared)
       guard let fresh = Traces(of: path) else { throw IOError(code: EIO, operation: "look at", subject: path) }
       state.points[key]?.users += 1
@@ -164,8 +164,11 @@ final class RootPool: Sendable {
       let image = MountOperation.image(layers: paths.layers, names: key.layers, place: path, inMemory: false)
       try OwnMounts.make([image] + key.points)
       OwnMounts.unmount("\(path)/root")
-      // What it needs of the layers it has.
-      guard RootLayers.rest(path) else { throw IOError.last("release layers", path) }
+      // What it needs of the layers it has. Its changes are in memory where what was written before is not there now.
+      guard RootLayers.rest(path) else {
+        state.isOff = errno == ENOENT
+        throw IOError.last("release layers", path)
+      }
     } catch {
       unmountAndRemove(path)
       throw error

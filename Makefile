@@ -1,7 +1,7 @@
 # The one entry: `make demo` shows a cluster at work, `make test` checks everything. Both run on a bare machine with a Swift toolchain.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help deps build release lint check test conformance clients sim fuzz demo bench bench-beside install deb package-test clean
+.PHONY: help deps build release lint check model test conformance clients sim fuzz demo bench bench-beside install deb package-test clean
 
 SEEDS ?= 200
 HOURS ?= 1
@@ -15,6 +15,8 @@ COSTS := ^(CoordinatorCoreTests\.(WaitingCostTests|OwnerDeletionCostTests)|Agent
 PACKAGES := libsqlite3-dev libyaml-dev libssl-dev zlib1g-dev libarchive-dev libzstd-dev libseccomp-dev bubblewrap sqlite3 skopeo
 # The tests' own: a registry, another program that unpacks images, and what is in the images.
 PACKAGES += docker-registry umoci busybox-static
+# What checks the model of the fencing protocol.
+PACKAGES += spin
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 # Prints how long a step took: $(call timed,what,command)
 timed = @printf '%s …\n' '$(1)'; start=$$(date +%s.%N); ( $(2) ); status=$$?; printf '%-28s %6.1f s\n' '$(1)' $$(echo "$$(date +%s.%N) $$start" | awk '{print $$1 - $$2}'); exit $$status
@@ -54,7 +56,10 @@ check: lint build ## Lint and the unit tests of the cores: six minutes
 	$(call timed,tests of the cores,Tests/watch.sh swift test --skip-build --filter '$(CORES)' --skip '$(COSTS)')
 	$(call timed,costs in the cores,Tests/watch.sh swift test --skip-build --no-parallel --filter '$(COSTS)')
 
-test: check release ## Lint, unit and cluster tests, kubectl, a batch of simulated hours
+model: deps ## Checks the model of the fencing protocol, whole and without each of its rules
+	$(call timed,model of the fencing,Tests/Model/run.sh)
+
+test: check model release ## Lint, unit and cluster tests, the model, kubectl, a batch of simulated hours
 	$(call timed,other tests,Tests/watch.sh swift test --skip-build --skip '$(CORES)')
 	$(call timed,kubectl and simulated seeds,$(BESIDE))
 

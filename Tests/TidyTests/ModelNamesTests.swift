@@ -28,7 +28,8 @@ import Testing
       }
     }
     let page = try #require(TidyTests.files(under: "docs", ending: "md").first { $0.path == "docs/failure-model.md" })
-    let start = try #require(page.lines.firstIndex(of: "| taken out | in the model | what follows, in how many steps |"))
+    let header = "| taken out | in the model | what follows, in how many steps |"
+    let start = try #require(page.lines.firstIndex(of: Substring(header)))
     let rows = page.lines[(start + 2)...].prefix { $0.hasPrefix("|") }
     let onPage = Set(rows.map { ($0.split(separator: "|").first ?? "").filter { !" `".contains($0) } })
     #expect(onPage == Set(inModel.map(String.init)))

@@ -8,9 +8,14 @@ enum FlagValue: Sendable, Equatable {
   /// No value: present or not; `--flag=false` says not.
   case toggle
   case text(String)
-  case integer(String)
-  /// `90`, `90s`, `1m30s`, `500ms`; a bare number is seconds.
-  case duration
+  /// A whole number within bounds.
+  case integer(String, ClosedRange<Int64>)
+  /// `90`, `90s`, `1m30s`, `500ms`; a bare number is seconds. The bounds are milliseconds.
+  case duration(ClosedRange<Int64>)
+  /// A quantity of processors; the bounds are thousandths.
+  case cpu(ClosedRange<Int64>)
+  /// A quantity of bytes.
+  case bytes(ClosedRange<Int64>)
   case choice([String])
   /// Any text; completion offers these.
   case suggested(String, [String])
@@ -21,8 +26,9 @@ enum FlagValue: Sendable, Equatable {
   var placeholder: String {
     switch self {
     case .toggle: ""
-    case .text(let name), .integer(let name), .suggested(let name, _): name
+    case .text(let name), .integer(let name, _), .suggested(let name, _): name
     case .duration: "DURATION"
+    case .cpu, .bytes: "QUANTITY"
     case .choice(let choices): choices.joined(separator: "|")
     case .file: "FILE"
     case .directory: "DIR"
@@ -118,6 +124,8 @@ struct Arguments: Sendable {
   func values(_ flag: String) -> [String] { values[flag] ?? [] }
   func isOn(_ flag: String, byDefault initial: Bool = false) -> Bool { value(flag).map { $0 == "true" } ?? initial }
   func integer(_ flag: String) -> Int64? { value(flag).flatMap { Int64($0) } }
+  /// `--grace-period`; nil also for -1, the pod's own, which kubectl does not send either.
+  var grace: Int64? { integer("grace-period").flatMap { $0 < 0 ? nil : $0 } }
   func milliseconds(_ flag: String) -> Int64? { value(flag).flatMap { DurationFlag.milliseconds($0) } }
 
   /// Parses everything after the program's name. Flags may stand before the command too: the command is the first word
@@ -191,21 +199,10 @@ struct Arguments: Sendable {
   }
 
   private mutating func store(_ flag: Flag, _ value: String) throws {
-    var value = value
-    var expected: String?
-    switch flag.value {
-    case .text, .suggested, .file, .directory: break
-    case .toggle:
-      value = value.lowercased()
-      if value != "true", value != "false" { expected = "true or false" }
-    case .integer: if Int64(value) == nil { expected = "a whole number" }
-    case .duration: if DurationFlag.milliseconds(value) == nil { expected = "a duration such as 90s or 1m30s" }
-    case .choice(let choices):
-      // A choice that ends with "=" takes a text of its own.
-      let isChoice = choices.contains { $0.hasSuffix("=") ? value.hasPrefix($0) && value != $0 : $0 == value }
-      if !isChoice { expected = "one of " + choices.joined(separator: ", ") }
+    let value = flag.takesValue ? value : value.lowercased()
+    if let expected = flag.value.expectation(of: value) {
+      throw problem("--\(flag.name): \"\(value)\" is not \(expected)")
     }
-    if let expected { throw problem("--\(flag.name): \"\(value)\" is not \(expected)") }
     if flag.repeats { values[flag.name, default: []].append(value) } else { values[flag.name] = [value] }
   }
 
@@ -232,7 +229,7 @@ enum DurationFlag {
     let isNegative = text.hasPrefix("-")
     let rest = isNegative ? String(text.dropFirst()) : text
     guard let value = days(rest) ?? DurationText.parse(isNumber(rest) ? rest + "s" : rest),
-      value <= 3_155_760_000_000
+      value <= Bounds.century
     else { return nil }
     return isNegative ? -value : value
   }

@@ -15,7 +15,8 @@ extension CommandTable {
         Flag(
           "namespace", "n", .text("NAMESPACE"), initial: "default",
           "With create: the kubeconfig's namespace; given, roles hold in it only, else in all"),
-        Flag("ttl", .duration, initial: "90d", "With create: how long the certificate is valid"),
+        Flag(
+          "ttl", .duration(1_000...Bounds.century), initial: "90d", "With create: how long the certificate is valid"),
         secretFile,
       ] + connection,
       details: """
@@ -36,8 +37,11 @@ extension CommandTable {
       name: "token", summary: "Make the lines by which machines join the cluster, list them, delete them",
       operands: "(create | list | delete ID…)", operand: .words(["create", "list", "delete"]), count: 1...1000,
       flags: [
-        Flag("ttl", .duration, initial: "24h", "With create: how long machines may join by it"),
-        Flag("uses", .integer("N"), initial: "any number", "With create: how many machines may join by it"),
+        Flag(
+          "ttl", .duration(1_000...Bounds.century), initial: "24h", "With create: how long machines may join by it"),
+        Flag(
+          "uses", .integer("N", Bounds.counts), initial: "any number",
+          "With create: how many machines may join by it"),
         Flag("node", .text("NAME"), "With create: only for that node; a machine that was installed anew gets it back"),
         Flag("output", "o", .choice(["json"]), "Print as JSON"), secretFile,
       ] + connection,
@@ -75,7 +79,9 @@ extension CommandTable {
         Flag("force", "With rotate: drop the former authority now, whoever still needs it"),
         Flag("wait", initial: "true", "With rotate: wait until the former authority is dropped"),
         Flag("watch", "w", "With status: go on until the former authority is dropped"),
-        Flag("timeout", .duration, initial: "5m", "How long to wait; the exchange goes on without this command"),
+        Flag(
+          "timeout", .duration(0...Bounds.century), initial: "5m",
+          "How long to wait; the exchange goes on without this command"),
         Flag("output", "o", .choice(["json"]), "With status: print as JSON"),
       ] + connection,
       details: """

@@ -10,7 +10,12 @@ extension CommandTable {
   /// Where a cluster is unless told otherwise, as `Endpoint.dataDirectory` has it.
   private static let dataDefault = "$XDG_DATA_HOME/stint, else ~/.local/share/stint, without HOME /var/lib/stint"
   private static let logLimit = Flag(
-    "log-limit", .text("QUANTITY"), initial: "10Mi", "Log kept of a container's run; what is older goes")
+    "log-limit", .bytes(Bounds.logBytes), initial: "10Mi", "Log kept of a container's run; what is older goes")
+
+  /// Shorter, a frozen pod would not outlast a coordinator's restart.
+  private static let frozenKill = Flag(
+    "frozen-kill", .duration(1_000...365 * Bounds.day), initial: "10m",
+    "How long a frozen pod waits for word before it is killed")
 
   private static let images = Flag(
     "images", .choice([ImageMode.on.rawValue, ImageMode.off.rawValue]), initial: "on as root, else off",
@@ -20,7 +25,7 @@ extension CommandTable {
     Command(
       name: "up", summary: "Run a whole cluster on this machine until Ctrl-C",
       flags: [
-        Flag("agents", .integer("N"), initial: "3", "How many agents"),
+        Flag("agents", .integer("N", 1...100), initial: "3", "How many agents"),
         Flag(
           "overcommit", "Each agent offers the whole machine; without it they share its processors and memory"),
         Flag("restart", initial: "true", "Start a coordinator or agent again that ends by itself"),
@@ -60,10 +65,10 @@ extension CommandTable {
         Flag("moved", "Start once with a store that was moved or restored; no pod gets a node for about 10 minutes"),
         Flag("new-authority", "Start once with a new authority where the cluster's is lost: all certificates are void"),
         Flag(
-          "node-certificate-lifetime", .duration, initial: "90d",
+          "node-certificate-lifetime", .duration(10_000...36_500 * Bounds.day), initial: "90d",
           "How long a node's certificate is valid; agents renew it between half and four fifths of that"),
         Flag(
-          "terminated-pod-gc-threshold", .integer("N"), initial: "12500",
+          "terminated-pod-gc-threshold", .integer("N", Bounds.anyNumber), initial: "12500",
           "How many finished pods are kept before the oldest go; 0 or less: all"), help,
       ],
       examples: [("stint coordinator --data /var/lib/stint", "Serve agents and clients of this machine")],
@@ -85,9 +90,9 @@ extension CommandTable {
         Flag(
           "authority", .directory,
           "A coordinator's data directory on this machine, whose authority gives the agent its identity"),
-        Flag("cpu", .text("QUANTITY"), initial: "the machine's", "Processors to offer"),
-        Flag("memory", .text("QUANTITY"), initial: "the machine's", "Memory to offer"),
-        Flag("pods", .integer("N"), initial: "110", "Most pods at a time"),
+        Flag("cpu", .cpu(Bounds.millicores), initial: "the machine's", "Processors to offer"),
+        Flag("memory", .bytes(Bounds.memory), initial: "the machine's", "Memory to offer"),
+        Flag("pods", .integer("N", 1...10_000), initial: "110", "Most pods at a time"),
         Flag(
           "reserve", .text("RESOURCE=QUANTITY,…"), initial: "nothing",
           "What of cpu and memory is kept from pods, as cpu=500m,memory=1Gi"),
@@ -98,25 +103,26 @@ extension CommandTable {
           "resource-env", .text("NAME=VARIABLE"), repeats: true,
           "Tell containers by this variable which ones of --resource they have, as 0,1; may be repeated"),
         Flag(
-          "pod-pids-limit", .integer("N"), initial: "-1", "Most processes and threads of a pod; -1: as many as it likes"
-        ),
+          "pod-pids-limit", .integer("N", -1...4_194_304), initial: "-1",
+          "Most processes and threads of a pod; -1: as many as it likes"),
         Flag("label", .text("KEY=VALUE"), repeats: true, "Label of the node; may be repeated"),
         Flag(
           "node-ip", .text("ADDRESS"), initial: "the one that reaches the coordinator",
           "Address of the node and its pods"),
         Flag("pod-user", .text("USER"), "Run pods as this user"),
-        Flag("frozen-kill", .duration, initial: "10m", "How long a frozen pod waits for word before it is killed"),
+        frozenKill,
         Flag(
           "eviction-hard", .text("SIGNAL<QUANTITY,…"), initial: "memory.available<100Mi,pid.available<5%",
           "With less than that the node takes no pods and ends one after the other, in kubelet's order"),
         Flag(
-          "pressure-transition", .duration, initial: "5m",
+          "pressure-transition", .duration(0...Bounds.day), initial: "5m",
           "How long a node that was short of disk, memory or processes must have enough before it takes pods again"),
         logLimit, images,
         Flag(
-          "max-parallel-pulls", .integer("N"), initial: "3", "With --images=on: most images that are fetched at once"),
+          "max-parallel-pulls", .integer("N", 1...1_000), initial: "3",
+          "With --images=on: most images that are fetched at once"),
         Flag(
-          "image-maximum-age", .duration, initial: "none",
+          "image-maximum-age", .duration(120_000...Bounds.century), initial: "none",
           "With --images=on: an image that no pod has used for so long is removed, whatever room the disk has"),
         Flag("stop", "End the agent that runs on this data directory, with its pods"), help,
       ],
@@ -136,17 +142,19 @@ extension CommandTable {
       flags: [
         Flag("data", .directory, "Required: the agent's data directory"),
         Flag("pod-user", .text("USER"), "Run pods as this user"),
-        Flag("frozen-kill", .duration, initial: "10m", "How long a frozen pod waits for word before it is killed"),
+        frozenKill,
         logLimit, help,
       ], hidden: true, run: ServeCommand.keeper),
     Command(
       name: "simulate", summary: "Run the real cores in a simulated cluster full of faults",
       flags: [
-        Flag("seed", .integer("N"), "Replay this seed, twice: its trace must be the same"),
-        Flag("seeds", .integer("N"), initial: "200", "How many seeds to run"),
-        Flag("first", .integer("N"), initial: "1", "The first of them"),
+        Flag("seed", .integer("N", 0...Int64.max), "Replay this seed, twice: its trace must be the same"),
+        Flag("seeds", .integer("N", 1...1_000_000_000), initial: "200", "How many seeds to run"),
+        Flag("first", .integer("N", 0...Int64(1) << 62), initial: "1", "The first of them"),
         Flag("hours", .text("H"), initial: "1", "Simulated hours with faults, each seed"),
-        Flag("mutations", .integer("N"), "Instead: N requests and messages with extreme numbers into the cores"),
+        Flag(
+          "mutations", .integer("N", Bounds.counts),
+          "Instead: N requests and messages with extreme numbers into the cores"),
         Flag("trace", "Print the end of the seed's trace"), help,
       ],
       details: """
@@ -172,7 +180,7 @@ extension CommandTable {
         Flag(
           "beside", .file,
           "Another build of stint: measure Jobs and reads of both in turn, and give this one's as a share of its"),
-        Flag("rounds", .integer("N"), initial: "5", "How often each is measured, with --beside"), help,
+        Flag("rounds", .integer("N", 1...100), initial: "5", "How often each is measured, with --beside"), help,
       ],
       details: """
         Starts clusters of its own in a temporary directory and ends them. Figures depend on what else the machine

@@ -27,7 +27,8 @@ enum CommandTable {
     "selector", "l", .text("SELECTOR"), "Only objects whose labels match, such as app=quiz,tier!=db")
   static let fieldSelector = Flag(
     "field-selector", .text("SELECTOR"), "Only objects whose fields match, such as status.phase=Running")
-  static let timeout = Flag("timeout", .duration, initial: "no limit", "How long to wait before giving up")
+  static let timeout = Flag(
+    "timeout", .duration(Bounds.patience), initial: "no limit", "How long to wait before giving up")
   static let files = Flag(
     "filename", "f", .file, repeats: true, "Manifest: a file, a directory, or - for standard input; may be repeated")
   static let dryRun = Flag(
@@ -38,11 +39,13 @@ enum CommandTable {
 
   /// Timing of a cluster; its coordinator tells the agents.
   static let timing: [Flag] = [
-    Flag("heartbeat-interval", .duration, initial: "1s", "How often agents report to the coordinator"),
     Flag(
-      "lease-duration", .duration, initial: "5s", "How long a node may run its pods without word from the coordinator"),
+      "heartbeat-interval", .duration(100...3_600_000), initial: "1s", "How often agents report to the coordinator"),
     Flag(
-      "default-unreachable-toleration", .duration, initial: "10s",
+      "lease-duration", .duration(200...30 * Bounds.day), initial: "5s",
+      "How long a node may run its pods without word from the coordinator"),
+    Flag(
+      "default-unreachable-toleration", .duration(0...365 * Bounds.day), initial: "10s",
       "How much longer a pod that says nothing itself stays on a node that is out of reach"),
   ]
 }
@@ -87,7 +90,7 @@ extension CommandTable {
       operand: .words(CreateJobCommand.words + [CreateTokenCommand.word]), count: 0...1000,
       flags: [
         files, namespace, dryRun, manifestOutput,
-        Flag("duration", .duration, initial: "1h", "With token: how long it is valid, 10m at least"),
+        Flag("duration", .duration(Bounds.patience), initial: "1h", "With token: how long it is valid, 10m at least"),
         Flag(
           "audience", .text("AUDIENCE"), repeats: true, "With token: whom it is for, if not the API; may be repeated"),
         Flag("image", .text("IMAGE"), "With job and cronjob: what the container runs"),
@@ -113,9 +116,9 @@ extension CommandTable {
           "cascade", .choice(["background", "foreground", "orphan"]), initial: "background",
           "What becomes of a Job's pods: deleted after it, before it, or kept"),
         Flag("wait", initial: "true", "Wait until the objects are gone"),
-        Flag("timeout", .duration, initial: "no limit", "How long to wait for each"),
+        Flag("timeout", .duration(Bounds.patience), initial: "no limit", "How long to wait for each"),
         Flag(
-          "grace-period", .integer("SECONDS"),
+          "grace-period", .integer("SECONDS", Bounds.grace),
           "Seconds that deleted pods get to end, else their own setting; a Job's pods keep theirs"),
         Flag("force", "Drop the object at once. A person's word that its work has ended: nothing proves it"),
         Flag("ignore-not-found", "One that does not exist counts as deleted"),
@@ -181,7 +184,8 @@ extension CommandTable {
         Flag("show-managed-fields", "With -o yaml or json: metadata.managedFields too, which says who set what"),
         Flag("sort-by", .text("PATH"), "Sort by a field, such as .metadata.creationTimestamp"),
         Flag("ignore-not-found", "One that does not exist is no error"),
-        Flag("timeout", .duration, initial: "no limit", "With --watch: when to stop"), namespace, allNamespaces,
+        Flag("timeout", .duration(Bounds.patience), initial: "no limit", "With --watch: when to stop"), namespace,
+        allNamespaces,
       ] + connection,
       details: """
         Kinds: jobs, pods (po), nodes (no), configmaps (cm), namespaces (ns), events (ev), and others that
@@ -211,10 +215,14 @@ extension CommandTable {
         Flag("all-pods", "All pods of a Job, not only one"), Flag("follow", "f", "Go on as the log grows"),
         Flag("prefix", "Start each line with its pod and container"),
         Flag("previous", "p", "The run before the last restart"), Flag("timestamps", "Start each line with its time"),
-        Flag("tail", .integer("LINES"), initial: "all; 10 with --selector", "Only the last lines"),
-        Flag("since", .duration, "Only lines younger than this"),
-        Flag("timeout", .duration, initial: "no limit", "With --follow: when to stop"),
-        Flag("pod-running-timeout", .duration, initial: "20s", "How long to wait for a Job's first pod"), selector,
+        Flag(
+          "tail", .integer("LINES", -1...Int64.max), initial: "all; 10 with --selector",
+          "Only the last lines; -1: all"),
+        Flag("since", .duration(1...Bounds.century), "Only lines younger than this"),
+        Flag("timeout", .duration(Bounds.patience), initial: "no limit", "With --follow: when to stop"),
+        Flag(
+          "pod-running-timeout", .duration(0...Bounds.century), initial: "20s",
+          "How long to wait for a Job's first pod"), selector,
         namespace,
       ] + connection,
       examples: [
@@ -300,7 +308,8 @@ extension CommandTable {
         Flag("for", .text("KIND/NAME"), "Only events about that object"), Flag("watch", "w", "Go on with new events"),
         Flag("types", .text("TYPE[,TYPE]"), "Only events of these types: Normal, Warning"),
         Flag("no-headers", "Leave out the line of column names"),
-        Flag("timeout", .duration, initial: "no limit", "With --watch: when to stop"), namespace, allNamespaces,
+        Flag("timeout", .duration(Bounds.patience), initial: "no limit", "With --watch: when to stop"), namespace,
+        allNamespaces,
       ] + connection,
       examples: [("stint events --for job/demo", "What happened to a Job")], run: EventsCommand.run),
     Command(
@@ -328,7 +337,9 @@ extension CommandTable {
       operand: .node, count: 1...1000,
       flags: [
         timeout,
-        Flag("grace-period", .integer("SECONDS"), "Seconds that pods get to end; their own setting without it"),
+        Flag(
+          "grace-period", .integer("SECONDS", Bounds.grace),
+          "Seconds that pods get to end; their own setting without it"),
         Flag("force", "End pods too that no Job will replace"),
       ] + connection,
       examples: [("stint drain node-2 --timeout 2m", "Move a node's work elsewhere before you stop it")],

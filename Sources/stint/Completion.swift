@@ -117,7 +117,7 @@ enum Completion {
       "COMPREPLY=($(compgen -W \"\(choices.joined(separator: " "))\" -- \"$current\"))"
     case .file: "compopt -o filenames 2>/dev/null; COMPREPLY=($(compgen -f -- \"$current\"))"
     case .directory: "compopt -o filenames 2>/dev/null; COMPREPLY=($(compgen -d -- \"$current\"))"
-    case .toggle, .text, .integer, .duration: "COMPREPLY=()"
+    case .toggle, .text, .integer, .duration, .cpu, .bytes: "COMPREPLY=()"
     }
   }
 
@@ -185,7 +185,7 @@ enum Completion {
     case .choice(let choices), .suggested(_, let choices): ":\(flag.name):(\(choices.joined(separator: " ")))"
     case .file: ":file:_files"
     case .directory: ":directory:_files -/"
-    case .text, .integer, .duration: ":\(flag.name): "
+    case .text, .integer, .duration, .cpu, .bytes: ":\(flag.name): "
     }
   }
 
@@ -202,7 +202,7 @@ enum Completion {
           text += " -x -a '\(choices.joined(separator: " "))'"
         case .file: text += " -r -F"
         case .directory: text += " -x -a '(__fish_complete_directories)'"
-        case .text, .integer, .duration: text += " -x"
+        case .text, .integer, .duration, .cpu, .bytes: text += " -x"
         }
         text += " -d '\(fishText(flag.help))'\n"
       }

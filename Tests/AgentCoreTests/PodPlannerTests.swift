@@ -379,7 +379,12 @@ import Testing
     for name in ["", "..", "a/b", "A", ".hidden"] {
       #expect(source(["volume": .string(name), "stored": true]) == nil, "\(name)")
     }
-    #expect(source(["volume": "v", "nfs": ["server": "s", "path": "relative"]]) == nil)
+    for share: JSON in [
+      ["server": "s", "path": "relative"], ["server": "-v", "path": "/p"], ["server": "s", "path": "/p\nq"],
+    ] {
+      #expect(source(["volume": "v", "nfs": share]) == nil, "\(share.text)")
+    }
+    #expect(source(["volume": "v", "nfs": ["server": "s", "path": "/p"], "options": ["a\nb"]]) == nil)
     #expect(source(["volume": "v", "hostPath": ["path": "/srv"]]) == .hostPath(path: "/srv", type: ""))
     guard case .share(let share)? = source(["volume": "v", "nfs": ["server": "fd00::1", "path": "/x"]]) else {
       Issue.record("no share")

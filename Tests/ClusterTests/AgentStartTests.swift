@@ -107,8 +107,8 @@ struct AgentStartTests {
         (["--label", "k=v,w"], "give --label once for each label"),
         (["--label", "-k=v"], "name part must consist of alphanumeric"),
         (["--label", "kubernetes.io/hostname=other"], "change it with --name"),
-        (["--frozen-kill", "0s"], "--frozen-kill must be at least 1s"),
-        (["--frozen-kill", "-5s"], "--frozen-kill must be at least 1s"),
+        (["--frozen-kill", "0s"], "--frozen-kill: \"0s\" is not a duration from 1s to 365d"),
+        (["--eviction-hard", "memory.available<1Pi"], "the node would never take a pod"),
       ]
       for (words, said) in cases {
         let program = try place.start(["agent", "--data", "\(place.directory)/fresh", "--name", "here"] + words)

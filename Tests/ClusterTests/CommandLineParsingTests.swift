@@ -58,12 +58,57 @@ struct CommandLineParsingTests {
     "a threshold that is none, or of what has a fixed one, is refused",
     arguments: [
       "memory.available", "memory.available<", "memory.available<101%", "nodefs.available<10%",
-      "pid.available<1,pid.available<2", "x<-1", "x<1Qi",
+      "pid.available<1,pid.available<2", "x<-1", "x<1Qi", "a,,", "memory.available<1Mi,", "memory.available<100%",
+      "memory.available<1e30",
     ])
   func wrongThresholds(text: String) throws {
     #expect(throws: UsageError.self) {
       try AgentResources.eviction(try parse("agent --eviction-hard \(text)"))
     }
+  }
+
+  @Test(
+    "a number, a duration or a quantity that makes no sense is refused with what would",
+    arguments: [
+      ("agent --pressure-transition -1s", "--pressure-transition: \"-1s\" is not a duration from 0s to 1d"),
+      ("agent --frozen-kill 100ms", "--frozen-kill: \"100ms\" is not a duration from 1s to 365d"),
+      ("agent --image-maximum-age 1s", "--image-maximum-age: \"1s\" is not a duration of at least 2m"),
+      ("agent --pods 0", "--pods: \"0\" is not a whole number from 1 to 10000"),
+      ("agent --pods 99999999999", "--pods: \"99999999999\" is not a whole number from 1 to 10000"),
+      ("agent --pods 99999999999999999999", "--pods: \"99999999999999999999\" is not a whole number from 1 to 10000"),
+      ("agent --pods many", "--pods: \"many\" is not a whole number"),
+      ("agent --cpu 1e30", "--cpu: \"1e30\" is not a quantity from 1m to 10000"),
+      ("agent --cpu -1", "--cpu: \"-1\" is not a quantity from 1m to 10000"),
+      ("agent --cpu much", "--cpu: \"much\" is not a quantity such as 500m or 2"),
+      ("agent --memory 8", "--memory: \"8\" is not a quantity from 1Mi to 1Pi"),
+      ("agent --log-limit 1", "--log-limit: \"1\" is not a quantity from 64Ki to 1Pi"),
+      ("agent --pod-pids-limit 4194305", "--pod-pids-limit: \"4194305\" is not a whole number from -1 to 4194304"),
+      ("coordinator --heartbeat-interval 1ms", "--heartbeat-interval: \"1ms\" is not a duration from 100ms to 1h"),
+      ("up --agents 0", "--agents: \"0\" is not a whole number from 1 to 100"),
+      ("logs p --tail -2", "--tail: \"-2\" is not a whole number of at least -1"),
+      ("logs p --since -5s", "--since: \"-5s\" is not a duration of at least 1ms"),
+      ("token create --uses 0", "--uses: \"0\" is not a whole number of at least 1"),
+      ("simulate --seed -1", "--seed: \"-1\" is not a whole number of at least 0"),
+    ])
+  func nonsense(line: String, expected: String) throws {
+    #expect(message(line) == "\(line.prefix { $0 != " " }): \(expected)")
+  }
+
+  @Test("what is kept back is bounded too, and named once")
+  func nonsenseReserve() throws {
+    for (text, expected) in [
+      ("cpu=1e30", "cpu: \"1e30\" is not a quantity from 0 to 10000"), ("cpu=1,cpu=2", "cpu is given twice"),
+      ("memory=-1", "memory: \"-1\" is not a quantity from 0 to 1Pi"), ("cpu=1,", "\"\" is not NAME=VALUE"),
+    ] {
+      let error = #expect(throws: UsageError.self) { try AgentResources.reserve(try parse("agent --reserve \(text)")) }
+      #expect(error?.message == "agent: --reserve: \(expected)")
+    }
+  }
+
+  @Test("a grace of -1 is the pod's own, as for kubectl")
+  func grace() throws {
+    #expect(try parse("delete pod x --grace-period -1").grace == nil)
+    #expect(try parse("delete pod x --grace-period 3").grace == 3)
   }
 
   @Test("a flag's value may be the name of a command")

@@ -24,7 +24,7 @@ struct NodePressureTests {
   func evicted() async throws {
     try await Blocking.run {
       try TestCluster.with(agents: 0) { cluster in
-        try cluster.startAgent("node-1", ["--eviction-hard", "memory.available<100%"])
+        try cluster.startAgent("node-1", ["--eviction-hard", "memory.available<99.9%"])
         try cluster.waitForNodes(1)
         try eventually("the condition is shown") {
           let conditions = try cluster.nodes().first?[path: ["status", "conditions"]]?.arrayValue ?? []

@@ -42,6 +42,39 @@ import Testing
   }
 
   @Test(
+    "what of a share would be a flag or another line for the program that mounts it is refused",
+    arguments: [
+      (["nfs": ["server": "-v", "path": "/p"]], "spec.nfs.server: Invalid value: \"-v\": must be a host name"),
+      (["nfs": ["server": "a b", "path": "/p"]], "spec.nfs.server: Invalid value"),
+      (["nfs": ["server": "s:/x,y", "path": "/p"]], "spec.nfs.server: Invalid value"),
+      (["nfs": ["server": "[::1]", "path": "/p"]], "IPv6 without brackets"),
+      (["nfs": ["server": "s", "path": "/p\nq"]], "spec.nfs.path: Invalid value: \"/p\\nq\": must not contain"),
+      (["nfs": ["server": "s", "path": "/p\0"]], "spec.nfs.path: Invalid value"),
+      (
+        ["nfs": ["server": "s", "path": "/p"], "mountOptions": ["ro", "a\tb"]], "spec.mountOptions[1]: Invalid value"
+      ),
+      (["nfs": ["server": "s", "path": "/p"], "mountOptions": [""]], "spec.mountOptions[0]: Invalid value"),
+    ] as [(JSON, String)])
+  func wrongShares(more: JSON, message: String) throws {
+    var harness = try FleetHarness()
+    var without = more
+    without["hostPath"] = .null
+    let answer = harness.create(.persistentvolumes, Storage.volume("v", more: without))
+    #expect(
+      answer.code == 422 && answer.object["message"]?.stringValue?.contains(message) == true, "\(answer.object.text)")
+  }
+
+  @Test(
+    "a share of a host name or an address is taken", arguments: ["nas-1.example", "10.0.0.9", "fd00::1", "fe80::1%e0"])
+  func rightShares(server: String) throws {
+    var harness = try FleetHarness()
+    let more: JSON = [
+      "hostPath": .null, "nfs": ["server": .string(server), "path": "/srv/a b"], "mountOptions": ["nfsvers=4.1,hard"],
+    ]
+    #expect(harness.create(.persistentvolumes, Storage.volume("v", more: more)).code == 201)
+  }
+
+  @Test(
     "a claim that is wrong in itself is refused in Kubernetes' words",
     arguments: [
       (["resources": [:]], "spec.resources[storage]: Required value"),

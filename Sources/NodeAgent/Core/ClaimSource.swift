@@ -44,13 +44,14 @@ package struct NetworkShare: Equatable, Sendable {
   package var options: [String]
 
   init?(volume: String, _ json: JSON, options: JSON?) {
-    guard let server = json["server"]?.stringValue, let path = json["path"]?.stringValue, !server.isEmpty,
-      PathText.isAbsolute(path)
+    guard let server = json["server"]?.stringValue, let path = json["path"]?.stringValue,
+      ShareText.serverProblem(server) == nil, ShareText.pathProblem(path) == nil
     else { return nil }
     self.volume = volume
     self.server = server
     self.path = path
     self.options = (options?.arrayValue ?? []).compactMap(\.stringValue)
+    guard self.options.allSatisfy({ ShareText.optionProblem($0) == nil }) else { return nil }
     if json["readOnly"]?.boolValue == true { self.options.append("ro") }
   }
 

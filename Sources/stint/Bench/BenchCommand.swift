@@ -69,7 +69,6 @@ enum BenchCommand {
       console: context.console, environment: context.environment, isQuick: context.arguments.isOn("quick"),
       directory: directory)
     bench.rounds = Int(clamping: context.arguments.integer("rounds") ?? 5)
-    guard (1...100).contains(bench.rounds) else { throw context.arguments.problem("--rounds: 1 to 100") }
     if let program = context.arguments.value("beside") {
       guard access(program, X_OK) == 0 else { throw context.arguments.problem("--beside: \(program) is no program") }
       bench.beside = program

@@ -12,11 +12,17 @@ enum AgentResources {
   static func reserve(_ arguments: Arguments) throws -> NodeReserve? {
     guard let text = arguments.value("reserve") else { return nil }
     var reserve = NodeReserve(cpuMillicores: 0, memoryBytes: 0)
+    var named: Set<String> = []
     for part in text.split(separator: ",", omittingEmptySubsequences: false) {
       let (name, amount) = try pair(String(part), "reserve", arguments)
+      guard named.insert(name).inserted else { throw arguments.problem("--reserve: \(name) is given twice") }
       switch name {
-      case "cpu": reserve.cpuMillicores = try quantity(amount, Quantity.parseMillis, "reserve", arguments)
-      case "memory": reserve.memoryBytes = try quantity(amount, Quantity.parseBytes, "reserve", arguments)
+      case "cpu":
+        reserve.cpuMillicores = Quantity.parseMillis(amount) ?? -1
+        try check(.cpu(0...Bounds.millicores.upperBound), amount, name, arguments)
+      case "memory":
+        reserve.memoryBytes = Quantity.parseBytes(amount) ?? -1
+        try check(.bytes(0...Bounds.memory.upperBound), amount, name, arguments)
       default: throw arguments.problem("--reserve: \"\(name)\": only cpu and memory can be kept back")
       }
     }
@@ -43,8 +49,9 @@ enum AgentResources {
       guard let place = offers.firstIndex(where: { $0.name == name }) else {
         throw arguments.problem("--resource-env: there is no --resource \(given)")
       }
-      guard !variable.contains("="), !variable.utf8.contains(0) else {
-        throw arguments.problem("--resource-env: \"\(variable)\" is no name of a variable")
+      guard Names.environmentNameErrors(variable).isEmpty else {
+        throw arguments.problem(
+          "--resource-env: \"\(variable)\" is no name of a variable, such as CUDA_VISIBLE_DEVICES")
       }
       offers[place].variable = variable
     }
@@ -59,10 +66,13 @@ enum AgentResources {
     // As in kubelet, what is not named has no threshold.
     (result.memory, result.processes) = (EvictionThreshold(0), EvictionThreshold(0))
     var named: Set<Substring> = []
-    for part in text.split(separator: ",") {
+    if text.isEmpty { return result }
+    for part in text.split(separator: ",", omittingEmptySubsequences: false) {
       let words = part.split(separator: "<", maxSplits: 1, omittingEmptySubsequences: false)
       guard words.count == 2, let threshold = threshold(String(words[1])) else {
-        throw arguments.problem("--eviction-hard: \"\(part)\" is not SIGNAL<QUANTITY or SIGNAL<PERCENT%")
+        throw arguments.problem(
+          "--eviction-hard: \"\(part)\" is not SIGNAL<QUANTITY or SIGNAL<PERCENT%, such as memory.available<500Mi or "
+            + "pid.available<10%, with a quantity of at most 1Pi or less than 100%; an empty text sets no threshold")
       }
       guard named.insert(words[0]).inserted else {
         throw arguments.problem("--eviction-hard: \(words[0]) is given twice")
@@ -78,12 +88,20 @@ enum AgentResources {
     return result
   }
 
+  /// What would keep every pod away from this machine for good; nil: nothing.
+  static func problem(_ eviction: EvictionSettings, memory: UInt64) -> String? {
+    guard !eviction.memory.isShare, eviction.memory.amount >= memory else { return nil }
+    return "--eviction-hard: memory.available<\(Quantity.formatBytes(eviction.memory.amount)) is more than the "
+      + "\(memory >> 20)Mi that this machine has: the node would never take a pod; give less, or a share such as 10%"
+  }
+
   private static func threshold(_ text: String) -> EvictionThreshold? {
     guard text.hasSuffix("%") else {
-      return Quantity.parseBytes(text).flatMap { $0 >= 0 ? EvictionThreshold($0) : nil }
+      guard let amount = Quantity.parseBytes(text), (0...Bounds.memory.upperBound).contains(amount) else { return nil }
+      return EvictionThreshold(amount)
     }
     // Tenths of a percent are thousandths.
-    guard let thousandths = Quantity.parseMillis(String(text.dropLast())), (0...100_000).contains(thousandths) else {
+    guard let thousandths = Quantity.parseMillis(String(text.dropLast())), (0..<100_000).contains(thousandths) else {
       return nil
     }
     return EvictionThreshold(thousandths / 100, isShare: true)
@@ -105,12 +123,8 @@ enum AgentResources {
     return (parts[0], parts[1])
   }
 
-  private static func quantity(
-    _ text: String, _ parse: (String) -> Int64?, _ flag: String, _ arguments: Arguments
-  ) throws -> Int64 {
-    guard let value = parse(text), value >= 0 else {
-      throw arguments.problem("--\(flag): \"\(text)\" is no quantity")
-    }
-    return value
+  private static func check(_ kind: FlagValue, _ amount: String, _ name: String, _ arguments: Arguments) throws {
+    guard let expected = kind.expectation(of: amount) else { return }
+    throw arguments.problem("--reserve: \(name): \"\(amount)\" is not \(expected)")
   }
 }

@@ -110,7 +110,7 @@ struct DeleteCommand {
     case "orphan": request.options.propagationPolicy = "Orphan"
     default: request.options.propagationPolicy = "Background"
     }
-    request.options.gracePeriodSeconds = arguments.integer("grace-period") ?? (isForced ? 0 : nil)
+    request.options.gracePeriodSeconds = arguments.grace ?? (isForced ? 0 : nil)
     let answer = try cluster.send(request).object
     return answer[path: ["metadata", "uid"]]?.stringValue ?? answer[path: ["details", "uid"]]?.stringValue
   }

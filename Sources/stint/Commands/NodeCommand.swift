@@ -88,7 +88,7 @@ enum NodeCommand {
       context.console.line("evicting pod \(text(pod, "namespace"))/\(text(pod, "name"))")
       var request = APIRequest(
         verb: .delete, kind: .pods, namespace: text(pod, "namespace"), name: text(pod, "name"))
-      request.options.gracePeriodSeconds = context.arguments.integer("grace-period")
+      request.options.gracePeriodSeconds = context.arguments.grace
       request.options.preconditionUID = text(pod, "uid")
       do {
         _ = try cluster.send(request)

@@ -33,9 +33,6 @@ enum ServeCommand {
       options.configuration.terminatedPodLimit = Int(clamping: limit)
     }
     if let life = arguments.milliseconds("node-certificate-lifetime") {
-      guard (10_000...3_153_600_000_000).contains(life) else {
-        throw arguments.problem("--node-certificate-lifetime: from 10s to 36500d")
-      }
       options.configuration.nodeCertificateMilliseconds = life
     }
     try setTiming(&options.configuration, arguments)
@@ -62,11 +59,7 @@ enum ServeCommand {
     if let beat = arguments.milliseconds("heartbeat-interval") { configuration.heartbeatMilliseconds = beat }
     if let lease = arguments.milliseconds("lease-duration") { configuration.leaseMilliseconds = lease }
     if let toleration = arguments.milliseconds("default-unreachable-toleration") {
-      guard toleration >= 0 else { throw arguments.problem("--default-unreachable-toleration is negative") }
       configuration.defaultTolerationSeconds = (toleration + 999) / 1_000
-    }
-    guard configuration.heartbeatMilliseconds >= 100 else {
-      throw arguments.problem("--heartbeat-interval is shorter than 100ms")
     }
     guard configuration.leaseMilliseconds >= configuration.heartbeatMilliseconds * 2 else {
       throw arguments.problem(
@@ -91,14 +84,13 @@ enum ServeCommand {
     options.authority = authority
     options.join = token
     options.joinProblem = joinProblem
-    options.cpuMillicores = try quantity("cpu", arguments, Quantity.parseMillis)
-    options.memoryBytes = try quantity("memory", arguments, Quantity.parseBytes)
+    options.cpuMillicores = arguments.value("cpu").flatMap { Quantity.parseMillis($0) }
+    options.memoryBytes = arguments.value("memory").flatMap { Quantity.parseBytes($0) }
     options.pods = arguments.integer("pods") ?? options.pods
-    guard options.pods > 0 else { throw arguments.problem("--pods must be at least 1") }
     options.reserved = try AgentResources.reserve(arguments)
     options.devices = try AgentResources.offers(arguments)
     if let most = arguments.integer("pod-pids-limit"), most != -1 {
-      guard most > 0 else { throw arguments.problem("--pod-pids-limit must be -1 or at least 1") }
+      guard most > 0 else { throw arguments.problem("--pod-pids-limit: with 0 no container starts: -1 is no limit") }
       options.podProcesses = most
     }
     options.labels = try labels(arguments, node: options.name)
@@ -115,10 +107,14 @@ enum ServeCommand {
         throw arguments.problem("--pod-user: there is no user \"\(user)\" on this machine")
       }
     }
-    options.logLimit = try logLimit(arguments) ?? options.logLimit
-    options.images = try images(arguments)
-    options.frozenKillMilliseconds = try frozenKill(arguments) ?? options.frozenKillMilliseconds
+    options.logLimit = logLimit(arguments) ?? options.logLimit
+    options.images = images(arguments)
+    options.frozenKillMilliseconds = arguments.milliseconds("frozen-kill") ?? options.frozenKillMilliseconds
     options.eviction = try AgentResources.eviction(arguments)
+    let machine = try MachineFacts.read(fallbackMachineID: "")
+    if let problem = AgentResources.problem(options.eviction, memory: machine.memory) {
+      throw arguments.problem(problem)
+    }
     if joined == nil, token == nil, options.authority == nil {
       throw CommandError(
         "error: this machine is no node yet: stint token create, on the coordinator's machine, prints the command that "
@@ -131,8 +127,8 @@ enum ServeCommand {
   @Sendable static func keeper(_ context: Context) throws -> Int32 {
     var options = KeeperOptions(data: try required("data", context.arguments))
     options.podUser = context.arguments.value("pod-user")
-    options.logLimit = try logLimit(context.arguments) ?? options.logLimit
-    options.frozenKillMilliseconds = try frozenKill(context.arguments) ?? options.frozenKillMilliseconds
+    options.logLimit = logLimit(context.arguments) ?? options.logLimit
+    options.frozenKillMilliseconds = context.arguments.milliseconds("frozen-kill") ?? options.frozenKillMilliseconds
     return KeeperHost.run(options)
   }
 
@@ -181,49 +177,17 @@ enum ServeCommand {
     return labels
   }
 
-  /// Shorter, a frozen pod would not outlast a coordinator's restart.
-  private static func frozenKill(_ arguments: Arguments) throws -> Int64? {
-    guard let milliseconds = arguments.milliseconds("frozen-kill") else { return nil }
-    guard milliseconds >= 1_000 else { throw arguments.problem("--frozen-kill must be at least 1s") }
-    return milliseconds
-  }
-
-  private static func images(_ arguments: Arguments) throws -> ImageSettings {
+  private static func images(_ arguments: Arguments) -> ImageSettings {
     var settings = ImageSettings()
     settings.mode =
       arguments.value("images").flatMap { ImageMode(rawValue: $0) } ?? ImageMode.usual(asRoot: geteuid() == 0)
-    if let most = arguments.integer("max-parallel-pulls") {
-      guard (1...1_000).contains(most) else {
-        throw arguments.problem("--max-parallel-pulls must be between 1 and 1000")
-      }
-      settings.parallelPulls = Int(most)
-    }
-    if let age = arguments.milliseconds("image-maximum-age") {
-      guard age >= settings.minimumAgeMilliseconds else {
-        throw arguments.problem("--image-maximum-age must be at least 2m")
-      }
-      settings.maximumAgeMilliseconds = age
-    }
+    if let most = arguments.integer("max-parallel-pulls") { settings.parallelPulls = Int(most) }
+    settings.maximumAgeMilliseconds = arguments.milliseconds("image-maximum-age") ?? settings.maximumAgeMilliseconds
     return settings
   }
 
-  /// Smaller files would be rotated at each line.
-  private static let smallestLog: Int64 = 64 << 10
-
-  static func logLimit(_ arguments: Arguments) throws -> Int64? {
-    guard let limit = try quantity("log-limit", arguments, Quantity.parseBytes) else { return nil }
-    guard limit >= smallestLog, limit <= 1 << 50 else {
-      throw arguments.problem("--log-limit must be between 64Ki and 1Pi")
-    }
-    return limit
-  }
-
-  private static func quantity(
-    _ flag: String, _ arguments: Arguments, _ parse: (String) -> Int64?
-  ) throws -> Int64? {
-    guard let text = arguments.value(flag) else { return nil }
-    guard let value = parse(text), value > 0 else { throw arguments.problem("--\(flag): \"\(text)\" is no quantity") }
-    return value
+  static func logLimit(_ arguments: Arguments) -> Int64? {
+    arguments.value("log-limit").flatMap { Quantity.parseBytes($0) }
   }
 }
 

@@ -9,8 +9,10 @@ import Simulator
 enum SimulateCommand {
   @Sendable static func run(_ context: Context) throws -> Int32 {
     let arguments = context.arguments
-    let hours = arguments.value("hours").flatMap { Double($0) } ?? 1
-    guard hours > 0, hours <= 10_000 else { throw arguments.problem("--hours is between 0 and 10000") }
+    let text = arguments.value("hours") ?? "1"
+    guard let hours = Double(text), hours > 0, hours <= 10_000 else {
+      throw arguments.problem("--hours: \"\(text)\" is not a number of hours above 0, at most 10000")
+    }
     if let count = arguments.integer("mutations") {
       return try mutate(count, first: arguments.integer("first") ?? 1, context.console)
     }
@@ -19,7 +21,6 @@ enum SimulateCommand {
     }
     let count = arguments.integer("seeds") ?? 200
     let first = arguments.integer("first") ?? 1
-    guard count > 0, first >= 0 else { throw arguments.problem("--seeds must be at least 1") }
     return try batch(UInt64(first)..<UInt64(first) + UInt64(count), hours: hours, context.console)
   }
 

@@ -53,7 +53,6 @@ final class UpCommand {
   @Sendable static func run(_ context: Context) throws -> Int32 {
     let arguments = context.arguments
     let count = arguments.integer("agents") ?? 3
-    guard (1...100).contains(count) else { throw arguments.problem("--agents: from 1 to 100") }
     let listen = arguments.value("listen") ?? Endpoint.defaultServer
     guard let address = SocketAddress(parsing: listen) else {
       throw arguments.problem("--listen: \"\(listen)\" is not HOST:PORT")
@@ -75,9 +74,7 @@ final class UpCommand {
     let command = UpCommand(
       console: console, environment: context.environment, loop: try EventLoop(), data: data, server: listen,
       count: Int(count), overcommit: arguments.isOn("overcommit"), restarts: arguments.isOn("restart", byDefault: true))
-    if try ServeCommand.logLimit(arguments) != nil {
-      command.agentSettings = ["--log-limit", arguments.value("log-limit") ?? ""]
-    }
+    if let limit = arguments.value("log-limit") { command.agentSettings = ["--log-limit", limit] }
     if let images = arguments.value("images") { command.agentSettings += ["--images", images] }
     return try command.run(settings, address)
   }

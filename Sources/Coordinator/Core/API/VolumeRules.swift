@@ -51,17 +51,26 @@ enum VolumeRules {
       VolumeValidation.fits(path, "spec.local.path", into: &errors)
       if spec["nodeAffinity"] == nil { errors.required("spec.nodeAffinity", "Local volume requires node affinity") }
     }
-    if let share = spec["nfs"] {
-      if (share["server"]?.stringValue ?? "").isEmpty { errors.required("spec.nfs.server") }
-      let path = share["path"]?.stringValue ?? ""
-      if path.isEmpty {
-        errors.required("spec.nfs.path")
-      } else if !PathText.isAbsolute(path) {
-        errors.invalid("spec.nfs.path", path, "must be an absolute path")
-      }
-      for member in ["server", "path"] {
-        VolumeValidation.whole(share[member]?.stringValue ?? "", "spec.nfs.\(member)", into: &errors)
-      }
+    if let share = spec["nfs"] { self.share(share, spec["mountOptions"], into: &errors) }
+  }
+
+  /// Kubernetes takes any text, and the mount fails, or does something else, on the node.
+  private static func share(_ share: JSON, _ options: JSON?, into errors: inout FieldErrors) {
+    let server = share["server"]?.stringValue ?? ""
+    if server.isEmpty {
+      errors.required("spec.nfs.server")
+    } else if let problem = ShareText.serverProblem(server) {
+      errors.invalid("spec.nfs.server", server, problem)
+    }
+    let path = share["path"]?.stringValue ?? ""
+    if path.isEmpty {
+      errors.required("spec.nfs.path")
+    } else if let problem = ShareText.pathProblem(path) {
+      errors.invalid("spec.nfs.path", path, problem)
+    }
+    for (index, option) in (options?.arrayValue ?? []).enumerated() {
+      let text = option.stringValue ?? ""
+      if let problem = ShareText.optionProblem(text) { errors.invalid("spec.mountOptions[\(index)]", text, problem) }
     }
   }
 

@@ -108,8 +108,11 @@ import Testing
     var bench = AgentBench()
     bench.begin()
     bench.answer()
-    #expect(!bench.pass(2_999).disconnects)
-    #expect(bench.pass(1).disconnects)
+    // Sent at 1 s and 2 s: each has a whole interval to be answered, and one alone ends nothing.
+    let silent = bench.pass(2_999)
+    #expect(!silent.disconnects && silent.heartbeats.count == 2)
+    let end = bench.pass(1)
+    #expect(end.disconnects && end.heartbeats.isEmpty)
     let pause = try #require(bench.wake).milliseconds - bench.now
     #expect((50...101).contains(pause))
     #expect(bench.pass(pause).connects)

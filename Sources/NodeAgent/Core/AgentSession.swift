@@ -85,8 +85,10 @@ extension AgentCore {
   mutating func beatIfDue(_ now: Now) {
     guard let session else { return }
     if session.nextHeartbeat <= now.boot {
-      if session.sequence > session.answeredSequence { self.session?.unanswered += 1 }
-      guard session.unanswered + (session.sequence > session.answeredSequence ? 1 : 0) < 2 else {
+      // Each had an interval: the first of two is two intervals old by now.
+      let unanswered = session.unanswered + (session.sequence > session.answeredSequence ? 1 : 0)
+      self.session?.unanswered = unanswered
+      guard unanswered < 2 else {
         loseCoordinator(failure: "two heartbeats were not answered", now)
         return
       }

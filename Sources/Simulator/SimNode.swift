@@ -306,7 +306,7 @@ final class SimNode {
     case .cleanUpExcept(let attempts): images?.releaseAll(but: attempts)
     case .readMachine: later(1, .machineRead(nil))
     case .measureNode: later(1, .nodeMeasured(Usage(cpu: world.now, memory: 0)))
-    case .deleteLogs, .writeTokens, .log: break
+    case .deleteLogs, .writeTokens, .log, .rememberPressures: break
     case .removeVolumes(let volumes): later(world.pick(1...50), .volumesRemoved(volumes, failed: []))
     case .remember(let incarnation, let mark):
       guard incarnation >= keeper.directory.highestIncarnation else { break }

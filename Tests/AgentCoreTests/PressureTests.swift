@@ -73,6 +73,28 @@ import Testing
     #expect(bench.all.heartbeats.last?.pressures == [])
   }
 
+  @Test("what an agent before was short of holds on over a restart, until there has been enough for five minutes")
+  func restarted() {
+    var before = bench()
+    func kept(_ effects: [AgentEffect]) -> [Set<NodePressure>] {
+      effects.compactMap { if case .rememberPressures(let held) = $0 { held } else { nil } }
+    }
+    #expect(kept(before.all).isEmpty)
+    #expect(kept(before.send(.machineRead(Self.room(memory: 99)))) == [[.memory]])
+    #expect(kept(before.send(.machineRead(Self.room(memory: 98)))).isEmpty)
+    var configuration = PressureTests.configuration
+    configuration.pressures = [.memory, .disk]
+    configuration.diskRoom = DiskRoom(availableBytes: 90, totalBytes: 100)
+    var after = bench(configuration)
+    after.send(.machineRead(Self.room(memory: 500)))
+    after.live(seconds: 290)
+    #expect(after.all.heartbeats.first?.pressures == [.memory, .disk])
+    #expect(after.all.heartbeats.last?.pressures.contains(.memory) == true)
+    after.live(seconds: 20)
+    #expect(after.all.heartbeats.last?.pressures.contains(.memory) == false)
+    #expect(kept(after.all).last?.contains(.memory) == false)
+  }
+
   @Test("a machine that does not tell stays what it was, and a keeper of an older version is asked for nothing")
   func silent() {
     var bench = bench(relieves: false)

@@ -96,6 +96,7 @@ package struct AgentCore {
     incarnationMark = configuration.incarnationMark
     retained = Set(configuration.retainedLogs)
     if let room = configuration.diskRoom { note(room, BootTime(milliseconds: 0)) }
+    recallPressures()
   }
 
   /// The node is being emptied: nothing new is started.
@@ -182,6 +183,7 @@ package struct AgentCore {
       effects.append(.connectCoordinator(coordinatorConnection))
     }
     orderImages(now)
+    rememberPressures()
     let next = nextWake()
     if next != wake {
       wake = next

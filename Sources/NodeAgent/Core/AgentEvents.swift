@@ -107,6 +107,8 @@ package enum AgentEffect: Equatable, Sendable {
   case serveStream(PodStreamRequest)
   /// Write the highest incarnation seen, and its mark, to the data directory (C4); no sync needed.
   case remember(incarnation: Int64, mark: String)
+  /// Write what the node is short of to the data directory, for the next agent; no sync needed.
+  case rememberPressures(Set<NodePressure>)
   /// Write a few bytes to the data directory's disk and look how much room it has, on a thread that it may hold up;
   /// answer `diskAnswered` with that number once it is done, also when it failed at once. At most one is under way.
   case probeDisk(Int64)
@@ -180,6 +182,8 @@ package struct AgentConfiguration: Equatable, Sendable {
   package var devices: [DeviceOffer] = []
   /// What of the machine is kept from pods; `capacity` is without it.
   package var reserved: NodeReserve?
+  /// What the node was short of when an agent of this data directory and boot was there last.
+  package var pressures: Set<NodePressure> = []
   /// Of the disk of the data directory, as the agent began; nil: it did not say.
   package var diskRoom: DiskRoom?
 

@@ -61,6 +61,9 @@ struct Pressure {
   /// Since when it was seen to have enough again; nil: it was not.
   private var enoughSince: BootTime?
 
+  /// `holds`: an agent before this one saw it, so that it lasts until there has been enough for a while from now on.
+  init(holds: Bool = false) { self.holds = holds }
+
   /// What was just seen; true: that is news which is told at once.
   mutating func note(isLow: Bool, _ time: BootTime) -> Bool {
     guard isLow else {
@@ -83,9 +86,35 @@ struct PressureWatch {
   var processes = Pressure()
   /// When the machine is read next.
   var due = BootTime(milliseconds: 0)
+  /// What the next agent of this data directory will know.
+  var remembered: Set<NodePressure> = []
 }
 
 extension AgentCore {
+  /// What an agent before this one saw holds on: a restart is no relief.
+  mutating func recallPressures() {
+    let known = configuration.pressures
+    pressure.memory = Pressure(holds: known.contains(.memory))
+    pressure.processes = Pressure(holds: known.contains(.processes))
+    if known.contains(.disk) { disk.pressure = Pressure(holds: true) }
+    pressure.remembered = known
+  }
+
+  /// Has the data directory keep what the node is short of.
+  mutating func rememberPressures() {
+    guard heldPressures != pressure.remembered else { return }
+    pressure.remembered = heldPressures
+    effects.append(.rememberPressures(heldPressures))
+  }
+
+  private var heldPressures: Set<NodePressure> {
+    var result: Set<NodePressure> = []
+    if pressure.memory.holds { result.insert(.memory) }
+    if disk.pressure.holds { result.insert(.disk) }
+    if pressure.processes.holds { result.insert(.processes) }
+    return result
+  }
+
   /// Reads the machine when that is due.
   mutating func readMachineIfDue(_ now: Now) {
     guard pressure.due <= now.boot else { return }
@@ -121,10 +150,6 @@ extension AgentCore {
     pressure.processes.settle(now.boot, after: pause)
     // A disk that does not answer stays what it was.
     if disk.since == nil { disk.pressure.settle(now.boot, after: pause) }
-    var result: Set<NodePressure> = []
-    if pressure.memory.holds { result.insert(.memory) }
-    if disk.pressure.holds { result.insert(.disk) }
-    if pressure.processes.holds { result.insert(.processes) }
-    return result
+    return heldPressures
   }
 }

@@ -201,6 +201,7 @@ package final class AgentHost {
     configuration.reserved = options.reserved
     configuration.images.hasOneUser = options.podUser != nil
     configuration.eviction = options.eviction
+    configuration.pressures = memory.pressures(inBoot: facts.bootID)
     // The first heartbeat has to say it: pods would be assigned until the second.
     configuration.diskRoom = DiskProbe.room(paths.data)
     configuration.retainedLogs = try Files.list(paths.logs).compactMap { Int64($0) }.sorted()
@@ -242,6 +243,7 @@ package final class AgentHost {
     case .serveLogs(let request): serve(request)
     case .serveStream(let request): serve(request)
     case .remember(let incarnation, let mark): disk.remember(incarnation: incarnation, mark: mark, cluster: cluster)
+    case .rememberPressures(let pressures): disk.remember(pressures: pressures)
     case .pullImage(let number, let reference, let credentials): images?.pull(number, reference, credentials)
     case .cancelPull(let number): images?.cancel(number)
     case .removeImage(let id): images?.remove(id)

@@ -4,6 +4,7 @@
 
 import AgentCore
 import ClusterIO
+import ClusterProto
 import Glibc
 import Synchronization
 
@@ -49,6 +50,10 @@ final class DiskProbe: Sendable {
     return DiskRoom(
       availableBytes: space.available, totalBytes: space.total, availableInodes: inodes.available,
       totalInodes: inodes.total)
+  }
+
+  func remember(pressures: Set<NodePressure>) {
+    thread.post { [self] in memory.withLock { $0.remember(pressures: pressures) } }
   }
 
   func remember(incarnation: Int64, mark: String, cluster: String) {

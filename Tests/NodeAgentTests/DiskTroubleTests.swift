@@ -31,6 +31,54 @@ struct DiskTroubleTests {
     #expect(try files.take(for: unwanted) == nil)
   }
 
+  @Test("nothing is made at the path of a data directory that was moved away; moved back, all goes on")
+  func movedAway() throws {
+    let scratch = try Scratch()
+    let paths = NodePaths(data: "\(scratch.path)/data")
+    for path in [paths.pods, paths.tokens, paths.logs] { try Files.makeDirectory(path) }
+    let worker = try PreparationWorker(
+      paths: paths, node: "n", address: "127.0.0.1",
+      capacity: NodeCapacity(cpuMillicores: 1_000, memoryBytes: 1 << 30, pods: 1))
+    let loop = try EventLoop()
+    var events: [AgentEvent] = []
+    try worker.attach(to: loop) { events.append($0) }
+    func prepared(_ number: Int64) throws -> AgentEvent? {
+      let spec = PodSpec(json: [
+        "volumes": [["name": "v", "emptyDir": [:]]],
+        "containers": [["name": "main", "command": ["true"], "volumeMounts": [["name": "v", "mountPath": "/v"]]]],
+      ])
+      let assignment = Assignment(
+        attempt: number, keeper: "k", session: "s", namespace: "default", podName: "p", podUID: "u", labels: [:],
+        annotations: [:], spec: spec, references: JSONObject(), tolerationMilliseconds: nil)
+      if let event = worker.prepare(assignment, number: number, images: [:]) { return event }
+      events = []
+      let end = Clocks.boot() + 20_000_000_000
+      while events.isEmpty, Clocks.boot() < end { try loop.runOnce(timeoutMilliseconds: 100) }
+      return events.first
+    }
+    #expect(rename(paths.data, "\(scratch.path)/elsewhere") == 0)
+    for isNoticed in [false, true] {
+      worker.isDisplaced = isNoticed
+      guard case .preparationFailed(_, _, _, _, let message, let isRetryable)? = try prepared(1) else {
+        Issue.record("it was prepared")
+        return
+      }
+      #expect(isRetryable && message.contains("\(paths.data) was moved away, deleted or replaced: nothing new is made"))
+    }
+    let log = LogFile(directory: paths.logs(1, container: "main"), restart: 0)
+    var batch = LogBatch()
+    Array("lost\n".utf8).withUnsafeBytes { batch.add($0, wall: 0) }
+    log.write(batch)
+    #expect(!Files.exists(paths.data), "a directory was made at the old path")
+    #expect(rename("\(scratch.path)/elsewhere", paths.data) == 0)
+    worker.isDisplaced = false
+    guard case .prepared? = try prepared(2) else {
+      Issue.record("it was not prepared")
+      return
+    }
+    worker.stop()
+  }
+
   @Test("volumes that could not be removed are removed with the next ones", .enabled(if: isRoot))
   func cleanUp() throws {
     let scratch = try Scratch()

@@ -114,7 +114,8 @@ package final class AgentHost {
     }
     try disk.attach(to: loop) { [unowned self] answer in handle(.diskAnswered(answer.number, room: answer.room)) }
     try DirectoryWatch.begin(
-      loop: loop, path: paths.agentLock, patienceMilliseconds: options.lostDirectoryMilliseconds
+      loop: loop, path: paths.agentLock, patienceMilliseconds: options.lostDirectoryMilliseconds,
+      doubted: { [unowned self] in worker.isDisplaced = $0 }
     ) { [unowned self] in leaveLostDirectory() }
   }
 

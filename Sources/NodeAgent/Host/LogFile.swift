@@ -142,10 +142,24 @@ package final class LogFile {
 
   private func openFile() throws(IOError) {
     guard file == nil else { return }
-    try Files.makeDirectory(directory)
+    try makeDirectory()
     let opened = try AppendFile(path: path)
     if opened.size == 0 { try opened.append(LogFormat.head(offset: offset)) }
     file = opened
+  }
+
+  /// Up to DATA/logs. The data directory itself is not made anew: where it is not, it was moved away, and what would be
+  /// made in its place would be nobody's.
+  private func makeDirectory() throws(IOError) {
+    do throws(IOError) {
+      try Files.makeDirectory(directory, intermediate: false)
+    } catch {
+      guard error.code == ENOENT else { throw error }
+      let attempt = Files.split(directory).parent
+      for path in [Files.split(attempt).parent, attempt, directory] {
+        try Files.makeDirectory(path, intermediate: false)
+      }
+    }
   }
 
   /// The file becomes the one before, whose bytes are gone then: not while somebody reads those, within a bound.

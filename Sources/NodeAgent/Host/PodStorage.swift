@@ -52,6 +52,7 @@ final class PodStorage: Sendable {
   private static let lookThreads = 2
   /// Whether an account's token can be mounted at its usual place.
   private let hasTokenPath: Bool
+  private let data: DirectoryPlace
 
   /// `rootDirectory`: an empty directory that a container's own root may be mounted on, privately. `user`: who pods run
   /// as, where that is not this process' own.
@@ -60,6 +61,7 @@ final class PodStorage: Sendable {
     self.paths = paths
     self.rootDirectory = rootDirectory
     self.logLimit = logLimit
+    data = try DirectoryPlace(path: paths.data)
     messages = try TerminationFiles(paths)
     // Of a former keeper, whose pods are gone.
     try Files.removeTree(paths.roots)
@@ -120,6 +122,7 @@ final class PodStorage: Sendable {
     starts.post(key: run.attempt) { [self] in
       var message = message
       do throws(IOError) {
+        if data.isLost { throw IOError(operation: "start", subject: container.name, message: data.words) }
         if spare == nil { message = TerminationMessage(run, container, path: try messages.take(for: container)) }
         LogFile.begin(directory: paths.logs(run.attempt, container: container.name), restart: run.restart)
         guard let root = container.root else {

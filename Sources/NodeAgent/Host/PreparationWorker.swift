@@ -29,6 +29,9 @@ final class PreparationWorker {
   private var bare: Set<AttemptNumber>
   private let slots: TokenSlots
   private let user: PodUser?
+  private let data: DirectoryPlace
+  /// The data directory was not at its path when it was looked at last: no new pod is begun.
+  var isDisplaced = false
   /// Attempts whose directory a thread could not remove: tried again with the next ones.
   private let unremoved = Unremoved()
   /// Of those at once, so that a disk that stays broken costs each clean-up little.
@@ -41,6 +44,7 @@ final class PreparationWorker {
   ) throws(IOError) {
     self.paths = paths
     self.user = user
+    data = try DirectoryPlace(path: paths.data)
     self.node = PodPlace(
       node: node, address: address, capacity: capacity, podDirectory: "", volumes: [:], podProcesses: podProcesses)
     pool = try WorkerPool(name: "stint-volumes", limit: Self.threads)
@@ -59,14 +63,18 @@ final class PreparationWorker {
   /// Makes volumes and plan. A pod without volumes and images is planned at once and its event returned; else it
   /// follows by the handler. `images`: of its containers, by the manifest's names for them.
   func prepare(_ assignment: Assignment, number: Int64, images: [String: PlacedImage]) -> AgentEvent? {
+    if isDisplaced { return Self.refusal(assignment, number, "", data.words) }
     let spec = assignment.spec
     if spec.volumes.isEmpty, images.isEmpty { return plan(assignment, number: number, volumes: [:]) }
     let isSlot = !spec.volumes.isEmpty && spec.volumes.allSatisfy { TokenSlots.serves($0, of: spec) }
     let isBare = isSlot && (images.isEmpty || !SharedMemory.isMade(for: spec))
     if prepared.insert(assignment.attempt).inserted, isBare { bare.insert(assignment.attempt) }
     let work = Preparation(paths: paths, node: node, slots: slots, user: user, images: images)
-    pool.post(key: assignment.attempt) { [results] in
-      results.post(work.run(assignment, number: number))
+    pool.post(key: assignment.attempt) { [results, data] in
+      let event =
+        data.isLost
+        ? Self.refusal(assignment, number, "", data.words) : work.run(assignment, number: number)
+      results.post(event)
     }
     return nil
   }
@@ -79,9 +87,22 @@ final class PreparationWorker {
     prepared.insert(assignment.attempt)
     bare.remove(assignment.attempt)
     let work = Preparation(paths: paths, node: node, slots: slots, user: user, images: images)
-    pool.post(key: assignment.attempt) { [results] in
-      results.post(work.runAddition(assignment, container, number: number))
+    pool.post(key: assignment.attempt) { [results, data] in
+      let event =
+        data.isLost
+        ? Self.refusal(assignment, number, container, data.words)
+        : work.runAddition(assignment, container, number: number)
+      results.post(event)
     }
+  }
+
+  /// Of a data directory that is not where it was: the attempt waits.
+  private static func refusal(
+    _ assignment: Assignment, _ number: Int64, _ container: String, _ message: String
+  ) -> AgentEvent {
+    .preparationFailed(
+      assignment.attempt, number: number, container: container, reason: "CreateContainerConfigError",
+      message: message, retryable: true)
   }
 
   /// Fresh tokens into the files of an attempt.

@@ -60,6 +60,13 @@ package final class Connection {
     return host
   }
 
+  /// The process at the other end of a unix socket: the one that connected, or that listens there; nil: not known.
+  package var peerProcess: Int32? {
+    guard isOpen else { return nil }
+    let pid = stint_peer_process(descriptor)
+    return pid > 0 ? pid : nil
+  }
+
   /// The TLS state, after `startTLS`.
   package private(set) var tls: TLSSession?
 

@@ -23,7 +23,10 @@ package final class FileLock {
   /// tell where it is held.
   package init(path: String, holder: () -> String) throws(IOError) {
     self.path = path
-    descriptor = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0o600)
+    // Where it is there already: to make a file is what waits for a disk that hangs, and then nobody would be told by
+    // whom it is held.
+    descriptor = open(path, O_RDWR | O_CLOEXEC)
+    if descriptor < 0, errno == ENOENT { descriptor = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0o600) }
     guard descriptor >= 0 else { throw IOError.last("open", path) }
     guard flock(descriptor, LOCK_EX | LOCK_NB) == 0 else {
       let code = errno
@@ -31,11 +34,18 @@ package final class FileLock {
       let holder = holder()
       throw IOError(
         operation: "lock", subject: path,
-        message: holder.isEmpty ? "held by another process" : "held by process \(holder)", code: code)
+        message: holder.isEmpty ? "held by another process" : "held by process \(holder)\(Self.trouble(holder))",
+        code: code)
     }
   }
 
   deinit { release() }
+
+  /// Of a holder that was killed and cannot end: why, and what to do. One that lives needs no such words.
+  private static func trouble(_ holder: String) -> String {
+    guard let pid = Int32(holder), let trouble = ProcessTrouble.read(pid: pid), trouble.isDying else { return "" }
+    return ", which \(trouble.words). It gives the lock up when it is gone: \(ProcessTrouble.advice)"
+  }
 
   /// Whether the path it was taken at still leads to this file. May wait for a disk.
   package var isInPlace: Bool {

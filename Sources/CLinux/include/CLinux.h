@@ -17,6 +17,9 @@
 // accept4 with SOCK_NONBLOCK | SOCK_CLOEXEC; the new descriptor, or -1 and errno.
 int stint_accept(int listener);
 
+// The process at the other end of a unix socket: the one that connected, or that listens (SO_PEERCRED); 0: not known.
+pid_t stint_peer_process(int socket);
+
 // pidfd_open; the descriptor, or -1 and errno.
 int stint_pidfd_open(pid_t pid);
 

@@ -27,6 +27,7 @@ package final class AgentHost {
   /// Attempts told since a keeper's hello, while its first inventory comes; nil afterwards.
   private var inventory: Set<AttemptNumber>?
   private var keeper: FrameLink?
+  private var keeperWatch: KeeperWatch?
   private var launcher: KeeperLauncher?
   private var coordinator: CoordinatorLink?
   private let logs: LogStreams
@@ -51,6 +52,7 @@ package final class AgentHost {
       let host = try AgentHost(options)
       host.handle(.started)
       host.images?.tell()
+      options.onStart()
       try host.loop.run(until: { host.isDone })
       host.worker.stop()
       host.images?.stop()
@@ -276,9 +278,7 @@ package final class AgentHost {
   private func connectKeeper(_ number: ConnectionNumber, launches: Bool) {
     // Whoever listens there would be another directory's. There is no keeper now, so waiting for a disk costs nothing.
     guard lock.isInPlace else { return leaveLostDirectory() }
-    keeper?.onClosed = nil
-    keeper?.close()
-    keeper = nil
+    closeKeeper()
     launcher?.cancel()
     var arguments = [
       "--data", options.data, "--frozen-kill", "\(options.frozenKillMilliseconds)ms", "--log-limit",
@@ -293,8 +293,24 @@ package final class AgentHost {
       keeper = link
       link.onMessage = { [unowned self] message in receive(message, number) }
       link.onClosed = { [unowned self] reason in handle(.keeperLost(number, reason: reason)) }
+      keeperWatch = KeeperWatch(loop: loop, connection: connection) { [unowned self] reason in
+        closeKeeper()
+        handle(
+          .keeperLost(
+            number,
+            reason: "\(reason). Nothing is claimed about its pods: what ran is replaced when their leases and "
+              + "tolerations are over. A new keeper starts once that process is gone"))
+      }
       handle(.keeperConnected(number))
     }
+  }
+
+  private func closeKeeper() {
+    keeperWatch?.end()
+    keeperWatch = nil
+    keeper?.onClosed = nil
+    keeper?.close()
+    keeper = nil
   }
 
   private func receive(_ message: JSON, _ number: ConnectionNumber) {

@@ -46,6 +46,8 @@ package struct AgentOptions: Sendable {
   package var images = ImageSettings()
   /// An agent whose data directory is not at its path for so long ends.
   package var lostDirectoryMilliseconds: Int64 = 10_000
+  /// Called once its loop runs.
+  package var onStart: @Sendable () -> Void = {}
   /// The agent's version.
   package var version = ""
 

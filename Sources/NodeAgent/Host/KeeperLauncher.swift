@@ -13,6 +13,7 @@ final class KeeperLauncher {
   private static let findingNanoseconds: Int64 = 6_000_000_000
   /// Before it is said that a keeper does not listen: a start takes its time.
   private static let quietNanoseconds: Int64 = 2_000_000_000
+  private static let toldPause: Int64 = 15_000_000_000
   private static let firstPause: Int64 = 10_000_000
   private static let longestPause: Int64 = 1_000_000_000
   private static let longestPauseForStart: Int64 = 100_000_000
@@ -30,6 +31,8 @@ final class KeeperLauncher {
   private var timer: LoopTimer?
   private var connection: Connection?
   private var isDone = false
+  /// When it may be said again what is waited for.
+  private var nextTold: Int64 = 0
   /// Called once: the connection, or why there is none.
   private let finished: (Connection?, String) -> Void
 
@@ -59,7 +62,11 @@ final class KeeperLauncher {
       // Room for a whole node's plans at once: a limit that they exceed would end each new connection in the same way.
       let next = try Connection.connect(loop: loop, to: .unix(path: paths.keeperSocket), outputLimit: 512 << 20)
       connection = next
-      next.onOpen = { [self] in end(next, "") }
+      next.onOpen = { [self] in
+        // One that was killed, but whose threads a disk holds, answers as long as its socket is there.
+        guard KeeperWatch.obstacle(next) != nil else { return end(next, "") }
+        next.close()
+      }
       next.onClose = { [weak self] _ in self?.retry() }
     } catch {
       retry()
@@ -82,15 +89,33 @@ final class KeeperLauncher {
     if waited > (arguments == nil ? Self.findingNanoseconds : Self.patienceNanoseconds) || arguments == nil && !isHeld {
       return end(nil, "no keeper answers on \(paths.keeperSocket)\(isHeld ? holder : ""); see \(paths.keeperLog)")
     }
-    if isHeld, waited > Self.quietNanoseconds { HostLog.line("agent: waiting for a keeper\(holder)") }
+    if waited > Self.quietNanoseconds { tellTrouble(isHeld: isHeld) }
     // Not at once again after one that ended: what ended it may last.
     if child == nil, !wasEnded, !isHeld { launch() }
     timer?.arm(at: Clocks.boot() + pause)
     pause = min(pause * 2, child == nil ? Self.longestPause : Self.longestPauseForStart)
   }
 
+  /// What is waited for, now and then.
+  private func tellTrouble(isHeld: Bool) {
+    guard Clocks.boot() >= nextTold else { return }
+    if isHeld {
+      HostLog.line("agent: waiting for a keeper\(holder)")
+    } else if let pid = child?.pid, let trouble = ProcessTrouble.read(pid: pid) {
+      HostLog.line("agent: the keeper that starts (process \(pid)) \(trouble.words): \(ProcessTrouble.advice)")
+    } else {
+      return
+    }
+    nextTold = Clocks.boot() + Self.toldPause
+  }
+
   private var holder: String {
-    ": process \((try? Files.readLine(paths.keeperLock)) ?? "?") holds \(paths.keeperLock) and does not listen"
+    let pid = (try? Files.readLine(paths.keeperLock)) ?? "?"
+    let what = ": process \(pid) holds \(paths.keeperLock)"
+    guard let trouble = Int32(pid).flatMap({ ProcessTrouble.read(pid: $0) }) else {
+      return what + " and does not listen"
+    }
+    return "\(what) and \(trouble.words): \(ProcessTrouble.advice)"
   }
 
   private func hearLastWords() {

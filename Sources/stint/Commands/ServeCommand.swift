@@ -37,7 +37,16 @@ enum ServeCommand {
     }
     try setTiming(&options.configuration, arguments)
     do {
-      try CoordinatorServer(options).run()
+      // Its start reads and writes the store before anybody is served.
+      let directory = options.directory
+      let notice = DiskNotice { waits in
+        let line = "stint coordinator: waiting for the disk of \(directory) \(waits): \(ProcessTrouble.advice)"
+        LineWriter.standardError.write(line)
+      }
+      defer { notice.end() }
+      let server = try CoordinatorServer(options)
+      notice.end()
+      try server.run()
       return 0
     } catch {
       throw CommandError("error: \(error)")
@@ -71,6 +80,12 @@ enum ServeCommand {
     let arguments = context.arguments
     let data = AgentJoin.data(context)
     let authority = arguments.value("authority").map(absolute)
+    // Until the loop runs: from then on the agent looks after its disk itself.
+    let notice = DiskNotice { waits in
+      let line = "stint agent: waiting for the disk of \(data), or of what it names, \(waits): \(ProcessTrouble.advice)"
+      LineWriter.standardError.write(line)
+    }
+    defer { notice.end() }
     if arguments.isOn("stop") {
       _ = try AgentJoin.token(context, hasJoined: true)
       return try AgentStop.run(data: data, console: context.console)
@@ -121,6 +136,7 @@ enum ServeCommand {
           + "makes it one")
     }
     options.version = Version.current
+    options.onStart = { notice.end() }
     return AgentHost.run(options)
   }
 
@@ -188,73 +204,5 @@ enum ServeCommand {
 
   static func logLimit(_ arguments: Arguments) -> Int64? {
     arguments.value("log-limit").flatMap { Quantity.parseBytes($0) }
-  }
-}
-
-/// `stint agent --stop`: ends the agent of a data directory together with its pods.
-enum AgentStop {
-  /// Longer than the grace that the agent gives its pods.
-  private static let patience: Int64 = 60_000_000_000
-
-  static func run(data: String, console: Console) throws -> Int32 {
-    let paths = NodePaths(data: data)
-    do throws(IOError) {
-      _ = try Files.status(paths.agentLock)
-    } catch {
-      // Nobody's data directory, unless it cannot be looked into.
-      if error.code != ENOENT, error.code != ENOTDIR { throw CommandError("error: \(error)") }
-    }
-    guard let agent = holder(of: paths.agentLock) else {
-      // Without an agent its keeper may still hold pods: the keeper's end is theirs (K4).
-      guard let keeper = holder(of: paths.keeperLock) else {
-        console.line("no agent runs on \(data)")
-        return 0
-      }
-      try signal(keeper, SIGTERM)
-      guard waitUntilFree(paths.keeperLock) else {
-        throw CommandError("error: the keeper (process \(keeper)) of \(data) does not end")
-      }
-      console.line("keeper ended, with its pods")
-      return 0
-    }
-    try signal(agent, SIGUSR1)
-    guard waitUntilFree(paths.agentLock), waitUntilFree(paths.keeperLock) else {
-      throw CommandError("error: the agent (process \(agent)) of \(data) does not end; see its log")
-    }
-    console.line("agent ended, with its pods")
-    return 0
-  }
-
-  /// The process that holds a lock file; nil when none does.
-  static func holder(of path: String) -> Int32? {
-    guard Files.exists(path) else { return nil }
-    do {
-      try FileLock(path: path).release()
-      return nil
-    } catch {
-      guard error.code == EWOULDBLOCK else { return nil }
-      return (try? Files.readLine(path)).flatMap { Int32($0) }
-    }
-  }
-
-  /// Signals the process that holds a lock file, if one does; whether it did.
-  static func end(_ path: String, by number: Int32) -> Bool {
-    guard let holder = holder(of: path) else { return false }
-    return kill(holder, number) == 0
-  }
-
-  private static func signal(_ pid: Int32, _ number: Int32) throws {
-    guard kill(pid, number) == 0 else { throw IOError.last("signal", "process \(pid)") }
-  }
-
-  /// Whether nobody holds the lock file before the patience is over.
-  static func waitUntilFree(_ path: String) -> Bool {
-    let deadline = Clocks.boot() + patience
-    while holder(of: path) != nil {
-      if Clocks.boot() > deadline { return false }
-      // The lock has no event of its own; another process' end has none that needs no rights on it.
-      poll(nil, 0, 50)
-    }
-    return true
   }
 }

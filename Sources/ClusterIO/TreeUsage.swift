@@ -6,13 +6,32 @@ import CLinux
 import ClusterProto
 import Glibc
 
+/// What a tree holds.
+package struct TreeUsage: Equatable, Sendable {
+  /// Bytes on its disk.
+  package var bytes: Int64 = 0
+  /// Files and directories.
+  package var inodes: Int64 = 0
+
+  /// Takes both as they stand.
+  package init(bytes: Int64 = 0, inodes: Int64 = 0) {
+    self.bytes = bytes
+    self.inodes = inodes
+  }
+
+  /// Both together with another's.
+  package func adding(_ other: TreeUsage) -> TreeUsage {
+    TreeUsage(bytes: bytes.addingSaturated(other.bytes), inodes: inodes.addingSaturated(other.inodes))
+  }
+}
+
 extension Files {
   /// Bytes that files and directories below a path take on its disk, as `du` counts them: a file with several names
   /// once, holes not at all. nil: the disk does not tell. 0 where there is none. `entries`: what lies beyond so many is
   /// not counted, nor what is moved away while it is read.
-  package static func usage(below path: String, entries: Int = 2_000_000) -> Int64? {
+  package static func usage(below path: String, entries: Int = 2_000_000) -> TreeUsage? {
     let root = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)
-    guard root >= 0 else { return errno == ENOENT ? 0 : nil }
+    guard root >= 0 else { return errno == ENOENT ? TreeUsage() : nil }
     var walk = TreeWalk(root, entries)
     return walk.run()
   }
@@ -31,7 +50,7 @@ private struct TreeWalk {
 
   private var current: Int32
   private var levels: [Level] = []
-  private var bytes: Int64 = 0
+  private var usage = TreeUsage()
   private var left: Int
   /// Files with more names than one that were counted.
   private var seen: Set<ino_t> = []
@@ -44,7 +63,7 @@ private struct TreeWalk {
     left = entries
   }
 
-  mutating func run() -> Int64? {
+  mutating func run() -> TreeUsage? {
     defer { close(current) }
     guard enter(current) else { return nil }
     while let level = levels.last {
@@ -56,19 +75,19 @@ private struct TreeWalk {
         guard next >= 0 else { continue }
         close(current)
         current = next
-        guard enter(next) else { return bytes }
+        guard enter(next) else { return usage }
       } else {
         levels.removeLast()
         guard let above = levels.last else { break }
         let up = openat(current, "..", O_RDONLY | O_DIRECTORY | O_CLOEXEC)
-        guard up >= 0 else { return bytes }
+        guard up >= 0 else { return usage }
         close(current)
         current = up
         var facts = stat()
-        guard fstat(up, &facts) == 0, facts.st_dev == above.device, facts.st_ino == above.inode else { return bytes }
+        guard fstat(up, &facts) == 0, facts.st_dev == above.device, facts.st_ino == above.inode else { return usage }
       }
     }
-    return bytes
+    return usage
   }
 
   /// Opens a directory of the current one. One of this process' own user that was closed to it, as a pod may close its
@@ -92,7 +111,7 @@ private struct TreeWalk {
       return false
     }
     defer { closedir(stream) }
-    if levels.isEmpty { bytes = Int64(facts.st_blocks) * 512 }
+    if levels.isEmpty { usage = TreeUsage(bytes: Int64(facts.st_blocks) * 512, inodes: 1) }
     var level = Level(device: facts.st_dev, inode: facts.st_ino, directories: [])
     while left > 0 {
       errno = 0
@@ -112,7 +131,7 @@ private struct TreeWalk {
       guard file.st_dev == facts.st_dev else { continue }
       let isDirectory = file.st_mode & S_IFMT == S_IFDIR
       if isDirectory || file.st_nlink < 2 || seen.insert(file.st_ino).inserted {
-        bytes = bytes.addingSaturated(Int64(file.st_blocks) * 512)
+        usage = usage.adding(TreeUsage(bytes: Int64(file.st_blocks) * 512, inodes: 1))
       }
       guard isDirectory, nameBytes < Self.nameLimit else { continue }
       level.directories.append(name)

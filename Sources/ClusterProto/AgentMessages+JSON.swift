@@ -238,6 +238,7 @@ extension Registration {
       "conditions": .array(conditions.map { $0.json() }), "fencesFully": .bool(fencesFully),
       "highestIncarnation": .int(highestIncarnation), "highestAttempt": .int(highestAttempt),
     ]
+    if let bytes = capacity.storageBytes { result[path: ["capacity", "storageBytes"]] = .int(bytes) }
     if !hardwareID.isEmpty { result["hardwareID"] = .string(hardwareID) }
     if !directory.isEmpty { result["directory"] = .string(directory) }
     if !rememberedCluster.isEmpty { result["rememberedCluster"] = .string(rememberedCluster) }
@@ -249,7 +250,10 @@ extension Registration {
       result["extended"] = extended
     }
     if let reserved {
-      result["reserved"] = ["cpuMillicores": .int(reserved.cpuMillicores), "memoryBytes": .int(reserved.memoryBytes)]
+      result["reserved"] = [
+        "cpuMillicores": .int(reserved.cpuMillicores), "memoryBytes": .int(reserved.memoryBytes),
+        "storageBytes": .int(reserved.storageBytes),
+      ]
     }
     if let uptimeMilliseconds { result["uptimeMilliseconds"] = .int(uptimeMilliseconds) }
     return result
@@ -263,14 +267,15 @@ extension Registration {
       let reader = try MessageReader(json, what)
       return NodeCapacity(
         cpuMillicores: try reader.integer("cpuMillicores"), memoryBytes: try reader.integer("memoryBytes"),
-        pods: try reader.integer("pods"), extended: extended)
+        pods: try reader.integer("pods"), extended: extended,
+        storageBytes: try reader.optionalInteger("storageBytes"))
     }
     let reserved = try json["reserved"].map { (json) throws(MessageError) in
       let reader = try MessageReader(json, what)
       return NodeReserve(
         cpuMillicores: max(0, try reader.integer("cpuMillicores")),
-        memoryBytes: max(0, try reader.integer("memoryBytes"))
-      )
+        memoryBytes: max(0, try reader.integer("memoryBytes")),
+        storageBytes: max(0, try reader.optionalInteger("storageBytes") ?? 0))
     }
     let conditions = try reader.list("conditions") { (json, what) throws(MessageError) in
       let reader = try MessageReader(json, what)

@@ -171,7 +171,7 @@ package struct PodPlan: Equatable, Sendable {
   package var devices: [String: [Int64]] = [:]
   /// What all its containers together are held to; nil: nothing, so no cgroup is made for it.
   package var limits: ResourceLimits?
-  /// What it may keep on the node's disk; nil: as much as there is.
+  /// What it may keep on the node's disk, and where; nil: as much as there is, and it has no volumes there.
   package var storage: StorageLimits?
   /// Its place among the pods of a node that is short of something; nil: of an agent that says none.
   package var rank: EvictionRank?

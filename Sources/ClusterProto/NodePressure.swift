@@ -73,17 +73,25 @@ package struct Shortage: Equatable, Sendable {
   package var threshold: Int64
   /// So much is left.
   package var available: Int64
+  /// Of a disk: it is the inodes that are short, and not the bytes.
+  package var isInodes: Bool
 
   /// Takes each value as it stands.
-  package init(of: NodePressure, threshold: Int64, available: Int64) {
+  package init(of: NodePressure, threshold: Int64, available: Int64, isInodes: Bool = false) {
     self.of = of
     self.threshold = threshold
     self.available = available
+    self.isInodes = isInodes
   }
+
+  /// What is short, as the kubelet's messages name it.
+  package var resource: String { isInodes ? "inodes" : of.resource }
 
   /// As `init(json:_:)` reads it.
   package var json: JSON {
-    ["of": .string(of.rawValue), "threshold": .int(threshold), "available": .int(available)]
+    var result: JSON = ["of": .string(of.rawValue), "threshold": .int(threshold), "available": .int(available)]
+    if isInodes { result["inodes"] = true }
+    return result
   }
 
   /// Reads a request's member. Throws what is missing or of the wrong type.
@@ -92,7 +100,9 @@ package struct Shortage: Equatable, Sendable {
     guard let of = NodePressure(rawValue: try reader.string("of")) else {
       throw MessageError("\(what): a shortage of what is not known")
     }
-    self.init(of: of, threshold: try reader.integer("threshold"), available: try reader.integer("available"))
+    self.init(
+      of: of, threshold: try reader.integer("threshold"), available: try reader.integer("available"),
+      isInodes: try reader.flag("inodes"))
   }
 }
 
@@ -102,32 +112,49 @@ package struct EvictionRank: Equatable, Sendable {
   package var priority: Int64
   /// What each container has asked for of memory, in bytes, by its name.
   package var memory: [String: Int64]
+  /// The same of the node's disk; who has asked for none is not there.
+  package var storage: [String: Int64]
+  /// What the pod as a whole has asked for of the disk.
+  package var podStorage: Int64
 
   /// From this priority on (that of the system's own classes) a pod is never evicted.
   package static let critical: Int64 = 2_000_000_000
 
-  /// Takes both as they stand.
-  package init(priority: Int64, memory: [String: Int64]) {
+  /// Takes each value as it stands.
+  package init(priority: Int64, memory: [String: Int64], storage: [String: Int64] = [:], podStorage: Int64 = 0) {
     self.priority = priority
     self.memory = memory
+    self.storage = storage
+    self.podStorage = podStorage
   }
 
   /// As `init(json:_:)` reads it.
   package var json: JSON {
-    [
-      "priority": .int(priority),
-      "memory": .array(memory.keys.sorted().map { ["name": .string($0), "bytes": .int(memory[$0] ?? 0)] }),
-    ]
+    var result: JSON = ["priority": .int(priority), "memory": Self.list(memory)]
+    if !storage.isEmpty { result["storage"] = Self.list(storage) }
+    if podStorage != 0 { result["podStorage"] = .int(podStorage) }
+    return result
+  }
+
+  private static func list(_ amounts: [String: Int64]) -> JSON {
+    .array(amounts.keys.sorted().map { ["name": .string($0), "bytes": .int(amounts[$0] ?? 0)] })
+  }
+
+  private static func amounts(_ json: JSON?, _ what: String) throws(MessageError) -> [String: Int64] {
+    var result: [String: Int64] = [:]
+    for item in json?.arrayValue ?? [] {
+      let reader = try MessageReader(item, what)
+      result[try reader.string("name")] = try reader.integer("bytes")
+    }
+    return result
   }
 
   /// Reads a plan's member. Throws what is missing or of the wrong type.
   package init(json: JSON, _ what: String) throws(MessageError) {
     let reader = try MessageReader(json, what)
     priority = try reader.integer("priority")
-    memory = [:]
-    for item in json["memory"]?.arrayValue ?? [] {
-      let reader = try MessageReader(item, what)
-      memory[try reader.string("name")] = try reader.integer("bytes")
-    }
+    memory = try Self.amounts(json["memory"], what)
+    storage = try Self.amounts(json["storage"], what)
+    podStorage = try reader.optionalInteger("podStorage") ?? 0
   }
 }

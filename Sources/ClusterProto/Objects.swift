@@ -286,28 +286,35 @@ package struct Taint: Equatable, Sendable {
   }
 }
 
-/// What a node can hold: millicores, bytes, pods, devices.
+/// What a node can hold: millicores, bytes of memory and disk, pods, devices.
 package struct NodeCapacity: Equatable, Sendable {
   /// In thousandths of a processor.
   package var cpuMillicores: Int64
   /// In bytes.
   package var memoryBytes: Int64
+  /// On the disk of the agent's data directory, in bytes; nil: an agent of a version before does not say, and whatever
+  /// is asked for is there.
+  package var storageBytes: Int64?
   /// How many pods at once.
   package var pods: Int64
   /// Extended resources, sorted by name.
   package var extended: [ResourceAmount]
 
   /// Takes each value as it stands; from JSON, what is missing has its default.
-  package init(cpuMillicores: Int64, memoryBytes: Int64, pods: Int64, extended: [ResourceAmount] = []) {
+  package init(
+    cpuMillicores: Int64, memoryBytes: Int64, pods: Int64, extended: [ResourceAmount] = [], storageBytes: Int64? = nil
+  ) {
     self.cpuMillicores = cpuMillicores
     self.memoryBytes = memoryBytes
+    self.storageBytes = storageBytes
     self.pods = pods
     self.extended = extended
   }
 
-  /// How much there is of an extended resource.
+  /// How much there is of an extended resource, or of the disk.
   package func amount(of resource: String) -> Int64 {
-    HostPort.capacity(resource) ?? extended.first { $0.name == resource }?.amount ?? 0
+    if resource == ResourceAmount.storage { return storageBytes ?? .max }
+    return HostPort.capacity(resource) ?? extended.first { $0.name == resource }?.amount ?? 0
   }
 
   /// Takes each value as it stands; from JSON, what is missing has its default.
@@ -318,32 +325,37 @@ package struct NodeCapacity: Equatable, Sendable {
     }
     cpuMillicores = amount("cpu", Quantity.parseMillis)
     memoryBytes = amount("memory", Quantity.parseBytes)
+    storageBytes =
+      json?[ResourceAmount.storage] == nil ? nil : amount(ResourceAmount.storage, Quantity.parseBytes)
     pods = amount("pods", Quantity.parseBytes)
     extended = ResourceAmount.list(json)
   }
 
   /// As the API shows it.
   package var json: JSON {
-    var result: JSON = [
-      "cpu": .string(Quantity.formatMillis(cpuMillicores)), "memory": .string(Quantity.formatBytes(memoryBytes)),
-      "pods": .string(String(pods)),
-    ]
+    var result: JSON = ["cpu": .string(Quantity.formatMillis(cpuMillicores))]
+    if let storageBytes { result[ResourceAmount.storage] = .string(Quantity.formatBytes(storageBytes)) }
+    result["memory"] = .string(Quantity.formatBytes(memoryBytes))
+    result["pods"] = .string(String(pods))
     for resource in extended { result[resource.name] = .string(String(resource.amount)) }
     return result
   }
 }
 
-/// What of a node's processors and memory is kept from pods, for the system and for its agent.
+/// What of a node's processors, memory and disk is kept from pods, for the system and for its agent.
 package struct NodeReserve: Equatable, Sendable {
   /// In thousandths of a processor.
   package var cpuMillicores: Int64
   /// In bytes.
   package var memoryBytes: Int64
+  /// On the disk, in bytes.
+  package var storageBytes: Int64
 
-  /// Takes both as they stand.
-  package init(cpuMillicores: Int64, memoryBytes: Int64) {
+  /// Takes each value as it stands.
+  package init(cpuMillicores: Int64, memoryBytes: Int64, storageBytes: Int64 = 0) {
     self.cpuMillicores = cpuMillicores
     self.memoryBytes = memoryBytes
+    self.storageBytes = storageBytes
   }
 }
 
@@ -393,11 +405,13 @@ package struct Node: Equatable, Sendable {
       let allocatable = NodeCapacity(json: json)
       let reserve = NodeReserve(
         cpuMillicores: max(0, capacity.cpuMillicores - allocatable.cpuMillicores),
-        memoryBytes: max(0, capacity.memoryBytes - allocatable.memoryBytes))
+        memoryBytes: max(0, capacity.memoryBytes - allocatable.memoryBytes),
+        storageBytes: max(0, (capacity.storageBytes ?? 0) - (allocatable.storageBytes ?? capacity.storageBytes ?? 0)))
       if reserve != NodeReserve(cpuMillicores: 0, memoryBytes: 0) {
         reserved = reserve
         capacity.cpuMillicores -= reserve.cpuMillicores
         capacity.memoryBytes -= reserve.memoryBytes
+        capacity.storageBytes = capacity.storageBytes.map { $0 - reserve.storageBytes }
       }
     }
     self.capacity = capacity
@@ -423,6 +437,7 @@ package struct Node: Equatable, Sendable {
     if let reserved {
       whole.cpuMillicores = whole.cpuMillicores.addingSaturated(reserved.cpuMillicores)
       whole.memoryBytes = whole.memoryBytes.addingSaturated(reserved.memoryBytes)
+      whole.storageBytes = whole.storageBytes.map { $0.addingSaturated(reserved.storageBytes) }
     }
     var status: JSON = [
       "capacity": whole.json, "allocatable": capacity.json,

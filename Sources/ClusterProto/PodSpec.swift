@@ -71,6 +71,8 @@ package struct ContainerSpec: Equatable, Sendable {
   package var cpuMillicores: Int64
   /// Requested memory in bytes.
   package var memoryBytes: Int64
+  /// Requested room on the node's disk in bytes.
+  package var storageBytes: Int64
   /// resources.limits of what a cgroup can hold it to.
   package var limits: ContainerLimits
   /// Requests of extended resources, sorted by name.
@@ -125,6 +127,7 @@ package struct ContainerSpec: Equatable, Sendable {
     }
     cpuMillicores = max(0, amount("cpu").flatMap { Quantity.parseMillis($0) } ?? 0)
     memoryBytes = max(0, amount("memory").flatMap { Quantity.parseBytes($0) } ?? 0)
+    storageBytes = max(0, amount("ephemeral-storage").flatMap { Quantity.parseBytes($0) } ?? 0)
     limits = ContainerLimits(json: json[path: ["resources", "limits"]])
     let extended = ResourceAmount.list(json[path: ["resources", "requests"]])
     extendedResources = extended.isEmpty ? ResourceAmount.list(json[path: ["resources", "limits"]]) : extended
@@ -256,6 +259,8 @@ package final class PodSpec: Sendable, Equatable {
   package let cpuMillicores: Int64
   /// Requested memory in bytes.
   package let memoryBytes: Int64
+  /// Requested room on the node's disk in bytes.
+  package let storageBytes: Int64
 
   /// Takes each value as it stands; from JSON, what is missing has its default.
   package init(json source: JSON) {
@@ -286,8 +291,10 @@ package final class PodSpec: Sendable, Equatable {
     hostIPC = json["hostIPC"]?.boolValue ?? false
     hasOwnUsers = json["hostUsers"]?.boolValue == false
     var scheduling = SchedulingSpec(json: json)
+    storageBytes = Self.effective(initContainers, containers, \.storageBytes)
+    let storage = storageBytes > 0 ? [ResourceAmount(name: ResourceAmount.storage, amount: storageBytes)] : []
     scheduling.resources =
-      Self.extendedResources(initContainers, containers) + HostPort.amounts(ofSpec: json)
+      storage + Self.extendedResources(initContainers, containers) + HostPort.amounts(ofSpec: json)
     let contexts = [security] + (initContainers + containers).map(\.security)
     scheduling.isConfined = hasOwnUsers || contexts.contains { !$0.confining.isEmpty }
     scheduling.asksForRights = contexts.contains(where: \.asksForRights)

@@ -94,6 +94,8 @@ package struct LimitAbilities: Equatable, Sendable {
   package var problem = ""
   /// Whether the keeper ends a pod when the node is short of something: one of a version before does not.
   package var relieves = true
+  /// The same where it is the disk that is short.
+  package var relievesDisk = true
 
   /// Able to nothing.
   package init() {}
@@ -125,7 +127,7 @@ package struct LimitAbilities: Equatable, Sendable {
   package var json: JSON {
     [
       "version": .int(version), "cpu": .bool(cpu), "memory": .bool(memory), "pids": .bool(pids),
-      "problem": .string(problem), "relieves": .bool(relieves),
+      "problem": .string(problem), "relieves": .bool(relieves), "relievesDisk": .bool(relievesDisk),
     ]
   }
 
@@ -136,6 +138,7 @@ package struct LimitAbilities: Equatable, Sendable {
     cpu = try reader.boolean("cpu")
     memory = try reader.boolean("memory")
     relieves = try reader.flag("relieves")
+    relievesDisk = try reader.flag("relievesDisk")
     pids = try reader.boolean("pids")
     problem = try reader.string("problem")
   }

@@ -14,16 +14,20 @@ package struct ResourceAmount: Hashable, Sendable {
     self.amount = amount
   }
 
+  /// Room on a node's disk, which is counted as extended resources are.
+  package static let storage = "ephemeral-storage"
+
   /// Whether nodes may offer such a resource by that name: it has a domain, and not Kubernetes' own.
   package static func isExtended(_ name: String) -> Bool {
     name.contains("/") && !name.contains("kubernetes.io/") && !name.hasPrefix("requests.")
   }
 
-  /// The extended resources of a resource list, sorted by name; amounts below zero count as none.
-  package static func list(_ json: JSON?) -> [ResourceAmount] {
+  /// The extended resources of a resource list, sorted by name; amounts below zero count as none. `withStorage`: room
+  /// on the disk is among them.
+  package static func list(_ json: JSON?, withStorage: Bool = false) -> [ResourceAmount] {
     guard let members = json?.objectValue else { return [] }
     var found: [ResourceAmount] = []
-    for (name, value) in members where isExtended(name) {
+    for (name, value) in members where isExtended(name) || withStorage && name == storage {
       let amount = max(0, Quantity.parseBytes(value.stringValue ?? value.text) ?? 0)
       found.append(ResourceAmount(name: name, amount: amount))
     }

@@ -30,7 +30,7 @@ package struct StorageLimits: Equatable, Sendable {
   /// Without any bound.
   package init() {}
 
-  /// Whether nothing is bounded: then nothing is measured.
+  /// Whether nothing is bounded: then it is measured only where the node's disk is short of room.
   package var isEmpty: Bool { together == nil && containers.isEmpty && volumes.allSatisfy { $0.bytes == nil } }
 
   /// Why a pod that keeps so much is evicted, in kubelet's words and order; nil: it keeps to its limits.
@@ -40,9 +40,7 @@ package struct StorageLimits: Equatable, Sendable {
       return "Usage of EmptyDir volume \"\(volume.name)\" exceeds the limit \"\(Quantity.formatBytes(bytes))\". "
     }
     if let together {
-      let parts = usage.volumes.values.sorted() + usage.containers.values.sorted()
-      let used = parts.reduce(Int64(0)) { $0.addingSaturated($1) }
-      if used > together {
+      if usage.total > together {
         return "Pod ephemeral local storage usage exceeds the total limit of containers "
           + "\(Quantity.formatBytes(together)). "
       }
@@ -92,7 +90,16 @@ package struct StorageUsage: Equatable, Sendable {
   package var volumes: [String: Int64] = [:]
   /// By the containers' names: log and changes of the image.
   package var containers: [String: Int64] = [:]
+  /// Files and directories, of all of them.
+  package var inodes: Int64 = 0
+  /// How long the look has taken.
+  package var milliseconds: Int64 = 0
 
   /// Nothing yet.
   package init() {}
+
+  /// All of it.
+  package var total: Int64 {
+    (volumes.values.sorted() + containers.values.sorted()).reduce(Int64(0)) { $0.addingSaturated($1) }
+  }
 }

@@ -95,7 +95,7 @@ extension CommandTable {
         Flag("pods", .integer("N", 1...10_000), initial: "110", "Most pods at a time"),
         Flag(
           "reserve", .text("RESOURCE=QUANTITY,…"), initial: "nothing",
-          "What of cpu and memory is kept from pods, as cpu=500m,memory=1Gi"),
+          "What of cpu, memory and ephemeral-storage is kept from pods, as cpu=500m,memory=1Gi"),
         Flag(
           "resource", .text("NAME=N"), repeats: true,
           "Offer N of an extended resource; a name without a domain is stint.dev/NAME; may be repeated"),
@@ -112,7 +112,9 @@ extension CommandTable {
         Flag("pod-user", .text("USER"), "Run pods as this user"),
         frozenKill,
         Flag(
-          "eviction-hard", .text("SIGNAL<QUANTITY,…"), initial: "memory.available<100Mi,pid.available<5%",
+          "eviction-hard", .text("SIGNAL<QUANTITY,…"),
+          initial: "memory.available<100Mi,nodefs.available<10%,nodefs.inodesFree<5%,pid.available<5%, "
+            + "of a disk at most 5Gi and 100000 inodes",
           "With less than that the node takes no pods and ends one after the other, in kubelet's order"),
         Flag(
           "pressure-transition", .duration(0...Bounds.day), initial: "5m",

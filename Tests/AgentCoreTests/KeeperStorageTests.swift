@@ -64,6 +64,14 @@ import Testing
     #expect(looks(bench.pass(10_000)) == [["main": again]])
     bench.send(.storageMeasured(1, nil))
     #expect(looks(bench.pass(10_000)) == [["main": again]], "a disk that did not tell is asked again")
+    var slow = usage(main: 1 << 20)
+    slow.milliseconds = 2_000
+    bench.send(.storageMeasured(1, slow))
+    #expect(looks(bench.pass(39_999)).isEmpty, "what took two seconds is not done again for forty")
+    #expect(looks(bench.pass(1)) == [["main": again]])
+    slow.milliseconds = .max
+    bench.send(.storageMeasured(1, slow))
+    #expect(looks(bench.pass(300_000)) == [["main": again]], "but in five minutes, however long it took")
     #expect(try bench.status().phase == .running)
   }
 
@@ -143,6 +151,8 @@ import Testing
     limits.volumes = [StorageLimits.Volume(name: "scratch", path: "/pods/1/volumes/scratch", bytes: 2 << 20)]
     #expect(plan.storage == limits)
     #expect(try PodPlan(json: plan.json, "plan") == plan)
-    #expect(try planned(assignment(spec: spec())).storage == nil)
+    // Without any: where its volumes are, for when the node's disk is short of room.
+    let unbounded = try #require(try planned(assignment(spec: spec())).storage)
+    #expect(unbounded.isEmpty && unbounded.volumes.map(\.name) == ["scratch"])
   }
 }

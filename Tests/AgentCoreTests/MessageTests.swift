@@ -169,7 +169,10 @@ struct MessageGenerator {
       initContainers: many { $0.container() }, containers: many { $0.container() }, restartPolicy: .onFailure,
       terminationGraceMilliseconds: number(), activeDeadlineMilliseconds: maybe { $0.number() }, hostname: text(),
       podDirectory: text())
-    plan.rank = maybe { EvictionRank(priority: $0.number(), memory: [$0.text(): $0.number()]) }
+    plan.rank = maybe {
+      EvictionRank(
+        priority: $0.number(), memory: [$0.text(): $0.number()], storage: [$0.text(): 1], podStorage: $0.number())
+    }
     return plan
   }
 

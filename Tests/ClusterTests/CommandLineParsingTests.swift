@@ -49,15 +49,34 @@ struct CommandLineParsingTests {
     #expect(try AgentResources.eviction(try parse("agent")) == wanted)
     wanted.memory = memory
     wanted.processes = processes
+    // As in kubelet: who names one threshold names them all.
+    wanted.disk = EvictionThreshold(0)
+    wanted.inodes = EvictionThreshold(0)
     wanted.transitionMilliseconds = 3_000
     #expect(
       try AgentResources.eviction(try parse("agent --pressure-transition 3s --eviction-hard \(text)")) == wanted)
   }
 
+  @Test("the disk's thresholds are kubelet's too, images' and pods'")
+  func diskThresholds() throws {
+    let text =
+      "nodefs.available<1Gi,nodefs.inodesFree<5%,imagefs.available<15%,imagefs.inodesFree<7"
+    let settings = try AgentResources.eviction(try parse("agent --eviction-hard \(text)"))
+    #expect(settings.disk == EvictionThreshold(1 << 30) && settings.inodes == EvictionThreshold(50, isShare: true))
+    #expect(settings.imageDisk == EvictionThreshold(150, isShare: true))
+    #expect(settings.imageInodes == EvictionThreshold(7) && settings.memory == EvictionThreshold(0))
+  }
+
+  @Test("what is kept from pods may be room on the disk")
+  func reserved() throws {
+    let reserve = try AgentResources.reserve(try parse("agent --reserve cpu=1,memory=1Gi,ephemeral-storage=2Gi"))
+    #expect(reserve == NodeReserve(cpuMillicores: 1_000, memoryBytes: 1 << 30, storageBytes: 2 << 30))
+  }
+
   @Test(
-    "a threshold that is none, or of what has a fixed one, is refused",
+    "a threshold that is none, or of nothing that has one, is refused",
     arguments: [
-      "memory.available", "memory.available<", "memory.available<101%", "nodefs.available<10%",
+      "memory.available", "memory.available<", "memory.available<101%", "containerfs.available<1%",
       "pid.available<1,pid.available<2", "x<-1", "x<1Qi", "a,,", "memory.available<1Mi,", "memory.available<100%",
       "memory.available<1e30",
     ])

@@ -1,4 +1,5 @@
-// A node whose disk gets nearly full and is emptied again, as its users see it: a small tmpfs is its data directory.
+// A node whose disk gets nearly full, as its users see it, and who has to go for it: its data directory is a small
+// tmpfs.
 
 import ClusterIO
 import ClusterProto
@@ -14,25 +15,57 @@ struct DiskPressureTests {
     return ["status", "reason", "message"].map { found?[$0]?.stringValue ?? "" }
   }
 
-  @Test("says so, takes no new pods until it has had room for a while, stays Ready, and its pods run on")
-  func filled() async throws {
+  /// Writes so many bytes to an emptyDir and stays.
+  private func hog(_ bytes: Int) -> JSON {
+    [
+      "apiVersion": "batch/v1", "kind": "Job", "metadata": ["name": "hog"],
+      "spec": [
+        "backoffLimit": 0,
+        "template": [
+          "spec": [
+            "restartPolicy": "Never",
+            "containers": [
+              [
+                "name": "main", "image": "host",
+                "command": ["sh", "-c", .string("head -c \(bytes) /dev/zero > /scratch/x; sleep 1000")],
+                "volumeMounts": [["name": "scratch", "mountPath": "/scratch"]],
+              ]
+            ],
+            "volumes": [["name": "scratch", "emptyDir": [:]]],
+          ]
+        ],
+      ],
+    ]
+  }
+
+  /// A cluster of one node, whose data directory has 32 MiB.
+  private func withSmallDisk(_ body: (TestCluster, String) throws -> Void) throws {
+    try TestCluster.with(agents: 0) { cluster in
+      let data = cluster.dataDirectory("node-1")
+      try Files.makeDirectory(data)
+      guard mount("tmpfs", data, "tmpfs", 0, "size=32m,mode=700") == 0 else { throw IOError.last("mount", data) }
+      defer { umount2(data, Int32(MNT_DETACH)) }
+      try cluster.startAgent("node-1", ["--pressure-transition", "10s"])
+      try cluster.waitForNodes(1)
+      try checkEqual(
+        condition(cluster), ["False", "KubeletHasNoDiskPressure", "kubelet has no disk pressure"], "DiskPressure")
+      let amounts = ["capacity", "allocatable"].map { member in
+        try? cluster.nodes().first?[path: ["status", member, "ephemeral-storage"]]?.stringValue
+      }
+      try checkEqual(amounts, ["32Mi", "32Mi"], "capacity and allocatable")
+      try body(cluster, data)
+    }
+  }
+
+  @Test("says so, evicts who keeps most in kubelet's words, and takes new pods once it has had room for a while")
+  func evicts() async throws {
     try await Blocking.run {
-      try TestCluster.with(agents: 0) { cluster in
-        let data = cluster.dataDirectory("node-1")
-        try Files.makeDirectory(data)
-        guard mount("tmpfs", data, "tmpfs", 0, "size=32m,mode=700") == 0 else { throw IOError.last("mount", data) }
-        defer { umount2(data, Int32(MNT_DETACH)) }
-        try cluster.startAgent("node-1", ["--pressure-transition", "3s"])
-        try cluster.waitForNodes(1)
+      try withSmallDisk { cluster, data in
         try cluster.apply(cluster.manifest("old", .untilTold))
         try eventually("it works", seconds: 60) { cluster.ledger.attempts.count == 1 }
-        try checkEqual(
-          condition(cluster), ["False", "KubeletHasNoDiskPressure", "kubelet has no disk pressure"], "DiskPressure")
-
-        // A twentieth is left.
+        // A fourteenth is left.
         let space = try Files.space(data)
-        try Files.writeAtomically(
-          "\(data)/filling", [UInt8](repeating: 1, count: Int(space.available - space.total / 20)))
+        try cluster.apply(hog(Int(space.available - space.total / 14)))
         try eventually("the node says DiskPressure") {
           try condition(cluster) == ["True", "KubeletHasDiskPressure", "kubelet has disk pressure"]
         }
@@ -47,11 +80,20 @@ struct DiskPressureTests {
             $0.contains("1 node(s) had untolerated taint {node.kubernetes.io/disk-pressure: }")
           }
         }
+        try eventually("the hog is evicted", seconds: 60) {
+          try cluster.pods(of: "hog").first?[path: ["status", "reason"]] == "Evicted"
+        }
+        let status = try found(cluster.pods(of: "hog").first?["status"], "status")
+        let words = status["message"]?.stringValue ?? ""
+        try check(
+          words.hasPrefix("The node was low on resource: ephemeral-storage. Threshold quantity: 3355443, available: "),
+          words)
+        let disturbed = status["conditions"]?.arrayValue?.first { $0["type"] == "DisruptionTarget" }
+        try checkEqual(disturbed?["reason"], "TerminationByKubelet", "DisruptionTarget")
+        try checkEqual(try cluster.events("Evicted"), [words], "Evicted")
+        try checkEqual(try cluster.events("EvictionThresholdMet"), ["Attempting to reclaim ephemeral-storage"], "event")
 
-        unlink("\(data)/filling")
-        let emptied = uptime()
         try cluster.must("wait", "job/new", "--for=complete", "--timeout", "60s", "-q", within: 90)
-        try check(uptime() - emptied > 2.5, "it took pods \(uptime() - emptied) s after it had room")
         try checkEqual(condition(cluster)[0], "False", "DiskPressure")
         for reason in ["NodeHasDiskPressure", "NodeHasNoDiskPressure"] {
           try checkEqual(try cluster.events(reason), ["Node node-1 status is now: \(reason)"], reason)
@@ -60,6 +102,32 @@ struct DiskPressureTests {
         try eventually("the old pod runs on") { (cluster.ledger.attempts.map(\.last).max() ?? 0) > last }
         try Files.writeAtomically("\(cluster.directory)/ledger/go", [])
         try cluster.must("wait", "job/old", "--for=complete", "--timeout", "60s", "-q")
+      }
+    }
+  }
+
+  @Test("gives pods no more room on its disk than it has: the one too many says what lacks")
+  func counted() async throws {
+    try await Blocking.run {
+      try withSmallDisk { cluster, _ in
+        func asking(_ name: String, _ amount: String) -> JSON {
+          cluster.manifest(name, .untilTold) { job in
+            let path = ["spec", "template", "spec", "containers"]
+            guard var container = job[path: path]?[0] else { return }
+            container["resources"] = ["requests": ["ephemeral-storage": .string(amount)]]
+            job[path: path] = [container]
+          }
+        }
+        try cluster.apply(asking("first", "20Mi"))
+        try eventually("it works", seconds: 60) { cluster.ledger.attempts.count == 1 }
+        try cluster.apply(asking("second", "20Mi"))
+        try eventually("the second says why it waits") {
+          try cluster.events("FailedScheduling").contains {
+            $0.hasPrefix("0/1 nodes are available: 1 Insufficient ephemeral-storage.")
+          }
+        }
+        try Files.writeAtomically("\(cluster.directory)/ledger/go", [])
+        try cluster.must("wait", "job/second", "--for=complete", "--timeout", "60s", "-q", within: 90)
       }
     }
   }

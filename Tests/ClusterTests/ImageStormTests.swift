@@ -129,7 +129,7 @@ struct ImageStormTests {
       let paths = NodePaths(data: cluster.dataDirectory(node))
       return sum
         + [paths.images, paths.roots, paths.pods, paths.logs, paths.messages].reduce(0) {
-          $0 + (Files.usage(below: $1) ?? 0)
+          $0 + (Files.usage(below: $1)?.bytes ?? 0)
         }
     }
   }

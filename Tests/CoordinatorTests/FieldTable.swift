@@ -79,10 +79,6 @@ enum FieldTable {
       field: "PodSpec.securityContext", text: "on nodes with `--images=on`: without one, Warning, and the pod waits",
       effect: .warned, path: "securityContext", probe: ["runAsUser": 1000]),
     Rule(
-      field: "ResourceRequirements.requests",
-      text: "`cpu`, `memory` and extended resources; `ephemeral-storage`: Warning, nodes are not chosen by it",
-      effect: .warned, path: "containers[0].resources.requests", probe: ["ephemeral-storage": "1Gi"]),
-    Rule(
       field: "ResourceRequirements.requests", text: "other names but for amounts of 0: refused", effect: .refused,
       path: "containers[0].resources.requests", probe: ["hugepages-2Mi": "1"]),
     Rule(
@@ -100,6 +96,7 @@ enum FieldTable {
 
   /// What is to be said of fields that do what they should.
   static let notes = [
+    "ResourceRequirements.requests": "`cpu`, `memory`, `ephemeral-storage` and extended resources",
     "ResourceRequirements.limits":
       "`cpu`, `memory` by cgroup (Warning where a node has none), `ephemeral-storage` by eviction, extended resources",
     "PodSpec.hostname": "in `HOSTNAME`; the host's programs see the node's own name otherwise",

@@ -131,9 +131,7 @@ package struct AgentCore {
       imagesChanged(now)
     case .imagePullFailed(let number, let message):
       follow(pulls.failed(number, message: ImageTelling.bounded(message), at: now.boot), now)
-    case .diskAnswered(let number, let room):
-      diskAnswered(number, room, now)
-      if let room { collectImages(room, now) }
+    case .diskAnswered(let number, let room): diskAnswered(number, room, now)
     case .nodeMeasured(let reading): usage.node = reading
     case .machineRead(let room): take(room, now)
     case .volumesRemoved(let volumes, let failed):

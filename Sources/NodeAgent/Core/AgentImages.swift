@@ -137,19 +137,21 @@ extension AgentCore {
     report.status.allContainers.compactMap { pulls.catalog.id(ofStatus: $0.imageID) }
   }
 
-  /// The disk has so much room: images that nobody uses may have to go.
-  mutating func collectImages(_ room: DiskRoom, _ now: Now) {
-    guard runsImages, pulls.isCatalogKnown, keeperLink == .ready else { return }
+  /// The disk has so much room: images that nobody uses may have to go, all of them where the node is short of it.
+  /// Gives whether some go.
+  mutating func collectImages(_ room: DiskRoom, isShort: Bool, _ now: Now) -> Bool {
+    guard runsImages, pulls.isCatalogKnown, keeperLink == .ready else { return false }
     var inUse = pulls.promised
     for number in attempts.keys.sorted() {
       if let report = attempts[number]?.report, !report.isTerminal { inUse.formUnion(imageIDs(in: report)) }
     }
-    let leaving = garbage.collect(pulls.catalog, inUse: inUse, room: room, at: now.boot)
+    let leaving = garbage.collect(pulls.catalog, inUse: inUse, room: room, isShort: isShort, at: now.boot)
     for id in leaving {
       pulls.leave(id)
       effects.append(.removeImage(id))
     }
     if !leaving.isEmpty { imagesChanged(now) }
+    return !leaving.isEmpty
   }
 
   /// What time asks for.

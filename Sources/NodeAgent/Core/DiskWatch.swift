@@ -21,16 +21,6 @@ package struct DiskRoom: Equatable, Sendable {
     self.availableInodes = availableInodes
     self.totalInodes = totalInodes
   }
-
-  /// A tenth of a large disk is more than pods need: with this much, there is no pressure.
-  static let enoughBytes: UInt64 = 5 << 30
-  static let enoughInodes: UInt64 = 100_000
-
-  /// Too little for more pods: less than kubelet's nodefs.available<10% or nodefs.inodesFree<5%, and not enough either.
-  var isLow: Bool {
-    availableBytes < min(totalBytes / 10, Self.enoughBytes)
-      || availableInodes < min(totalInodes / 20, Self.enoughInodes)
-  }
 }
 
 /// The agent's view of its disk.
@@ -44,6 +34,8 @@ struct DiskWatch {
   /// It has too little room, or had not long ago: one that is filled and emptied by turns does not make its node come
   /// and go.
   var pressure = Pressure()
+  /// When a pod may have to go for it next.
+  var reliefDue = BootTime(milliseconds: 0)
 }
 
 extension AgentCore {
@@ -71,10 +63,28 @@ extension AgentCore {
     disk.since = nil
     // The node takes pods again: it is said at once.
     if disk.isTold { session?.asks = true }
-    if let room { note(room, now.boot) }
+    guard let room else { return }
+    let shortage = note(room, now.boot)
+    if collectImages(room, isShort: shortage != nil, now) {
+      // kubelet's order: whether that was enough is seen before a pod goes.
+      disk.reliefDue = now.boot + configuration.machineLookMilliseconds
+    } else if let shortage {
+      relieveDisk(shortage, now)
+    }
   }
 
-  mutating func note(_ room: DiskRoom, _ time: BootTime) {
-    if disk.pressure.note(isLow: room.isLow, time) { session?.asks = true }
+  /// What it is short of.
+  @discardableResult
+  mutating func note(_ room: DiskRoom, _ time: BootTime) -> Shortage? {
+    let shortage = configuration.eviction.shortage(room)
+    if disk.pressure.note(isLow: shortage != nil, time) { session?.asks = true }
+    return shortage
+  }
+
+  /// One pod at most for each look, as of memory: what it gives back is seen before the next one goes.
+  private mutating func relieveDisk(_ shortage: Shortage, _ now: Now) {
+    guard disk.reliefDue <= now.boot, keeperLink == .ready, identity?.limits?.relievesDisk == true else { return }
+    disk.reliefDue = now.boot + configuration.machineLookMilliseconds
+    effects.append(.keeper(.relieve(shortage)))
   }
 }

@@ -115,7 +115,7 @@ package struct DownwardAPI {
       amount = text.flatMap { Quantity.parseBytes($0) } ?? (isLimit ? place.capacity.memoryBytes : 0)
       unit = divisor.flatMap { Quantity.parseBytes($0) } ?? 1
     case "ephemeral-storage":
-      amount = text.flatMap { Quantity.parseBytes($0) } ?? 0
+      amount = text.flatMap { Quantity.parseBytes($0) } ?? (isLimit ? place.capacity.storageBytes ?? 0 : 0)
       unit = divisor.flatMap { Quantity.parseBytes($0) } ?? 1
     default: throw unsupported
     }

@@ -35,11 +35,12 @@ struct ImageGarbage {
     uses[id, default: Use(detected: now)].lastUsed = now
   }
 
-  /// The images that go now, in order; empty when it is not time to look.
+  /// The images that go now, in order; empty when it is not time to look. `isShort`: pods have to go if that is not
+  /// enough, so all that nobody uses goes before.
   mutating func collect(
-    _ catalog: ImageCatalog, inUse: Set<String>, room: DiskRoom, at now: BootTime
+    _ catalog: ImageCatalog, inUse: Set<String>, room: DiskRoom, isShort: Bool = false, at now: BootTime
   ) -> [String] {
-    let wanted = bytesToFree(room)
+    let wanted = isShort ? Int64.max : bytesToFree(room)
     let pause = wanted == nil ? settings.collectionMilliseconds : Self.fullDiskMilliseconds
     if let lookedAt, now - lookedAt < pause { return [] }
     lookedAt = now

@@ -32,6 +32,8 @@ package struct KeeperCore {
   var storage = StorageWatch()
   /// What the node is short of, while it is found out what pods use.
   var shortage: Shortage?
+  /// The same of its disk, and what was found out so far.
+  var diskRelief: DiskRelief?
   private var checks = CheckCount()
   /// Whose probes wait until fewer are under way, in the order in which they came.
   private var checkQueue: [AttemptNumber] = []
@@ -98,6 +100,7 @@ package struct KeeperCore {
     case .storageMeasured(let attempt, let usage):
       storageMeasured(attempt, usage, &turn)
       touched.append(attempt)
+      relieveDisk(attempt, usage, &turn, &touched)
     case .sandboxProbed(let works, let detail): sandboxProbed(works: works, detail: detail, &turn)
     }
     settleSandbox(&turn)

@@ -86,7 +86,7 @@ package enum KeeperEvent: Equatable, Sendable {
   case checked(CheckNumber, ContainerRun, CheckAnswer)
   /// Answer to `measure`.
   case measured([AttemptUsage])
-  /// Answer to `measureStorage`; nil: the disk did not tell.
+  /// Answer to `measureStorage`, once for each, also when the pod is gone; nil: the disk did not tell.
   case storageMeasured(AttemptNumber, StorageUsage?)
   /// The wake-up that the last `wake` effect asked for, or later.
   case timer

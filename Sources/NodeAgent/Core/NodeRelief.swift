@@ -1,18 +1,34 @@
-// Which pod goes when the node is short of memory or processes, and in which words: kubelet's order. One at a time: the
-// next one only once it is gone and the node still is short. It must not know how the node is looked at.
+// Which pod goes when the node is short of memory, disk or processes, and in which words: kubelet's order. One at a
+// time: the next one only once it is gone and the node still is short. It must not know how the node is looked at.
 
 import ClusterProto
+
+/// What is found out of the pods of a node whose disk is short of room.
+struct DiskRelief {
+  var shortage: Shortage
+  /// Looks at these have not answered yet.
+  var waiting: Set<AttemptNumber>
+  var usage: [AttemptNumber: StorageUsage] = [:]
+}
 
 extension KeeperCore {
   /// The agent's word: asks what pods use, and ends one of them once that is known.
   mutating func relieve(_ shortage: Shortage, _ turn: inout KeeperTurn) {
-    let isUnderWay = pods.values.contains { pod in
-      if case .evicted(_, isNodes: true)? = pod.ending?.cause { return pod.stage != .gone }
-      return false
+    guard !isRelieving else { return }
+    guard shortage.of == .disk else {
+      self.shortage = shortage
+      turn.effects.append(.measure)
+      return
     }
-    guard !isUnderWay else { return }
-    self.shortage = shortage
-    turn.effects.append(.measure)
+    // Looks at a disk may take long, and one that hangs holds up this alone.
+    guard diskRelief == nil else { return }
+    let attempts = evictable
+    guard !attempts.isEmpty else { return tellOfNobody(shortage, &turn) }
+    diskRelief = DiskRelief(shortage: shortage, waiting: Set(attempts))
+    for attempt in attempts {
+      guard let pod = pods[attempt] else { continue }
+      turn.effects.append(.measureStorage(attempt, pod.plan?.storage ?? StorageLimits(), pod.storageRuns))
+    }
   }
 
   /// What pods use, as they were just measured.
@@ -20,20 +36,65 @@ extension KeeperCore {
     guard let shortage else { return }
     self.shortage = nil
     let uses = Dictionary(usage.map { ($0.attempt, $0) }, uniquingKeysWith: { first, _ in first })
-    let candidates = pods.keys.sorted().compactMap { attempt -> EvictionCandidate? in
-      guard let pod = pods[attempt], pod.mayRun, !pod.killed, pod.ending == nil, let rank = pod.plan?.rank,
-        rank.priority < EvictionRank.critical
-      else { return nil }
-      return EvictionCandidate(attempt: attempt, rank: rank, usage: uses[attempt])
+    evictFirst(shortage, &turn, &touched) { candidate in candidate.usage = uses[candidate.attempt] }
+  }
+
+  /// A look at one pod's disk has answered; after the last one somebody goes. nil: the disk did not tell.
+  mutating func relieveDisk(
+    _ attempt: AttemptNumber, _ usage: StorageUsage?, _ turn: inout KeeperTurn, _ touched: inout [AttemptNumber]
+  ) {
+    guard diskRelief?.waiting.remove(attempt) != nil else { return }
+    diskRelief?.usage[attempt] = usage
+    guard let relief = diskRelief, relief.waiting.isEmpty else { return }
+    diskRelief = nil
+    // One that was ended meanwhile may have freed enough.
+    guard !isRelieving else { return }
+    evictFirst(relief.shortage, &turn, &touched) { candidate in candidate.storage = relief.usage[candidate.attempt] }
+  }
+
+  /// Those that go for the node's sake and are not gone yet, in order: one at most.
+  package var relieving: [AttemptNumber] {
+    pods.values.filter(\.goesForItsNode).map(\.attempt).sorted()
+  }
+
+  private var isRelieving: Bool { pods.values.contains(where: \.goesForItsNode) }
+
+  /// Those that run and that nobody ends yet; what the system needs is not among them.
+  private var evictable: [AttemptNumber] {
+    pods.keys.sorted().filter { attempt in
+      guard let pod = pods[attempt], let rank = pod.plan?.rank else { return false }
+      return pod.mayRun && !pod.killed && pod.ending == nil && rank.priority < EvictionRank.critical
     }
-    guard let first = candidates.min(by: { $0.goes(before: $1, shortage.of) }) else {
-      turn.effects.append(.log("the node is short of \(shortage.of.resource), and there is no pod to evict"))
-      return
+  }
+
+  private mutating func evictFirst(
+    _ shortage: Shortage, _ turn: inout KeeperTurn, _ touched: inout [AttemptNumber],
+    _ know: (inout EvictionCandidate) -> Void
+  ) {
+    let candidates = evictable.compactMap { attempt -> EvictionCandidate? in
+      guard let rank = pods[attempt]?.plan?.rank else { return nil }
+      var candidate = EvictionCandidate(attempt: attempt, rank: rank)
+      know(&candidate)
+      return candidate
+    }
+    guard let first = candidates.min(by: { $0.goes(before: $1, shortage) }) else {
+      return tellOfNobody(shortage, &turn)
     }
     let message = first.message(shortage)
     turn.effects.append(.log("attempt \(first.attempt) is evicted: \(message)"))
     pods[first.attempt]?.end(.evicted(message: message, isNodes: true), killAt: turn.now.boot, &turn)
     touched.append(first.attempt)
+  }
+
+  private func tellOfNobody(_ shortage: Shortage, _ turn: inout KeeperTurn) {
+    turn.effects.append(.log("the node is short of \(shortage.resource), and there is no pod to evict"))
+  }
+}
+
+extension KeeperPod {
+  fileprivate var goesForItsNode: Bool {
+    if case .evicted(_, isNodes: true)? = ending?.cause { return stage != .gone }
+    return false
   }
 }
 
@@ -43,38 +104,63 @@ struct EvictionCandidate {
   var rank: EvictionRank
   /// nil: none of its containers runs yet.
   var usage: AttemptUsage?
+  /// nil: its disk did not tell.
+  var storage: StorageUsage?
 
-  private var excess: Int64 {
-    let used = (usage?.containers ?? [:]).values.reduce(Int64(0)) { $0.addingSaturated($1.memory) }
-    return used.addingSaturated(-rank.memory.values.reduce(Int64(0)) { $0.addingSaturated($1) })
+  /// How much more it uses than it asked for, of what is ranked so; nil: this is not.
+  private func excess(_ shortage: Shortage) -> Int64? {
+    switch shortage.of {
+    case .memory:
+      let used = (usage?.containers ?? [:]).values.reduce(Int64(0)) { $0.addingSaturated($1.memory) }
+      return used.addingSaturated(-rank.memory.values.reduce(Int64(0)) { $0.addingSaturated($1) })
+    // Nobody asks for inodes.
+    case .disk where shortage.isInodes: return storage?.inodes ?? 0
+    case .disk: return (storage?.total ?? 0).addingSaturated(-rank.podStorage)
+    case .processes: return nil
+    }
   }
 
-  /// kubelet's order: of memory first who uses more than it asked for, then by priority, then by how much more; of
-  /// processes by priority, then by how many. Of equal ones the youngest.
-  func goes(before other: EvictionCandidate, _ kind: NodePressure) -> Bool {
-    if kind == .memory, (excess > 0) != (other.excess > 0) { return excess > 0 }
+  /// kubelet's order: of memory and disk first who uses more than it asked for, then by priority, then by how much
+  /// more; of processes by priority, then by how many. Of equal ones the youngest.
+  func goes(before other: EvictionCandidate, _ shortage: Shortage) -> Bool {
+    let excess = (own: excess(shortage) ?? 0, others: other.excess(shortage) ?? 0)
+    if (excess.own > 0) != (excess.others > 0) { return excess.own > 0 }
     if rank.priority != other.rank.priority { return rank.priority < other.rank.priority }
-    if kind == .memory, excess != other.excess { return excess > other.excess }
+    if excess.own != excess.others { return excess.own > excess.others }
     let (own, others) = (usage?.processes ?? 0, other.usage?.processes ?? 0)
-    if kind == .processes, own != others { return own > others }
+    if shortage.of == .processes, own != others { return own > others }
     return attempt > other.attempt
   }
 
   /// kubelet's words.
   func message(_ shortage: Shortage) -> String {
     func text(_ amount: Int64) -> String {
-      shortage.of == .memory ? Quantity.formatBytes(amount / 1_024 * 1_024) : String(amount)
+      switch shortage.of {
+      case .memory: Quantity.formatBytes(amount / 1_024 * 1_024)
+      case .disk where !shortage.isInodes: Quantity.formatBytes(amount)
+      case .disk, .processes: String(amount)
+      }
     }
     var words =
-      "The node was low on resource: \(shortage.of.resource). Threshold quantity: \(text(shortage.threshold)), "
+      "The node was low on resource: \(shortage.resource). Threshold quantity: \(text(shortage.threshold)), "
       + "available: \(text(shortage.available)). "
-    guard shortage.of == .memory else { return words }
-    for name in (usage?.containers ?? [:]).keys.sorted() {
-      let (used, asked) = (usage?.containers[name]?.memory ?? 0, rank.memory[name] ?? 0)
-      guard used > asked else { continue }
-      words +=
-        "Container \(name) was using \(text(used)), request is \(text(asked)), has larger consumption of memory. "
+    for (name, used, asked) in amounts(shortage) where used > asked {
+      words += "Container \(name) was using \(text(used)), request is \(text(asked)), has larger consumption of "
+      words += "\(shortage.resource). "
     }
     return words
+  }
+
+  /// What each container uses and has asked for of what is short, where containers ask for that.
+  private func amounts(_ shortage: Shortage) -> [(name: String, used: Int64, asked: Int64)] {
+    switch shortage.of {
+    case .memory:
+      let used = usage?.containers ?? [:]
+      return used.keys.sorted().map { ($0, used[$0]?.memory ?? 0, rank.memory[$0] ?? 0) }
+    case .disk where !shortage.isInodes:
+      let used = storage?.containers ?? [:]
+      return used.keys.sorted().map { ($0, used[$0] ?? 0, rank.storage[$0] ?? 0) }
+    case .disk, .processes: return []
+    }
   }
 }

@@ -100,7 +100,8 @@ struct PodLimits {
 }
 
 extension StorageLimits {
-  /// What the pod may keep on the disk, as kubelet's eviction manager bounds it; nil: as much as there is.
+  /// What the pod may keep on the disk, as kubelet's eviction manager bounds it, and where; nil: as much as there is,
+  /// and it has no volumes there.
   init?(of spec: PodSpec, at place: PodPlace) {
     self.init()
     for container in spec.initContainers + spec.containers {
@@ -118,6 +119,6 @@ extension StorageLimits {
       else { continue }
       self.volumes.append(Volume(name: volume.name, path: path, bytes: bytes.flatMap { $0 > 0 ? $0 : nil }))
     }
-    if isEmpty { return nil }
+    if isEmpty, volumes.isEmpty { return nil }
   }
 }

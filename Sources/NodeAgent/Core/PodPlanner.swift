@@ -88,7 +88,10 @@ package enum PodPlanner {
     let all = spec.containers + spec.initContainers.filter(\.isSidecar)
     result.rank = EvictionRank(
       priority: Int64(spec.priority),
-      memory: Dictionary(all.map { ($0.name, $0.memoryBytes) }, uniquingKeysWith: { first, _ in first }))
+      memory: Dictionary(all.map { ($0.name, $0.memoryBytes) }, uniquingKeysWith: { first, _ in first }),
+      storage: Dictionary(
+        all.filter { $0.storageBytes > 0 }.map { ($0.name, $0.storageBytes) }, uniquingKeysWith: { first, _ in first }),
+      podStorage: spec.storageBytes)
     return result
   }
 

@@ -28,16 +28,19 @@ package struct EvictionThreshold: Equatable, Sendable {
   package var amount: Int64
   /// `amount` is a share.
   package var isShare: Bool
+  /// A share that is more than this is this.
+  package var most: Int64
 
-  /// Takes both as they stand; an amount of 0 is never too little.
-  package init(_ amount: Int64, isShare: Bool = false) {
+  /// Takes each value as it stands; an amount of 0 is never too little.
+  package init(_ amount: Int64, isShare: Bool = false, most: Int64 = .max) {
     self.amount = amount
     self.isShare = isShare
+    self.most = most
   }
 
-  /// In bytes or processes, of so many.
+  /// In bytes, inodes or processes, of so many.
   func amount(of total: Int64) -> Int64 {
-    isShare ? total / 1_000 * amount + total % 1_000 * amount / 1_000 : amount
+    isShare ? min(total / 1_000 * amount + total % 1_000 * amount / 1_000, most) : amount
   }
 }
 
@@ -47,11 +50,34 @@ package struct EvictionSettings: Equatable, Sendable {
   package var memory = EvictionThreshold(100 << 20)
   /// Fewer processes and threads than that may still be made (`pid.available`, of which kubelet has no default).
   package var processes = EvictionThreshold(50, isShare: true)
+  /// Less room on the data directory's disk than that (`nodefs.available`). A tenth of a large disk is more than pods
+  /// need.
+  package var disk = EvictionThreshold(100, isShare: true, most: 5 << 30)
+  /// Fewer inodes there (`nodefs.inodesFree`).
+  package var inodes = EvictionThreshold(50, isShare: true, most: 100_000)
+  /// The same for images (`imagefs.available`), which are on the same disk.
+  package var imageDisk = EvictionThreshold(0)
+  /// And `imagefs.inodesFree`.
+  package var imageInodes = EvictionThreshold(0)
   /// A node that was short of something has enough once it had for so long (`eviction-pressure-transition-period`).
   package var transitionMilliseconds: Int64 = 300_000
 
   /// kubelet's.
   package init() {}
+
+  /// What a disk with so much room is short of; nil: nothing.
+  func shortage(_ room: DiskRoom) -> Shortage? {
+    let (bytes, inodes) = (Int64(clamping: room.totalBytes), Int64(clamping: room.totalInodes))
+    let (leastBytes, leastInodes) = (
+      max(disk.amount(of: bytes), imageDisk.amount(of: bytes)),
+      max(self.inodes.amount(of: inodes), imageInodes.amount(of: inodes))
+    )
+    let (ownBytes, ownInodes) = (Int64(clamping: room.availableBytes), Int64(clamping: room.availableInodes))
+    if ownBytes < leastBytes { return Shortage(of: .disk, threshold: leastBytes, available: ownBytes) }
+    // A file system that makes its inodes as it needs them says that it has none.
+    guard inodes > 0, ownInodes < leastInodes else { return nil }
+    return Shortage(of: .disk, threshold: leastInodes, available: ownInodes, isInodes: true)
+  }
 }
 
 /// One kind of pressure: seen at once, and over only once there was enough for a while.
@@ -120,6 +146,8 @@ extension AgentCore {
     guard pressure.due <= now.boot else { return }
     pressure.due = now.boot + configuration.machineLookMilliseconds
     effects.append(.readMachine)
+    // With a session each heartbeat asks.
+    if session == nil { probeDisk(now) }
   }
 
   /// nil: the machine does not tell, and stays what it was.

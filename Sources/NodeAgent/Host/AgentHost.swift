@@ -176,11 +176,15 @@ package final class AgentHost {
       cpuMillicores: options.cpuMillicores ?? Int64(facts.processors) * 1000,
       memoryBytes: options.memoryBytes ?? Int64(clamping: facts.memory), pods: options.pods,
       extended: options.devices.map { ResourceAmount(name: $0.name, amount: $0.count) })
+    let room = DiskProbe.room(paths.data)
+    capacity.storageBytes = room.map { Int64(clamping: $0.totalBytes) }
     if let reserved = options.reserved {
       capacity.cpuMillicores -= reserved.cpuMillicores
       capacity.memoryBytes -= reserved.memoryBytes
-      guard capacity.cpuMillicores > 0, capacity.memoryBytes > 0 else {
-        throw IOError(operation: "--reserve", subject: "the node's cpu and memory", message: "nothing is left for pods")
+      capacity.storageBytes = capacity.storageBytes.map { $0 - reserved.storageBytes }
+      guard capacity.cpuMillicores > 0, capacity.memoryBytes > 0, capacity.storageBytes ?? 1 > 0 else {
+        throw IOError(
+          operation: "--reserve", subject: "the node's cpu, memory and disk", message: "nothing is left for pods")
       }
     }
     let info: JSON = [
@@ -206,7 +210,7 @@ package final class AgentHost {
     configuration.eviction = options.eviction
     configuration.pressures = memory.pressures(inBoot: facts.bootID)
     // The first heartbeat has to say it: pods would be assigned until the second.
-    configuration.diskRoom = DiskProbe.room(paths.data)
+    configuration.diskRoom = room
     configuration.retainedLogs = try Files.list(paths.logs).compactMap { Int64($0) }.sorted()
     return configuration
   }

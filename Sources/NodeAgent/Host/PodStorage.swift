@@ -93,17 +93,22 @@ final class PodStorage: Sendable {
   /// Looks at what a pod keeps on the disk; `measured` follows.
   func measure(_ attempt: AttemptNumber, _ limits: StorageLimits, _ runs: [String: ContainerRun]) {
     looks.post(key: attempt) { [self] in
+      let begun = Clocks.boot()
       var usage = StorageUsage()
       for volume in limits.volumes {
-        guard let bytes = Files.usage(below: volume.path) else { return words.post(.measured(attempt, nil)) }
-        usage.volumes[volume.name] = bytes
+        guard let used = Files.usage(below: volume.path) else { return words.post(.measured(attempt, nil)) }
+        usage.volumes[volume.name] = used.bytes
+        usage.inodes = usage.inodes.addingSaturated(used.inodes)
       }
       for (name, run) in runs {
         guard let log = Files.usage(below: paths.logs(attempt, container: name)),
           let changes = Files.usage(below: "\(roots.place(of: run) ?? ownRoot(of: run))/upper")
         else { return words.post(.measured(attempt, nil)) }
-        usage.containers[name] = log.addingSaturated(changes)
+        let used = log.adding(changes)
+        usage.containers[name] = used.bytes
+        usage.inodes = usage.inodes.addingSaturated(used.inodes)
       }
+      usage.milliseconds = (Clocks.boot() - begun) / 1_000_000
       words.post(.measured(attempt, usage))
     }
   }

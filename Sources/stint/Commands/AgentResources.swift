@@ -23,7 +23,11 @@ enum AgentResources {
       case "memory":
         reserve.memoryBytes = Quantity.parseBytes(amount) ?? -1
         try check(.bytes(0...Bounds.memory.upperBound), amount, name, arguments)
-      default: throw arguments.problem("--reserve: \"\(name)\": only cpu and memory can be kept back")
+      case ResourceAmount.storage:
+        reserve.storageBytes = Quantity.parseBytes(amount) ?? -1
+        try check(.bytes(0...Bounds.memory.upperBound), amount, name, arguments)
+      default:
+        throw arguments.problem("--reserve: \"\(name)\": only cpu, memory and ephemeral-storage can be kept back")
       }
     }
     return reserve
@@ -64,7 +68,8 @@ enum AgentResources {
     if let pause = arguments.milliseconds("pressure-transition") { result.transitionMilliseconds = pause }
     guard let text = arguments.value("eviction-hard") else { return result }
     // As in kubelet, what is not named has no threshold.
-    (result.memory, result.processes) = (EvictionThreshold(0), EvictionThreshold(0))
+    let none = EvictionThreshold(0)
+    (result.memory, result.processes, result.disk, result.inodes) = (none, none, none, none)
     var named: Set<Substring> = []
     if text.isEmpty { return result }
     for part in text.split(separator: ",", omittingEmptySubsequences: false) {
@@ -80,9 +85,14 @@ enum AgentResources {
       switch words[0] {
       case "memory.available": result.memory = threshold
       case "pid.available": result.processes = threshold
+      case "nodefs.available": result.disk = threshold
+      case "nodefs.inodesFree": result.inodes = threshold
+      case "imagefs.available": result.imageDisk = threshold
+      case "imagefs.inodesFree": result.imageInodes = threshold
       default:
         throw arguments.problem(
-          "--eviction-hard: \"\(words[0])\": the signals are memory.available and pid.available")
+          "--eviction-hard: \"\(words[0])\": the signals are memory.available, nodefs.available, nodefs.inodesFree, "
+            + "imagefs.available, imagefs.inodesFree and pid.available")
       }
     }
     return result

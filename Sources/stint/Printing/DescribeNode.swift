@@ -89,12 +89,15 @@ extension Describer {
     let cpuTotal = Describer.amount("cpu", allocatable?["cpu"])
     let memoryTotal = Describer.amount("memory", allocatable?["memory"])
     var cpu = Share()
+    let storageTotal = Describer.amount(ResourceAmount.storage, allocatable?[ResourceAmount.storage])
     var memory = Share()
+    var storage = Share()
     for pod in pods {
       let podCPU = Describer.share("cpu", pod)
       let podMemory = Describer.share("memory", pod)
       cpu.add(podCPU)
       memory.add(podMemory)
+      storage.add(Describer.share(ResourceAmount.storage, pod))
       let meta = pod["metadata"]
       line(
         [
@@ -108,7 +111,10 @@ extension Describer {
     line("(Total limits may be over 100 percent, i.e., overcommitted.)", 1)
     line("Resource\tRequests\tLimits", 1)
     line("--------\t--------\t------", 1)
-    for (name, share, total) in [("cpu", cpu, cpuTotal), ("memory", memory, memoryTotal)] {
+    var rows = [("cpu", cpu, cpuTotal), ("memory", memory, memoryTotal)]
+    // An agent of a version before does not say how much there is.
+    if allocatable?[ResourceAmount.storage] != nil { rows.append((ResourceAmount.storage, storage, storageTotal)) }
+    for (name, share, total) in rows {
       let cells = [name, Describer.percent(name, share.requests, total), Describer.percent(name, share.limits, total)]
       line(cells.joined(separator: "\t"), 1)
     }

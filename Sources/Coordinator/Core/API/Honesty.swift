@@ -189,10 +189,7 @@ struct Honesty {
         switch name {
         case "cpu", "memory":
           if group == "limits", let text = limits.warning(of: name) { warn("\(path).limits.\(name)", text) }
-        case "ephemeral-storage":
-          // Where a limit alone is set the request is that.
-          guard group == "requests", amount != resources[path: ["limits", name]] else { break }
-          warn("\(path).\(group).\(name)", "\(Self.notHonoured): nodes are not chosen by the room on their disks")
+        case ResourceAmount.storage: break
         case _ where ResourceAmount.isExtended(name): break
         default:
           // A request for none of it changes nothing.

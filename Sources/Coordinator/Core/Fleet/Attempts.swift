@@ -172,7 +172,7 @@ extension CoordinatorCore {
       tolerationMilliseconds: row["toleration"]?.intValue,
       action: row["stop"]?.intValue.map { .stop(graceMilliseconds: $0) } ?? .run,
       cpuMillicores: max(0, row["cpu"]?.intValue ?? 0), memoryBytes: max(0, row["memory"]?.intValue ?? 0),
-      resources: ResourceAmount.list(row["resources"]), priority: row["priority"]?.intValue ?? 0,
+      resources: ResourceAmount.list(row["resources"], withStorage: true), priority: row["priority"]?.intValue ?? 0,
       claims: (row["claims"]?.arrayValue ?? []).compactMap(\.stringValue))
   }
 }

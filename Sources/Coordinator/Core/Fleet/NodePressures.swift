@@ -45,8 +45,7 @@ extension CoordinatorCore {
     recordEvent(
       on: .node(node), type: .normal, reason: word,
       message: "Node \(node.meta.name) status is now: \(word)", component: "kubelet")
-    // Of a disk only images are reclaimed, which is said where they are.
-    guard isPressed, kind != .disk else { return }
+    guard isPressed else { return }
     recordEvent(
       on: .node(node), type: .warning, reason: "EvictionThresholdMet",
       message: "Attempting to reclaim \(kind.resource)", component: "kubelet")

@@ -15,6 +15,7 @@ extension Registration {
   var impossible: String? {
     let amounts = [
       ("cpuMillicores", capacity.cpuMillicores), ("memoryBytes", capacity.memoryBytes), ("pods", capacity.pods),
+      ("storageBytes", capacity.storageBytes ?? 0),
     ]
     for (name, amount) in amounts where amount < 0 {
       return "offers capacity.\(name) \(amount): \(JobValidation.notNegative)"

@@ -3,7 +3,7 @@
 
 import ClusterProto
 
-/// Sums of Jobs, pods, cpu, memory and extended resources, by name.
+/// Sums of Jobs, pods, cpu, memory, room on disks and extended resources, by name.
 struct QueueAmounts: Equatable, Sendable {
   struct Amount: Equatable, Sendable {
     var name: String
@@ -46,7 +46,7 @@ struct QueueAmounts: Equatable, Sendable {
 
   /// Whether a queue can limit that.
   static func isCounted(_ name: String) -> Bool {
-    [jobs, pods, cpu, memory].contains(name) || ResourceAmount.isExtended(name)
+    [jobs, pods, cpu, memory, ResourceAmount.storage].contains(name) || ResourceAmount.isExtended(name)
   }
 
   subscript(name: String) -> Int128 { all.first { $0.name == name }?.value ?? 0 }

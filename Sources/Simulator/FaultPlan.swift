@@ -54,7 +54,7 @@ final class FaultPlan {
     disks.heal()
     cluster.coordinator.start()
     for node in cluster.nodes {
-      node.images?.heal()
+      node.heal()
       node.lies = false
       node.resume()
       node.powerOn()

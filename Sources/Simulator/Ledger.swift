@@ -24,6 +24,8 @@ final class Ledger {
   private(set) var successes: [String: Int64] = [:]
   private(set) var starts = 0
   private(set) var freezes = 0
+  /// Containers that were added to pods that ran.
+  var debuggers = 0
 
   init(world: World) { self.world = world }
 

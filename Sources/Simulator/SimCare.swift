@@ -1,6 +1,7 @@
 // Probes and hooks in simulated worlds: what users ask of their containers, and how these answer: at once, late, not at
-// all. Draws from generators of their own, so that worlds without them stay as they are. No answer of theirs ends a
-// container: what a Job comes to is its program's doing alone.
+// all. Draws from generators of their own, so that worlds without them stay as they are. In half of those that have
+// them no answer ends a container, and what a Job comes to is its program's doing alone; in the others probes of life
+// and of starting fail, too.
 
 import AgentCore
 import ClusterProto
@@ -12,12 +13,12 @@ struct WishedCare {
 
   init() {}
 
-  /// Draws it: of three containers one has none.
-  init(_ random: inout SplitMix64) {
+  /// Draws it: of three containers one has none. `ends`: some answers end the container.
+  init(_ random: inout SplitMix64, ends: Bool) {
     if random.below(3) == 0 { return }
     if random.below(2) == 0 { members["readinessProbe"] = Self.probe(failing: Int64(random.below(40)), seconds: 1) }
-    if random.below(3) == 0 { members["startupProbe"] = Self.probe(failing: 0, seconds: 600) }
-    if random.below(3) == 0 { members["livenessProbe"] = Self.probe(failing: 0, seconds: 600) }
+    if random.below(3) == 0 { members["startupProbe"] = ends ? Self.deadly : Self.probe(failing: 0, seconds: 600) }
+    if random.below(3) == 0 { members["livenessProbe"] = ends ? Self.deadly : Self.probe(failing: 0, seconds: 600) }
     var lifecycle: JSON = .object(JSONObject())
     if random.below(4) == 0 { lifecycle["postStart"] = Self.action(failing: 0) }
     if random.below(2) == 0 { lifecycle["preStop"] = Self.action(failing: 20) }
@@ -26,6 +27,14 @@ struct WishedCare {
 
   private static func action(failing percent: Int64) -> JSON {
     ["exec": ["command": [.string(word), .string(String(percent))]]]
+  }
+
+  /// One failure ends the container.
+  private static var deadly: JSON {
+    var probe = probe(failing: 3, seconds: 2)
+    probe["periodSeconds"] = 20
+    probe["failureThreshold"] = 1
+    return probe
   }
 
   private static func probe(failing percent: Int64, seconds: Int64) -> JSON {
@@ -51,13 +60,17 @@ struct WishedCare {
 struct SimCare {
   private var random: SplitMix64
   private(set) var count = 0
+  private var isHealed = false
+
+  /// Nothing fails any more.
+  mutating func heal() { isHealed = true }
 
   init(seed: UInt64, node: Int) { random = SplitMix64(seed: seed &* 1_000_003 &+ UInt64(node)) }
 
   /// After how many microseconds what comes; nil: nothing, before it is given up.
   mutating func answer(_ check: Check) -> (after: TrueTime, CheckAnswer)? {
     count += 1
-    let percent = WishedCare.failing(check.action) ?? 0
+    let percent = isHealed ? 0 : WishedCare.failing(check.action) ?? 0
     // What must pass does, in the time that it has.
     if percent > 0, random.below(10) == 0 { return nil }
     let code: Int64 = random.below(100) < UInt64(percent) ? 1 : 0

@@ -31,6 +31,8 @@ final class SimKeeper {
   private var brokenUntil: TrueTime = 0
   private var held: [KeeperEvent] = []
   private(set) var care: SimCare
+  /// Of its machine.
+  var pressure: SimPressure?
   private var unanswered: [CheckNumber: ContainerRun] = [:]
   private(set) var connection: Int64?
   /// A word to the agent's connection of that number.
@@ -70,7 +72,8 @@ final class SimKeeper {
     let entry = directory.enter(identity, bootID: bootID(), freshMark: "mark-\(world.random.next())")
     core = KeeperCore(
       KeeperStart(
-        keeper: identity, directory: entry.mark, sweptKeepers: entry.sweptKeepers, records: directory.journal),
+        keeper: identity, directory: entry.mark, sweptKeepers: entry.sweptKeepers, records: directory.journal,
+        limits: pressure == nil ? nil : LimitAbilities()),
       configuration: KeeperConfiguration())
     isPaused = false
     isHung = false
@@ -144,6 +147,8 @@ final class SimKeeper {
     take(.timer)
   }
 
+  func heal() { care.heal() }
+
   func connect(_ number: Int64) {
     if let old = connection, old != number { lost?(old) }
     connection = number
@@ -163,6 +168,7 @@ final class SimKeeper {
       return
     }
     guard let effects = core?.step(event, at: clock().now(world)) else { return }
+    if let pressure, let core { pressure.check(core.relieving) }
     for effect in effects { perform(effect) }
   }
 
@@ -180,6 +186,15 @@ final class SimKeeper {
   private func later(_ delay: TrueTime, _ event: KeeperEvent) {
     let current = epoch
     world.after(delay) { [self] in if epoch == current { take(event) } }
+  }
+
+  /// The word of a thread that needs the disk.
+  private func fromDisk(_ delay: TrueTime, _ event: KeeperEvent) {
+    let current = epoch
+    world.after(delay) { [self] in
+      guard epoch == current else { return }
+      if isDiskHung { diskWork.append { [self] in if epoch == current { take(event) } } } else { take(event) }
+    }
   }
 
   private func perform(_ effect: KeeperEffect) {
@@ -222,8 +237,10 @@ final class SimKeeper {
       }
     case .endCheck(let number, _):
       if let run = unanswered.removeValue(forKey: number) { later(1_000, .checked(number, run, .failed(""))) }
-    case .measure: later(1, .measured([]))
-    case .measureStorage(let attempt, _, _): later(1, .storageMeasured(attempt, StorageUsage()))
+    case .measure: later(1, .measured(pressure?.usage(of: processes.attempts) ?? []))
+    case .measureStorage(let attempt, let limits, _):
+      let answer = pressure?.look(limits) ?? (1, StorageUsage())
+      fromDisk(answer.after, .storageMeasured(attempt, answer.1))
     case .endAgentConnection:
       if let number = connection {
         disconnect(number)

@@ -42,6 +42,8 @@ final class SimNode {
   private var isOff = false
   /// Where containers run in images.
   var images: SimImages? { didSet { images?.tell = { [unowned self] event in take(event) } } }
+  /// Where there may be too little memory, disk or processes.
+  var pressure: SimPressure? { didSet { keeper.pressure = pressure } }
   /// Effects that concern the coordinator's connection.
   var network: ((SimNode, AgentEffect) -> Void)?
   /// The agent process is gone, its connections with it.
@@ -61,6 +63,13 @@ final class SimNode {
     self.clocks = clocks
     keeper = Self.makeKeeper(world, ledger, index, machine, directory, clocks)
     wire(keeper)
+  }
+
+  /// Nothing is short any more, and no probe fails.
+  func heal() {
+    images?.heal()
+    pressure?.heal()
+    for keeper in [keeper] + leftBehind { keeper.heal() }
   }
 
   /// How often containers were asked something.
@@ -98,6 +107,7 @@ final class SimNode {
     leftBehind.removeAll { !$0.isRunning }
     leftBehind.append(keeper)
     keeper = Self.makeKeeper(world, ledger, index, machine, directory, clocks)
+    keeper.pressure = pressure
     wire(keeper)
     world.after(delay) { [self] in startAgent() }
   }
@@ -122,6 +132,7 @@ final class SimNode {
     configuration.highestIncarnation = keeper.directory.highestIncarnation
     configuration.incarnationMark = keeper.directory.incarnationMark
     if let images { configuration.images = images.begin() }
+    pressure?.begin(&configuration)
     core = AgentCore(configuration: configuration, seed: world.random.next())
     isPaused = false
     isHung = false
@@ -300,11 +311,12 @@ final class SimNode {
     case .pullImage(let number, let reference, _): images?.pull(number, reference)
     case .cancelPull(let number): images?.cancel(number)
     case .removeImage(let id): images?.remove(id)
-    case .probeDisk(let number): fromDisk(world.pick(20...2_000), .diskAnswered(number, room: images?.room()))
+    case .probeDisk(let number):
+      fromDisk(world.pick(20...2_000), .diskAnswered(number, room: pressure?.disk() ?? images?.room()))
     // Volumes go when nobody runs or wants the attempt: so may its images.
     case .cleanUp(let attempt): images?.release(attempt)
     case .cleanUpExcept(let attempts): images?.releaseAll(but: attempts)
-    case .readMachine: later(1, .machineRead(nil))
+    case .readMachine: later(1, .machineRead(pressure?.machine()))
     case .measureNode: later(1, .nodeMeasured(Usage(cpu: world.now, memory: 0)))
     case .deleteLogs, .writeTokens, .log, .rememberPressures: break
     case .removeVolumes(let volumes): later(world.pick(1...50), .volumesRemoved(volumes, failed: []))

@@ -4,23 +4,29 @@
 import AgentCore
 import ClusterProto
 
-/// What a simulated container does, from its arguments: `sim JOB MIN MAX FAIL` (milliseconds, percent).
+/// What a simulated container does, from its arguments: `sim JOB MIN MAX FAIL` (milliseconds, percent), or `debug` with
+/// the same: one that was added to look at the others, whose end is no success of anybody's.
 struct SimProgram {
   var job: String
   var milliseconds: ClosedRange<Int64>
   var failPercent: Int64
+  var isDebugger: Bool
 
   init?(_ arguments: [String]) {
-    guard arguments.count == 5, arguments[0] == "sim", let low = Int64(arguments[2]), let high = Int64(arguments[3]),
-      let fail = Int64(arguments[4]), low <= high
+    guard arguments.count == 5, ["sim", "debug"].contains(arguments[0]), let low = Int64(arguments[2]),
+      let high = Int64(arguments[3]), let fail = Int64(arguments[4]), low <= high
     else { return nil }
     job = arguments[1]
     milliseconds = low...high
     failPercent = fail
+    isDebugger = arguments[0] == "debug"
   }
 
   var arguments: [String] {
-    ["sim", job, String(milliseconds.lowerBound), String(milliseconds.upperBound), String(failPercent)]
+    [
+      isDebugger ? "debug" : "sim", job, String(milliseconds.lowerBound), String(milliseconds.upperBound),
+      String(failPercent),
+    ]
   }
 }
 
@@ -58,6 +64,7 @@ final class SimProcesses {
       run: run, program: program, remaining: duration, endsAt: world.now + duration, order: order,
       ignoresTermination: world.chance(0.2))
     ledger.started(run.attempt, slot: run.slot, job: program.job, node: node)
+    if program.isDebugger { ledger.debuggers += 1 }
     scheduleEnd(run)
     return true
   }
@@ -127,7 +134,7 @@ final class SimProcesses {
   private func end(_ run: ContainerRun, exitCode: Int64, signal: Int64) {
     guard let process = processes.removeValue(forKey: run) else { return }
     ledger.ended(run.attempt, slot: run.slot)
-    if exitCode == 0 { ledger.succeeded(job: process.program.job) }
+    if exitCode == 0, !process.program.isDebugger { ledger.succeeded(job: process.program.job) }
     exited?(run, exitCode, signal)
   }
 }

@@ -29,6 +29,10 @@ package struct SimulationReport: Sendable {
   package var pulls: Int
   /// How many probes and hooks were carried out.
   package var checks: Int
+  /// How many pods were ended because their node was short of something.
+  package var evictions: Int
+  /// How many containers were added to pods that ran.
+  package var debuggers: Int
   /// Empty: everything held.
   package var violations: [String]
   /// The last lines of the trace before the first violation.
@@ -93,6 +97,7 @@ package struct Simulation {
     cluster.coordinator.writesRunsLater = writesRunsLater
     for node in cluster.nodes { node.keeper.inits.holdNothing = leavesDeadlinesToKeeper }
     giveImages(to: cluster)
+    givePressure(to: cluster)
     let drawn = drawnFaults
     cluster.coordinator.losesNoPod = drawn == .coordinatorPauses
     cluster.coordinator.hidesPauses = hidesPauses
@@ -122,7 +127,7 @@ package struct Simulation {
       // A backup holds the authority as well, and one of before an exchange nobody believes.
       if exchanges == nil { restores.begin() }
     }
-    if asksContainers { workload.cares = SplitMix64(seed: seed &* 7_919) }
+    giveWishes(to: workload)
     workload.begin()
     owners.begin()
     crons.begin()
@@ -139,6 +144,8 @@ package struct Simulation {
       freezes: cluster.ledger.freezes,
       pulls: cluster.nodes.reduce(0) { $0 + ($1.images?.pulls ?? 0) },
       checks: cluster.nodes.reduce(0) { $0 + $1.checks },
+      evictions: cluster.nodes.reduce(0) { $0 + ($1.pressure?.evictions ?? 0) },
+      debuggers: cluster.ledger.debuggers,
       violations: world.violations, tail: world.violations.isEmpty ? [] : world.tail)
   }
 
@@ -162,6 +169,27 @@ package struct Simulation {
 
   /// In a fourth of the worlds containers run in images that have to be fetched.
   private var pullsImages: Bool { !isPlanted && drawnFaults == .all && !restoresOften && seed % 4 == 2 }
+
+  /// In a fifth of the worlds nodes are short of memory, disk or processes now and then, and some containers have
+  /// limits of what they keep.
+  private var isPressed: Bool { !isPlanted && drawnFaults == .all && !restoresOften && seed % 5 == 4 }
+
+  /// In another fifth people add containers to pods that run.
+  private var debugsPods: Bool { !isPlanted && drawnFaults == .all && !restoresOften && seed % 5 == 1 }
+
+  private func giveWishes(to workload: Workload) {
+    if asksContainers {
+      workload.cares = SplitMix64(seed: seed &* 7_919)
+      workload.caresEnd = seed % 8 == 7
+    }
+    if isPressed { workload.bounds = SplitMix64(seed: seed &* 7_907) }
+    if debugsPods { workload.debugs = SplitMix64(seed: seed &* 7_901) }
+  }
+
+  private func givePressure(to cluster: SimCluster) {
+    guard isPressed else { return }
+    for node in cluster.nodes { node.pressure = SimPressure(world: cluster.world, node: node.index, seed: seed) }
+  }
 
   private func giveImages(to cluster: SimCluster) {
     guard pullsImages else { return }
@@ -196,6 +224,7 @@ package struct Simulation {
       world.run(until: world.now + CronWorkload.judgingTime)
       owners.judge()
       crons.judge()
+      SimPressure.judge(cluster)
       world.run(until: world.now + 5_000_000)
     }
     if world.violations.isEmpty { cluster.coordinator.checkRebuild() }

@@ -18,6 +18,7 @@ final class Workload {
     var policies = WishedPolicies()
     var placement = WishedPlacement()
     var care = WishedCare()
+    var isBounded = false
     var isAcknowledged = false
     var isDeleted = false
     /// Pods are deleted or the Job is suspended by hand: then failures are charged that the program did not make.
@@ -33,6 +34,12 @@ final class Workload {
   private var isOver = false
   /// Where containers have probes and hooks: what draws them.
   var cares: SplitMix64?
+  /// Some of these probes end their containers.
+  var caresEnd = false
+  /// Where containers have limits of what they may keep on the disk: what draws them.
+  var bounds: SplitMix64?
+  /// Where people add containers to pods that run: what draws when.
+  var debugs: SplitMix64?
 
   init(cluster: SimCluster) {
     self.cluster = cluster
@@ -47,6 +54,7 @@ final class Workload {
     makeClasses()
     scheduleSubmission()
     scheduleMeddling()
+    scheduleDebugging()
   }
 
   /// The coordinator's store is older than what it has answered: what it may have lost is submitted again.
@@ -107,8 +115,12 @@ final class Workload {
         restartPolicy: policies.needNever || world.chance(0.5) ? "Never" : "OnFailure", program: program,
         policies: policies, placement: placement))
     if var random = cares {
-      wishes[wishes.count - 1].care = WishedCare(&random)
+      wishes[wishes.count - 1].care = WishedCare(&random, ends: caresEnd)
       cares = random
+    }
+    if var random = bounds {
+      wishes[wishes.count - 1].isBounded = random.below(3) == 0
+      bounds = random
     }
     cluster.ledger.require(placement.milliCPU, job: name)
     cluster.ledger.allow(job: name, atOnce: Int(min(parallelism, completions ?? parallelism)))
@@ -122,6 +134,9 @@ final class Workload {
       "resources": ["requests": ["cpu": .string("\(wish.placement.milliCPU)m")]],
     ]
     wish.care.add(to: &container)
+    if wish.isBounded {
+      container[path: ["resources", "limits"]] = ["ephemeral-storage": .string(SimPressure.limit)]
+    }
     var spec: JSON = [
       "parallelism": .int(wish.parallelism), "backoffLimit": .int(wish.backoffLimit),
       "template": [
@@ -154,6 +169,31 @@ final class Workload {
       guard !isOver else { return }
       if !wishes.isEmpty { meddle(Int(world.pick(0...Int64(wishes.count - 1)))) }
       scheduleMeddling()
+    }
+  }
+
+  private func scheduleDebugging() {
+    guard var random = debugs else { return }
+    let pause = TrueTime(1_000_000 + random.below(60_000_000))
+    let (choice, length) = (random.next(), 100 + random.below(60_000))
+    debugs = random
+    world.after(pause) { [self] in
+      guard !isOver else { return }
+      if !wishes.isEmpty { debug(wishes[Int(choice % UInt64(wishes.count))], "debug-\(choice)", length) }
+      scheduleDebugging()
+    }
+  }
+
+  /// `kubectl debug` of some pod of the Job.
+  private func debug(_ wish: Wish, _ container: String, _ milliseconds: UInt64) {
+    guard wish.isAcknowledged, !wish.isDeleted else { return }
+    let added: JSON = [
+      "name": .string(container), "image": "none",
+      "command": .array(["debug", wish.name, "100", String(100 + milliseconds), "30"].map { .string($0) }),
+    ]
+    choosePod(of: wish.name) { [self] name in
+      world.record("debug a pod of \(wish.name)")
+      patch(.pods, name, ["spec": ["ephemeralContainers": [added]]], subresource: "ephemeralcontainers", .strategic)
     }
   }
 
@@ -205,9 +245,11 @@ final class Workload {
     patch(.jobs, wish.name, ["spec": ["suspend": false, "parallelism": .int(wish.parallelism)]])
   }
 
-  private func patch(_ kind: Kind, _ name: String, _ patch: JSON, subresource: String = "") {
+  private func patch(
+    _ kind: Kind, _ name: String, _ patch: JSON, subresource: String = "", _ patchKind: PatchKind = .merge
+  ) {
     var options = APIOptions()
-    options.patchKind = .merge
+    options.patchKind = patchKind
     cluster.request(
       APIRequest(
         verb: .patch, kind: kind, namespace: "default", name: name, subresource: subresource, options: options,

@@ -132,6 +132,18 @@ package struct InvariantChecker: Sendable {
     }
   }
 
+  /// Containers may be added to a pod that is there; all else stays.
+  private static func keeps(_ spec: PodSpec, _ before: PodSpec) -> Bool {
+    if spec === before || spec == before { return true }
+    func split(_ spec: PodSpec) -> (rest: JSON, added: [JSON]) {
+      var rest = spec.json
+      rest["ephemeralContainers"] = nil
+      return (rest, spec.json["ephemeralContainers"]?.arrayValue ?? [])
+    }
+    let (now, then) = (split(spec), split(before))
+    return now.rest == then.rest && now.added.starts(with: then.added)
+  }
+
   private func check(pod key: ObjectKey, _ core: CoordinatorCore, _ found: inout [String]) -> (ObjectKey, PodMemory)? {
     guard let pod = core.state.pods[key] else { return nil }
     let name = pod.meta.key.description
@@ -141,7 +153,7 @@ package struct InvariantChecker: Sendable {
     if let before = pods[key], before.uid == pod.meta.uid {
       if let node = before.node, pod.nodeName != node { found.append("I2: pod \(name) moved from \(node)") }
       if rank < before.rank { found.append("I3: the phase of pod \(name) went back to \(phase.rawValue)") }
-      if pod.spec !== before.spec, pod.spec != before.spec { found.append("I4: the spec of pod \(name) changed") }
+      if !Self.keeps(pod.spec, before.spec) { found.append("I4: the spec of pod \(name) changed") }
     }
     if !phase.isTerminal, pod.meta.deletionTimestamp == nil {
       if pod.status.fencingToken != nil {
@@ -254,6 +266,7 @@ extension CoordinatorCore {
       if let capacity = state.nodes[ObjectKey(namespace: "", name: name)]?.capacity,
         real.cpuMillicores > capacity.cpuMillicores || real.memoryBytes > capacity.memoryBytes
           || real.pods > capacity.pods
+          || (real.extended[ResourceAmount.storage] ?? 0) > Int128(capacity.storageBytes ?? .max)
           || capacity.extended.contains(where: { (real.extended[$0.name] ?? 0) > Int128($0.amount) })
       {
         found.append("I6: node \(name) is over its capacity")

@@ -102,8 +102,8 @@ enum SimulateCommand {
     if !isInteresting { console.line("violated: H10: no faults or no work in \(reports.count) seeds") }
     console.line(
       "\(reports.count) seeds of \(hours) h: \(failed.count) violated, \(sum(\.jobs)) Jobs, \(sum(\.starts)) container "
-        + "starts, \(sum(\.preemptions)) preemptions, \(sum(\.faults)) faults, \(sum(\.freezes)) freezes, "
-        + "in \(seconds) s"
+        + "starts, \(sum(\.preemptions)) preemptions, \(sum(\.evictions)) evictions, \(sum(\.faults)) faults, "
+        + "\(sum(\.freezes)) freezes, in \(seconds) s"
     )
     return failed.isEmpty && isInteresting ? 0 : 1
   }

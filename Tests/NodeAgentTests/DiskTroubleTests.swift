@@ -31,6 +31,21 @@ struct DiskTroubleTests {
     #expect(try files.take(for: unwanted) == nil)
   }
 
+  @Test("what a node is short of is kept for the next agent of the same boot, until it is over")
+  func pressures() throws {
+    let scratch = try Scratch()
+    let path = "\(scratch.path)/agent.json"
+    let boot = try Files.readLine("/proc/sys/kernel/random/boot_id")
+    var memory = try AgentMemory(path: path)
+    memory.remember(pressures: [.disk, .memory])
+    memory.remember(incarnation: 7, mark: "m", cluster: "c")
+    #expect(try AgentMemory(path: path).pressures(inBoot: boot) == [.disk, .memory])
+    #expect(try AgentMemory(path: path).pressures(inBoot: "another") == [])
+    #expect(try AgentMemory(path: path).highestIncarnation == 7)
+    memory.remember(pressures: [])
+    #expect(try AgentMemory(path: path).pressures(inBoot: boot) == [])
+  }
+
   @Test("nothing is made at the path of a data directory that was moved away; moved back, all goes on")
   func movedAway() throws {
     let scratch = try Scratch()

@@ -33,13 +33,15 @@ import Testing
 
   private static let shortage = Shortage(of: .disk, threshold: 10 << 20, available: 9 << 20)
 
-  @Test("the keeper is asked at once, then every ten seconds for as long as it is short, with or without a coordinator")
+  @Test("the keeper is asked once that is told, then every ten seconds while it lasts, with or without a coordinator")
   func pace() {
     var bench = bench()
     bench.room = Self.roomy
     bench.live(seconds: 20)
     #expect(shortages(bench.all).isEmpty)
     bench.room = Self.full
+    bench.live(seconds: 2)
+    #expect(shortages(bench.all).isEmpty && bench.all.heartbeats.last?.pressures == [.disk], "the taint comes first")
     bench.live(seconds: 2)
     #expect(shortages(bench.all) == [Self.shortage])
     bench.live(seconds: 20)

@@ -18,22 +18,17 @@ struct DiskPressureTests {
   /// Writes so many bytes to an emptyDir and stays.
   private func hog(_ bytes: Int) -> JSON {
     [
-      "apiVersion": "batch/v1", "kind": "Job", "metadata": ["name": "hog"],
+      "apiVersion": "v1", "kind": "Pod", "metadata": ["name": "hog"],
       "spec": [
-        "backoffLimit": 0,
-        "template": [
-          "spec": [
-            "restartPolicy": "Never",
-            "containers": [
-              [
-                "name": "main", "image": "host",
-                "command": ["sh", "-c", .string("head -c \(bytes) /dev/zero > /scratch/x; sleep 1000")],
-                "volumeMounts": [["name": "scratch", "mountPath": "/scratch"]],
-              ]
-            ],
-            "volumes": [["name": "scratch", "emptyDir": [:]]],
+        "restartPolicy": "Never",
+        "containers": [
+          [
+            "name": "main", "image": "host",
+            "command": ["sh", "-c", .string("head -c \(bytes) /dev/zero > /scratch/x; sleep 1000")],
+            "volumeMounts": [["name": "scratch", "mountPath": "/scratch"]],
           ]
         ],
+        "volumes": [["name": "scratch", "emptyDir": [:]]],
       ],
     ]
   }
@@ -81,9 +76,9 @@ struct DiskPressureTests {
           }
         }
         try eventually("the hog is evicted", seconds: 60) {
-          try cluster.pods(of: "hog").first?[path: ["status", "reason"]] == "Evicted"
+          try cluster.pod("hog")[path: ["status", "reason"]] == "Evicted"
         }
-        let status = try found(cluster.pods(of: "hog").first?["status"], "status")
+        let status = try found(cluster.pod("hog")["status"], "status")
         let words = status["message"]?.stringValue ?? ""
         try check(
           words.hasPrefix("The node was low on resource: ephemeral-storage. Threshold quantity: 3355443, available: "),

@@ -36,6 +36,9 @@ struct DiskWatch {
   var pressure = Pressure()
   /// When a pod may have to go for it next.
   var reliefDue = BootTime(milliseconds: 0)
+
+  /// So long the coordinator has to hear of it before a pod goes.
+  static let toldFirst: Int64 = 2_000
 }
 
 extension AgentCore {
@@ -77,7 +80,11 @@ extension AgentCore {
   @discardableResult
   mutating func note(_ room: DiskRoom, _ time: BootTime) -> Shortage? {
     let shortage = configuration.eviction.shortage(room)
-    if disk.pressure.note(isLow: shortage != nil, time) { session?.asks = true }
+    if disk.pressure.note(isLow: shortage != nil, time), session != nil {
+      session?.asks = true
+      // Who is evicted may have another in its place at once, and that one must not come here.
+      disk.reliefDue = max(disk.reliefDue, time + DiskWatch.toldFirst)
+    }
     return shortage
   }
 

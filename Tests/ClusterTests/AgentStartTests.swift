@@ -164,6 +164,21 @@ struct AgentStartTests {
     }
   }
 
+  @Test("an agent that has its identity from a coordinator's directory finds it where that one says that it is")
+  func announced() async throws {
+    try await Blocking.run {
+      try TestCluster.with(agents: 0) { cluster in
+        let data = cluster.dataDirectory("node-1")
+        let authority = "\(cluster.directory)/coordinator"
+        let agent = try Program(
+          ["agent", "--data", data, "--name", "node-1", "--authority", authority],
+          output: "\(cluster.directory)/logs/announced")
+        defer { try? Self.stop(agent, data) }
+        try eventually("node-1 is Ready", seen: { agent.text }) { try cluster.isReady("node-1") }
+      }
+    }
+  }
+
   @Test("why no address leads to a session is told of each of them: refused, silent, of another authority")
   func eachAddress() async throws {
     try await Blocking.run {

@@ -96,17 +96,27 @@ package struct DataDirectory: Sendable {
     guard ftruncate(descriptor, off_t(bytes.count)) == 0 else { throw IOError.last("ftruncate", path) }
   }
 
-  /// The process that served from here last.
-  func announcedPID() -> String? {
+  /// What was said of the process that serves from `path`, or served last: `{"address","pid","cluster","api"}`.
+  private static func announced(at path: String) -> JSON? {
     guard let bytes = try? Files.read("\(path)/coordinator.json", limit: 64 * 1024) else { return nil }
-    return (try? JSON(parsing: bytes))?["pid"]?.intValue.map { "\($0)" }
+    return try? JSON(parsing: bytes)
   }
+
+  /// The process that served from here last.
+  func announcedPID() -> String? { Self.announced(at: path)?["pid"]?.intValue.map { "\($0)" } }
 
   /// Where the Kubernetes API was served last; nil when that is not known.
   func announcedAPI() -> SocketAddress? {
-    guard let bytes = try? Files.read("\(path)/coordinator.json", limit: 64 * 1024),
-      let url = (try? JSON(parsing: bytes))?["api"]?.stringValue, url.hasPrefix("https://")
-    else { return nil }
+    guard let url = Self.announced(at: path)?["api"]?.stringValue, url.hasPrefix("https://") else { return nil }
     return SocketAddress(parsing: String(url.dropFirst("https://".count)))
+  }
+
+  /// Where the native port of the coordinator with that data directory was last, `HOST:PORT`, for its own machine; nil
+  /// when that is not known.
+  package static func announcedAddress(at path: String) -> String? {
+    guard let address = announced(at: path)?["address"]?.stringValue, SocketAddress(parsing: address) != nil else {
+      return nil
+    }
+    return address
   }
 }

@@ -104,10 +104,13 @@ final class BenchCluster {
   }
 
   /// A client of its own connection, on the cluster's one loop.
-  func makeClient() -> Cluster {
-    let quiet = Console(out: { _ in }, err: { _ in })
-    return NativeClient.makeCluster(Endpoint(server: server, kubeconfig: kubeconfig), quiet, loop: loop)
-  }
+  func makeClient() -> Cluster { NativeClient.makeCluster(endpoint, quiet, loop: loop) }
+
+  /// The way into pods of the default namespace, over a control connection of its own.
+  func makePodEntry() -> PodEntry { PodEntry(endpoint, quiet, namespace: "default", loop: loop) }
+
+  private var endpoint: Endpoint { Endpoint(server: server, kubeconfig: kubeconfig) }
+  private var quiet: Console { Console(out: { _ in }, err: { _ in }) }
 
   /// The coordinator's process.
   var coordinator: Int32 {

@@ -5,7 +5,7 @@ import ClusterIO
 import ClusterProto
 import Glibc
 
-/// An image of one layer, of which all is in files below a directory.
+/// An image of one layer, of one program under two names, `true` and `sleep`.
 struct BenchImage {
   static let name = "docker.io/library/stint-bench:1"
   /// Debian's busybox-static: one program without libraries, that does what its name says.
@@ -27,6 +27,7 @@ struct BenchImage {
     chmod(root, 0o755)
     try Files.writeAtomically("\(root)/bin/true", Files.read(Self.program))
     chmod("\(root)/bin/true", 0o755)
+    link("\(root)/bin/true", "\(root)/bin/sleep")
     try Self.tar("\(directory)/layer.tar", of: ["."], in: root)
     let layer = "sha256:\(SHA256.hex(of: try Files.read("\(directory)/layer.tar")))"
     let configuration: JSON = [

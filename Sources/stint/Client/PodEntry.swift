@@ -9,17 +9,20 @@ import Glibc
 final class PodEntry {
   let loop: EventLoop
   let cluster: Cluster
-  private let context: Context
+  private let namespace: String
   private let endpoint: Endpoint
 
-  init(_ context: Context) throws {
-    self.context = context
-    loop = try EventLoop()
-    endpoint = Endpoint(arguments: context.arguments, environment: context.environment)
+  convenience init(_ context: Context) throws {
+    let endpoint = Endpoint(arguments: context.arguments, environment: context.environment)
     if let server = endpoint.server, SocketAddress(parsing: server) == nil {
       throw CommandError("error: the coordinator's address \"\(server)\" is not HOST:PORT")
     }
-    cluster = NativeClient.makeCluster(endpoint, context.console, loop: loop)
+    self.init(endpoint, context.console, namespace: context.namespace, loop: try EventLoop())
+  }
+
+  init(_ endpoint: Endpoint, _ console: Console, namespace: String, loop: EventLoop) {
+    (self.endpoint, self.namespace, self.loop) = (endpoint, namespace, loop)
+    cluster = NativeClient.makeCluster(endpoint, console, loop: loop)
   }
 
   /// The pod that a word names: `NAME`, `pod/NAME`, or the first that runs of `job/NAME`.
@@ -30,9 +33,9 @@ final class PodEntry {
     switch KindPresentation.of(target.kind).running {
     case .itself: return name
     case .pods:
-      let job = try cluster.get(target.kind, context.namespace, name)
+      let job = try cluster.get(target.kind, namespace, name)
       let selector = LabelText.selector(job[path: ["spec", "selector"]])
-      let pods = try cluster.list(.pods, context.namespace, labels: selector)["items"]?.arrayValue ?? []
+      let pods = try cluster.list(.pods, namespace, labels: selector)["items"]?.arrayValue ?? []
       let running = pods.filter { $0[path: ["status", "phase"]] == "Running" }
       guard let pod = running.first?[path: ["metadata", "name"]]?.stringValue else {
         throw CommandError("error: no pod of \(word) runs\(pods.isEmpty ? "" : " any more, or yet")")
@@ -45,7 +48,7 @@ final class PodEntry {
   /// Opens a stream; the coordinator's refusal is thrown as `StatusError`.
   func open(_ purpose: PodStreamPurpose, pod: String, _ options: PodStreamOptions) throws -> PodStreamConnection {
     let request = APIRequest(
-      verb: .connect, kind: .pods, namespace: context.namespace, name: pod, subresource: purpose.rawValue,
+      verb: .connect, kind: .pods, namespace: namespace, name: pod, subresource: purpose.rawValue,
       body: options.json)
     let answer = try cluster.send(request)
     guard let stream = answer.object["stream"]?.stringValue else {

@@ -3,6 +3,7 @@
 
 import ClusterIO
 import ClusterProto
+import Coordinator
 import Glibc
 import NodeAgent
 
@@ -72,13 +73,15 @@ enum AgentJoin {
     }
   }
 
-  /// As somebody says now; else the token's and those that were given before. What the coordinator has told is added by
+  /// As somebody says now; else the token's, that of `--authority`'s coordinator, and those that were given before. What the coordinator has told is added by
   /// the agent. `node`: whose addresses must be known, since it has joined.
   static func coordinators(_ context: Context, _ token: JoinToken?, node: String?, data: String) throws -> [String] {
     if let server = Endpoint.server(context.arguments.value("coordinator"), context.environment) { return [server] }
     let paths = NodePaths(data: data)
     let files = CoordinatorAddresses(given: [], paths: paths)
-    let known = token?.addresses ?? []
+    // A coordinator of this machine says where it is in its directory; by now that may be another port.
+    let own = context.arguments.value("authority").flatMap { DataDirectory.announcedAddress(at: $0) }
+    let known = (token?.addresses ?? []) + [own].compactMap(\.self)
     let all = known + files.kept.map(\.description).filter { !known.contains($0) }
     guard all.isEmpty, files.all.isEmpty else { return all }
     guard let node else { return [Endpoint.defaultServer] }

@@ -81,7 +81,8 @@ extension CommandTable {
           "What `stint token create` printed; other users see it in the process list for a moment, so prefer a file"),
         Flag("join-file", .file, "A file that holds it; $STINT_JOIN may hold it too"),
         Flag(
-          "coordinator", .text("HOST:PORT"), initial: "the token's, --authority's or where it joined; else \(Endpoint.defaultServer)",
+          "coordinator", .text("HOST:PORT"),
+          initial: "the token's, --authority's or where it joined; else \(Endpoint.defaultServer)",
           "Address of the coordinator; kept for the next starts once it was reached there"),
         Flag("name", .text("NAME"), initial: "the one it joined as, or the machine's", "Name of the node"),
         Flag(

@@ -73,8 +73,8 @@ enum AgentJoin {
     }
   }
 
-  /// As somebody says now; else the token's, that of `--authority`'s coordinator, and those that were given before. What the coordinator has told is added by
-  /// the agent. `node`: whose addresses must be known, since it has joined.
+  /// As somebody says now; else the token's, that of `--authority`'s coordinator, and those that were given before.
+  /// What the coordinator has told is added by the agent. `node`: whose addresses must be known, since it has joined.
   static func coordinators(_ context: Context, _ token: JoinToken?, node: String?, data: String) throws -> [String] {
     if let server = Endpoint.server(context.arguments.value("coordinator"), context.environment) { return [server] }
     let paths = NodePaths(data: data)

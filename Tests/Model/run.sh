@@ -11,13 +11,15 @@ model=$PWD/fencing.pml
 work=$(mktemp -d); trap 'rm -rf "$work"' EXIT
 rules=$(grep -oE '\bWITHOUT_[A-Z0-9_]+' fencing.pml | sort -u | sed 's/^WITHOUT_//')
 bounds=()
+# A machine with a Swift toolchain has clang, if not cc.
+compiler=${CC:-$(command -v cc || command -v clang)}
 
 # Builds the checker of the model, without a rule where one is named, into its own folder: checker NAME CFLAGS…
 checker() {
   local name=$1; shift
   mkdir "$work/$name"; cd "$work/$name"
   spin ${bounds[@]+"${bounds[@]}"} $([ "$name" = whole ] || echo "-DWITHOUT_$name") -a "$model"
-  "${CC:-cc}" -O1 -w -DSAFETY -DCOLLAPSE -DMEMLIM=12000 "$@" -o checker pan.c
+  "$compiler" -O1 -w -DSAFETY -DCOLLAPSE -DMEMLIM=12000 "$@" -o checker pan.c
   ./checker -E -m100000 >out 2>&1 || true
   if grep -qE 'out of memory|MEMLIM|max search depth too small' out; then
     echo "$name: the search did not end: $(grep -oE 'out of memory|MEMLIM|max search depth too small' out | head -n 1)"; exit 1

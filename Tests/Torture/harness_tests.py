@@ -1,0 +1,124 @@
+#!/usr/bin/env python3
+# Owns: tests of the harness itself: that a ledger shows every overlap, and that nothing of a cluster is left, however
+# it ends. It must not know the rows or the blows that use it.
+
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+import tempfile
+import unittest
+
+import guardian
+import ledger as ledgers
+import machines
+
+OBSTACLE = machines.obstacle()
+
+
+def read(text):
+    with tempfile.TemporaryDirectory() as directory:
+        path = pathlib.Path(directory) / "signs"
+        path.write_text(text)
+        return ledgers.Ledger(path)
+
+
+def line(word, uid, time, index=0, token=1):
+    return f"{word} {uid} {index} node-1 {time:.2f} 7 {token} pod-{uid}\n"
+
+
+class Reading(unittest.TestCase):
+    def test_a_replacement_has_a_gap_and_no_overlap(self):
+        ledger = read(line("start", "a", 1) + line("sign", "a", 2) + line("start", "b", 5, token=2)
+                      + line("end", "b", 6, token=2))
+        self.assertEqual([round(gap, 2) for _, _, gap in ledger.gaps()], [3.0])
+        self.assertEqual(ledger.problems(1), [])
+
+    def test_an_old_copy_that_signs_once_more_overlaps(self):
+        ledger = read(line("start", "a", 1) + line("start", "b", 5) + line("sign", "b", 9) + line("sign", "a", 8))
+        self.assertEqual([round(overlap.seconds, 2) for overlap in ledger.overlaps()], [3.0])
+        self.assertLess(ledger.gaps()[0][2], 0)
+        self.assertEqual(len(ledger.problems(2)), 1)
+        self.assertEqual(len(ledger.problems(1)), 2)
+
+    def test_an_overlap_with_the_copy_before_the_last_is_seen(self):
+        ledger = read(line("start", "a", 1) + line("start", "b", 2) + line("sign", "a", 9) + line("start", "c", 8))
+        self.assertEqual([(overlap.old.uid, overlap.new.uid) for overlap in ledger.overlaps()],
+                         [("a", "b"), ("a", "c")])
+
+    def test_other_indexes_do_not_overlap(self):
+        ledger = read(line("start", "a", 1) + line("start", "b", 2, index=1) + line("sign", "a", 3)
+                      + line("sign", "b", 4, index=1))
+        self.assertEqual(ledger.problems(2), [])
+        self.assertEqual(len(ledger.problems(1)), 1)
+
+    def test_two_starts_and_two_ends_are_told(self):
+        ledger = read(line("start", "a", 1) + line("start", "a", 2) + line("end", "a", 3) + line("end", "a", 4))
+        self.assertEqual(len(ledger.problems()), 2)
+
+    def test_an_index_that_is_done_twice_is_told(self):
+        ledger = read(line("start", "a", 1) + line("end", "a", 2) + line("start", "b", 3) + line("end", "b", 4))
+        self.assertEqual(ledger.problems(), ["index 0 was done more than once"])
+
+    def test_a_pause_is_no_work(self):
+        copy = read(line("start", "a", 1) + line("sign", "a", 1.1) + line("sign", "a", 61.1)).copies[0]
+        self.assertAlmostEqual(copy.worked(), 0.6)
+        self.assertAlmostEqual(copy.longest_pause()[0], 60)
+
+    def test_a_line_that_is_being_written_is_left_out(self):
+        self.assertEqual(len(read(line("start", "a", 1) + "sign a 0 node-1 1.").copies[0].signs), 1)
+
+
+@unittest.skipIf(OBSTACLE, OBSTACLE)
+class Ending(unittest.TestCase):
+    """Nothing is left: no process, mount, namespace, control group, loop device or file."""
+
+    def check(self, directory, spaces):
+        machines.eventually("the directory is gone", lambda: not directory.exists(), 60)
+        self.assertEqual(guardian.processes_in(spaces), [])
+        self.assertEqual(guardian.control_groups(spaces), [])
+        self.assertEqual(guardian.loop_devices(directory), [])
+        self.assertEqual(guardian.mounts_below(directory), [])
+
+    def test_a_cluster_at_work_ends_whole(self):
+        with machines.Cluster() as cluster:
+            cluster.begin()
+            (cluster.shared / "ledger").mkdir()
+            cluster.apply(ledgers.job("work", pods=4))
+            machines.eventually("pods sign", lambda: len(
+                ledgers.Ledger(cluster.shared / "ledger" / "signs").copies) == 4)
+            agent = cluster.must_find("agent", "node-1")
+            agent.stop()
+            self.assertTrue(agent.is_alive())
+            agent.resume()
+            spaces = set((cluster.directory / "namespaces").read_text().split())
+            self.assertNotEqual(guardian.processes_in(spaces), [])
+        self.check(cluster.directory, spaces)
+
+    def test_a_disk_that_hangs_ends_with_a_starter_that_is_killed(self):
+        script = ("import machines, time\n"
+                  "cluster = machines.Cluster(nodes=['node-1'])\n"
+                  "disk = machines.Disk(cluster, 'node-1', machines.AGENT_DATA)\n"
+                  "cluster.begin()\n"
+                  "disk.freeze()\n"
+                  "keeper = cluster.must_find('keeper', 'node-1')\n"
+                  "print(cluster.directory, flush=True)\n"
+                  "time.sleep(100)\n")
+        starter = subprocess.Popen([sys.executable, "-c", script], cwd=pathlib.Path(__file__).parent,
+                                   stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
+        directory = pathlib.Path(starter.stdout.readline().decode().strip())
+        spaces = set((directory / "namespaces").read_text().split())
+        os.kill(starter.pid, signal.SIGKILL)
+        starter.communicate()
+        self.check(directory, spaces)
+
+    def test_a_wall_clock_of_one_machine_jumps_alone(self):
+        with machines.Machines(["one", "two"], has_clocks=True) as pair:
+            pair.set_clock("one", 3600)
+            one, two = (int(pair.must(name, "date", "+%s")) for name in ("one", "two"))
+            self.assertAlmostEqual(one - two, 3600, delta=5)
+
+
+if __name__ == "__main__":
+    unittest.main()

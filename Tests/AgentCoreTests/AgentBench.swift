@@ -37,6 +37,15 @@ struct AgentBench {
     core = AgentCore(configuration: configuration, seed: seed)
   }
 
+  /// Connected to a coordinator that has answered, and to a keeper that can do these things.
+  static func connected(_ configuration: AgentConfiguration, keeper: LimitAbilities) -> AgentBench {
+    var bench = AgentBench(configuration)
+    bench.begin()
+    bench.send(.keeper(bench.keeperConnection, .limits(keeper)))
+    bench.answer()
+    return bench
+  }
+
   @discardableResult
   mutating func send(_ event: AgentEvent) -> [AgentEffect] {
     var effects = core.step(event, at: at(now))
@@ -141,6 +150,8 @@ struct AgentBench {
 extension [AgentEffect] {
   var sent: [AgentMessage] { compactMap { if case .send(let message) = $0 { message } else { nil } } }
   var requests: [KeeperRequest] { compactMap { if case .keeper(let request) = $0 { request } else { nil } } }
+  /// What the keeper is asked to relieve the node of.
+  var shortages: [Shortage] { requests.compactMap { if case .relieve(let shortage) = $0 { shortage } else { nil } } }
   var heartbeats: [Heartbeat] { sent.compactMap { if case .heartbeat(let beat) = $0 { beat } else { nil } } }
   var reports: [AttemptReport] {
     sent.flatMap { message -> [AttemptReport] in if case .reports(let reports) = message { reports } else { [] } }

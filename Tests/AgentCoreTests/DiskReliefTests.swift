@@ -18,17 +18,9 @@ import Testing
   private func bench(relievesDisk: Bool = true) -> AgentBench {
     var configuration = AgentBench.configuration
     configuration.machineLookMilliseconds = 10_000
-    var bench = AgentBench(configuration)
-    bench.begin()
-    var limits = LimitAbilities()
-    limits.relievesDisk = relievesDisk
-    bench.send(.keeper(bench.keeperConnection, .limits(limits)))
-    bench.answer()
-    return bench
-  }
-
-  private func shortages(_ effects: [AgentEffect]) -> [Shortage] {
-    effects.requests.compactMap { if case .relieve(let shortage) = $0 { shortage } else { nil } }
+    var abilities = LimitAbilities()
+    abilities.relievesDisk = relievesDisk
+    return .connected(configuration, keeper: abilities)
   }
 
   private static let shortage = Shortage(of: .disk, threshold: 10 << 20, available: 9 << 20)
@@ -38,22 +30,22 @@ import Testing
     var bench = bench()
     bench.room = Self.roomy
     bench.live(seconds: 20)
-    #expect(shortages(bench.all).isEmpty)
+    #expect(bench.all.shortages.isEmpty)
     bench.room = Self.full
     bench.live(seconds: 2)
-    #expect(shortages(bench.all).isEmpty && bench.all.heartbeats.last?.pressures == [.disk], "the taint comes first")
+    #expect(bench.all.shortages.isEmpty && bench.all.heartbeats.last?.pressures == [.disk], "the taint comes first")
     bench.live(seconds: 2)
-    #expect(shortages(bench.all) == [Self.shortage])
+    #expect(bench.all.shortages == [Self.shortage])
     bench.live(seconds: 20)
-    #expect(shortages(bench.all).count == 3)
+    #expect(bench.all.shortages.count == 3)
     bench.send(.coordinatorClosed(bench.connection))
     // From here on the looks at the machine ask the disk too.
-    let alone = shortages(bench.pass(60_000)).count
+    let alone = bench.pass(60_000).shortages.count
     #expect((5...6).contains(alone), "\(alone)")
     bench.room = Self.roomy
-    let before = shortages(bench.all).count
+    let before = bench.all.shortages.count
     bench.pass(60_000)
-    #expect(shortages(bench.all).count == before)
+    #expect(bench.all.shortages.count == before)
   }
 
   @Test("a keeper of a version before, which would end whoever is youngest, is not asked")
@@ -61,7 +53,7 @@ import Testing
     var bench = bench(relievesDisk: false)
     bench.room = Self.full
     bench.live(seconds: 30)
-    #expect(shortages(bench.all).isEmpty && bench.all.heartbeats.last?.pressures == [.disk])
+    #expect(bench.all.shortages.isEmpty && bench.all.heartbeats.last?.pressures == [.disk])
     let old = try JSON(parsing: #"{"version":2,"cpu":true,"memory":true,"pids":true,"problem":"","relieves":true}"#)
     #expect(try !LimitAbilities(json: old, "limits").relievesDisk)
   }
@@ -78,12 +70,12 @@ import Testing
     agent.answer()
     agent.room = Self.full
     agent.live(seconds: 2)
-    #expect(agent.all.removals.count == 1 && shortages(agent.all).isEmpty)
+    #expect(agent.all.removals.count == 1 && agent.all.shortages.isEmpty)
     agent.send(.images([]))
     agent.live(seconds: 7)
-    #expect(shortages(agent.all).isEmpty)
+    #expect(agent.all.shortages.isEmpty)
     agent.live(seconds: 5)
-    #expect(shortages(agent.all) == [Self.shortage])
+    #expect(agent.all.shortages == [Self.shortage])
   }
 
   @Test(

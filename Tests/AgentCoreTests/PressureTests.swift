@@ -22,17 +22,9 @@ import Testing
   private func bench(_ configuration: AgentConfiguration = PressureTests.configuration, relieves: Bool = true)
     -> AgentBench
   {
-    var bench = AgentBench(configuration)
-    bench.begin()
-    var limits = LimitAbilities()
-    limits.relieves = relieves
-    bench.send(.keeper(bench.keeperConnection, .limits(limits)))
-    bench.answer()
-    return bench
-  }
-
-  private func shortages(_ effects: [AgentEffect]) -> [Shortage] {
-    effects.requests.compactMap { if case .relieve(let shortage) = $0 { shortage } else { nil } }
+    var abilities = LimitAbilities()
+    abilities.relieves = relieves
+    return .connected(configuration, keeper: abilities)
   }
 
   private func readings(_ effects: [AgentEffect]) -> Int {
@@ -59,11 +51,11 @@ import Testing
     #expect(bench.all.heartbeats.allSatisfy { $0.pressures.isEmpty })
     let low = bench.send(.machineRead(Self.room(memory: 99)))
     let mebibyte = Self.mebibyte
-    #expect(shortages(low) == [Shortage(of: .memory, threshold: 100 * mebibyte, available: 99 * mebibyte)])
+    #expect(low.shortages == [Shortage(of: .memory, threshold: 100 * mebibyte, available: 99 * mebibyte)])
     bench.live(seconds: 1)
     #expect(bench.all.heartbeats.last?.pressures == [.memory])
     let few = bench.send(.machineRead(Self.room(memory: 500, processes: 1_600)))
-    #expect(shortages(few) == [Shortage(of: .processes, threshold: 1_638, available: 1_600)])
+    #expect(few.shortages == [Shortage(of: .processes, threshold: 1_638, available: 1_600)])
     bench.live(seconds: 1)
     #expect(bench.all.heartbeats.last?.pressures == [.memory, .processes])
     bench.send(.machineRead(Self.room(memory: 500)))

@@ -60,7 +60,7 @@ model: deps ## Checks the model of the fencing protocol, whole and without each 
 	$(call timed,model of the fencing,Tests/Model/run.sh)
 
 test: check model release ## Lint, unit and cluster tests, the model, kubectl, a batch of simulated hours
-	$(call timed,other tests,Tests/watch.sh swift test --skip-build --skip '$(CORES)')
+	$(call timed,other tests,Tests/edges.sh --skip '$(CORES)')
 	$(call timed,kubectl and simulated seeds,$(BESIDE))
 
 conformance: release ## Types the transcripts of Tests/Conformance into every kubectl that is found, then clients

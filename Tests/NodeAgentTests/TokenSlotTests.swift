@@ -46,6 +46,9 @@ struct TokenSlotTests {
       let slots = try TokenSlots(directory: directory)
       var inodes: [[UInt64]] = []
       var attempt: AttemptNumber = 0
+      // Held open: the number of a file that is gone is the next one's else, now and then.
+      var held: [Int32] = []
+      defer { for descriptor in held { close(descriptor) } }
       func write(_ namespace: String, _ change: (String) -> Void = { _ in }) throws {
         attempt += 1
         let keeper = try TestKeeper()
@@ -66,6 +69,7 @@ struct TokenSlotTests {
           #expect(facts.mode & 0o7777 == 0o644 && facts.userID == geteuid())
         }
         inodes.append(try NetworkFiles.names.map { try Files.status("\(path)/\($0)").inode })
+        held += NetworkFiles.names.map { open("\(path)/\($0)", O_RDONLY | O_CLOEXEC) }
         change(path)
         slots.giveBack(attempt)
         #expect(slots.networkPath(of: attempt) == nil)

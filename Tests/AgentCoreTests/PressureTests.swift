@@ -39,14 +39,14 @@ import Testing
     #expect(readings(bench.all) == 4)
     bench.send(.coordinatorClosed(bench.connection))
     #expect(readings(bench.pass(30_000)) == 3)
-    #expect(shortages(bench.send(.machineRead(Self.room(memory: 5)))).count == 1)
+    #expect(bench.send(.machineRead(Self.room(memory: 5))).shortages.count == 1)
   }
 
   @Test(
     "less than 100 MiB, or a 20th of the processes, is told at once, over after five minutes, and has to be relieved")
   func told() {
     var bench = bench()
-    #expect(shortages(bench.send(.machineRead(Self.room(memory: 100)))).isEmpty)
+    #expect(bench.send(.machineRead(Self.room(memory: 100))).shortages.isEmpty)
     bench.live(seconds: 2)
     #expect(bench.all.heartbeats.allSatisfy { $0.pressures.isEmpty })
     let low = bench.send(.machineRead(Self.room(memory: 99)))
@@ -90,7 +90,7 @@ import Testing
   @Test("a machine that does not tell stays what it was, and a keeper of an older version is asked for nothing")
   func silent() {
     var bench = bench(relieves: false)
-    #expect(shortages(bench.send(.machineRead(Self.room(memory: 1)))).isEmpty)
+    #expect(bench.send(.machineRead(Self.room(memory: 1))).shortages.isEmpty)
     bench.send(.machineRead(nil))
     bench.live(seconds: 600)
     #expect(bench.all.heartbeats.last?.pressures == [.memory])
@@ -105,7 +105,7 @@ import Testing
     var configuration = PressureTests.configuration
     configuration.eviction.memory = EvictionThreshold(0)
     var bench = bench(configuration)
-    #expect(shortages(bench.send(.machineRead(Self.room(memory: 0)))).isEmpty)
+    #expect(bench.send(.machineRead(Self.room(memory: 0))).shortages.isEmpty)
   }
 
   // The keeper.

@@ -1,7 +1,7 @@
 # The one entry: `make demo` shows a cluster at work, `make test` checks everything. Both run on a bare machine with a Swift toolchain.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help deps build release lint check model test conformance clients sim fuzz demo bench bench-beside install deb package-test clean
+.PHONY: help deps build release lint check model test conformance clients partitions sim fuzz demo bench bench-beside install deb package-test clean
 
 SEEDS ?= 200
 HOURS ?= 1
@@ -69,6 +69,10 @@ conformance: release ## Types the transcripts of Tests/Conformance into every ku
 
 clients: release ## Runs programs on Python's client libraries against a fresh cluster
 	$(call timed,client libraries,Tests/Conformance/python/run.py)
+
+partitions: release ## Makes each fault of the partition table, prints the gaps between copies, draws them (root: 23 minutes)
+	@command -v python3 >/dev/null || { echo 'skipped: the partition table (there is no python3)'; exit 0; }; \
+	  Tests/Torture/harness_tests.py -q && Tests/Torture/partitions.py
 
 sim: release ## Simulates SEEDS (200) clusters for HOURS (1) each, from seed 1
 	$(call timed,$(SEEDS) simulated seeds,.build/release/stint simulate --seeds $(SEEDS) --hours $(HOURS))

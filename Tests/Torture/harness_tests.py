@@ -9,10 +9,13 @@ import subprocess
 import sys
 import tempfile
 import unittest
+import unittest.mock
 
 import guardian
 import ledger as ledgers
 import machines
+import partitions
+import stage
 
 OBSTACLE = machines.obstacle()
 
@@ -68,6 +71,43 @@ class Reading(unittest.TestCase):
 
     def test_a_line_that_is_being_written_is_left_out(self):
         self.assertEqual(len(read(line("start", "a", 1) + "sign a 0 node-1 1.").copies[0].signs), 1)
+
+
+class Judging(unittest.TestCase):
+    """A row is as promised only if all of it is."""
+
+    def faults(self, text, promise=stage.REPLACED, limit=10, succeeded=1, failed=0):
+        row = partitions.Row("row", "a row", "what is done", None, promise, limit)
+        status = {"succeeded": succeeded, "failed": failed}
+        with unittest.mock.patch.object(stage, "PODS", 1):
+            return stage.Result(row, read(text), 3.0, None, status).faults
+
+    old = line("start", "a", 1) + line("sign", "a", 2)
+    new = line("start", "b", 8, token=2) + line("end", "b", 9, token=2)
+    whole = line("start", "a", 1) + line("sign", "a", 1.1) + line("end", "a", 1.2)
+
+    def test_a_replacement_in_time_is_one(self):
+        self.assertEqual(self.faults(self.old + self.new), [])
+
+    def test_an_old_copy_beside_the_new_one_fails(self):
+        self.assertIn("the gap is not positive", self.faults(self.old + self.new + line("sign", "a", 8)))
+
+    def test_a_late_or_missing_replacement_fails(self):
+        self.assertEqual(len(self.faults(self.old + self.new, limit=4)), 1)
+        self.assertEqual(len(self.faults(self.whole)), 1)
+        self.assertEqual(len(self.faults(self.old + self.new + line("start", "c", 20) + line("sign", "c", 21))), 1)
+
+    def test_a_replacement_that_was_not_promised_fails(self):
+        self.assertEqual(self.faults(self.whole, stage.GOES_ON), [])
+        self.assertEqual(self.faults(self.old + self.new, stage.GOES_ON), ["a copy was replaced"])
+
+    def test_a_long_pause_fails(self):
+        self.assertEqual(len(self.faults(self.old + line("end", "a", 20), stage.GOES_ON)), 1)
+
+    def test_what_the_job_says_counts(self):
+        self.assertEqual(len(self.faults(self.old + self.new, succeeded=0)), 1)
+        self.assertEqual(len(self.faults(self.old + self.new, failed=1)), 1)
+        self.assertIn("nothing signed", self.faults(""))
 
 
 @unittest.skipIf(OBSTACLE, OBSTACLE)

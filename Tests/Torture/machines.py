@@ -54,6 +54,19 @@ def obstacle():
     return f"machines need {', '.join(missing)}" if missing else None
 
 
+def disk_obstacle():
+    """Why there can be no disks that hang; None: there can."""
+    missing = [tool for tool in ("mkfs.ext4", "losetup") if not shutil.which(tool)]
+    if missing:
+        return f"disks need {', '.join(missing)}"
+    return None if os.access("/dev/loop-control", os.R_OK | os.W_OK) else "disks need loop devices"
+
+
+def clock_obstacle():
+    """Why machines can have no wall clocks of their own; None: they can."""
+    return None if shutil.which("cc") or shutil.which("clang") else "wall clocks need cc or clang"
+
+
 def binary():
     """The stint to run."""
     path = pathlib.Path(os.environ.get("STINT") or ROOT / ".build" / "release" / "stint")
@@ -237,11 +250,11 @@ class Machines:
                       "echo /usr/local/lib/wallclock.so >/etc/ld.so.preload")
 
     def _make_clock(self):
-        compiler = shutil.which("cc") or shutil.which("clang")
-        if not compiler:
-            raise Failure("wall clocks need cc or clang")
+        if clock_obstacle():
+            raise Failure(clock_obstacle())
         self.shared.mkdir(exist_ok=True)
-        made = subprocess.run([compiler, "-O1", "-shared", "-fPIC", "-Wall", "-Wextra", "-Werror", "-o",
+        flags = ["-O1", "-shared", "-fPIC", "-Wall", "-Wextra", "-Werror"]
+        made = subprocess.run([shutil.which("cc") or shutil.which("clang"), *flags, "-o",
                                self.shared / "wallclock.so", CLOCK], capture_output=True, text=True, timeout=60)
         if made.returncode != 0:
             raise Failure(f"wallclock.c: {made.stderr}")

@@ -1,6 +1,6 @@
-// Owns: a machine's own wall clock, for machines that are namespaces: the programs of one load this (ld.so.preload), and
-// what they are told of the time has the difference of the file /mnt/shared/clocks/HOSTNAME in it, eight bytes of seconds.
-// It must not know who changes the file. Timers and file times stay the kernel's.
+// Owns: a machine's own wall clock, for machines that are namespaces: the programs of one load this (ld.so.preload),
+// and what they are told of the time has the difference of the file /mnt/shared/clocks/HOSTNAME in it, eight bytes of
+// seconds. It must not know who changes the file. Timers and file times stay the kernel's.
 
 #define _GNU_SOURCE
 #include <dlfcn.h>

@@ -6,11 +6,31 @@ package enum Quantity {
   package static let formatMessage =
     "quantities must match the regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'"
 
+  /// The largest amount, in whole units: what lies beyond counts as that, as in Kubernetes' arithmetic.
+  private static let most = Int128(Int64.max)
+
   /// Thousandths, rounded up: CPU to millicores. nil when the text is no quantity.
-  package static func parseMillis(_ text: String) -> Int64? { parse(text, scaledByThousand: true) }
+  package static func parseMillis(_ text: String) -> Int64? {
+    thousandths(text).map { Int64(max(-most, min(most, $0))) }
+  }
 
   /// Whole units, rounded up: memory to bytes. nil when the text is no quantity.
-  package static func parseBytes(_ text: String) -> Int64? { parse(text, scaledByThousand: false) }
+  package static func parseBytes(_ text: String) -> Int64? { thousandths(text).map { Int64(whole($0)) } }
+
+  /// Thousandths, rounded away from zero as Kubernetes does it, of at most 2^63-1 whole units. nil when the text is no
+  /// quantity.
+  package static func thousandths(_ text: String) -> Int128? { parse(text)?.rounded }
+
+  /// Whether it is more than nothing and less than one of the smallest parts that are counted: thousandths, or whole
+  /// units. Such an amount is rounded up to one.
+  package static func isLessThanOne(_ text: String, ofThousandths: Bool) -> Bool {
+    guard let (amount, isExact) = parse(text) else { return false }
+    return ofThousandths ? amount == 1 && !isExact : (1..<1000).contains(amount)
+  }
+
+  private static func whole(_ thousandths: Int128) -> Int128 {
+    thousandths / 1000 + (thousandths % 1000).signum()
+  }
 
   /// `4`, `500m`.
   package static func formatMillis(_ millis: Int64) -> String {
@@ -30,44 +50,59 @@ package enum Quantity {
     return "\(value)\(units[unit])"
   }
 
-  private static func parse(_ text: String, scaledByThousand: Bool) -> Int64? {
+  private static func parse(_ text: String) -> (rounded: Int128, isExact: Bool)? {
     var rest = text.utf8[...]
     var negative = false
     if let first = rest.first, first == 43 || first == 45 {
       negative = first == 45
       rest = rest.dropFirst()
     }
-    guard let number = mantissa(&rest), let scale = scale(String(Substring(rest))) else { return nil }
-    var numerator = UInt64(1)
-    var denominator = UInt64(1)
-    var exponent = scale.decimal - number.fractionDigits + (scaledByThousand ? 3 : 0)
-    // Trailing zeros of the mantissa carry no value; without them 1.000000000 stays small.
-    var digits = number.digits
-    while exponent < 0, digits % 10 == 0, digits > 0 {
-      digits /= 10
-      exponent += 1
-    }
-    for _ in 0..<min(abs(exponent), 19) {
-      if exponent > 0 {
-        numerator = numerator.multipliedSaturated(by: 10)
-      } else {
-        denominator = denominator.multipliedSaturated(by: 10)
-      }
-    }
-    if exponent < -19 { return digits == 0 ? 0 : (negative ? 0 : 1) }
-    if exponent > 19, digits > 0 { return negative ? -Int64.max : Int64.max }
-    for _ in 0..<scale.binary { numerator = numerator.multipliedSaturated(by: 1024) }
-    let (high, low) = digits.multipliedFullWidth(by: numerator)
-    guard high < denominator else { return negative ? -Int64.max : Int64.max }
-    let (quotient, remainder) = denominator.dividingFullWidth((high, low))
-    let rounded = remainder > 0 && !negative ? quotient.addingSaturated(1) : quotient
-    let value = Int64(min(rounded, UInt64(Int64.max)))
-    return negative ? -value : value
+    guard var number = mantissa(&rest), let scale = scale(String(Substring(rest))) else { return nil }
+    let (size, isExact) = magnitude(&number, scale)
+    return (negative ? -size : size, isExact)
   }
 
-  private static func mantissa(_ rest: inout Substring.UTF8View) -> (digits: UInt64, fractionDigits: Int)? {
-    var digits: UInt64 = 0
-    var fraction = 0
+  /// Digits that are looked at: more than an exact amount has. What follows counts as something that is left.
+  private static let digitLimit = UInt128(1_000_000_000_000_000) * 1_000_000_000_000_000
+  /// The largest power of ten in 128 bits.
+  private static let mostPlaces = 38
+
+  private struct Mantissa {
+    var digits: UInt128 = 0
+    /// Powers of ten by which the digits are too small, or too large where it is negative.
+    var places = 0
+    /// Digits that were left out were not all zeros.
+    var hasRest = false
+  }
+
+  /// Thousandths, rounded up.
+  private static func magnitude(_ number: inout Mantissa, _ scale: (decimal: Int, binary: Int)) -> (Int128, Bool) {
+    var exponent = scale.decimal + number.places + 3
+    // Trailing zeros carry no value; and below 10^-38 there is nothing but what is rounded up.
+    while number.digits > 0, exponent < -mostPlaces || exponent < 0 && number.digits % 10 == 0 {
+      if number.digits % 10 != 0 { number.hasRest = true }
+      number.digits /= 10
+      exponent += 1
+    }
+    if number.digits == 0 { return (number.hasRest ? 1 : 0, !number.hasRest) }
+    let limit = most * 1000
+    if exponent > mostPlaces { return (limit, true) }
+    var numerator = UInt128(1)
+    var denominator = UInt128(1)
+    for _ in 0..<abs(exponent) {
+      if exponent > 0 { numerator = numerator.multipliedSaturated(by: 10) } else { denominator *= 10 }
+    }
+    for _ in 0..<scale.binary { numerator = numerator.multipliedSaturated(by: 1024) }
+    let (high, low) = number.digits.multipliedFullWidth(by: numerator)
+    guard high < denominator else { return (limit, true) }
+    let (quotient, remainder) = denominator.dividingFullWidth((high, low))
+    guard quotient < UInt128(limit) else { return (limit, true) }
+    let isExact = remainder == 0 && !number.hasRest
+    return (Int128(quotient) + (isExact ? 0 : 1), isExact)
+  }
+
+  private static func mantissa(_ rest: inout Substring.UTF8View) -> Mantissa? {
+    var number = Mantissa()
     var seenPoint = false
     var any = false
     while let byte = rest.first, (48...57).contains(byte) || byte == 46 {
@@ -78,14 +113,15 @@ package enum Quantity {
         continue
       }
       any = true
-      if digits > (UInt64.max - 9) / 10 {
-        if !seenPoint { return nil }
-        continue
+      if number.digits >= digitLimit {
+        if byte != 48 { number.hasRest = true }
+        if !seenPoint { number.places += 1 }
+      } else {
+        number.digits = number.digits * 10 + UInt128(byte - 48)
+        if seenPoint { number.places -= 1 }
       }
-      digits = digits * 10 + UInt64(byte - 48)
-      if seenPoint { fraction += 1 }
     }
-    return any ? (digits, fraction) : nil
+    return any ? number : nil
   }
 
   private static func scale(_ suffix: String) -> (decimal: Int, binary: Int)? {
@@ -107,10 +143,10 @@ package enum Quantity {
     case "Pi": return (0, 5)
     case "Ei": return (0, 6)
     default:
-      guard let first = suffix.first, first == "e" || first == "E", let power = Int(suffix.dropFirst()),
-        (-99...99).contains(power)
-      else { return nil }
-      return (power, 0)
+      guard let first = suffix.first, first == "e" || first == "E", let power = Int32(suffix.dropFirst()) else {
+        return nil
+      }
+      return (Int(power), 0)
     }
   }
 }

@@ -24,13 +24,8 @@ package struct QuantityValue: Equatable, Sendable {
   package init?(_ json: JSON?) {
     guard let json else { return nil }
     let text = json.stringValue ?? json.text
-    guard let millis = Quantity.parseMillis(text) else { return nil }
-    // Beyond what thousandths can hold it is counted whole.
-    if millis == Int64.max || millis == -Int64.max, let whole = Quantity.parseBytes(text) {
-      self.init(millis: Int128(whole) * 1000, isBinary: text.hasSuffix("i"))
-    } else {
-      self.init(millis: Int128(millis), isBinary: text.hasSuffix("i"))
-    }
+    guard let millis = Quantity.thousandths(text) else { return nil }
+    self.init(millis: millis, isBinary: text.hasSuffix("i"))
   }
 
   /// The sum has the form of what was there first, as in Kubernetes.

@@ -10,7 +10,7 @@ struct QuantityTests {
     arguments: [
       ("500m", 500), ("1.5", 1500), ("1", 1000), ("0", 0), ("0.0001", 1), ("1e3", 1_000_000), ("1k", 1_000_000),
       ("100u", 1), ("1n", 1), ("-1", -1000), ("+2", 2000), (".5", 500), ("2.", 2000), ("1.000000000", 1000),
-      ("1E0", 1000),
+      ("1E0", 1000), ("-0.0001", -1), ("1.00000000000000000000000000000000000000001", 1001), ("1e-2147483648", 1),
     ] as [(String, Int64)])
   func millis(text: String, value: Int64) {
     #expect(Quantity.parseMillis(text) == value)
@@ -22,7 +22,11 @@ struct QuantityTests {
       ("2Gi", 2_147_483_648), ("100M", 100_000_000), ("1e3", 1000), ("1E3", 1000), ("1E", 1_000_000_000_000_000_000),
       ("0.5Ki", 512), ("1.5", 2), ("128974848", 128_974_848), ("129e6", 129_000_000), ("123Mi", 128_974_848),
       ("128974848000m", 128_974_848), ("1e-3", 1), ("-2Ki", -2048), ("7Ei", 8_070_450_532_247_928_832), ("8Ei", .max),
-      ("1e50", .max), ("100E", .max), ("0e90", 0),
+      ("1e50", .max), ("100E", .max), ("0e90", 0), ("9223372036854775807", .max), ("9223372036854775808", .max),
+      ("18446744073709551615", .max), ("99999999999999999999", .max), ("-99999999999999999999", -.max),
+      ("9223372036854775806.5", .max), ("1e100", .max),
+      ("10000000000000000000000e-20", 100), ("0.00000000000000000000000000000000000000001Ei", 1),
+      ("0.5000000000000000000000000000000000000000000Gi", 536_870_912), ("1e2147483647", .max),
     ] as [(String, Int64)])
   func bytes(text: String, value: Int64) {
     #expect(Quantity.parseBytes(text) == value)
@@ -33,11 +37,34 @@ struct QuantityTests {
     arguments: [
       "", "m", "1.2.3", "1 Gi", "1GB", "Gi", "--1", "1ki", "1K", "1mi", "e3", "0x10", "1e", "1e3k", "٣", ".",
       "1e-9223372036854775808",
-      "1e9223372036854775807", "9e9999Ei", "1e100",
+      "1e9223372036854775807", "9e9999Ei", "1e2147483648",
     ])
   func refusals(text: String) {
     #expect(Quantity.parseMillis(text) == nil)
     #expect(Quantity.parseBytes(text) == nil)
+  }
+
+  @Test("what is beyond thousandths of 64 bits is exact still, and sums of the largest amounts end nothing")
+  func large() {
+    #expect(Quantity.thousandths("10Pi") == 11_258_999_068_426_240_000)
+    let most = Int128(Int64.max) * 1000
+    let long = "1\(String(repeating: "0", count: 300)).5"
+    for text in ["8Ei", "1e19", long, "9223372036854775807.9", "99999999999999999999"] {
+      #expect(Quantity.thousandths(text) == most)
+    }
+    var sum = QuantityValue.zero
+    for _ in 0..<1000 { sum += QuantityValue(.string("1e50")) ?? .zero }
+    #expect(sum.millis == most * 1000 && QuantityValue(.string("8Ei"))?.description == "9223372036854775807")
+  }
+
+  @Test("what is less than the smallest part that is counted is told apart from that part")
+  func fractions() {
+    for text in ["1u", "999u", "1n", "0.0009", "1e-9"] { #expect(Quantity.isLessThanOne(text, ofThousandths: true)) }
+    for text in ["1m", "1000u", "0", "0u", "1500u", "-1u", "x"] {
+      #expect(!Quantity.isLessThanOne(text, ofThousandths: true), "\(text)")
+    }
+    for text in ["1m", "0.5", "1u"] { #expect(Quantity.isLessThanOne(text, ofThousandths: false)) }
+    for text in ["1", "1500m", "0"] { #expect(!Quantity.isLessThanOne(text, ofThousandths: false)) }
   }
 
   @Test("amounts are written in the largest unit that divides them and read back the same")

@@ -337,6 +337,24 @@ import Testing
     #expect(answer.message == "Job.batch \"j\" is invalid: spec.template.spec.\(problem)")
   }
 
+  @Test("amounts beyond 64 bits are taken and count as the largest; a large request above its limit is refused")
+  func largeAmounts() throws {
+    let harness = try APIHarness()
+    func answer(_ name: String, _ resources: JSON) -> RequestAnswer {
+      harness.create(
+        .pods, Manifest.pod(name, spec: ["containers": [["name": "c", "image": "i", "resources": resources]]]))
+    }
+    let amounts = ["9223372036854775808", "18446744073709551615", "99999999999999999999", "1e19"]
+    for (index, amount) in amounts.enumerated() {
+      let made = answer("p\(index)", ["requests": ["ephemeral-storage": .string(amount), "memory": .string(amount)]])
+      #expect(made.message == "", "\(amount)")
+    }
+    #expect(
+      answer("q", ["requests": ["memory": "10Pi"], "limits": ["memory": "9Pi"]]).message
+        == "Pod \"q\" is invalid: spec.containers[0].resources.requests: Invalid value: \"10Pi\": must be less than or "
+        + "equal to memory limit of 9Pi")
+  }
+
   @Test("a device has to be limited, whole, and requested as it is limited")
   func deviceValidation() throws {
     let harness = try APIHarness()

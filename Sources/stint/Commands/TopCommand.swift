@@ -65,7 +65,9 @@ enum TopCommand {
     let used = amounts(item)
     let cells = cells(used)
     func share(_ part: Int64, of whole: Int64) -> String {
-      whole > 0 ? "\(Int64(Double(part) / Double(whole) * 100))%" : "<unknown>"
+      // Both are the node's words.
+      guard whole > 0 else { return "<unknown>" }
+      return "\(Int64(exactly: (Double(part) / Double(whole) * 100).rounded(.towardZero)) ?? Int64.max)%"
     }
     return [
       name(item), cells[0], share(used.0, of: whole.cpuMillicores), cells[1], share(used.1, of: whole.memoryBytes),

@@ -28,8 +28,8 @@ enum DroppedFields {
       return WallTime(rfc3339: text)?.seconds == kept.stringValue.flatMap { WallTime(rfc3339: $0) }?.seconds
         ? [] : [path]
     case (.string(let text), .quantity):
-      let amount = Quantity.parseMillis(text)
-      return amount != nil && amount == kept.stringValue.flatMap { Quantity.parseMillis($0) } ? [] : [path]
+      let amount = Quantity.thousandths(text)
+      return amount != nil && amount == kept.stringValue.flatMap { Quantity.thousandths($0) } ? [] : [path]
     default: return given == kept ? [] : [path]
     }
   }

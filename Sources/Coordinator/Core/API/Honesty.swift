@@ -180,7 +180,7 @@ struct Honesty {
     for group in ["limits", "requests"] {
       for (name, amount) in resources[group]?.objectValue ?? JSONObject() {
         if ["memory", "ephemeral-storage"].contains(name), let text = amount.stringValue,
-          let millis = Quantity.parseMillis(text), millis % 1000 != 0, millis < Int64.max
+          let millis = Quantity.thousandths(text), millis % 1000 != 0
         {
           warn(
             "\(path).\(group)[\(name)]",

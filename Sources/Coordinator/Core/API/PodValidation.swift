@@ -291,17 +291,17 @@ struct PodValidation {
       for (name, amount) in resources[group]?.objectValue ?? JSONObject() {
         let text = amount.stringValue ?? ""
         for problem in Names.labelKeyErrors(name) { errors.invalid("\(at).\(group)", name, problem) }
-        guard let millis = Quantity.parseMillis(text) else { continue }
+        guard let millis = Quantity.thousandths(text) else { continue }
         if millis < 0 { errors.invalid("\(at).\(group)[\(name)]", text, "must be greater than or equal to 0") }
         let limit = resources[path: ["limits", name]]?.stringValue
         if ResourceAmount.isExtended(name) {
-          if millis % 1000 != 0, millis < Int64.max {
+          if millis % 1000 != 0 {
             errors.invalid("\(at).\(group)[\(name)]", text, "must be an integer")
           }
           if group == "requests" { device(name, text, limit, millis, at) }
           continue
         }
-        if group == "requests", let limit, let bound = Quantity.parseMillis(limit), millis > bound {
+        if group == "requests", let limit, let bound = Quantity.thousandths(limit), millis > bound {
           errors.invalid("\(at).requests", text, "must be less than or equal to \(name) limit of \(limit)")
         }
       }
@@ -309,8 +309,8 @@ struct PodValidation {
   }
 
   /// A device is one's own: what is asked for is what is given.
-  private mutating func device(_ name: String, _ text: String, _ limit: String?, _ millis: Int64, _ at: String) {
-    guard let limit, let bound = Quantity.parseMillis(limit) else {
+  private mutating func device(_ name: String, _ text: String, _ limit: String?, _ millis: Int128, _ at: String) {
+    guard let limit, let bound = Quantity.thousandths(limit) else {
       return errors.required("\(at).limits", "Limit must be set for non overcommitable resources")
     }
     if millis != bound { errors.invalid("\(at).requests", text, "must be equal to \(name) limit of \(limit)") }

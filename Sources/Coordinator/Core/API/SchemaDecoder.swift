@@ -124,7 +124,7 @@ struct SchemaDecoder {
     case .int, .double: text = json.text
     default: throw mismatch(json, .string, position)
     }
-    guard Quantity.parseMillis(text) != nil else {
+    guard Quantity.thousandths(text) != nil else {
       throw failure(
         "quantities must match the regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'", position)
     }

@@ -91,13 +91,13 @@ extension KindDescriptor {
     for (name, value) in json[path: ["status", group]]?.objectValue ?? JSONObject() {
       let text = value.stringValue ?? value.text
       let at = "status.\(group).\(name)"
-      guard let millis = Quantity.parseMillis(text) else {
+      guard let millis = Quantity.thousandths(text) else {
         errors.invalid(at, text, Quantity.formatMessage)
         continue
       }
       if millis < 0 { errors.invalid(at, text, JobValidation.notNegative) }
       let isWhole = name == "pods" || ResourceAmount.isExtended(name)
-      if isWhole, millis % 1000 != 0, millis < Int64.max { errors.invalid(at, text, "must be an integer") }
+      if isWhole, millis % 1000 != 0 { errors.invalid(at, text, "must be an integer") }
     }
   }
 

@@ -41,9 +41,9 @@ extension KindDescriptor {
       if !QueueAmounts.isCounted(name) {
         errors.invalid(path, name, "must be jobs, pods, cpu, memory or an extended resource, as in example.com/gpu")
       }
-      guard let text = value.stringValue, let millis = Quantity.parseMillis(text) else { continue }
+      guard let text = value.stringValue, let millis = Quantity.thousandths(text) else { continue }
       if millis < 0 { errors.invalid(path, text, JobValidation.notNegative) }
-      if name != "cpu", name != "memory", millis % 1000 != 0, millis < Int64.max {
+      if name != "cpu", name != "memory", millis % 1000 != 0 {
         errors.invalid(path, text, "must be an integer")
       }
     }

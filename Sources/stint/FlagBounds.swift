@@ -33,8 +33,11 @@ extension FlagValue {
     case .duration(let range):
       guard let milliseconds = DurationFlag.milliseconds(value) else { return "a duration such as 90s or 1m30s" }
       return range.contains(milliseconds) ? nil : "a duration " + Self.words(range, DurationFlag.text)
-    case .cpu(let range): return Self.quantity(Quantity.parseMillis(value), "500m or 2", range, Quantity.formatMillis)
+    case .cpu(let range):
+      if Quantity.isLessThanOne(value, ofThousandths: true) { return Self.fraction(range, Quantity.formatMillis) }
+      return Self.quantity(Quantity.parseMillis(value), "500m or 2", range, Quantity.formatMillis)
     case .bytes(let range):
+      if Quantity.isLessThanOne(value, ofThousandths: false) { return Self.fraction(range, Quantity.formatBytes) }
       return Self.quantity(Quantity.parseBytes(value), "512Mi or 8Gi", range, Quantity.formatBytes)
     case .choice(let choices):
       // A choice that ends with "=" takes a text of its own.
@@ -55,6 +58,12 @@ extension FlagValue {
   ) -> String? {
     guard let number else { return "a quantity such as \(example)" }
     return range.contains(number) ? nil : "a quantity " + words(range, text)
+  }
+
+  /// What an amount should have been that is less than can be counted: not rounded up where somebody types it.
+  private static func fraction(_ range: ClosedRange<Int64>, _ text: (Int64) -> String) -> String {
+    let bounds = max(1, range.lowerBound)...range.upperBound
+    return (range.contains(0) ? "0, or " : "") + "a quantity " + words(bounds, text)
   }
 
   private static func words(_ range: ClosedRange<Int64>, _ text: (Int64) -> String) -> String {

@@ -178,15 +178,7 @@ package final class AgentHost {
       extended: options.devices.map { ResourceAmount(name: $0.name, amount: $0.count) })
     let room = DiskProbe.room(paths.data)
     capacity.storageBytes = room.map { Int64(clamping: $0.totalBytes) }
-    if let reserved = options.reserved {
-      capacity.cpuMillicores -= reserved.cpuMillicores
-      capacity.memoryBytes -= reserved.memoryBytes
-      capacity.storageBytes = capacity.storageBytes.map { $0 - reserved.storageBytes }
-      guard capacity.cpuMillicores > 0, capacity.memoryBytes > 0, capacity.storageBytes ?? 1 > 0 else {
-        throw IOError(
-          operation: "--reserve", subject: "the node's cpu, memory and disk", message: "nothing is left for pods")
-      }
-    }
+    if let reserved = options.reserved { capacity = try reserved.rest(of: capacity) }
     let info: JSON = [
       "machineID": .string(facts.machineID),
       "systemUUID": .string(facts.hardwareID.isEmpty ? facts.machineID : facts.hardwareID),

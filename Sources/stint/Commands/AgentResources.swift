@@ -77,7 +77,8 @@ enum AgentResources {
       guard words.count == 2, let threshold = threshold(String(words[1])) else {
         throw arguments.problem(
           "--eviction-hard: \"\(part)\" is not SIGNAL<QUANTITY or SIGNAL<PERCENT%, such as memory.available<500Mi or "
-            + "pid.available<10%, with a quantity of at most 1Pi or less than 100%; an empty text sets no threshold")
+            + "pid.available<10%, with a quantity of at most 1Pi or from 0.1% to less than 100%; an empty "
+            + "text sets no threshold")
       }
       guard named.insert(words[0]).inserted else {
         throw arguments.problem("--eviction-hard: \(words[0]) is given twice")
@@ -107,13 +108,15 @@ enum AgentResources {
 
   private static func threshold(_ text: String) -> EvictionThreshold? {
     guard text.hasSuffix("%") else {
-      guard let amount = Quantity.parseBytes(text), (0...Bounds.memory.upperBound).contains(amount) else { return nil }
+      guard let amount = Quantity.parseBytes(text), (0...Bounds.memory.upperBound).contains(amount),
+        !Quantity.isLessThanOne(text, ofThousandths: false)
+      else { return nil }
       return EvictionThreshold(amount)
     }
     // Tenths of a percent are thousandths.
-    guard let thousandths = Quantity.parseMillis(String(text.dropLast())), (0..<100_000).contains(thousandths) else {
-      return nil
-    }
+    guard let thousandths = Quantity.parseMillis(String(text.dropLast())), (0..<100_000).contains(thousandths),
+      thousandths == 0 || thousandths >= 100
+    else { return nil }
     return EvictionThreshold(thousandths / 100, isShare: true)
   }
 

@@ -24,6 +24,9 @@ package struct JSONLimits: Sendable {
   /// How many values the text may hold, containers included.
   package var nodes: Int
 
+  /// Whole numbers from 2^63 to 2^64-1 are read as their text, which is exact, and not as doubles.
+  package var keepsLargeNumbers = false
+
   /// What everything that comes from outside is read with.
   package static let standard = JSONLimits()
 
@@ -280,6 +283,7 @@ private struct JSONParser {
       if negative, magnitude <= UInt64(Int64.max) + 1 { return .int(Int64(truncatingIfNeeded: 0 &- magnitude)) }
     }
     let text = String(decoding: UnsafeBufferPointer(rebasing: bytes[start..<position]), as: UTF8.self)
+    if limits.keepsLargeNumbers, !fraction, !overflow, !negative { return .string(text) }
     guard let value = Double(text), value.isFinite else {
       throw JSONError(message: "number \(text.prefix(40)) is out of range", offset: start)
     }

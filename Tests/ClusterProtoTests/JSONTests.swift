@@ -5,6 +5,17 @@ import Testing
 
 @Suite("JSON")
 struct JSONTests {
+  @Test("whole numbers of 64 bits are kept exactly where that is asked for")
+  func largeNumbers() throws {
+    var limits = JSONLimits.standard
+    limits.keepsLargeNumbers = true
+    let text = "[9223372036854775807, 9223372036854775808, 18446744073709551615, 18446744073709551616, 1.5]"
+    let kept = try JSON(parsing: text, limits: limits).arrayValue ?? []
+    #expect(kept.prefix(3) == [9_223_372_036_854_775_807, "9223372036854775808", "18446744073709551615"])
+    #expect(kept.suffix(2) == [.double(18_446_744_073_709_551_616), 1.5])
+    #expect(try JSON(parsing: text)[1] == .double(9_223_372_036_854_775_808))
+  }
+
   @Test("a set member makes an object of null and nil removes it again")
   func subscripts() {
     var tree = JSON.null

@@ -13,7 +13,9 @@ enum SeccompProfiles {
   /// The compiled filter of a file, as `struct sock_filter` each.
   static func filter(_ path: String) throws(IOError) -> [UInt8] {
     let bytes = try Files.read(path, limit: limit)
-    guard let json = try? JSON(parsing: bytes) else {
+    var limits = JSONLimits.standard
+    limits.keepsLargeNumbers = true
+    guard let json = try? JSON(parsing: bytes, limits: limits) else {
       throw IOError(operation: "load seccomp profile", subject: path, message: "it is no JSON")
     }
     return try SeccompProfile(json: json, path).compile()
@@ -90,16 +92,24 @@ private struct SeccompProfile {
       "SCMP_CMP_NE": SCMP_CMP_NE, "SCMP_CMP_LT": SCMP_CMP_LT, "SCMP_CMP_LE": SCMP_CMP_LE, "SCMP_CMP_EQ": SCMP_CMP_EQ,
       "SCMP_CMP_GE": SCMP_CMP_GE, "SCMP_CMP_GT": SCMP_CMP_GT, "SCMP_CMP_MASKED_EQ": SCMP_CMP_MASKED_EQ,
     ]
-    guard let index = json["index"]?.intValue, (0...5).contains(index), let value = number(json["value"]),
+    guard let index = json["index"]?.intValue, (0...5).contains(index),
       let operation = operations[json["op"]?.stringValue ?? ""]
     else { throw problem("the argument \(json.text) of a rule is not understood") }
     let second = json["valueTwo"].map(number) ?? 0
-    guard let second else { throw problem("the argument \(json.text) of a rule is not understood") }
+    guard let value = number(json["value"]), let second else {
+      throw problem("the argument \(json.text) of a rule has a number that is not whole or not from 0 to 2^64-1")
+    }
     return scmp_arg_cmp(arg: UInt32(index), op: operation, datum_a: value, datum_b: second)
   }
 
-  /// Numbers of the kernel may have 64 bits, which JSON's have not.
-  private func number(_ json: JSON?) -> UInt64? { json.flatMap { UInt64($0.stringValue ?? $0.text) } }
+  /// Numbers of the kernel may have 64 bits, which a tree has as text. A double stands for its neighbours too.
+  private func number(_ json: JSON?) -> UInt64? {
+    switch json {
+    case .int(let value)?: UInt64(exactly: value)
+    case .string(let text)?: UInt64(text)
+    default: nil
+    }
+  }
 
   private func action(_ name: String, _ code: JSON?) throws(IOError) -> UInt32 {
     let errno = code.map { $0.intValue ?? -1 } ?? Int64(EPERM)

@@ -62,7 +62,7 @@ package final class FileLock {
 
   /// Whether another descriptor holds the lock of that file now. Makes and changes nothing.
   package static func isHeld(_ path: String) -> Bool {
-    let descriptor = open(path, O_RDONLY | O_CLOEXEC)
+    let descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
     guard descriptor >= 0 else { return false }
     defer { close(descriptor) }
     if flock(descriptor, LOCK_SH | LOCK_NB) != 0 { return errno == EWOULDBLOCK }
@@ -91,8 +91,7 @@ package final class AppendFile {
   /// Opens or makes the file.
   package init(path: String, mode: UInt32 = 0o600) throws(IOError) {
     self.path = path
-    descriptor = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, mode)
-    guard descriptor >= 0 else { throw IOError.last("open", path) }
+    descriptor = try Files.openToWrite(path, O_WRONLY | O_CREAT | O_APPEND, mode: mode)
     size = Int64(lseek(descriptor, 0, SEEK_END))
   }
 

@@ -26,12 +26,80 @@ package enum Files {
     package var isSymbolicLink: Bool { mode & UInt32(S_IFMT) == UInt32(S_IFLNK) }
   }
 
+  /// What `read` takes.
+  package enum Source: Equatable, Sendable {
+    /// A plain file: nothing else is read, and no other end is waited for.
+    case file
+    /// Also what somebody is writing to, `<(…)` or a terminal, and /dev/null. An empty pipe that nobody has open for
+    /// writing is refused.
+    case fileOrPipe
+    /// Whatever a user has named to be read to its end; waits for its other end.
+    case anything
+  }
+
   /// The whole content of a file; fails with EFBIG over `limit` bytes.
-  package static func read(_ path: String, limit: Int = 1 << 30) throws(IOError) -> [UInt8] {
-    let descriptor = open(path, O_RDONLY | O_CLOEXEC)
+  package static func read(
+    _ path: String, limit: Int = 1 << 30, from source: Source = .file
+  ) throws(IOError) -> [UInt8] {
+    // To open a pipe would wait for who writes to it.
+    let descriptor = open(path, O_RDONLY | O_CLOEXEC | (source == .anything ? 0 : O_NONBLOCK))
     guard descriptor >= 0 else { throw IOError.last("open", path) }
     defer { close(descriptor) }
-    return try read(descriptor: descriptor, path, limit: limit)
+    guard source != .anything else { return try read(descriptor: descriptor, path, limit: limit) }
+    var facts = stat()
+    guard fstat(descriptor, &facts) == 0 else { throw IOError.last("stat", path) }
+    guard facts.st_mode & S_IFMT != S_IFREG else { return try read(descriptor: descriptor, path, limit: limit) }
+    guard source == .fileOrPipe, isStream(descriptor, facts) else { throw noFile("read", path, facts.st_mode) }
+    let flags = fcntl(descriptor, F_GETFL)
+    guard flags >= 0, fcntl(descriptor, F_SETFL, flags & ~O_NONBLOCK) == 0 else { throw IOError.last("open", path) }
+    let bytes = try read(descriptor: descriptor, path, limit: limit)
+    guard !bytes.isEmpty || facts.st_mode & S_IFMT != S_IFIFO else {
+      throw IOError(operation: "read", subject: path, message: "is a pipe, and nobody writes to it")
+    }
+    return bytes
+  }
+
+  /// Pipes, terminals, /dev/null: what ends, or is ended by who writes.
+  private static func isStream(_ descriptor: Int32, _ facts: stat) -> Bool {
+    switch facts.st_mode & S_IFMT {
+    case S_IFIFO: true
+    case S_IFCHR: isatty(descriptor) == 1 || facts.st_rdev == 1 << 8 | 3
+    default: false
+    }
+  }
+
+  /// The error of a path at which something else than a file is.
+  private static func noFile(_ operation: String, _ path: String, _ mode: mode_t) -> IOError {
+    if mode & S_IFMT == S_IFDIR { return IOError(code: EISDIR, operation: operation, subject: path) }
+    return IOError(operation: operation, subject: path, message: "is no file, but \(kind(mode))")
+  }
+
+  /// What is no file, in words.
+  static func kind(_ mode: mode_t) -> String {
+    switch mode & S_IFMT {
+    case S_IFDIR: "a directory"
+    case S_IFIFO: "a pipe"
+    case S_IFSOCK: "a socket"
+    default: "a device"
+    }
+  }
+
+  /// Opens for writing what must be a plain file: nothing waits for a pipe's other end. `flags` without O_CLOEXEC.
+  package static func openToWrite(_ path: String, _ flags: Int32, mode: mode_t = 0o600) throws(IOError) -> Int32 {
+    let operation = flags & O_TRUNC != 0 ? "create" : "open"
+    let descriptor = open(path, flags | O_CLOEXEC | O_NONBLOCK, mode)
+    guard descriptor >= 0 else {
+      // A pipe that nobody reads.
+      let code = errno
+      if code == ENXIO, let found = try? status(path) { throw noFile(operation, path, found.mode) }
+      throw IOError(code: code, operation: operation, subject: path)
+    }
+    var facts = stat()
+    guard fstat(descriptor, &facts) == 0, facts.st_mode & S_IFMT == S_IFREG else {
+      close(descriptor)
+      throw noFile(operation, path, facts.st_mode)
+    }
+    return descriptor
   }
 
   /// The same of an open file; `path` names it in errors.
@@ -87,8 +155,7 @@ package enum Files {
   /// a temporary file in the same directory, fsync, rename, fsync of the directory.
   package static func writeAtomically(_ path: String, _ bytes: [UInt8], mode: UInt32 = 0o600) throws(IOError) {
     let temporary = "\(path).new"
-    let descriptor = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, mode)
-    guard descriptor >= 0 else { throw IOError.last("create", temporary) }
+    let descriptor = try openToWrite(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW, mode: mode)
     do throws(IOError) {
       // The mode as asked for, whatever the umask, also where a crash left the file behind.
       guard fchmod(descriptor, mode) == 0 else { throw IOError.last("chmod", temporary) }
@@ -188,8 +255,7 @@ package enum Files {
   /// Gives a file that is there blocks for its first `bytes`, its size left as it is. False: it could not.
   @discardableResult
   package static func keepBlocks(_ path: String, _ bytes: UInt64) -> Bool {
-    let descriptor = open(path, O_WRONLY | O_CLOEXEC | O_NOFOLLOW)
-    guard descriptor >= 0 else { return false }
+    guard let descriptor = try? openToWrite(path, O_WRONLY | O_NOFOLLOW) else { return false }
     defer { close(descriptor) }
     return stint_keep_blocks(descriptor, bytes) == 0
   }

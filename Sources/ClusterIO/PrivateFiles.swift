@@ -20,7 +20,7 @@ package enum PrivateFiles {
     var facts = stat()
     guard fstat(descriptor, &facts) == 0 else { throw IOError.last("stat", path) }
     guard facts.st_mode & S_IFMT == S_IFREG else {
-      throw IOError(operation: "read", subject: path, message: "is no file, but \(kind(facts.st_mode))")
+      throw IOError(operation: "read", subject: path, message: "is no file, but \(Files.kind(facts.st_mode))")
     }
     guard facts.st_mode & 0o077 == 0 else {
       throw refused(
@@ -96,13 +96,5 @@ package enum PrivateFiles {
   private static func text(_ mode: mode_t) -> String {
     let digits = String(mode & 0o7777, radix: 8)
     return String(repeating: "0", count: max(0, 4 - digits.count)) + digits
-  }
-
-  private static func kind(_ mode: mode_t) -> String {
-    switch mode & S_IFMT {
-    case S_IFDIR: "a directory"
-    case S_IFIFO: "a pipe"
-    default: "a device or a socket"
-    }
   }
 }

@@ -43,7 +43,9 @@ struct Manifests {
   private mutating func read(_ path: String) {
     if path == "-" {
       var bytes: [UInt8] = []
-      do { bytes = try Files.read("/dev/stdin", limit: Manifests.fileLimit) } catch {
+      do {
+        bytes = try Files.read("/dev/stdin", limit: Manifests.fileLimit, from: .anything)
+      } catch {
         errors.append("error: cannot read standard input: \(error.message)")
       }
       return take(bytes, "STDIN", "-")
@@ -53,22 +55,22 @@ struct Manifests {
         "error: \(path): URLs are not read: fetch it and give it on standard input (curl -fsSL \(path) | stint … -f -)")
     }
     do {
-      guard try Files.status(path).isDirectory else { return readFile(path) }
+      guard try Files.status(path).isDirectory else { return readFile(path, .anything) }
       let names = try Files.list(path).filter { name in
         [".yaml", ".yml", ".json"].contains { name.hasSuffix($0) }
       }
       if names.isEmpty { errors.append("error: the directory \"\(path)\" has no .yaml, .yml or .json file") }
       let prefix = path.hasSuffix("/") ? path : path + "/"
-      for name in names { readFile(prefix + name) }
+      for name in names { readFile(prefix + name, .file) }
     } catch {
       errors.append(
         error.code == ENOENT ? "error: the path \"\(path)\" does not exist" : "error: \(path): \(error.message)")
     }
   }
 
-  private mutating func readFile(_ path: String) {
+  private mutating func readFile(_ path: String, _ source: Files.Source) {
     do {
-      take(try Files.read(path, limit: Manifests.fileLimit), path, path)
+      take(try Files.read(path, limit: Manifests.fileLimit, from: source), path, path)
     } catch {
       errors.append("error: \(path): \(error.message)")
     }

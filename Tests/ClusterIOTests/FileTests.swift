@@ -21,6 +21,50 @@ import Testing
     #expect(!FileLock.isHeld(path))
   }
 
+  @Test("a pipe, a device or a directory at a file's path is told at once, whoever reads it or writes to it")
+  func otherThings() throws {
+    let scratch = try Scratch()
+    let path = "\(scratch.path)/file"
+    #expect(mkfifo(path, 0o600) == 0 && mkfifo("\(path).new", 0o600) == 0)
+    let isPipe = "is no file, but a pipe"
+    #expect(#expect(throws: IOError.self) { try Files.read(path) }?.message == isPipe)
+    #expect(#expect(throws: IOError.self) { try AppendFile(path: path) }?.message == isPipe)
+    #expect(#expect(throws: IOError.self) { try Files.writeAtomically(path, [1]) }?.message == isPipe)
+    #expect(!FileLock.isHeld(path) && !Files.keepBlocks(path, 1))
+    for device in ["/dev/zero", "/dev/full"] {
+      for source in [Files.Source.file, .fileOrPipe] {
+        let error = #expect(throws: IOError.self) { try Files.read(device, from: source) }
+        #expect(error?.message == "is no file, but a device")
+      }
+    }
+    #expect(try Files.read("/dev/null", from: .fileOrPipe) == [])
+    #expect(throws: IOError(code: EFBIG, operation: "read", subject: "/dev/zero")) {
+      try Files.read("/dev/zero", limit: 10_000, from: .anything)
+    }
+    #expect(throws: IOError(code: EISDIR, operation: "read", subject: scratch.path)) { try Files.read(scratch.path) }
+    #expect(try !Files.read("/proc/self/mountinfo").isEmpty)
+  }
+
+  @Test("a pipe that is asked for is read to its end, also one whose writer waits for a reader; an empty one is told")
+  func pipes() throws {
+    let scratch = try Scratch()
+    var ends: [Int32] = [0, 0]
+    #expect(pipe(&ends) == 0)
+    let (reading, writing) = (ends[0], ends[1])
+    defer { close(reading) }
+    try Files.writeAll(writing, Array("ab".utf8), path: "pipe")
+    let late = try WorkerThread(name: "late")
+    late.post {
+      try? Files.writeAll(writing, Array("c".utf8), path: "pipe")
+      close(writing)
+    }
+    #expect(try Files.read("/dev/fd/\(reading)", from: .fileOrPipe) == Array("abc".utf8))
+    let path = "\(scratch.path)/pipe"
+    #expect(mkfifo(path, 0o600) == 0)
+    let error = #expect(throws: IOError.self) { try Files.read(path, from: .fileOrPipe) }
+    #expect(error?.message == "is a pipe, and nobody writes to it")
+  }
+
   @Test("an atomic write replaces the content, sets the mode and leaves no temporary file")
   func atomicWrite() throws {
     let scratch = try Scratch()

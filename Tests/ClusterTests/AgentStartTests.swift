@@ -179,6 +179,43 @@ struct AgentStartTests {
     }
   }
 
+  @Test("a coordinator.json that says no address is told with what to do, and one that is not there with what is asked")
+  func unannounced() async throws {
+    try await Blocking.run {
+      let place = try StartPlace()
+      let data = try Self.joined(place)
+      let (authority, file) = ("\(place.directory)/authority", "\(place.directory)/authority/coordinator.json")
+      for path in ["", "/pki", "/pki/authority.pem"] { try place.giveAway(authority + path) }
+      let fresh = ["agent", "--data", "\(place.directory)/fresh", "--name", "here", "--authority", authority]
+      let missing = try place.start(fresh)
+      try eventually("it tells where it looks", seen: { missing.text }) {
+        missing.text.contains("there is no \(file)") && missing.text.contains("looked for at 127.0.0.1:7420")
+      }
+      try Self.stop(missing, "\(place.directory)/fresh")
+      try Files.writeAtomically(file, Array(#"{"address":"127.0.0.1:1"}"#.utf8))
+      for damage in Damage.allCases {
+        try place.with(damage, of: "authority/coordinator.json") {
+          if damage == .unreadable, !place.isOther { return }
+          let program = try place.start(fresh)
+          try checkEqual(try program.end(within: 30), 1, "status with \(damage)")
+          try check(program.text.contains(file) && program.text.contains("--coordinator HOST:PORT"), program.text)
+          // Who knows another address goes on.
+          let known = try place.start(["agent", "--data", data, "--authority", authority])
+          try eventually("it goes on with \(damage)", seen: { known.text }) { known.text.contains("out of reach") }
+          try Self.stop(known, data)
+          try check(known.text.contains("Warning: ") && known.text.contains("\(file): "), known.text)
+        }
+      }
+      for text in ["{}", #"{"address":"127.0.0.1:99999"}"#, #"{"address":"127.0.0.1:0"}"#, #"{"address":7420}"#, "[]"] {
+        try Files.writeAtomically(file, Array(text.utf8))
+        try place.giveAway(file)
+        let program = try place.start(fresh)
+        try checkEqual(try program.end(within: 30), 1, "status with \(text)")
+        try check(program.text.contains("\(file): says no address HOST:PORT: start that"), program.text)
+      }
+    }
+  }
+
   @Test("why no address leads to a session is told of each of them: refused, silent, of another authority")
   func eachAddress() async throws {
     try await Blocking.run {

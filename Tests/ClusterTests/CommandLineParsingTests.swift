@@ -78,7 +78,7 @@ struct CommandLineParsingTests {
     arguments: [
       "memory.available", "memory.available<", "memory.available<101%", "containerfs.available<1%",
       "pid.available<1,pid.available<2", "x<-1", "x<1Qi", "a,,", "memory.available<1Mi,", "memory.available<100%",
-      "memory.available<1e30",
+      "memory.available<1e30", "memory.available<1u", "pid.available<0.01%", "pid.available<0.00001%",
     ])
   func wrongThresholds(text: String) throws {
     #expect(throws: UsageError.self) {
@@ -99,6 +99,8 @@ struct CommandLineParsingTests {
       ("agent --cpu 1e30", "--cpu: \"1e30\" is not a quantity from 1m to 10000"),
       ("agent --cpu -1", "--cpu: \"-1\" is not a quantity from 1m to 10000"),
       ("agent --cpu much", "--cpu: \"much\" is not a quantity such as 500m or 2"),
+      ("agent --cpu 1u", "--cpu: \"1u\" is not a quantity from 1m to 10000"),
+      ("agent --cpu 0.0001", "--cpu: \"0.0001\" is not a quantity from 1m to 10000"),
       ("agent --memory 8", "--memory: \"8\" is not a quantity from 1Mi to 1Pi"),
       ("agent --log-limit 1", "--log-limit: \"1\" is not a quantity from 64Ki to 1Pi"),
       ("agent --pod-pids-limit 4194305", "--pod-pids-limit: \"4194305\" is not a whole number from -1 to 4194304"),
@@ -117,6 +119,8 @@ struct CommandLineParsingTests {
   func nonsenseReserve() throws {
     for (text, expected) in [
       ("cpu=1e30", "cpu: \"1e30\" is not a quantity from 0 to 10000"), ("cpu=1,cpu=2", "cpu is given twice"),
+      ("cpu=1u", "cpu: \"1u\" is not 0, or a quantity from 1m to 10000"),
+      ("memory=1m", "memory: \"1m\" is not 0, or a quantity from 1 to 1Pi"),
       ("memory=-1", "memory: \"-1\" is not a quantity from 0 to 1Pi"), ("cpu=1,", "\"\" is not NAME=VALUE"),
     ] {
       let error = #expect(throws: UsageError.self) { try AgentResources.reserve(try parse("agent --reserve \(text)")) }
@@ -304,6 +308,24 @@ struct CommandLineParsingTests {
       _ = Stint.run(["help", line], environment: [:], console: console)
       #expect(text.contains(said), "\(line): \(text)")
     }
+  }
+
+  @Test("a manifest may be what a shell hands over as a pipe, and what lies in a directory is a file")
+  func pipes() throws {
+    var ends: [Int32] = [0, 0]
+    #expect(pipe(&ends) == 0)
+    defer { close(ends[0]) }
+    try Files.writeAll(ends[1], Array("apiVersion: v1\nkind: Namespace\nmetadata: {name: a}".utf8), path: "pipe")
+    close(ends[1])
+    let read = Manifests(paths: ["/dev/fd/\(ends[0])"])
+    #expect(read.errors.isEmpty && read.objects.map(\.name) == ["a"])
+    let directory = "/tmp/stint-pipes-\(getpid())"
+    try Files.makeDirectory(directory)
+    defer { try? Files.removeTree(directory) }
+    #expect(mkfifo("\(directory)/a.yaml", 0o600) == 0)
+    #expect(Manifests(paths: [directory]).errors == ["error: \(directory)/a.yaml: is no file, but a pipe"])
+    let kubeconfig = #expect(throws: CommandError.self) { try Kubeconfig(files: ["\(directory)/a.yaml"]) }
+    #expect(kubeconfig?.message.contains("is a pipe, and nobody writes to it") == true)
   }
 
   @Test("a URL is no path that does not exist")

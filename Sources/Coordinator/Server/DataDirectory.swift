@@ -89,8 +89,7 @@ package struct DataDirectory: Sendable {
   }
 
   private static func overwrite(_ path: String, _ bytes: [UInt8]) throws(IOError) {
-    let descriptor = open(path, O_WRONLY | O_CLOEXEC | O_NOFOLLOW)
-    guard descriptor >= 0 else { throw IOError.last("open", path) }
+    let descriptor = try Files.openToWrite(path, O_WRONLY | O_NOFOLLOW)
     defer { close(descriptor) }
     try Files.writeAll(descriptor, bytes, path: path)
     guard ftruncate(descriptor, off_t(bytes.count)) == 0 else { throw IOError.last("ftruncate", path) }
@@ -112,11 +111,21 @@ package struct DataDirectory: Sendable {
   }
 
   /// Where the native port of the coordinator with that data directory was last, `HOST:PORT`, for its own machine; nil
-  /// when that is not known.
-  package static func announcedAddress(at path: String) -> String? {
-    guard let address = announced(at: path)?["address"]?.stringValue, SocketAddress(parsing: address) != nil else {
-      return nil
+  /// where there is no `coordinator.json`. One that says no address is an error.
+  package static func announcedAddress(at path: String) throws(IOError) -> String? {
+    let file = "\(path)/coordinator.json"
+    do throws(IOError) {
+      let bytes = try Files.read(file, limit: 64 * 1024)
+      guard let address = (try? JSON(parsing: bytes))?["address"]?.stringValue,
+        case .tcp(_, let port)? = SocketAddress(parsing: address), port != 0
+      else { throw IOError(operation: "read", subject: file, message: "says no address HOST:PORT") }
+      return address
+    } catch {
+      // A link that leads nowhere is there.
+      if error.code == ENOENT, (try? Files.status(file, followLinks: false)) == nil { return nil }
+      throw error.advising(
+        "start that directory's coordinator anew, which writes it at each start, or name the coordinator with "
+          + "--coordinator HOST:PORT")
     }
-    return address
   }
 }

@@ -32,8 +32,7 @@ final class StoreMark {
     path = StoreMark.path(directory)
     let bytes = StoreMark.bytes(content)
     if (try? Files.status(path).size) != Int64(bytes.count) { try Files.writeAtomically(path, bytes) }
-    descriptor = open(path, O_WRONLY | O_CLOEXEC | O_NOFOLLOW)
-    guard descriptor >= 0 else { throw IOError.last("open", path) }
+    descriptor = try Files.openToWrite(path, O_WRONLY | O_NOFOLLOW)
     try write(content, isDurable: true)
   }
 

@@ -71,7 +71,7 @@ struct StoreReserve: Sendable {
 
   /// Has what an earlier process wrote to the log, and perhaps did not sync, on the disk on return.
   func syncLog() -> Bool {
-    let descriptor = open(logPath, O_RDONLY | O_CLOEXEC | O_NOFOLLOW)
+    let descriptor = open(logPath, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK)
     guard descriptor >= 0 else { return false }
     defer { close(descriptor) }
     return fsync(descriptor) == 0

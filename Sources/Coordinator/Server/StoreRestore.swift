@@ -114,7 +114,7 @@ package enum StoreRestore {
   }
 
   private static func head(_ file: String) throws(IOError) -> [UInt8] {
-    let descriptor = open(file, O_RDONLY | O_CLOEXEC)
+    let descriptor = open(file, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
     guard descriptor >= 0 else { throw IOError.last("open", file) }
     defer { close(descriptor) }
     return [UInt8](unsafeUninitializedCapacity: 16) { buffer, count in

@@ -34,8 +34,7 @@ final class DiskProbe: Sendable {
   /// Writes a byte; not synced: what is asked is whether who writes is held up. Then looks how much room there is.
   func probe(_ number: Int64) {
     thread.post { [path, directory, answers] in
-      let descriptor = open(path, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0o600)
-      if descriptor >= 0 {
+      if let descriptor = try? Files.openToWrite(path, O_WRONLY | O_CREAT | O_NOFOLLOW) {
         var byte: UInt8 = 10
         _ = pwrite(descriptor, &byte, 1, 0)
         close(descriptor)

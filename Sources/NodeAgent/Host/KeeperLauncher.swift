@@ -144,7 +144,7 @@ final class KeeperLauncher {
     defer { close(ends[1]) }
     words = ends[0]
     // Not made where it is there: a disk that hangs would hold up the loop here.
-    var log = open(paths.keeperLog, O_WRONLY | O_APPEND | O_CLOEXEC)
+    var log = open(paths.keeperLog, O_WRONLY | O_APPEND | O_CLOEXEC | O_NONBLOCK)
     if log < 0, errno == ENOENT { log = open(paths.keeperLog, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0o600) }
     defer { if log >= 0 { close(log) } }
     var options = Child.Options(

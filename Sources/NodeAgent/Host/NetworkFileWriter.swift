@@ -39,7 +39,7 @@ enum NetworkFileWriter {
 
   /// False: it is not as we made it.
   private static func rewrite(_ text: String, in path: String) throws(IOError) -> Bool {
-    let descriptor = open(path, O_WRONLY | O_CLOEXEC | O_NOFOLLOW)
+    let descriptor = open(path, O_WRONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK)
     guard descriptor >= 0 else { return false }
     defer { close(descriptor) }
     var facts = stat()

@@ -162,8 +162,7 @@ final class TokenSlots: Sendable {
 
   /// In place: the file is there, mostly, and as long as the text.
   private static func write(_ path: String, _ text: String) throws(IOError) {
-    let descriptor = open(path, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0o644)
-    guard descriptor >= 0 else { throw IOError.last("open", path) }
+    let descriptor = try Files.openToWrite(path, O_WRONLY | O_CREAT | O_NOFOLLOW, mode: 0o644)
     defer { close(descriptor) }
     var facts = stat()
     guard fstat(descriptor, &facts) == 0 else { throw IOError.last("stat", path) }

@@ -80,7 +80,7 @@ struct Kubeconfig {
     var found: [(file: String, bytes: [UInt8])] = []
     for path in paths where !found.contains(where: { $0.file == path }) {
       do throws(IOError) {
-        found.append((path, try Files.read(path, limit: Kubeconfig.limit)))
+        found.append((path, try Files.read(path, limit: Kubeconfig.limit, from: .fileOrPipe)))
       } catch {
         guard error.code == ENOENT else {
           let namer = namedBy.map { " (\($0) names it)" } ?? ""

@@ -35,7 +35,7 @@ enum AgentJoin {
     if let path = arguments.value("join-file") {
       source = "--join-file \(path)"
       do throws(IOError) {
-        text = String(decoding: try Files.read(path, limit: 8_192), as: UTF8.self)
+        text = String(decoding: try Files.read(path, limit: 8_192, from: .fileOrPipe), as: UTF8.self)
         if let exposure = PrivateFiles.exposure(of: "a join token", in: path) {
           context.console.note("Warning: \(exposure)")
         }
@@ -80,14 +80,35 @@ enum AgentJoin {
     let paths = NodePaths(data: data)
     let files = CoordinatorAddresses(given: [], paths: paths)
     // A coordinator of this machine says where it is in its directory; by now that may be another port.
-    let own = context.arguments.value("authority").flatMap { DataDirectory.announcedAddress(at: $0) }
+    let (own, problem) = announced(context)
     let known = (token?.addresses ?? []) + [own].compactMap(\.self)
     let all = known + files.kept.map(\.description).filter { !known.contains($0) }
-    guard all.isEmpty, files.all.isEmpty else { return all }
-    guard let node else { return [Endpoint.defaultServer] }
+    guard all.isEmpty, files.all.isEmpty else {
+      if let problem { context.console.note("Warning: \(problem)") }
+      return all
+    }
+    if let problem { throw CommandError("error: \(problem)") }
+    guard let node else {
+      if let authority = context.arguments.value("authority") {
+        context.console.note(
+          "stint agent: there is no \(authority)/coordinator.json, which says where its coordinator is: it is looked "
+            + "for at \(Endpoint.defaultServer); --coordinator HOST:PORT names another address")
+      }
+      return [Endpoint.defaultServer]
+    }
     throw CommandError(
       "error: this machine is node \(node), but where its coordinator is cannot be read: \(paths.coordinators) and "
         + "\(paths.toldCoordinators) are missing or damaged. Start the agent once with --coordinator ADDRESS[:PORT]: "
         + "it writes them anew")
+  }
+
+  /// What the directory of `--authority` says of its coordinator's address, or what is wrong with that.
+  private static func announced(_ context: Context) -> (address: String?, problem: IOError?) {
+    guard let authority = context.arguments.value("authority") else { return (nil, nil) }
+    do throws(IOError) {
+      return (try DataDirectory.announcedAddress(at: authority), nil)
+    } catch {
+      return (nil, error)
+    }
   }
 }

@@ -14,7 +14,8 @@ enum PatchCommand {
     let text: [UInt8]
     switch (arguments.value("patch"), arguments.value("patch-file")) {
     case (let patch?, nil): text = Array(patch.utf8)
-    case (nil, let file?): text = try Files.read(file == "-" ? "/dev/stdin" : file, limit: 4 << 20)
+    case (nil, let file?):
+      text = try Files.read(file == "-" ? "/dev/stdin" : file, limit: 4 << 20, from: .anything)
     default: throw arguments.problem("must specify --patch or --patch-file")
     }
     var body: JSON?

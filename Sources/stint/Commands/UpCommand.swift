@@ -203,8 +203,7 @@ final class UpCommand {
     let member = members[position]
     if let directory = member.data { try Files.makeDirectory(directory) }
     let path = logPath(member.name)
-    let log = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0o600)
-    guard log >= 0 else { throw IOError.last("open", path) }
+    let log = try Files.openToWrite(path, O_WRONLY | O_CREAT | O_APPEND)
     defer { close(log) }
     members[position].logStart = Int(lseek(log, 0, SEEK_END))
     var options = Child.Options(

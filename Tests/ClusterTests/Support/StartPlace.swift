@@ -9,7 +9,7 @@ import Glibc
 
 /// What becomes of one file before a start.
 enum Damage: String, CaseIterable {
-  case empty, half, random, directory, unreadable, huge, loop
+  case empty, half, random, directory, unreadable, huge, loop, pipe
 }
 
 final class StartPlace {
@@ -60,6 +60,7 @@ final class StartPlace {
     case .half: try Files.writeAtomically(path, Array(whole.prefix(whole.count / 2)))
     case .random: try Files.writeAtomically(path, try Crypto.randomBytes(max(whole.count, 64)))
     case .directory: try Files.makeDirectory(path)
+    case .pipe: guard mkfifo(path, 0o600) == 0 else { throw IOError.last("make pipe", path) }
     case .loop: guard symlink(path, path) == 0 else { throw IOError.last("link", path) }
     }
     if damage == .huge { truncate(path, 1 << 30) }

@@ -72,8 +72,7 @@ extension ImageFetcher {
 
   private func write(_ entry: TarEntry, of reader: TarReader, to path: String) throws(IOError) {
     var unchecked = Int64.max
-    let file = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0o600)
-    guard file >= 0 else { throw IOError.last("create", path) }
+    let file = try Files.openToWrite(path, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW)
     defer { close(file) }
     try reader.read { (piece, offset) throws(IOError) in
       if unchecked >= Self.checkInterval {

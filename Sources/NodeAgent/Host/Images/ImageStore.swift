@@ -233,8 +233,7 @@ struct ImageStore: Sendable {
   func emptyBlob(_ hex: String) {
     guard let size = try? Files.status(path(ofBlob: hex)).size else { return }
     let path = "\(path(ofBlob: hex)).empty"
-    let descriptor = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o600)
-    guard descriptor >= 0 else { return }
+    guard let descriptor = try? Files.openToWrite(path, O_WRONLY | O_CREAT | O_TRUNC) else { return }
     defer { close(descriptor) }
     if ftruncate(descriptor, Int(size)) != 0 || rename(path, self.path(ofBlob: hex)) != 0 { unlink(path) }
   }

@@ -1,12 +1,15 @@
 # The one entry: `make demo` shows a cluster at work, `make test` checks everything. Both run on a bare machine with a Swift toolchain.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help deps build release lint check model test conformance clients partitions sim fuzz demo bench bench-beside install deb package-test clean
+.PHONY: help deps build release lint check model test conformance clients partitions sim fuzz chaos soak demo bench bench-beside install deb package-test clean
 
 SEEDS ?= 200
 HOURS ?= 1
 MUTATIONS ?= 1000000
 PREFIX ?= /usr/local
+# Of `make chaos`: which deeds, and for how long.
+SEED ?= 1
+SECONDS ?= 120
 # The suites of `make check`.
 CORES := ^(ClusterProtoTests|CoordinatorCoreTests|AgentCoreTests|TidyTests)\.
 # Of these the suites that compare processor time: beside others they would measure caches.
@@ -22,6 +25,9 @@ SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 timed = @printf '%s …\n' '$(1)'; start=$$(date +%s.%N); ( $(2) ); status=$$?; printf '%-28s %6.1f s\n' '$(1)' $$(echo "$$(date +%s.%N) $$start" | awk '{print $$1 - $$2}'); exit $$status
 # Types the transcripts into kubectl, where there is what it needs: $(call typed,flags)
 typed = command -v python3 >/dev/null || { echo 'skipped: kubectl (there is no python3)'; exit 0; }; Tests/Conformance/harness_tests.py -q && Tests/Conformance/run.py $(1)
+
+# A run of Tests/Torture, where there is what it needs: $(call tormented,flags)
+tormented = command -v python3 >/dev/null || { echo 'skipped: chaos (there is no python3)'; exit 0; }; Tests/Torture/chaos_tests.py -q && Tests/Torture/chaos.py $(1)
 
 # The oldest and newest kubectl wait more than they compute: the simulator has what they leave of the processors.
 BESIDE = seeds=$$(mktemp); trap "rm -f $$seeds" EXIT; \
@@ -62,6 +68,7 @@ model: deps ## Checks the model of the fencing protocol, whole and without each 
 test: check model release ## Lint, unit and cluster tests, the model, kubectl, a batch of simulated hours
 	$(call timed,other tests,Tests/edges.sh --skip '$(CORES)')
 	$(call timed,kubectl and simulated seeds,$(BESIDE))
+	$(call timed,chaos,$(call tormented,--seconds 60 --seed 1))
 
 conformance: release ## Types the transcripts of Tests/Conformance into every kubectl that is found, then clients
 	$(call timed,kubectl,$(call typed))
@@ -79,6 +86,12 @@ sim: release ## Simulates SEEDS (200) clusters for HOURS (1) each, from seed 1
 
 fuzz: release ## Gives MUTATIONS (1,000,000) requests and messages with extreme numbers to the cores
 	$(call timed,$(MUTATIONS) mutations,.build/release/stint simulate --mutations $(MUTATIONS))
+
+chaos: release ## Torments a cluster of real processes for SECONDS (120) by SEED (1), and checks it (root)
+	$(call timed,chaos,$(call tormented,--seconds $(SECONDS) --seed $(SEED)))
+
+soak: release ## The same for HOURS (1)
+	$(call timed,soak,$(call tormented,--seconds $$(( $(HOURS) * 3600 )) --seed $(SEED)))
 
 demo: release ## Starts a cluster on this machine, runs the example Jobs, loses a machine (not as root: an agent), shows the work finish elsewhere
 	@compose/demo.sh .build/release/stint

@@ -41,6 +41,8 @@ hold_switch() {
 boot() {
   local number=$1 own place
   read -r own _ </proc/self/stat
+  # The kernel takes its time with the network of a machine that is off; a port has one cable.
+  in_switch ip link del "port$number" 2>/dev/null || true
   # Its card is the same one after a loss of power: others still know it.
   in_switch ip link add "port$number" type veth peer name eth0 address "02:00:00:00:01:$(printf %02x "$number")" netns 1
   in_switch ip link set "port$number" master lan up

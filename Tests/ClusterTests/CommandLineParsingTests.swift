@@ -324,6 +324,13 @@ struct CommandLineParsingTests {
     defer { try? Files.removeTree(directory) }
     #expect(mkfifo("\(directory)/a.yaml", 0o600) == 0)
     #expect(Manifests(paths: [directory]).errors == ["error: \(directory)/a.yaml: is no file, but a pipe"])
+    // A command reads it more than once.
+    var others: [Int32] = [0, 0]
+    #expect(pipe(&others) == 0)
+    defer { close(others[0]) }
+    try Files.writeAll(others[1], Array("current-context: none".utf8), path: "pipe")
+    close(others[1])
+    for _ in 0..<2 { _ = try Kubeconfig(files: ["/dev/fd/\(others[0])"]) }
     let kubeconfig = #expect(throws: CommandError.self) { try Kubeconfig(files: ["\(directory)/a.yaml"]) }
     #expect(kubeconfig?.message.contains("is a pipe, and nobody writes to it") == true)
   }

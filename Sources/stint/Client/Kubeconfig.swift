@@ -5,6 +5,7 @@ import ClusterIO
 import ClusterProto
 import Coordinator
 import Glibc
+import Synchronization
 
 /// Where a kubeconfig is looked for.
 enum KubeconfigSource: Equatable {
@@ -80,7 +81,7 @@ struct Kubeconfig {
     var found: [(file: String, bytes: [UInt8])] = []
     for path in paths where !found.contains(where: { $0.file == path }) {
       do throws(IOError) {
-        found.append((path, try Files.read(path, limit: Kubeconfig.limit, from: .fileOrPipe)))
+        found.append((path, try Self.bytes(path)))
       } catch {
         guard error.code == ENOENT else {
           let namer = namedBy.map { " (\($0) names it)" } ?? ""
@@ -94,6 +95,17 @@ struct Kubeconfig {
       throw CommandError("error: there is no kubeconfig \(paths.joined(separator: ", "))\(namer): \(Kubeconfig.advice)")
     }
     for (file, bytes) in found { try add(bytes, of: file) }
+  }
+
+  /// What came through pipes: a command reads its kubeconfig more than once, and a pipe gives it once.
+  private static let piped = Mutex<[String: [UInt8]]>([:])
+
+  private static func bytes(_ path: String) throws(IOError) -> [UInt8] {
+    let isPipe = (try? Files.status(path)).map { $0.mode & UInt32(S_IFMT) == UInt32(S_IFIFO) } ?? false
+    if isPipe, let known = piped.withLock({ $0[path] }) { return known }
+    let bytes = try Files.read(path, limit: limit, from: .fileOrPipe)
+    if isPipe { piped.withLock { $0[path] = bytes } }
+    return bytes
   }
 
   private mutating func add(_ bytes: [UInt8], of file: String) throws(CommandError) {

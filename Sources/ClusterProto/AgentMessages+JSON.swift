@@ -319,6 +319,7 @@ extension Heartbeat {
     if let inventory { result["inventory"] = .array(inventory.map(\.json)) }
     if let diskStalledMilliseconds { result["diskStalledMilliseconds"] = .int(diskStalledMilliseconds) }
     for kind in NodePressure.allCases where pressures.contains(kind) { result[kind.member] = true }
+    for (kind, reason) in spared { result[kind.sparedMember] = .string(reason) }
     if let leasesSettleMilliseconds { result["leasesSettleMilliseconds"] = .int(leasesSettleMilliseconds) }
     return result
   }
@@ -335,6 +336,10 @@ extension Heartbeat {
       inventory: inventory, diskStalledMilliseconds: try reader.optionalInteger("diskStalledMilliseconds"),
       pressures: pressures,
       leasesSettleMilliseconds: try reader.optionalInteger("leasesSettleMilliseconds"))
+    for kind in NodePressure.allCases {
+      guard let reason = try reader.optionalString(kind.sparedMember) else { continue }
+      spared[kind] = reason.utf8.count > 1_000 ? String(reason.prefix(200)) : reason
+    }
   }
 }
 

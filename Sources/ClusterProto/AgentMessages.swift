@@ -283,6 +283,8 @@ package struct Heartbeat: Equatable, Sendable {
   package var diskStalledMilliseconds: Int64?
   /// What the node has too little of for more pods, or had not long ago.
   package var pressures: Set<NodePressure>
+  /// Why no pod goes for what the node is short of, in words for people, where that is so.
+  package var spared: [NodePressure: String] = [:]
   /// C2: nothing on the node holds a later lease end than this session's answers gave, once so much time has passed
   /// since this was sent; nil: longer ones of earlier sessions may hold.
   package var leasesSettleMilliseconds: Int64?

@@ -99,6 +99,8 @@ extension KeeperReply {
     case .reports(let reports): ["type": "reports", "reports": .array(reports.map(\.json))]
     case .events(let facts): ["type": "events", "events": .array(facts.map(\.json))]
     case .usage(let pods): ["type": "usage", "pods": .array(pods.map(\.json))]
+    case .relief(let kind, let spared):
+      ["type": "relief", "of": .string(kind.rawValue), "spared": .string(spared)]
     case .shortened(let number, let settle):
       ["type": "shortened", "number": .int(number), "settleMilliseconds": .int(settle)]
     }
@@ -127,6 +129,11 @@ extension KeeperReply {
     case "reports": self = .reports(try reader.list("reports", AttemptReport.init(json:_:)))
     case "events": self = .events(try reader.list("events", PodFact.init(json:_:)))
     case "usage": self = .usage(try reader.list("pods", AttemptUsage.init(json:_:)))
+    case "relief":
+      guard let kind = NodePressure(rawValue: try reader.string("of")) else {
+        throw MessageError("\(type).of: expected what a node is short of")
+      }
+      self = .relief(kind, spared: try reader.string("spared"))
     case "shortened":
       self = .shortened(
         number: try reader.integer("number"), settleMilliseconds: try reader.integer("settleMilliseconds"))

@@ -58,6 +58,8 @@ package enum KeeperReply: Equatable, Sendable {
   case events([PodFact])
   /// What each pod's running containers have used so far.
   case usage([AttemptUsage])
+  /// Answers `relieve`: why no pod goes, in words for people; empty: one does. Only to an agent that wants to know.
+  case relief(NodePressure, spared: String)
   /// The shorter leases hold in the keeper and its death timer; in each pod's init so many milliseconds from now.
   case shortened(number: Int64, settleMilliseconds: Int64)
 }

@@ -63,6 +63,9 @@ package enum NodePressure: String, CaseIterable, Hashable, Sendable {
     case .processes: "pidPressure"
     }
   }
+
+  /// And the one that says why no pod goes for it.
+  var sparedMember: String { "\(member)Spared" }
 }
 
 /// Agent → keeper: the node is short of something, and one pod has to go.
@@ -75,6 +78,8 @@ package struct Shortage: Equatable, Sendable {
   package var available: Int64
   /// Of a disk: it is the inodes that are short, and not the bytes.
   package var isInodes: Bool
+  /// Who asks understands `KeeperReply.relief`; an agent of an older version does not.
+  package var wantsAnswer = true
 
   /// Takes each value as it stands.
   package init(of: NodePressure, threshold: Int64, available: Int64, isInodes: Bool = false) {
@@ -91,6 +96,7 @@ package struct Shortage: Equatable, Sendable {
   package var json: JSON {
     var result: JSON = ["of": .string(of.rawValue), "threshold": .int(threshold), "available": .int(available)]
     if isInodes { result["inodes"] = true }
+    if wantsAnswer { result["wantsAnswer"] = true }
     return result
   }
 
@@ -103,6 +109,7 @@ package struct Shortage: Equatable, Sendable {
     self.init(
       of: of, threshold: try reader.integer("threshold"), available: try reader.integer("available"),
       isInodes: try reader.flag("inodes"))
+    wantsAnswer = try reader.flag("wantsAnswer")
   }
 }
 

@@ -19,6 +19,8 @@ final class Workload {
     var placement = WishedPlacement()
     var care = WishedCare()
     var isBounded = false
+    /// It bears the taints of a node that is short of something.
+    var bearsShortages = false
     var isAcknowledged = false
     var isDeleted = false
     /// Pods are deleted or the Job is suspended by hand: then failures are charged that the program did not make.
@@ -120,6 +122,7 @@ final class Workload {
     }
     if var random = bounds {
       wishes[wishes.count - 1].isBounded = random.below(3) == 0
+      wishes[wishes.count - 1].bearsShortages = random.below(3) == 0
       bounds = random
     }
     cluster.ledger.require(placement.milliCPU, job: name)
@@ -150,6 +153,11 @@ final class Workload {
     if let completions = wish.completions { spec["completions"] = .int(completions) }
     wish.policies.add(to: &spec)
     wish.placement.add(to: &spec)
+    if wish.bearsShortages {
+      let keys = NodePressure.allCases.map(\.taint)
+      spec[path: ["template", "spec", "tolerations"]] = .array(
+        keys.map { ["key": .string($0), "operator": "Exists"] })
+    }
     var metadata: JSON = ["name": .string(wish.name)]
     wish.policies.annotate(&metadata)
     let body: JSON = ["apiVersion": "batch/v1", "kind": "Job", "metadata": metadata, "spec": spec]

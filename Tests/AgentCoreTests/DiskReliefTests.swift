@@ -166,8 +166,8 @@ import Testing
   @Test("of inodes nobody asks: by priority, then who has most")
   func inodeOrder() throws {
     let pods = [
-      Pod(attempt: 1, main: 1, inodes: 500, priority: 1), Pod(attempt: 2, main: 900, inodes: 2),
-      Pod(attempt: 3, main: 1, inodes: 3),
+      Pod(attempt: 1, main: 1, inodes: 500, priority: 1), Pod(attempt: 2, main: 900, inodes: 102),
+      Pod(attempt: 3, main: 0, inodes: 103), Pod(attempt: 4, main: 900, inodes: 100),
     ]
     let shortage = Shortage(of: .disk, threshold: 100, available: 99, isInodes: true)
     #expect(try order(pods, shortage) == [3, 2, 1])
@@ -231,6 +231,59 @@ import Testing
     let effects = bench.request(.relieve(Self.shortage))
     #expect(looks(effects).isEmpty)
     #expect(
-      effects.contains(.log("the node is short of ephemeral-storage, and there is no pod to evict")))
+      effects.contains(.log("the node is short of ephemeral-storage: there is no pod to evict")))
+  }
+
+  private func answers(_ effects: [KeeperEffect]) -> [String] {
+    effects.compactMap { if case .reply(.relief(.disk, let spared)) = $0 { spared } else { nil } }
+  }
+
+  private static let othersFill =
+    "nothing of pods to give back: no pod is known to keep more than 1Mi there, so something else fills it"
+
+  @Test("a pod that keeps nothing there is not evicted for what others fill the disk with, and the agent is told so")
+  func spared() throws {
+    let little = [Pod(attempt: 1, main: 1), Pod(attempt: 2, main: 0, inodes: 5_000)]
+    #expect(try order(little) == [])
+    #expect(try order(little + [Pod(attempt: 3, main: 2, priority: 9)]) == [3])
+    var bench = try keeper(little)
+    bench.request(.relieve(Self.shortage))
+    bench.send(.storageMeasured(1, little[0].usage))
+    #expect(answers(bench.send(.storageMeasured(2, nil))) == [Self.othersFill])
+    // One has begun to fill it too.
+    bench.request(.relieve(Self.shortage))
+    bench.send(.storageMeasured(1, Pod(attempt: 1, main: 2).usage))
+    #expect(answers(bench.send(.storageMeasured(2, nil))) == [""])
+    let inodes = Shortage(of: .disk, threshold: 100, available: 99, isInodes: true)
+    #expect(try order([Pod(attempt: 1, main: 900)], inodes) == [])
+  }
+
+  @Test("an agent of a version before, which would not understand the answer, gets none")
+  func olderAgent() throws {
+    var bench = try keeper([Pod(attempt: 1, main: 0)])
+    var json = Self.shortage.json
+    json["wantsAnswer"] = nil
+    bench.request(.relieve(try Shortage(json: json, "shortage")))
+    #expect(answers(bench.send(.storageMeasured(1, nil))).isEmpty)
+    let reply = KeeperReply.relief(.disk, spared: "why")
+    #expect(try KeeperReply(json: reply.json) == reply)
+  }
+
+  @Test("why nobody goes is told with the heartbeats at once, until somebody goes or there is room")
+  func sparedTold() {
+    var bench = bench()
+    bench.room = Self.full
+    bench.live(seconds: 5)
+    #expect(bench.all.heartbeats.last?.spared == [:])
+    bench.send(.keeper(bench.keeperConnection, .relief(.disk, spared: Self.othersFill)))
+    bench.live(seconds: 1)
+    #expect(bench.all.heartbeats.last?.spared == [.disk: Self.othersFill])
+    bench.send(.keeper(bench.keeperConnection, .relief(.disk, spared: "")))
+    bench.live(seconds: 1)
+    #expect(bench.all.heartbeats.last?.spared == [:])
+    bench.send(.keeper(bench.keeperConnection, .relief(.disk, spared: Self.othersFill)))
+    bench.room = Self.roomy
+    bench.live(seconds: 2)
+    #expect(bench.all.heartbeats.last?.spared == [:] && bench.all.heartbeats.last?.pressures == [.disk])
   }
 }

@@ -79,17 +79,21 @@ struct MessageGenerator {
   mutating func agentMessage() -> AgentMessage {
     switch random.below(5) {
     case 0: .register(registration())
-    case 1:
-      .heartbeat(
-        Heartbeat(
-          sequence: number(), echo: number(), desiredDigest: SetDigest(random.next()),
-          inventoryDigest: SetDigest(random.next()),
-          inventory: maybe { $0.many { $0.entry() } }, pressures: Set(NodePressure.allCases.filter { _ in flag() }),
-          leasesSettleMilliseconds: maybe { $0.number() }))
+    case 1: .heartbeat(heartbeat())
     case 2: .reports(many { $0.report() })
     case 3: .fetch(many { $0.number() })
     default: .retained(many { $0.number() })
     }
+  }
+
+  private mutating func heartbeat() -> Heartbeat {
+    var result = Heartbeat(
+      sequence: number(), echo: number(), desiredDigest: SetDigest(random.next()),
+      inventoryDigest: SetDigest(random.next()),
+      inventory: maybe { $0.many { $0.entry() } }, pressures: Set(NodePressure.allCases.filter { _ in flag() }),
+      leasesSettleMilliseconds: maybe { $0.number() })
+    for kind in NodePressure.allCases where flag() { result.spared[kind] = text() }
+    return result
   }
 
   mutating func coordinatorMessage() -> CoordinatorMessage {

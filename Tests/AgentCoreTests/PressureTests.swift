@@ -65,6 +65,18 @@ import Testing
     #expect(bench.all.heartbeats.last?.pressures == [])
   }
 
+  @Test("a shortage is told before the keeper is asked: what replaces the pod that goes must not come back here")
+  func toldFirst() throws {
+    var bench = bench()
+    bench.live(seconds: 1)
+    let effects = bench.send(.machineRead(Self.room(memory: 5)))
+    let told = try #require(
+      effects.firstIndex { if case .send(.heartbeat(let beat)) = $0 { beat.pressures == [.memory] } else { false } })
+    let asked = try #require(effects.firstIndex { if case .keeper(.relieve) = $0 { true } else { false } })
+    #expect(told < asked)
+    #expect(bench.send(.machineRead(Self.room(memory: 5))).heartbeats.isEmpty, "it is no news")
+  }
+
   @Test("what an agent before was short of holds on over a restart, until there has been enough for five minutes")
   func restarted() {
     var before = bench()

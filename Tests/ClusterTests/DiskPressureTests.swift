@@ -101,6 +101,38 @@ struct DiskPressureTests {
     }
   }
 
+  @Test("ends nobody for a file of somebody else's, says so, and takes no pod either that bears the taint")
+  func othersFile() async throws {
+    try await Blocking.run {
+      try withSmallDisk { cluster, data in
+        try cluster.apply(cluster.manifest("old", .untilTold))
+        try eventually("it works", seconds: 60) { cluster.ledger.attempts.count == 1 }
+        let space = try Files.space(data)
+        let bytes = [UInt8](repeating: 1, count: Int(space.available - space.total / 14))
+        try Files.writeAtomically("\(data)/others", bytes)
+        let words =
+          "nothing of pods to give back: no pod is known to keep more than 1Mi there, so something else fills it"
+        try eventually("the node says so", seconds: 60) {
+          try condition(cluster) == ["True", "KubeletHasDiskPressure", "kubelet has disk pressure; \(words)"]
+        }
+        try checkEqual(try cluster.events("NothingToReclaim"), [words], "event")
+        let bearing = cluster.manifest("bearing", .brief("0.1")) { job in
+          job[path: ["spec", "template", "spec", "tolerations"]] = [["operator": "Exists"]]
+        }
+        try cluster.apply(bearing)
+        try eventually("it waits") {
+          try cluster.events("FailedScheduling").contains { $0.contains("1 node(s) had DiskPressure and take no pods") }
+        }
+        try checkEqual(try cluster.events("Evicted"), [], "evictions")
+        unlink("\(data)/others")
+        try cluster.must("wait", "job/bearing", "--for=complete", "--timeout", "60s", "-q", within: 90)
+        try Files.writeAtomically("\(cluster.directory)/ledger/go", [])
+        try cluster.must("wait", "job/old", "--for=complete", "--timeout", "60s", "-q")
+        try checkEqual(cluster.ledger.attempts.count, 2, "attempts")
+      }
+    }
+  }
+
   @Test("gives pods no more room on its disk than it has: the one too many says what lacks")
   func counted() async throws {
     try await Blocking.run {

@@ -45,6 +45,7 @@ struct FakeAgent {
   var isDeaf = false
   var diskStalledMilliseconds: Int64?
   var pressures: Set<NodePressure> = []
+  var spared: [NodePressure: String] = [:]
   var leasesSettleMilliseconds: Int64?
 
   init(_ name: String, keeper: String? = nil, machine: String? = nil, session: SessionID? = nil) {
@@ -122,11 +123,13 @@ struct FakeAgent {
   mutating func heartbeat(whole: Bool = false) -> Heartbeat {
     sequence += 1
     let entries = held.keys.sorted().compactMap { held[$0] }
-    return Heartbeat(
+    var heartbeat = Heartbeat(
       sequence: sequence, echo: echo, desiredDigest: desiredDigest, inventoryDigest: SetDigest(entries),
       inventory: whole || sequence == 1 ? entries : nil, diskStalledMilliseconds: diskStalledMilliseconds,
       pressures: pressures,
       leasesSettleMilliseconds: leasesSettleMilliseconds)
+    heartbeat.spared = spared
+    return heartbeat
   }
 }
 

@@ -90,7 +90,7 @@ final class Rate {
           over.append(report.attempt)
           if report.status.phase != .succeeded { failed += 1 }
         }
-      case .shortened, .concern, .proven, .limits, .devices, .usage, .events, nil: break
+      case .shortened, .concern, .proven, .limits, .devices, .usage, .events, .relief, nil: break
       }
     }
     ended += Int64(over.count)

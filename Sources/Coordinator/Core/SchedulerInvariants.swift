@@ -23,11 +23,14 @@ extension CoordinatorCore {
     }
   }
 
-  /// I15 of a pod that got its node in this step: those that had one before it allow it there, seen pod by pod. `left`:
+  /// I15 and I23 of a pod that got its node in this step: those that had one before it allow it there, seen pod by pod. `left`:
   /// the nodes of those that went in this step, maybe after it was placed, and were maybe whom it had to be near.
   func checkPlacement(_ pod: Pod, left: Set<String>, _ found: inout [String]) {
     guard let node = pod.nodeName, let token = pod.status.fencingToken, !pod.status.phase.isTerminal else { return }
     let here = labels(of: node)
+    if let there = state.nodes[ObjectKey(namespace: "", name: node)], Self.pressureRefusal(pod.spec, there) != nil {
+      found.append("I23: pod \(pod.meta.key) is put on \(node), which is short of something")
+    }
     let rules = pod.spec.scheduling
     let others = allPods().filter { other in
       other.status.fencingToken.map { $0 < token } ?? false && !other.status.phase.isTerminal && other.nodeName != nil

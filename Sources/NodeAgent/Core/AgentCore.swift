@@ -262,6 +262,7 @@ extension AgentCore {
       }
     case .usage(let pods): take(pods, now)
     case .events(let facts): pass(facts, now)
+    case .relief(let kind, let spared): take(spared, of: kind)
     case .shortened(let number, let settle):
       // One of an earlier session says nothing of what that session's later answers gave.
       if let session, session.shortening == number { self.session?.settlesAt = now.boot + max(0, settle) }

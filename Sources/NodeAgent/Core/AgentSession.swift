@@ -119,14 +119,12 @@ extension AgentCore {
       session.wantsInventory = false
       session.inventorySentAt = now.boot
     }
-    effects.append(
-      .send(
-        .heartbeat(
-          Heartbeat(
-            sequence: session.sequence, echo: session.echo, desiredDigest: session.desiredDigest,
-            inventoryDigest: inventoryDigest, inventory: inventory, diskStalledMilliseconds: diskStalled(now),
-            pressures: pressures(now),
-            leasesSettleMilliseconds: session.settlesAt.map { max(0, $0 - now.boot) }))))
+    var heartbeat = Heartbeat(
+      sequence: session.sequence, echo: session.echo, desiredDigest: session.desiredDigest,
+      inventoryDigest: inventoryDigest, inventory: inventory, diskStalledMilliseconds: diskStalled(now),
+      pressures: pressures(now), leasesSettleMilliseconds: session.settlesAt.map { max(0, $0 - now.boot) })
+    heartbeat.spared = pressure.spared
+    effects.append(.send(.heartbeat(heartbeat)))
     self.session = session
     probeDisk(now)
   }

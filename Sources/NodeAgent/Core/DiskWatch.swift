@@ -80,6 +80,7 @@ extension AgentCore {
   @discardableResult
   mutating func note(_ room: DiskRoom, _ time: BootTime) -> Shortage? {
     let shortage = configuration.eviction.shortage(room)
+    if shortage == nil { forgetSpared(.disk) }
     if disk.pressure.note(isLow: shortage != nil, time), session != nil {
       session?.asks = true
       // Who is evicted may have another in its place at once, and that one must not come here.

@@ -23,7 +23,7 @@ extension KeeperCore {
     // Looks at a disk may take long, and one that hangs holds up this alone.
     guard diskRelief == nil else { return }
     let attempts = evictable
-    guard !attempts.isEmpty else { return tellOfNobody(shortage, &turn) }
+    guard !attempts.isEmpty else { return spare(Self.nobody, shortage, &turn) }
     diskRelief = DiskRelief(shortage: shortage, waiting: Set(attempts))
     for attempt in attempts {
       guard let pod = pods[attempt] else { continue }
@@ -36,7 +36,10 @@ extension KeeperCore {
     guard let shortage else { return }
     self.shortage = nil
     let uses = Dictionary(usage.map { ($0.attempt, $0) }, uniquingKeysWith: { first, _ in first })
-    evictFirst(shortage, &turn, &touched) { candidate in candidate.usage = uses[candidate.attempt] }
+    evictFirst(shortage, &turn, &touched) { candidate in
+      candidate.usage = uses[candidate.attempt]
+      return true
+    }
   }
 
   /// A look at one pod's disk has answered; after the last one somebody goes. nil: the disk did not tell.
@@ -49,7 +52,16 @@ extension KeeperCore {
     diskRelief = nil
     // One that was ended meanwhile may have freed enough.
     guard !isRelieving else { return }
-    evictFirst(relief.shortage, &turn, &touched) { candidate in candidate.storage = relief.usage[candidate.attempt] }
+    let shortage = relief.shortage
+    let giving = relief.usage.filter { shortage.isGiven(by: $0.value) }
+    guard evictable.contains(where: { giving[$0] != nil }) else {
+      // kubelet would go on until no pod is left, for nothing.
+      return spare("nothing of pods to give back: \(shortage.nobodyGives)", shortage, &turn)
+    }
+    evictFirst(shortage, &turn, &touched) { candidate in
+      candidate.storage = giving[candidate.attempt]
+      return candidate.storage != nil
+    }
   }
 
   /// Those that go for the node's sake and are not gone yet, in order: one at most.
@@ -67,27 +79,52 @@ extension KeeperCore {
     }
   }
 
+  /// `know` says what a candidate uses; false: it stays.
   private mutating func evictFirst(
     _ shortage: Shortage, _ turn: inout KeeperTurn, _ touched: inout [AttemptNumber],
-    _ know: (inout EvictionCandidate) -> Void
+    _ know: (inout EvictionCandidate) -> Bool
   ) {
     let candidates = evictable.compactMap { attempt -> EvictionCandidate? in
       guard let rank = pods[attempt]?.plan?.rank else { return nil }
       var candidate = EvictionCandidate(attempt: attempt, rank: rank)
-      know(&candidate)
-      return candidate
+      return know(&candidate) ? candidate : nil
     }
     guard let first = candidates.min(by: { $0.goes(before: $1, shortage) }) else {
-      return tellOfNobody(shortage, &turn)
+      return spare(Self.nobody, shortage, &turn)
     }
     let message = first.message(shortage)
     turn.effects.append(.log("attempt \(first.attempt) is evicted: \(message)"))
+    answer("", shortage, &turn)
     pods[first.attempt]?.end(.evicted(message: message, isNodes: true), killAt: turn.now.boot, &turn)
     touched.append(first.attempt)
   }
 
-  private func tellOfNobody(_ shortage: Shortage, _ turn: inout KeeperTurn) {
-    turn.effects.append(.log("the node is short of \(shortage.resource), and there is no pod to evict"))
+  private static let nobody = "there is no pod to evict"
+
+  /// Nobody goes.
+  private func spare(_ reason: String, _ shortage: Shortage, _ turn: inout KeeperTurn) {
+    turn.effects.append(.log("the node is short of \(shortage.resource): \(reason)"))
+    answer(reason, shortage, &turn)
+  }
+
+  private func answer(_ spared: String, _ shortage: Shortage, _ turn: inout KeeperTurn) {
+    guard isAgentConnected, shortage.wantsAnswer else { return }
+    turn.effects.append(.reply(.relief(shortage.of, spared: spared)))
+  }
+}
+
+extension Shortage {
+  /// A pod's end that would give back no more than so many bytes, or files, is for nothing: some are there of any pod.
+  private static let least: (bytes: Int64, inodes: Int64) = (1 << 20, 100)
+
+  fileprivate func isGiven(by usage: StorageUsage) -> Bool {
+    isInodes ? usage.inodes > Self.least.inodes : usage.total > Self.least.bytes
+  }
+
+  fileprivate var nobodyGives: String {
+    isInodes
+      ? "no pod is known to have more than \(Self.least.inodes) files there, so something else has them"
+      : "no pod is known to keep more than \(Quantity.formatBytes(Self.least.bytes)) there, so something else fills it"
   }
 }
 

@@ -112,6 +112,8 @@ struct PressureWatch {
   var processes = Pressure()
   /// When the machine is read next.
   var due = BootTime(milliseconds: 0)
+  /// Why no pod goes for what is short, as the keeper has it.
+  var spared: [NodePressure: String] = [:]
   /// What the next agent of this data directory will know.
   var remembered: Set<NodePressure> = []
 }
@@ -158,11 +160,26 @@ extension AgentCore {
     let isNews = [
       pressure.memory.note(isLow: memory != nil, now.boot), pressure.processes.note(isLow: processes != nil, now.boot),
     ]
-    if isNews.contains(true) { session?.asks = true }
+    // Before the keeper is asked: whoever replaces the pod that goes must not come here, and what the keeper reports
+    // of it goes the same way behind this.
+    if isNews.contains(true) { beat(now) }
+    if memory == nil { forgetSpared(.memory) }
+    if processes == nil { forgetSpared(.processes) }
     // Memory goes first, as in kubelet: a pod that goes gives its processes back too.
     guard let shortage = memory ?? processes, keeperLink == .ready, identity?.limits?.relieves == true else { return }
     effects.append(.keeper(.relieve(shortage)))
   }
+
+  /// The keeper's answer; told at once when it is another than before.
+  mutating func take(_ spared: String, of kind: NodePressure) {
+    let reason = spared.isEmpty ? nil : spared
+    guard pressure.spared[kind] != reason else { return }
+    pressure.spared[kind] = reason
+    session?.asks = true
+  }
+
+  /// There is enough of it.
+  mutating func forgetSpared(_ kind: NodePressure) { take("", of: kind) }
 
   private func shortage(
     _ kind: NodePressure, _ room: (available: Int64, total: Int64), _ threshold: EvictionThreshold

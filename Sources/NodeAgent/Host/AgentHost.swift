@@ -323,7 +323,7 @@ package final class AgentHost {
   private func note(_ reply: KeeperReply) {
     switch reply {
     case .hello: inventory = []
-    case .shortened, .concern, .proven, .limits, .devices, .usage, .events: break
+    case .shortened, .concern, .proven, .limits, .devices, .usage, .events, .relief: break
     case .reports(let reports):
       for report in reports {
         statuses[report.attempt] = report.status

@@ -75,6 +75,8 @@ struct NodeRecord: Sendable {
   var isDiskStalled: Bool?
   /// The same: what it is short of.
   var pressures: Set<NodePressure>?
+  /// And why no pod goes for that.
+  var spared: [NodePressure: String] = [:]
 
   var attempts = InsertionSet<AttemptNumber>()
   /// Digest of the desired set: the attempts addressed to the holder's keeper.
@@ -338,7 +340,7 @@ extension CoordinatorCore {
     let isRelevant =
       before?.taints != after.taints || before?.unschedulable != after.unschedulable
       || before?.meta.labels != after.meta.labels || before?.capacity != after.capacity
-      || before?.isReady != after.isReady
+      || before?.isReady != after.isReady || before?.pressures != after.pressures
     guard isRelevant else { return }
     fleet.imageNodes.note(before?.meta.labels, after.meta.labels)
     if before?.meta.labels != after.meta.labels { observeTopology(node: after.meta.name, after.meta.labels) }

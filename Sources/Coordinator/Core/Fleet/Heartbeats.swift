@@ -33,7 +33,7 @@ extension CoordinatorCore {
     fleet.touched.insert(id)
     if let inventory = heartbeat.inventory { take(inventory, from: id) }
     compareInventory(heartbeat, previous, id)
-    heard(heartbeat.pressures, of: session.node)
+    heardOfPressures(heartbeat, of: session.node)
     heardFrom(session.node)
     restoreFacts(id)
     heardOfDisk(session.node, heartbeat.diskStalledMilliseconds)

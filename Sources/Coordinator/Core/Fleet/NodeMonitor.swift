@@ -137,7 +137,7 @@ extension CoordinatorCore {
     fleet.nodes[name]?.conditionsWrittenAt = now.boot
     let wall = now.wall
     guard let node = state.nodes[ObjectKey(namespace: "", name: name)] else { return }
-    let pressures = NodePressure.allCases.map { condition($0, isPressed: isPressed(node, $0), wall) }
+    let pressures = NodePressure.allCases.map { condition($0, of: name, isPressed: isPressed(node, $0), wall) }
     let problem = sandboxProblem(node)
     let ready = Condition(
       type: "Ready", status: problem == nil ? "True" : "False",

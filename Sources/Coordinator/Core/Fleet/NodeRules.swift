@@ -74,6 +74,7 @@ extension CoordinatorCore {
     if let taint = untoleratedTaint(spec, node) {
       return "node(s) had untolerated taint {\(taint.key): \(taint.value)}"
     }
+    if let refusal = pressureRefusal(spec, node) { return refusal }
     return matchesSelection(spec, node) ? confinementProblem(spec, node) : NodeRefusal.nodeAffinity
   }
 
@@ -150,6 +151,7 @@ extension CoordinatorCore {
   static func admissionProblem(of spec: PodSpec, on node: Node, _ usage: NodeUsage) -> (
     reason: String, message: String
   )? {
+    if let problem = pressureProblem(spec, node) { return ("Evicted", problem) }
     if !matchesSelection(spec, node) {
       return ("NodeAffinity", "Predicate NodeAffinity failed: \(NodeRefusal.nodeAffinity)")
     }

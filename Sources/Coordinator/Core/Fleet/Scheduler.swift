@@ -153,7 +153,8 @@ extension CoordinatorCore {
       let node = state.nodes[ObjectKey(namespace: "", name: name)],
       Self.fits(spec, usage(of: record, name, for: spec.priority, id), node.capacity),
       group.pinnedNode.isEmpty
-        ? Self.rejection(of: spec, by: node) == nil : Self.admissionProblem(of: spec, on: node, record.usage) == nil,
+        ? Self.rejection(of: spec, by: node) == nil
+        : Self.admissionProblem(of: spec, on: node, record.usage) == nil && Self.pressureRefusal(spec, node) == nil,
       storageRefusal(group.storage, by: node) == nil
     else { return nil }
     let capacity = node.capacity

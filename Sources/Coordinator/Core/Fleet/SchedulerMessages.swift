@@ -141,7 +141,9 @@ extension CoordinatorCore {
       return NodeRefusal(["node(s) didn't match the requested node name"], isHopeless: true)
     }
     guard let node = state.nodes[ObjectKey(namespace: "", name: name)] else { return NodeRefusal([], isHopeless: true) }
-    if pinned.isEmpty, let rejection = Self.rejection(of: found.spec, by: node) {
+    let rejection =
+      pinned.isEmpty ? Self.rejection(of: found.spec, by: node) : Self.pressureRefusal(found.spec, node)
+    if let rejection {
       return NodeRefusal([rejection], isHopeless: true)
     }
     guard let record = fleet.nodes[name], record.takesPods else {

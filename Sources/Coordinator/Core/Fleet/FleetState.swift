@@ -199,8 +199,10 @@ enum FleetTimer: Hashable, Comparable, Sendable {
 }
 
 /// C6: many nodes went at once; their losses wait.
-struct MassLossBrake: Equatable, Sendable {
+struct MassLossBrake: Sendable {
   var engagedAt: BootTime
+  /// Those that went at once, or since, and are neither back nor let go.
+  var nodes: InsertionSet<String>
 }
 
 struct FleetState: Sendable {

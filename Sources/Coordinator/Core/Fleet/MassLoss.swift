@@ -10,44 +10,66 @@ struct NodeStandings: Sendable {
   private(set) var reachable: Set<String> = []
   /// Lost and not released by the brake, in the order in which they went.
   private(set) var lost = InsertionSet<String>()
-  /// Of these, those that went within the brake's hold time, when it was last asked.
+  /// Of these, those that went at once, when it was last asked.
   private var recent = InsertionSet<String>()
 
   mutating func note(_ name: String, _ record: NodeRecord?) {
     if record?.isReachable == true { reachable.insert(name) } else { reachable.remove(name) }
     if let record, record.lostAt != nil, !record.isReleased {
-      if lost.insert(name) { recent.insert(name) }
+      lost.insert(name)
     } else {
       lost.remove(name)
       recent.remove(name)
     }
   }
 
-  /// How many went since that time.
-  mutating func lostSince(_ time: BootTime, _ lostAt: (String) -> BootTime?) -> Int {
+  /// It went just now.
+  mutating func noteLoss(_ name: String) { if lost.contains(name) { recent.insert(name) } }
+
+  /// Those that went since that time, in order.
+  mutating func lostSince(_ time: BootTime, _ lostAt: (String) -> BootTime?) -> InsertionSet<String> {
     while let oldest = recent.first, lostAt(oldest).map({ $0 <= time }) ?? true { _ = recent.popFirst() }
-    return recent.count
+    return recent
   }
 }
 
 extension CoordinatorCore {
   /// After every change of what the heartbeats say of a node.
-  mutating func noteStanding(_ name: String) { fleet.standings.note(name, fleet.nodes[name]) }
+  mutating func noteStanding(_ name: String) {
+    fleet.standings.note(name, fleet.nodes[name])
+    if !fleet.standings.lost.contains(name) { fleet.brake?.nodes.remove(name) }
+  }
 
   /// Its losses wait for the brake.
-  func isHeld(_ name: String) -> Bool { fleet.brake != nil && fleet.standings.lost.contains(name) }
+  func isHeld(_ name: String) -> Bool { fleet.brake?.nodes.contains(name) ?? false }
+
+  /// What is at once. One fault of the network is seen at all nodes within a heartbeat, or within a lease and two
+  /// heartbeats where it cuts one direction only.
+  private var massLossWindow: Int64 { 2 * configuration.leaseMilliseconds }
 
   /// More than 2 and at least 55 % of the nodes.
   private func isMass(_ lost: Int) -> Bool {
     lost > 2 && lost * 100 >= (lost + fleet.standings.reachable.count) * 55
   }
 
-  mutating func engageBrakeIfNeeded(_ name: String) {
-    guard fleet.brake == nil else { return }
+  /// The node is lost. `since`: when it went, if it was seen to be gone before this start.
+  ///
+  /// Nodes without pods count too: that many went silent at once says the same of the network, whatever runs on them.
+  mutating func engageBrakeIfNeeded(_ name: String, since: WallTime?) {
+    // Lost long before the coordinator began: it only has not come back. Less than that, and a mass loss may have been
+    // held when the coordinator ended.
+    if let since, wallClock.elapsed(since: since, now) > configuration.massLossHoldMilliseconds { return }
+    fleet.standings.noteLoss(name)
+    guard fleet.brake == nil else {
+      // Whoever goes while the network is doubted waits with the others.
+      fleet.brake?.nodes.insert(name)
+      return
+    }
     let nodes = fleet.nodes
-    let recent = fleet.standings.lostSince(now.boot - configuration.massLossHoldMilliseconds) { nodes[$0]?.lostAt }
+    let lost = fleet.standings.lostSince(now.boot - massLossWindow) { nodes[$0]?.lostAt }
+    let recent = lost.count
     guard isMass(recent) else { return }
-    fleet.brake = MassLossBrake(engagedAt: now.boot)
+    fleet.brake = MassLossBrake(engagedAt: now.boot, nodes: lost)
     fleet.timers.set(.brake, at: now.boot + configuration.massLossHoldMilliseconds)
     let message =
       "\(recent) of \(recent + fleet.standings.reachable.count) nodes were lost at once: replacing their pods waits "
@@ -62,7 +84,7 @@ extension CoordinatorCore {
 
   mutating func releaseNextNode() {
     if isHearing { return fleet.timers.set(.brake, at: fleet.pauses.judgesFrom) }
-    guard let name = fleet.standings.lost.first(where: { fleet.nodes[$0]?.attempts.isEmpty == false }) else {
+    guard let name = fleet.brake?.nodes.first(where: { fleet.nodes[$0]?.attempts.isEmpty == false }) else {
       fleet.brake = nil
       return
     }
@@ -72,11 +94,11 @@ extension CoordinatorCore {
     fleet.timers.set(.brake, at: now.boot + configuration.massLossPaceMilliseconds)
   }
 
-  /// Enough nodes came back: the others go as single losses do.
+  /// Enough of them came back: the others go as single losses do.
   mutating func disengageBrakeIfPossible() {
-    guard fleet.brake != nil, !isMass(fleet.standings.lost.count) else { return }
+    guard let brake = fleet.brake, !isMass(brake.nodes.count) else { return }
     fleet.brake = nil
     fleet.timers.cancel(.brake)
-    for name in fleet.standings.lost { armLossTimers(name) }
+    for name in brake.nodes { armLossTimers(name) }
   }
 }

@@ -58,7 +58,9 @@ extension CoordinatorCore {
     fleet.nodes[name]?.lostAt = now.boot
     fleet.nodes[name]?.isReleased = false
     noteStanding(name)
-    let wasReady = state.nodes[ObjectKey(namespace: "", name: name)]?.isReady ?? false
+    let before = state.nodes[ObjectKey(namespace: "", name: name)]
+    let wasReady = before?.isReady ?? false
+    let goneSince = before?.taints.first { $0.key == Taint.unreachable }?.timeAdded
     if record.isReachable { writeNodeLease(name) }
     let wall = now.wall
     let node = updateNode(name) { node in
@@ -80,7 +82,7 @@ extension CoordinatorCore {
     for number in record.attempts {
       if let attempt = fleet.attempts[number] { fleet.unreadyPods.add(attempt.pod) }
     }
-    engageBrakeIfNeeded(name)
+    engageBrakeIfNeeded(name, since: goneSince)
     armLossTimers(name)
   }
 

@@ -1,14 +1,14 @@
-// Owns: removing a tree whose names, depth and kinds of files somebody else chose. Names are bytes; each is looked up
-// in the open directory that holds it, no link followed; a few descriptors are enough for any depth. It must not know
+// Owns: removing a tree whose names, depth, kinds of files and marks somebody else chose. Names are bytes; each is looked
+// up in the open directory that holds it, no link followed; a few descriptors are enough for any depth. It must not know
 // whose tree it is.
 
 import CLinux
 import Glibc
 
 extension Files {
-  /// Removes a file, or a directory with all below it. Never follows a symbolic link, opens nothing but directories
-  /// and enters nothing that is mounted there. One that is absent is fine. What cannot be removed is left, the rest
-  /// goes; the error is the first.
+  /// Removes a file, or a directory with all below it, those that are marked immutable or append only too, where we may.
+  /// Never follows a symbolic link, opens nothing but directories and marked files, and enters nothing that is mounted
+  /// there. One that is absent is fine. What cannot be removed is left, the rest goes; the error is the first.
   package static func removeTree(_ path: String) throws(IOError) {
     let (parent, name) = split(path)
     guard !["", ".", "..", "/"].contains(name) else {
@@ -20,6 +20,25 @@ extension Files {
     defer { close(base) }
     var removal = TreeRemoval(base: base, path: path)
     try removal.run(name.utf8CString.map { $0 })
+  }
+
+  /// Takes the marks "immutable" and "append only" off a file or directory that somebody else may have put there. False:
+  /// it may have them still, or is something that has none. Follows no link in its last place, opens no device and waits
+  /// for no pipe's other end.
+  @discardableResult
+  package static func unmark(_ path: String) -> Bool { unmark(stint_open_handle(AT_FDCWD, path)) }
+
+  /// The same by a handle, which is closed.
+  fileprivate static func unmark(_ handle: Int32) -> Bool {
+    guard handle >= 0 else { return false }
+    defer { close(handle) }
+    var facts = stat()
+    guard fstat(handle, &facts) == 0, [S_IFREG, S_IFDIR].contains(facts.st_mode & S_IFMT) else { return false }
+    // By the handle: the name may be another file's by now.
+    let descriptor = open("/proc/self/fd/\(handle)", O_RDONLY | O_NONBLOCK | O_CLOEXEC)
+    guard descriptor >= 0 else { return false }
+    defer { close(descriptor) }
+    return stint_clear_marks(descriptor) == 0
   }
 }
 
@@ -62,9 +81,20 @@ private struct TreeRemoval {
     if let failure { throw failure }
   }
 
+  /// unlinkat; what a mark forbids, on the name or on the directory that was entered, once more without it. 0, or why
+  /// it is still there.
+  private func unlink(_ name: Name, _ flags: Int32) -> Int32 {
+    if unlinkat(current, name, flags) == 0 || errno == ENOENT { return 0 }
+    guard errno == EPERM else { return errno }
+    // What is above the tree is not the pod's to have marked.
+    if current != base { _ = stint_clear_marks(current) }
+    _ = Files.unmark(stint_open_handle(current, name))
+    return unlinkat(current, name, flags) == 0 || errno == ENOENT ? 0 : errno
+  }
+
   private mutating func remove(_ name: Name) {
-    if unlinkat(current, name, 0) == 0 || errno == ENOENT { return }
-    let code = errno
+    let code = unlink(name, 0)
+    if code == 0 { return }
     // Linux says EISDIR, POSIX EPERM, which an immutable file gets too.
     guard code == EISDIR || code == EPERM else { return note(code, name) }
     enter(name, code)
@@ -152,8 +182,8 @@ private struct TreeRemoval {
       close(current)
       current = base
     }
-    if unlinkat(current, done.name, AT_REMOVEDIR) == 0 || errno == ENOENT { return }
-    let code = errno
+    let code = unlink(done.name, AT_REMOVEDIR)
+    if code == 0 { return }
     guard code == ENOTEMPTY, failure == nil, rescans < Self.rescanLimit else { return note(code, done.name) }
     rescans += 1
     enter(done.name, code)

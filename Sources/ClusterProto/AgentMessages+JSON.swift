@@ -319,6 +319,7 @@ extension Heartbeat {
     if let inventory { result["inventory"] = .array(inventory.map(\.json)) }
     if let diskStalledMilliseconds { result["diskStalledMilliseconds"] = .int(diskStalledMilliseconds) }
     for kind in NodePressure.allCases where pressures.contains(kind) { result[kind.member] = true }
+    if let remains { result["filesRemain"] = .string(remains) }
     for (kind, reason) in spared { result[kind.sparedMember] = .string(reason) }
     if let leasesSettleMilliseconds { result["leasesSettleMilliseconds"] = .int(leasesSettleMilliseconds) }
     return result
@@ -336,10 +337,12 @@ extension Heartbeat {
       inventory: inventory, diskStalledMilliseconds: try reader.optionalInteger("diskStalledMilliseconds"),
       pressures: pressures,
       leasesSettleMilliseconds: try reader.optionalInteger("leasesSettleMilliseconds"))
-    for kind in NodePressure.allCases {
-      guard let reason = try reader.optionalString(kind.sparedMember) else { continue }
-      spared[kind] = reason.utf8.count > 1_000 ? String(reason.prefix(200)) : reason
+    func words(_ member: String) throws(MessageError) -> String? {
+      let text = try reader.optionalString(member)
+      return text.map { $0.utf8.count > 1_000 ? String($0.prefix(200)) : $0 }
     }
+    for kind in NodePressure.allCases { spared[kind] = try words(kind.sparedMember) }
+    remains = try words("filesRemain")
   }
 }
 

@@ -285,6 +285,8 @@ package struct Heartbeat: Equatable, Sendable {
   package var pressures: Set<NodePressure>
   /// Why no pod goes for what the node is short of, in words for people, where that is so.
   package var spared: [NodePressure: String] = [:]
+  /// What of ended pods could not be removed from the node, in words for people; nil: nothing is left.
+  package var remains: String?
   /// C2: nothing on the node holds a later lease end than this session's answers gave, once so much time has passed
   /// since this was sent; nil: longer ones of earlier sessions may hold.
   package var leasesSettleMilliseconds: Int64?

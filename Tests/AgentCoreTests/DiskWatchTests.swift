@@ -169,4 +169,17 @@ import Testing
     bench.room = DiskRoom(availableBytes: 100, totalBytes: 100)
     #expect(told(&bench, seconds: 310) == [true, false])
   }
+
+  @Test("what of ended pods could not be removed is told with each heartbeat, from the next on, until it is gone")
+  func remains() {
+    var bench = AgentBench()
+    bench.begin()
+    bench.answer()
+    bench.send(.leftBehind("1 directory"))
+    bench.live(seconds: 1)
+    #expect(bench.all.heartbeats.last?.remains == "1 directory")
+    bench.send(.leftBehind(""))
+    bench.live(seconds: 1)
+    #expect(bench.all.heartbeats.last.map { $0.remains == nil } == true)
+  }
 }

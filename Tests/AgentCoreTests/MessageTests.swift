@@ -92,6 +92,7 @@ struct MessageGenerator {
       inventoryDigest: SetDigest(random.next()),
       inventory: maybe { $0.many { $0.entry() } }, pressures: Set(NodePressure.allCases.filter { _ in flag() }),
       leasesSettleMilliseconds: maybe { $0.number() })
+    result.remains = maybe { $0.text() }
     for kind in NodePressure.allCases where flag() { result.spared[kind] = text() }
     return result
   }

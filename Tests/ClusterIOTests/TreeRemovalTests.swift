@@ -73,6 +73,53 @@ import Testing
     #expect(try Files.list(scratch.path) == [])
   }
 
+  /// chattr's marks, `FS_IMMUTABLE_FL` and `FS_APPEND_FL`, by `FS_IOC_SETFLAGS`. False: the file system has none, or we
+  /// may not set them.
+  private func mark(_ path: String, _ marks: Int32) -> Bool {
+    let descriptor = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC)
+    defer { close(descriptor) }
+    var flags: Int32 = 0
+    guard ioctl(descriptor, 0x8008_6601, &flags) == 0 else { return false }
+    flags |= marks
+    return ioctl(descriptor, 0x4008_6602, &flags) == 0
+  }
+
+  private static let (immutable, appendOnly): (Int32, Int32) = (0x10, 0x20)
+
+  @Test("what is marked as immutable or append only goes too, files and directories; what a link points to keeps its mark")
+  func marks() throws {
+    let scratch = try Scratch()
+    let tree = "\(scratch.path)/tree"
+    try Files.makeDirectory("\(tree)/fixed/inner")
+    try Files.makeDirectory("\(tree)/growing")
+    for path in ["\(tree)/file", "\(tree)/log", "\(tree)/fixed/file", "\(tree)/growing/file", "\(scratch.path)/kept"] {
+      try Files.writeAtomically(path, [1])
+    }
+    symlink("../kept", "\(tree)/fixed/link")
+    let marked = [
+      ("kept", Self.immutable), ("tree/file", Self.immutable), ("tree/log", Self.appendOnly),
+      ("tree/fixed/file", Self.immutable), ("tree/fixed/inner", Self.appendOnly), ("tree/fixed", Self.immutable),
+      ("tree/growing", Self.appendOnly), ("tree", Self.immutable),
+    ]
+    for (path, marks) in marked where !mark("\(scratch.path)/\(path)", marks) { return }
+    try Files.removeTree(tree)
+    #expect(try Files.list(scratch.path) == ["kept"])
+    #expect(unlink("\(scratch.path)/kept") != 0 && errno == EPERM, "it is not the tree's")
+    #expect(Files.unmark("\(scratch.path)/kept") && unlink("\(scratch.path)/kept") == 0)
+    #expect(mkfifo("\(scratch.path)/pipe", 0o600) == 0)
+    #expect(!Files.unmark("\(scratch.path)/pipe"), "nobody waits for its other end")
+  }
+
+  @Test("the directory that holds the tree keeps its mark: it is not the tree's to have made it")
+  func markedAbove() throws {
+    let scratch = try Scratch()
+    try Files.makeDirectory("\(scratch.path)/above/tree/inner")
+    guard mark("\(scratch.path)/above", Self.immutable) else { return }
+    let error = #expect(throws: IOError.self) { try Files.removeTree("\(scratch.path)/above/tree") }
+    #expect(error?.code == EPERM && Files.exists("\(scratch.path)/above/tree"))
+    Files.unmark("\(scratch.path)/above")
+  }
+
   @Test("what is no name of its own is refused: the root, a directory by `.` or `..`")
   func refusals() {
     for path in ["/", "/tmp/.", "/tmp/..", ""] {

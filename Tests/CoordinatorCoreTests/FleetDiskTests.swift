@@ -81,6 +81,24 @@ import Testing
     #expect(condition(harness)?.isTrue == true)
   }
 
+  @Test("what a node cannot remove of ended pods stands in a condition, with an event, until it is gone")
+  func remains() throws {
+    var harness = try FleetHarness.joined(["a"])
+    func condition() -> Condition? { harness.node("a")?.conditions.first { $0.type == "FilesRemain" } }
+    harness.beat("a")
+    #expect(condition() == nil)
+    harness.agents["a"]?.remains = "1 directory"
+    harness.pass(5_000, beating: ["a"])
+    #expect(condition()?.status == "True" && condition()?.message == "1 directory")
+    try harness.restart()
+    harness.reconnect("a", session: "session-2")
+    #expect(harness.events("FilesRemain") == ["1 directory"])
+    harness.agents["a"]?.remains = nil
+    harness.beat("a")
+    #expect(condition()?.status == "False" && condition()?.message == "nothing of ended pods is left")
+    #expect(harness.node("a")?.isReady == true && harness.node("a")?.taints.isEmpty == true)
+  }
+
   // Pressure.
 
   private func pressed() throws -> FleetHarness {

@@ -46,6 +46,7 @@ struct FakeAgent {
   var diskStalledMilliseconds: Int64?
   var pressures: Set<NodePressure> = []
   var spared: [NodePressure: String] = [:]
+  var remains: String?
   var leasesSettleMilliseconds: Int64?
 
   init(_ name: String, keeper: String? = nil, machine: String? = nil, session: SessionID? = nil) {
@@ -129,6 +130,7 @@ struct FakeAgent {
       pressures: pressures,
       leasesSettleMilliseconds: leasesSettleMilliseconds)
     heartbeat.spared = spared
+    heartbeat.remains = remains
     return heartbeat
   }
 }

@@ -86,6 +86,19 @@ import Testing
     #expect(Files.exists("\(scratch.path)/outside/kept") && !Files.exists(path))
   }
 
+  @Test("a volume whose directory a pod has marked as immutable is removed too", .enabled(if: isRoot))
+  func markedRemoval() throws {
+    let scratch = try Scratch()
+    let paths = NodePaths(data: scratch.path)
+    let path = try #require(try make(assignment(1, new), paths))
+    try Files.writeAtomically("\(path)/file", [1])
+    // Where there is no chattr, or the file system has no marks, it is a directory as any other.
+    _ = try run("/usr/bin/env", "chattr", "+i", "\(path)/file", path)
+    let (gone, failed) = ClaimVolumes(paths: paths, user: nil).remove(["pvc-1"])
+    #expect(gone == ["pvc-1"] && failed.isEmpty)
+    #expect(try Files.list(paths.claims) == [])
+  }
+
   @Test("a hostPath volume is found as a pod's own hostPath is") func hostPath() throws {
     let scratch = try Scratch()
     let paths = NodePaths(data: scratch.path + "/data")

@@ -31,6 +31,24 @@ struct DiskTroubleTests {
     #expect(try files.take(for: unwanted) == nil)
   }
 
+  @Test("a termination message's file that its container has marked is no hindrance for the next", .enabled(if: isRoot))
+  func markedTerminationFile() throws {
+    let scratch = try Scratch()
+    let files = try TerminationFiles(NodePaths(data: scratch.path))
+    let container = PodPlan.Container(
+      name: "main", image: "", arguments: ["true"], environment: [], workingDirectory: "/", mounts: [],
+      isSidecar: false, terminationMessagePath: "/usr/message", fallsBackToLogs: false)
+    for isEmpty in [true, false] {
+      let path = try #require(try files.take(for: container))
+      _ = try run("/usr/bin/env", "chattr", "+i", path)
+      files.giveBack(path, isEmpty: isEmpty)
+      #expect(Files.exists(path) == isEmpty)
+      let descriptor = open(path, O_WRONLY | O_CLOEXEC)
+      #expect((descriptor >= 0) == isEmpty, "it can be written")
+      close(descriptor)
+    }
+  }
+
   @Test("what a node is short of is kept for the next agent of the same boot, until it is over")
   func pressures() throws {
     let scratch = try Scratch()
@@ -94,7 +112,7 @@ struct DiskTroubleTests {
     worker.stop()
   }
 
-  @Test("volumes that could not be removed are removed with the next ones", .enabled(if: isRoot))
+  @Test("volumes that could not be removed are told, and removed with the next ones", .enabled(if: isRoot))
   func cleanUp() throws {
     let scratch = try Scratch()
     let paths = NodePaths(data: scratch.path)
@@ -105,14 +123,25 @@ struct DiskTroubleTests {
     let worker = try PreparationWorker(
       paths: paths, node: "n", address: "127.0.0.1",
       capacity: NodeCapacity(cpuMillicores: 1_000, memoryBytes: 1 << 30, pods: 1))
+    let loop = try EventLoop()
+    var told: [String] = []
+    try worker.attach(to: loop) { if case .leftBehind(let words) = $0 { told.append(words) } }
+    func wait(_ what: String, until isTrue: () -> Bool) throws {
+      let end = Clocks.boot() + 20_000_000_000
+      while !isTrue(), Clocks.boot() < end { try loop.runOnce(timeoutMilliseconds: 100) }
+      #expect(isTrue(), "\(what)")
+    }
     worker.cleanUp(1)
-    #expect(eventually { !Files.exists("\(paths.pod(1))/volumes/other") })
+    try wait("it is told") { told.count == 1 }
+    #expect(told.first?.hasPrefix("1 directory of ended pods could not be removed: remove \(paths.pod(1))/") == true)
     worker.cleanUp(2)
-    #expect(eventually { !Files.exists(paths.pod(2)) })
+    try wait("the next goes") { !Files.exists(paths.pod(2)) }
     #expect(Files.exists(busy))
     umount(busy)
     worker.cleanUp(3)
-    #expect(eventually { !Files.exists(paths.pod(3)) && !Files.exists(paths.pod(1)) })
+    try wait("both go") { !Files.exists(paths.pod(3)) && !Files.exists(paths.pod(1)) }
+    try wait("that is told too") { told.count == 2 }
+    #expect(told.last == "")
     worker.stop()
   }
 }

@@ -62,6 +62,9 @@ short stint_spawn_flags(int new_session);
 // posix_spawn_file_actions_addchdir_np.
 int stint_spawn_add_chdir(posix_spawn_file_actions_t *actions, const char *path);
 
+// Takes the marks "immutable" and "append only" off an open file or directory, where it has them; 0, or -1 and errno.
+int stint_clear_marks(int descriptor);
+
 // Free bytes for unprivileged users and total bytes of the file system at `path`; 0, or -1 and errno.
 int stint_filesystem_space(const char *path, uint64_t *available, uint64_t *total);
 

@@ -60,6 +60,8 @@ package struct AgentCore {
   var disk = DiskWatch()
   var usage = UsageWatch()
   var pressure = PressureWatch()
+  /// What of ended pods is still there; nil: nothing.
+  var remains: String?
   var devices: DeviceLedger
   /// What is fetched for whom; without images nobody asks it.
   var pulls: ImagePulls
@@ -137,6 +139,9 @@ package struct AgentCore {
     case .volumesRemoved(let volumes, let failed):
       // Without a session it is asked for again.
       if session != nil { effects.append(.send(.volumesRemoved(volumes, failed: failed))) }
+    case .leftBehind(let words):
+      remains = words.isEmpty ? nil : words
+      session?.asks = true
     case .stopRequested: leave()
     case .shutDownRequested(let grace): shutDown(graceMilliseconds: grace)
     }

@@ -42,6 +42,8 @@ package enum AgentEvent: Equatable, Sendable {
   case imagePullFailed(PullNumber, message: String)
   /// Answer to `removeVolumes`: those that are gone, and why others are not.
   case volumesRemoved([String], failed: [VolumeProblem])
+  /// What of ended pods could not be removed, in words for people, when that changes; empty: nothing is left.
+  case leftBehind(String)
   /// Answer to `probeDisk` of that number: the disk of the data directory answers, and has so much room; nil: it did
   /// not say.
   case diskAnswered(Int64, room: DiskRoom? = nil)

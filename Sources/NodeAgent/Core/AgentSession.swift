@@ -124,6 +124,7 @@ extension AgentCore {
       inventoryDigest: inventoryDigest, inventory: inventory, diskStalledMilliseconds: diskStalled(now),
       pressures: pressures(now), leasesSettleMilliseconds: session.settlesAt.map { max(0, $0 - now.boot) })
     heartbeat.spared = pressure.spared
+    heartbeat.remains = remains
     effects.append(.send(.heartbeat(heartbeat)))
     self.session = session
     probeDisk(now)

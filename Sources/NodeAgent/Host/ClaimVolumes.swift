@@ -69,7 +69,7 @@ struct ClaimVolumes {
         // Away at once: a pod of whoever takes the volume back meanwhile finds nothing, and not a part of it.
         let dying = "\(paths.claims)/.gone-\(name)"
         try Files.removeTree(dying)
-        if rename("\(paths.claims)/\(name)", dying) != 0, errno != ENOENT { throw IOError.last("rename", name) }
+        try Self.rename("\(paths.claims)/\(name)", dying)
         try Files.removeTree(dying)
         gone.append(name)
       } catch {
@@ -77,5 +77,12 @@ struct ClaimVolumes {
       }
     }
     return (gone, failed)
+  }
+
+  /// One that is absent is fine; a pod may have marked the directory as immutable.
+  private static func rename(_ path: String, _ other: String) throws(IOError) {
+    if Glibc.rename(path, other) == 0 || errno == ENOENT { return }
+    if errno == EPERM, Files.unmark(path), Glibc.rename(path, other) == 0 { return }
+    throw IOError.last("rename", path)
   }
 }

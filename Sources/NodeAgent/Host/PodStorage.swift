@@ -63,8 +63,8 @@ final class PodStorage: Sendable {
     self.logLimit = logLimit
     data = try DirectoryPlace(path: paths.data)
     messages = try TerminationFiles(paths)
-    // Of a former keeper, whose pods are gone.
-    try Files.removeTree(paths.roots)
+    // Of a former keeper, whose pods are gone. What stays is no reason not to start: each root's place is looked at.
+    Self.remove(paths.roots)
     // An empty directory of the machine's own, in memory as /run is: with a /run of its own each container would lose
     // the sockets in it.
     try? Files.makeDirectory(PodToken.usualPath, mode: 0o755)

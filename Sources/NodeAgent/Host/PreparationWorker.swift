@@ -32,7 +32,7 @@ final class PreparationWorker {
   private let data: DirectoryPlace
   /// The data directory was not at its path when it was looked at last: no new pod is begun.
   var isDisplaced = false
-  /// Attempts whose directory a thread could not remove: tried again with the next ones.
+  /// Directories that a thread could not remove: tried again with the next ones.
   private let unremoved = Unremoved()
   /// Of those at once, so that a disk that stays broken costs each clean-up little.
   private static let retries = 4
@@ -131,9 +131,16 @@ final class PreparationWorker {
     }
     if isBare { return }
     pool.post(key: attempt) { [paths] in Shares(paths: paths).release(attempt) }
-    for attempt in [attempt] + unremoved.take(Self.retries) {
-      let path = paths.pod(attempt)
-      pool.post(key: attempt) { [unremoved] in if !Self.remove(path) { unremoved.insert(attempt) } }
+    remove(paths.pod(attempt), of: attempt)
+  }
+
+  /// And some of those that could not be removed before.
+  private func remove(_ path: String, of attempt: AttemptNumber) {
+    for (path, attempt) in [(path, attempt)] + unremoved.oldest(Self.retries) {
+      pool.post(key: attempt) { [unremoved, results] in
+        let error = Self.remove(path)
+        if let words = unremoved.note(path, of: attempt, error) { results.post(.leftBehind(words)) }
+      }
     }
   }
 
@@ -147,7 +154,12 @@ final class PreparationWorker {
 
   func deleteLogs(_ attempts: [AttemptNumber]) {
     let directories = attempts.map { paths.logs($0) }
-    pool.post(key: Self.noAttempt) { for directory in directories { _ = Self.remove(directory) } }
+    pool.post(key: Self.noAttempt) { [unremoved, results] in
+      for directory in directories {
+        let error = Self.remove(directory)
+        if let words = unremoved.note(directory, of: Self.noAttempt, error) { results.post(.leftBehind(words)) }
+      }
+    }
   }
 
   /// Removes the directories of claims.
@@ -229,115 +241,56 @@ final class PreparationWorker {
       .plan(assignment, number: number, volumes: volumes)
   }
 
-  /// Whether it is gone; what stands in the way is logged.
-  private static func remove(_ path: String) -> Bool {
+  /// Why it is not gone, which is logged; nil: it is.
+  private static func remove(_ path: String) -> IOError? {
     // Nothing that is mounted is entered: volumes in memory come off once they are in the way.
-    if (try? Files.removeTree(path)) != nil { return true }
+    if (try? Files.removeTree(path)) != nil { return nil }
     MemoryVolumes.unmount(below: path)
     do throws(IOError) {
       try Files.removeTree(path)
-      return true
+      return nil
     } catch {
       HostLog.line("agent: \(error)")
-      return false
+      return error
     }
   }
 }
 
-/// Attempts that threads and loop hand each other.
+/// Directories that are still there, which threads and loop tell each other of.
 private final class Unremoved: Sendable {
-  private let attempts = Mutex<Set<AttemptNumber>>([])
-
-  func insert(_ attempt: AttemptNumber) { _ = attempts.withLock { $0.insert(attempt) } }
-
-  /// Takes out the oldest ones.
-  func take(_ count: Int) -> ArraySlice<AttemptNumber> {
-    attempts.withLock { attempts in
-      let oldest = attempts.sorted().prefix(count)
-      attempts.subtract(oldest)
-      return oldest
-    }
-  }
-}
-
-/// One preparation; safe to run on any thread.
-private struct Preparation: Sendable {
-  var paths: NodePaths
-  var node: PodPlace
-  var slots: TokenSlots
-  var user: PodUser?
-  var images: [String: PlacedImage] = [:]
-
-  func run(_ assignment: Assignment, number: Int64) -> AgentEvent {
-    do throws(VolumeError) {
-      let volumes = try Volumes.make(
-        assignment, paths: paths, place: place(of: assignment, volumes: [:]), slots: slots, user: user)
-      if !images.isEmpty { try writeNetworkFiles(assignment) }
-      return plan(assignment, number: number, volumes: volumes)
-    } catch {
-      return .preparationFailed(
-        assignment.attempt, number: number, container: "", reason: error.reason, message: error.message,
-        retryable: error.retryable)
-    }
+  private struct Remainder {
+    var attempt: AttemptNumber
+    var error: String
   }
 
-  func runAddition(_ assignment: Assignment, _ name: String, number: Int64) -> AgentEvent {
-    func failed(_ reason: String, _ message: String) -> AgentEvent {
-      .preparationFailed(
-        assignment.attempt, number: number, container: name, reason: reason, message: message, retryable: true)
-    }
-    let mounts = assignment.spec.ephemeralContainers.first { $0.name == name }?.mounts ?? []
-    var volumes: [String: String] = [:]
-    do throws(VolumeError) {
-      for mount in mounts {
-        volumes[mount.name] = try Volumes.find(mount.name, of: assignment, paths: paths, slots: slots, user: user)
+  private struct State {
+    var remainders: [String: Remainder] = [:]
+    var words = ""
+  }
+
+  private let state = Mutex(State())
+
+  /// `error` nil: it is gone. What there is to say of all of them now, if that is news; empty: nothing is left.
+  func note(_ path: String, of attempt: AttemptNumber, _ error: IOError?) -> String? {
+    state.withLock { state in
+      state.remainders[path] = error.map { Remainder(attempt: attempt, error: "\($0)") }
+      var words = ""
+      if let first = state.remainders.min(by: { ($0.value.attempt, $0.key) < ($1.value.attempt, $1.key) }) {
+        let count = state.remainders.count
+        words =
+          "\(count) \(count == 1 ? "directory" : "directories") of ended pods could not be removed: \(first.value.error)"
       }
-      // A pod of host programs alone has none yet.
-      let network = "\(paths.pod(assignment.attempt))/\(NetworkFiles.directory)"
-      if !images.isEmpty, slots.networkPath(of: assignment.attempt) == nil, !Files.exists(network) {
-        try writeNetworkFiles(assignment)
-      }
-    } catch {
-      return failed(error.reason, error.message)
-    }
-    do throws(PlanningError) {
-      let container = try PodPlanner.addition(name, to: assignment, place: place(of: assignment, volumes: volumes))
-      return .additionPrepared(assignment.attempt, number: number, container)
-    } catch {
-      return failed(error.reason, error.message)
+      if words == state.words { return nil }
+      state.words = words
+      return words
     }
   }
 
-  func plan(_ assignment: Assignment, number: Int64, volumes: [String: String]) -> AgentEvent {
-    do throws(PlanningError) {
-      let plan = try PodPlanner.plan(assignment, place: place(of: assignment, volumes: volumes))
-      return .prepared(assignment.attempt, number: number, plan)
-    } catch {
-      return .preparationFailed(
-        assignment.attempt, number: number, container: error.container, reason: error.reason, message: error.message,
-        retryable: true)
+  /// Those to try again.
+  func oldest(_ count: Int) -> [(String, AttemptNumber)] {
+    state.withLock { state in
+      let sorted = state.remainders.sorted { ($0.value.attempt, $0.key) < ($1.value.attempt, $1.key) }
+      return sorted.prefix(count).map { ($0.key, $0.value.attempt) }
     }
-  }
-
-  private func writeNetworkFiles(_ assignment: Assignment) throws(VolumeError) {
-    do throws(IOError) {
-      let isWritten = try slots.writeNetwork(assignment.attempt, namespace: assignment.namespace) {
-        (path, isKnown) throws(IOError) in
-        try NetworkFileWriter.write(assignment, address: node.address, into: path, isKnown: isKnown)
-      }
-      if !isWritten { try NetworkFileWriter.write(assignment, address: node.address, paths: paths) }
-    } catch {
-      throw VolumeError(reason: "CreateContainerConfigError", message: "\(error)", retryable: true)
-    }
-  }
-
-  private func place(of assignment: Assignment, volumes: [String: String]) -> PodPlace {
-    var place = node
-    place.podDirectory = paths.pod(assignment.attempt)
-    place.networkDirectory = slots.networkPath(of: assignment.attempt)
-    place.volumes = volumes
-    place.images = images
-    place.hasMemoryVolumes = MemoryVolumes.isPossible
-    return place
   }
 }

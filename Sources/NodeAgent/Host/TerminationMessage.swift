@@ -30,7 +30,7 @@ final class TerminationFiles: Sendable {
   /// there would make the very same one.
   init(_ paths: NodePaths) throws(IOError) {
     directory = paths.messages
-    try Files.removeTree(directory)
+    do throws(IOError) { try Files.removeTree(directory) } catch { HostLog.line("keeper: \(error)") }
     try Files.makeDirectory(directory)
     let descriptor = open(Self.usualPath, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0o644)
     if descriptor >= 0 { close(descriptor) }
@@ -58,9 +58,11 @@ final class TerminationFiles: Sendable {
     return try make()
   }
 
-  /// Takes back a file that no process has any more; one that was written goes.
+  /// Takes back a file that no process has any more; one that was written goes, and one that its container has marked
+  /// so that the next could not write there.
   func giveBack(_ path: String, isEmpty: Bool) {
-    if isEmpty { state.withLock { $0.free.append(path) } } else { unlink(path) }
+    if isEmpty, Files.unmark(path) { return state.withLock { $0.free.append(path) } }
+    do throws(IOError) { try Files.removeTree(path) } catch { HostLog.line("keeper: \(error)") }
   }
 
   /// Whether files have to be made ahead; said once until that is done.
@@ -80,12 +82,17 @@ final class TerminationFiles: Sendable {
   }
 
   private func make() throws(IOError) -> String {
-    let number = state.withLock { state in
-      state.count += 1
-      return state.count
-    }
-    let path = "\(directory)/\(number)"
-    let descriptor = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0o666)
+    var path = ""
+    var descriptor: Int32 = -1
+    // A former keeper's that could not be removed has its number.
+    repeat {
+      let number = state.withLock { state in
+        state.count += 1
+        return state.count
+      }
+      path = "\(directory)/\(number)"
+      descriptor = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0o666)
+    } while descriptor < 0 && errno == EEXIST
     guard descriptor >= 0 else { throw IOError.last("make the termination message's file", path) }
     fchmod(descriptor, 0o666)
     close(descriptor)

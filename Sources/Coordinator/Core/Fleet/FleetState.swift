@@ -77,6 +77,8 @@ struct NodeRecord: Sendable {
   var pressures: Set<NodePressure>?
   /// And why no pod goes for that.
   var spared: [NodePressure: String] = [:]
+  /// The same: what of ended pods is still there.
+  var remains: String??
 
   var attempts = InsertionSet<AttemptNumber>()
   /// Digest of the desired set: the attempts addressed to the holder's keeper.

@@ -37,6 +37,7 @@ extension CoordinatorCore {
     heardFrom(session.node)
     restoreFacts(id)
     heardOfDisk(session.node, heartbeat.diskStalledMilliseconds)
+    heardOfRemains(session.node, heartbeat.remains)
     settleLeases(heartbeat, id)
   }
 

@@ -106,6 +106,17 @@ int stint_filesystem_inodes(const char *path, uint64_t *available, uint64_t *tot
   return 0;
 }
 
+int stint_filesystem_most(const char *path, uint64_t *bytes, uint64_t *inodes) {
+  struct statvfs facts;
+  if (statvfs(path, &facts) != 0) return -1;
+  // What is free and not available is kept for root.
+  uint64_t kept = facts.f_bfree > facts.f_bavail ? facts.f_bfree - facts.f_bavail : 0;
+  uint64_t kept_inodes = facts.f_ffree > facts.f_favail ? facts.f_ffree - facts.f_favail : 0;
+  *bytes = (uint64_t)(facts.f_blocks > kept ? facts.f_blocks - kept : 0) * facts.f_frsize;
+  *inodes = facts.f_files > kept_inodes ? facts.f_files - kept_inodes : 0;
+  return 0;
+}
+
 int stint_keep_blocks(int descriptor, uint64_t bytes) {
   return fallocate(descriptor, FALLOC_FL_KEEP_SIZE, 0, (off_t)bytes);
 }

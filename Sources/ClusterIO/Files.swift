@@ -252,6 +252,15 @@ package enum Files {
     return (available, total)
   }
 
+  /// The most bytes and inodes that unprivileged users could ever find free on the file system that holds `path`; inodes
+  /// 0: as above.
+  package static func most(_ path: String) throws(IOError) -> (bytes: UInt64, inodes: UInt64) {
+    var bytes: UInt64 = 0
+    var inodes: UInt64 = 0
+    guard stint_filesystem_most(path, &bytes, &inodes) == 0 else { throw IOError.last("statvfs", path) }
+    return (bytes, inodes)
+  }
+
   /// Gives a file that is there blocks for its first `bytes`, its size left as it is. False: it could not.
   @discardableResult
   package static func keepBlocks(_ path: String, _ bytes: UInt64) -> Bool {

@@ -67,6 +67,31 @@ struct CommandLineParsingTests {
     #expect(settings.imageInodes == EvictionThreshold(7) && settings.memory == EvictionThreshold(0))
   }
 
+  @Test(
+    "a threshold that the machine could never keep is refused, with what there is and what to do",
+    arguments: [
+      ("memory.available<8Gi", "memory.available<8Gi is more than the 8192Mi that this machine could ever"),
+      ("nodefs.available<1Ti", "nodefs.available<1Ti is more than the 95Mi that the file system of /data could ever"),
+      ("nodefs.available<96%", "nodefs.available<96% is more than the 95Mi that the file system of /data could ever"),
+      ("imagefs.available<95Mi", "imagefs.available<95Mi is more than the 95Mi that the file system of /data"),
+      ("nodefs.inodesFree<2000", "nodefs.inodesFree<2000 is more than the 1000 that the file system of /data"),
+      ("imagefs.inodesFree<1000", "imagefs.inodesFree<1000 is more than the 1000 that the file system of /data"),
+      ("pid.available<5000000", "pid.available<5000000 is more than the 32768 that this machine (pid_max and"),
+      ("nodefs.available<94%,nodefs.inodesFree<99%,pid.available<32767,memory.available<99.9%", nil),
+    ] as [(String, String?)])
+  func unkeepable(text: String, problem: String?) throws {
+    let settings = try AgentResources.eviction(try parse("agent --eviction-hard \(text)"))
+    let machine = AgentResources.MachineMost(
+      memory: .init(total: 8 << 30, left: 8 << 30, place: "this machine"),
+      processes: .init(total: 32_768, left: 32_768, place: "this machine (pid_max and threads-max)"),
+      disk: .init(total: 100 << 20, left: 95 << 20, place: "the file system of /data"),
+      inodes: .init(total: 1_000, left: 1_000, place: "the file system of /data"))
+    let found = AgentResources.problem(settings, machine)
+    #expect(found == nil ? problem == nil : found?.hasPrefix("--eviction-hard: \(problem ?? "-")") == true, "\(found ?? "")")
+    #expect(AgentResources.problem(settings, AgentResources.MachineMost()) == nil, "what does not tell refuses nothing")
+    #expect(AgentResources.problem(EvictionSettings(), .read(memory: 8 << 30, data: "/nowhere/data")) == nil)
+  }
+
   @Test("what is kept from pods may be room on the disk")
   func reserved() throws {
     let reserve = try AgentResources.reserve(try parse("agent --reserve cpu=1,memory=1Gi,ephemeral-storage=2Gi"))

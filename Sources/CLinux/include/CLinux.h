@@ -71,6 +71,9 @@ int stint_filesystem_space(const char *path, uint64_t *available, uint64_t *tota
 // The same of inodes; a file system that makes them as it needs them has a total of 0.
 int stint_filesystem_inodes(const char *path, uint64_t *available, uint64_t *total);
 
+// The most bytes and inodes that unprivileged users could ever find free there; 0, or -1 and errno.
+int stint_filesystem_most(const char *path, uint64_t *bytes, uint64_t *inodes);
+
 // Gives the open file blocks for its first `bytes`, its size left as it is; 0, or -1 and errno.
 int stint_keep_blocks(int descriptor, uint64_t bytes);
 

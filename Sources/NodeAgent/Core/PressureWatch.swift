@@ -39,7 +39,7 @@ package struct EvictionThreshold: Equatable, Sendable {
   }
 
   /// In bytes, inodes or processes, of so many.
-  func amount(of total: Int64) -> Int64 {
+  package func amount(of total: Int64) -> Int64 {
     isShare ? min(total / 1_000 * amount + total % 1_000 * amount / 1_000, most) : amount
   }
 }

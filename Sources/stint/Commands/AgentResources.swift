@@ -1,6 +1,7 @@
 // Owns: the agent's flags about what it offers and keeps back: texts to numbers. It must not know who gets what.
 
 import AgentCore
+import ClusterIO
 import ClusterProto
 
 /// `--reserve`, `--resource`, `--resource-env` and `--eviction-hard`.
@@ -99,11 +100,67 @@ enum AgentResources {
     return result
   }
 
+  /// What a machine has of one thing, of which shares are taken, and the most that could ever be left of it.
+  struct Most: Equatable {
+    var total: Int64
+    var left: Int64
+    /// Whose it is, for people.
+    var place: String
+  }
+
+  /// What of a machine thresholds are about; nil: it does not tell, or (inodes) there is no such bound.
+  struct MachineMost: Equatable {
+    var memory: Most?
+    var processes: Most?
+    var disk: Most?
+    var inodes: Most?
+
+    /// Reads the machine. `data`: the agent's data directory, or what will hold it.
+    static func read(memory: UInt64, data: String) -> MachineMost {
+      var result = MachineMost()
+      result.memory = Most(total: Int64(clamping: memory), left: Int64(clamping: memory), place: "this machine")
+      if let most = UsageReader.room()?.processes.total {
+        result.processes = Most(total: most, left: most, place: "this machine (pid_max and threads-max)")
+      }
+      var place = data
+      while !Files.exists(place), place != "/" { place = Files.split(place).parent }
+      guard let space = try? Files.space(place), let inodes = try? Files.inodes(place), let most = try? Files.most(place)
+      else { return result }
+      let words = "the file system of \(data)"
+      if space.total > 0 {
+        result.disk = Most(total: Int64(clamping: space.total), left: Int64(clamping: most.bytes), place: words)
+      }
+      // A total of 0: it makes them as it needs them.
+      if inodes.total > 0 {
+        result.inodes = Most(total: Int64(clamping: inodes.total), left: Int64(clamping: most.inodes), place: words)
+      }
+      return result
+    }
+  }
+
   /// What would keep every pod away from this machine for good; nil: nothing.
-  static func problem(_ eviction: EvictionSettings, memory: UInt64) -> String? {
-    guard !eviction.memory.isShare, eviction.memory.amount >= memory else { return nil }
-    return "--eviction-hard: memory.available<\(Quantity.formatBytes(eviction.memory.amount)) is more than the "
-      + "\(memory >> 20)Mi that this machine has: the node would never take a pod; give less, or a share such as 10%"
+  static func problem(_ eviction: EvictionSettings, _ machine: MachineMost) -> String? {
+    let signals: [(String, EvictionThreshold, Most?, isBytes: Bool)] = [
+      ("memory.available", eviction.memory, machine.memory, true),
+      ("nodefs.available", eviction.disk, machine.disk, true),
+      ("nodefs.inodesFree", eviction.inodes, machine.inodes, false),
+      ("imagefs.available", eviction.imageDisk, machine.disk, true),
+      ("imagefs.inodesFree", eviction.imageInodes, machine.inodes, false),
+      ("pid.available", eviction.processes, machine.processes, false),
+    ]
+    for (signal, threshold, most, isBytes) in signals {
+      guard let most, threshold.amount(of: most.total) >= most.left, most.left > 0 else { continue }
+      func text(_ amount: Int64) -> String { isBytes ? Quantity.formatBytes(amount) : String(amount) }
+      let given = threshold.isShare ? percent(threshold.amount) : text(threshold.amount)
+      let there = isBytes ? "\(most.left >> 20)Mi" : String(most.left)
+      return "--eviction-hard: \(signal)<\(given) is more than the \(there) that \(most.place) could ever have left: the "
+        + "node would never take a pod; give less, or a share such as 10%"
+    }
+    return nil
+  }
+
+  private static func percent(_ thousandths: Int64) -> String {
+    "\(thousandths / 10)\(thousandths % 10 == 0 ? "" : ".\(thousandths % 10)")%"
   }
 
   private static func threshold(_ text: String) -> EvictionThreshold? {

@@ -127,7 +127,7 @@ enum ServeCommand {
     options.frozenKillMilliseconds = arguments.milliseconds("frozen-kill") ?? options.frozenKillMilliseconds
     options.eviction = try AgentResources.eviction(arguments)
     let machine = try MachineFacts.read(fallbackMachineID: "")
-    if let problem = AgentResources.problem(options.eviction, memory: machine.memory) {
+    if let problem = AgentResources.problem(options.eviction, .read(memory: machine.memory, data: data)) {
       throw arguments.problem(problem)
     }
     if joined == nil, token == nil, options.authority == nil {

@@ -252,8 +252,8 @@ package enum Files {
     return (available, total)
   }
 
-  /// The most bytes and inodes that unprivileged users could ever find free on the file system that holds `path`; inodes
-  /// 0: as above.
+  /// The most bytes and inodes that unprivileged users could ever find free on the file system that holds `path`. Of
+  /// inodes 0: as above.
   package static func most(_ path: String) throws(IOError) -> (bytes: UInt64, inodes: UInt64) {
     var bytes: UInt64 = 0
     var inodes: UInt64 = 0

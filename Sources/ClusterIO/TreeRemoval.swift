@@ -1,14 +1,14 @@
-// Owns: removing a tree whose names, depth, kinds of files and marks somebody else chose. Names are bytes; each is looked
-// up in the open directory that holds it, no link followed; a few descriptors are enough for any depth. It must not know
-// whose tree it is.
+// Owns: removing a tree whose names, depth, kinds of files and marks somebody else chose. Names are bytes; each is
+// looked up in the open directory that holds it, no link followed; a few descriptors are enough for any depth. It must
+// not know whose tree it is.
 
 import CLinux
 import Glibc
 
 extension Files {
-  /// Removes a file, or a directory with all below it, those that are marked immutable or append only too, where we may.
-  /// Never follows a symbolic link, opens nothing but directories and marked files, and enters nothing that is mounted
-  /// there. One that is absent is fine. What cannot be removed is left, the rest goes; the error is the first.
+  /// Removes a file, or a directory with all below it; what is marked immutable or append only too, where we may. Never
+  /// follows a symbolic link, opens nothing but directories and marked files, and enters nothing that is mounted there.
+  /// One that is absent is fine. What cannot be removed is left, the rest goes; the error is the first.
   package static func removeTree(_ path: String) throws(IOError) {
     let (parent, name) = split(path)
     guard !["", ".", "..", "/"].contains(name) else {
@@ -22,9 +22,9 @@ extension Files {
     try removal.run(name.utf8CString.map { $0 })
   }
 
-  /// Takes the marks "immutable" and "append only" off a file or directory that somebody else may have put there. False:
-  /// it may have them still, or is something that has none. Follows no link in its last place, opens no device and waits
-  /// for no pipe's other end.
+  /// Takes the marks "immutable" and "append only" off a file or directory that somebody else may have put there.
+  /// False: it may have them still, or is something that has none. Follows no link in its last place, opens no device
+  /// and waits for no pipe's other end.
   @discardableResult
   package static func unmark(_ path: String) -> Bool { unmark(stint_open_handle(AT_FDCWD, path)) }
 

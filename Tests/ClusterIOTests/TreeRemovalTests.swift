@@ -86,7 +86,7 @@ import Testing
 
   private static let (immutable, appendOnly): (Int32, Int32) = (0x10, 0x20)
 
-  @Test("what is marked as immutable or append only goes too, files and directories; what a link points to keeps its mark")
+  @Test("what is marked as immutable or append only goes too; what a link points to keeps its mark")
   func marks() throws {
     let scratch = try Scratch()
     let tree = "\(scratch.path)/tree"

@@ -87,7 +87,8 @@ struct CommandLineParsingTests {
       disk: .init(total: 100 << 20, left: 95 << 20, place: "the file system of /data"),
       inodes: .init(total: 1_000, left: 1_000, place: "the file system of /data"))
     let found = AgentResources.problem(settings, machine)
-    #expect(found == nil ? problem == nil : found?.hasPrefix("--eviction-hard: \(problem ?? "-")") == true, "\(found ?? "")")
+    #expect((found == nil) == (problem == nil), "\(found ?? "")")
+    if let problem { #expect(found?.hasPrefix("--eviction-hard: \(problem)") == true, "\(found ?? "")") }
     #expect(AgentResources.problem(settings, AgentResources.MachineMost()) == nil, "what does not tell refuses nothing")
     #expect(AgentResources.problem(EvictionSettings(), .read(memory: 8 << 30, data: "/nowhere/data")) == nil)
   }

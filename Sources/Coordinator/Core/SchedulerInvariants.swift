@@ -23,8 +23,9 @@ extension CoordinatorCore {
     }
   }
 
-  /// I15 and I23 of a pod that got its node in this step: those that had one before it allow it there, seen pod by pod. `left`:
-  /// the nodes of those that went in this step, maybe after it was placed, and were maybe whom it had to be near.
+  /// I15 and I23 of a pod that got its node in this step: those that had one before it allow it there, seen pod by pod.
+  /// `left`: the nodes of those that went in this step, maybe after it was placed, and were maybe whom it had to be
+  /// near.
   func checkPlacement(_ pod: Pod, left: Set<String>, _ found: inout [String]) {
     guard let node = pod.nodeName, let token = pod.status.fencingToken, !pod.status.phase.isTerminal else { return }
     let here = labels(of: node)

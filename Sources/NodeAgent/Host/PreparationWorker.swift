@@ -277,8 +277,8 @@ private final class Unremoved: Sendable {
       var words = ""
       if let first = state.remainders.min(by: { ($0.value.attempt, $0.key) < ($1.value.attempt, $1.key) }) {
         let count = state.remainders.count
-        words =
-          "\(count) \(count == 1 ? "directory" : "directories") of ended pods could not be removed: \(first.value.error)"
+        let what = count == 1 ? "directory" : "directories"
+        words = "\(count) \(what) of ended pods could not be removed: \(first.value.error)"
       }
       if words == state.words { return nil }
       state.words = words
@@ -292,5 +292,87 @@ private final class Unremoved: Sendable {
       let sorted = state.remainders.sorted { ($0.value.attempt, $0.key) < ($1.value.attempt, $1.key) }
       return sorted.prefix(count).map { ($0.key, $0.value.attempt) }
     }
+  }
+}
+
+/// One preparation; safe to run on any thread.
+private struct Preparation: Sendable {
+  var paths: NodePaths
+  var node: PodPlace
+  var slots: TokenSlots
+  var user: PodUser?
+  var images: [String: PlacedImage] = [:]
+
+  func run(_ assignment: Assignment, number: Int64) -> AgentEvent {
+    do throws(VolumeError) {
+      let volumes = try Volumes.make(
+        assignment, paths: paths, place: place(of: assignment, volumes: [:]), slots: slots, user: user)
+      if !images.isEmpty { try writeNetworkFiles(assignment) }
+      return plan(assignment, number: number, volumes: volumes)
+    } catch {
+      return .preparationFailed(
+        assignment.attempt, number: number, container: "", reason: error.reason, message: error.message,
+        retryable: error.retryable)
+    }
+  }
+
+  func runAddition(_ assignment: Assignment, _ name: String, number: Int64) -> AgentEvent {
+    func failed(_ reason: String, _ message: String) -> AgentEvent {
+      .preparationFailed(
+        assignment.attempt, number: number, container: name, reason: reason, message: message, retryable: true)
+    }
+    let mounts = assignment.spec.ephemeralContainers.first { $0.name == name }?.mounts ?? []
+    var volumes: [String: String] = [:]
+    do throws(VolumeError) {
+      for mount in mounts {
+        volumes[mount.name] = try Volumes.find(mount.name, of: assignment, paths: paths, slots: slots, user: user)
+      }
+      // A pod of host programs alone has none yet.
+      let network = "\(paths.pod(assignment.attempt))/\(NetworkFiles.directory)"
+      if !images.isEmpty, slots.networkPath(of: assignment.attempt) == nil, !Files.exists(network) {
+        try writeNetworkFiles(assignment)
+      }
+    } catch {
+      return failed(error.reason, error.message)
+    }
+    do throws(PlanningError) {
+      let container = try PodPlanner.addition(name, to: assignment, place: place(of: assignment, volumes: volumes))
+      return .additionPrepared(assignment.attempt, number: number, container)
+    } catch {
+      return failed(error.reason, error.message)
+    }
+  }
+
+  func plan(_ assignment: Assignment, number: Int64, volumes: [String: String]) -> AgentEvent {
+    do throws(PlanningError) {
+      let plan = try PodPlanner.plan(assignment, place: place(of: assignment, volumes: volumes))
+      return .prepared(assignment.attempt, number: number, plan)
+    } catch {
+      return .preparationFailed(
+        assignment.attempt, number: number, container: error.container, reason: error.reason, message: error.message,
+        retryable: true)
+    }
+  }
+
+  private func writeNetworkFiles(_ assignment: Assignment) throws(VolumeError) {
+    do throws(IOError) {
+      let isWritten = try slots.writeNetwork(assignment.attempt, namespace: assignment.namespace) {
+        (path, isKnown) throws(IOError) in
+        try NetworkFileWriter.write(assignment, address: node.address, into: path, isKnown: isKnown)
+      }
+      if !isWritten { try NetworkFileWriter.write(assignment, address: node.address, paths: paths) }
+    } catch {
+      throw VolumeError(reason: "CreateContainerConfigError", message: "\(error)", retryable: true)
+    }
+  }
+
+  private func place(of assignment: Assignment, volumes: [String: String]) -> PodPlace {
+    var place = node
+    place.podDirectory = paths.pod(assignment.attempt)
+    place.networkDirectory = slots.networkPath(of: assignment.attempt)
+    place.volumes = volumes
+    place.images = images
+    place.hasMemoryVolumes = MemoryVolumes.isPossible
+    return place
   }
 }

@@ -124,7 +124,8 @@ enum AgentResources {
       }
       var place = data
       while !Files.exists(place), place != "/" { place = Files.split(place).parent }
-      guard let space = try? Files.space(place), let inodes = try? Files.inodes(place), let most = try? Files.most(place)
+      guard let space = try? Files.space(place), let inodes = try? Files.inodes(place),
+        let most = try? Files.most(place)
       else { return result }
       let words = "the file system of \(data)"
       if space.total > 0 {
@@ -153,8 +154,8 @@ enum AgentResources {
       func text(_ amount: Int64) -> String { isBytes ? Quantity.formatBytes(amount) : String(amount) }
       let given = threshold.isShare ? percent(threshold.amount) : text(threshold.amount)
       let there = isBytes ? "\(most.left >> 20)Mi" : String(most.left)
-      return "--eviction-hard: \(signal)<\(given) is more than the \(there) that \(most.place) could ever have left: the "
-        + "node would never take a pod; give less, or a share such as 10%"
+      return "--eviction-hard: \(signal)<\(given) is more than the \(there) that \(most.place) could ever have left: "
+        + "the node would never take a pod; give less, or a share such as 10%"
     }
     return nil
   }

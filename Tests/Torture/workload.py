@@ -40,7 +40,7 @@ KINDS = {
     "plain": (6, 1, 1, (0.2, 2), {}, {}),
     "indexed": (6, 6, 3, (0.2, 2), {"completionMode": "Indexed"}, {}),
     "wide": (2, 16, 8, (0.2, 0.6), {"completionMode": "Indexed"}, {}),
-    "long": (3, 3, 3, (8, 25), {"completionMode": "Indexed"}, {}),
+    "long": (3, 3, 3, (8, 18), {"completionMode": "Indexed"}, {}),
     "parallel": (4, 5, 3, (0.2, 3), {}, {}),
     "queue": (2, None, 3, (0.5, 3), {}, {}),
     "children": (2, 2, 2, (0.5, 3), {"completionMode": "Indexed"}, {"CHILD": "1"}),

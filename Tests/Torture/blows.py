@@ -5,8 +5,10 @@ import contextlib
 import errno
 import fcntl
 import os
+import pathlib
 import shutil
 import struct
+import subprocess
 
 import census
 import machines
@@ -15,8 +17,21 @@ from machines import AGENT_DATA, COORDINATOR_DATA, Failure
 # ioctl of a file system (linux/fs.h): every read and write fails from now on, as with a disk that is torn out. With
 # the flag nothing that was not synced is written before.
 FS_IOC_SHUTDOWN, WITHOUT_LOG = 0x8004587D, 2
+# What a data directory is written and kept by.
+WRITES = "pwrite64,fsync,fdatasync,fallocate,ftruncate"
+# The root of the memory controller, where it is one of the first version.
+MEMORY = pathlib.Path("/sys/fs/cgroup/memory")
 # The machine that comes with a copy of another one's data directory.
 DOUBLE = "double"
+
+
+def obstacles():
+    """Of each thing that this machine may lack: why what needs it cannot be done."""
+    found = {"disks": machines.disk_obstacle(), "clocks": machines.clock_obstacle()}
+    found["tracers"] = None if shutil.which("strace") else "writes that fail need strace"
+    has_memory = (MEMORY / "memory.limit_in_bytes").exists()
+    found["memory"] = None if has_memory else "shortage of memory needs the memory controller of cgroup v1"
+    return found
 
 
 class Missing(Failure):
@@ -187,6 +202,19 @@ class Blows:
                     size //= 2
         return lambda: filler.unlink(missing_ok=True)
 
+    def fail_writes(self, target, error):
+        """Writes at a place and syncs of one process fail; those of its sockets do not."""
+        process = self._process(target, "coordinator" if target == "head" else self.draw.choice(["agent", "keeper"]))
+        threads = [word for thread in os.listdir(f"/proc/{process.pid}/task") for word in ("-p", thread)]
+        tracer = subprocess.Popen(["strace", "-qq", "-o", os.devnull, "-e", f"trace={WRITES}", "-e",
+                                   f"inject={WRITES}:error={error}", *threads], stdin=subprocess.DEVNULL,
+                                  stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
+
+        def detach():
+            tracer.terminate()
+            tracer.wait(20)
+        return detach
+
     def hang(self, target):
         disk = self.cluster.disks[target]
         disk.freeze()
@@ -201,6 +229,27 @@ class Blows:
             machines.eventually(f"{target} is uncordoned", lambda: self.cluster.stint("uncordon", target, seconds=5)[0]
                                 == 0, 120, every=1)
         return uncordon
+
+    # Memory.
+
+    def squeeze(self, target, kibibytes):
+        """What its coordinator or agent takes anew has no more room than that: the kernel may end it."""
+        process = self._process(target, "coordinator" if target == "head" else "agent")
+        # So named the guardian takes it away, whatever becomes of this.
+        space = os.readlink(f"/proc/{process.pid}/ns/pid").partition("[")[2].rstrip("]")
+        group = MEMORY / f"stint-squeeze.{process.pid}.0.{space}"
+        before = pathlib.Path(f"/proc/{process.pid}/cgroup").read_text().partition(":memory:")[2].split("\n")[0]
+        group.mkdir()
+        (group / "memory.limit_in_bytes").write_text(str(kibibytes << 10))
+        (group / "cgroup.procs").write_text(str(process.pid))
+
+        def release():
+            for pid in (group / "cgroup.procs").read_text().split():
+                with contextlib.suppress(OSError):
+                    (MEMORY / before.lstrip("/") / "cgroup.procs").write_text(pid)
+            machines.eventually("the group is empty", lambda: not (group / "cgroup.procs").read_text(), 20)
+            group.rmdir()
+        return release
 
     # Clocks.
 

@@ -45,7 +45,7 @@ class Run:
 
     def __init__(self, options):
         self.options = options
-        obstacles = {"disks": machines.disk_obstacle(), "clocks": machines.clock_obstacle()}
+        obstacles = blows.obstacles()
         self.lacks = {what: why for what, why in obstacles.items() if why}
         self.has = obstacles.keys() - self.lacks.keys()
         self.directory = options.directory / f"seed-{options.seed}"

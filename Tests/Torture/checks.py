@@ -19,7 +19,7 @@ LAST_WORK = 5 + 10 + 2 + 1 + 2.5
 # next pod, no more than there were pods at a time.
 KEPT = {"pods": 0, "logs": 0, "root": 0, "messages": 128, "tokens": 128}
 # Deeds that may fail a pod's start, which is charged to its Job as with Kubernetes.
-DISK_DEEDS = {"fill", "tear-out", "hang", "power"}
+DISK_DEEDS = {"fill", "tear-out", "hang", "power", "fail-writes"}
 
 
 class Truth:

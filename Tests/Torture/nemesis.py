@@ -61,6 +61,8 @@ KINDS = [
     ("tear-out", Kind(2, "head", (1, 4), {}, False, "disks")),
     ("fill", Kind(4, "nodes head", (3, 9), {}, False, "disks")),
     ("hang", Kind(4, "nodes head", (0.5, 9), {}, True, "disks")),
+    ("fail-writes", Kind(4, "nodes head", (0.3, 3), {"error": ("EIO", "ENOSPC")}, False, "tracers")),
+    ("squeeze", Kind(4, "nodes head", (2, 6), {"kibibytes": (64, 512, 2048)}, False, "memory")),
     ("double", Kind(2, "nodes", (6, 12), {}, False)),
     ("cordon", Kind(3, "nodes", (2, 12), {})),
     ("clock", Kind(6, "nodes head", (2, 20), {"seconds": (-3000, -60, -7, 7, 60, 3000)}, False, "clocks")),

@@ -9,7 +9,6 @@ import subprocess
 import sys
 import tempfile
 import unittest
-import unittest.mock
 
 import guardian
 import ledger as ledgers
@@ -77,10 +76,9 @@ class Judging(unittest.TestCase):
     """A row is as promised only if all of it is."""
 
     def faults(self, text, promise=stage.REPLACED, limit=10, succeeded=1, failed=0):
-        row = partitions.Row("row", "a row", "what is done", None, promise, limit)
+        row = partitions.Row("row", "a row", "what is done", None, promise, limit, pods=1)
         status = {"succeeded": succeeded, "failed": failed}
-        with unittest.mock.patch.object(stage, "PODS", 1):
-            return stage.Result(row, read(text), 3.0, None, status).faults
+        return stage.Result(row, read(text), 3.0, None, status).faults
 
     old = line("start", "a", 1) + line("sign", "a", 2)
     new = line("start", "b", 8, token=2) + line("end", "b", 9, token=2)
@@ -99,7 +97,7 @@ class Judging(unittest.TestCase):
 
     def test_a_replacement_that_was_not_promised_fails(self):
         self.assertEqual(self.faults(self.whole, stage.GOES_ON), [])
-        self.assertEqual(self.faults(self.old + self.new, stage.GOES_ON), ["a copy was replaced"])
+        self.assertEqual(self.faults(self.old + self.new, stage.GOES_ON), ["1 of 1 copies were replaced"])
 
     def test_a_long_pause_fails(self):
         self.assertEqual(len(self.faults(self.old + line("end", "a", 20), stage.GOES_ON)), 1)
@@ -158,6 +156,32 @@ class Ending(unittest.TestCase):
             pair.set_clock("one", 3600)
             one, two = (int(pair.must(name, "date", "+%s")) for name in ("one", "two"))
             self.assertAlmostEqual(one - two, 3600, delta=5)
+
+
+@unittest.skipIf(OBSTACLE, OBSTACLE)
+class Whole(unittest.TestCase):
+    def test_work_that_a_pod_hands_to_somebody_outside_of_it_fails_its_row(self):
+        # The daemon signs for the pod while that one stands still: two copies, as the failure model says.
+        script = ledgers.SIGN + """
+            sign start; declare -p POD_UID JOB_COMPLETION_INDEX NODE_NAME STINT_FENCING_TOKEN >/ledger/given-$HOSTNAME
+            until [[ -e /ledger/go ]]; do sleep 0.2; done; sign end
+            """
+        daemon = ledgers.SIGN.replace("/ledger/", "/mnt/shared/ledger/") + """
+            for given in /mnt/shared/ledger/given-*; do
+              (source "$given"; HOSTNAME=${given##*given-}
+               until [[ -e /mnt/shared/ledger/go ]]; do sign sign; sleep 0.1; done) &
+            done
+            wait
+            """
+
+        def act(at):
+            at.cluster.start("node-1", "bash", "-c", daemon, log="daemon")
+            partitions.agent_killed(at)
+
+        row = partitions.Row("outside", "outside", "", act, stage.REPLACED, partitions.BY_R, script=script)
+        result = stage.play(row, lambda story: None)
+        self.assertLess(result.gap, 0)
+        self.assertIn("the gap is not positive", result.faults)
 
 
 if __name__ == "__main__":

@@ -116,7 +116,6 @@ def head_cut(promise):
             at.replacements()
         else:
             at.until(LONG + FROZEN_AFTER)
-            at.signs_on()
     return act
 
 
@@ -263,9 +262,10 @@ class Row:
     """A fault and what is promised of it. `limit`: seconds until the replacement's first sign, or without a sign."""
 
     def __init__(self, name, title, did, act, promise, limit, prepare=lambda cluster: None, script=ledger.WORK,
-                 signers=1, nodes=2, spare=(), has_clocks=False):
+                 signers=1, pods=2, nodes=2, is_spread=False, spare=(), has_clocks=False):
         self.name, self.title, self.did, self.act = name, title, did, act
         self.promise, self.limit, self.prepare, self.script, self.signers = promise, limit, prepare, script, signers
+        self.pods, self.is_spread = pods, is_spread
         self.options = {"nodes": [f"node-{number + 1}" for number in range(nodes)], "spare": spare,
                         "has_clocks": has_clocks}
 
@@ -303,8 +303,8 @@ ROWS = [
         "the cable of the coordinator's machine is cut, and joined after 60 s: both nodes are lost to it",
         head_cut(REPLACED), REPLACED, LONG + SLACK),
     Row("cut-coordinator-3", "coordinator's network cut for 60 s, three nodes",
-        "the same with three nodes: so many at once that it holds replacements back (C6)",
-        head_cut(GOES_ON), GOES_ON, LONG - FROZEN_AFTER + SLACK, nodes=3),
+        "the same with three nodes that all have pods: so many at once that it holds replacements back (C6)",
+        head_cut(GOES_ON), GOES_ON, LONG - FROZEN_AFTER + SLACK, pods=6, nodes=3, is_spread=True),
     Row("coordinator-5s", "coordinator killed, back after 5 s", "SIGKILL to the coordinator, started again after 5 s",
         coordinator_away(5), GOES_ON, HICCUP),
     Row("coordinator-60s", "coordinator killed, back after 60 s",

@@ -9,7 +9,6 @@ import ledger as ledgers
 import machines
 from machines import Failure, boottime, eventually
 
-PODS = 2
 # Work before the fault.
 BEFORE = 10
 # What the documentation promises with the defaults: lease 5 s, toleration 10 s, R = 1.05 × (5 + 10) + 2 s. What comes
@@ -32,8 +31,9 @@ class Stage:
         self.fault = self.healed = None
 
     def prepare(self):
-        """All pods of the Job are at work on the first node; the others would take them."""
-        cluster = self.cluster
+        """All pods of the Job are at work, on the first node unless the row says otherwise; the others would take
+        them."""
+        cluster, pods = self.cluster, self.row.pods
         directory = cluster.shared / "ledger"
         directory.mkdir()
         (directory / "signs").touch()
@@ -42,12 +42,14 @@ class Stage:
         (directory / "signs").chmod(0o666)
         self.row.prepare(cluster)
         cluster.begin()
-        others = cluster.nodes[1:]
-        cluster.must_stint("cordon", *others)
-        cluster.apply(ledgers.job("work", pods=PODS, script=self.row.script))
-        eventually("all pods sign", lambda: self.signers() >= PODS * self.row.signers, seen=cluster.story)
-        eventually("all pods are shown ready", lambda: cluster.job_status("work").get("ready") == PODS)
-        cluster.must_stint("uncordon", *others)
+        others = [] if self.row.is_spread else cluster.nodes[1:]
+        if others:
+            cluster.must_stint("cordon", *others)
+        cluster.apply(ledgers.job("work", pods=pods, script=self.row.script))
+        eventually("all pods sign", lambda: self.signers() >= pods * self.row.signers, seen=cluster.story)
+        eventually("all pods are shown ready", lambda: cluster.job_status("work").get("ready") == pods)
+        if others:
+            cluster.must_stint("uncordon", *others)
         begin = max(copy.first for copy in self.ledger().copies)
         time.sleep(max(0, begin + BEFORE - boottime()))
 
@@ -71,13 +73,13 @@ class Stage:
 
     def replacements(self):
         """Waits until every index has a second copy."""
-        eventually("every pod is replaced", lambda: len(self.ledger().copies) >= 2 * PODS, LONG,
+        eventually("every pod is replaced", lambda: len(self.ledger().copies) >= 2 * self.row.pods, LONG,
                    seen=self.cluster.story)
 
     def signs_on(self, seconds=5):
         """Waits until every copy that was there at the fault signs after now."""
         now = boottime()
-        eventually("the pods sign on", lambda: all(copy.last > now for copy in self.ledger().copies[:PODS]), seconds,
+        eventually("the pods sign on", lambda: all(copy.last > now for copy in self.ledger().copies[:self.row.pods]), seconds,
                    seen=self.cluster.story)
 
     def finish(self):
@@ -111,12 +113,12 @@ class Result:
 
     def judge(self, row, ledger, status):
         """What is not as it was promised, in words."""
-        said = ledger.problems(PODS)
-        if status.get("succeeded", 0) != PODS:
-            said.append(f"succeeded is {status.get('succeeded', 0)}, not {PODS}")
+        pods, said = row.pods, ledger.problems(row.pods)
+        if status.get("succeeded", 0) != pods:
+            said.append(f"succeeded is {status.get('succeeded', 0)}, not {pods}")
         if status.get("failed", 0) != 0:
             said.append(f"{status['failed']} attempts are counted as failed")
-        if len(ledger.indexes()) != PODS:
+        if len(ledger.indexes()) != pods:
             said.append(f"indexes {ledger.indexes()} signed")
         # Of each index.
         copies = [len(ledger.of(index)) for index in ledger.indexes()]
@@ -124,7 +126,7 @@ class Result:
             said.append("nothing signed")
         elif row.promise == GOES_ON:
             if any(count != 1 for count in copies):
-                said.append("a copy was replaced")
+                said.append(f"{sum(count > 1 for count in copies)} of {pods} copies were replaced")
             elif self.pause > row.limit:
                 said.append(f"a copy stood still for {self.pause} s, {row.limit} s at most was promised")
         elif any(count != 2 for count in copies):

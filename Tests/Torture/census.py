@@ -122,8 +122,12 @@ def orphaned_groups(cluster, name):
     if keeper is not None:
         status = pathlib.Path(f"/proc/{keeper.pid}/status").read_text().splitlines()
         own = next(line.split()[-1] for line in status if line.startswith("NSpid:"))
+    # A namespace's number may have been another one's before, whose groups are not meant.
+    begin = int(machines.Process(cluster.pid(name)).started)
     left = []
     for group in guardian.control_groups({space}):
+        if not group.name.split(".")[2].isdigit() or int(group.name.split(".")[2]) < begin:
+            continue
         if group.name.split(".")[1] != own:
             left.append(str(group))
         for path in group.glob("*/cgroup.procs"):

@@ -5,10 +5,12 @@
 
 import argparse
 import collections
+import contextlib
 import pathlib
 import random
 import shutil
 import signal
+import subprocess
 import sys
 import threading
 import traceback
@@ -40,6 +42,13 @@ class Log:
             self._file.write(line + "\n")
 
 
+def commit():
+    with contextlib.suppress(OSError, subprocess.SubprocessError):
+        return subprocess.run(["git", "-C", machines.ROOT, "describe", "--always", "--dirty"], capture_output=True,
+                              text=True, timeout=10).stdout.strip()
+    return None
+
+
 class Run:
     """One seed."""
 
@@ -54,6 +63,7 @@ class Run:
         self.violations = []
         self.numbers = {}
         self.most = {}
+        self.load = None
 
     def play(self):
         begin = boottime()
@@ -65,6 +75,8 @@ class Run:
                 self.violations.append(f"the run itself: {error!r}"[:600])
                 (self.directory / "error").write_text(traceback.format_exc())
             finally:
+                if self.load:
+                    self.load.stop()
                 crew.end()
                 self.keep(cluster)
         self.numbers["seconds in all"] = round(boottime() - begin)
@@ -76,7 +88,7 @@ class Run:
         mounts = {node: census.mounts(cluster, node) for node in crews.NODES}
         before = checks.holdings(cluster, crews.NODES)
         crew.begin()
-        load = loads.Workload(cluster, options.seed, options.rate, Log(self.directory / "clients.log"))
+        load = self.load = loads.Workload(cluster, options.seed, options.rate, Log(self.directory / "clients.log"))
         hand = blows.Blows(cluster, cluster.relay, crew, random.Random(f"blows {options.seed}"))
         deeds = torments.plan(options.seed, options.seconds, crews.NODES, crews.RELAYED, self.has, options.mean)
         nemesis = torments.Nemesis(deeds, hand, Log(self.directory / "nemesis.log"))
@@ -92,7 +104,6 @@ class Run:
         self.clear(cluster, load, mounts)
         self.weigh(before, checks.holdings(cluster, crews.NODES), crew)
         self.count(load, nemesis, crew)
-        load.stop_caches()
 
     def rest(self, cluster, load, healing):
         """H6: all nodes come back, all Jobs end."""
@@ -166,6 +177,7 @@ class Run:
     def report(self):
         options = self.options
         lines = [f"chaos: seed {options.seed}, {options.seconds:g} s of deeds, {options.rate:g} pods/s asked for"]
+        lines.append(f"  {machines.binary()}, commit of these tests: {commit() or 'not known'}")
         lines += [f"  {name}: {number}" for name, number in self.numbers.items()]
         lines += [f"  without {what}: {why}" for what, why in self.lacks.items()]
         lines.append(f"  violations: {len(self.violations)}")

@@ -137,6 +137,7 @@ class Machines:
         self._lock = threading.Lock()
         self._runs = 0
         self._holders = {}
+        self._spaces = {}
         read, self._lifeline = os.pipe()
         self._line = read
         self.logs.mkdir()
@@ -182,8 +183,8 @@ class Machines:
     def boot(self, name):
         """Starts a machine that is off: its disk is as it was, its boot id is new."""
         self._hold(name, "machine", self.directory, name, str(self.number(name)))
-        with open(self.directory / "namespaces", "a") as file:
-            file.write(os.readlink(f"/proc/{self.pid(name)}/ns/pid") + "\n")
+        self._spaces[name] = os.readlink(f"/proc/{self.pid(name)}/ns/pid")
+        self._tell_spaces()
         if name in self.disks:
             self.disks[name].mount()
         if self.has_clocks:
@@ -193,6 +194,16 @@ class Machines:
         """Every process of it is gone at once, without a word to anybody."""
         self._script("off", name)
         self._holders.pop(name).wait(60)
+        # Its namespace has ended with its last process; the next one of that number may be anybody's.
+        del self._spaces[name]
+        self._tell_spaces()
+
+    def _tell_spaces(self):
+        """Whose processes and control groups the guardian is to look after."""
+        with self._lock:
+            new = self.directory / "namespaces.new"
+            new.write_text("".join(space + "\n" for space in self._spaces.copy().values()))
+            new.rename(self.directory / "namespaces")
 
     def is_on(self, name):
         return name in self._holders and self._holders[name].poll() is None

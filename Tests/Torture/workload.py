@@ -131,7 +131,9 @@ class Workload:
         for thread in self._threads[:-1]:
             thread.join(90)
 
-    def stop_caches(self):
+    def stop(self):
+        """Nothing is begun any more; nobody waits."""
+        self._is_over.set()
         self.jobs.end()
         self.pods.end()
 

@@ -19,6 +19,7 @@ import blows
 import census
 import checks
 import crew as crews
+import informer
 import machines
 import nemesis as torments
 import workload as loads
@@ -40,6 +41,17 @@ class Log:
     def __call__(self, line):
         with self._lock:
             self._file.write(line + "\n")
+
+
+def end_of(record):
+    """How a Job ended, in a word or two."""
+    failed = record.job and informer.condition(record.job, "Failed")
+    if failed:
+        own = "" if record.kind in loads.MAY_FAIL else " by deeds"
+        return failed["reason"] + own
+    if record.job and informer.condition(record.job, "Complete"):
+        return "Complete"
+    return "deleted" if record.deletion_sent and record.uids else "not there" if not record.uids else "?"
 
 
 def commit():
@@ -161,6 +173,8 @@ class Run:
         self.numbers["deeds"] = ", ".join(f"{kind} {count}" for kind, count in sorted(kinds.items()))
         self.numbers["jobs sent, acknowledged"] = (
             f"{len(records)}, {sum(bool(record.acknowledged) for record in records)}")
+        ends = collections.Counter(end_of(record) for record in records)
+        self.numbers["jobs' ends"] = ", ".join(f"{end} {count}" for end, count in sorted(ends.items()))
         self.numbers["requests of clients, refused or unanswered"] = f"{load.requests}, {load.refused}"
         self.numbers["lists, watches, events of caches"] = ", ".join(
             str(getattr(load.jobs, what) + getattr(load.pods, what)) for what in ("lists", "watches", "events"))

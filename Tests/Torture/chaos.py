@@ -16,7 +16,6 @@ import threading
 import traceback
 
 import blows
-import census
 import checks
 import crew as crews
 import informer
@@ -97,7 +96,6 @@ class Run:
         options = self.options
         cluster.begin()
         (cluster.shared / "kubeconfig").chmod(0o600)
-        mounts = {node: census.mounts(cluster, node) for node in crews.NODES}
         before = checks.holdings(cluster, crews.NODES)
         crew.begin()
         load = self.load = loads.Workload(cluster, options.seed, options.rate, Log(self.directory / "clients.log"))
@@ -113,7 +111,7 @@ class Run:
         self.rest(cluster, load, healing)
         self.numbers["seconds from healing to rest"] = round(boottime() - healing)
         self.judge(cluster, load, nemesis)
-        self.clear(cluster, load, mounts)
+        self.clear(cluster, load)
         self.weigh(before, checks.holdings(cluster, crews.NODES), crew)
         self.count(load, nemesis, crew)
 
@@ -139,14 +137,14 @@ class Run:
         self.violations += checks.failures_have_reasons(records, truth, deeds, nemesis.killed)
         self.violations += checks.corruptions_end(cluster.relay)
 
-    def clear(self, cluster, load, mounts):
+    def clear(self, cluster, load):
         """Everything is deleted; then nothing is left, and nothing has begun."""
         cluster.must_stint("delete", "job", "--all", "--wait=false", seconds=60)
         for record in load.records.values():
             record.deletion_sent = record.deletion_sent or boottime()
         if not loads.wait_until(lambda: not cluster.get("pods")["items"] and not cluster.get("jobs")["items"], 60):
             self.violations.append("H6 not all is deleted 60 s after it was told to be")
-        self.violations += checks.nothing_is_left(cluster, crews.NODES, mounts)
+        self.violations += checks.nothing_is_left(cluster, crews.NODES)
         records = list(load.records.values())
         truth = checks.Truth(cluster.shared / "ledger", records)
         self.violations += checks.deleted_stay_away(records, truth)

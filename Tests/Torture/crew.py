@@ -31,6 +31,8 @@ class TormentedCluster(machines.Cluster):
     """Its disks can hang, fill and be torn out; its clocks can jump."""
 
     def __init__(self, has, **more):
+        # What each machine has mounted since its boot: it begins with what this machine has mounted just then.
+        self.mounted = {}
         super().__init__(nodes=NODES, spare=["relay", "double"], has_clocks="clocks" in has,
                          agent_settings=["--pressure-transition", "10s"], **more)
         try:
@@ -39,6 +41,8 @@ class TormentedCluster(machines.Cluster):
                 machines.Disk(self, "head", machines.COORDINATOR_DATA, 1024)
                 for node in NODES:
                     machines.Disk(self, node, machines.AGENT_DATA)
+            for node in NODES:
+                self.mounted[node] = census.mounts(self, node)
             self.relay = relay.Relay(self, "relay", self.address("head"), PORT)
         except BaseException:
             self.end()
@@ -46,6 +50,7 @@ class TormentedCluster(machines.Cluster):
 
     def boot(self, name):
         super().boot(name)
+        self.mounted[name] = census.mounts(self, name)
         if name in RELAYED:
             # It reaches the coordinator through the relay or not at all.
             self.mute(name, "head")

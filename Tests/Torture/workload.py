@@ -226,7 +226,9 @@ class Workload:
                 if record.gone is not None:
                     del self._live[record.id]
                 elif record.plan and record.uids and now > record.sent + record.plan[0][0]:
-                    self._step(record, record.plan.pop(0)[1])
+                    # What was refused or not answered is tried again later.
+                    (_, step), *rest = record.plan
+                    record.plan = rest if self._step(record, step) == 0 else [(now - record.sent + 5, step), *rest]
             old = [record for record in self._live.values() if record.finished and now > record.finished + 8
                    and record.deletion_acknowledged is None and record.kind != "ttl"
                    and now > (record.deletion_sent or 0) + 60]
@@ -234,20 +236,19 @@ class Workload:
                 self.delete(old)
 
     def _step(self, record, step):
+        """The exit status of what does it."""
         job = f"job/{record.name}"
         if step == "delete":
-            self.delete([record])
-        elif step == "scale":
-            self._run("stint", "patch", job, "-p", '{"spec":{"parallelism":5}}')
+            return self.delete([record])
+        if step == "scale":
             record.parallelism = 5
-        elif step == "bereave":
+            return self._run("stint", "patch", job, "-p", '{"spec":{"parallelism":5}}')[0]
+        if step == "bereave":
             pods = [pod["metadata"]["name"] for pod in self.pods.snapshot().values()
                     if pod["metadata"].get("labels", {}).get("op") == record.id
                     or pod["metadata"].get("labels", {}).get("job-name") == record.name]
-            if pods:
-                self._run("stint", "delete", "pod", pods[0], "--wait=false")
-        else:
-            self._run("stint", step, job)
+            return self._run("stint", "delete", "pod", pods[0], "--wait=false")[0] if pods else 0
+        return self._run("stint", step, job)[0]
 
     def resume_all(self):
         """No Job stays suspended."""
@@ -275,6 +276,7 @@ class Workload:
         for record in records:
             if status == 0 or record.name in done:
                 record.deletion_acknowledged = boottime()
+        return status
 
 
 def faults_of_change(old, job):

@@ -183,7 +183,8 @@ def nothing_is_left(cluster, nodes, seconds=45):
             said += [f"H5 {node}: process {words}" for words in present.strangers()]
             said += [f"H5 {node}: init {pid} of {pod.get('HOSTNAME')}" for pid, pod in present.inits().items()]
             now = census.mounts(cluster, node)
-            said += [f"H5 {node}: mount {place}" for place in now if now.count(place) > cluster.mounted[node].count(place)]
+            then = cluster.mounted[node]
+            said += [f"H5 {node}: mount {place}" for place in now if now.count(place) > then.count(place)]
             said += [f"H5 {node}: control group {group}" for group in census.orphaned_groups(cluster, node)]
             for kept, most in KEPT.items():
                 there = os.listdir(cluster.path(node, f"{AGENT_DATA}/{kept}"))

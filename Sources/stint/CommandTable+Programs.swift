@@ -198,6 +198,25 @@ extension CommandTable {
 
   static let otherCommands: [Command] = [
     Command(
+      name: "guard", summary: "Run a command unless a newer attempt of the same work has come by",
+      operands: "FILE -- COMMAND…", count: 2...1000,
+      flags: [
+        Flag(
+          "token", .integer("N", 1...Int64.max), initial: "$STINT_FENCING_TOKEN", "The fencing token of this attempt"),
+        Flag("timeout", .duration(Bounds.patience), initial: "no limit", "How long to wait for a command that runs"),
+        help,
+      ],
+      details: """
+        FILE remembers the highest token that came by; it is made where there is none, for nothing else, and best lies
+        beside what is guarded, on a share too (NFS: its locks count on all machines). With an older token the command
+        is not run: exit status 77. Commands under one FILE never run beside each other: who comes waits, with
+        --timeout no longer than that: exit status 75. Otherwise the exit status is the command's.
+        """,
+      examples: [
+        ("stint guard /results/.token -- mv /scratch/out /results/out", "In a container: only the newest attempt moves"),
+        ("stint guard --token 7 ./token -- make publish", "With a number of your own"),
+      ], run: GuardCommand.run),
+    Command(
       name: "kubeconfig", summary: "Print a kubeconfig: kubectl's way to the cluster",
       flags: [
         Flag(

@@ -213,7 +213,7 @@ extension CommandTable {
         --timeout no longer than that: exit status 75. Otherwise the exit status is the command's.
         """,
       examples: [
-        ("stint guard /results/.token -- mv /scratch/out /results/out", "In a container: only the newest attempt moves"),
+        ("stint guard /results/.token -- mv /tmp/out /results/out", "In a container: only the newest attempt"),
         ("stint guard --token 7 ./token -- make publish", "With a number of your own"),
       ], run: GuardCommand.run),
     Command(

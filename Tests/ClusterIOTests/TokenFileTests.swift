@@ -38,7 +38,8 @@ struct TokenFileTests {
   @Test(
     "whatever else is in it is not written over",
     arguments: [
-      "17", "17 \n", "-1\n", "x\n", "\n", "1\n2\n", "99999999999999999999\n", "17\r\n", "a long text, longer than a token\n",
+      "17", "17 \n", "-1\n", "x\n", "\n", "1\n2\n", "99999999999999999999\n", "17\r\n",
+      "a long text, longer than a token\n",
     ])
   func foreign(text: String) throws {
     try inDirectory { directory in

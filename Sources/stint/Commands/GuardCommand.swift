@@ -48,7 +48,8 @@ enum GuardCommand {
     if let given = arguments.integer("token") { return given }
     guard let text = getenv(variable).map({ String(cString: $0) }) else {
       throw arguments.problem(
-        "there is no token: \(variable) is in the environment of every container that Stint runs; elsewhere give --token")
+        "there is no token: \(variable) is in the environment of every container that Stint runs, elsewhere give --token"
+      )
     }
     guard let token = Int64(text), token > 0 else {
       throw arguments.problem("\(variable) is \"\(TerminalText.harmless(text))\", which is no token")

@@ -15,7 +15,7 @@ package enum DrawnFaults: Sendable {
 
 /// Crashes, stops, cuts and partitions until `stop`; then everything heals.
 final class FaultPlan {
-  private enum Fault: CaseIterable {
+  private enum Fault: String, CaseIterable {
     case coordinatorCrash, coordinatorCommitCrash, coordinatorStop, coordinatorPause, agentStopThenCut, agentCrash,
       keeperCrash,
       machineCrash, agentStop, machineStop, cut, halfOpen, partition,
@@ -31,7 +31,7 @@ final class FaultPlan {
   private var isOver = false
   private(set) var count = 0
 
-  init(cluster: SimCluster, drawn: DrawnFaults) {
+  init(cluster: SimCluster, drawn: DrawnFaults, cut: SimulationCut = SimulationCut()) {
     self.cluster = cluster
     world = cluster.world
     disks = DiskFaults(cluster: cluster)
@@ -42,6 +42,7 @@ final class FaultPlan {
     if faults.isEmpty { faults = [.cut] }
     if drawn == .disks { faults = [.disk] }
     if drawn == .coordinatorPauses { faults = [.coordinatorPause] }
+    faults.removeAll { fault in cut.parts.contains { $0.rawValue == fault.rawValue } }
   }
 
   func begin() { scheduleNext() }

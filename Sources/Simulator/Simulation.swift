@@ -11,6 +11,8 @@ package struct SimulationReport: Sendable {
   package var traceHash: String
   /// How many steps the world took.
   package var steps: Int
+  /// Simulated microseconds until the verdict: with faults, and what came after the last of them.
+  package var simulated: Int64
   /// How many Jobs users submitted.
   package var jobs: Int
   /// How many faults struck.
@@ -60,6 +62,8 @@ package struct Simulation {
   package var forgerHasKey = false
   /// Which faults may strike.
   package var drawn = DrawnFaults.all
+  /// What is left out of what the seed draws.
+  package var cut = SimulationCut()
   /// For the same test: what copies of directories and machines say is believed.
   package var plantedEvidence: PlantedEvidence?
   /// For the same test: what a restore of a backup leaves out.
@@ -91,7 +95,8 @@ package struct Simulation {
       configuration.leaseMilliseconds = configuration.heartbeatMilliseconds * world.pick(3...6)
       configuration.defaultTolerationSeconds = world.pick(0...30)
     }
-    let cluster = SimCluster(world: world, nodeCount: Int(world.pick(3...5)), configuration: configuration)
+    let nodes = min(Int(world.pick(3...5)), cut.nodes ?? 5)
+    let cluster = SimCluster(world: world, nodeCount: nodes, configuration: configuration)
     cluster.coordinator.sendsBeforeCommit = sendsBeforeCommit
     cluster.coordinator.splitsRuns = splitsRuns
     cluster.coordinator.writesRunsLater = writesRunsLater
@@ -103,7 +108,7 @@ package struct Simulation {
     cluster.coordinator.hidesPauses = hidesPauses
     cluster.coordinator.hidesStalls = hidesStalls
     cluster.forgerHasKey = forgerHasKey
-    let faults = FaultPlan(cluster: cluster, drawn: drawn)
+    let faults = FaultPlan(cluster: cluster, drawn: drawn, cut: cut)
     let doubles = DoubleFaults(cluster: cluster, planted: plantedEvidence)
     let workload = Workload(cluster: cluster)
     let owners = OwnershipWorkload(cluster: cluster)
@@ -123,22 +128,23 @@ package struct Simulation {
     for node in cluster.nodes { world.after(world.pick(0...2_000_000)) { node.startAgent() } }
     faults.begin()
     if drawn == .all {
-      doubles.begin()
+      if cut.keeps(.doubles) { doubles.begin() }
       // A backup holds the authority as well, and one of before an exchange nobody believes.
-      if exchanges == nil { restores.begin() }
+      if exchanges == nil, cut.keeps(.restores) { restores.begin() }
     }
     giveWishes(to: workload)
     workload.begin()
-    owners.begin()
-    crons.begin()
-    waiting.begin()
+    if cut.keeps(.owners) { owners.begin() }
+    if cut.keeps(.crons) { crons.begin() }
+    if cut.keeps(.waiting) { waiting.begin() }
     world.run(until: duration)
     doubles.end()
     restores.end()
     exchanges?.end()
     if world.violations.isEmpty { settle(cluster, faults, workload, owners, crons, waiting) }
     return SimulationReport(
-      seed: seed, traceHash: world.traceHash, steps: world.steps, jobs: workload.jobCount,
+      seed: seed, traceHash: world.traceHash, steps: world.steps, simulated: world.now,
+      jobs: workload.jobCount,
       faults: faults.count + doubles.count + restores.count, restores: restores.count,
       preemptions: cluster.coordinator.preemptions, exchanges: exchanges?.count ?? 0, starts: cluster.ledger.starts,
       freezes: cluster.ledger.freezes,
@@ -154,6 +160,9 @@ package struct Simulation {
       || writesRunsLater || leavesCronsSuspended || plantedEvidence != nil || plantedRestore != nil
   }
 
+  /// Anything may happen: nothing is planted, and no fault is drawn for its own sake.
+  private var isMixed: Bool { !isPlanted && drawnFaults == .all && !restoresOften }
+
   /// In one world of eight nothing fails but the coordinator, which stands now and then.
   private var drawnFaults: DrawnFaults {
     drawn == .all && !isPlanted && !restoresOften && seed % 8 == 5 ? .coordinatorPauses : drawn
@@ -161,21 +170,21 @@ package struct Simulation {
 
   /// In a third of the worlds, and in none with a planted fault.
   private var exchangesAuthority: Bool {
-    !isPlanted && drawnFaults == .all && !restoresOften && seed % 3 == 0
+    cut.keeps(.exchanges) && isMixed && seed % 3 == 0
   }
 
   /// In a fourth of the worlds containers have probes and hooks.
-  private var asksContainers: Bool { !isPlanted && drawnFaults == .all && !restoresOften && seed % 4 == 3 }
+  private var asksContainers: Bool { cut.keeps(.checks) && isMixed && seed % 4 == 3 }
 
   /// In a fourth of the worlds containers run in images that have to be fetched.
-  private var pullsImages: Bool { !isPlanted && drawnFaults == .all && !restoresOften && seed % 4 == 2 }
+  private var pullsImages: Bool { cut.keeps(.images) && isMixed && seed % 4 == 2 }
 
   /// In a fifth of the worlds nodes are short of memory, disk or processes now and then, and some containers have
   /// limits of what they keep.
-  private var isPressed: Bool { !isPlanted && drawnFaults == .all && !restoresOften && seed % 5 == 4 }
+  private var isPressed: Bool { cut.keeps(.pressure) && isMixed && seed % 5 == 4 }
 
   /// In another fifth people add containers to pods that run.
-  private var debugsPods: Bool { !isPlanted && drawnFaults == .all && !restoresOften && seed % 5 == 1 }
+  private var debugsPods: Bool { cut.keeps(.debuggers) && isMixed && seed % 5 == 1 }
 
   private func giveWishes(to workload: Workload) {
     if asksContainers {

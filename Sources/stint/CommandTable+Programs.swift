@@ -158,11 +158,14 @@ extension CommandTable {
         Flag(
           "mutations", .integer("N", Bounds.counts),
           "Instead: N requests and messages with extreme numbers into the cores"),
+        Flag("without", .text("PARTS"), "With --seed: leave these parts of its world out, as a shrunk seed says"),
+        Flag("shrink", initial: "true", "Make the first failing seed small"),
         Flag("trace", "Print the end of the seed's trace"), help,
       ],
       details: """
         Coordinator, agents and keepers run as they are; network, disk, clocks and processes are simulated from the
-        seed. Invariants are checked after every step. Exit status 1 when one was violated.
+        seed. Invariants are checked after every step. Exit status 1 when one was violated: the first such seed is made
+        small (a shorter run, fewer kinds of faults, fewer nodes) and told in a page.
         """,
       examples: [
         ("stint simulate", "200 seeds of one hour"), ("stint simulate --seed 24", "Exactly one of them again"),

@@ -162,25 +162,32 @@ package struct WallTime: Comparable, Hashable, Sendable {
 }
 
 /// Boot time (CLOCK_BOOTTIME) in milliseconds: for intervals, leases, deadlines and TTLs. Means nothing across boots.
+@usableFromInline
 package struct BootTime: Comparable, Hashable, Sendable {
   /// Milliseconds since the machine booted.
+  @usableFromInline
   package var milliseconds: Int64
 
   /// Takes each value as it stands.
+  @inlinable
   package init(milliseconds: Int64) { self.milliseconds = milliseconds }
 
+  @inlinable
   package static func < (left: BootTime, right: BootTime) -> Bool { left.milliseconds < right.milliseconds }
   /// Saturates instead of trapping: durations come from manifests.
+  @inlinable
   package static func + (left: BootTime, right: Int64) -> BootTime {
     let (sum, overflow) = left.milliseconds.addingReportingOverflow(right)
     return BootTime(milliseconds: overflow ? (right > 0 ? Int64.max : Int64.min) : sum)
   }
   /// Saturates, too.
+  @inlinable
   package static func - (left: BootTime, right: Int64) -> BootTime {
     let (difference, overflow) = left.milliseconds.subtractingReportingOverflow(right)
     return BootTime(milliseconds: overflow ? (right > 0 ? Int64.min : Int64.max) : difference)
   }
   /// Milliseconds between.
+  @inlinable
   package static func - (left: BootTime, right: BootTime) -> Int64 { (left - right.milliseconds).milliseconds }
 }
 

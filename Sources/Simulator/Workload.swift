@@ -23,6 +23,8 @@ final class Workload {
     var bearsShortages = false
     var isAcknowledged = false
     var isDeleted = false
+    /// It was seen to be terminal: there is nothing to resume.
+    var hasEnded = false
     /// Pods are deleted or the Job is suspended by hand: then failures are charged that the program did not make.
     var isMeddledWith = false
   }
@@ -72,7 +74,7 @@ final class Workload {
   /// No more Jobs; suspended ones are resumed.
   func end() {
     isOver = true
-    for wish in wishes where !wish.isDeleted { resume(wish) }
+    for wish in wishes where !wish.isDeleted && !wish.hasEnded { resume(wish) }
   }
 
   /// Jobs whose class is not there yet, or no longer, wait for it.
@@ -318,6 +320,7 @@ final class Workload {
         byName[job[path: ["metadata", "name"]]?.stringValue ?? ""] = job
       }
       var open: [String] = []
+      var ended: Set<String> = []
       for wish in wishes where wish.isAcknowledged {
         if wish.isDeleted { continue }
         guard let job = byName[wish.name] else {
@@ -326,8 +329,9 @@ final class Workload {
           world.violated("H1: \(wish.name) was acknowledged and is gone")
           continue
         }
-        if !judge(wish, job) { open.append(wish.name) }
+        if judge(wish, job) { ended.insert(wish.name) } else { open.append(wish.name) }
       }
+      for index in wishes.indices where ended.contains(wishes[index].name) { wishes[index].hasEnded = true }
       finished(open)
     }
   }

@@ -87,7 +87,7 @@ package struct Shrinker {
 
   /// What the first violation is of: "H3", "invariant I8", else its words without numbers.
   static func promise(of report: SimulationReport) -> String {
-    guard let text = report.violations.first, let end = text.range(of: " s: ") else { return "" }
+    guard let text = report.violations.first, let end = text.firstRange(of: " s: ") else { return "" }
     let words = text[end.upperBound...]
     if let colon = words.firstIndex(of: ":"), words[..<colon].utf8.count < 16 { return String(words[..<colon]) }
     return String(words.filter { !$0.isNumber }.prefix(40))
@@ -122,7 +122,7 @@ extension SimulationReport {
 
   /// Whose line of the trace it is: "12.3 s node 2 agent dies".
   private static func node(of line: String) -> String? {
-    guard let start = line.range(of: " s node ") else { return nil }
+    guard let start = line.firstRange(of: " s node ") else { return nil }
     return line[start.upperBound...].split(separator: " ").first.map(String.init)
   }
 }

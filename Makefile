@@ -1,9 +1,10 @@
 # The one entry: `make demo` shows a cluster at work, `make test` checks everything. Both run on a bare machine with a Swift toolchain.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help deps build release lint check model test conformance clients partitions sim fuzz chaos soak demo bench bench-beside install deb package-test clean
+.PHONY: help deps build release lint check model test conformance clients partitions sim sim-record sim-mutants fuzz chaos soak demo bench bench-beside install deb package-test clean
 
 SEEDS ?= 200
+FIRST ?= 1
 HOURS ?= 1
 MUTATIONS ?= 1000000
 PREFIX ?= /usr/local
@@ -56,6 +57,7 @@ release: deps ## Builds the release binary .build/release/stint
 
 lint: ## Checks the format of every Swift file
 	$(call timed,swift format lint,swift format lint --strict --recursive Sources Tests Package.swift)
+	@Tests/Mutants/run.sh --check
 
 # What fails often comes first: the cores know nothing of processes and are done within six minutes of a bare checkout.
 check: lint build ## Lint and the unit tests of the cores: six minutes
@@ -83,6 +85,13 @@ partitions: release ## Makes each fault of the partition table, prints the gaps 
 
 sim: release ## Simulates SEEDS (200) clusters for HOURS (1) each, from seed 1
 	$(call timed,$(SEEDS) simulated seeds,.build/release/stint simulate --seeds $(SEEDS) --hours $(HOURS))
+
+# Each run is one line more, whatever came of it: in which seconds, of which commit, what it printed last.
+sim-record: release ## Simulates SEEDS seeds from FIRST (1) on for HOURS each and adds a line to docs/simulated-runs.tsv
+	$(call timed,$(SEEDS) simulated seeds,.build/release/stint simulate --first $(FIRST) --seeds $(SEEDS) --hours $(HOURS) | tee /dev/stderr | tail -2 | tr '\n' ' ' | sed "s/^/$$(date -u +%FT%TZ)\t$$(git describe --always --dirty)\t$(FIRST)\t/; s/ *$$/\n/" >> docs/simulated-runs.tsv; exit $${PIPESTATUS[0]})
+
+sim-mutants: ## Wakes each planted bug of Tests/Mutants in a copy and simulates until it is caught
+	$(call timed,planted bugs,Tests/Mutants/run.sh)
 
 fuzz: release ## Gives MUTATIONS (1,000,000) requests and messages with extreme numbers to the cores
 	$(call timed,$(MUTATIONS) mutations,.build/release/stint simulate --mutations $(MUTATIONS))

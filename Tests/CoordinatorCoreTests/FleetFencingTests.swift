@@ -393,19 +393,56 @@ import Testing
     #expect(harness.events("MassNodeLoss").first?.hasPrefix("3 of 4 nodes were lost at once: ") == true)
   }
 
-  @Test("nodes that come back release the brake")
+  @Test("when enough nodes are back, the others have two leases to come too before their pods are replaced")
   func brakeReleased() throws {
     var harness = try cluster(["a", "b", "c", "d"])
     for index in 0..<4 { harness.addPod("p\(index)") }
+    let onC = try #require((0..<4).first { harness.pod("p\($0)")?.nodeName == "c" })
     harness.pass(30_000, beating: ["d"])
     #expect(harness.core.fleet.brake != nil)
     harness.reconnect("a", session: "a2")
-    harness.beat("d")
-    #expect(harness.core.fleet.brake == nil)
-    // Two single losses are left, whose R has long passed.
     harness.pass(1_000, beating: ["a", "d"])
-    let gone = (0..<4).filter { !harness.isLive("p\($0)") }
-    #expect(gone.count == 2)
+    #expect(harness.core.fleet.brake?.isEnding == true)
+    // R of the two that are left has long passed.
+    #expect((0..<4).allSatisfy { harness.isLive("p\($0)") })
+    harness.pass(5_000, beating: ["a", "d"])
+    harness.reconnect("b", session: "b2")
+    for _ in 0..<4 { harness.pass(1_000, beating: ["a", "b", "d"]) }
+    #expect((0..<4).allSatisfy { harness.isLive("p\($0)") })
+    for _ in 0..<3 { harness.pass(1_000, beating: ["a", "b", "d"]) }
+    #expect(harness.core.fleet.brake == nil)
+    #expect((0..<4).filter { !harness.isLive("p\($0)") } == [onC], "a single loss is left, whose R has long passed")
+  }
+
+  @Test("when all are back the brake is gone at once, and the next single loss is one")
+  func brakeReleasedByAll() throws {
+    var harness = try cluster(["a", "b", "c", "d"])
+    for index in 0..<4 { harness.addPod("p\(index)") }
+    harness.pass(30_000, beating: ["d"])
+    for name in ["a", "b", "c"] {
+      harness.reconnect(name, session: "\(name)2")
+      harness.beat("d")
+    }
+    #expect(harness.core.fleet.brake == nil)
+    for _ in 0..<25 { harness.pass(1_000, beating: ["a", "b", "d"]) }
+    #expect((0..<4).filter { !harness.isLive("p\($0)") }.count == 1)
+  }
+
+  @Test("a brake that ends holds on when others go meanwhile, for as long as a hold may last")
+  func brakeHoldsAgain() throws {
+    var harness = try cluster(["a", "b", "c", "d", "e"])
+    for index in 0..<5 { harness.addPod("p\(index)") }
+    harness.pass(30_000, beating: ["d", "e"])
+    #expect(harness.core.fleet.brake?.isEnding == false)
+    harness.reconnect("a", session: "a2")
+    harness.pass(1_000, beating: ["a", "d", "e"])
+    #expect(harness.core.fleet.brake?.isEnding == true)
+    // d and e fall silent now.
+    for _ in 0..<20 { harness.pass(1_000, beating: ["a"]) }
+    #expect(harness.core.fleet.brake?.isEnding == false && harness.core.fleet.brake?.nodes.count == 4)
+    #expect((0..<5).allSatisfy { harness.isLive("p\($0)") })
+    for _ in 0..<120 { harness.pass(1_000, beating: ["a"]) }
+    #expect((0..<5).filter { !harness.isLive("p\($0)") }.count == 4)
   }
 
   // MARK: - C7

@@ -205,6 +205,8 @@ struct MassLossBrake: Sendable {
   var engagedAt: BootTime
   /// Those that went at once, or since, and are neither back nor let go.
   var nodes: InsertionSet<String>
+  /// Enough of them came back: the others have until the timer to do so too.
+  var isEnding = false
 }
 
 struct FleetState: Sendable {

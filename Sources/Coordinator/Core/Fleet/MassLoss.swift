@@ -82,8 +82,16 @@ extension CoordinatorCore {
     }
   }
 
+  /// The brake's timer.
   mutating func releaseNextNode() {
     if isHearing { return fleet.timers.set(.brake, at: fleet.pauses.judgesFrom) }
+    if let brake = fleet.brake, brake.isEnding {
+      guard isMass(brake.nodes.count) else { return dropBrake() }
+      // Others went meanwhile.
+      fleet.brake?.isEnding = false
+      let end = brake.engagedAt + configuration.massLossHoldMilliseconds
+      if end > now.boot { return fleet.timers.set(.brake, at: end) }
+    }
     guard let name = fleet.brake?.nodes.first(where: { fleet.nodes[$0]?.attempts.isEmpty == false }) else {
       fleet.brake = nil
       return
@@ -94,11 +102,24 @@ extension CoordinatorCore {
     fleet.timers.set(.brake, at: now.boot + configuration.massLossPaceMilliseconds)
   }
 
-  /// Enough of them came back: the others go as single losses do.
+  /// Enough of them came back, so it was the network, and the others are about to: they connect within some seconds of
+  /// each other. R of their pods is long over, so who let them go with the first that is back would replace pods that
+  /// could go on.
   mutating func disengageBrakeIfPossible() {
     guard let brake = fleet.brake, !isMass(brake.nodes.count) else { return }
+    if brake.nodes.isEmpty { return dropBrake() }
+    guard !brake.isEnding else { return }
+    fleet.brake?.isEnding = true
+    let end = brake.engagedAt + configuration.massLossHoldMilliseconds
+    let next = now.boot + massLossWindow
+    fleet.timers.set(.brake, at: end > now.boot ? min(next, end) : next)
+  }
+
+  /// Who is not back goes as single losses do.
+  private mutating func dropBrake() {
+    let nodes = fleet.brake?.nodes ?? InsertionSet()
     fleet.brake = nil
     fleet.timers.cancel(.brake)
-    for name in brake.nodes { armLossTimers(name) }
+    for name in nodes { armLossTimers(name) }
   }
 }

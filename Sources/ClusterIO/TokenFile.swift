@@ -3,8 +3,9 @@
 
 import Glibc
 
-/// A file of one decimal number. Who holds its lock may compare and raise the number; the lock is the open file's, so it
-/// goes along into a program that this process becomes, and is held until nobody has that open file any more.
+/// A file of one decimal number. Who holds its lock may compare and raise the number; the lock is the open file's: it goes
+/// along into a program that this process becomes, and is held until nobody has that open file any more. Closed with the
+/// last reference, so keep one until then.
 package final class TokenFile {
   /// F_OFD_SETLK and F_OFD_SETLKW, which the C library's module does not show.
   private static let trySetting: Int32 = 37
@@ -27,6 +28,8 @@ package final class TokenFile {
       throw IOError(operation: "guard by", subject: path, message: "it is no plain file")
     }
   }
+
+  deinit { close(descriptor) }
 
   /// Takes the lock, waiting for as long as somebody holds it.
   package func lock() throws(IOError) {
@@ -65,8 +68,8 @@ package final class TokenFile {
     return number
   }
 
-  /// Writes the number, durably: when this returns no crash takes it back. Only longer or equally long texts follow each
-  /// other, since tokens rise, so nobody ever reads half of one behind half of another.
+  /// Writes the number, durably: when this returns no crash takes it back. Tokens rise, so only longer or equally long
+  /// texts follow each other, and nobody ever reads half of one behind half of another.
   package func write(_ token: Int64) throws(IOError) {
     let text = Array("\(token)\n".utf8)
     let count = retryingInterrupts { pwrite(descriptor, text, text.count, 0) }

@@ -95,8 +95,8 @@ package struct Shrinker {
 }
 
 extension SimulationReport {
-  /// What led to the first violation, in at most so many lines: what befell the coordinator, and the nodes, attempts and
-  /// objects that the violation is about.
+  /// What led to the first violation, in at most so many lines: what befell the coordinator, and the nodes, attempts
+  /// and objects that the violation is about.
   package func story(lines: Int = 50) -> [String] {
     guard let violation = violations.first else { return [] }
     let told = tail.filter { !$0.contains(" s answer ") }

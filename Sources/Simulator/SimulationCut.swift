@@ -1,5 +1,5 @@
-// What a run may do without: the parts of a world that a seed draws, each of which can be left out, so that what is wrong
-// can be shown with little. Knows the parts' names; what they do is elsewhere.
+// What a run may do without: the parts of a world that a seed draws, each of which can be left out, so that what is
+// wrong can be shown with little. Knows the parts' names; what they do is elsewhere.
 
 import ClusterProto
 

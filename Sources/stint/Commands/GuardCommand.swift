@@ -38,10 +38,11 @@ enum GuardCommand {
         return isOld
       }
       if seen != token { try file.write(token) }
+      // Closed, it would give the lock up.
+      return withExtendedLifetime(file) { become(command, context) }
     } catch {
       throw CommandError("guard: \(error)")
     }
-    return become(command, context)
   }
 
   private static func token(_ arguments: Arguments) throws -> Int64 {

@@ -3,9 +3,9 @@
 
 import Glibc
 
-/// A file of one decimal number. Who holds its lock may compare and raise the number; the lock is the open file's: it goes
-/// along into a program that this process becomes, and is held until nobody has that open file any more. Closed with the
-/// last reference, so keep one until then.
+/// A file of one decimal number. Who holds its lock may compare and raise the number; the lock is the open file's: it
+/// goes along into a program that this process becomes, and is held until nobody has that open file any more. Closed
+/// with the last reference, so keep one until then.
 package final class TokenFile {
   /// F_OFD_SETLK and F_OFD_SETLKW, which the C library's module does not show.
   private static let trySetting: Int32 = 37

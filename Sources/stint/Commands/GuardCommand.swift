@@ -33,8 +33,8 @@ enum GuardCommand {
       let seen = try file.read()
       if let seen, seen > token {
         context.console.note(
-          "guard: \(names[0]) has seen token \(seen), and this is attempt \(token): another one has taken its place, so "
-            + "\(program) is not run")
+          "guard: \(names[0]) has seen token \(seen), and this is attempt \(token): another one has taken its place, "
+            + "so \(program) is not run")
         return isOld
       }
       if seen != token { try file.write(token) }
@@ -49,7 +49,7 @@ enum GuardCommand {
     if let given = arguments.integer("token") { return given }
     guard let text = getenv(variable).map({ String(cString: $0) }) else {
       throw arguments.problem(
-        "there is no token: \(variable) is in the environment of every container that Stint runs, elsewhere give --token"
+        "there is no token: \(variable) is in the environment of each container that Stint runs, elsewhere give --token"
       )
     }
     guard let token = Int64(text), token > 0 else {

@@ -128,8 +128,8 @@ enum SimulateCommand {
     let simulated = Double(reports.reduce(0) { $0 + $1.simulated }) / 3_600_000_000
     let perCPU = simulated / max(0.001, processorSeconds) * 3_600
     console.line(
-      "\(Self.tenths(simulated)) simulated hours with what heals after the faults, \(Self.tenths(perCPU)) in an hour of "
-        + "a processor: \(Self.tenths(perCPU / 8_766)) years")
+      "\(Self.tenths(simulated)) simulated hours with what heals after the faults, \(Self.tenths(perCPU)) in an hour "
+        + "of a processor: \(Self.tenths(perCPU / 8_766)) years")
     return failed.isEmpty && isInteresting ? 0 : 1
   }
 

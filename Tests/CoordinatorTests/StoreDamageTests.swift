@@ -90,6 +90,15 @@ struct StoreDamageTests {
     #expect(Glibc.truncate("\(place.path)/\(name)", off_t(size)) == 0)
   }
 
+  @Test("what looks like damage is the disk's where that fails, and then nobody is told to move the store away")
+  func failingDisk() throws {
+    let directory = "/tmp/stint-store-\(Hexadecimal.text(try Crypto.randomBytes(6)))"
+    try Files.makeDirectory(directory)
+    #expect(Database.diskFailure(at: "\(directory)/stint.db") == nil)
+    try Files.removeTree(directory)
+    #expect(Database.diskFailure(at: "\(directory)/stint.db")?.contains("No such file or directory") == true)
+  }
+
   @Test("what a killed coordinator left is whole, also when its log was checkpointed", arguments: [10, 200_000])
   func undamaged(padding: Int) throws {
     let remains = try Remains(padding: padding)

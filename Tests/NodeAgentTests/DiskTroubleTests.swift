@@ -49,6 +49,23 @@ struct DiskTroubleTests {
     }
   }
 
+  @Test(
+    "a disk that became read-only takes no writes, one that is full or has lost the directory still answers",
+    .enabled(if: isRoot))
+  func readOnly() throws {
+    let scratch = try Scratch()
+    let path = "\(scratch.path)/probe"
+    #expect(try run("/bin/mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", scratch.path))
+    defer { _ = try? run("/bin/umount", "-l", scratch.path) }
+    #expect(DiskProbe.takesWrites(path))
+    try? Files.writeAtomically("\(scratch.path)/filler", Array(repeating: 7, count: 1 << 20))
+    #expect(DiskProbe.takesWrites(path) && DiskProbe.takesWrites("\(scratch.path)/nowhere/probe"))
+    #expect(try run("/bin/mount", "-o", "remount,ro", scratch.path))
+    #expect(!DiskProbe.takesWrites(path) && !DiskProbe.takesWrites("\(scratch.path)/another"))
+    #expect(try run("/bin/mount", "-o", "remount,rw", scratch.path))
+    #expect(DiskProbe.takesWrites(path))
+  }
+
   @Test("what a node is short of is kept for the next agent of the same boot, until it is over")
   func pressures() throws {
     let scratch = try Scratch()

@@ -173,7 +173,14 @@ final class Database {
     case SQLITE_FULL:
       return StoreError(
         code: code, "the disk that holds \(path) is full: free some space, then try again")
-    case SQLITE_CORRUPT, SQLITE_NOTADB: return damaged(path: path, detail: detail, code: code)
+    case SQLITE_CORRUPT, SQLITE_NOTADB:
+      if let failure = diskFailure(at: path) {
+        return StoreError(
+          code: SQLITE_IOERR,
+          "the disk that holds \(path) fails (\(failure)), so what was read of it says nothing: check the disk and the "
+            + "kernel's log, then start again before you move or restore anything")
+      }
+      return damaged(path: path, detail: detail, code: code)
     case SQLITE_READONLY, SQLITE_CANTOPEN, SQLITE_PERM, SQLITE_AUTH:
       return StoreError(
         code: code,
@@ -187,6 +194,16 @@ final class Database {
       return StoreError(code: code, "\(path) is in use by another program: close it, then try again")
     default: return StoreError(code: code, "\(path): \(detail) (SQLite code \(result))")
     }
+  }
+
+  /// Why the disk below a file cannot be believed; nil: it answers. What SQLite gets from one that fails looks like
+  /// damage to it. By the directory: whoever opens and closes the file itself takes SQLite's locks from it.
+  static func diskFailure(at path: String) -> String? {
+    do throws(IOError) {
+      let (parent, _) = Files.split(path)
+      try Files.syncDirectory(parent.isEmpty ? "." : parent)
+      return nil
+    } catch { return "\(error)" }
   }
 
   /// The error of a file that is no intact database.

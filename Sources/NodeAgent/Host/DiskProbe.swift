@@ -31,16 +31,34 @@ final class DiskProbe: Sendable {
     try loop.attach(answers) { answers in for answer in answers { handler(answer) } }
   }
 
-  /// Writes a byte; not synced: what is asked is whether who writes is held up. Then looks how much room there is.
+  /// Between two tries of a disk that fails.
+  private static let pauseMicroseconds: UInt32 = 200_000
+
+  /// Writes a byte; not synced: what is asked is whether who writes is held up. Then looks how much room there is. A
+  /// disk that fails or takes no writes any more has not answered: it is asked again until it does.
   func probe(_ number: Int64) {
-    thread.post { [path, directory, answers] in
-      if let descriptor = try? Files.openToWrite(path, O_WRONLY | O_CREAT | O_NOFOLLOW) {
-        var byte: UInt8 = 10
-        _ = pwrite(descriptor, &byte, 1, 0)
-        close(descriptor)
-      }
-      answers.post((number, Self.room(directory)))
+    thread.post { [weak self] in self?.ask(number) }
+  }
+
+  private func ask(_ number: Int64) {
+    guard Self.takesWrites(path) else {
+      usleep(Self.pauseMicroseconds)
+      return probe(number)
     }
+    answers.post((number, Self.room(directory)))
+  }
+
+  /// False: it fails, is read-only (as a file system makes itself after an error) or gone. That it is full is the
+  /// room's to say, that the directory is gone somebody else's.
+  static func takesWrites(_ path: String) -> Bool {
+    var code: Int32 = 0
+    do throws(IOError) {
+      let descriptor = try Files.openToWrite(path, O_WRONLY | O_CREAT | O_NOFOLLOW)
+      defer { close(descriptor) }
+      var byte: UInt8 = 10
+      if pwrite(descriptor, &byte, 1, 0) < 0 { code = errno }
+    } catch { code = error.code }
+    return ![EIO, EROFS, ENODEV, ENXIO, ESHUTDOWN].contains(code)
   }
 
   static func room(_ directory: String) -> DiskRoom? {

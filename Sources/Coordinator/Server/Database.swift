@@ -2,6 +2,7 @@
 // it. It must not know which tables there are.
 
 import CSQLite
+import ClusterIO
 import ClusterProto
 
 /// Why the store cannot go on, in words that say what to do.

@@ -50,6 +50,14 @@ package final class TokenFile {
     return retryingInterrupts { Int(fcntl(descriptor, command, &range)) } == 0 ? 0 : -1
   }
 
+  /// Whether the path still leads to the file that was opened: who waited for the lock may have waited for one that was
+  /// renamed, replaced or removed meanwhile, whose lock says nothing of the one that is there now.
+  package var isInPlace: Bool {
+    var own = stat()
+    guard fstat(descriptor, &own) == 0, let there = try? Files.status(path) else { return false }
+    return there.device == UInt64(own.st_dev) && there.inode == UInt64(own.st_ino)
+  }
+
   /// The number in the file; nil: none yet. Throws where something else is in it.
   package func read() throws(IOError) -> Int64? {
     var count = 0

@@ -211,9 +211,10 @@ extension CommandTable {
       ],
       details: """
         FILE remembers the highest token that came by; it is made where there is none, for nothing else, and best lies
-        beside what is guarded, on a share too (NFS: its locks count on all machines). With an older token the command
-        is not run: exit status 77. Commands under one FILE never run beside each other: who comes waits, with
-        --timeout no longer than that: exit status 75. Otherwise the exit status is the command's.
+        beside what is guarded, on a share too (NFS: its locks count on all machines). Never rename, replace or remove
+        it: the next one would know nothing. With an older token the command is not run: exit status 77. Commands under
+        one FILE never run beside each other: who comes waits, with --timeout no longer than that: exit status 75.
+        Otherwise the exit status is the command's; signals are passed on to it.
         """,
       examples: [
         ("stint guard /results/.token -- mv /tmp/out /results/out", "In a container: only the newest attempt"),

@@ -31,6 +31,15 @@ struct GuardCommandTests {
     }
   }
 
+  /// Whether the process has the file open: then it has the lock or waits for it.
+  private static func hasOpen(_ path: String, _ pid: Int32) -> Bool {
+    guard let file = try? Files.status(path) else { return false }
+    return ((try? Files.list("/proc/\(pid)/fd")) ?? []).contains { descriptor in
+      guard let other = try? Files.status("/proc/\(pid)/fd/\(descriptor)") else { return false }
+      return other.device == file.device && other.inode == file.inode
+    }
+  }
+
   @Test("the newest attempt and who has its token go on, an older one never again")
   func order() async throws {
     try await inPlace { place in
@@ -98,6 +107,41 @@ struct GuardCommandTests {
       try checkEqual(try second.end(within: 60), 0, "the second one")
       try checkEqual(second.text, "ran\n", "output")
       try checkEqual(try place.run(["--token", "3", place.file, "--", "true"]).status, 77, "the first one again")
+    }
+  }
+
+  @Test("a command that closes all its descriptors is guarded nevertheless, and gets the signals that guard gets")
+  func closing() async throws {
+    try await inPlace { place in
+      let began = "\(place.directory)/began"
+      let script = "for n in 3 4 5 6 7 8 9; do eval \"exec $n>&-\"; done; touch '\(began)'; exec sleep 300"
+      let first = try place.begin(["--token", "3", place.file, "--", "sh", "-c", script])
+      try eventually("the first one runs") { Files.exists(began) }
+      let busy = try place.run(["--token", "4", "--timeout", "100ms", place.file, "--", "true"])
+      try checkEqual(busy.status, 75, "status beside it")
+      first.child.signal(SIGTERM)
+      try checkEqual(try first.end(within: 60), 143, "status of who was ended")
+      try checkEqual(try place.run(["--token", "4", place.file, "--", "true"]).status, 0, "status after it")
+    }
+  }
+
+  @Test("who waited for a file that was replaced meanwhile asks the one that is there")
+  func replaced() async throws {
+    try await inPlace { place in
+      let began = "\(place.directory)/began"
+      let pipe = "\(place.directory)/pipe"
+      guard mkfifo(pipe, 0o600) == 0 else { throw IOError.last("mkfifo", pipe) }
+      let first = try place.begin(["--token", "5", place.file, "--", "sh", "-c", "touch '\(began)'; read x <'\(pipe)'"])
+      try eventually("the first one runs") { Files.exists(began) }
+      let waiting = try place.begin(["--token", "6", place.file, "--", "echo", "ran"])
+      try eventually("the second one waits") { Self.hasOpen(place.file, waiting.pid) }
+      try checkEqual(rename(place.file, "\(place.directory)/old"), 0, "rename")
+      try checkEqual(try place.run(["--token", "9", place.file, "--", "true"]).status, 0, "status in the new file")
+      let descriptor = open(pipe, O_WRONLY | O_CLOEXEC)
+      _ = Glibc.write(descriptor, "x\n", 2)
+      close(descriptor)
+      try checkEqual(try first.end(within: 60), 0, "the first one")
+      try checkEqual(try waiting.end(within: 60), 77, "who waited: \(waiting.text)")
     }
   }
 }

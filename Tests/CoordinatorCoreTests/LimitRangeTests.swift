@@ -62,6 +62,18 @@ import Testing
         ["type": "Container", "defaultRequest": ["cpu": "2"], "default": ["cpu": "1"]],
         "default request value 2 is greater than default limit value 1"
       ), (["type": "Container", "maxLimitRequestRatio": ["cpu": "500m"]], "ratio 500m is less than 1"),
+      (
+        [
+          "type": "Container", "max": ["memory": "1e16"], "min": ["memory": "1e16"],
+          "maxLimitRequestRatio": ["memory": "2e16"],
+        ], "is greater than max/min = 1.000000"
+      ),
+      (
+        [
+          "type": "Pod", "max": ["cpu": "9223372036854775807"], "min": ["cpu": "9223372036854775807"],
+          "maxLimitRequestRatio": ["cpu": "9223372036854775807"],
+        ], "is greater than max/min = 1.000000"
+      ),
     ] as [(JSON, String)])
   func invalid(item: JSON, message: String) throws {
     let harness = try APIHarness()

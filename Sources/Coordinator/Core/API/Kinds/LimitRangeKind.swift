@@ -92,7 +92,11 @@ extension KindDescriptor {
       guard let ratio = amount("maxLimitRequestRatio", name) else { continue }
       let at = "\(path).maxLimitRequestRatio[\(name)]"
       if ratio.millis < 1000 { errors.invalid(at, ratio.description, "ratio \(ratio.description) is less than 1") }
-      if let least, let most, least.millis > 0, ratio.millis * least.millis > most.millis * 1000 {
+      // Beyond 128 bits it is beyond any maximum.
+      if let least, let most, least.millis > 0,
+        case let product = ratio.millis.multipliedReportingOverflow(by: least.millis),
+        product.overflow || product.partialValue > most.millis * 1000
+      {
         errors.invalid(
           at, ratio.description,
           "ratio \(ratio.description) is greater than max/min = \(NamespaceLimits.decimal(most.millis, least.millis))")

@@ -241,9 +241,10 @@ final class SimCoordinator {
     }
   }
 
-  /// I14: a word of a session that is over changes nothing.
+  /// I14: a word of a session that is over changes nothing. A core that stands, or has events before it, may not have
+  /// been told yet that it is over.
   func takeStale(_ event: CoordinatorEvent) {
-    guard var probe = core, var still = core else { return }
+    guard !isStalled, incoming.isEmpty, var probe = core, var still = core else { return }
     let now = clock.now(world)
     if probe.step([event], at: now) != still.step([], at: now) {
       world.violated("I14: a word of an old session makes the coordinator act")

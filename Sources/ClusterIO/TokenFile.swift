@@ -3,9 +3,9 @@
 
 import Glibc
 
-/// A file of one decimal number. Who holds its lock may compare and raise the number; the lock is the open file's: it
-/// goes along into a program that this process becomes, and is held until nobody has that open file any more. Closed
-/// with the last reference, so keep one until then.
+/// A file of one decimal number. Who holds its lock may compare and raise the number; the lock is the open file's: the
+/// programs that this process starts have it too, and it is held until nobody has that open file any more. Closed with
+/// the last reference, so keep one until then.
 package final class TokenFile {
   /// F_OFD_SETLK and F_OFD_SETLKW, which the C library's module does not show.
   private static let trySetting: Int32 = 37
@@ -19,7 +19,7 @@ package final class TokenFile {
   /// Opens the file, or makes it. Never waits for the other end of a pipe; anything but a plain file is refused.
   package init(path: String) throws(IOError) {
     self.path = path
-    // Without O_CLOEXEC: the lock has to outlive this program.
+    // Without O_CLOEXEC: who is started under the lock keeps it where this process is killed.
     descriptor = open(path, O_RDWR | O_CREAT | O_NONBLOCK | O_NOCTTY, 0o666)
     guard descriptor >= 0 else { throw IOError.last("open", path) }
     var facts = stat()

@@ -52,15 +52,19 @@ struct DiskPressureTests {
     }
   }
 
+  /// How many bytes leave a fourteenth of the disk, once the pod of the Job `old` is at work there.
+  private func almostAll(of data: String, beside cluster: TestCluster) throws -> Int {
+    try cluster.apply(cluster.manifest("old", .untilTold))
+    try eventually("it works", seconds: 60) { cluster.ledger.attempts.count == 1 }
+    let space = try Files.space(data)
+    return Int(space.available - space.total / 14)
+  }
+
   @Test("says so, evicts who keeps most in kubelet's words, and takes new pods once it has had room for a while")
   func evicts() async throws {
     try await Blocking.run {
       try withSmallDisk { cluster, data in
-        try cluster.apply(cluster.manifest("old", .untilTold))
-        try eventually("it works", seconds: 60) { cluster.ledger.attempts.count == 1 }
-        // A fourteenth is left.
-        let space = try Files.space(data)
-        try cluster.apply(hog(Int(space.available - space.total / 14)))
+        try cluster.apply(hog(try almostAll(of: data, beside: cluster)))
         try eventually("the node says DiskPressure") {
           try condition(cluster) == ["True", "KubeletHasDiskPressure", "kubelet has disk pressure"]
         }
@@ -105,10 +109,7 @@ struct DiskPressureTests {
   func othersFile() async throws {
     try await Blocking.run {
       try withSmallDisk { cluster, data in
-        try cluster.apply(cluster.manifest("old", .untilTold))
-        try eventually("it works", seconds: 60) { cluster.ledger.attempts.count == 1 }
-        let space = try Files.space(data)
-        let bytes = [UInt8](repeating: 1, count: Int(space.available - space.total / 14))
+        let bytes = [UInt8](repeating: 1, count: try almostAll(of: data, beside: cluster))
         try Files.writeAtomically("\(data)/others", bytes)
         let words =
           "nothing of pods to give back: no pod is known to keep more than 1Mi there, so something else fills it"

@@ -20,6 +20,26 @@ struct GuardCommandTests {
       let program = try begin(words, environment: environment)
       return (try program.end(within: 60), program.text)
     }
+
+    private var pipe: String { "\(directory)/pipe" }
+
+    /// Begins a command that has the lock until `letGo`.
+    func hold(token: Int64) throws -> Program {
+      let began = "\(directory)/began"
+      guard mkfifo(pipe, 0o600) == 0 else { throw IOError.last("mkfifo", pipe) }
+      // It waits for the pipe's other end.
+      let program = try begin([
+        "--token", "\(token)", file, "--", "sh", "-c", "touch '\(began)'; read x <'\(pipe)'",
+      ])
+      try eventually("the first one runs") { Files.exists(began) }
+      return program
+    }
+
+    func letGo() {
+      let descriptor = open(pipe, O_WRONLY | O_CLOEXEC)
+      _ = Glibc.write(descriptor, "x\n", 2)
+      close(descriptor)
+    }
   }
 
   private func inPlace(_ body: @escaping @Sendable (Place) throws -> Void) async throws {
@@ -90,19 +110,12 @@ struct GuardCommandTests {
   @Test("commands under one file never run beside each other; who waits has as long as it says")
   func waits() async throws {
     try await inPlace { place in
-      let began = "\(place.directory)/began"
-      let pipe = "\(place.directory)/pipe"
-      guard mkfifo(pipe, 0o600) == 0 else { throw IOError.last("mkfifo", pipe) }
-      // It waits for the pipe's other end.
-      let first = try place.begin(["--token", "3", place.file, "--", "sh", "-c", "touch '\(began)'; read x <'\(pipe)'"])
-      try eventually("the first one runs") { Files.exists(began) }
+      let first = try place.hold(token: 3)
       let busy = try place.run(["--token", "4", "--timeout", "200ms", place.file, "--", "echo", "ran"])
       try checkEqual(busy.status, 75, "status of who does not wait")
       try check(busy.text.contains("is still held by another command"), busy.text)
       let second = try place.begin(["--token", "4", place.file, "--", "echo", "ran"])
-      let descriptor = open(pipe, O_WRONLY | O_CLOEXEC)
-      _ = Glibc.write(descriptor, "x\n", 2)
-      close(descriptor)
+      place.letGo()
       try checkEqual(try first.end(within: 60), 0, "the first one")
       try checkEqual(try second.end(within: 60), 0, "the second one")
       try checkEqual(second.text, "ran\n", "output")
@@ -128,18 +141,12 @@ struct GuardCommandTests {
   @Test("who waited for a file that was replaced meanwhile asks the one that is there")
   func replaced() async throws {
     try await inPlace { place in
-      let began = "\(place.directory)/began"
-      let pipe = "\(place.directory)/pipe"
-      guard mkfifo(pipe, 0o600) == 0 else { throw IOError.last("mkfifo", pipe) }
-      let first = try place.begin(["--token", "5", place.file, "--", "sh", "-c", "touch '\(began)'; read x <'\(pipe)'"])
-      try eventually("the first one runs") { Files.exists(began) }
+      let first = try place.hold(token: 5)
       let waiting = try place.begin(["--token", "6", place.file, "--", "echo", "ran"])
       try eventually("the second one waits") { Self.hasOpen(place.file, waiting.pid) }
       try checkEqual(rename(place.file, "\(place.directory)/old"), 0, "rename")
       try checkEqual(try place.run(["--token", "9", place.file, "--", "true"]).status, 0, "status in the new file")
-      let descriptor = open(pipe, O_WRONLY | O_CLOEXEC)
-      _ = Glibc.write(descriptor, "x\n", 2)
-      close(descriptor)
+      place.letGo()
       try checkEqual(try first.end(within: 60), 0, "the first one")
       try checkEqual(try waiting.end(within: 60), 77, "who waited: \(waiting.text)")
     }

@@ -39,10 +39,15 @@ TALK = ledger.WORK.replace("  sign sign\n", "  sign sign\n  echo a line of some 
 # The faults.
 
 
-def agent_killed(at):
+def kill_agent(at):
     agent = at.cluster.must_find("agent", NODE)
     at.strike()
     agent.kill()
+    return agent
+
+
+def agent_killed(at):
+    kill_agent(at)
     at.replacements()
     at.until(30)
     at.cluster.start_agent(NODE)
@@ -50,10 +55,7 @@ def agent_killed(at):
 
 
 def agent_restarted(at):
-    agent = at.cluster.must_find("agent", NODE)
-    at.strike()
-    agent.kill()
-    agent.wait()
+    kill_agent(at).wait()
     at.until(2)
     at.cluster.start_agent(NODE)
     at.heal()

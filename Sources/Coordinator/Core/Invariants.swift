@@ -1,4 +1,4 @@
-// What must be true of the coordinator's state after every step (I1–I8, I10, I11, I13), and of memory against the rows
+// What must be true of the coordinator's state after every step (I1–I8, I10, I11, I24), and of memory against the rows
 // (I12). For the simulator and tests; it reads everything, changes nothing, and its cost goes with the size of the
 // state.
 

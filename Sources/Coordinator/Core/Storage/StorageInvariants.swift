@@ -1,4 +1,4 @@
-// Owns: what must be true of claims and volumes after every step (I13). For the simulator and tests; it looks at all of
+// Owns: what must be true of claims and volumes after every step (I24). For the simulator and tests; it looks at all of
 // them and changes nothing.
 
 import ClusterProto
@@ -12,14 +12,14 @@ extension CoordinatorCore {
       guard let claim = claim(key) else { continue }
       let users = fleetAttempts(using: key)
       if claim.isExclusive, users.count > 1 {
-        found.append("I13: claim \(key) is for one pod, and attempts \(users) may use it")
+        found.append("I24: claim \(key) is for one pod, and attempts \(users) may use it")
       }
       if users != (storage.attempts[key].map { Array($0).sorted() } ?? []) {
-        found.append("I13: what uses claim \(key) is not what is remembered")
+        found.append("I24: what uses claim \(key) is not what is remembered")
       }
       guard claim.isBound, claim.phase == "Bound", let volume = volume(claim.volumeName) else { continue }
       if volume.claim?.uid != claim.uid, storage.claims.isEmpty, storage.volumes.isEmpty {
-        found.append("I13: claim \(key) is bound to volume \(volume.name), which is not bound to it")
+        found.append("I24: claim \(key) is bound to volume \(volume.name), which is not bound to it")
       }
     }
   }

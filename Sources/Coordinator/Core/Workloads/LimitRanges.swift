@@ -161,11 +161,15 @@ struct NamespaceLimits: Sendable {
     return ["\(text), but provided ratio is \(decimal(limit.millis, request.millis))"]
   }
 
-  /// Whether a limit is more than `bound` times the request, all in thousandths. The product of the largest amounts has
-  /// more bits than there are.
+  /// Whether a limit is more than `bound` times the request, all in thousandths.
   static func exceeds(_ limit: Int128, _ bound: Int128, _ request: Int128) -> Bool {
-    let product = bound.multipliedFullWidth(by: request)
-    return product.high < 0 || product.high == 0 && Int128(clamping: product.low) < limit * 1000
+    product(bound, request) < limit * 1000
+  }
+
+  /// In millionths. That of the largest amounts has more bits than there are: then it is the largest.
+  static func product(_ left: Int128, _ right: Int128) -> Int128 {
+    let (product, isBeyond) = left.multipliedReportingOverflow(by: right)
+    return isBeyond ? .max : product
   }
 
   /// A ratio with six digits behind the point.

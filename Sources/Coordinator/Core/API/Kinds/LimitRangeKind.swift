@@ -92,10 +92,8 @@ extension KindDescriptor {
       guard let ratio = amount("maxLimitRequestRatio", name) else { continue }
       let at = "\(path).maxLimitRequestRatio[\(name)]"
       if ratio.millis < 1000 { errors.invalid(at, ratio.description, "ratio \(ratio.description) is less than 1") }
-      // Beyond 128 bits it is beyond any maximum.
       if let least, let most, least.millis > 0,
-        case let product = ratio.millis.multipliedReportingOverflow(by: least.millis),
-        product.overflow || product.partialValue > most.millis * 1000
+        NamespaceLimits.product(ratio.millis, least.millis) > most.millis * 1000
       {
         errors.invalid(
           at, ratio.description,

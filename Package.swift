@@ -41,7 +41,8 @@ let package = Package(
     .target(
       name: "CoordinatorCore", dependencies: ["ClusterProto"], path: "Sources/Coordinator/Core", swiftSettings: strict),
     .target(
-      name: "Coordinator", dependencies: ["CoordinatorCore", "ClusterProto", "ClusterIO", "CSQLite", "CYAML"],
+      name: "Coordinator",
+      dependencies: ["CoordinatorCore", "ClusterProto", "ClusterIO", "CPage", "CSQLite", "CYAML"],
       path: "Sources/Coordinator/Server", swiftSettings: strict),
     .target(name: "AgentCore", dependencies: ["ClusterProto"], path: "Sources/NodeAgent/Core", swiftSettings: strict),
     .target(
@@ -62,6 +63,10 @@ let package = Package(
     .target(
       name: "CLinux", path: "Sources/CLinux",
       cSettings: [.define("_GNU_SOURCE"), .unsafeFlags(["-Wall", "-Wextra", "-Werror"])]),
+    // The page's plain files, which the compiler embeds as they are.
+    .target(
+      name: "CPage", path: "Sources/CPage", exclude: ["files"],
+      cSettings: [.unsafeFlags(["-Wall", "-Wextra", "-Werror", "-Wno-c23-extensions"])]),
     .systemLibrary(name: "CArchive", path: "Sources/CArchive"),
     .systemLibrary(name: "CSQLite", path: "Sources/CSQLite"),
     .systemLibrary(name: "CYAML", path: "Sources/CYAML"),

@@ -38,6 +38,9 @@ final class LiveAPI {
     return try HTTPTestClient(live.loop, address, context ?? admin)
   }
 
+  /// The next `ask` makes a connection of its own.
+  func dropClient() { client = nil }
+
   /// One request on the kept connection and its whole answer.
   func ask(
     _ method: String, _ target: String, headers: [String] = [], type: String = "application/json",

@@ -37,7 +37,7 @@ enum Layering {
     ("Sources/Coordinator/Core", "CoordinatorCore", ["ClusterProto"]),
     (
       "Sources/Coordinator/Server", "Coordinator",
-      ["ClusterProto", "CoordinatorCore", "ClusterIO", "CSQLite", "CYAML", "Glibc", "Synchronization"]
+      ["ClusterProto", "CoordinatorCore", "ClusterIO", "CPage", "CSQLite", "CYAML", "Glibc", "Synchronization"]
     ),
     ("Sources/NodeAgent/Core", "AgentCore", ["ClusterProto"]),
     (

@@ -60,9 +60,9 @@ final class HTTPConnection: ReplyTaker, SlowTaker, TurnTaker, ByteSink {
 
   var parser = HTTPParser()
   var stage = Stage.reading
-  private var isLast = false
+  var isLast = false
   /// A HEAD request: its answer has no body.
-  private var isHead = false
+  private(set) var isHead = false
   /// Whether whole answers of objects are indented. Answers that stream never are.
   var isPretty = false
   /// Whether answers are YAML. A list that streams has its items first, then its other members.
@@ -80,7 +80,7 @@ final class HTTPConnection: ReplyTaker, SlowTaker, TurnTaker, ByteSink {
   private var isHeld = false
   /// A log is being sent: the client may take its time.
   private var isPatient = false
-  private let output: HTTPOutput
+  let output: HTTPOutput
   private let handler: Handler
   /// Bodies from here on are compressed for who accepts it, as Kubernetes does.
   static let gzipMinimum = 128 * 1024
@@ -231,7 +231,7 @@ final class HTTPConnection: ReplyTaker, SlowTaker, TurnTaker, ByteSink {
     }
   }
 
-  private func done() {
+  func done() {
     answerBy = Int64.max
     gzip = nil
     session = nil

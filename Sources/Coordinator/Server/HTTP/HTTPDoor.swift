@@ -212,6 +212,7 @@ final class HTTPDoor {
     do throws(HTTPFailure) {
       try checkPlace(client)
       try checkHost(request)
+      if let page = PageFiles.answer(request) { return client.answer(page: page) }
       let target = try HTTPTarget(request.target)
       client.isPretty = HTTPMedia.isPretty(request, target)
       client.isYAML = form(request)?.isYAML ?? false

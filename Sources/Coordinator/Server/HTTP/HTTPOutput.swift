@@ -153,10 +153,11 @@ final class HTTPOutput {
   private var date = ""
   private var usual: [UInt8] = []
 
-  /// The head of an answer; without a length its body is chunked. `retries`: the client shall come again by itself.
+  /// The head of an answer; without a length its body is chunked, but for 304, which has none. `retries`: the client
+  /// shall come again by itself. `lines`: other fields, whole.
   func head(
     _ code: Int, type: String, length: Int?, warnings: [String] = [], close: Bool = false, isGzip: Bool = false,
-    retries: Bool = false
+    retries: Bool = false, lines: String = ""
   ) -> [UInt8] {
     let now = Clocks.now().wall
     if now / 1_000_000_000 != second {
@@ -164,7 +165,7 @@ final class HTTPOutput {
       date = "\(WallTime(nanoseconds: now).rfc1123Z.dropLast(5))GMT"
       usual = Array("\(start(200, HTTPAnswer.jsonType))Content-Length: ".utf8)
     }
-    if code == 200, let length, warnings.isEmpty, !close, !isGzip, type == HTTPAnswer.jsonType {
+    if code == 200, let length, warnings.isEmpty, lines.isEmpty, !close, !isGzip, type == HTTPAnswer.jsonType {
       var bytes: [UInt8] = []
       bytes.reserveCapacity(usual.count + 16 + min(length, HTTPOutput.outputMark))
       bytes += usual
@@ -174,7 +175,12 @@ final class HTTPOutput {
     }
     var text = start(code, type)
     if isGzip { text += "Content-Encoding: gzip\r\nVary: Accept-Encoding\r\n" }
-    if let length { text += "Content-Length: \(length)\r\n" } else { text += "Transfer-Encoding: chunked\r\n" }
+    text += lines
+    if let length {
+      text += "Content-Length: \(length)\r\n"
+    } else if code != 304 {
+      text += "Transfer-Encoding: chunked\r\n"
+    }
     for warning in warnings { text += "Warning: 299 - \(HTTPAnswer.quoted(warning))\r\n" }
     if retries { text += "Retry-After: 1\r\n" }
     if close { text += "Connection: close\r\n" }

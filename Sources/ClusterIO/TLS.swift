@@ -59,6 +59,16 @@ package final class TLSContext {
     X509_VERIFY_PARAM_set1_ip_asc(SSL_CTX_get0_param(context), "127.0.0.1")
   }
 
+  /// A client of an API server that is reached by a name or an address, which `Connection.startTLS` says and which the
+  /// server's certificate must have.
+  package convenience init(named identity: PEMIdentity?, authority: [UInt8]) throws(IOError) {
+    try self.init(isServer: false, identity: identity, authority: authority)
+    SSL_CTX_set_verify(context, SSL_VERIFY_PEER) { isGood, verification in
+      TLSSession.noteClocks(verification)
+      return isGood
+    }
+  }
+
   /// The native protocol's client: TLS 1.3, and a server of that authority by whatever address it is reached: it gives
   /// certificates for servers to nobody but the coordinator.
   package convenience init(native identity: Identity) throws(IOError) {

@@ -327,6 +327,21 @@ extension CommandTable {
       ],
       run: TopCommand.run),
     Command(
+      name: "ui", summary: "Show the cluster in a browser: Jobs, indexes, logs, nodes",
+      flags: [
+        Flag("port", .integer("N", 0...65_535), initial: "any that is free", "Port of 127.0.0.1 to listen on"),
+        Flag("no-open", "Print the address, and open no browser"),
+        Flag("to", .directory, "Instead: write the page's files there, for `kubectl proxy --www`"),
+      ] + connection.filter { $0.name != "server" },
+      details: """
+        The page asks the Kubernetes API as you: whom the kubeconfig names. Its address works once, in one browser, and
+        only on this machine; it ends with this command. It also works with clusters that are no Stint's.
+        """,
+      examples: [
+        ("stint ui", "Open the page"), ("stint ui --no-open", "Print its address, for a browser of your own"),
+        ("stint ui --to page && kubectl proxy --www page --www-prefix /ui/", "The same page by kubectl"),
+      ], run: UICommand.run),
+    Command(
       name: "cordon", summary: "Give nodes no more pods", operands: "NODE…", operand: .node, count: 1...1000,
       flags: connection, examples: [("stint cordon node-2", "Leave its pods, add none")], run: NodeCommand.cordon),
     Command(

@@ -1,7 +1,7 @@
 # The one entry: `make demo` shows a cluster at work, `make test` checks everything. Both run on a bare machine with a Swift toolchain.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help deps build release lint check model test conformance clients partitions sim sim-record sim-mutants fuzz chaos soak demo bench bench-beside install deb package-test clean
+.PHONY: help deps build release lint check model test conformance clients page partitions sim sim-record sim-mutants fuzz chaos soak demo bench bench-beside install deb package-test clean
 
 SEEDS ?= 200
 FIRST ?= 1
@@ -31,6 +31,9 @@ typed = command -v python3 >/dev/null || { echo 'skipped: kubectl (there is no p
 MINUTE := --seconds 60 --seed 139
 # A run of Tests/Torture, where there is what it needs: $(call tormented,flags)
 tormented = command -v python3 >/dev/null || { echo 'skipped: chaos (there is no python3)'; exit 0; }; Tests/Torture/chaos_tests.py -q && Tests/Torture/chaos.py $(1)
+
+# Drives the page in a browser, where there is one; it says by itself where there is none.
+paged = command -v python3 >/dev/null || { echo 'skipped: the page (there is no python3)'; exit 0; }; Tests/Page/run.py && Tests/Page/amounts.py
 
 # The oldest and newest kubectl wait more than they compute: the simulator has what they leave of the processors.
 BESIDE = seeds=$$(mktemp); trap "rm -f $$seeds" EXIT; \
@@ -72,6 +75,7 @@ model: deps ## Checks the model of the fencing protocol, whole and without each 
 test: check model release ## Lint, unit and cluster tests, the model, kubectl, a batch of simulated hours
 	$(call timed,other tests,Tests/edges.sh --skip '$(CORES)')
 	$(call timed,kubectl and simulated seeds,$(BESIDE))
+	$(call timed,the page in a browser,$(call paged))
 	$(call timed,chaos,$(call tormented,$(MINUTE)) || { echo 'chaos once more: that it failed is a finding'; Tests/Torture/chaos.py $(MINUTE); })
 
 conformance: release ## Types the transcripts of Tests/Conformance into every kubectl that is found, then clients
@@ -80,6 +84,9 @@ conformance: release ## Types the transcripts of Tests/Conformance into every ku
 
 clients: release ## Runs programs on Python's client libraries against a fresh cluster
 	$(call timed,client libraries,Tests/Conformance/python/run.py)
+
+page: release ## Drives the page in a headless Chromium (Debian's chromium), where there is one
+	$(call timed,the page in a browser,$(call paged))
 
 partitions: release ## Makes each fault of the partition table, prints the gaps between copies, draws them (root: 23 minutes)
 	@command -v python3 >/dev/null || { echo 'skipped: the partition table (there is no python3)'; exit 0; }; \

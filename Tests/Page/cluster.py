@@ -12,7 +12,7 @@ import tempfile
 import time
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-FILES = ROOT / "Sources" / "CPage" / "files"
+FILES = pathlib.Path(os.environ.get("STINT_PAGE", ROOT / "Sources" / "CPage" / "files"))
 
 
 def free_port():
@@ -89,6 +89,11 @@ class Cluster:
         self.run("apply", "-f", "-", given=json.dumps({"apiVersion": "v1", "kind": "List", "items": [*JOBS, CRON]}))
         self.run("wait", "job/flaky", "job/hostile", "job/done", "--for=finished", "--timeout", "60s")
 
+    def restore(self):
+        """What a round of deeds has changed is as before."""
+        self.run("delete", "job", "flaky-rerun-1", "--ignore-not-found")
+        self.run("apply", "-f", "-", given=json.dumps(JOBS[-1]))
+
     def job(self, name):
         return json.loads(self.run("get", f"job/{name}", "-o", "json"))
 
@@ -100,11 +105,30 @@ class Cluster:
             port = free_port()
             self.start([kubectl, "proxy", "--port", str(port), "--www", str(FILES), "--www-prefix", "/ui/"], "Starting to serve")
             yield "kubectl proxy", f"http://127.0.0.1:{port}/ui/", ""
-        self.run("apply", "-f", "-", given=json.dumps({
-            "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRoleBinding", "metadata": {"name": "page-reads"},
-            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "view"},
-            "subjects": [{"kind": "ServiceAccount", "name": "default", "namespace": "default"}]}))
-        yield "the coordinator", f"{self.api}/ui/", self.run("create", "token", "default").strip()
+        yield "the coordinator", f"{self.api}/ui/", self.reader()
+
+    def grant(self, kind, role, account):
+        group = "rbac.authorization.k8s.io"
+        meta = {"name": f"{account}-{role}", **({"namespace": "default"} if kind == "RoleBinding" else {})}
+        return {"apiVersion": f"{group}/v1", "kind": kind, "metadata": meta,
+                "roleRef": {"apiGroup": group, "kind": "ClusterRole", "name": role},
+                "subjects": [{"kind": "ServiceAccount", "name": account, "namespace": "default"}]}
+
+    def account(self, name, *objects):
+        items = [{"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": name}}, *objects]
+        self.run("apply", "-f", "-", given=json.dumps({"apiVersion": "v1", "kind": "List", "items": items}))
+        return self.run("create", "token", name).strip()
+
+    def reader(self):
+        """The token of who may read everything, and change nothing."""
+        nodes = {"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole", "metadata": {"name": "nodes"},
+                 "rules": [{"apiGroups": [""], "resources": ["nodes"], "verbs": ["get", "list", "watch"]}]}
+        return self.account("reader", nodes, self.grant("ClusterRoleBinding", "view", "reader"),
+                            self.grant("ClusterRoleBinding", "nodes", "reader"))
+
+    def guest(self):
+        """The token of who may read one namespace alone."""
+        return self.account("guest", self.grant("RoleBinding", "view", "guest"))
 
     def __enter__(self):
         return self

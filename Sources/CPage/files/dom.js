@@ -56,6 +56,17 @@ export function atMost(milliseconds, work) {
   };
 }
 
+/** Calls `work` when light has become dark, or dark light; returns what ends that. */
+export function onTheme(work) {
+  const system = matchMedia("(prefers-color-scheme: dark)");
+  system.addEventListener("change", work);
+  addEventListener("theme", work);
+  return () => {
+    system.removeEventListener("change", work);
+    removeEventListener("theme", work);
+  };
+}
+
 /** Lets the browser paint and answer keys before what follows. */
 export function breath() {
   if (globalThis.scheduler?.yield) return scheduler.yield();

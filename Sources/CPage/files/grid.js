@@ -1,7 +1,7 @@
 // Owns: a grid of small cells on a canvas, one an index: painting all or the changed ones, the pointer, the cursor keys.
 // Cells that are large enough carry a sign, so that colour is never alone. It must not know what the states mean.
 
-import { element } from "./dom.js";
+import { element, onTheme } from "./dom.js";
 
 const gapFrom = 4;
 
@@ -26,16 +26,12 @@ export class Grid {
     this.cursor = -1;
     this.sizes = new ResizeObserver(() => this.layOut());
     this.sizes.observe(this.box);
-    this.onTheme = () => this.layOut(true);
-    this.dark = matchMedia("(prefers-color-scheme: dark)");
-    this.dark.addEventListener("change", this.onTheme);
-    addEventListener("theme", this.onTheme);
+    this.endTheme = onTheme(() => this.layOut(true));
   }
 
   stop() {
     this.sizes.disconnect();
-    this.dark.removeEventListener("change", this.onTheme);
-    removeEventListener("theme", this.onTheme);
+    this.endTheme();
   }
 
   layOut(isForced = false) {

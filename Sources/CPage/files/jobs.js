@@ -1,7 +1,7 @@
 // Owns: the list of Jobs: live, filtered by what the address says, counted by state. It must not know how a Job is shown.
 
 import { actionButtons } from "./actions.js";
-import { atMost, badge, element, fill, link, setText } from "./dom.js";
+import { badge, element, fill, link, setText } from "./dom.js";
 import { filterOf } from "./filter.js";
 import { LiveList } from "./live.js";
 import { jobRow, jobStates } from "./model.js";
@@ -81,15 +81,36 @@ export function jobsView(place, { settings }) {
     element("div", { class: "filters" }, inputs, element("label", {}, element("span", {}, "Namespace"), namespaces)),
     element("div", { class: "chips", role: "group", "aria-label": "State" }, chips, total), problem, table.box);
 
-  const list = new LiveList({
-    path: "/apis/batch/v1/jobs", row: jobRow, changed: atMost(0, show),
-    failed: (error) => {
-      table.empty = error.message;
-      show();
+  // Who may not list all namespaces names one.
+  let isNarrow = false;
+  let list = null;
+  const one = element("input", {
+    type: "search", id: "namespace", value: settings.ns ?? "", placeholder: "one that you may see", onchange: () => {
+      change({ ns: one.value.trim() });
+      start();
     },
   });
 
+  function start() {
+    list?.stop();
+    if (isNarrow && !settings.ns) return;
+    const path = isNarrow ? `/apis/batch/v1/namespaces/${encodeURIComponent(settings.ns)}/jobs` : "/apis/batch/v1/jobs";
+    list = new LiveList({
+      path, row: jobRow, changed: show, failed: (error) => {
+        table.empty = error.message;
+        if (error.code === 403 && !isNarrow) {
+          isNarrow = true;
+          namespaces.replaceWith(one);
+          if (settings.ns) return start();
+          table.empty += ": name a namespace above";
+        }
+        show();
+      },
+    }).start();
+  }
+
   function show(isFresh = false) {
+    if (!list) return;
     const counts = {};
     const rows = [];
     let sum = 0;
@@ -119,7 +140,7 @@ export function jobsView(place, { settings }) {
     namespaces.value = settings.ns ?? "";
   }
 
-  list.start();
+  start();
   const clock = setInterval(() => show(true), 10000);
   table.box.focus({ preventScroll: true });
   return () => {

@@ -1,7 +1,7 @@
 // Owns: attempts as bars over time, node by node, on a canvas: who ran where, what failed, what was lost. The table of
 // attempts says the same in words. It must not know the list that the attempts are of.
 
-import { element } from "./dom.js";
+import { element, onTheme } from "./dom.js";
 import { clock, duration } from "./words.js";
 
 const lane = 12;
@@ -41,13 +41,12 @@ export class Timeline {
     }, this.canvas);
     this.sizes = new ResizeObserver(() => this.paint());
     this.sizes.observe(this.box);
-    this.onTheme = () => this.paint();
-    addEventListener("theme", this.onTheme);
+    this.endTheme = onTheme(() => this.paint());
   }
 
   stop() {
     this.sizes.disconnect();
-    removeEventListener("theme", this.onTheme);
+    this.endTheme();
   }
 
   show(rows) {
@@ -116,7 +115,8 @@ export class Timeline {
       const left = 12 + (time - this.from) * this.scale;
       context.fillStyle = colour("--quiet");
       context.textAlign = step === 0 ? "left" : step === steps ? "right" : "center";
-      context.fillText(step === 0 ? clock(time) : `+${duration(time - this.from)}`, left, 12);
+      const since = time - this.from;
+      context.fillText(step === 0 ? clock(time) : `+${since < 10000 ? `${since / 1000}`.slice(0, 4) + "s" : duration(since)}`, left, 12);
       context.fillStyle = colour("--line");
       context.fillRect(left, head - 4, 1, height);
     }

@@ -1,5 +1,5 @@
 // Owns: the page's plain files (files/) as bytes of the program: the compiler reads them where they lie, so there is
-// no build step and no copy to go stale. PageTests holds this list against the folder.
+// no build step and no copy to go stale. PageFileTests holds this list against the folder.
 
 #include "CPage.h"
 

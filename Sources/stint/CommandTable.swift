@@ -339,7 +339,7 @@ extension CommandTable {
         """,
       examples: [
         ("stint ui", "Open the page"), ("stint ui --no-open", "Print its address, for a browser of your own"),
-        ("stint ui --to page && kubectl proxy --www page --www-prefix /ui/", "The same page by kubectl"),
+        ("stint ui --to page", "Its files, for: kubectl proxy --www page --www-prefix /ui/"),
       ], run: UICommand.run),
     Command(
       name: "cordon", summary: "Give nodes no more pods", operands: "NODE…", operand: .node, count: 1...1000,

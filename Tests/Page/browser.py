@@ -119,7 +119,8 @@ class Page:
         """Waits until an expression is true."""
         end = time.monotonic() + seconds
         while time.monotonic() < end:
-            if self.run(f"Boolean({script})"):
+            # What is looked for may not be there to be asked yet.
+            if self.run(f"(() => {{ try {{ return Boolean({script}); }} catch {{ return false; }} }})()"):
                 return
             self.run("new Promise((go) => setTimeout(go, 30))")
         raise AssertionError(f"after {seconds} s not: {what} ({script}); seen: {self.run('document.body.innerText')[:800]}")

@@ -1,7 +1,7 @@
 // Owns: what can be done to Jobs, CronJobs, pods and nodes, who may, and the question that says first what will happen.
 // It must not know where the buttons stand.
 
-import { create, get, may, merge, remove } from "./api.js";
+import { cluster, create, get, may, merge, remove } from "./api.js";
 import { element, fill, note } from "./dom.js";
 import { ranges, rangesText } from "./words.js";
 
@@ -31,8 +31,8 @@ const actions = {
     {
       name: "Retry", needs: ["create", "batch", "jobs"], when: isOver,
       says: (row) => `Makes a new Job of the same spec. ${row.name} stays as it is.`,
-      choices: (row) => (row.isIndexed && row.state === "Failed" ? {
-        failed: "Only the indexes that have not succeeded (an annotation that Stint knows).", all: "All of it.",
+      choices: (row) => (cluster.isStint && row.isIndexed && row.state === "Failed" ? {
+        failed: "Only the indexes that have not succeeded.", all: "All of it.",
       } : null),
       run: retry, done: "runs again",
     },

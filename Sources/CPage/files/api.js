@@ -22,6 +22,9 @@ export function setToken(value) {
   else sessionStorage.removeItem(place);
 }
 
+/** What is known of the cluster. */
+export const cluster = { isStint: false };
+
 export const hasToken = () => token !== "";
 
 // A tab that is opened beside this one asks for the token: only pages of this very place hear each other.

@@ -1,7 +1,7 @@
 // Owns: the page as a whole: signing in, the views by address, keys that work everywhere, light and dark.
 // It must not know what the views show.
 
-import { askTabs, get, hasToken, send, setToken } from "./api.js";
+import { askTabs, cluster, get, hasToken, send, setToken } from "./api.js";
 import { element, fill, note } from "./dom.js";
 import { read, showing } from "./route.js";
 
@@ -58,8 +58,8 @@ async function start() {
     await get("/version");
     // Who may not list anything has still signed in: a refusal of that name is no question of who asks.
     const groups = await get("/apis");
-    const served = groups.groups?.some((group) => group.name === "stint.dev");
-    document.querySelector('nav a[href="#/queues"]').hidden = !served;
+    cluster.isStint = groups.groups?.some((group) => group.name === "stint.dev") === true;
+    document.querySelector('nav a[href="#/queues"]').hidden = !cluster.isStint;
   } catch (error) {
     if (error.code === 401 || (error.code === 403 && !hasToken())) return signIn(error);
     note(error.message, true);

@@ -62,13 +62,18 @@ def show(page, hash, condition):
     page.wait(hash, condition)
 
 
+def kept_to(page):
+    """The rules for who does not see the page as we do hold."""
+    broken = page.run(RULES)
+    assert not broken, broken
+
+
 def screen(page, check, way, name, hash, condition, theme, width):
     page.size(width, 800)
     page.theme(theme)
     show(page, hash, condition)
     check.shot(page, f"{way.replace(' ', '-')}-{name}-{theme}-{width}")
-    broken = page.run(RULES)
-    assert not broken, broken
+    kept_to(page)
 
 
 def hostile(page, cluster):
@@ -78,12 +83,14 @@ def hostile(page, cluster):
     show(page, f"#/logs/default/{pod}/main", "document.querySelector('.log')?.textContent.includes('<script>alert(2)')")
     assert page.run("document.querySelectorAll('main img, main script').length") == 0
     assert page.run("document.querySelector('.log .c1')?.textContent") == "red"
+    kept_to(page)
     assert "title" not in page.run("document.querySelector('.log').textContent")
 
 
 def logs(page, cluster):
     pod = next(line.split()[0] for line in cluster.run("get", "pods", "-l", "job-name=talker").splitlines()[1:])
     show(page, f"#/logs/default/{pod}/main", "document.querySelector('.log')?.textContent.includes('tick-')")
+    kept_to(page)
     first = page.run("document.querySelector('.log').textContent")
     page.wait("it follows", f"document.querySelector('.log').textContent !== {first!r}")
     page.run("[...document.querySelectorAll('button')].find(b => b.textContent === 'All').click()")
@@ -104,6 +111,7 @@ def press_button(page, label, choice=None):
     page.wait(label, button)
     page.run(f"{button}.click()")
     page.wait("the question", "document.querySelector('dialog[open] h2')")
+    assert page.run("document.querySelector('dialog').contains(document.activeElement)")
     if choice:
         page.run(f"document.querySelector('dialog input[value={choice}]').click()")
     page.run("document.querySelector('dialog .buttons button:last-child').click()")
@@ -155,6 +163,15 @@ def guest(page, cluster):
     page.run("document.getElementById('namespace').value = 'default';"
              "document.getElementById('namespace').dispatchEvent(new Event('change'))")
     page.wait("its Jobs", "document.querySelectorAll('.rows .row').length > 3")
+
+
+def cut(page, cluster):
+    """Without a connection it says so; with one again it goes on by itself."""
+    show(page, "#/jobs", "document.querySelectorAll('.rows .row').length > 3")
+    page.call("Network.emulateNetworkConditions", offline=True, latency=0, downloadThroughput=-1, uploadThroughput=-1)
+    show(page, "#/nodes", "document.getElementById('link').textContent === 'Not connected'")
+    page.call("Network.emulateNetworkConditions", offline=False, latency=0, downloadThroughput=-1, uploadThroughput=-1)
+    page.wait("it goes on", "document.getElementById('link').textContent === '' && document.querySelectorAll('.rows .row').length == 3")
 
 
 def content(complaints):
@@ -213,6 +230,7 @@ def main():
                 check(f"{way}: {one.__name__}", one, page, cluster)
             complaints = [line for line in page.complaints() if "401" not in line and "favicon" not in line]
             check(f"{way}: the browser has nothing to complain of", content, complaints)
+            check(f"{way}: cut", cut, page, cluster)
             if token:
                 check(f"{way}: guest", guest, page, cluster)
             cluster.restore()

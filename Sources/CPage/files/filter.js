@@ -47,5 +47,5 @@ export function filterOf({ q = "", label = "", ns = "", state = "", owner = "" }
 }
 
 function searchText(row) {
-  return `${row.namespace ?? ""}/${row.name} ${row.owner ?? ""} ${row.reason ?? ""} ${row.node ?? ""}`.toLowerCase();
+  return `${row.namespace ?? ""}/${row.name} ${row.owner ?? ""} ${row.reason ?? ""} ${row.node ?? ""} ${row.queue ?? ""}`.toLowerCase();
 }

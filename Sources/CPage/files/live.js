@@ -8,6 +8,11 @@ const pageSize = 250;
 /** Milliseconds of work before the browser gets its turn. */
 const slice = 12;
 
+/** Tells the page whether the cluster answers. */
+function say(text) {
+  dispatchEvent(new CustomEvent("link", { detail: text }));
+}
+
 export class LiveList {
   /** `row`: what is kept of an object. `changed(rows, isAll)`: what came, changed or went (`row.gone`) since the last call. */
   constructor({ path, query = {}, row, changed, failed = () => {} }) {
@@ -54,7 +59,10 @@ export class LiveList {
         this.request = new AbortController();
         if (!this.version) await this.list();
         this.tell(true);
+        const begun = performance.now();
         await this.watch();
+        // A server that ends each watch at once is not asked without a pause.
+        if (performance.now() - begun < 1000) await this.rest(1000);
         pause = 500;
       } catch (error) {
         if (this.ended) return;
@@ -65,13 +73,19 @@ export class LiveList {
         }
         this.failed(error);
         if (error.code === 401 || error.code === 403 || error.code === 404) return;
-        await new Promise((go) => {
-          this.wake = go;
-          setTimeout(go, pause);
-        });
+        if (!error.code) say("Not connected");
+        await this.rest(pause);
         pause = Math.min(pause * 2, 15000);
       }
     }
+  }
+
+  /** Waits, but no longer than until the tab is looked at again. */
+  rest(milliseconds) {
+    return new Promise((go) => {
+      this.wake = go;
+      setTimeout(go, milliseconds);
+    });
   }
 
   async list() {
@@ -98,8 +112,9 @@ export class LiveList {
   }
 
   async watch() {
-    const query = { ...this.query, watch: "true", resourceVersion: this.version, allowWatchBookmarks: "true" };
+    const query = { ...this.query, watch: "true", resourceVersion: this.version, allowWatchBookmarks: "true", timeoutSeconds: 290 };
     const answer = await send("GET", withQuery(this.path, query), { signal: this.request.signal });
+    say("");
     const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
     let rest = "";
     while (true) {

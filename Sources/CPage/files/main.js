@@ -2,7 +2,7 @@
 // It must not know what the views show.
 
 import { askTabs, cluster, get, hasToken, send, setToken } from "./api.js";
-import { element, fill, note } from "./dom.js";
+import { element, fill, note, setText } from "./dom.js";
 import { read, showing } from "./route.js";
 
 const view = document.getElementById("view");
@@ -134,6 +134,7 @@ document.getElementById("theme").addEventListener("click", () => {
   localStorage.setItem("stint-theme", root.dataset.theme);
   dispatchEvent(new Event("theme"));
 });
+addEventListener("link", ({ detail }) => setText(document.getElementById("link"), detail));
 document.getElementById("keys").addEventListener("click", showKeys);
 document.getElementById("leave").addEventListener("click", () => {
   setToken("");

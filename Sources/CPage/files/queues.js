@@ -9,10 +9,10 @@ export function queuesView(place) {
   let ended = false;
   const table = new Table({
     label: "Queues", empty: "There is no Queue.", open: (row) => address(["jobs"], { q: row.name }), columns: [
-      { title: "Name", width: "minmax(8rem, 2fr)", cell: (row) => link(address(["jobs"], { state: "Waiting" }), row.name) },
+      { title: "Name", width: "minmax(8rem, 2fr)", cell: (row) => link(address(["jobs"], { q: row.name }), row.name) },
       { title: "Priority", width: "6rem", cell: (row) => String(row.spec.priority ?? 0) },
-      { title: "Jobs wait", width: "7rem", cell: (row) => String(row.status.waiting ?? row.status.pendingJobs ?? 0) },
-      { title: "Jobs run", width: "7rem", cell: (row) => String(row.status.running ?? row.status.admittedJobs ?? 0) },
+      { title: "Jobs wait", width: "7rem", cell: (row) => String(row.status.waiting ?? 0) },
+      { title: "Jobs run", width: "7rem", cell: (row) => String(row.status.running ?? 0) },
       { title: "Limits", width: "minmax(10rem, 3fr)", cell: (row) => pairs(row.spec.limits) },
       { title: "Used", width: "minmax(10rem, 3fr)", isWide: true, cell: (row) => pairs(row.status.used) },
     ],

@@ -66,6 +66,15 @@ class Checks(unittest.TestCase):
         self.check(checks.acknowledged_exist([timed], truth(timed, line("start", "a", 2))), 1)
         self.check(checks.acknowledged_exist([timed], truth(timed, line("start", "a", 2) + line("end", "a", 3))), 0)
 
+    def test_a_job_is_open_until_it_ends_but_one_with_a_ttl_that_no_cache_has_seen(self):
+        for kind in ("indexed", "ttl"):
+            self.assertTrue(workload.is_open(record(kind)))
+        timed, plain = record("ttl"), record()
+        timed.uids = plain.uids = []
+        self.assertEqual([workload.is_open(timed), workload.is_open(plain)], [False, True])
+        plain.finished = 3.0
+        self.assertFalse(workload.is_open(plain))
+
     def test_a_success_without_an_end_is_told(self):
         subject = record()
         subject.job = job(1, "0")

@@ -259,12 +259,10 @@ class Workload:
 
     def is_at_rest(self):
         """Whether every Job that is there has ended, or was never heard of."""
-        return all(record.finished or record.gone or not (record.acknowledged or record.uids)
-                   for record in list(self._live.values()))
+        return not any(is_open(record) for record in list(self._live.values()))
 
     def restless(self):
-        return [f"{record.name} ({record.kind})" for record in self._live.values()
-                if not (record.finished or record.gone) and (record.acknowledged or record.uids)]
+        return [f"{record.name} ({record.kind})" for record in self._live.values() if is_open(record)]
 
     def delete(self, records):
         """Records that are there; one whose deletion is acknowledged starts nothing any more."""
@@ -277,6 +275,13 @@ class Workload:
             if status == 0 or record.name in done:
                 record.deletion_acknowledged = boottime()
         return status
+
+
+def is_open(record):
+    """Whether its Job is to end still. One with a TTL may have come and gone between two lists of a cache that was cut
+    off: whether it ever worked H1 asks its ledger."""
+    was_heard_of = record.uids or (record.acknowledged and record.kind != "ttl")
+    return not (record.finished or record.gone) and bool(was_heard_of)
 
 
 def faults_of_change(old, job):

@@ -75,7 +75,7 @@ model: deps ## Checks the model of the fencing protocol, whole and without each 
 test: check model release ## Lint, unit and cluster tests, the model, kubectl, a batch of simulated hours
 	$(call timed,other tests,Tests/edges.sh --skip '$(CORES)')
 	$(call timed,kubectl and simulated seeds,$(BESIDE))
-	$(call timed,the page in a browser,$(call paged))
+	$(call timed,the page in a browser,( $(call paged) ) || { echo 'the page once more: that it failed is a finding'; $(call paged); })
 	$(call timed,chaos,$(call tormented,$(MINUTE)) || { echo 'chaos once more: that it failed is a finding'; Tests/Torture/chaos.py $(MINUTE); })
 
 conformance: release ## Types the transcripts of Tests/Conformance into every kubectl that is found, then clients

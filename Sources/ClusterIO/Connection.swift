@@ -190,8 +190,8 @@ package final class Connection {
     updateInterest()
   }
 
-  /// Closes it: at once (dropping output, also where it was to go first), or when all output has gone.
-  /// `onClose(.local)` follows at the turn's end.
+  /// Closes it: at once (dropping output, also where it was to go first, and all handlers but `onClose`), or when all
+  /// output has gone. `onClose(.local)` follows at the turn's end.
   package func close(afterFlush: Bool = false) {
     guard isOpen, !closesAfterFlush || !afterFlush else { return }
     closesAfterFlush = true
@@ -201,8 +201,18 @@ package final class Connection {
       updateInterest()
       scheduleFlush()
     } else {
+      dropHandlers()
       loop.atTurnEnd { [self] in finish(.local) }
     }
+  }
+
+  /// Who closed it may be gone before it ends: it is told of nothing any more but of that.
+  private func dropHandlers() {
+    onOpen = nil
+    onSecured = nil
+    onBytes = nil
+    onDrained = nil
+    onInputEnd = nil
   }
 
   /// Closes it so that the other side learns of it at once, also one that does not read: an end stands behind bytes
@@ -334,12 +344,8 @@ package final class Connection {
     // What the handler makes of this may need a turn of its own: this can run after the turn's end.
     loop.requestTurn()
     let handler = onClose
-    onOpen = nil
-    onSecured = nil
-    onBytes = nil
+    dropHandlers()
     onClose = nil
-    onDrained = nil
-    onInputEnd = nil
     handler?(reason)
   }
 }

@@ -140,6 +140,21 @@ import Testing
     listener.close()
   }
 
+  @Test("who closes a connection while it is being made hears of nothing but its end")
+  func closedWhileConnecting() throws {
+    let loop = try EventLoop()
+    let listener = try echo(loop, at: .tcp(host: "127.0.0.1", port: 0))
+    let connection = try Connection.connect(loop: loop, to: listener.address)
+    var heard: [String] = []
+    connection.onOpen = { heard.append("open") }
+    connection.onBytes = { _ in heard.append("bytes") }
+    connection.onClose = { heard.append("closed: \($0)") }
+    connection.close()
+    while connection.isOpen { try loop.runOnce(timeoutMilliseconds: 100) }
+    #expect(heard == ["closed: closed here"])
+    listener.close()
+  }
+
   @Test("timers fire in order of their deadlines, after the sockets of the turn, and a disarmed one never")
   func timers() throws {
     let loop = try EventLoop()

@@ -123,6 +123,27 @@ struct PageProxyTests {
     }
   }
 
+  @Test("requests on top of one that waits end that connection and nothing else")
+  func pipelined() throws {
+    try LiveAPI.with { api in
+      let door = try Door(api)
+      let key = try #require(try door.redeem().json["token"]?.stringValue)
+      let greedy = try door.connect()
+      let one = HTTPTestClient.request(
+        "GET", "/api/v1/namespaces", headers: ["Authorization: Bearer \(key)"], host: door.proxy.host)
+      greedy.connection.send(one + one + one)
+      var answer: HTTPTestAnswer?
+      try api.live.wait("it is told") {
+        answer = greedy.takeAnswer()
+        return answer != nil
+      }
+      #expect(answer?.code == 400)
+      try api.live.wait("it is closed") { !greedy.connection.isOpen }
+      #expect(try door.ask("GET", "/api/v1/namespaces", bearer: key).code == 200)
+      door.proxy.close()
+    }
+  }
+
   @Test("an API server that is not there, or whose certificate has another name, is a 502 that says so")
   func absent() throws {
     try LiveAPI.with { api in

@@ -152,7 +152,7 @@ def pure(page, cluster):
 def role(page, cluster):
     """Who may only read sees no buttons that change anything."""
     show(page, "#/jobs/default/toolarge", "document.querySelector('h1')?.textContent.includes('toolarge')")
-    page.run("new Promise((go) => setTimeout(go, 500))")
+    page.wait("what the role allows is known", "document.querySelector('.buttons') && !document.querySelector('.buttons[aria-busy]')")
     assert page.run("document.querySelectorAll('.buttons button').length") == 0
 
 

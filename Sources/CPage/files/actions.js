@@ -198,7 +198,7 @@ function ask(action, kind, row) {
 
 /** Buttons for what can be done to `row`; those that the person's role does not allow are not there. */
 export function actionButtons(kind, row, isLarge = false) {
-  const place = element("span", { class: isLarge ? "buttons" : "small buttons" });
+  const place = element("span", { class: isLarge ? "buttons" : "small buttons", "aria-busy": "true" });
   const fitting = actions[kind].filter((action) => action.when(row));
   Promise.all(fitting.map(({ needs: [verb, group, resource, , part] }) =>
     may(verb, group, resource, row.namespace ?? "", part))).then((allowed) => {
@@ -206,6 +206,7 @@ export function actionButtons(kind, row, isLarge = false) {
       type: "button", class: action.isHarsh ? "harsh" : "", tabindex: isLarge ? null : "-1",
       "aria-label": `${action.name} ${row.name}`, onclick: () => ask(action, kind, row),
     }, action.name)));
+    place.removeAttribute("aria-busy");
   });
   return place;
 }

@@ -68,7 +68,9 @@ export class LiveList {
         if (this.ended) return;
         if (error.name === "AbortError") continue;
         if (error.code === 410) {
+          // What it knew is too old: it lists anew, though not without a pause where that never ends.
           this.version = "";
+          await this.rest(pause);
           continue;
         }
         this.failed(error);

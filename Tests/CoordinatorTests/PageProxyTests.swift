@@ -123,6 +123,33 @@ struct PageProxyTests {
     }
   }
 
+  @Test("who holds connections for nothing makes room for who comes, and who has the key for nobody")
+  func crowded() throws {
+    try LiveAPI.with { api in
+      let door = try Door(api)
+      let key = try #require(try door.redeem().json["token"]?.stringValue)
+      let person = try door.connect()
+      let one = HTTPTestClient.request(
+        "GET", "/api/v1/namespaces", headers: ["Authorization: Bearer \(key)"], host: door.proxy.host)
+      func asks() throws {
+        person.connection.send(one)
+        var answer: HTTPTestAnswer?
+        try api.live.wait("the person is answered") {
+          answer = person.takeAnswer()
+          return answer != nil
+        }
+        #expect(answer?.code == 200)
+      }
+      try asks()
+      let idlers = try (0..<PageProxy.connectionLimit + 20).map { _ in try door.connect() }
+      try api.live.wait("the oldest of them have gone") { idlers.filter { !$0.connection.isOpen }.count >= 20 }
+      #expect(try door.ask("GET", "/ui/").code == 200)
+      try asks()
+      for idler in idlers { idler.connection.close() }
+      door.proxy.close()
+    }
+  }
+
   @Test("requests on top of one that waits end that connection and nothing else")
   func pipelined() throws {
     try LiveAPI.with { api in

@@ -45,7 +45,9 @@ package final class PageProxy {
   /// In any order: each is closed by itself.
   private var clients: [ObjectIdentifier: PageProxyConnection] = [:]
   /// A browser has six connections to a place, a person some tabs.
-  private static let connectionLimit = 128
+  static let connectionLimit = 128
+  /// How many came.
+  private var arrivals: Int64 = 0
   let output: HTTPOutput
 
   /// Listens on 127.0.0.1; port 0: any that is free.
@@ -71,9 +73,20 @@ package final class PageProxy {
   }
 
   private func accept(_ connection: Connection) {
-    guard clients.count < Self.connectionLimit else { return connection.close() }
-    let client = PageProxyConnection(self, loop, connection)
+    guard clients.count < Self.connectionLimit || makeRoom() else { return connection.close() }
+    arrivals += 1
+    let client = PageProxyConnection(self, loop, connection, number: arrivals)
     clients[ObjectIdentifier(client)] = client
+  }
+
+  /// Whoever has never shown the key goes, the oldest first: other users of this machine may hold connections for
+  /// nothing.
+  private func makeRoom() -> Bool {
+    let strangers = clients.values.filter { !$0.isTrusted }
+    guard let oldest = strangers.min(by: { $0.number < $1.number }) else { return false }
+    forget(oldest)
+    oldest.close()
+    return true
   }
 
   func forget(_ client: PageProxyConnection) { clients[ObjectIdentifier(client)] = nil }

@@ -7,6 +7,10 @@ import ClusterProto
 /// One connection of a browser.
 final class PageProxyConnection {
   private unowned let proxy: PageProxy
+  /// Those that came later have a higher one.
+  let number: Int64
+  /// It has shown the key.
+  private(set) var isTrusted = false
   private let loop: EventLoop
   private let browser: Connection
   private var server: Connection?
@@ -23,8 +27,9 @@ final class PageProxyConnection {
     "accept", "accept-encoding", "content-type",
   ]
 
-  init(_ proxy: PageProxy, _ loop: EventLoop, _ browser: Connection) {
+  init(_ proxy: PageProxy, _ loop: EventLoop, _ browser: Connection, number: Int64) {
     self.proxy = proxy
+    self.number = number
     self.loop = loop
     self.browser = browser
     browser.onBytes = { [unowned self] bytes in take(bytes) }
@@ -60,6 +65,7 @@ final class PageProxyConnection {
     }
     if let page = PageFiles.answer(request) { return answer(page, isHead: request.method == "HEAD") }
     guard proxy.isTrusted(request) else { return answer(HTTPFailure(401, "Unauthorized")) }
+    isTrusted = true
     guard request.header("upgrade") == nil else { throw HTTPFailure(403, "this door changes no protocols") }
     try forward(request)
   }

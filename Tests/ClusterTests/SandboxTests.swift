@@ -83,8 +83,11 @@ struct SandboxTests {
         // The first that cannot be started tells.
         try cluster.apply(cluster.manifest("new", .script("sign end\n")))
         try eventually("its node says why") { try Self.ready(cluster).hasPrefix("False KubeletNotReady container") }
-        let shown = try cluster.stint("get", "pods").text
-        try check(shown.contains("FailedCreatePodSandBox") && !shown.contains("ContainerCreating"), shown)
+        // Between the start that failed and the pod's end its container shows `StartError`.
+        try eventually("the pod says why", seen: { (try? cluster.stint("get", "pods").text) ?? "" }) {
+          let shown = try cluster.stint("get", "pods").text
+          return shown.contains("FailedCreatePodSandBox") && !shown.contains("ContainerCreating")
+        }
         let now = uptime()
         // Longer than a lease, the toleration and the time after which a lost node's work runs elsewhere.
         try eventually("the pod signs on, long after") { cluster.ledger.attempts.contains { $0.last > now + 8 } }

@@ -16,6 +16,8 @@ package enum JobAnnotation {
   package static let indexes = "stint.dev/indexes"
   /// On a Job: the name of the Job that it repeats.
   package static let rerunOf = "stint.dev/rerun-of"
+  /// On a Job: when somebody stopped it, and the deadline that it had before.
+  package static let stopped = "stint.dev/stopped"
   /// On a Job: other Jobs that end before it begins.
   package static let dependsOn = "stint.dev/depends-on"
   /// On a Job: the queue that it waits in.
@@ -29,7 +31,7 @@ package enum JobAnnotation {
 
   /// What has a meaning on a Job.
   package static let ofJobs = [
-    startDeadline, backoff, ttlAfterFailure, indexes, rerunOf, failures, dependsOn, queue, gang,
+    startDeadline, backoff, ttlAfterFailure, indexes, rerunOf, stopped, failures, dependsOn, queue, gang,
   ]
   /// What has a meaning on a pod or a template of pods.
   package static let ofPods = [startDeadline, onLeaseEnd]

@@ -45,6 +45,8 @@ struct Flag: Sendable, Equatable {
   var repeats = false
   /// Shown in help only; the command applies it.
   var initial: String?
+  /// What it has without `=VALUE`; nil: its value is the next word.
+  var bare: String?
 
   init(
     _ name: String, _ short: Character?, _ value: FlagValue, repeats: Bool = false,
@@ -175,6 +177,7 @@ struct Arguments: Sendable {
     }
     if parts.count == 2 { return try store(flag, parts[1]) }
     if !flag.takesValue { return try store(flag, "true") }
+    if let bare = flag.bare { return try store(flag, bare) }
     guard let value = rest.popFirst() else { throw problem("flag --\(flag.name) needs a value") }
     try store(flag, value)
   }

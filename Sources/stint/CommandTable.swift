@@ -3,7 +3,8 @@
 
 /// All commands, in the order in which help shows them.
 enum CommandTable {
-  static let all: [Command] = clusterCommands + manifestCommands + objectCommands + accessCommands + otherCommands
+  static let all: [Command] =
+    clusterCommands + jobCommands + manifestCommands + editCommands + objectCommands + accessCommands + otherCommands
 
   /// Flags of every command.
   static let help = Flag("help", "h", "Show what the command does, its flags and examples")
@@ -212,7 +213,8 @@ extension CommandTable {
       flags: [
         Flag("container", "c", .text("CONTAINER"), "Which container, where a pod has several"),
         Flag("all-containers", "All containers, init containers first"),
-        Flag("all-pods", "All pods of a Job, not only one"), Flag("follow", "f", "Go on as the log grows"),
+        Flag("all-pods", "All pods of a Job, not only one"),
+        Flag("follow", "f", "Go on as the log grows; of a Job, with all pods until it ends"),
         Flag("prefix", "Start each line with its pod and container"),
         Flag("previous", "p", "The run before the last restart"), Flag("timestamps", "Start each line with its time"),
         Flag(
@@ -227,7 +229,7 @@ extension CommandTable {
       ] + connection,
       examples: [
         ("stint logs job/quiz-init --all-containers --prefix", "All that a Job's pod wrote"),
-        ("stint logs -f job/demo", "Follow the log of a running Job"),
+        ("stint logs -f job/demo", "Follow all pods of a Job, those too that start later, until it ends"),
         ("stint logs demo-x7k2p --previous", "What the container wrote before it was restarted"),
       ], run: LogsCommand.run),
     Command(

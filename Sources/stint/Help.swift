@@ -38,7 +38,12 @@ enum Help {
 
   private static func heading(of flag: Flag) -> String {
     let short = flag.short.map { "-\($0), " } ?? "    "
-    return "\(short)--\(flag.name)" + (flag.takesValue ? " \(flag.value.placeholder)" : "")
+    return "\(short)--\(flag.name)" + Help.value(of: flag)
+  }
+
+  private static func value(of flag: Flag) -> String {
+    if !flag.takesValue { return "" }
+    return flag.bare == nil ? " \(flag.value.placeholder)" : "[=\(flag.value.placeholder)]"
   }
 
   private static func padded(_ text: String, _ width: Int) -> String {

@@ -6,14 +6,12 @@ import Glibc
 enum KubectlCommands {
   /// Those that work on a stint cluster.
   private static let working: Set<String> = [
-    "annotate", "api-resources", "api-versions", "auth", "cluster-info", "config", "debug", "diff", "edit",
-    "explain", "label", "proxy", "replace", "run", "taint",
+    "api-resources", "api-versions", "auth", "cluster-info", "config", "debug", "explain", "proxy", "replace", "taint",
   ]
 
   /// Those that do not, and why.
   private static let refused: [String: String] = [
     "expose": "a pod's ports are its node's: connect to them there, or with `stint port-forward`",
-    "scale": "a Job runs more pods at a time with `stint patch job NAME -p '{\"spec\":{\"parallelism\":4}}'`",
     "autoscale": "there are only Jobs and pods", "rollout": "there are only Jobs and pods",
     "set": "a Job's template does not change; `stint patch` changes other fields",
   ]

@@ -12,16 +12,22 @@ final class FakeCluster {
   var asked: [APIRequest] = []
   var out = ""
   var err = ""
+  var environment: [String: String] = [:]
 
   func run(_ line: [String], _ answer: @escaping (APIRequest) -> [APIReply]) -> Int32 {
-    let console = Console(out: { self.out += $0 }, err: { self.err += $0 })
-    return Stint.run(line, environment: [:], console: console) { context in
+    let console = Console(
+      out: { self.out += $0 }, err: { self.err += $0 }, raw: { self.out += String(decoding: $0, as: UTF8.self) })
+    return Stint.run(line, environment: environment, console: console) { context in
       Cluster(console: context.console, greeting: { throw CommandError("no greeting") }) { exchange, receive in
-        for (position, request) in exchange.requests.enumerated() {
-          self.asked.append(request)
-          let replies = answer(request)
+        var requests = exchange.requests
+        var position = 0
+        while position < requests.count {
+          self.asked.append(requests[position])
+          let replies = answer(requests[position])
           for reply in replies where try receive(position, reply) == .enough { return .enough }
           if replies.isEmpty { return .timedOut }
+          position += 1
+          if position == requests.count { requests += exchange.more?() ?? [] }
         }
         return .done
       }

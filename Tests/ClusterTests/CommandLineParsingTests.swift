@@ -181,12 +181,12 @@ struct CommandLineParsingTests {
   }
 
   @Test("what kubectl alone has is said, with how kubectl finds the cluster") func kubectlAlone() {
-    let works = "stint has no \"edit\", but kubectl works: "
+    let works = "stint has no \"taint\", but kubectl works: "
     #expect(
-      KubectlCommands.answer(to: "edit", hasKubeconfig: false) == works
-        + "stint kubeconfig --to stint.yaml, then kubectl --kubeconfig stint.yaml edit")
-    #expect(KubectlCommands.answer(to: "edit", hasKubeconfig: true) == works + "kubectl edit")
-    #expect(message("edit job x").hasPrefix(works))
+      KubectlCommands.answer(to: "taint", hasKubeconfig: false) == works
+        + "stint kubeconfig --to stint.yaml, then kubectl --kubeconfig stint.yaml taint")
+    #expect(KubectlCommands.answer(to: "taint", hasKubeconfig: true) == works + "kubectl taint")
+    #expect(message("taint node x").hasPrefix(works))
   }
 
   @Test(

@@ -32,6 +32,8 @@ struct Exchange {
   var deadline: Int64?
   /// Called about every second while waiting.
   var tick: (() -> Flow)?
+  /// Requests that have come up meanwhile; they are numbered on.
+  var more: (() -> [APIRequest])?
 }
 
 /// A whole answer. A list's pieces are put together.

@@ -88,10 +88,15 @@ final class NativeClient {
       open[lastNumber] = 0
       connection?.send(MessageWriter.frames(order(lastNumber).json))
     }
-    var waiting = exchange.requests.indices
+    var requests = exchange.requests
+    var waiting = requests.indices
     func sendMore() throws {
+      if let more = exchange.more?(), !more.isEmpty {
+        requests += more
+        waiting = waiting.lowerBound..<requests.count
+      }
       while open.count < NativeClient.openAtOnce, let position = waiting.popFirst() {
-        let request = exchange.requests[position]
+        let request = requests[position]
         lastNumber += 1
         let frames = MessageWriter.frames(ClientMessage.request(id: lastNumber, request).json)
         // The coordinator would close the connection on it, and whoever asked would not know what became of it.

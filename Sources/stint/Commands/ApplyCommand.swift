@@ -35,7 +35,10 @@ struct ApplyCommand {
   }
 
   /// The same under the first name that is free: `attempt` gives the first, second, … object, nil behind the last.
-  static func make(_ kind: Kind, _ context: Context, attempt: (Int) -> JSON?) throws -> Int32 {
+  /// `then` is given what was made, before it is told.
+  static func make(
+    _ kind: Kind, _ context: Context, then: (JSON) throws -> Void = { _ in }, attempt: (Int) -> JSON?
+  ) throws -> Int32 {
     let dryRun = context.arguments.value("dry-run") ?? "none"
     let command = ApplyCommand(
       context: context, cluster: dryRun == "client" ? nil : try context.cluster(), dryRun: dryRun)
@@ -44,6 +47,7 @@ struct ApplyCommand {
       number += 1
       do {
         let made = try command.create(json, kind, context.namespace, manager: "kubectl-create")
+        try then(made)
         command.report(made, .created, isFirst: true)
         break
       } catch let error as StatusError {
@@ -103,6 +107,14 @@ struct ApplyCommand {
     request.options.fieldValidation = "Strict"
     request.options.dryRun = dryRun == "server"
     return GetCommand.typed(try cluster.send(request).object, kind)
+  }
+
+  /// What `apply` would make of the object, by the coordinator's word; nothing is kept and nothing said.
+  static func merged(_ object: ManifestObject, _ context: Context, _ cluster: Cluster) throws -> JSON {
+    let silent = Context(
+      arguments: context.arguments, environment: context.environment, console: Console(out: { _ in }, err: { _ in }),
+      makeCluster: context.makeCluster)
+    return try ApplyCommand(context: silent, cluster: cluster, dryRun: "server").apply(object).0
   }
 
   private func apply(_ object: ManifestObject) throws -> (JSON, Outcome) {

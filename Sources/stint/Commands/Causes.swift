@@ -8,6 +8,8 @@ import ClusterProto
 enum Causes {
   /// Lines for one Job: more would hide the first.
   private static let limit = 3
+  /// Of a pod that nobody has looked at yet.
+  static let unplaced = "it has no node yet"
   private static let startFailures = ["ContainerCannotRun", "StartError"]
 
   /// The different causes among `pods`, each with the first pod that has it and how many others do.
@@ -30,7 +32,7 @@ enum Causes {
     let phase = status?["phase"]?.stringValue
     if phase == "Pending", (pod[path: ["spec", "nodeName"]]?.stringValue ?? "").isEmpty {
       let scheduled = status?["conditions"]?.arrayValue?.first { $0["type"]?.stringValue == "PodScheduled" }
-      return text("it has no node yet", scheduled?["message"])
+      return text(unplaced, scheduled?["message"])
     }
     let containers =
       (status?["initContainerStatuses"]?.arrayValue ?? []) + (status?["containerStatuses"]?.arrayValue ?? [])

@@ -22,6 +22,7 @@ struct LogsCommand {
 
   @Sendable static func run(_ context: Context) throws -> Int32 {
     let command = LogsCommand(context: context, cluster: try context.cluster())
+    if let job = try command.wholeJob() { return try command.follow(job) }
     let sources = try command.sources()
     return try command.isFollowing ? command.follow(sources) : command.print(sources)
   }
@@ -48,7 +49,7 @@ struct LogsCommand {
       let name = target.name ?? ""
       switch KindPresentation.of(target.kind).running {
       case .itself: pods = [try pod(name).object]
-      case .pods: pods = try podsOfJob(name)
+      case .pods: pods = chosen(of: try podsOfJob(name).pods)
       case nil:
         throw CommandError("error: cannot get the logs from \(target.kind.qualifiedPlural): name a pod or a job")
       }
@@ -69,6 +70,42 @@ struct LogsCommand {
       throw CommandError("error: \(sources.count) logs at once are too many (at most \(LogsCommand.streamLimit))")
     }
     return sources
+  }
+
+  // A whole Job.
+
+  /// The Job that `-f job/NAME` follows, with what keeps it from having pods said; nil: other logs are meant.
+  private func wholeJob() throws -> JSON? {
+    guard isFollowing, !arguments.isOn("previous"), !arguments.has("selector"), arguments.words.count == 1,
+      arguments.words[0].contains("/"), let target = try Target.parse(arguments.words).first, let name = target.name,
+      KindPresentation.of(target.kind).running == .pods
+    else { return nil }
+    let (job, pods) = try podsOfJob(name)
+    if pods.allSatisfy({ $0[path: ["status", "phase"]]?.stringValue ?? "Pending" == "Pending" }) {
+      for cause in Causes.ofPods(pods) { context.console.note("\(cause); waiting") }
+    }
+    return job
+  }
+
+  /// All its pods, those too that start later, until it has ended.
+  private func follow(_ job: JSON) throws -> Int32 {
+    var style = FollowStyle()
+    style.tellsChanges = false
+    style.showsTimes = arguments.isOn("timestamps")
+    style.sinceSeconds = arguments.milliseconds("since").map { ($0 + 999) / 1_000 }
+    style.tail = arguments.integer("tail").flatMap { $0 < 0 ? nil : $0 }
+    if arguments.isOn("prefix") || arguments.isOn("all-pods") {
+      style.prefix = .ofContainer
+    } else if context.console.colours, job[path: ["spec", "completions"]]?.intValue != 1 {
+      style.prefix = .ofPod
+    }
+    if !arguments.isOn("all-containers") {
+      var pod: JSON = job[path: ["spec", "template"]] ?? .null
+      pod[path: ["metadata", "name"]] = job[path: ["metadata", "name"]]
+      style.container = try containers(of: pod).first?.container
+    }
+    _ = try JobFollower(job, cluster, context.console, style).follow(deadline: context.deadline())
+    return 0
   }
 
   private func pod(_ name: String) throws -> (name: String, object: JSON) {
@@ -113,8 +150,8 @@ struct LogsCommand {
     try cluster.list(.pods, context.namespace, labels: selector)["items"]?.arrayValue ?? []
   }
 
-  /// The pod of a Job that tells most (or all of them); waits a while for the first one.
-  private func podsOfJob(_ name: String) throws -> [JSON] {
+  /// A Job and its pods; waits a while for the first one.
+  private func podsOfJob(_ name: String) throws -> (job: JSON, pods: [JSON]) {
     let job: JSON
     do {
       job = try cluster.get(.jobs, context.namespace, name)
@@ -138,6 +175,11 @@ struct LogsCommand {
         throw CommandError("error: timed out waiting for the condition: \(why)")
       }
     }
+    return (job, pods)
+  }
+
+  /// The pod that tells most, or all of them.
+  private func chosen(of pods: [JSON]) -> [JSON] {
     let sorted = pods.enumerated().map { (rank: LogsCommand.rank($1), position: $0, pod: $1) }
       .sorted { ($0.rank, $0.position) < ($1.rank, $1.position) }.map(\.pod)
     if arguments.isOn("all-pods") || sorted.count == 1 { return sorted }

@@ -1,5 +1,5 @@
 // Owns: `rerun`: a copy of a Job that has ended, whole or only for the indexes that have not succeeded, without what
-// would end it before it begins or hold it for ever. It must not know how the copy runs.
+// would end it before it begins or hold it for ever; and `retry`, which follows the copy. It must not know how it runs.
 
 import ClusterProto
 
@@ -8,7 +8,22 @@ enum RerunCommand {
   /// Names that are tried, one after another.
   private static let attempts = 100
 
-  @Sendable static func run(_ context: Context) throws -> Int32 {
+  @Sendable static func run(_ context: Context) throws -> Int32 { try run(context) { _ in } }
+
+  /// `stint retry`: the same, followed to its end where nobody asked otherwise.
+  @Sendable static func retry(_ context: Context) throws -> Int32 {
+    let arguments = context.arguments
+    if arguments.isOn("detach") || arguments.has("output") || arguments.value("dry-run") ?? "none" != "none" {
+      return try run(context)
+    }
+    let interrupts = Interrupts()
+    var made: JSON?
+    let status = try run(context) { made = $0 }
+    guard status == 0, let made else { return status }
+    return try JobSession(made, try context.cluster(), context, interrupts).run()
+  }
+
+  private static func run(_ context: Context, then: (JSON) throws -> Void) throws -> Int32 {
     let names = try Target.names(context.arguments.words, of: .jobs)
     guard names.count == 1, let name = names.first else { throw context.arguments.problem("name one Job") }
     let job = try context.cluster().get(.jobs, context.namespace, name)
@@ -31,7 +46,12 @@ enum RerunCommand {
       context.console.note(
         "left out: \(JobAnnotation.dependsOn) \(met.joined(separator: ",")), which the Job has waited for")
     }
-    return try ApplyCommand.make(.jobs, context) { attempt in
+    let isReal = context.arguments.value("dry-run") ?? "none" == "none"
+    let make: (JSON) throws -> Void = { made in
+      if isReal { try shareConfigMaps(of: job, with: made, context) }
+      try then(made)
+    }
+    return try ApplyCommand.make(.jobs, context, then: make) { attempt in
       guard attempt <= attempts else { return nil }
       var named = copy
       named[path: ["metadata", "name"]] = .string(newName(of: name, attempt, job))
@@ -60,10 +80,41 @@ enum RerunCommand {
     annotations[JobAnnotation.rerunOf] = name
     var metadata: JSON = ["annotations": annotations.json]
     if !labels.isEmpty { metadata["labels"] = labels.json }
-    return [
+    var copy: JSON = [
       "apiVersion": .string(Kind.jobs.apiVersion), "kind": .string(Kind.jobs.name), "metadata": metadata, "spec": spec,
     ]
+    StopMark.undo(&copy)
+    return copy
   }
+
+  /// What `stint run` made for the Job goes with it: the copy becomes an owner too, and so outlives the Job.
+  private static func shareConfigMaps(of job: JSON, with copy: JSON, _ context: Context) throws {
+    let owner = job[path: ["metadata", "uid"]]
+    for volume in job[path: ["spec", "template", "spec", "volumes"]]?.arrayValue ?? [] {
+      guard let name = volume[path: ["configMap", "name"]]?.stringValue else { continue }
+      for attempt in 1... {
+        guard let map = try context.cluster().find(.configmaps, context.namespace, name),
+          let owners = map[path: ["metadata", "ownerReferences"]]?.arrayValue,
+          owners.contains(where: { $0["uid"] == owner })
+        else { break }
+        let body: JSON = [
+          "metadata": [
+            "resourceVersion": map[path: ["metadata", "resourceVersion"]] ?? "",
+            "ownerReferences": .array(owners + [JobOwner.reference(to: copy)]),
+          ]
+        ]
+        do {
+          _ = try context.cluster().patch(.configmaps, context.namespace, name, body)
+          break
+        } catch let error as StatusError where error.isConflict && attempt < conflicts {
+          continue
+        }
+      }
+    }
+  }
+
+  /// Answers in a row that somebody else wrote the object meanwhile.
+  private static let conflicts = 5
 
   /// The indexes that do not run count as succeeded: true where they alone meet the policy, which is gone then.
   private static func leaveOutPolicy(of job: JSON, indexes: String, _ copy: inout JSON) -> Bool {

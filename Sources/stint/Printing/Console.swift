@@ -14,6 +14,8 @@ struct Console {
   var colours = false
   /// Standard error is a terminal: progress may redraw a line.
   var redraws = false
+  /// Standard output, bytes of logs as they are.
+  var raw: ([UInt8]) -> Void = Console.writeRaw
 
   /// The process's own. `survivesBrokenPipe`: go on when the reader has gone, for one who has children to look after.
   static func standard(environment: [String: String], survivesBrokenPipe: Bool = false) -> Console {
@@ -70,6 +72,11 @@ enum Colour {
   }
 
   static func bold(_ text: String) -> String { paint(text, 1) }
+
+  /// The n-th of some colours that are told apart, for what belongs together.
+  static func distinct(_ text: String, _ number: Int) -> String {
+    paint(text, [36, 33, 35, 32, 34, 96, 93, 95][number % 8])
+  }
 
   private static func paint(_ text: String, _ code: Int) -> String { "\u{1b}[\(code)m\(text)\u{1b}[0m" }
 }

@@ -90,7 +90,9 @@ struct Command: Sendable {
   /// Runs it; the result is the exit status.
   let run: @Sendable (Context) throws -> Int32
 
-  var usage: String { "usage: stint \(name)\(operands.isEmpty ? "" : " \(operands)") [flags]" }
+  var usage: String {
+    "usage: stint \(name)\(operands.isEmpty ? "" : " \(operands)")" + (operands.hasPrefix("[flags]") ? "" : " [flags]")
+  }
 
   func flag(named name: String) -> Flag? { flags.first { $0.name == name } }
   func flag(short: Character) -> Flag? { flags.first { $0.short == short } }

@@ -59,5 +59,17 @@ extension CommandTable {
         change, 1 when something would, more when something went wrong.
         """,
       examples: [("stint diff -f job.yaml", "Look before you apply")], run: DiffCommand.run),
+    Command(
+      name: "explain", summary: "Tell what a kind or a field of it means", operands: "KIND[.FIELD…]",
+      operand: .kindAndNames, count: 1...1,
+      flags: [Flag("recursive", "All fields below, without their texts"), help],
+      details: """
+        From what this binary knows, without a cluster: what a field means here, and where it is kept without effect or
+        refused.
+        """,
+      examples: [
+        ("stint explain job.spec", "The fields of a Job"),
+        ("stint explain job.spec.backoffLimitPerIndex", "One of them"),
+      ], run: ExplainCommand.run),
   ]
 }

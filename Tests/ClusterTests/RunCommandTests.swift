@@ -61,6 +61,30 @@ struct RunCommandTests {
     }
   }
 
+  @Test(
+    "items and files reach pods of an image that has nothing but a shell",
+    .enabled(if: geteuid() == 0, "without root a container's users cannot be the image's"))
+  func images() async throws {
+    try await Blocking.run {
+      try TestCluster.with(agents: 0) { cluster in
+        let scratch = "\(cluster.directory)/images"
+        try Files.makeDirectory(scratch)
+        let registry = try BoxRegistry(scratch)
+        try cluster.startAgent("node-1", ["--images", "on"])
+        try cluster.waitForNodes(1)
+        let list = "\(cluster.directory)/list"
+        try Files.writeAtomically(list, Array("one 'quoted'\n$two\n".utf8))
+        let run = try cluster.stint(
+          ["run", "--image", registry.name(), "--each", list, "--file", list + ":note"]
+            + ["--", "sh", "-c", "echo \"<$1> $(cat note | wc -l) in $PWD\"", "sh", "{}"], within: 120)
+        try checkEqual(run.status, 0, "exit status; \(run.text)")
+        for line in ["[0] <one 'quoted'> 2 in /stint/work\n", "[1] <$two> 2 in /stint/work\n"] {
+          try check(run.text.contains(line), "\(line): \(run.text)")
+        }
+      }
+    }
+  }
+
   @Test("SIGINT in a pipe leaves the Job, which stop ends and which can be run once more without the stop")
   func left() async throws {
     try await Blocking.run {

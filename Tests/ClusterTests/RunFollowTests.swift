@@ -114,6 +114,27 @@ struct RunFollowTests {
     #expect(zero == 0 && detached.out == "job.batch/x created\n" && detached.asked.count == 1)
   }
 
+  @Test("what holds a Job, a queue for instance, is told once")
+  func held() {
+    let condition: JSON = [
+      "type": "stint.dev/Admitted", "status": "False", "reason": "Queued", "message": "in queue q",
+    ]
+    var waiting = Self.job()
+    waiting[path: ["status", "conditions"]] = [condition]
+    let cluster = FakeCluster()
+    let status = cluster.run(["run", "--name", "x", "--", "true"]) { request in
+      switch (request.verb, request.kind) {
+      case (.create, _): return [.done(code: 201, object: Self.job(), warnings: [])]
+      case (.watch, .jobs):
+        return [waiting, waiting, Self.job("Complete")].map { .event(type: "MODIFIED", object: $0) }
+      default: return [.items([]), .done(code: 200, object: .object(JSONObject()), warnings: [])]
+      }
+    }
+    #expect(status == 0)
+    #expect(
+      cluster.err == "job.batch/x created\nstint: in queue q\njob.batch/x complete: 0/1 succeeded\n", "\(cluster.err)")
+  }
+
   @Test("a Job that is deleted meanwhile is an error")
   func deleted() {
     let (cluster, status) = Self.followed(Self.job(), [], type: "DELETED")

@@ -156,9 +156,24 @@ struct WhyTests {
         "1 pod may run on nodes that do not answer (n2): they are started elsewhere only when it is certain that "
           + "they have ended there.",
         "Failed for good: index 0 with exit code 1.",
-        "4 are still to be done and 3 may run at a time (parallelism).",
         "The longest has been running for 2m: index 1 on n1.",
       ])
+  }
+
+  @Test(
+    "how many may run at a time is a reason only where none waits; a Job that is failing says so before it has failed")
+  func bounds() {
+    let job = Self.job(spec: ["completionMode": "Indexed", "parallelism": 1])
+    let answer = Self.answer(job, [RunFollowTests.pod("x-1-a", index: 1)])
+    #expect(answer.sentences.last == "5 are still to be done and 1 may run at a time (parallelism).")
+    #expect(answer.next == ["stint scale job/x --replicas=2", "stint logs -f job/x"])
+    var failing = Self.job()
+    failing[path: ["status", "conditions"]] = [
+      ["type": "FailureTarget", "status": "True", "reason": "BackoffLimitExceeded", "message": "it is too much"]
+    ]
+    #expect(
+      Self.text(failing).hasPrefix("job/x is failing (BackoffLimitExceeded): its pods are being ended. it is too much.")
+    )
   }
 
   @Test("why a pod is where it is")

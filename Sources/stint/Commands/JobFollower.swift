@@ -67,6 +67,8 @@ final class JobFollower {
   private var asked: [LogKey] = []
   private var colours: [String: Int] = [:]
   private var hasLooked = false
+  /// What keeps the Job from having pods, as it was told.
+  private var hold = ""
 
   private static let awayCodes = [500, 503, 504]
   private static let patience: Int64 = 60_000_000_000
@@ -167,8 +169,19 @@ final class JobFollower {
     if isSuspended, !wasSuspended, !StopMark.isOn(job) {
       tell("the Job is suspended: nothing of it runs until `stint resume \(name)`")
     }
+    tellHold()
     progress.show(job)
     return false
+  }
+
+  /// A queue, or other Jobs: its place there is only in what is read, so it is told once a reason.
+  private func tellHold() {
+    for condition in job[path: ["status", "conditions"]]?.arrayValue ?? []
+    where condition["type"]?.stringValue == JobAdmission.condition {
+      let message = condition["status"]?.stringValue == "False" ? Why.cell(condition["message"]) : ""
+      if !message.isEmpty, message != hold { tell(TerminalText.harmless(message)) }
+      hold = message
+    }
   }
 
   private var isSuspended: Bool { job[path: ["spec", "suspend"]]?.boolValue == true }

@@ -55,6 +55,7 @@ struct WhyJob {
       default: break
       }
     }
+    tellEnding()
     if job[path: ["spec", "suspend"]]?.boolValue == true { return suspended() }
     if waits() { return }
     running()
@@ -145,6 +146,15 @@ struct WhyJob {
 
   // Not yet.
 
+  /// Its end is decided, and its pods are still ending.
+  private mutating func tellEnding() {
+    for condition in status?["conditions"]?.arrayValue ?? []
+    where condition["type"]?.stringValue == "FailureTarget" && condition["status"]?.stringValue == "True" {
+      let reason = condition["reason"]?.stringValue ?? ""
+      answer.say("job/\(name) is failing (\(reason)): its pods are being ended. \(Why.cell(condition["message"]))")
+    }
+  }
+
   private mutating func suspended() {
     answer.say("job/\(name) is suspended: nothing of it runs until it is resumed, with \(counts)")
     answer.next.append("stint resume \(name)")
@@ -181,7 +191,8 @@ struct WhyJob {
     for cause in Causes.ofPods(waiting) { answer.say("Waiting: \(cause)") }
     tellAway(running)
     tellFailuresSoFar()
-    tellParallelism()
+    // More would only wait too.
+    if waiting.isEmpty { tellParallelism() }
     tellLongest(running)
     answer.next.append(running.isEmpty ? "stint describe job \(name)" : "stint logs -f job/\(name)")
   }

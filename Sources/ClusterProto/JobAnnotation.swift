@@ -24,6 +24,10 @@ package enum JobAnnotation {
   package static let queue = "stint.dev/queue"
   /// On a Job: its pods are placed together or not at all.
   package static let gang = "stint.dev/gang"
+  /// On a Job: how much more memory an attempt asks for that follows an OOMKilled one.
+  package static let oomMemory = "stint.dev/oom-memory"
+  /// On a Job's pod, written by the coordinator alone: how often its memory was raised.
+  package static let memoryRaises = "stint.dev/memory-raises"
   /// On a pod: what becomes of it when its node hears nothing of the coordinator.
   package static let onLeaseEnd = "stint.dev/on-lease-end"
   /// On a Job, written by the coordinator alone: how its last pods failed.
@@ -32,7 +36,8 @@ package enum JobAnnotation {
   /// What has a meaning on a Job.
   package static let ofJobs = [
     startDeadline, backoff, ttlAfterFailure, indexes, rerunOf, stopped, failures, dependsOn, queue, gang,
+    oomMemory,
   ]
   /// What has a meaning on a pod or a template of pods.
-  package static let ofPods = [startDeadline, onLeaseEnd]
+  package static let ofPods = [startDeadline, onLeaseEnd, memoryRaises]
 }

@@ -23,6 +23,10 @@ extension CommandTable {
         ),
         ("stint run --array 1-100 --retries 2 -- ./simulate --seed {}", "A hundred pods, each with its number"),
         ("ls data | stint run --each - -- gzip data/{}", "A pod for each line"),
+        (
+          "stint run --memory 1Gi --oom-memory x2:16Gi -- ./solve",
+          "Again with 2, 4, 8 and 16 GiB where that was too little"
+        ),
         ("stint run --each urls.txt --image alpine -- wget -q {}", "In an image"),
         ("stint run --array 1-3 --dry-run -o yaml -- date", "Only print the Job"),
       ], run: RunCommand.run),
@@ -78,7 +82,8 @@ extension CommandTable {
     Flag("array", .text("RANGE"), "A pod for each number: 1-100, 0-90:10, or 1,4,7-9"),
     Flag("each", .file, "A pod for each line of a file, - for standard input; empty lines are left out"),
     Flag(
-      "retries", .integer("N", 0...Int64(Int32.max)), initial: "0",
+      "retries", .integer("N", 0...Int64(Int32.max)),
+      initial: "0; with --oom-memory up to the bound, of OOMKilled alone",
       "How often a failure is tried again; with indexes: each"),
     Flag(
       "backoff", .text("RULE"), initial: "10s, doubling to 10m", "Pauses before that, as initial=1s,factor=2,max=1m"),
@@ -107,6 +112,9 @@ extension CommandTable {
     image. A failed index does not end the others, and --retries counts for each. Lost machines cost no retry.
 
     Files go into a ConfigMap (1 MiB together), as do the lines of --each (1 MiB, 100000 lines), which the Job
+    Flag(
+      "oom-memory", .text("xFACTOR:BOUND"),
+      "A retry after OOMKilled asks for that much more, up to the bound, as x2:16Gi; needs --memory"),
     owns. Those without an absolute PATH lie in the command's working directory then, an empty one.
 
     On a terminal Ctrl-C asks whether to stop the Job, leave it or go on; in a pipe it leaves it, and says how to

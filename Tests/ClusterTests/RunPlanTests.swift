@@ -35,6 +35,9 @@ struct RunPlanTests {
         }, "(-9999)"
       ),
       ({ $0.environment = [("A", "1"), ("A", "2")] }, "--env: A stands twice"),
+      ({ $0.oomMemory = "x2:16Gi" }, "--oom-memory needs --memory"),
+      ({ ($0.oomMemory, $0.memory) = ("2:16Gi", "1Gi") }, "--oom-memory: \"2:16Gi\": must be xFACTOR:BOUND"),
+      ({ ($0.oomMemory, $0.memory) = ("x2:1Gi", "1Gi") }, "the bound of \"x2:1Gi\" is not above --memory 1Gi"),
       ({ $0.environment = [("", "1")] }, "--env: \"\" "),
       ({ $0.nodeLabels = [("a", "1"), ("a", "2")] }, "--on-node: a stands twice"),
       ({ $0.files = files(["a/f", "b/f"], "f") }, "two files for f: say another place, as in b/f:PATH"),
@@ -105,6 +108,28 @@ struct RunPlanTests {
         "requests": ["cpu": "2", "memory": "4Gi"], "limits": ["memory": "4Gi", "nvidia.com/gpu": "1"],
       ])
     #expect(container?["env"] == [["name": "A", "value": "$$(B) = c"]])
+  }
+
+  @Test("more memory after OOMKilled brings as many retries as can use it, for that alone, unless retries are said")
+  func oomMemory() throws {
+    func spec(_ change: (inout RunRequest) -> Void) throws -> JSON {
+      let plan = try RunPlan(
+        Self.request { request in
+          (request.memory, request.oomMemory) = ("1Gi", "x2:16Gi")
+          change(&request)
+        })
+      #expect(plan.job[path: ["metadata", "annotations", JobAnnotation.oomMemory]] == "x2:16Gi")
+      return plan.job["spec"] ?? .null
+    }
+    func rules(_ spec: JSON) -> [String] {
+      (spec[path: ["podFailurePolicy", "rules"]]?.arrayValue ?? []).map { $0["action"]?.stringValue ?? "" }
+    }
+    let plain = try spec { _ in }
+    #expect(plain["backoffLimit"] == 4 && rules(plain) == ["Ignore", "FailJob"])
+    let indexed = try spec { $0.items = .lines(["a", "b"]) }
+    #expect(indexed["backoffLimitPerIndex"] == 4 && rules(indexed) == ["Ignore", "FailIndex"])
+    let said = try spec { $0.retries = 2 }
+    #expect(said["backoffLimit"] == 2 && rules(said) == ["Ignore"])
   }
 
   @Test("items make an Indexed Job in which each index has its own retries")

@@ -59,7 +59,8 @@ struct RunCommand {
     request.cpu = arguments.value("cpu")
     request.memory = arguments.value("memory")
     request.gpus = arguments.integer("gpu")
-    request.retries = arguments.integer("retries") ?? 0
+    request.retries = arguments.integer("retries")
+    request.oomMemory = arguments.value("oom-memory")
     request.seconds = arguments.milliseconds("timeout").map { ($0 + 999) / 1_000 }
     for label in arguments.values("on-node") {
       let sides = label.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false).map(String.init)

@@ -25,7 +25,10 @@ struct RunRequest {
   var cpu: String?
   var memory: String?
   var gpus: Int64?
-  var retries: Int64 = 0
+  /// nil: none, or as many as `oomMemory` can use.
+  var retries: Int64?
+  /// `xFACTOR:BOUND`.
+  var oomMemory: String?
   var seconds: Int64?
   /// Labels that a node must have.
   var nodeLabels: [(key: String, value: String)] = []
@@ -95,26 +98,60 @@ struct RunPlan {
   private static func job(_ request: RunRequest, _ pod: JSON, count: Int64, isIndexed: Bool) -> JSON {
     let saysWhatItNeeds = request.cpu != nil || request.memory != nil || request.gpus != nil
     let usual = min(count, saysWhatItNeeds ? mostParallelism : usualParallelism)
+    // A machine that is lost costs no retry: the work did not fail.
+    var rules: [JSON] = [["action": "Ignore", "onPodConditions": [["type": "DisruptionTarget", "status": "True"]]]]
+    var retries = request.retries ?? 0
+    if request.retries == nil, let raises = raises(request) {
+      // Who asked for no retries gets them for what more memory may help against.
+      retries = raises
+      rules.append([
+        "action": isIndexed ? "FailIndex" : "FailJob",
+        "onExitCodes": ["containerName": .string(container), "operator": "NotIn", "values": [137]],
+      ])
+    }
     var spec: JSON = [
       "completions": .int(count), "parallelism": .int(request.parallelism ?? usual), "template": ["spec": pod],
-      // A machine that is lost costs no retry: the work did not fail.
-      "podFailurePolicy": [
-        "rules": [["action": "Ignore", "onPodConditions": [["type": "DisruptionTarget", "status": "True"]]]]
-      ],
+      "podFailurePolicy": ["rules": .array(rules)],
     ]
     if isIndexed {
       spec["completionMode"] = "Indexed"
       // One item that fails does not end the others.
-      spec["backoffLimitPerIndex"] = .int(request.retries)
+      spec["backoffLimitPerIndex"] = .int(retries)
     } else {
-      spec["backoffLimit"] = .int(request.retries)
+      spec["backoffLimit"] = .int(retries)
     }
     spec["activeDeadlineSeconds"] = request.seconds.map { .int($0) }
     var metadata: JSON = ["name": .string(request.name)]
+    var request = request
+    if let rule = request.oomMemory { request.annotations[JobAnnotation.oomMemory] = rule }
     if !request.annotations.isEmpty { metadata["annotations"] = request.annotations.json }
     return [
       "apiVersion": .string(Kind.jobs.apiVersion), "kind": .string(Kind.jobs.name), "metadata": metadata, "spec": spec,
     ]
+  }
+
+  /// How often more memory can be asked for; nil: never.
+  private static func raises(_ request: RunRequest) -> Int64? {
+    guard let rule = request.oomMemory.flatMap({ try? MemoryRaise(text: $0) }),
+      let bytes = request.memory.flatMap({ Quantity.parseBytes($0) })
+    else { return nil }
+    return rule.raises(from: bytes)
+  }
+
+  private static func checkMemory(_ request: RunRequest) throws(RunItems.Problem) {
+    guard let text = request.oomMemory else { return }
+    do throws(MemoryRaise.Problem) {
+      _ = try MemoryRaise(text: text)
+    } catch {
+      throw RunItems.Problem(text: "--oom-memory: \"\(text)\": \(error.text)")
+    }
+    guard request.memory != nil else {
+      throw RunItems.Problem(text: "--oom-memory needs --memory: what the first attempt asks for")
+    }
+    if raises(request) == 0 {
+      throw RunItems.Problem(
+        text: "--oom-memory: the bound of \"\(text)\" is not above --memory \(request.memory ?? "")")
+    }
   }
 
   private static func resources(_ request: RunRequest) -> JSON? {
@@ -189,6 +226,7 @@ struct RunPlan {
           "--name: \"\(request.name)\" is too long: with an index behind it, as pods are called (\(suffix)), it has "
           + "more than 63 characters")
     }
+    try checkMemory(request)
     try checkEnvironment(request)
     try checkFiles(request.files)
   }

@@ -44,12 +44,27 @@ enum JobAnnotationRules {
         errors.invalid(path(at, JobAnnotation.backoff), text, error.text)
       }
     }
+    if let text = annotations[JobAnnotation.oomMemory] {
+      memory(text, spec, path(at, JobAnnotation.oomMemory), &errors)
+    }
     if let name = annotations[JobAnnotation.rerunOf] {
       for problem in Names.subdomainErrors(name) { errors.invalid(path(at, JobAnnotation.rerunOf), name, problem) }
     }
     JobHoldRules.values(annotations, spec, at, into: &errors)
     if let text = annotations[JobAnnotation.indexes] {
       indexes(text, spec, path(at, JobAnnotation.indexes), into: &errors)
+    }
+  }
+
+  private static func memory(_ text: String, _ spec: JSON, _ at: String, _ errors: inout FieldErrors) {
+    do throws(MemoryRaise.Problem) {
+      _ = try MemoryRaise(text: text)
+    } catch {
+      return errors.invalid(at, text, error.text)
+    }
+    if spec[path: ["template", "spec", "restartPolicy"]]?.stringValue == RestartPolicy.onFailure.rawValue {
+      errors.invalid(
+        at, text, "requires restartPolicy: Never: a container that is restarted in its pod keeps its limit")
     }
   }
 

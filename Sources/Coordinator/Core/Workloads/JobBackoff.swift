@@ -51,6 +51,7 @@ extension CoordinatorCore {
     workloads.memories[key, default: JobMemory()].backoff = JobBackoff(
       failures: failures, lastFailure: wall, lastFailureBoot: bootTime(of: wall))
     workloads.memories[key]?.dependencies = DependencyRecord.all(json: value["dependencies"])
+    workloads.memories[key]?.memoryRaises = min(max(0, value["memoryRaises"]?.intValue ?? 0), MemoryRaise.most)
   }
 
   /// Sets a Job's backoff and writes it, where it changed.
@@ -68,7 +69,8 @@ extension CoordinatorCore {
       "lastFailureNanoseconds": .int(memory.backoff.lastFailure.nanoseconds),
     ]
     if !memory.dependencies.isEmpty { value["dependencies"] = DependencyRecord.json(memory.dependencies) }
-    let isEmpty = memory.backoff.failures == 0 && memory.dependencies.isEmpty
+    if memory.memoryRaises > 0 { value["memoryRaises"] = .int(memory.memoryRaises) }
+    let isEmpty = memory == JobMemory()
     writes.append(StoreWrite(table: .jobrecords, key: uid, value: isEmpty ? nil : Array(value.text.utf8)))
   }
 

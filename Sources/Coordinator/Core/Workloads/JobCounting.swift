@@ -56,6 +56,7 @@ extension CoordinatorCore {
     } else {
       let verdict = verdict(on: pod, of: round.job)
       noteFailure(of: pod, &round)
+      noteMemory(of: pod, round.job)
       failJob(verdict, &round)
       if let index, settle(index, of: pod, verdict, &round) { return }
       if verdict.isCounted { round.status.failed = round.status.failed.nextCount }

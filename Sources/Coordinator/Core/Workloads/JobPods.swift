@@ -156,21 +156,30 @@ extension CoordinatorCore {
 
   private mutating func createPods(_ round: inout JobRound, count: Int64, indexes: [Int64]?) {
     guard count > 0, !isRefused(round.job) else { return }
-    let spec = indexes == nil ? podSpec(of: round.job) : indexedSpec(of: round.job)
-    if let problem = standingProblem(spec.json, namespace: round.job.meta.namespace) {
-      return refuse(round.job, Self.refusedName(of: round.job, indexes?.first), problem)
-    }
-    let quality = QualityOfService.of(spec).rawValue
+    var spec = indexes == nil ? podSpec(of: round.job) : indexedSpec(of: round.job)
+    let base = spec
+    var times: Int64?
+    var quality = ""
     for position in 0..<Int(count) {
       guard round.remaining > 0 else {
         round.isCut = true
         return
       }
+      let raises = memoryRaises(of: round.job, indexes?[position])
+      if raises != times {
+        // Mostly once: the pods of a round ask for the same.
+        times = raises
+        spec = raisedSpec(base, round.job, times: raises)
+        quality = QualityOfService.of(spec).rawValue
+        if let problem = standingProblem(spec.json, namespace: round.job.meta.namespace) {
+          return refuse(round.job, Self.refusedName(of: round.job, indexes?[position]), problem)
+        }
+      }
       if let problem = quotaProblem(ofPod: spec, namespace: round.job.meta.namespace) {
         return refuse(round.job, Self.refusedName(of: round.job, indexes?[position]), problem)
       }
       round.touched += 1
-      createPod(&round, spec: spec, quality: quality, index: indexes?[position])
+      createPod(&round, spec: spec, base: base, raises: raises, quality: quality, index: indexes?[position])
     }
     accept(round.job)
   }
@@ -189,13 +198,16 @@ extension CoordinatorCore {
     return String(nameBase(of: job, index).prefix(58)) + Names.suffix(from: mixed)
   }
 
-  private mutating func createPod(_ round: inout JobRound, spec: PodSpec, quality: String, index: Int64?) {
+  /// `base`: the spec before its memory was raised, `raises` times.
+  private mutating func createPod(
+    _ round: inout JobRound, spec: PodSpec, base: PodSpec, raises: Int64, quality: String, index: Int64?
+  ) {
     let job = round.job
     var meta = ObjectMeta()
     meta.namespace = job.meta.namespace
-    let base = Self.nameBase(of: job, index)
-    meta.generateName = base
-    let prefix = String(base.prefix(58))
+    let name = Self.nameBase(of: job, index)
+    meta.generateName = name
+    let prefix = String(name.prefix(58))
     meta.name = prefix + Names.suffix(from: random.next())
     while state.pods[meta.key] != nil { meta.name = prefix + Names.suffix(from: random.next()) }
     meta.labels = job.spec.templateLabels
@@ -207,6 +219,9 @@ extension CoordinatorCore {
     }
     if let note = workloads.memories[job.meta.uid]?.podSpec?.limitNote {
       meta.annotations[NamespaceLimits.annotation] = note
+    }
+    if raises > 0 || meta.annotations[JobAnnotation.memoryRaises] != nil {
+      meta.annotations[JobAnnotation.memoryRaises] = raises > 0 ? String(raises) : nil
     }
     meta.ownerReferences = [job.controllerReference]
     meta.finalizers =
@@ -220,11 +235,13 @@ extension CoordinatorCore {
     }
     var status = PodStatus()
     status.qosClass = quality
-    insert(.pod(Pod(meta: meta, spec: spec, nodeName: job.spec.nodeName, hostname: hostname, status: status)))
+    let pod = Pod(meta: meta, spec: spec, nodeName: job.spec.nodeName, hostname: hostname, status: status)
+    insert(.pod(pod))
     if let index { countReplaced(index, &round) }
     recordEvent(
       on: .job(job), type: .normal, reason: "SuccessfulCreate", message: "Created pod: \(meta.name)",
       component: JobNames.component)
+    if raises > 0 { tellRaise(of: pod, job, base) }
   }
 
   /// The spec with JOB_COMPLETION_INDEX in each container that does not have the variable: it reads the pod's label, so

@@ -172,6 +172,9 @@ struct JobMemory: Equatable, Sendable {
   var completions: Int64?
   /// How often in a row its pods were refused.
   var refusals: Int64 = 0
+  /// How often the memory of its next pods is raised; and specs for that.
+  var memoryRaises: Int64 = 0
+  var raisedSpecs: [RaisedSpec] = []
   /// The pods that go next, where more are too many than one turn deletes.
   var surplus: ArraySlice<ObjectKey> = []
 
@@ -184,6 +187,7 @@ struct JobMemory: Equatable, Sendable {
 
   static func == (left: JobMemory, right: JobMemory) -> Bool {
     left.backoff == right.backoff && left.dependencies == right.dependencies
+      && left.memoryRaises == right.memoryRaises
   }
 }
 

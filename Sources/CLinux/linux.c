@@ -15,6 +15,7 @@
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <sys/syscall.h>
+#include <sys/timex.h>
 #include <sys/wait.h>
 #include <sys/xattr.h>
 #include <unistd.h>
@@ -79,6 +80,15 @@ int stint_is_empty_directory(int directory) {
 }
 
 ssize_t stint_attribute_names(int file, char *names, size_t room) { return flistxattr(file, names, room); }
+
+int stint_clock_state(int64_t *error_microseconds) {
+  struct timex facts;
+  memset(&facts, 0, sizeof facts);
+  int state = adjtimex(&facts);
+  if (state < 0) return -1;
+  *error_microseconds = (int64_t)facts.maxerror;
+  return state == TIME_ERROR || (facts.status & STA_UNSYNC) ? 0 : 1;
+}
 
 pid_t stint_thread_id(void) { return (pid_t)syscall(SYS_gettid); }
 

@@ -297,6 +297,27 @@ extension CommandTable {
     Command(
       name: "help", summary: "Explain a command", operands: "[COMMAND [WORD…]]", operand: .command, count: 0...1000,
       flags: [help],
+    Command(
+      name: "doctor", summary: "Look for problems of this machine and of the cluster, and say what to do",
+      flags: [
+        Flag("only", .choice(["machine", "cluster"]), initial: "both", "Look at one of the two"),
+        Flag(
+          "data", .directory, initial: "where they usually are",
+          "Data directory of an agent, a coordinator or `stint up` on this machine"),
+        Flag("output", "o", .choice(["json"]), "Print as JSON"),
+      ] + connection,
+      details: """
+        A line for each thing that was looked at: ok, warning, problem, or skipped where it could not be; below it what
+        to do. Of this machine: how pods can be isolated, limited and frozen (by trying), clock, disks, programs,
+        certificates. Of the cluster, where there is a kubeconfig: coordinator, API, clocks, certificates, nodes,
+        versions, pods that are stuck or wait for a proof. It changes nothing. The exit status is 1 where there is a
+        problem; warnings are none.
+        """,
+      examples: [
+        ("stint doctor", "This machine, and the cluster"),
+        ("stint doctor --only machine --data /srv/alpha", "A node, before or while its agent runs"),
+        ("stint doctor -o json", "For programs"),
+      ], run: DoctorCommand.run),
       run: HelpCommand.help),
   ]
 }

@@ -86,6 +86,10 @@ int stint_is_empty_directory(int directory);
 // The names of the open file's extended attributes, each with a NUL; how many bytes, or -1 and errno.
 ssize_t stint_attribute_names(int file, char *names, size_t room);
 
+// Whether the kernel holds its clock to be kept right by somebody (NTP): 1 or 0, and by how much it may be wrong; -1 and
+// errno where it does not say.
+int stint_clock_state(int64_t *error_microseconds);
+
 // The calling thread's id, by which /proc/PID/task knows it.
 pid_t stint_thread_id(void);
 

@@ -25,6 +25,7 @@ extension CommandTable {
     Command(
       name: "up", summary: "Run a whole cluster on this machine until Ctrl-C",
       flags: [
+        Flag(DetachCommand.flag, "d", "Start it in the background, and return once it is up; `stint down` ends it"),
         Flag("agents", .integer("N", 1...100), initial: "3", "How many agents"),
         Flag(
           "overcommit", "Each agent offers the whole machine; without it they share its processors and memory"),
@@ -43,11 +44,29 @@ extension CommandTable {
         them at once. Jobs and their history stay in the data directory for the next start. A coordinator or agent
         that ends by itself is started again, after 1 s, 2 s, 4 s and so on; when that did not help five times in a
         row, it is left to you.
+        With --detach it belongs to no terminal; its log is DATA/logs/up.log, DATA/up.json says which process it is.
+        Where a cluster runs on the directory already, it is told which, and nothing is started.
         """,
       examples: [
-        ("stint up", "A coordinator and three agents"),
+        ("stint up", "A coordinator and three agents"), ("stint up --detach", "In the background"),
         ("stint up --agents 1 --data /tmp/try", "A small cluster to throw away"),
       ], run: UpCommand.run),
+    Command(
+      name: "down", summary: "End the cluster that `stint up` runs on this machine",
+      flags: [
+        Flag("data", .directory, initial: dataDefault, "Data directory that was given to `stint up`"),
+        Flag("force", "At once: pods get no grace"),
+        Flag("timeout", .duration(Bounds.patience), initial: "3m", "How long to wait until it has ended"), help,
+      ],
+      details: """
+        Ends the pods, the agents and the coordinator, in that order, and waits: that of `stint up --detach`, or one
+        that runs in another terminal; and what an `up` that was killed has left. It signals only a process that
+        holds the directory's lock and is the one that DATA/up.json names by its id and start time. Jobs and their
+        history stay for the next start. The exit status is 0 also where nothing ran; 124 when the time was up.
+        """,
+      examples: [
+        ("stint down", "End it"), ("stint down --data /tmp/try && rm -r /tmp/try", "End it, and forget it"),
+      ], run: DownCommand.run),
     Command(
       name: "coordinator", summary: "Run the coordinator of a cluster",
       flags: [

@@ -35,6 +35,8 @@ final class UpCommand {
   private let count: Int
   private let overcommit: Bool
   private let restarts: Bool
+  /// Nobody sees what it prints but in its log.
+  private var isDetached = false
   /// Of every agent.
   private var agentSettings: [String] = []
   private var members: [Member] = []
@@ -70,10 +72,20 @@ final class UpCommand {
     let data = ServeCommand.absolute(arguments.value("data") ?? Endpoint.dataDirectory(context.environment))
     let passed = CommandTable.timing.map(\.name) + ["api"]
     let settings = passed.flatMap { name in arguments.value(name).map { ["--\(name)", $0] } ?? [] }
+    if arguments.isOn(DetachCommand.flag) {
+      var words = arguments.command.flags.filter { ![DetachCommand.flag, "data"].contains($0.name) }.flatMap { flag in
+        arguments.values(flag.name).map { "--\(flag.name)=\($0)" }
+      }
+      words.append("--data=\(data)")
+      return try DetachCommand.run(data: data, words: words, context: context)
+    }
     let console = Console.standard(environment: context.environment, survivesBrokenPipe: true)
+    var environment = context.environment
+    let isDetached = environment.removeValue(forKey: DetachCommand.variable) != nil
     let command = UpCommand(
-      console: console, environment: context.environment, loop: try EventLoop(), data: data, server: listen,
+      console: console, environment: environment, loop: try EventLoop(), data: data, server: listen,
       count: Int(count), overcommit: arguments.isOn("overcommit"), restarts: arguments.isOn("restart", byDefault: true))
+    command.isDetached = isDetached
     if let limit = arguments.value("log-limit") { command.agentSettings = ["--log-limit", limit] }
     if let images = arguments.value("images") { command.agentSettings += ["--images", images] }
     return try command.run(settings, address)
@@ -104,6 +116,8 @@ final class UpCommand {
   private func run(_ settings: [String], _ address: SocketAddress) throws -> Int32 {
     let lock = try claim(address)
     defer { lock.release() }
+    // Of one that was killed.
+    unlink(UpRecord.file(data))
     // What loses its parent below us becomes our child: a keeper whose agent was killed does not escape.
     stint_become_subreaper()
     let signals = try Signals(loop: loop, [SIGINT, SIGTERM, SIGHUP]) { [unowned self] _ in stopAsked() }
@@ -129,7 +143,9 @@ final class UpCommand {
       }
       if try waitUntilReady() {
         try linkKubeconfig()
-        greet()
+        let nodes = members.filter { $0.data != nil }.map(\.name)
+        try UpRecord.own(server: server, nodes: nodes, isDetached: isDetached).write(data)
+        greet(nodes)
       }
       try loop.run(until: { [unowned self] in stage != .running && stage != .starting })
     } catch {
@@ -137,6 +153,7 @@ final class UpCommand {
       failed = true
     }
     try stop()
+    unlink(UpRecord.file(data))
     return failed ? 1 : 0
   }
 
@@ -302,18 +319,17 @@ final class UpCommand {
     return true
   }
 
-  private func greet() {
+  private func greet(_ nodes: [String]) {
     func bold(_ text: String) -> String { console.colours ? Colour.bold(text) : text }
-    let nodes = members.filter { $0.data != nil }.map(\.name).joined(separator: ", ")
     console.line(
       """
-      \(bold("The cluster is up:")) coordinator at \(server), nodes \(nodes).
+      \(bold("The cluster is up:")) coordinator at \(server), nodes \(nodes.joined(separator: ", ")).
       To talk to it from another terminal:
 
         export KUBECONFIG=\(data)/kubeconfig
         stint get nodes        # or: kubectl get nodes
 
-      Ctrl-C stops everything.
+      \(isDetached ? "`stint down`" : "Ctrl-C") stops everything.
       """)
     for node in leftNodes.sorted() {
       console.note("\(node) is of an earlier start with more agents. To forget it: stint delete node \(node)")

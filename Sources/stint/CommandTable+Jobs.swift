@@ -64,6 +64,27 @@ extension CommandTable {
         """,
       examples: [("stint why score", "Which indexes failed, and how"), ("stint why pod/score-6-pddv4", "One pod")],
       run: WhyCommand.run),
+    Command(
+      name: "history", summary: "List Jobs that have ended, or the attempts of one Job", operands: "[JOB]",
+      operand: .job, count: 0...1,
+      flags: [
+        Flag("state", .choice(HistoryCommand.results), "Only Jobs that ended so"),
+        Flag("since", .duration(1...Bounds.century), "Only Jobs that ended within that time"),
+        Flag("limit", .integer("N", 1...Int64(Int32.max)), initial: "all", "Only the last N"),
+        selector,
+        Flag("output", "o", .choice(["wide", "name", "json", "yaml"]), "Times too, names only, or the objects"),
+        Flag("no-headers", "Leave out the line of column names"), namespace, allNamespaces,
+      ] + connection,
+      details: """
+        By their ends, the latest last. BY is what made the Job, as far as it says so: a CronJob, the Job that it
+        repeats, or the program that wrote it. Jobs that were deleted, by a person or when their time to live was over,
+        are not there. Of one Job: its pods, and those that are gone as far as its record of the last failures tells.
+        """,
+      examples: [
+        ("stint history", "What has ended here"),
+        ("stint history -A --state failed --since 24h", "What went wrong since yesterday"),
+        ("stint history score", "Which attempts it had, where, how long, and how they ended"),
+      ], run: HistoryCommand.run),
   ]
 
   private static let dryRunBare: Flag = {
@@ -91,6 +112,9 @@ extension CommandTable {
     Flag("image", .text("IMAGE"), initial: "host, the node's own programs", "What the command runs in"),
     Flag("cpu", .cpu(Bounds.millicores), "Processors that each pod asks for"),
     Flag("memory", .bytes(Bounds.memory), "Memory that each pod asks for and cannot exceed"),
+    Flag(
+      "oom-memory", .text("xFACTOR:BOUND"),
+      "A retry after OOMKilled asks for that much more, up to the bound, as x2:16Gi; needs --memory"),
     Flag("gpu", .integer("N", 1...1_000), "GPUs of each pod (nvidia.com/gpu)"),
     Flag(
       "on-node", .text("LABEL=VALUE"), repeats: true, "Only on nodes with that label, or that name; may be repeated"),
@@ -112,9 +136,6 @@ extension CommandTable {
     image. A failed index does not end the others, and --retries counts for each. Lost machines cost no retry.
 
     Files go into a ConfigMap (1 MiB together), as do the lines of --each (1 MiB, 100000 lines), which the Job
-    Flag(
-      "oom-memory", .text("xFACTOR:BOUND"),
-      "A retry after OOMKilled asks for that much more, up to the bound, as x2:16Gi; needs --memory"),
     owns. Those without an absolute PATH lie in the command's working directory then, an empty one.
 
     On a terminal Ctrl-C asks whether to stop the Job, leave it or go on; in a pipe it leaves it, and says how to

@@ -315,10 +315,12 @@ extension CommandTable {
       ] + connection,
       examples: [("stint events --for job/demo", "What happened to a Job")], run: EventsCommand.run),
     Command(
-      name: "top", summary: "Show what pods or nodes use now", operands: "(pods | nodes) [NAME]",
+      name: "top", summary: "Show what pods, nodes or Jobs use now", operands: "(pods | nodes | jobs) [NAME]",
       operand: .words(TopCommand.words), count: 1...2,
       flags: [
         selector, namespace, allNamespaces, Flag("containers", "Of pods: a line for each container"),
+        Flag("sort-by", .choice(["cpu", "memory"]), initial: "by name", "The largest first"),
+        Flag("sum", "Of pods and Jobs: their sum too"),
         Flag("no-headers", "Leave out the line of column names"),
       ] + connection,
       details: """
@@ -326,6 +328,7 @@ extension CommandTable {
         """,
       examples: [
         ("stint top nodes", "What each machine has to do"), ("stint top pods -A", "And who makes it do that"),
+        ("stint top jobs --sort-by memory", "Of each Job's running pods together"),
       ],
       run: TopCommand.run),
     Command(

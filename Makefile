@@ -1,7 +1,7 @@
 # The one entry: `make demo` shows a cluster at work, `make test` checks everything. Both run on a bare machine with a Swift toolchain.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help deps build release lint check model test conformance clients page partitions sim sim-record sim-mutants fuzz chaos soak demo bench bench-beside install deb package-test clean
+.PHONY: help deps build release lint check model test conformance clients page partitions sim sim-record sim-mutants fuzz chaos soak demo bench bench-beside install dist deb package-test clean
 
 SEEDS ?= 200
 FIRST ?= 1
@@ -123,8 +123,14 @@ bench-beside: release ## Measures this build and that of COMMIT in turn, on the 
 	$(call timed,release build of $(COMMIT),swift build --package-path .build/beside/$(COMMIT) -c release --product stint 2>&1 | grep -vE '^\[[0-9]+/[0-9]+\]'; exit $${PIPESTATUS[0]})
 	@.build/release/stint bench --beside .build/beside/$(COMMIT)/.build/release/stint
 
-install: release ## Installs the binary under PREFIX (/usr/local)
+install: release ## Installs the binary, man pages and bash completion under PREFIX (/usr/local)
 	install -D -m 0755 .build/release/stint $(DESTDIR)$(PREFIX)/bin/stint
+	.build/release/stint man $(DESTDIR)$(PREFIX)/share/man/man1
+	install -d $(DESTDIR)$(PREFIX)/share/bash-completion/completions
+	.build/release/stint completion bash > $(DESTDIR)$(PREFIX)/share/bash-completion/completions/stint
+
+dist: release ## Makes a tarball in .build/dist: the binary, man pages, completions; says what it needs, tries it
+	@compose/dist.sh .build/release/stint .build/dist
 
 deb: release ## Makes a Debian package of the release binary in .build/deb
 	@compose/deb.sh .build/release/stint .build/deb

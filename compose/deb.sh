@@ -1,5 +1,5 @@
 #!/bin/bash
-# What `make deb` runs: a Debian package of the release binary with units, completions and a man page made from --help.
+# What `make deb` runs: a Debian package of the release binary with units, completions and man pages.
 # Usage: compose/deb.sh BINARY DIRECTORY [VERSION]. Prints the package's path. Needs dpkg-deb; changes nothing else.
 # STINT_DEB_DEPENDS: what the package depends on, for a binary whose libraries are in no package, such as a debug one.
 set -euo pipefail
@@ -34,20 +34,6 @@ depends() {
   done | sort -u | paste -sd, | sed 's/,/, /g'
 }
 
-# Everything that --help says, as roff: the summary first, then a section a command.
-escaped() { sed -e 's/\\/\\\\/g' -e "s/^\([.']\)/\\\\\&\1/"; }
-section() { printf '.SH %s\n.nf\n' "$1"; escaped; printf '.fi\n'; }
-manual() {
-  local command
-  printf '.TH STINT 1 "" "stint %s"\n.SH NAME\nstint \\- runs Kubernetes Jobs without Kubernetes\n' "$version"
-  "$binary" --help | section SYNOPSIS
-  "$binary" --help | awk '/^  [a-z]/ {print $1}' | grep -E '^[a-z-]+$' | awk '!seen[$0]++' | while read -r command; do
-    "$binary" "$command" --help >"$root/help" 2>/dev/null || continue
-    section "stint $command" <"$root/help"
-  done
-  rm -f "$root/help"
-}
-
 libraries=${STINT_DEB_DEPENDS:-$(depends)}
 [ -n "$libraries" ] || { echo "no packages of the libraries of $binary were found" >&2; exit 1; }
 install -D -m 0755 "$binary" "$root/usr/bin/stint"
@@ -60,7 +46,8 @@ mkdir -p "$root/etc/default" "$root/DEBIAN"
 "$binary" completion bash >"$share/bash-completion/completions/stint"
 "$binary" completion zsh >"$share/zsh/vendor-completions/_stint"
 "$binary" completion fish >"$share/fish/vendor_completions.d/stint.fish"
-manual | gzip -9n >"$share/man/man1/stint.1.gz"
+"$binary" man "$share/man/man1" >/dev/null
+gzip -9n "$share"/man/man1/*.1
 if [ -e "$here/../LICENSE" ]; then cp "$here/../LICENSE" "$share/doc/stint/copyright"; fi
 echo '# Flags of the coordinator: stint coordinator --help. With --listen 0.0.0.0 agents on other machines reach it.
 STINT_COORDINATOR_FLAGS=""' >"$root/etc/default/stint-coordinator"

@@ -298,25 +298,6 @@ extension CommandTable {
         ("stint image rm busybox:1.36", "Make room"),
       ], run: ImageCommand.run),
     Command(
-      name: "version", summary: "Print the versions of this program and of the coordinator",
-      flags: [
-        Flag("client", "Print this program's only"),
-        Flag("output", "o", .choice(["json", "yaml"]), "Print as JSON or YAML"),
-      ]
-        + connection,
-      run: VersionCommand.run),
-    Command(
-      name: "completion", summary: "Print the completion script of a shell", operands: "bash|zsh|fish", operand: .shell,
-      count: 1...1, flags: [help],
-      examples: [
-        ("source <(stint completion bash)", "Complete in this bash"),
-        ("stint completion zsh > \"${fpath[1]}/_stint\"", "Complete in every zsh"),
-        ("stint completion fish > ~/.config/fish/completions/stint.fish", "Complete in every fish"),
-      ], run: HelpCommand.completion),
-    Command(
-      name: "help", summary: "Explain a command", operands: "[COMMAND [WORD…]]", operand: .command, count: 0...1000,
-      flags: [help],
-    Command(
       name: "doctor", summary: "Look for problems of this machine and of the cluster, and say what to do",
       flags: [
         Flag("only", .choice(["machine", "cluster"]), initial: "both", "Look at one of the two"),
@@ -337,6 +318,29 @@ extension CommandTable {
         ("stint doctor --only machine --data /srv/alpha", "A node, before or while its agent runs"),
         ("stint doctor -o json", "For programs"),
       ], run: DoctorCommand.run),
+    Command(
+      name: "version", summary: "Print the versions of this program and of the coordinator",
+      flags: [
+        Flag("client", "Print this program's only"),
+        Flag("output", "o", .choice(["json", "yaml"]), "Print as JSON or YAML"),
+      ]
+        + connection,
+      run: VersionCommand.run),
+    Command(
+      name: "completion", summary: "Print the completion script of a shell", operands: "bash|zsh|fish", operand: .shell,
+      count: 1...1, flags: [help],
+      examples: [
+        ("source <(stint completion bash)", "Complete in this bash"),
+        ("stint completion zsh > \"${fpath[1]}/_stint\"", "Complete in every zsh"),
+        ("stint completion fish > ~/.config/fish/completions/stint.fish", "Complete in every fish"),
+      ], run: HelpCommand.completion),
+    Command(
+      name: "man", summary: "Write the manual pages of all commands", operands: "DIR", count: 1...1, flags: [help],
+      details: "`make install` and the packages do. Each command has a page, stint-COMMAND(1); stint(1) lists them.",
+      examples: [("stint man /usr/local/share/man/man1", "Then: man stint-run")], hidden: true, run: HelpCommand.man),
+    Command(
+      name: "help", summary: "Explain a command", operands: "[COMMAND [WORD…]]", operand: .command, count: 0...1000,
+      flags: [help],
       run: HelpCommand.help),
   ]
 }

@@ -1,4 +1,6 @@
-// Owns: `help` and `completion`. It must not know the commands that it explains.
+// Owns: `help`, `completion` and `man`. It must not know the commands that it explains.
+
+import ClusterIO
 
 /// Texts made from the command list.
 enum HelpCommand {
@@ -26,6 +28,15 @@ enum HelpCommand {
         "no completion for \"\(shell)\"; there is one for " + Completion.shells.joined(separator: ", "))
     }
     context.console.out(script)
+    return 0
+  }
+
+  @Sendable static func man(_ context: Context) throws -> Int32 {
+    let folder = ServeCommand.absolute(context.arguments.words[0])
+    try Files.makeDirectory(folder, mode: 0o755)
+    let pages = Manual.pages(CommandTable.all, version: Version.current)
+    for page in pages { try Files.writeAtomically("\(folder)/\(page.name)", Array(page.text.utf8), mode: 0o644) }
+    context.console.line("\(pages.count) manual pages written to \(folder); man -l \(folder)/stint.1 shows the first")
     return 0
   }
 

@@ -58,14 +58,16 @@ import Testing
     #expect(bench.send(.journaled(2, error: nil)).startedPods.isEmpty)
   }
 
-  @Test("a start that cannot be written down fails its pod with the reason")
+  @Test("a start that cannot be written down is turned away for the node's sake, which is no failure of the work")
   func unwritable() throws {
     var bench = try waiting()
     let effects = bench.send(.journaled(1, error: "no space"))
     #expect(effects.startedPods.isEmpty)
-    #expect(
-      try bench.status().message == "Failed to create pod sandbox: the keeper's journal cannot be written: no space")
-    #expect(try bench.status().phase == .failed)
+    let status = try bench.status()
+    #expect(status.phase == .failed && status.reason == "Evicted")
+    #expect(status.message == "The node cannot write down what it starts: no space")
+    #expect(status.condition("DisruptionTarget")?.reason == "TerminationByKubelet")
+    #expect(bench.send(.journaled(1, error: nil)).startedPods.isEmpty)
   }
 
   @Test("while the journal waits, other pods are frozen at their deadline, stopped and reported as ever")

@@ -74,4 +74,49 @@ import Testing
     bench.send(.podGone(2))
     #expect(pass(&bench, 10_000) == (0, 0))
   }
+
+  @Test("a journal that cannot be written is told at once, tried ever more rarely, and told again when it can")
+  func journal() throws {
+    var bench = KeeperBench()
+    bench.journals = false
+    let body = assignment()
+    bench.request(.start(body, plan: try plan(body), leaseEnd: boot(bench.now + 5_000)))
+    #expect(bench.send(.journaled(1, error: "no space")).contains(.endAgentConnection))
+    #expect(try #require(hello(&bench)) == (false, "the keeper's journal cannot be written: no space"))
+    // Each try is a pod first, then a record that says nothing.
+    var number = Int64(1)
+    func pass(_ milliseconds: Int64, error: String?) -> (tries: Int, ends: Int) {
+      let end = bench.now + milliseconds
+      var (tries, ends) = (0, 0)
+      while bench.now < end {
+        var effects = bench.pass(100)
+        if effects.contains(.probeSandbox) { effects += bench.send(.sandboxProbed(works: true, detail: "clone")) }
+        if effects.records == [.acknowledged([])] {
+          (tries, number) = (tries + 1, number + 1)
+          effects += bench.send(.journaled(number, error: error))
+        }
+        ends += effects.count { $0 == .endAgentConnection }
+      }
+      return (tries, ends)
+    }
+    #expect(pass(10_000, error: "no space") == (4, 0))
+    #expect(pass(31_000, error: nil) == (1, 1))
+    #expect(try #require(hello(&bench)) == (true, "clone"))
+    #expect(pass(600_000, error: nil) == (0, 0))
+  }
+
+  @Test(
+    "while the journal cannot be written, other records that fail cause no tries, and a disk that hangs no second one")
+  func journalTries() throws {
+    var bench = KeeperBench()
+    bench.journals = false
+    bench.send(.journaled(1, error: "no space"))
+    for number in 2...50 as ClosedRange<Int64> { bench.send(.journaled(number, error: "no space")) }
+    #expect(bench.all.count { $0 == .endAgentConnection } == 1)
+    #expect(bench.pass(1_100).contains(.probeSandbox))
+    let record = bench.send(.sandboxProbed(works: true, detail: "clone")).records
+    #expect(record == [.acknowledged([])])
+    #expect(!bench.pass(600_000).contains(.probeSandbox), "the disk has not answered")
+    #expect(bench.send(.journaled(51, error: nil)).contains(.endAgentConnection))
+  }
 }

@@ -305,12 +305,13 @@ extension KeeperCore {
   ) {
     let written = recording.prefix { $0.number <= number }.map(\.attempt)
     recording.removeFirst(written.count)
+    noteJournal(error, &turn)
     for attempt in written {
       // It may have been stopped meanwhile.
       guard let pod = pods[attempt], pod.stage == .recording, let plan = pod.plan else { continue }
       touched.append(attempt)
       if let error {
-        pods[attempt]?.unstartable("the keeper's journal cannot be written: \(error)", &turn)
+        pods[attempt]?.turnedAway("The node cannot write down what it starts: \(error)")
       } else if turn.now.boot < pod.leaseEnd {
         pods[attempt]?.stage = .starting
         pods[attempt]?.hasBegun = true

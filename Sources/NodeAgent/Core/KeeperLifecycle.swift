@@ -162,6 +162,13 @@ extension KeeperPod {
     stage = .gone
   }
 
+  /// Its start could not be written down, so it never began: that is its node's trouble, and no failure of the work.
+  mutating func turnedAway(_ message: String) {
+    guard stage == .recording else { return }
+    if ending == nil { ending = Ending(cause: .evicted(message: message, isNodes: true), killAt: leaseEnd) }
+    stage = .gone
+  }
+
   mutating func containerStarted(_ run: ContainerRun, _ turn: inout KeeperTurn) {
     guard let position = index(of: run), slots[position].run == .starting else { return }
     slots[position].run = .running(since: turn.now)

@@ -1,5 +1,6 @@
-// Whether pods can be started on this machine: asked again, ever more rarely, while they cannot, and whenever one could
-// not be or went without our doing. Knows nothing of namespaces; what it means for the node is the coordinator's.
+// Whether pods can be started on this machine, and their starts written down: asked again, ever more rarely, while they
+// cannot, and whenever one could not be or went without our doing. Knows nothing of namespaces nor of files; what it
+// means for the node is the coordinator's.
 
 import ClusterProto
 
@@ -16,6 +17,12 @@ struct SandboxWatch {
   var pause: Int64 = 0
   /// When the last one ended.
   var probedAt = BootTime(milliseconds: 0)
+  /// Why the keeper's journal cannot be written; nil: it can. Then nothing may be started (K1).
+  var journalTrouble: String?
+  /// A record is on its way that only tries that.
+  var isTryingJournal = false
+  /// What the last try of a pod that worked said.
+  var detail = ""
 }
 
 extension KeeperCore {
@@ -27,6 +34,31 @@ extension KeeperCore {
   }
 
   mutating func sandboxProbed(works: Bool, detail: String, _ turn: inout KeeperTurn) {
+    if works, sandbox.journalTrouble != nil {
+      // A record that says nothing: whether it can be written is the answer.
+      sandbox.detail = detail
+      sandbox.isTryingJournal = true
+      turn.effects.append(contentsOf: memory.record([.acknowledged([])]))
+    } else {
+      endTry(works: works, detail: detail, &turn)
+    }
+  }
+
+  /// The journal has answered: where nothing can be written nothing may be started (K1), and the node says why.
+  mutating func noteJournal(_ error: String?, _ turn: inout KeeperTurn) {
+    let wasTry = sandbox.isTryingJournal
+    sandbox.isTryingJournal = false
+    if let error {
+      let trouble = "the keeper's journal cannot be written: \(error)"
+      sandbox.journalTrouble = trouble
+      if wasTry { endTry(works: false, detail: trouble, &turn) } else { tell(works: false, detail: trouble, &turn) }
+    } else if wasTry {
+      sandbox.journalTrouble = nil
+      endTry(works: true, detail: sandbox.detail, &turn)
+    }
+  }
+
+  private mutating func endTry(works: Bool, detail: String, _ turn: inout KeeperTurn) {
     sandbox.isProbing = false
     sandbox.probedAt = turn.now.boot
     sandbox.due = nil
@@ -35,6 +67,10 @@ extension KeeperCore {
     } else {
       sandbox.pause = min(max(SandboxWatch.firstPause, sandbox.pause * 2), SandboxWatch.longestPause)
     }
+    tell(works: works, detail: detail, &turn)
+  }
+
+  private mutating func tell(works: Bool, detail: String, _ turn: inout KeeperTurn) {
     guard noteSandbox(works: works, detail: detail) else { return }
     turn.effects.append(.log(works ? "pods can be started again: \(detail)" : detail))
     turn.effects.append(.endAgentConnection)

@@ -57,7 +57,27 @@ enum DiffCommand {
     } catch let error as StatusError {
       throw CommandError(error.text(doing: "error when comparing \(object.place)"))
     }
-    return (live.map { text(GetCommand.typed($0, object.kind)) }, text(merged))
+    let shown = masked(live.map { GetCommand.typed($0, object.kind) }, merged)
+    return (shown.live.map(text), text(shown.merged))
+  }
+
+  /// A Secret's values as kubectl shows them in a diff: none, only where they differ.
+  static func masked(_ live: JSON?, _ merged: JSON) -> (live: JSON?, merged: JSON) {
+    guard merged["kind"] == "Secret" else { return (live, merged) }
+    let (before, after) = (live?["data"]?.objectValue ?? JSONObject(), merged["data"]?.objectValue ?? JSONObject())
+    func hidden(_ values: JSONObject, beside other: JSONObject, _ side: String) -> JSON {
+      var shown = JSONObject()
+      for (name, value) in values {
+        shown[name] = other[name] == nil || other[name] == value ? "***" : .string("*** (\(side))")
+      }
+      return .object(shown)
+    }
+    var (shownLive, shownMerged) = (live, merged)
+    if live?["data"] != nil { shownLive?["data"] = hidden(before, beside: after, "before") }
+    if merged["data"] != nil { shownMerged["data"] = hidden(after, beside: before, "after") }
+    // Of the manifest: what the server has put into data.
+    shownMerged["stringData"] = nil
+    return (shownLive, shownMerged)
   }
 
   /// Without what is not the object's own words.

@@ -69,8 +69,7 @@ struct EditCommand {
 
   private func run() throws -> Int32 {
     let namespace = context.objectNamespace(kind)
-    let live = GetCommand.typed(try cluster.get(kind, namespace, name), kind)
-    var shown = live
+    var shown = GetCommand.typed(try cluster.get(kind, namespace, name), kind)
     shown[path: ["metadata", "managedFields"]] = nil
     let folder = try TemporaryFolder()
     let path = "\(folder.path)/\(kind.singular)-\(name).yaml"
@@ -98,7 +97,7 @@ struct EditCommand {
           context.console.note("Edit cancelled, no changes made.")
           return 0
         }
-        try send(patch, namespace, live)
+        try send(patch, namespace)
         context.console.line("\(kind.qualifiedSingular)/\(name) edited")
         return 0
       } catch let error as CommandError {
@@ -111,7 +110,7 @@ struct EditCommand {
     }
   }
 
-  private func send(_ patch: JSON, _ namespace: String, _ live: JSON) throws {
+  private func send(_ patch: JSON, _ namespace: String) throws {
     var request = APIRequest(verb: .patch, kind: kind, namespace: namespace, name: name, body: patch)
     request.options.patchKind = .merge
     request.options.fieldManager = "kubectl-edit"

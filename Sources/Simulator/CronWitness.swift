@@ -5,7 +5,7 @@ import ClusterProto
 import CoordinatorCore
 
 final class CronWitness {
-  /// One CronJob of a schedule of each minute, as the disk has it.
+  /// One CronJob, as the disk has it.
   private struct Plan {
     var policy = ""
     var deadline: Int64?
@@ -23,7 +23,17 @@ final class CronWitness {
   /// Every run that ever was.
   private var seen: Set<String> = []
 
-  init(world: World) { self.world = world }
+  /// The schedule of every CronJob of the world, and the seconds between its due times.
+  let schedule: (text: String, seconds: Int64)
+
+  init(world: World) {
+    self.world = world
+    switch world.pace {
+    case .busy: schedule = ("* * * * *", 60)
+    case .slow: schedule = ("*/10 * * * *", 600)
+    default: schedule = ("0 */2 * * *", 7_200)
+    }
+  }
 
   /// The disk holds an earlier store: what it knows of runs is all that there was.
   func storeWasRestored(_ rows: [StoreRow]) {
@@ -112,8 +122,8 @@ final class CronWitness {
       world.violated("H7: \(owner) runs for \(tick), and it ran for \(last) before")
     }
     // Of what was missed only the latest due time is made up for.
-    if created.seconds - created.seconds % 60 != tick {
-      world.violated("H7: \(name) is made at \(created.seconds), which is another minute than its due time's")
+    if created.seconds - created.seconds % schedule.seconds != tick {
+      world.violated("H7: \(name) is made at \(created.seconds), and its due time is not the latest one")
     }
     if let deadline = plan.deadline, created.milliseconds > (tick + deadline) * 1_000 {
       world.violated("H10: \(name) starts at \(created.seconds), later than \(deadline) s after its due time")
@@ -128,6 +138,7 @@ final class CronWitness {
   /// Due times in the range that had no run.
   func missing(of name: String, from first: Int64, through last: Int64) -> [Int64] {
     let ticks = Set(plans[name]?.ticks ?? [])
-    return stride(from: (first + 59) / 60 * 60, through: last, by: 60).filter { !ticks.contains($0) }
+    let step = schedule.seconds
+    return stride(from: (first + step - 1) / step * step, through: last, by: Int(step)).filter { !ticks.contains($0) }
   }
 }

@@ -44,8 +44,8 @@ final class CronWorkload {
       wishes.append(
         Wish(
           name: "cron-\(number)", policy: world.choose(["Allow", "Forbid", "Replace"]) ?? "Allow",
-          deadline: world.chance(0.3) ? world.pick(10...200) : nil, kept: world.pick(0...3),
-          keptFailed: world.pick(0...3), length: world.chance(0.3) ? nil : world.pick(5...200)))
+          deadline: world.chance(0.3) ? world.pickRare(10...200) : nil, kept: world.pick(0...3),
+          keptFailed: world.pick(0...3), length: world.chance(0.3) ? nil : world.pickRare(5...200)))
       // Clients are served after the coordinator's first step, which makes the namespaces.
       let index = wishes.count - 1
       world.after(1_000_000) { [self] in submit(index) }
@@ -82,7 +82,8 @@ final class CronWorkload {
       job["completions"] = 0
     }
     var spec: JSON = [
-      "schedule": "* * * * *", "concurrencyPolicy": .string(wish.policy), "jobTemplate": ["spec": job],
+      "schedule": .string(witness.schedule.text), "concurrencyPolicy": .string(wish.policy),
+      "jobTemplate": ["spec": job],
       "successfulJobsHistoryLimit": .int(wish.kept), "failedJobsHistoryLimit": .int(wish.keptFailed),
     ]
     if let deadline = wish.deadline { spec["startingDeadlineSeconds"] = .int(deadline) }
@@ -99,13 +100,13 @@ final class CronWorkload {
       }
       if asked == history { wishes[index].isAcknowledged = true }
     }
-    world.after(10_000_000) { [self] in
+    world.after(10_000_000 * world.pace.beat) { [self] in
       if asked == history, !wishes[index].isAcknowledged { submit(index) }
     }
   }
 
   private func scheduleMeddling() {
-    world.after(world.delay(mean: 200_000_000)) { [self] in
+    world.after(world.delay(mean: 200_000_000 * world.pace.rarity)) { [self] in
       guard !isOver else { return }
       if let wish = world.choose(wishes), wish.isAcknowledged { suspend(wish.name, world.chance(0.5)) }
       scheduleMeddling()
@@ -123,21 +124,23 @@ final class CronWorkload {
   }
 
   private func scheduleLook() {
-    world.after(world.delay(mean: 20_000_000)) { [self] in
+    world.after(world.delay(mean: 20_000_000 * world.pace.rarity)) { [self] in
       look(settled: false)
       scheduleLook()
     }
   }
 
   /// How long the clock is looked at when everything has had time.
-  static let judgingTime: TrueTime = 420_000_000
+  var judgingTime: TrueTime { 7_000_000 * witness.schedule.seconds }
 
   private var wall: Int64 { cluster.coordinator.clock.now(world).wall.seconds }
 
   /// A clock that was set back has due times once more; they have had their runs.
   func beginJudging() {
     end()
-    for wish in wishes { judgedFrom[wish.name] = max(wall + 60, witness.lastTick(of: wish.name) + 1) }
+    for wish in wishes {
+      judgedFrom[wish.name] = max(wall + witness.schedule.seconds, witness.lastTick(of: wish.name) + 1)
+    }
   }
 
   /// After the last fault, when everything has had time: history limits hold, and no due time goes without its run
@@ -147,11 +150,11 @@ final class CronWorkload {
     for wish in wishes where wish.isAcknowledged {
       let from = judgedFrom[wish.name] ?? wall
       let missing = witness.missing(of: wish.name, from: from, through: wall - 5)
-      let mayMiss = wish.policy == "Forbid" ? (wish.length ?? 0) / 60 + 1 : 0
+      let mayMiss = wish.policy == "Forbid" ? (wish.length ?? 0) / witness.schedule.seconds + 1 : 0
       var inARow: Int64 = 0
       var last: Int64 = 0
       for tick in missing {
-        inARow = tick == last + 60 ? inARow + 1 : 1
+        inARow = tick == last + witness.schedule.seconds ? inARow + 1 : 1
         last = tick
         if inARow > mayMiss { world.violated("H11: \(wish.name) has no run for \(tick)") }
       }

@@ -19,23 +19,23 @@ struct DiskFaults {
   /// Something hangs, for a moment or far longer than any lease.
   func strike(_ node: SimNode) {
     guard let fault = world.choose(Fault.allCases) else { return }
-    let duration = world.chance(0.3) ? world.pick(10_000...3_000_000) : world.pick(3_000_000...180_000_000)
+    let duration = world.chance(0.3) ? world.pickLong(10_000...3_000_000) : world.pickLong(3_000_000...180_000_000)
     switch fault {
     case .nodeDisk:
       hang(node, agent: world.chance(0.7), keeper: world.chance(0.7), duration)
     case .nodeDiskThenKill:
       // The one that the tests with real disks show too: the keeper cannot die, the agent is gone.
       hang(node, agent: world.chance(0.3), keeper: true, duration)
-      world.after(world.pick(0...5_000_000)) { [self] in
+      world.after(world.pickLong(0...5_000_000)) { [self] in
         node.crashAgent()
         if world.chance(0.3) { node.keeper.crash() }
-        world.after(world.pick(100_000...90_000_000)) { node.startAgent() }
+        world.after(world.pickLong(100_000...90_000_000)) { node.startAgent() }
       }
     case .keeperDisk: hang(node, agent: false, keeper: true, duration)
     case .coordinatorDisk: hangCoordinator(duration)
     case .coordinatorDiskThenKill:
       hangCoordinator(duration)
-      world.after(world.pick(0...10_000_000)) { [self] in
+      world.after(world.pickLong(0...10_000_000)) { [self] in
         cluster.coordinator.crash()
         world.after(world.pick(100_000...10_000_000)) { [self] in cluster.coordinator.start() }
       }

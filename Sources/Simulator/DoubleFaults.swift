@@ -28,7 +28,7 @@ final class DoubleFaults {
     self.cluster = cluster
     self.planted = planted
     world = cluster.world
-    meanPause = world.pick(100_000_000...600_000_000)
+    meanPause = world.pickRare(100_000_000...600_000_000)
     for fault in Fault.allCases where world.chance(0.4) { faults.append(fault) }
     switch planted {
     case .copies: faults = [.moved, .copiedWhenStopped]
@@ -63,10 +63,10 @@ final class DoubleFaults {
     case .copiedWhenStopped:
       // An old copy: what happened since is not in it.
       let copy = directory.copy(identity: identity)
-      world.after(world.pick(1_000_000...300_000_000)) { [self] in
+      world.after(world.pickRare(1_000_000...300_000_000)) { [self] in
         guard !isOver else { return }
         world.record("node \(node.index) goes on in an old copy of its directory")
-        node.continueIn(copy, after: world.pick(100_000...30_000_000))
+        node.continueIn(copy, after: world.pickLong(100_000...30_000_000))
       }
     case .copiedWhileRunning:
       guard let copy = double(node, directory.copy(identity: identity), node.machine, node.clock) else { return }

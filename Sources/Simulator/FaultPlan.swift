@@ -37,7 +37,7 @@ final class FaultPlan {
     disks = DiskFaults(cluster: cluster)
     hangsToo = drawn == .coordinatorPauses
     // Where only one kind of fault is drawn it comes more often.
-    meanPause = drawn == .all ? world.pick(20_000_000...240_000_000) : world.pick(15_000_000...60_000_000)
+    meanPause = drawn == .all ? world.pickRare(20_000_000...240_000_000) : world.pickRare(15_000_000...60_000_000)
     for fault in Fault.allCases where world.chance(0.6) { faults.append(fault) }
     if faults.isEmpty { faults = [.cut] }
     if drawn == .disks { faults = [.disk] }
@@ -85,10 +85,10 @@ final class FaultPlan {
   private func loseForLong(_ node: SimNode) {
     guard !isOver else { return }
     world.record("node \(node.index) is lost after the stop")
-    cluster.network.block(node: node.index, up: true, down: true, for: world.pick(60_000_000...300_000_000))
+    cluster.network.block(node: node.index, up: true, down: true, for: world.pickLong(60_000_000...300_000_000))
     guard world.chance(0.5) else { return }
     node.pause(agent: true, keeper: world.chance(0.5))
-    world.after(world.pick(20_000_000...90_000_000)) { node.resume() }
+    world.after(world.pickLong(20_000_000...90_000_000)) { node.resume() }
   }
 
   /// Until then its registrations claim numbers that nobody gave out.
@@ -103,7 +103,7 @@ final class FaultPlan {
   private func pauseCoordinator() {
     let hangs = hangsToo && world.chance(0.5)
     if hangs { cluster.coordinator.hangDisk() } else { cluster.coordinator.stall() }
-    let pause = world.chance(0.5) ? world.pick(100_000...20_000_000) : world.pick(10_000_000...300_000_000)
+    let pause = world.chance(0.5) ? world.pickLong(100_000...20_000_000) : world.pickLong(10_000_000...300_000_000)
     world.after(pause) { [self] in
       if hangs { cluster.coordinator.diskBack() } else { cluster.coordinator.goOn() }
     }
@@ -111,7 +111,7 @@ final class FaultPlan {
 
   private func strike(_ fault: Fault, _ node: SimNode) {
     count += 1
-    let long = world.pick(100_000...90_000_000)
+    let long = world.pickLong(100_000...90_000_000)
     switch fault {
     case .coordinatorCrash:
       cluster.coordinator.crash()
@@ -124,8 +124,8 @@ final class FaultPlan {
       // The answer under way is read when the agent goes on; then nobody hears of it for long.
       node.stopAfterHeartbeat { [self] in
         node.pause(agent: true, keeper: false)
-        world.after(world.pick(2_000_000...14_000_000)) { [self] in
-          cluster.network.block(node: node.index, up: true, down: true, for: world.pick(60_000_000...120_000_000))
+        world.after(world.pickLong(2_000_000...14_000_000)) { [self] in
+          cluster.network.block(node: node.index, up: true, down: true, for: world.pickLong(60_000_000...120_000_000))
           node.resume()
         }
       }
@@ -135,16 +135,16 @@ final class FaultPlan {
         if world.chance(0.5) {
           // The long lease of the stop is the last that this node hears of.
           world.after(world.pick(100_000...1_000_000)) { [self] in
-            let duration = world.pick(60_000_000...300_000_000)
+            let duration = world.pickLong(60_000_000...300_000_000)
             cluster.network.block(node: node.index, up: true, down: true, for: duration)
           }
         }
         let isLostAfterwards = world.chance(0.5)
-        world.after(world.pick(1_000_000...60_000_000)) { [self] in
+        world.after(world.pickLong(1_000_000...60_000_000)) { [self] in
           restartWithOtherLease()
           guard isLostAfterwards else { return }
           // It came back, took its long lease back or is about to, and is gone.
-          world.after(world.pick(500_000...30_000_000)) { [self] in loseForLong(node) }
+          world.after(world.pickLong(500_000...30_000_000)) { [self] in loseForLong(node) }
         }
       }
     case .agentCrash:

@@ -63,7 +63,7 @@ final class OwnershipWorkload {
           dependents: (0..<world.pick(1...3)).map { _ in
             Dependent(isHeld: world.chance(0.3), blocks: world.chance(0.5))
           }))
-      world.after(world.pick(1_000_000...1_800_000_000)) { [self] in found(index) }
+      world.after(world.pickRare(1_000_000...1_800_000_000)) { [self] in found(index) }
     }
   }
 
@@ -82,7 +82,7 @@ final class OwnershipWorkload {
         isAnswered = true
         done(code, object)
       }
-      world.after(15_000_000, ask)
+      world.after(15_000_000 * world.pace.beat, ask)
     }
     ask()
   }
@@ -171,9 +171,9 @@ final class OwnershipWorkload {
       world.record("owner \(name) deleted")
       world.after(world.pick(1_000_000...60_000_000)) { [self] in look(index) }
       if families[index].deleted < 2 {
-        world.after(world.pick(60_000_000...900_000_000)) { [self] in deleteOwner(index) }
+        world.after(world.pickRare(60_000_000...900_000_000)) { [self] in deleteOwner(index) }
       } else {
-        world.after(world.pick(1_000_000...300_000_000)) { [self] in letGo(index, 0) }
+        world.after(world.pickRare(1_000_000...300_000_000)) { [self] in letGo(index, 0) }
       }
     }
   }

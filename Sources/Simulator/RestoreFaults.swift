@@ -28,7 +28,7 @@ final class RestoreFaults {
     self.planted = planted
     world = cluster.world
     meanPause =
-      planted != nil ? 60_000_000 : world.pick(often ? 200_000_000...400_000_000 : 400_000_000...1_500_000_000)
+      planted != nil ? 60_000_000 : world.pickRare(often ? 200_000_000...400_000_000 : 400_000_000...1_500_000_000)
     isDrawn = world.chance(0.3) || often || planted != nil
   }
 
@@ -41,7 +41,7 @@ final class RestoreFaults {
       guard !isOver else { return }
       let backup = cluster.coordinator.store
       world.record("coordinator's store is backed up")
-      loseDisk(backup, after: world.pick(1_000_000...300_000_000))
+      loseDisk(backup, after: world.pickRare(1_000_000...300_000_000))
       scheduleNext()
     }
   }
@@ -51,8 +51,8 @@ final class RestoreFaults {
       guard !isOver, cluster.coordinator.restore(backup, facts(backup)) else { return }
       count += 1
       restored?()
-      world.after(world.pick(100_000...120_000_000)) { [self] in cluster.coordinator.start() }
-      if world.chance(0.3) { loseDisk(backup, after: world.pick(10_000_000...400_000_000)) }
+      world.after(world.pickLong(100_000...120_000_000)) { [self] in cluster.coordinator.start() }
+      if world.chance(0.3) { loseDisk(backup, after: world.pickRare(10_000_000...400_000_000)) }
     }
   }
 

@@ -5,7 +5,7 @@ import ClusterProto
 
 /// A smaller run that breaks the same promise.
 package struct Shrunk: Sendable {
-  /// Hours with faults.
+  /// Hours with faults, as a busy world counts them.
   package var hours: Double
   /// What is left out.
   package var cut: SimulationCut
@@ -28,7 +28,7 @@ package struct Shrinker {
   /// `most`: how many runs it may take.
   package init(seed: UInt64, hours: Double, failed report: SimulationReport, most: Int = 80) {
     self.init(hours: hours, failed: report, most: most) { hours, cut in
-      var simulation = Simulation(seed: seed, hours: hours)
+      var simulation = Simulation(seed: seed, hours: hours, pace: report.pace)
       simulation.cut = cut
       return simulation.run()
     }
@@ -68,7 +68,7 @@ package struct Shrinker {
   /// A run is the same up to its end, so it may end where the promise breaks. What breaks after the last fault may need
   /// fewer of them: halves, while that holds.
   private mutating func shorten() {
-    let broken = Double(best.report.simulated) / 3_600_000_000
+    let broken = Double(best.report.simulated) / 3_600_000_000 / Double(best.report.pace.rarity)
     if broken < best.hours {
       _ = keeps((broken * 3_600 + 1).rounded(.up) / 3_600, best.cut)
       return

@@ -41,7 +41,7 @@ final class SimAuthorities {
   private func chance(_ percent: UInt64) -> Bool { random.next() % 100 < percent }
 
   private func scheduleNext() {
-    world.after(draw(60_000_000...900_000_000)) { [self] in
+    world.after(draw(60_000_000...900_000_000) * world.pace.rarity) { [self] in
       guard !isOver else { return }
       cluster.coordinator.take(.authority(-1, by: .administrator, .rotate))
       scheduleNext()

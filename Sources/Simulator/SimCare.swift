@@ -10,15 +10,17 @@ import ClusterProto
 struct WishedCare {
   private static let word = "answer"
   private var members: JSON = .object(JSONObject())
+  private var pace = Pace.busy
 
   init() {}
 
   /// Draws it: of three containers one has none. `ends`: some answers end the container.
-  init(_ random: inout SplitMix64, ends: Bool) {
+  init(_ random: inout SplitMix64, ends: Bool, pace: Pace) {
+    self.pace = pace
     if random.below(3) == 0 { return }
-    if random.below(2) == 0 { members["readinessProbe"] = Self.probe(failing: Int64(random.below(40)), seconds: 1) }
-    if random.below(3) == 0 { members["startupProbe"] = ends ? Self.deadly : Self.probe(failing: 0, seconds: 600) }
-    if random.below(3) == 0 { members["livenessProbe"] = ends ? Self.deadly : Self.probe(failing: 0, seconds: 600) }
+    if random.below(2) == 0 { members["readinessProbe"] = probe(failing: Int64(random.below(40)), seconds: 1) }
+    if random.below(3) == 0 { members["startupProbe"] = ends ? deadly : probe(failing: 0, seconds: 600) }
+    if random.below(3) == 0 { members["livenessProbe"] = ends ? deadly : probe(failing: 0, seconds: 600) }
     var lifecycle: JSON = .object(JSONObject())
     if random.below(4) == 0 { lifecycle["postStart"] = Self.action(failing: 0) }
     if random.below(2) == 0 { lifecycle["preStop"] = Self.action(failing: 20) }
@@ -30,16 +32,16 @@ struct WishedCare {
   }
 
   /// One failure ends the container.
-  private static var deadly: JSON {
+  private var deadly: JSON {
     var probe = probe(failing: 3, seconds: 2)
-    probe["periodSeconds"] = 20
+    probe["periodSeconds"] = .int(20 * pace.rarity)
     probe["failureThreshold"] = 1
     return probe
   }
 
-  private static func probe(failing percent: Int64, seconds: Int64) -> JSON {
-    var probe = action(failing: percent)
-    probe["periodSeconds"] = 3
+  private func probe(failing percent: Int64, seconds: Int64) -> JSON {
+    var probe = Self.action(failing: percent)
+    probe["periodSeconds"] = .int(3 * pace.rarity)
     probe["timeoutSeconds"] = .int(seconds)
     probe["failureThreshold"] = 5
     return probe

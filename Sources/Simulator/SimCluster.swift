@@ -103,6 +103,8 @@ final class SimCluster {
   /// A word of a connection that the agent has left; the new one may be up by then.
   private func deliverLate(_ message: CoordinatorMessage, _ connection: SimConnection) {
     world.after(world.pick(0...5_000_000)) { [self] in
+      // Before it has heard of the end its words are as good as ever.
+      guard connection.agentKnows else { return }
       nodes[connection.node].takeStale(.coordinator(connection.number, message))
     }
   }
@@ -207,7 +209,10 @@ final class SimCluster {
       let number = connection.number
       world.after(world.pick(100...200_000)) { [self] in
         nodes[connection.node].take(.coordinatorClosed(number))
+        connection.agentKnows = true
       }
+    } else {
+      connection.agentKnows = true
     }
     // The end travels to the other side, unless the link is blocked or the connection was half open.
     if connection.coordinatorOpen {
@@ -237,6 +242,9 @@ final class SimCluster {
   }
 
   private func agentDied(_ node: SimNode) {
-    agentSide[node.index].map { endAtAgent($0, tells: false) }
+    guard let connection = agentSide[node.index] else { return }
+    endAtAgent(connection, tells: false)
+    // Nobody is left who knows; the next agent counts its connections from 1.
+    connection.agentKnows = false
   }
 }

@@ -277,7 +277,7 @@ final class SimCoordinator {
         if !Self.isPureRenewal(message) { world.violated("I13: a word leaves before the commit that it depends on") }
         release(effect, isDurable: true)
       case .wake(let time): setWake(time)
-      case .log: break
+      case .log(let text): world.record("coordinator: \(text)")
       case .halt(let message): world.violated("the coordinator halts: \(message)")
       default:
         if sendsBeforeCommit { release(effect, isDurable: writes.isEmpty) } else { waiting.effects.append(effect) }

@@ -53,7 +53,7 @@ final class SimImages {
     var settings = ImageSettings()
     settings.mode = .on
     settings.parallelPulls = Self.parallel
-    if chance(30) { settings.maximumAgeMilliseconds = pick(120_000...1_200_000) }
+    if chance(30) { settings.maximumAgeMilliseconds = pick(120_000...1_200_000) * world.pace.rarity }
     later(pick(1_000...2_000_000)) { [self] in tell?(.images(list)) }
     return settings
   }

@@ -70,11 +70,13 @@ final class SimKeeper {
     let identity = "keeper-\(node)-\(world.random.next() % 1_000_000)"
     world.record("node \(node) keeper starts")
     let entry = directory.enter(identity, bootID: bootID(), freshMark: "mark-\(world.random.next())")
+    var configuration = KeeperConfiguration()
+    configuration.frozenKillMilliseconds *= world.pace.beat
     core = KeeperCore(
       KeeperStart(
         keeper: identity, directory: entry.mark, sweptKeepers: entry.sweptKeepers, records: directory.journal,
         limits: pressure == nil ? nil : LimitAbilities()),
-      configuration: KeeperConfiguration())
+      configuration: configuration)
     isPaused = false
     isHung = false
     isDoomed = false
@@ -208,7 +210,7 @@ final class SimKeeper {
     case .rewriteJournal(let records): write { [self] in directory.journal = records }
     case .startPod(let attempt, _, let deadline):
       if world.now >= brokenUntil, world.chance(0.002), world.chance(0.5) {
-        brokenUntil = world.now + world.pick(1...60_000_000)
+        brokenUntil = world.now + world.pickLong(1...60_000_000)
         world.record("node \(node) starts no pods for a while")
       }
       if world.now < brokenUntil || world.chance(0.001) {

@@ -9,6 +9,8 @@ final class SimConnection {
   let session: String
   let node: Int
   var agentOpen = true
+  /// The agent has heard that it is over, or ended it.
+  var agentKnows = false
   var coordinatorOpen = true
   /// Earliest next delivery, so that order holds.
   var toAgent: TrueTime = 0

@@ -267,8 +267,12 @@ final class SimNode {
       }
     }
     // What is due at this moment is done whatever the event.
-    if acts(event) != acts(.timer) {
-      world.violated("I14: a word of an old connection makes the agent of node \(index) act")
+    let (done, due) = (acts(event), acts(.timer))
+    if done != due {
+      world.violated(
+        "I14: a word of an old connection makes the agent of node \(index) act: \(done.map(\.brief)), "
+          + "not \(due.map(\.brief))"
+      )
     }
   }
 
@@ -386,4 +390,9 @@ final class SimNode {
       if epoch == current, wakeOrder == order { take(.timer) }
     }
   }
+}
+
+extension AgentEffect {
+  /// Its first words.
+  fileprivate var brief: String { String("\(self)".prefix(60)) }
 }

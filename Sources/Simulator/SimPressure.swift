@@ -27,7 +27,7 @@ final class SimPressure {
     self.world = world
     self.node = node
     random = SplitMix64(seed: seed &* 101 &+ UInt64(node) &+ 13)
-    changesAt = world.now + 60_000_000
+    changesAt = world.now + 60_000_000 * world.pace.rarity
   }
 
   var evictions: Int { evicted.count }
@@ -53,11 +53,11 @@ final class SimPressure {
     while !isHealed, changesAt <= world.now {
       if spell == nil {
         spell = Spell.allCases[Int(pick(0...3))]
-        changesAt += pick(5_000_000...120_000_000)
+        changesAt += pick(5_000_000...120_000_000) * world.pace.beat
         world.record("node \(node) is short of \(spell.map { "\($0)" } ?? "")")
       } else {
         spell = nil
-        changesAt += pick(20_000_000...600_000_000)
+        changesAt += pick(20_000_000...600_000_000) * world.pace.rarity
       }
     }
     return spell

@@ -7,6 +7,8 @@ import CoordinatorCore
 package struct SimulationReport: Sendable {
   /// The seed of the run.
   package var seed: UInt64
+  /// The pace of its world.
+  package var pace = Pace.busy
   /// Two runs of one seed and build have the same hash.
   package var traceHash: String
   /// How many steps the world took.
@@ -43,12 +45,13 @@ package struct SimulationReport: Sendable {
 
 /// Runs one cluster of 3 to 5 nodes from one seed.
 package struct Simulation {
-  /// How long after the end of faults all must be done, in simulated minutes. A restore may leave a Job of eight
+  /// How long after the end of faults all must be done, in minutes of a busy world. A restore may leave a Job of eight
   /// completions to its beginning, one after the other: 4.5 for each try, two tries in five fail, and the next one
   /// waits 6 more, which is 90 on average. Settling ends as soon as all is done.
   private static let settleMinutes: TrueTime = 240
 
   private let seed: UInt64
+  private let pace: Pace
   private let duration: TrueTime
   /// For the test that planted faults are found.
   package var sendsBeforeCommit = false
@@ -77,24 +80,18 @@ package struct Simulation {
   /// A backup is made and restored every few minutes.
   package var restoresOften = false
 
-  /// `hours` of simulated time with faults.
-  package init(seed: UInt64, hours: Double) {
+  /// What happens in `hours` of a busy world, with faults, at the given pace.
+  package init(seed: UInt64, hours: Double, pace: Pace = .busy) {
     self.seed = seed
-    duration = TrueTime(hours * 3_600_000_000)
+    self.pace = pace
+    duration = TrueTime(hours * 3_600_000_000) * pace.rarity
   }
 
   /// Runs to the verdict.
   package func run() -> SimulationReport {
-    let world = World(seed: seed)
+    let world = World(seed: seed, pace: pace)
     defer { world.end() }
-    var configuration = CoordinatorConfiguration()
-    configuration.clusterID = "simulated"
-    configuration.bootID = "one"
-    if world.chance(0.3) {
-      configuration.heartbeatMilliseconds = world.pick(500...3_000)
-      configuration.leaseMilliseconds = configuration.heartbeatMilliseconds * world.pick(3...6)
-      configuration.defaultTolerationSeconds = world.pick(0...30)
-    }
+    let configuration = configuration(world)
     let nodes = min(Int(world.pick(3...5)), cut.nodes ?? 5)
     let cluster = SimCluster(world: world, nodeCount: nodes, configuration: configuration)
     cluster.coordinator.sendsBeforeCommit = sendsBeforeCommit
@@ -143,7 +140,7 @@ package struct Simulation {
     exchanges?.end()
     if world.violations.isEmpty { settle(cluster, faults, workload, owners, crons, waiting) }
     return SimulationReport(
-      seed: seed, traceHash: world.traceHash, steps: world.steps, simulated: world.now,
+      seed: seed, pace: pace, traceHash: world.traceHash, steps: world.steps, simulated: world.now,
       jobs: workload.jobCount,
       faults: faults.count + doubles.count + restores.count, restores: restores.count,
       preemptions: cluster.coordinator.preemptions, exchanges: exchanges?.count ?? 0, starts: cluster.ledger.starts,
@@ -153,6 +150,23 @@ package struct Simulation {
       evictions: cluster.nodes.reduce(0) { $0 + ($1.pressure?.evictions ?? 0) },
       debuggers: cluster.ledger.debuggers,
       violations: world.violations, tail: world.violations.isEmpty ? [] : world.tail)
+  }
+
+  private func configuration(_ world: World) -> CoordinatorConfiguration {
+    var configuration = CoordinatorConfiguration()
+    configuration.clusterID = "simulated"
+    configuration.bootID = "one"
+    if world.chance(0.3) {
+      configuration.heartbeatMilliseconds = world.pickLong(500...3_000)
+      configuration.leaseMilliseconds = configuration.heartbeatMilliseconds * world.pick(3...6)
+      configuration.defaultTolerationSeconds = world.pickLong(0...30)
+    } else if pace != .busy {
+      configuration.heartbeatMilliseconds *= pace.beat
+      configuration.leaseMilliseconds *= pace.beat
+      configuration.defaultTolerationSeconds *= pace.beat
+    }
+    configuration.politeStopLeaseMilliseconds *= pace.beat
+    return configuration
   }
 
   private var isPlanted: Bool {
@@ -217,20 +231,20 @@ package struct Simulation {
     var open: [String]? = nil
     var minutes: TrueTime = 0
     while open != [], minutes < Self.settleMinutes, world.violations.isEmpty {
-      world.run(until: world.now + 60_000_000)
+      world.run(until: world.now + 60_000_000 * pace.rarity)
       minutes += 1
       if minutes % 5 == 1 { workload.end() }
       workload.judge { first in waiting.judge { open = first + $0 } }
       world.run(until: world.now + 5_000_000)
     }
     if world.violations.isEmpty, let open, !open.isEmpty {
-      world.violated(
-        "H6: not terminal \(Self.settleMinutes) minutes after the last fault: \(open.joined(separator: ", "))")
+      let waited = Self.settleMinutes * pace.rarity
+      world.violated("H6: not terminal \(waited) minutes after the last fault: \(open.joined(separator: ", "))")
     }
     if world.violations.isEmpty, open == nil { world.violated("the coordinator does not answer after the last fault") }
     if world.violations.isEmpty {
       crons.beginJudging()
-      world.run(until: world.now + CronWorkload.judgingTime)
+      world.run(until: world.now + crons.judgingTime)
       owners.judge()
       crons.judge()
       SimPressure.judge(cluster)

@@ -57,12 +57,12 @@ final class WaitingWorkload {
       "metadata": ["name": .string(Self.queue)], "spec": ["limits": limits, "priority": .int(world.pick(0...3))],
     ]
     // Now and then its Jobs are there first.
-    world.after(world.pick(1_000_000...90_000_000)) { [self] in
+    world.after(world.pickRare(1_000_000...90_000_000)) { [self] in
       insist(APIRequest(verb: .create, kind: .queues, body: body)) { _ in }
     }
     for number in 0..<count {
       draw(number)
-      world.after(world.pick(1_000_000...600_000_000)) { [self] in submit(number) }
+      world.after(world.pickRare(1_000_000...600_000_000)) { [self] in submit(number) }
     }
     scheduleMeddling()
   }
@@ -107,13 +107,13 @@ final class WaitingWorkload {
   }
 
   private func scheduleMeddling() {
-    world.after(world.delay(mean: 10_000_000)) { [self] in
+    world.after(world.delay(mean: 10_000_000 * world.pace.rarity)) { [self] in
       guard !isOver else { return }
       // Of older ones most have ended.
       if let name = world.choose(Array(begun.suffix(3))) {
         if world.chance(0.3) {
           suspend(name, true) { [self] in
-            world.after(world.pick(1_000_000...40_000_000)) { [self] in suspend(name, false) {} }
+            world.after(world.pickRare(1_000_000...40_000_000)) { [self] in suspend(name, false) {} }
           }
         } else {
           deletePod(of: name)
@@ -151,7 +151,7 @@ final class WaitingWorkload {
 
   private func submit(_ number: Int) {
     let wish = wishes[number]
-    let length = world.pick(100...20_000)
+    let length = world.pickRare(100...20_000)
     let arguments = ["sim", wish.name, String(length), String(length + 5_000), String(wish.failPercent)]
     var body: JSON = [
       "apiVersion": "batch/v1", "kind": "Job",
@@ -223,7 +223,7 @@ final class WaitingWorkload {
         isAnswered = true
         done(code)
       }
-      world.after(10_000_000) { ask() }
+      world.after(10_000_000 * world.pace.beat) { ask() }
     }
     ask()
   }

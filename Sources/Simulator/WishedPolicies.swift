@@ -41,7 +41,7 @@ struct WishedPolicies {
       annotations[JobAnnotation.backoff] =
         "initial=\(world.pick(0...20))s,factor=\(world.pick(1...3)).5,max=\(world.pick(20...40))s,jitter=0.3"
       // With Kubernetes' pauses a busy cluster would let the Jobs wait for hours.
-      if world.chance(0.5) { annotations[JobAnnotation.startDeadline] = String(world.pick(20...120)) }
+      if world.chance(0.5) { annotations[JobAnnotation.startDeadline] = String(world.pickRare(20...120)) }
     }
     if world.chance(0.3) { annotations[JobAnnotation.ttlAfterFailure] = String(world.pick(0...60)) }
     guard isIndexed, enough == nil, let completions, world.chance(0.4) else { return }

@@ -49,7 +49,7 @@ final class Workload {
     self.cluster = cluster
     world = cluster.world
     isTight = world.chance(0.4)
-    meanPause = world.pick(20_000_000...(isTight ? 40_000_000 : 120_000_000))
+    meanPause = world.pickRare(20_000_000...(isTight ? 40_000_000 : 120_000_000))
   }
 
   var jobCount: Int { wishes.count }
@@ -88,7 +88,7 @@ final class Workload {
       isMade = code == 201 || code == 409
       if !isMade { world.violated("creating a PriorityClass is answered \(code): \(object.text)") }
     }
-    world.after(10_000_000) { [self] in if !isMade { make(priorityClass) } }
+    world.after(10_000_000 * world.pace.beat) { [self] in if !isMade { make(priorityClass) } }
   }
 
   private func scheduleSubmission() {
@@ -104,10 +104,10 @@ final class Workload {
     let shape = world.pick(0...5)
     let completions: Int64? = shape == 0 ? nil : world.pick(1...8)
     let parallelism = shape <= 2 ? 1 : world.pick(1...6)
-    let low = world.chance(0.15) ? world.pick(60_000...240_000) : world.pick(100...20_000)
+    let low = world.chance(0.15) ? world.pickRare(60_000...240_000) : world.pickRare(100...20_000)
     let fail = world.chance(0.5) ? 0 : world.chance(0.1) ? 100 : world.pick(5...40)
     let program = SimProgram([
-      "sim", name, String(low), String(low + world.pick(0...30_000)), String(fail),
+      "sim", name, String(low), String(low + world.pickRare(0...30_000)), String(fail),
     ])
     guard let program else { return }
     let limit = fail == 100 ? world.pick(0...2) : 1_000
@@ -119,7 +119,7 @@ final class Workload {
         restartPolicy: policies.needNever || world.chance(0.5) ? "Never" : "OnFailure", program: program,
         policies: policies, placement: placement))
     if var random = cares {
-      wishes[wishes.count - 1].care = WishedCare(&random, ends: caresEnd)
+      wishes[wishes.count - 1].care = WishedCare(&random, ends: caresEnd, pace: world.pace)
       cares = random
     }
     if var random = bounds {
@@ -171,7 +171,7 @@ final class Workload {
         world.violated("creating \(wish.name) is answered \(code): \(object.text)")
       }
     }
-    world.after(10_000_000) { [self] in if !wishes[index].isAcknowledged { submit(index) } }
+    world.after(10_000_000 * world.pace.beat) { [self] in if !wishes[index].isAcknowledged { submit(index) } }
   }
 
   private func scheduleMeddling() {
@@ -184,7 +184,7 @@ final class Workload {
 
   private func scheduleDebugging() {
     guard var random = debugs else { return }
-    let pause = TrueTime(1_000_000 + random.below(60_000_000))
+    let pause = TrueTime(1_000_000 + random.below(60_000_000)) * world.pace.rarity
     let (choice, length) = (random.next(), 100 + random.below(60_000))
     debugs = random
     world.after(pause) { [self] in
@@ -247,7 +247,9 @@ final class Workload {
   private func change(_ index: Int, _ spec: JSON) {
     world.record("change \(wishes[index].name) to \(spec.text)")
     patch(.jobs, wishes[index].name, ["spec": spec])
-    world.after(world.pick(1_000_000...60_000_000)) { [self] in if !wishes[index].isDeleted { resume(wishes[index]) } }
+    world.after(world.pickRare(1_000_000...60_000_000)) { [self] in
+      if !wishes[index].isDeleted { resume(wishes[index]) }
+    }
   }
 
   private func resume(_ wish: Wish) {

@@ -34,9 +34,11 @@ final class World {
 
   /// For what draws from a generator of its own.
   let seed: UInt64
+  let pace: Pace
 
-  init(seed: UInt64) {
+  init(seed: UInt64, pace: Pace = .busy) {
     self.seed = seed
+    self.pace = pace
     random = SplitMix64(seed: seed)
   }
 

@@ -65,7 +65,7 @@ extension CommandTable {
         history stay for the next start. The exit status is 0 also where nothing ran; 124 when the time was up.
         """,
       examples: [
-        ("stint down", "End it"), ("stint down --data /tmp/try && rm -r /tmp/try", "End it, and forget it"),
+        ("stint down", "End it"), ("stint down --data /tmp/try", "End it, and forget it"),
       ], run: DownCommand.run),
     Command(
       name: "coordinator", summary: "Run the coordinator of a cluster",
@@ -177,6 +177,7 @@ extension CommandTable {
         Flag(
           "mutations", .integer("N", Bounds.counts),
           "Instead: N requests and messages with extreme numbers into the cores"),
+        Flag("pace", .text("PACE"), "How slow the worlds are: busy, slow, calm, or drawn by each seed (default busy)"),
         Flag("without", .text("PARTS"), "With --seed: leave these parts of its world out, as a shrunk seed says"),
         Flag("shrink", initial: "true", "Make the first failing seed small"),
         Flag("trace", "Print the end of the seed's trace"), help,

@@ -14,6 +14,24 @@ import Testing
     #expect(first.steps == second.steps)
   }
 
+  @Test("in a slow world as much happens over a longer time, and it is kept", arguments: [Pace.slow, .calm])
+  func paces(pace: Pace) {
+    let busy = Simulation(seed: 7, hours: 0.1).run()
+    let report = Simulation(seed: 7, hours: 0.1, pace: pace).run()
+    #expect(report.violations == [])
+    #expect(report.simulated >= busy.simulated * pace.rarity / 4)
+    #expect(report.jobs > 0 && report.faults > 0 && report.starts > 0)
+  }
+
+  @Test("a batch draws half of its worlds calm, a fourth slow, a fourth busy, the same ones each time")
+  func drawsPaces() {
+    let drawn = (1...400 as ClosedRange<UInt64>).map(Pace.drawn)
+    #expect(drawn == (1...400 as ClosedRange<UInt64>).map(Pace.drawn))
+    for (pace, share) in [(Pace.busy, 100), (.slow, 100), (.calm, 200)] {
+      #expect(abs(drawn.filter { $0 == pace }.count - share) < 50)
+    }
+  }
+
   @Test("another seed has another trace")
   func differs() {
     #expect(Simulation(seed: 7, hours: 0.05).run().traceHash != Simulation(seed: 8, hours: 0.05).run().traceHash)

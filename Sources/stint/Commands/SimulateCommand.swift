@@ -23,20 +23,28 @@ enum SimulateCommand {
         "--without: \"\(without)\" is not a list of \(WorldPart.allCases.map(\.rawValue).joined(separator: ", ")), "
           + "or nodes>N")
     }
+    let paces: [String: @Sendable (UInt64) -> Pace] = [
+      "busy": { _ in .busy }, "slow": { _ in .slow }, "calm": { _ in .calm }, "drawn": { .drawn(seed: $0) },
+    ]
+    let word = arguments.value("pace") ?? "busy"
+    guard let pace = paces[word] else {
+      throw arguments.problem("--pace: \"\(word)\" is none of busy, slow, calm and drawn")
+    }
     if let text = arguments.value("seed"), let seed = UInt64(text) {
-      return replay(seed, hours: hours, cut, showsTrace: arguments.isOn("trace"), context.console)
+      return replay(seed, hours: hours, pace(seed), cut, showsTrace: arguments.isOn("trace"), context.console)
     }
     let count = arguments.integer("seeds") ?? 200
     let first = arguments.integer("first") ?? 1
     return try batch(
-      UInt64(first)..<UInt64(first) + UInt64(count), hours: hours, shrinks: arguments.isOn("shrink", byDefault: true),
+      UInt64(first)..<UInt64(first) + UInt64(count), hours: hours, pace,
+      shrinks: arguments.isOn("shrink", byDefault: true),
       context.console)
   }
 
   private static func replay(
-    _ seed: UInt64, hours: Double, _ cut: SimulationCut, showsTrace: Bool, _ console: Console
+    _ seed: UInt64, hours: Double, _ pace: Pace, _ cut: SimulationCut, showsTrace: Bool, _ console: Console
   ) -> Int32 {
-    var simulation = Simulation(seed: seed, hours: hours)
+    var simulation = Simulation(seed: seed, hours: hours, pace: pace)
     simulation.cut = cut
     let first = simulation.run()
     let second = simulation.run()
@@ -55,7 +63,8 @@ enum SimulateCommand {
   }
 
   private static func batch(
-    _ seeds: Range<UInt64>, hours: Double, shrinks: Bool, _ console: Console
+    _ seeds: Range<UInt64>, hours: Double, _ pace: @escaping @Sendable (UInt64) -> Pace, shrinks: Bool,
+    _ console: Console
   ) throws -> Int32 {
     let processors = max(1, try MachineFacts.read(fallbackMachineID: "-").processors)
     let results = try Mailbox<SimulationReport>()
@@ -63,7 +72,7 @@ enum SimulateCommand {
     let queue = SeedQueue(seeds)
     for thread in threads {
       thread.post {
-        while let seed = queue.next() { results.post(Simulation(seed: seed, hours: hours).run()) }
+        while let seed = queue.next() { results.post(Simulation(seed: seed, hours: hours, pace: pace(seed)).run()) }
       }
     }
     let began = Clocks.boot()

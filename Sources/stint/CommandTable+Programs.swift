@@ -65,7 +65,7 @@ extension CommandTable {
         history stay for the next start. The exit status is 0 also where nothing ran; 124 when the time was up.
         """,
       examples: [
-        ("stint down", "End it"), ("stint down --data /tmp/try", "End it, and forget it"),
+        ("stint down", "End it"), ("stint down --data /tmp/try", "End the one of that data directory"),
       ], run: DownCommand.run),
     Command(
       name: "coordinator", summary: "Run the coordinator of a cluster",
